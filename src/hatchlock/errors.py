@@ -1,0 +1,115 @@
+"""The error tree.
+
+    HatchlockError            exit status 1
+    ├── UsageError            64: the command line is wrong
+    ├── RefusedError          3: it needs a consent that was not given
+    └── …                     each module adds those that it raises
+
+An error carries data. The sentence is built by `__str__` (what is wrong, why) and `hint` (what to do), and both are put
+together where they are shown: `ADDRESS or PLACE: SENTENCE`, a blank line, `hint: HINT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from hatchlock.place import Place
+
+__all__ = ["HatchlockError", "ManyErrors", "PermissionProblem", "RefusedError", "UsageError"]
+
+
+@dataclass(kw_only=True, eq=False)
+class HatchlockError(Exception):
+    """Anything that a user can mend; subclasses are dataclasses whose fields are the facts.
+
+    Attributes:
+        address: The resource, server or package that it is about, as a user writes it; "" if none.
+        place: The line of the manifest or lock that it is about.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+
+    address: str = ""
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        """Return the sentence, without address, place, hint or full stop."""
+        return self.code
+
+    @property
+    def hint(self) -> str:
+        """What the user can do about it; "" when there is nothing to say."""
+        return ""
+
+
+@dataclass(kw_only=True, eq=False)
+class ManyErrors(HatchlockError):
+    """Several errors that were found in one go, in the order to show them."""
+
+    code: ClassVar[str] = "many"
+
+    errors: tuple[HatchlockError, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.errors)} errors"
+
+
+@dataclass(kw_only=True, eq=False)
+class UsageError(HatchlockError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    code: ClassVar[str] = "usage"
+    exit_status: ClassVar[int] = 64
+
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return self.what
+
+    @property
+    def hint(self) -> str:
+        return self.advice
+
+
+@dataclass(kw_only=True, eq=False)
+class RefusedError(HatchlockError):
+    """Nothing was done, because a consent is missing or a policy forbids it."""
+
+    code: ClassVar[str] = "refused"
+    exit_status: ClassVar[int] = 3
+
+    what: str
+    needs: str = ""
+
+    def __str__(self) -> str:
+        return self.what
+
+    @property
+    def hint(self) -> str:
+        return self.needs
+
+
+@dataclass(kw_only=True, eq=False)
+class PermissionProblem(HatchlockError):
+    """A path that cannot be used as it is, with who owns it and its mode."""
+
+    code: ClassVar[str] = "permission"
+
+    path: str
+    problem: str
+    owner: str = ""
+    mode: int | None = None
+    advice: str = field(default="")
+
+    def __str__(self) -> str:
+        facts = [f"owner {self.owner}"] if self.owner else []
+        if self.mode is not None:
+            facts.append(f"mode {self.mode:04o}")
+        return f"{self.path}: {self.problem}" + (f" ({', '.join(facts)})" if facts else "")
+
+    @property
+    def hint(self) -> str:
+        return self.advice or "give it to yourself with `chown`, or set HATCHLOCK_HOME to a directory of your own"

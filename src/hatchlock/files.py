@@ -1,0 +1,123 @@
+"""Files of our own: private, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hatchlock.errors import PermissionProblem
+
+__all__ = ["atomic_write", "fsync_directory", "private_directory", "read_optional", "reporting_permission"]
+
+
+def _owner_name(uid: int) -> str:
+    import pwd  # noqa: PLC0415  not on every system, and only needed to explain a failure
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+@contextlib.contextmanager
+def reporting_permission(path: Path) -> Iterator[None]:
+    """Turn a `PermissionError` or read-only file system inside the block into one that names path, owner and mode.
+
+    Raises:
+        PermissionProblem: The block was denied access.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise _permission_problem(Path(error.filename or path), "permission denied") from error
+
+
+def _permission_problem(path: Path, problem: str) -> PermissionProblem:
+    shown = path
+    while not _exists(shown) and shown != shown.parent:
+        shown = shown.parent
+    facts = shown.stat()
+    return PermissionProblem(
+        path=str(path), problem=problem, owner=_owner_name(facts.st_uid), mode=stat.S_IMODE(facts.st_mode)
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
+
+
+def private_directory(path: Path) -> Path:
+    """Make `path` (and its parents) if needed, as a directory that only its owner can use, and return it.
+
+    Raises:
+        PermissionProblem: It cannot be made, or it belongs to somebody else, or others could write to it.
+    """
+    with reporting_permission(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = path.stat()
+    if facts.st_uid != os.geteuid():
+        raise _permission_problem(path, "it belongs to another user")
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _permission_problem(path, "others could write to it")
+    return path
+
+
+def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Replace `path` by a file with these bytes: readers see the old file or the new one, never a part.
+
+    Args:
+        path: The file; its directory exists. A symlink is replaced, not followed.
+        data: The whole content.
+        mode: The permission bits of the new file.
+        durable: Survive a power cut (fsync of file and directory); caches do without.
+
+    Raises:
+        PermissionProblem: The directory cannot be written to.
+        OSError: The disk is full, or the like; `path` is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    with reporting_permission(path):
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            if durable:
+                os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        fsync_directory(path.parent)
+
+
+def fsync_directory(path: Path) -> None:
+    """Make renames inside a directory durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_optional(path: Path) -> bytes | None:
+    """Return a file's bytes, or None when there is no such file.
+
+    Raises:
+        PermissionProblem: It exists and cannot be read.
+    """
+    with reporting_permission(path):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None

@@ -1,0 +1,206 @@
+"""How a server is started: the sandbox it gets, the secrets it needs, and the launch record that `run` reads.
+
+A launch record is the lock's launch plus this machine's facts. It holds everything that `run` needs, so that `run` loads
+no manifest, lock, resolver or engine SDK, and it holds no secret: only references to them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from hatchlock.digest import canonical_json, sha256_bytes
+
+__all__ = [
+    "LAUNCH_FORMAT",
+    "SANDBOX_RULES",
+    "Isolation",
+    "LaunchRecord",
+    "Mount",
+    "Runtime",
+    "Sandbox",
+    "SecretReference",
+    "size_in_bytes",
+]
+
+Runtime = Literal["process", "container"]
+Isolation = Literal["required", "best-effort"]
+
+LAUNCH_FORMAT = 1
+SANDBOX_RULES = 1
+"""The version of the default profile below. A default never changes under the same number."""
+
+_SIZE = re.compile(r"(\d+)([kmg]?)")
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size_in_bytes(text: str) -> int:
+    """Return the bytes of `512m`, `1g`, `64k` or `1024`.
+
+    Raises:
+        ValueError: `text` is none of these.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretReference:
+    """Where a secret comes from when the server starts. Never its value.
+
+    Attributes:
+        secret: `env:NAME` or `file:PATH` (later also `keyring:` and `command:`).
+        format: How the value is used; `{}` stands for the secret.
+        as_: Given to the server as a variable, or as a file.
+        required: Whether the server is refused without it.
+    """
+
+    secret: str
+    format: str = "{}"
+    as_: Literal["variable", "file"] = "variable"
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """A directory or file of this machine that the server sees.
+
+    Attributes:
+        source: In the lock as written (relative to the project); in a launch record absolute and resolved.
+        target: An absolute path inside.
+        mode: Read-only or read-write.
+    """
+
+    source: str
+    target: str
+    mode: Literal["ro", "rw"] = "ro"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sandbox:
+    """The profile that a server runs under. The field defaults are the default profile (`SANDBOX_RULES`).
+
+    Sizes are texts as in the manifest (`size_in_bytes`). `network` is `("none",)`, `("internet",)`, `("host",)`, or a
+    tuple of `host:port`. `cpus` counts cores. `stop_grace` is in seconds.
+    """
+
+    network: tuple[str, ...] = ("none",)
+    user: str = "10001:10001"
+    run_as: Literal["user", "host"] = "user"
+    read_only: bool = True
+    memory: str = "512m"
+    swap: str = "0"
+    cpus: float = 1.0
+    pids: int = 128
+    files: int = 1024
+    tmp: str = "64m"
+    log_size: str = "10m"
+    mounts: tuple[Mount, ...] = ()
+    writable: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    seccomp: str = "default"
+    apparmor: str = "default"
+    selinux: str = "default"
+    stop_signal: str = "SIGTERM"
+    stop_grace: float = 5.0
+    reason: str = ""
+
+    def deviations(self) -> dict[str, Any]:
+        """Return the fields that differ from the default profile, by name, `reason` not among them."""
+        default = Sandbox()
+        return {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.name != "reason" and getattr(self, item.name) != getattr(default, item.name)
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` (through JSON or TOML) gave; absent fields get their defaults."""
+        values = dict(data)
+        for name in ("network", "writable", "capabilities"):
+            if name in values:
+                values[name] = tuple(values[name])
+        if "mounts" in values:
+            values["mounts"] = tuple(Mount(**mount) for mount in values["mounts"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaunchRecord:
+    """Everything that `run` needs to start one server on this machine.
+
+    Attributes:
+        project: The project's name.
+        server: The server's name.
+        runtime: Where it runs.
+        isolation: What to do when the process runtime cannot isolate.
+        argv: The command, with absolute paths of the place where it runs (machine or image); exec form, no shell.
+        cwd: Its working directory there; "" means its home.
+        env: Literal variables.
+        secrets: Variable name -> reference.
+        sandbox: The profile, with absolute mount sources.
+        key: The environment's or image's input key.
+        read_only_paths: Process runtime: absolute directories it needs (environment, interpreter), bound read-only.
+        image: Container runtime: the image's tag in the engine, `hatchlock/PROJECT/SERVER:KEY`.
+        engine: Container runtime: the engine's address, `unix:///var/run/docker.sock`.
+        directory: The project's directory; relative `file:` secrets start there.
+        startup_timeout: Seconds until the first answer is overdue.
+    """
+
+    project: str
+    server: str
+    runtime: Runtime
+    isolation: Isolation = "required"
+    argv: tuple[str, ...]
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    key: str
+    read_only_paths: tuple[str, ...] = ()
+    image: str = ""
+    engine: str = ""
+    directory: str = ""
+    startup_timeout: float = 30.0
+
+    @property
+    def digest(self) -> str:
+        """The record's name: the digest of its content (64 hex digits)."""
+        return sha256_bytes(self.to_json())
+
+    def to_json(self) -> bytes:
+        """Return canonical JSON, with its `format_version`."""
+        return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(asdict(self))})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read a record.
+
+        Raises:
+            ValueError: It is of a format that this version does not know, or no record at all.
+        """
+        values = json.loads(data)
+        if not isinstance(values, dict) or values.pop("format_version", None) != LAUNCH_FORMAT:
+            raise ValueError("not a launch record of this version")
+        values["argv"] = tuple(values["argv"])
+        values["read_only_paths"] = tuple(values["read_only_paths"])
+        values["secrets"] = {name: SecretReference(**reference) for name, reference in values["secrets"].items()}
+        values["sandbox"] = Sandbox.from_dict(values["sandbox"])
+        return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists and whole floats into integers, so that JSON is canonical."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,299 @@
+"""The lock's values: frozen, sorted, comparable, without machine facts, times or secrets.
+
+Lock ── packages      one per `kind:name@version`, with the hash of every file it may be fetched as
+     ├─ images        container images: bases, and servers that are images
+     ├─ environments  which packages belong together, for each platform
+     └─ servers       how each is launched
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hatchlock.address import Kind
+from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
+
+__all__ = [
+    "ASSEMBLER",
+    "LOCK_VERSION",
+    "Environment",
+    "File",
+    "Image",
+    "ImagePlatform",
+    "Layer",
+    "Lock",
+    "Package",
+    "Server",
+]
+
+LOCK_VERSION = 1
+ASSEMBLER = 1
+"""The version of the rules that turn locked files into image bytes."""
+
+_T = TypeVar("_T")
+
+
+def _only(found: list[_T], wanted: str) -> _T:
+    if not found:
+        raise KeyError(wanted)
+    return found[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class File:
+    """A file that a package may be fetched as.
+
+    Attributes:
+        name: Its file name in the index (a wheel's name carries its tags).
+        sha256: 64 hex digits.
+        size: Bytes; 0 where the index does not say.
+    """
+
+    name: str
+    sha256: str
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """One resolved thing.
+
+    Attributes:
+        kind: Its ecosystem.
+        name: Normalised by the kind's rule (PEP 503).
+        version: As the index writes it, normalised by the kind's rule (PEP 440).
+        index: The declared index it comes from; "pypi" is the default one of its kind.
+        files: Sorted; every file that some declared platform uses.
+        dependencies: Its edges, sorted: `pypi:anyio>=4.5`, with extras and environment marker as the package declares
+            them (`pypi:tzdata ; sys_platform == "win32"`). Only those that hold on a declared platform with the extras
+            in use.
+        scripts: Console scripts, name -> `module:function`.
+        requires_python: A PEP 440 specifier, or "".
+        licence: SPDX expression or the package's own words; "" if it says nothing.
+        publisher: Author or maintainer as declared; "" if it says nothing.
+        repository: Its source repository as declared; "" if it says nothing.
+        source_class: "registry", "git", "local" or "url".
+        signature: "unsigned" as long as none was verified.
+    """
+
+    kind: Kind
+    name: str
+    version: str
+    index: str = ""
+    files: tuple[File, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    requires_python: str = ""
+    licence: str = ""
+    publisher: str = ""
+    repository: str = ""
+    source_class: str = "registry"
+    signature: str = "unsigned"
+
+    @property
+    def id(self) -> str:
+        """`kind:name@version`, by which the lock refers to it."""
+        return f"{self.kind}:{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """A layer of an image, as the registry stores it.
+
+    Attributes:
+        digest: `sha256:…` of the stored (usually compressed) bytes.
+        size: Their number.
+        diff_id: `sha256:…` of the uncompressed tar, from the image's config.
+    """
+
+    digest: str
+    size: int
+    diff_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePlatform:
+    """An image for one platform, with the facts that were read once from its config and layers.
+
+    Attributes:
+        digest: `sha256:…` of the platform's manifest.
+        config: `sha256:…` of its config.
+        config_size: Bytes of the config.
+        layers: In order, lowest first.
+        entrypoint: From the config; with `command` this is what a server image runs.
+        command: From the config.
+        user: From the config; "" means root.
+        working_directory: From the config.
+        env: From the config, `NAME=value`, in order.
+        python: Full version of the interpreter found in the layers ("3.11.2"), or "".
+        python_path: Its path inside the image ("/usr/bin/python3.11"), after symlinks, or "".
+        libc: "glibc 2.36" or "musl 1.2", or "".
+        symlinks: Top-level symlinks, name -> target ("bin" -> "usr/bin").
+        packages: What its package database lists, sorted: `deb:libc6@2.36-9+deb12u10`.
+    """
+
+    digest: str
+    config: str
+    config_size: int
+    layers: tuple[Layer, ...]
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+    working_directory: str = ""
+    env: tuple[str, ...] = ()
+    python: str = ""
+    python_path: str = ""
+    libc: str = ""
+    symlinks: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A container image, as the manifest names it and as it was found.
+
+    Attributes:
+        reference: As written in the manifest, without `oci:`.
+        digest: `sha256:…` of the index, or of the manifest where there is no index.
+        platforms: Declared platform -> image.
+    """
+
+    reference: str
+    digest: str
+    platforms: Mapping[str, ImagePlatform]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """A set of packages that live together.
+
+    Attributes:
+        name: As declared; a server's private environment has the server's name.
+        private: Whether it is a server's private one.
+        runtime: Which wheels it takes: the platform's, or its base's.
+        python: "3.11", or "" when no language package is in it.
+        base: Reference of the base image, container runtime only; "" otherwise.
+        requirements: What was asked for, as in the manifest, sorted: `pypi:mcp-server-time>=2026.1`.
+        constraints: Sorted.
+        overrides: Sorted.
+        packages: Ids of the packages on every declared platform, sorted.
+        platform_packages: Platform -> ids that only that platform has in addition, sorted.
+        keys: Container runtime: platform -> input key of the image (64 hex digits).
+    """
+
+    name: str
+    private: bool
+    runtime: Runtime
+    python: str = ""
+    base: str = ""
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    platform_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, platform: str) -> tuple[str, ...]:
+        """Return the ids of the packages on one platform, sorted."""
+        return tuple(sorted({*self.packages, *self.platform_packages.get(platform, ())}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """How a server is launched, apart from this machine's facts.
+
+    Attributes:
+        name: As declared.
+        source: As declared, `kind:spec`; "" for a program of this machine or a remote server.
+        runtime: As declared.
+        isolation: As declared.
+        environment: Name of its environment; "" when it has none (an image, a program of this machine).
+        image: Reference of its image when the source is `oci:`; "" otherwise.
+        command: The resolved command: one word for a script of its environment, or a declared argument list. Empty:
+            there is no single choice, and `plan` refuses it naming `choices`.
+        choices: The scripts to choose from, when `command` is empty.
+        args: Literal arguments.
+        cwd: As declared.
+        env: Literal variables.
+        secrets: Variable name -> reference.
+        sandbox: The profile, mount sources as declared.
+        startup_timeout: Seconds.
+    """
+
+    name: str
+    source: str
+    runtime: Runtime
+    isolation: Isolation = "required"
+    environment: str = ""
+    image: str = ""
+    command: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    startup_timeout: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """A whole lock. All sequences are sorted by name or id.
+
+    Attributes:
+        project: The project's name.
+        platforms: Declared or recorded, sorted.
+        exclude_newer: Releases after this moment were ignored, RFC 3339; "" for none.
+        packages: By id.
+        images: By reference.
+        environments: By name.
+        servers: By name.
+    """
+
+    project: str
+    platforms: tuple[str, ...]
+    exclude_newer: str = ""
+    packages: tuple[Package, ...] = ()
+    images: tuple[Image, ...] = ()
+    environments: tuple[Environment, ...] = ()
+    servers: tuple[Server, ...] = ()
+
+    def package(self, package_id: str) -> Package:
+        """Return a package by its id.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return _only([item for item in self.packages if item.id == package_id], package_id)
+
+    def image(self, reference: str) -> Image:
+        """Return an image by its reference.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return _only([item for item in self.images if item.reference == reference], reference)
+
+    def environment(self, name: str) -> Environment:
+        """Return an environment by its name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return _only([item for item in self.environments if item.name == name], name)
+
+    def server(self, name: str) -> Server:
+        """Return a server by its name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return _only([item for item in self.servers if item.name == name], name)
+
+    def environment_packages(self, name: str, platform: str) -> Iterator[Package]:
+        """Yield the packages of an environment on a platform, sorted by id."""
+        by_id = {package.id: package for package in self.packages}
+        for package_id in self.environment(name).on(platform):
+            yield by_id[package_id]

@@ -1,0 +1,79 @@
+"""Where things are: the store, the user's manifest, the project's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["LOCK_NAME", "MANIFEST_NAME", "OVERLAY_NAME", "Home", "find_manifest", "global_manifest"]
+
+MANIFEST_NAME = "hatchlock.toml"
+OVERLAY_NAME = "hatchlock.local.toml"
+LOCK_NAME = "hatch.lock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Home:
+    """The store, `$HATCHLOCK_HOME`, and what is where inside it. Nothing is created by asking.
+
+    Attributes:
+        root: An absolute path.
+        is_default: Whether this is where a bare `hatchlock run` looks.
+    """
+
+    root: Path
+    is_default: bool
+
+    @classmethod
+    def locate(cls, *, explicit: str | None, environ: Mapping[str, str]) -> Home:
+        """Return the store: `--home`, else `$HATCHLOCK_HOME`, else `$XDG_DATA_HOME/hatchlock`."""
+        data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share")
+        default = data / "hatchlock"
+        chosen = Path(explicit or environ.get("HATCHLOCK_HOME") or default).expanduser().absolute()
+        usual = Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "hatchlock"
+        return cls(root=chosen, is_default=chosen == usual.absolute())
+
+    @property
+    def blobs(self) -> Path:
+        """Verified bytes, named by their digest."""
+        return self.root / "blobs"
+
+    @property
+    def envs(self) -> Path:
+        """Environments of the process runtime, named by the digest of what went in."""
+        return self.root / "envs"
+
+    @property
+    def bin(self) -> Path:
+        """The launcher that client files name."""
+        return self.root / "bin"
+
+    @property
+    def cache(self) -> Path:
+        """What may be deleted at any time."""
+        return self.root / "cache"
+
+    def project(self, name: str) -> Path:
+        """State of one project."""
+        return self.root / "projects" / name
+
+
+def find_manifest(start: Path) -> Path | None:
+    """Look for the manifest in `start` and upwards, as far as the root of the repository (the directory with `.git`).
+
+    Outside a repository only `start` itself is looked at and its parents up to the file system's root.
+    """
+    for directory in (start, *start.parents):
+        candidate = directory / MANIFEST_NAME
+        if candidate.is_file():
+            return candidate
+        if (directory / ".git").exists():
+            return None
+    return None
+
+
+def global_manifest(environ: Mapping[str, str]) -> Path:
+    """Return the path of the user's own manifest (`-g`), which may not exist."""
+    config = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
+    return Path(config) / "hatchlock" / MANIFEST_NAME
