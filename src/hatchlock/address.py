@@ -53,8 +53,7 @@ class BadSource(HatchlockError):
     def __str__(self) -> str:
         return f"{self.text!r} is not a source: {self.why}"
 
-    @property
-    def hint(self) -> str:
+    def _hint(self) -> str:
         return self.advice or f"write kind:spec, with a kind of {', '.join(Kind)}"
 
 

@@ -41,6 +41,9 @@ class HatchlockError(Exception):
     @property
     def hint(self) -> str:
         """What the user can do about it; "" when there is nothing to say."""
+        return self._hint()
+
+    def _hint(self) -> str:
         return ""
 
 
@@ -69,8 +72,7 @@ class UsageError(HatchlockError):
     def __str__(self) -> str:
         return self.what
 
-    @property
-    def hint(self) -> str:
+    def _hint(self) -> str:
         return self.advice
 
 
@@ -87,8 +89,7 @@ class RefusedError(HatchlockError):
     def __str__(self) -> str:
         return self.what
 
-    @property
-    def hint(self) -> str:
+    def _hint(self) -> str:
         return self.needs
 
 
@@ -110,6 +111,5 @@ class PermissionProblem(HatchlockError):
             facts.append(f"mode {self.mode:04o}")
         return f"{self.path}: {self.problem}" + (f" ({', '.join(facts)})" if facts else "")
 
-    @property
-    def hint(self) -> str:
+    def _hint(self) -> str:
         return self.advice or "give it to yourself with `chown`, or set HATCHLOCK_HOME to a directory of your own"
