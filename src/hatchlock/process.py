@@ -38,6 +38,7 @@ def run(
     cwd: Path | None = None,
     stdin: bytes = b"",
     timeout: float | None = None,
+    umask: int = 0o022,
 ) -> bytes:
     """Run a program to its end and return its stdout.
 
@@ -47,13 +48,21 @@ def run(
         cwd: Its working directory.
         stdin: What it reads.
         timeout: Seconds after which it is killed.
+        umask: Its umask, whatever ours is.
 
     Raises:
         ProcessFailed: It is missing, exits with another status than 0, or takes too long.
     """
     try:
         done = subprocess.run(
-            list(argv), env=dict(env), cwd=cwd, input=stdin, capture_output=True, timeout=timeout, check=False
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            umask=umask,
+            check=False,
         )
     except OSError as error:
         raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error

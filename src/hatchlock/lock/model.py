@@ -248,7 +248,7 @@ class Lock:
         exclude_newer: Releases after this moment were ignored, RFC 3339; "" for none.
         packages: By id.
         images: By reference.
-        environments: By name.
+        environments: By name and runtime.
         servers: By name.
     """
 
@@ -276,13 +276,13 @@ class Lock:
         """
         return _only([item for item in self.images if item.reference == reference], reference)
 
-    def environment(self, name: str) -> Environment:
-        """Return an environment by its name.
+    def environment(self, name: str, runtime: Runtime) -> Environment:
+        """Return an environment by its name and runtime; servers of both runtimes may share a declared one.
 
         Raises:
             KeyError: There is none.
         """
-        return _only([item for item in self.environments if item.name == name], name)
+        return _only([item for item in self.environments if (item.name, item.runtime) == (name, runtime)], name)
 
     def server(self, name: str) -> Server:
         """Return a server by its name.
@@ -292,8 +292,12 @@ class Lock:
         """
         return _only([item for item in self.servers if item.name == name], name)
 
-    def environment_packages(self, name: str, platform: str) -> Iterator[Package]:
-        """Yield the packages of an environment on a platform, sorted by id."""
+    def packages_of(self, environment: Environment, platform: str) -> Iterator[Package]:
+        """Yield the packages of an environment on a platform, sorted by id.
+
+        Raises:
+            KeyError: The lock lacks one of them.
+        """
         by_id = {package.id: package for package in self.packages}
-        for package_id in self.environment(name).on(platform):
+        for package_id in environment.on(platform):
             yield by_id[package_id]

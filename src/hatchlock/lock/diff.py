@@ -1,0 +1,111 @@
+"""How two locks differ, for people who are about to commit the newer one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from hatchlock.lock.model import Image, Lock, Package
+
+__all__ = ["Change", "diff_locks"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Change:
+    """One line of the difference.
+
+    Attributes:
+        sign: "+" added, "-" removed, "~" changed.
+        what: `pypi:anyio`, `image:python:3.11-slim`, `server:time`.
+        before: The version or digest before; "" if there was none.
+        after: The version or digest after; "" if there is none.
+    """
+
+    what: str
+    sign: str
+    before: str = ""
+    after: str = ""
+
+    def __str__(self) -> str:
+        values = " -> ".join(value for value in (self.before, self.after) if value)
+        return f"{self.sign} {self.what}" + (f" {values}" if values else "")
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_N = TypeVar("_N", bound=_Named)
+
+
+def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
+    """Return what changed, sorted: packages by version, images by digest, environments and servers by content."""
+    old = before or Lock(project=after.project, platforms=after.platforms)
+    return tuple(
+        sorted(
+            [
+                *_packages(old.packages, after.packages),
+                *_images(old.images, after.images),
+                *_named("environment", old.environments, after.environments),
+                *_named("server", old.servers, after.servers),
+            ]
+        )
+    )
+
+
+def _packages(before: Iterable[Package], after: Iterable[Package]) -> list[Change]:
+    old = _versions(before)
+    new = _versions(after)
+    changes = []
+    for name in old.keys() | new.keys():
+        gone, come = old.get(name, {}), new.get(name, {})
+        if set(gone) == set(come):
+            changes += [
+                Change(sign="~", what=name, after=f"{version} (files or metadata)")
+                for version in come
+                if come[version] != gone[version]
+            ]
+            continue
+        removed, added = sorted(set(gone) - set(come)), sorted(set(come) - set(gone))
+        sign = "~" if removed and added else "+" if added else "-"
+        changes.append(Change(sign=sign, what=name, before=", ".join(removed), after=", ".join(added)))
+    return changes
+
+
+def _versions(packages: Iterable[Package]) -> dict[str, dict[str, Package]]:
+    versions: dict[str, dict[str, Package]] = {}
+    for package in packages:
+        versions.setdefault(f"{package.kind}:{package.name}", {})[package.version] = package
+    return versions
+
+
+def _images(before: Sequence[Image], after: Sequence[Image]) -> list[Change]:
+    old = {image.reference: image for image in before}
+    new = {image.reference: image for image in after}
+    changes = []
+    for reference in old.keys() | new.keys():
+        gone, come = old.get(reference), new.get(reference)
+        if gone == come:
+            continue
+        sign = "~" if gone and come else "+" if come else "-"
+        changes.append(
+            Change(
+                sign=sign,
+                what=f"oci:{reference}",
+                before=gone.digest[:19] if gone else "",
+                after=come.digest[:19] if come else "",
+            )
+        )
+    return changes
+
+
+def _named(what: str, before: Sequence[_N], after: Sequence[_N]) -> list[Change]:
+    old = {item.name: item for item in before}
+    new = {item.name: item for item in after}
+    return [
+        Change(sign="~" if name in old and name in new else "+" if name in new else "-", what=f"{what}:{name}")
+        for name in old.keys() | new.keys()
+        if old.get(name) != new.get(name)
+    ]

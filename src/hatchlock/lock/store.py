@@ -1,0 +1,243 @@
+"""The lock's file: read with checks, written by one function."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from hatchlock.address import Kind
+from hatchlock.errors import HatchlockError
+from hatchlock.files import atomic_write, read_optional
+from hatchlock.launch import SANDBOX_RULES, Sandbox, SecretReference
+from hatchlock.lock.model import (
+    ASSEMBLER,
+    LOCK_VERSION,
+    Environment,
+    File,
+    Image,
+    ImagePlatform,
+    Layer,
+    Lock,
+    Package,
+    Server,
+)
+from hatchlock.lock.toml import table
+from hatchlock.paths import LOCK_NAME
+from hatchlock.place import Place
+
+__all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "read_lock", "write_lock"]
+
+_HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
+_T = TypeVar("_T")
+
+
+@dataclass(kw_only=True, eq=False)
+class MissingLock(HatchlockError):
+    """There is a manifest, and no lock beside it."""
+
+    code: ClassVar[str] = "missing-lock"
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"there is no {self.path}"
+
+    def _hint(self) -> str:
+        return "run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class BadLock(HatchlockError):
+    """The lock cannot be read."""
+
+    code: ClassVar[str] = "bad-lock"
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"the lock cannot be read: {self.why}"
+
+    def _hint(self) -> str:
+        return "restore it from version control, or delete it and run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class NewerLock(HatchlockError):
+    """A newer hatchlock wrote the lock, in a format or by rules that this one does not know."""
+
+    code: ClassVar[str] = "newer-lock"
+
+    what: str
+    found: int
+    known: int
+
+    def __str__(self) -> str:
+        return f"the lock has {self.what} {self.found}, this hatchlock knows {self.known}"
+
+    def _hint(self) -> str:
+        return "upgrade hatchlock; nothing was changed"
+
+
+def dumps(lock: Lock) -> str:
+    """Return the lock as TOML: equal locks give equal text, one block per package."""
+    blocks = [
+        table(
+            "",
+            {
+                "version": LOCK_VERSION,
+                "assembler": ASSEMBLER,
+                "sandbox": SANDBOX_RULES,
+                "project": lock.project,
+                "platforms": lock.platforms,
+                "exclude-newer": lock.exclude_newer,
+            },
+        )
+    ]
+    blocks += [table("[[server]]", _server(server)) for server in lock.servers]
+    blocks += [table("[[environment]]", _values(environment)) for environment in lock.environments]
+    blocks += [block for image in lock.images for block in _image(image)]
+    blocks += [table("[[package]]", _values(package)) for package in lock.packages]
+    return _HEADER + "\n" + "\n".join(blocks)
+
+
+def loads(data: bytes, *, file: str = LOCK_NAME) -> Lock:
+    """Read a lock.
+
+    Args:
+        data: The file's bytes.
+        file: Its name, for messages.
+
+    Raises:
+        BadLock: It is not TOML, or not a lock.
+        NewerLock: Its format or a rule in it is newer than this hatchlock.
+    """
+    try:
+        document = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        if b"<<<<<<< " in data:
+            raise BadLock(place=Place(file=file), why="it has git conflict markers") from error
+        raise BadLock(place=Place(file=file), why=str(error)) from error
+    _check_versions(document, file)
+    try:
+        return Lock(
+            project=document["project"],
+            platforms=tuple(document.get("platforms", ())),
+            exclude_newer=document.get("exclude-newer", ""),
+            packages=tuple(map(_read_package, document.get("package", ()))),
+            images=tuple(map(_read_image, document.get("image", ()))),
+            environments=tuple(map(_read_environment, document.get("environment", ()))),
+            servers=tuple(map(_read_server, document.get("server", ()))),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadLock(place=Place(file=file), why=f"{type(error).__name__} {error}") from error
+
+
+def read_lock(path: Path) -> Lock:
+    """Read the lock at a path.
+
+    Raises:
+        MissingLock: There is none.
+        BadLock, NewerLock: As `loads`.
+    """
+    data = read_optional(path)
+    if data is None:
+        raise MissingLock(path=path.name)
+    return loads(data, file=path.name)
+
+
+def write_lock(path: Path, lock: Lock) -> bool:
+    """Write the lock, whole or not at all, and return whether its bytes changed; equal bytes are left alone.
+
+    Raises:
+        PermissionProblem: The directory cannot be written to.
+    """
+    data = dumps(lock).encode()
+    if read_optional(path) == data:
+        return False
+    atomic_write(path, data, mode=0o644)
+    return True
+
+
+def _check_versions(document: Mapping[str, Any], file: str) -> None:
+    known = {"version": LOCK_VERSION, "assembler": ASSEMBLER, "sandbox": SANDBOX_RULES}
+    for what, limit in known.items():
+        found = document.get(what)
+        if not isinstance(found, int) or found < 1:
+            raise BadLock(place=Place(file=file), why=f"it has no `{what} = {limit}`")
+        if found > limit:
+            raise NewerLock(place=Place(file=file), what=what, found=found, known=limit)
+
+
+def _hyphened(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
+
+
+def _values(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields by their TOML names, nested ones too."""
+    return {_hyphened(item.name): _plain(getattr(value, item.name)) for item in fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (File, Layer, SecretReference)):
+        return {key: item for key, item in _values(value).items() if item or isinstance(item, bool)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    return value
+
+
+def _server(server: Server) -> dict[str, Any]:
+    profile = server.sandbox
+    sandbox = {_hyphened(name): value for name, value in profile.deviations().items()}
+    if "mounts" in sandbox:
+        sandbox["mounts"] = [_values(mount) for mount in profile.mounts]
+    if profile.reason:
+        sandbox["reason"] = profile.reason
+    return {**_values(server), "sandbox": sandbox}
+
+
+def _image(image: Image) -> list[str]:
+    head = table("[[image]]", {"reference": image.reference, "digest": image.digest})
+    return [
+        head,
+        *(table(f'[image.platforms."{name}"]', _values(image.platforms[name])) for name in sorted(image.platforms)),
+    ]
+
+
+def _read(cls: type[_T], data: Mapping[str, Any], /, **converted: Any) -> _T:
+    """Build a dataclass from TOML names; what is absent keeps its default."""
+    names = {_hyphened(item.name): item.name for item in fields(cls)}  # type: ignore[arg-type]  # a dataclass
+    unknown = sorted(set(data) - set(names))
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    values = {names[key]: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    return cls(**{**values, **converted})
+
+
+def _read_package(data: Mapping[str, Any]) -> Package:
+    files = tuple(_read(File, item) for item in data.get("files", ()))
+    return _read(Package, data, kind=Kind(data["kind"]), files=files)
+
+
+def _read_image(data: Mapping[str, Any]) -> Image:
+    platforms = {name: _read_platform(item) for name, item in data["platforms"].items()}
+    return _read(Image, data, platforms=platforms)
+
+
+def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
+    return _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data["layers"]))
+
+
+def _read_environment(data: Mapping[str, Any]) -> Environment:
+    extra = {name: tuple(items) for name, items in data.get("platform-packages", {}).items()}
+    return _read(Environment, data, platform_packages=extra)
+
+
+def _read_server(data: Mapping[str, Any]) -> Server:
+    secrets = {name: _read(SecretReference, item) for name, item in data.get("secrets", {}).items()}
+    sandbox = Sandbox.from_dict({key.replace("-", "_"): value for key, value in data.get("sandbox", {}).items()})
+    return _read(Server, data, secrets=secrets, sandbox=sandbox)

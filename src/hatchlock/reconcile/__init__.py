@@ -1,0 +1,1 @@
+"""Observe, diff, plan, execute: the world -> a plan -> the world."""

@@ -1,0 +1,116 @@
+"""Desired and observed -> plan. Pure: no I/O, no clock, no environment, no randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from graphlib import TopologicalSorter
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Action, Desired, Observed, Problem, Step
+
+__all__ = ["diff"]
+
+
+def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Iterable[Problem] = ()) -> Plan:
+    """Return the plan that turns what is into what should be. The order of the inputs does not matter.
+
+    Args:
+        desired: What should be; each address once.
+        observed: What is: the desired resources that exist, and every other one that the project owns and that goes with
+            its declaration (servers, client entries). Environments and images that nothing wants are the garbage
+            collector's business and are not observed.
+        problems: What cannot be planned. It is left alone, and so is what depends on it.
+    """
+    wanted = {item.address: item for item in desired}
+    present = {item.address: item for item in observed}
+    blocked = sorted(problems, key=lambda problem: problem.address.order)
+    left_alone = _with_dependents({problem.address for problem in blocked}, wanted)
+    steps: dict[Address, Step] = {}
+    for address, item in wanted.items():
+        if address not in left_alone and (step := _towards(item, present.get(address))):
+            steps[address] = step
+    for address, seen in present.items():
+        if address not in wanted and address not in left_alone:
+            steps[address] = _away(seen, present)
+    ordered = _in_order(steps)
+    return Plan(
+        steps=ordered,
+        problems=tuple(blocked),
+        unchanged=sum(address in present and address not in steps for address in wanted),
+        existing=len(present),
+    )
+
+
+def _with_dependents(addresses: set[Address], wanted: Mapping[Address, Desired]) -> set[Address]:
+    reached = set(addresses)
+    while True:
+        more = {a for a, item in wanted.items() if a not in reached and not reached.isdisjoint(item.depends_on)}
+        if not more:
+            return reached
+        reached |= more
+
+
+def _towards(item: Desired, seen: Observed | None) -> Step | None:
+    if seen is not None and seen.key == item.key:
+        return None
+    changed = {} if seen is None else _changed(seen.facts, item.facts)
+    return Step(
+        address=item.address,
+        action=Action.CREATE if seen is None else Action.UPDATE,
+        cause="not found" if seen is None else _cause(changed),
+        before="" if seen is None else seen.key,
+        after=item.key,
+        details=dict(item.facts) if seen is None else changed,
+        depends_on=item.depends_on,
+        privilege=item.privilege,
+        loss="" if seen is None else seen.loss,
+        notes=item.notes,
+    )
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    names = [*after, *(name for name in before if name not in after)]
+    return {
+        name: f"{before.get(name, 'none')} -> {after.get(name, 'none')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    }
+
+
+def _cause(changed: Mapping[str, str]) -> str:
+    return f"{', '.join(changed)} changed" if changed else "differs"
+
+
+def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
+    return Step(
+        address=seen.address,
+        action=Action.DELETE,
+        cause="not declared any more",
+        before=seen.key,
+        depends_on=tuple(sorted((a for a in present if _uses(a, seen.address)), key=lambda a: a.order)),
+        loss=seen.loss,
+    )
+
+
+def _uses(user: Address, used: Address) -> bool:
+    """Whether a client entry starts this server: it goes first, so that no application is left with a dead entry."""
+    return (
+        used.kind is ResourceKind.SERVER
+        and user.kind is ResourceKind.CLIENT
+        and user.name.rpartition("/")[2] == used.name
+    )
+
+
+def _in_order(steps: Mapping[Address, Step]) -> tuple[Step, ...]:
+    """Sort topologically, smallest address first among those that are ready, keeping only dependencies inside the plan."""
+    edges = {address: [other for other in step.depends_on if other in steps] for address, step in steps.items()}
+    sorter = TopologicalSorter(edges)
+    sorter.prepare()
+    ordered: list[Step] = []
+    while sorter.is_active():
+        for address in sorted(sorter.get_ready(), key=lambda ready: ready.order):
+            ordered.append(replace(steps[address], depends_on=tuple(edges[address])))
+            sorter.done(address)
+    return tuple(ordered)

@@ -1,0 +1,69 @@
+"""A plan: the steps between what is and what should be, as a value. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hatchlock.resources.base import Action, Problem, Step
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The steps, each after those it depends on, ties broken by address.
+
+    Attributes:
+        steps: In an order in which they could be done one by one.
+        problems: What could not be planned, by address.
+        unchanged: How many resources are as they should be.
+        existing: How many resources of the project exist.
+    """
+
+    steps: tuple[Step, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unchanged: int = 0
+    existing: int = 0
+
+    def count(self, action: Action) -> int:
+        """Return how many steps do this."""
+        return sum(step.action is action for step in self.steps)
+
+    @property
+    def losses(self) -> tuple[Step, ...]:
+        """The destructive steps."""
+        return tuple(step for step in self.steps if step.loss)
+
+    @property
+    def privileged(self) -> tuple[Step, ...]:
+        """The steps that change the host as root."""
+        return tuple(step for step in self.steps if step.privilege == "root")
+
+    @property
+    def is_mass_removal(self) -> bool:
+        """Whether more than half of what exists would be deleted."""
+        return self.count(Action.DELETE) * 2 > self.existing
+
+    def __str__(self) -> str:
+        """Return the plan as people and tests read it: a line per step, indented lines for what belongs to it."""
+        lines = [line for step in self.steps for line in _step_lines(step)]
+        lines += [f"! {problem.address}  {problem.what}" for problem in self.problems]
+        return "\n".join([*lines, "", self.summary] if lines else [self.summary])
+
+    @property
+    def summary(self) -> str:
+        """The last line: counts, or that there is nothing to do."""
+        blocked = f", {len(self.problems)} cannot be planned" if self.problems else ""
+        if not self.steps:
+            return f"Nothing to do: {self.unchanged} resources are as declared{blocked}"
+        counts = ", ".join(f"{self.count(action)} to {action}" for action in Action)
+        return f"Plan: {counts}, {self.unchanged} unchanged{blocked}"
+
+
+def _step_lines(step: Step) -> list[str]:
+    lines = [f"{step.action.sign} {step.address}  {step.cause}"]
+    lines += [f"    {name}: {value}" for name, value in step.details.items()]
+    lines += [f"    ! {note}" for note in step.notes]
+    if step.loss:
+        lines.append(f"    ! destructive: {step.loss}")
+    return lines

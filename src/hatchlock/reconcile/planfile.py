@@ -1,0 +1,114 @@
+"""Plans as JSON: what `plan --json` prints, and what `plan --out` saves for `apply FILE`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hatchlock.address import Address
+from hatchlock.errors import HatchlockError
+from hatchlock.files import atomic_write, read_optional
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Action, Problem, Step
+
+__all__ = ["BadPlanFile", "SavedPlan", "plan_to_dict", "read_plan", "write_plan"]
+
+PLAN_FORMAT = 1
+
+
+@dataclass(kw_only=True, eq=False)
+class BadPlanFile(HatchlockError):
+    """A file is no saved plan of this version."""
+
+    code: ClassVar[str] = "bad-plan-file"
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is not a saved plan: {self.why}"
+
+    def _hint(self) -> str:
+        return "make one with `hatchlock plan --out FILE`"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedPlan:
+    """A plan with what it was made for.
+
+    Attributes:
+        plan: The plan.
+        bindings: What must be the same when it is applied, name -> value: the project, its directory, and the digests of
+            manifest, overlay and lock.
+    """
+
+    plan: Plan
+    bindings: Mapping[str, str]
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """Return a plan as a JSON document with its `format_version`."""
+    return {
+        "format_version": PLAN_FORMAT,
+        "steps": [_to_dict(step) for step in plan.steps],
+        "problems": [_to_dict(problem) for problem in plan.problems],
+        "unchanged": plan.unchanged,
+        "existing": plan.existing,
+        "summary": {action.value: plan.count(action) for action in Action},
+    }
+
+
+def write_plan(path: Path, saved: SavedPlan) -> None:
+    """Save a plan; the file may be read by its owner only.
+
+    Raises:
+        PermissionProblem: The file cannot be written.
+    """
+    document = {**plan_to_dict(saved.plan), "bindings": dict(saved.bindings)}
+    atomic_write(path, json.dumps(document, indent=2).encode() + b"\n")
+
+
+def read_plan(path: Path) -> SavedPlan:
+    """Read a saved plan.
+
+    Raises:
+        BadPlanFile: There is none at that path, or it is not of this version.
+    """
+    data = read_optional(path)
+    if data is None:
+        raise BadPlanFile(path=str(path), why="there is no such file")
+    try:
+        document = json.loads(data)
+        if document["format_version"] != PLAN_FORMAT:
+            raise BadPlanFile(path=str(path), why=f"its format is {document['format_version']}, not {PLAN_FORMAT}")
+        plan = Plan(
+            steps=tuple(map(_step, document["steps"])),
+            problems=tuple(Problem(**_with_address(item)) for item in document["problems"]),
+            unchanged=document["unchanged"],
+            existing=document["existing"],
+        )
+        return SavedPlan(plan=plan, bindings=document["bindings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
+
+
+def _to_dict(item: Step | Problem) -> dict[str, Any]:
+    document = asdict(item) | {"address": str(item.address)}
+    if isinstance(item, Step):
+        document["depends_on"] = [str(address) for address in item.depends_on]
+    return document
+
+
+def _with_address(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {**document, "address": Address.parse(document["address"])}
+
+
+def _step(document: Mapping[str, Any]) -> Step:
+    values = _with_address(document)
+    values["action"] = Action(values["action"])
+    values["depends_on"] = tuple(map(Address.parse, values["depends_on"]))
+    values["notes"] = tuple(values["notes"])
+    return Step(**values)

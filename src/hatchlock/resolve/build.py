@@ -1,0 +1,297 @@
+"""Manifest -> lock. What the previous lock has and still satisfies the manifest is kept as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import ClassVar, Protocol
+
+from hatchlock.errors import HatchlockError
+from hatchlock.images.key import input_key
+from hatchlock.lock.model import ASSEMBLER, Environment, Image, Lock, Package, Server
+from hatchlock.manifest.model import Manifest, moment
+from hatchlock.resolve.command import resolve_command
+from hatchlock.resolve.freshness import environment_reasons, image_reasons, server_packages
+from hatchlock.resolve.python import EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resolve.wanted import (
+    WantedEnvironment,
+    container_platforms,
+    launch_of,
+    wanted_environments,
+    wanted_images,
+)
+from hatchlock.sources.targets import DEFAULT_GLIBC, DEFAULT_MACOS, PythonTarget, container_target, process_target
+from hatchlock.sources.wheel_tags import choose_wheel
+
+__all__ = ["BaseWithoutPython", "ImageLookup", "PythonResolver", "Upgrade", "build_lock", "environment_target"]
+
+Upgrade = frozenset[str] | None
+"""Names that may move; empty: none may; None: all may."""
+
+
+class ImageLookup(Protocol):
+    """Looks an image up in its registry."""
+
+    def __call__(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
+        """Return the image, with the facts of its layers if asked for."""
+
+
+class PythonResolver(Protocol):
+    """Resolves environments against the package index, ignoring releases after a moment."""
+
+    def __call__(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
+        """Return the packages of each environment."""
+
+
+@dataclass(kw_only=True, eq=False)
+class BaseWithoutPython(HatchlockError):
+    """A base image does not have the interpreter that an environment needs."""
+
+    code: ClassVar[str] = "base-without-python"
+
+    base: str
+    platform: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        has = f"Python {self.found}" if self.found else "no Python"
+        return f"the base {self.base} has {has} for {self.platform}, the environment wants Python {self.wanted}"
+
+    def _hint(self) -> str:
+        if self.found:
+            return f'set python = "{".".join(self.found.split(".")[:2])}", or choose another base'
+        return 'choose a base with Python in it, for example base = "oci:python:3.11-slim"'
+
+
+def build_lock(
+    manifest: Manifest,
+    previous: Lock | None,
+    *,
+    now: datetime,
+    host_platform: str,
+    upgrade: Upgrade,
+    look_up_image: ImageLookup,
+    resolve_python: PythonResolver,
+) -> Lock:
+    """Return the lock for a manifest.
+
+    Args:
+        manifest: What is wanted.
+        previous: The lock so far; its pins are preferred, and what of it is fresh is taken over without a question.
+        now: An aware date-time, for `exclude-newer` durations.
+        host_platform: The platform that is recorded when neither manifest nor previous lock names any.
+        upgrade: What may move.
+        look_up_image: Asks a registry; called only for images that the previous lock does not have.
+        resolve_python: Asks the index; called at most once, and only for environments that are not fresh.
+
+    Raises:
+        BaseWithoutPython: A base does not fit its environment.
+        HatchlockError: What the sources raise.
+    """
+    platforms = manifest.project.platforms or (previous.platforms if previous else ()) or (host_platform,)
+    basis = _Basis(
+        manifest=manifest,
+        platforms=platforms,
+        containers=container_platforms(platforms),
+        kept=_comparable(previous, manifest, platforms),
+        upgrade=upgrade,
+        now=now,
+    )
+    wanted = wanted_environments(manifest, previous)
+    images = _images(basis, wanted, look_up_image)
+    resolved, packages, excluded = _environments(basis, wanted, images, resolve_python)
+    environments = tuple(_with_keys(manifest, item, images, packages) for item in resolved)
+    lock = Lock(
+        project=manifest.project.name,
+        platforms=platforms,
+        exclude_newer=excluded,
+        packages=tuple(packages[name] for name in sorted(packages)),
+        images=tuple(images[reference] for reference in sorted(images)),
+        environments=environments,
+    )
+    return replace(lock, servers=tuple(_launches(manifest, lock)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Basis:
+    manifest: Manifest
+    platforms: tuple[str, ...]
+    containers: tuple[str, ...]
+    kept: Lock | None
+    upgrade: Upgrade
+    now: datetime
+
+
+def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str, ...]) -> Lock | None:
+    """Return the part of the previous lock that can be taken over: nothing when it is for other platforms."""
+    if previous is None or previous.platforms != platforms:
+        return None
+    if bool(manifest.project.exclude_newer) != bool(previous.exclude_newer):
+        return None
+    return previous
+
+
+def _images(basis: _Basis, wanted: Iterable[WantedEnvironment], look_up: ImageLookup) -> dict[str, Image]:
+    bases = {item.base for item in wanted if item.base}
+    references = sorted(bases | set(wanted_images(basis.manifest)))
+    return {
+        reference: _kept_image(basis, reference) or look_up(reference, basis.containers, facts=reference in bases)
+        for reference in references
+    }
+
+
+def _kept_image(basis: _Basis, reference: str) -> Image | None:
+    if basis.kept is None or basis.upgrade is None or reference in basis.upgrade:
+        return None
+    return None if list(image_reasons(reference, "", basis.kept)) else basis.kept.image(reference)
+
+
+def _environments(
+    basis: _Basis,
+    wanted: Sequence[WantedEnvironment],
+    images: Mapping[str, Image],
+    resolve_python: PythonResolver,
+) -> tuple[list[Environment], dict[str, Package], str]:
+    """Return the environments, the packages by id, and the moment after which releases were ignored."""
+    kept = {item: locked for item in wanted if (locked := _kept_environment(basis, item, images))}
+    stale = [item for item in wanted if item not in kept and item.requirements]
+    since = basis.manifest.project.exclude_newer
+    limit = moment(since, basis.now) if since and stale else None
+    requests = [_request(basis, item, images) for item in stale]
+    resolution = resolve_python(requests, exclude_newer=limit) if requests else None
+    results = dict(zip(stale, resolution.environments, strict=True)) if resolution else {}
+    environments = [kept.get(item) or _resolved(item, results.get(item)) for item in wanted]
+    sources = [*(basis.kept.packages if basis.kept else ()), *(resolution.packages if resolution else ())]
+    return environments, _union(sources, environments), _excluded(basis, limit)
+
+
+def _excluded(basis: _Basis, limit: datetime | None) -> str:
+    since = basis.manifest.project.exclude_newer
+    if limit is None and basis.kept and basis.kept.exclude_newer:
+        return basis.kept.exclude_newer
+    return moment(since, basis.now).astimezone(UTC).isoformat(timespec="seconds") if since else ""
+
+
+def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> Environment | None:
+    """Return the previous lock's environment, with the requirements as they are written now, if it will still do."""
+    kept = basis.kept
+    if kept is None or basis.upgrade is None or list(environment_reasons(wanted, kept)):
+        return None
+    if wanted.base and images[wanted.base] != kept.image(wanted.base):
+        return None
+    locked = kept.environment(wanted.name, wanted.runtime)
+    everything = {*locked.packages, *(name for extra in locked.platform_packages.values() for name in extra)}
+    if any(kept.package(name).name in basis.upgrade for name in everything):
+        return None
+    return replace(
+        locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
+    )
+
+
+def _request(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> EnvironmentRequest:
+    platforms = basis.containers if wanted.runtime == "container" else basis.platforms
+    return EnvironmentRequest(
+        name=wanted.name,
+        platforms={name: environment_target(basis.manifest, wanted, images, name) for name in platforms},
+        requirements=wanted.requirements,
+        constraints=wanted.constraints,
+        overrides=wanted.overrides,
+        preferred=_preferred(basis, wanted),
+    )
+
+
+def environment_target(
+    manifest: Manifest, wanted: WantedEnvironment | Environment, images: Mapping[str, Image], platform: str
+) -> PythonTarget:
+    """Return where an environment's packages are to run on one platform.
+
+    Raises:
+        BaseWithoutPython: Its base has another Python, or none.
+    """
+    if wanted.runtime == "process":
+        project = manifest.project
+        return process_target(
+            platform,
+            wanted.python,
+            min_glibc=project.min_glibc or DEFAULT_GLIBC,
+            min_macos=project.min_macos or DEFAULT_MACOS,
+        )
+    base = images[wanted.base].platforms[platform]
+    if base.python.split(".")[:2] != wanted.python.split(".")[:2]:
+        raise BaseWithoutPython(
+            address=f"env:{wanted.name}", base=wanted.base, platform=platform, wanted=wanted.python, found=base.python
+        )
+    return container_target(platform, base.python, libc=base.libc)
+
+
+def _preferred(basis: _Basis, wanted: WantedEnvironment) -> dict[str, str]:
+    kept, upgrade = basis.kept, basis.upgrade
+    if kept is None or upgrade is None:
+        return {}
+    try:
+        locked = kept.environment(wanted.name, wanted.runtime)
+    except KeyError:
+        return {}
+    packages = [kept.package(name) for name in locked.packages]
+    return {package.name: package.version for package in packages if package.name not in upgrade}
+
+
+def _resolved(wanted: WantedEnvironment, result: EnvironmentResult | None) -> Environment:
+    per_platform = {name: set(ids) for name, ids in result.packages.items()} if result else {}
+    common = set.intersection(*per_platform.values()) if per_platform else set()
+    extra = {name: tuple(sorted(ids - common)) for name, ids in sorted(per_platform.items()) if ids - common}
+    return Environment(
+        name=wanted.name,
+        private=wanted.private,
+        runtime=wanted.runtime,
+        python=wanted.python,
+        base=wanted.base,
+        requirements=wanted.requirements,
+        constraints=wanted.constraints,
+        overrides=wanted.overrides,
+        packages=tuple(sorted(common)),
+        platform_packages=extra,
+    )
+
+
+def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> dict[str, Package]:
+    """Merge what is said of one package in several places, and keep those that an environment uses."""
+    used = {
+        package_id
+        for item in environments
+        for package_id in (*item.packages, *(name for extra in item.platform_packages.values() for name in extra))
+    }
+    merged: dict[str, Package] = {}
+    for package in packages:
+        if package.id not in used:
+            continue
+        known = merged.get(package.id, package)
+        merged[package.id] = replace(
+            package,
+            files=tuple(sorted({*known.files, *package.files})),
+            dependencies=tuple(sorted({*known.dependencies, *package.dependencies})),
+        )
+    return merged
+
+
+def _with_keys(
+    manifest: Manifest, environment: Environment, images: Mapping[str, Image], packages: Mapping[str, Package]
+) -> Environment:
+    if environment.runtime != "container":
+        return environment
+    keys = {}
+    for platform, base in sorted(images[environment.base].platforms.items()):
+        target = environment_target(manifest, environment, images, platform)
+        files = [choose_wheel(packages[name].files, target) for name in environment.on(platform)]
+        keys[platform] = input_key(base.digest, [file for file in files if file], rule=ASSEMBLER)
+    return replace(environment, keys=keys)
+
+
+def _launches(manifest: Manifest, lock: Lock) -> Iterable[Server]:
+    for name in sorted(manifest.servers):
+        server = manifest.servers[name]
+        plain = launch_of(server, command=server.command, choices=())
+        command, choices = resolve_command(server, server_packages(plain, lock))
+        yield launch_of(server, command=command, choices=choices)

@@ -1,0 +1,198 @@
+"""Does the lock still satisfy the manifest? Answered from the two alone, with reasons. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from hatchlock.address import Kind, Source
+from hatchlock.errors import HatchlockError
+from hatchlock.lock.model import Environment, Image, Lock, Package, Server
+from hatchlock.manifest.model import Manifest
+from hatchlock.resolve.command import resolve_command
+from hatchlock.resolve.wanted import (
+    WantedEnvironment,
+    container_platforms,
+    launch_of,
+    wanted_environments,
+    wanted_images,
+)
+
+__all__ = ["Reason", "StaleLock", "environment_reasons", "image_reasons", "server_packages", "stale_reasons"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Reason:
+    """One way in which the lock does not satisfy the manifest.
+
+    Attributes:
+        address: `env:NAME`, `server:NAME`, `project` …
+        what: "requires mcp-server-time>=2026.2, the lock has 2026.1".
+    """
+
+    address: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.what}"
+
+
+@dataclass(kw_only=True, eq=False)
+class StaleLock(HatchlockError):
+    """The lock does not satisfy the manifest any more."""
+
+    code: ClassVar[str] = "stale-lock"
+
+    reasons: tuple[Reason, ...]
+
+    def __str__(self) -> str:
+        return "hatch.lock does not satisfy hatchlock.toml:" + "".join(f"\n  {reason}" for reason in self.reasons)
+
+    def _hint(self) -> str:
+        return "run `hatchlock lock`"
+
+
+def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
+    """Return every way in which the lock does not satisfy the manifest, sorted; empty when it is fresh.
+
+    A changed requirement that the locked version still satisfies is no reason.
+    """
+    reasons = [*_project_reasons(manifest, lock)]
+    wanted = wanted_environments(manifest, lock)
+    for environment in wanted:
+        reasons += environment_reasons(environment, lock)
+    for reference, user in wanted_images(manifest).items():
+        reasons += image_reasons(reference, user, lock)
+    reasons += _surplus(wanted, manifest, lock)
+    if not reasons:
+        reasons += _server_reasons(manifest, lock)
+    return tuple(sorted(set(reasons)))
+
+
+def _project_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
+    project = manifest.project
+    if project.name != lock.project:
+        yield Reason(address="project", what=f"is called {project.name!r}, in the lock {lock.project!r}")
+    if project.platforms and project.platforms != lock.platforms:
+        named = ", ".join(project.platforms)
+        yield Reason(address="project", what=f"is for {named}, the lock for {', '.join(lock.platforms)}")
+    if bool(project.exclude_newer) != bool(lock.exclude_newer):
+        state = "excludes newer releases" if project.exclude_newer else "does not exclude newer releases any more"
+        yield Reason(address="project", what=state)
+
+
+def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reason]:
+    """Yield why the lock's environment does not do for a wanted one."""
+    address = f"env:{wanted.name}"
+    try:
+        locked = lock.environment(wanted.name, wanted.runtime)
+    except KeyError:
+        yield Reason(address=address, what=f"is not in the lock for the {wanted.runtime} runtime")
+        return
+    if locked.python != wanted.python:
+        yield Reason(address=address, what=f"wants Python {wanted.python}, the lock has {locked.python}")
+    if locked.base != wanted.base:
+        yield Reason(address=address, what=f"is based on {wanted.base}, in the lock on {locked.base}")
+    if wanted.overrides != locked.overrides:
+        yield Reason(address=address, what="overrides changed")
+    try:
+        yield from _requirement_reasons(address, wanted, locked, lock)
+    except KeyError as error:
+        yield Reason(address=address, what=f"needs {error.args[0]}, which the lock lacks")
+
+
+def _requirement_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
+    platforms = container_platforms(lock.platforms) if wanted.runtime == "container" else lock.platforms
+    for platform in platforms:
+        versions = {package.name: package.version for package in lock.packages_of(locked, platform)}
+        yield from _unsatisfied(address, wanted, locked, versions)
+    names = {_requirement(text).name for text in wanted.requirements}
+    for text in locked.requirements:
+        if _requirement(text).name not in names:
+            yield Reason(address=address, what=f"does not require {_requirement(text).name} any more")
+
+
+def _unsatisfied(
+    address: str, wanted: WantedEnvironment, locked: Environment, versions: Mapping[str, str]
+) -> Iterator[Reason]:
+    known = {_requirement(text).name: _requirement(text) for text in locked.requirements}
+    for text in (*wanted.requirements, *wanted.constraints):
+        requirement = _requirement(text)
+        name = canonicalize_name(requirement.name)
+        version = versions.get(name)
+        if version is not None and not requirement.specifier.contains(Version(version), prereleases=True):
+            yield Reason(address=address, what=f"requires {requirement}, the lock has {version}")
+        if text not in wanted.requirements:
+            continue
+        before = known.get(requirement.name)
+        if before is None:
+            yield Reason(address=address, what=f"requires {requirement}, which is not in the lock")
+        elif (before.extras, str(before.marker)) != (requirement.extras, str(requirement.marker)):
+            yield Reason(address=address, what=f"requires {requirement}, the lock was made for {before}")
+
+
+def _requirement(text: str) -> Requirement:
+    return Requirement(Source.parse(text).spec)
+
+
+def image_reasons(reference: str, user: str, lock: Lock) -> Iterator[Reason]:
+    """Yield why the lock's image does not do for a reference."""
+    try:
+        image: Image = lock.image(reference)
+    except KeyError:
+        yield Reason(address=user, what=f"needs the image {reference}, which is not in the lock")
+        return
+    missing = sorted(set(container_platforms(lock.platforms)) - set(image.platforms))
+    if missing:
+        yield Reason(address=user, what=f"needs the image {reference} for {', '.join(missing)}, which the lock lacks")
+
+
+def _surplus(wanted: Iterable[WantedEnvironment], manifest: Manifest, lock: Lock) -> Iterator[Reason]:
+    names = {(item.name, item.runtime) for item in wanted}
+    for environment in lock.environments:
+        if (environment.name, environment.runtime) not in names and environment.name not in manifest.servers:
+            yield Reason(address=f"env:{environment.name}", what="is in the lock and not declared any more")
+    for server in lock.servers:
+        if server.name not in manifest.servers:
+            yield Reason(address=f"server:{server.name}", what="is in the lock and not declared any more")
+
+
+def server_packages(server: Server, lock: Lock) -> tuple[Package, ...]:
+    """Return the packages of a server's environment, on whichever platform the lock has them; () if it has none."""
+    if not server.environment:
+        return ()
+    environment = lock.environment(server.environment, server.runtime)
+    wanted = {*environment.packages, *(item for extra in environment.platform_packages.values() for item in extra)}
+    return tuple(package for package in lock.packages if package.id in wanted)
+
+
+def _server_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
+    for declared in manifest.servers.values():
+        address = f"server:{declared.name}"
+        plain = launch_of(declared, command=declared.command, choices=())
+        command, choices = resolve_command(declared, server_packages(plain, lock))
+        try:
+            locked = lock.server(declared.name)
+        except KeyError:
+            yield Reason(address=address, what="is not in the lock")
+            continue
+        expected = launch_of(declared, command=command, choices=choices)
+        for item in fields(Server):
+            before, after = getattr(locked, item.name), getattr(expected, item.name)
+            if before != after and not _is_satisfied_source(item.name, before, after):
+                yield Reason(address=address, what=f"{item.name.replace('_', '-')} changed since it was locked")
+
+
+def _is_satisfied_source(name: str, before: str, after: str) -> bool:
+    """A source whose bounds moved around the locked version is still satisfied; the requirement was checked above."""
+    if name != "source" or not before or not after:
+        return False
+    old, new = Source.parse(before), Source.parse(after)
+    if old.kind is not Kind.PYPI or new.kind is not Kind.PYPI:
+        return False
+    return Requirement(old.spec).name == Requirement(new.spec).name

@@ -1,0 +1,164 @@
+"""What the manifest wants of a lock, as values: the environments to resolve, the images to look up, the launches. Pure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hatchlock.address import Kind, Source
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import Runtime
+from hatchlock.lock.model import Lock, Server
+from hatchlock.manifest.model import EnvironmentSpec, Manifest, ServerSpec
+
+__all__ = [
+    "SharedName",
+    "WantedEnvironment",
+    "container_platforms",
+    "default_python",
+    "launch_of",
+    "wanted_environments",
+    "wanted_images",
+]
+
+
+@dataclass(kw_only=True, eq=False)
+class SharedName(HatchlockError):
+    """A declared environment is called like a server that has a private one."""
+
+    code: ClassVar[str] = "shared-name"
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"[environments.{self.name}] and the private environment of [servers.{self.name}] would share a name"
+
+    def _hint(self) -> str:
+        return f'rename the environment, or let the server use it: environment = "{self.name}"'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedEnvironment:
+    """An environment that the lock must hold.
+
+    Attributes:
+        name: As declared, or its server's.
+        private: Whether it is a server's private one.
+        runtime: Which wheels it takes.
+        python: "3.11"; "" when neither manifest nor an earlier lock says.
+        base: Reference of the base image, container runtime only.
+        requirements: Sorted, `pypi:…`.
+        constraints: Sorted.
+        overrides: Sorted.
+    """
+
+    name: str
+    private: bool
+    runtime: Runtime
+    python: str
+    base: str
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    overrides: tuple[str, ...]
+
+
+def default_python() -> str:
+    """Return the version that is recorded when the manifest does not say: that of the interpreter which runs us."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def container_platforms(platforms: Iterable[str]) -> tuple[str, ...]:
+    """Return the platforms of containers for declared platforms: always Linux, whatever the machine runs."""
+    return tuple(sorted({f"linux/{platform.partition('/')[2]}" for platform in platforms}))
+
+
+def wanted_environments(manifest: Manifest, previous: Lock | None) -> tuple[WantedEnvironment, ...]:
+    """Return the environments that the manifest needs, sorted by name and runtime.
+
+    A declared environment is wanted once for each runtime of its servers; without servers, for the process runtime, or
+    the container runtime if it names a base.
+
+    Raises:
+        SharedName: A declared and a private environment would have the same name.
+    """
+    wanted: list[WantedEnvironment] = []
+    for name, spec in manifest.environments.items():
+        users = {server.runtime for server in manifest.servers.values() if server.environment == name}
+        fallback: Runtime = "container" if spec.base else "process"
+        wanted += [_environment(spec, runtime, (), previous, private=False) for runtime in sorted(users) or [fallback]]
+    for server in manifest.servers.values():
+        if server.source is None or server.source.kind is not Kind.PYPI or server.environment:
+            continue
+        if server.name in manifest.environments:
+            raise SharedName(name=server.name, address=f"server:{server.name}")
+        wanted.append(_environment(server.private, server.runtime, (server.source,), previous, private=True))
+    return tuple(sorted(wanted, key=lambda item: (item.name, item.runtime)))
+
+
+def _environment(
+    spec: EnvironmentSpec, runtime: Runtime, sources: Iterable[Source], previous: Lock | None, *, private: bool
+) -> WantedEnvironment:
+    python = spec.python or _recorded_python(spec.name, runtime, previous) or default_python()
+    base = ""
+    if runtime == "container":
+        base = spec.base.spec if spec.base else f"python:{python}-slim"
+    return WantedEnvironment(
+        name=spec.name,
+        private=private,
+        runtime=runtime,
+        python=python,
+        base=base,
+        requirements=_texts([*sources, *spec.dependencies]),
+        constraints=_texts(spec.constraints),
+        overrides=_texts(spec.overrides),
+    )
+
+
+def _texts(sources: Iterable[Source]) -> tuple[str, ...]:
+    return tuple(sorted(set(map(str, sources))))
+
+
+def _recorded_python(name: str, runtime: Runtime, previous: Lock | None) -> str:
+    try:
+        return previous.environment(name, runtime).python if previous else ""
+    except KeyError:
+        return ""
+
+
+def wanted_images(manifest: Manifest) -> Mapping[str, str]:
+    """Return the images that are servers: reference -> the server's address, for messages."""
+    return {
+        server.source.spec: f"server:{server.name}"
+        for server in manifest.servers.values()
+        if server.source is not None and server.source.kind is Kind.OCI
+    }
+
+
+def launch_of(server: ServerSpec, *, command: tuple[str, ...], choices: tuple[str, ...]) -> Server:
+    """Return the lock's launch of a server.
+
+    Args:
+        server: As declared.
+        command: As declared or resolved; empty when there is no single choice.
+        choices: What there is to choose from, when `command` is empty.
+    """
+    is_image = server.source is not None and server.source.kind is Kind.OCI
+    has_private = server.source is not None and not is_image
+    return Server(
+        name=server.name,
+        source=str(server.source) if server.source else "",
+        runtime=server.runtime,
+        isolation=server.isolation,
+        environment=server.environment or (server.name if has_private else ""),
+        image=server.source.spec if is_image and server.source else "",
+        command=command,
+        choices=choices,
+        args=server.args,
+        cwd=server.cwd,
+        env=dict(sorted(server.env_literals.items())),
+        secrets=dict(sorted(server.secrets.items())),
+        sandbox=server.sandbox,
+        startup_timeout=server.startup_timeout,
+    )

@@ -1,0 +1,152 @@
+"""What every kind of resource gives to the reconcile engine, and the values that they exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from hatchlock.address import Address
+
+__all__ = ["Action", "Artefact", "Desired", "Observed", "Privilege", "Problem", "Resource", "Step"]
+
+Privilege = Literal["none", "engine", "root"]
+
+
+class Action(StrEnum):
+    """What a step does to its resource."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+    @property
+    def sign(self) -> str:
+        """The character that stands for it in a plan."""
+        return {"create": "+", "update": "~", "delete": "-"}[self.value]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desired:
+    """A resource as it should be.
+
+    Attributes:
+        address: Which.
+        key: The name of its content; equal keys mean nothing to do.
+        facts: What people see of it, field -> value; a change is explained by the fields that differ.
+        depends_on: What must be there first.
+        privilege: What making it takes.
+        notes: Sentences to show with its step: relaxations of the sandbox, what is not pinned.
+    """
+
+    address: Address
+    key: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    depends_on: tuple[Address, ...] = ()
+    privilege: Privilege = "none"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """A resource as it is.
+
+    Attributes:
+        address: Which.
+        key: The name of its content.
+        facts: As in `Desired`, as far as they can be read.
+        loss: Why changing or deleting it would lose something that lock and store cannot remake; "" if it would not.
+    """
+
+    address: Address
+    key: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    loss: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A resource that cannot be planned; it and what depends on it are left as they are.
+
+    Attributes:
+        address: Which.
+        code: The error's code.
+        what: The error's sentence.
+        hint: The error's hint.
+    """
+
+    address: Address
+    code: str
+    what: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One external effect.
+
+    Attributes:
+        address: What is changed.
+        action: How.
+        cause: Why, in words.
+        before: The key that must still be there when the step begins; "" for nothing.
+        after: The key that will be there when it is done; "" for nothing.
+        details: What people see of it, field -> value.
+        depends_on: The steps, by address, that must be done before.
+        privilege: What it takes.
+        loss: What is lost beyond what lock and store can remake; "" for nothing.
+        notes: Sentences to show with it.
+    """
+
+    address: Address
+    action: Action
+    cause: str
+    before: str = ""
+    after: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    depends_on: tuple[Address, ...] = ()
+    privilege: Privilege = "none"
+    loss: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Artefact:
+    """A file that a resource is made from, as the lock names it.
+
+    Attributes:
+        package: The id of its package, `pypi:anyio@4.9.0`, or `oci:REFERENCE`.
+        name: Its file name; for a blob of an image its digest.
+        sha256: 64 hex digits.
+        size: Bytes; 0 when the lock does not say.
+    """
+
+    package: str
+    name: str
+    sha256: str
+    size: int = 0
+
+
+class Resource(Protocol):
+    """One kind of resource, of one project, on this machine. Only `apply` changes anything."""
+
+    def desired(self) -> Iterable[Desired]:
+        """Return what should be. Reads nothing from the world."""
+
+    def observe(self) -> Iterable[Observed]:
+        """Return what is, in as few reads as possible."""
+
+    def observe_one(self, address: Address) -> Observed | None:
+        """Return one resource as it is, or None."""
+
+    def artefacts(self, address: Address) -> Sequence[Artefact]:
+        """Return the files that creating it needs in the store."""
+
+    def apply(self, step: Step) -> None:
+        """Do the step's one effect; when it returns, the effect is durable.
+
+        Raises:
+            HatchlockError: It could not be done; nothing half-done is left, or the next apply clears it away.
+            OSError: The disk is full, or the like.
+        """

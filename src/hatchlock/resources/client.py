@@ -1,0 +1,208 @@
+"""Entries in the configuration files of AI applications. The file is the state: an entry's own arguments mark it as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.clients.catalogue import CLIENTS, Scope
+from hatchlock.clients.mcp_servers import read_entries
+from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, entry_for, lock_path, observe, owner_of
+from hatchlock.errors import HatchlockError
+from hatchlock.paths import Home
+from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
+from hatchlock.state.project import ProjectState
+
+__all__ = ["ClientFile", "ClientResource", "EntrySpec"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class ClientFile:
+    """A file in which an application lists servers.
+
+    Attributes:
+        client: The application's name in the catalogue.
+        scope: Whose file it is.
+        path: Where it is.
+    """
+
+    client: str
+    scope: Scope
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.client}/{self.scope}/{self.path}"
+
+    @classmethod
+    def parse(cls, text: str) -> ClientFile | None:
+        """Read back what `str` gave; None when it is of a client or scope that this version does not know."""
+        client, _, rest = text.partition("/")
+        scope, _, path = rest.partition("/")
+        if client not in CLIENTS or scope not in {"user", "project"} or not path:
+            return None
+        return cls(client=client, scope="user" if scope == "user" else "project", path=path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntrySpec:
+    """An entry as it should be.
+
+    Attributes:
+        file: Where.
+        server: The server's name, which is the entry's.
+        value: The entry.
+    """
+
+    file: ClientFile
+    server: str
+    value: Mapping[str, Any]
+
+    @property
+    def address(self) -> Address:
+        """`client:CLIENT/SERVER`."""
+        return Address(kind=ResourceKind.CLIENT, name=f"{self.file.client}/{self.server}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    file: ClientFile
+    server: str
+    value: Any
+    ours: bool
+
+
+class ClientResource:
+    """The client entries of one project; see `resources.base.Resource`.
+
+    Args:
+        specs: What should be.
+        state: Where the project remembers files that it wrote to.
+        home: The store.
+        project: The project's name.
+        usual: The files of every known application, looked at for entries of ours that nothing else remembers.
+    """
+
+    def __init__(
+        self, specs: Iterable[EntrySpec], *, state: ProjectState, home: Home, project: str, usual: Iterable[ClientFile]
+    ) -> None:
+        self._specs = {spec.address: spec for spec in specs}
+        self._state = state
+        self._home = home
+        self._project = project
+        self._declared = {spec.file for spec in self._specs.values()}
+        self._usual = tuple(usual)
+        self._found: dict[Address, _Found] = {}
+        self.problems: tuple[Problem, ...] = ()
+
+    def desired(self) -> Iterable[Desired]:
+        """Return every entry; each needs its server."""
+        return [
+            Desired(
+                address=address,
+                key=entry_digest(spec.value),
+                facts={"file": spec.file.path},
+                depends_on=(Address(kind=ResourceKind.SERVER, name=spec.server),),
+            )
+            for address, spec in self._specs.items()
+        ]
+
+    def observe(self) -> Iterable[Observed]:
+        """Return the declared entries that exist, whoever wrote them, and every other entry of this project.
+
+        One read per file. A declared file that cannot be understood becomes a problem of its entries.
+        """
+        problems: list[Problem] = []
+        self._found = {}
+        for file in self._files():
+            try:
+                self._found.update(self._entries(file))
+            except HatchlockError as error:
+                affected = [spec.address for spec in self._specs.values() if spec.file == file]
+                problems += [
+                    Problem(address=address, code=error.code, what=str(error), hint=error.hint) for address in affected
+                ]
+        self.problems = tuple(problems)
+        return [self._observed(address, found) for address, found in self._found.items()]
+
+    def observe_one(self, address: Address) -> Observed | None:
+        """Return one entry as it is now.
+
+        Raises:
+            Unparsable: Its file is not understood.
+        """
+        known = self._specs.get(address) or self._found.get(address)
+        if known is None:
+            return None
+        found = dict(self._entries(known.file)).get(address)
+        return self._observed(address, found) if found else None
+
+    def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+    def apply(self, step: Step) -> None:
+        """Set or remove one entry; nothing else of the file changes.
+
+        Raises:
+            EntryChanged: It is not what the plan saw.
+            Unparsable: The file is not understood; nothing was written.
+        """
+        known = self._specs[step.address] if step.after else self._found[step.address]
+        path = Path(known.file.path)
+        self._state.remember_entry_file(str(known.file))
+        apply_entry(
+            path,
+            known.server,
+            known.value if step.after else None,
+            expected_entry=step.before or None,
+            lock=lock_path(self._home, path),
+            new_mode=NEW_FILE_MODE[known.file.scope],
+        )
+
+    def _files(self) -> list[ClientFile]:
+        remembered = {file for text in self._state.entry_files() if (file := ClientFile.parse(text))}
+        return sorted(self._declared | remembered | set(self._usual))
+
+    def _entries(self, file: ClientFile) -> Iterator[tuple[Address, _Found]]:
+        seen = observe(Path(file.path))
+        if seen.data is None:
+            return
+        for name, entry in read_entries(seen.data, path=file.path).items():
+            owner = owner_of(entry.value, scope=file.scope, home=self._home)
+            ours = owner in {(self._project, name), ("", name)}
+            address = self._address(file, name)
+            if ours or address in self._specs:
+                yield address, _Found(file=file, server=name, value=entry.value, ours=ours)
+
+    def _address(self, file: ClientFile, server: str) -> Address:
+        address = Address(kind=ResourceKind.CLIENT, name=f"{file.client}/{server}")
+        spec = self._specs.get(address)
+        if (spec and spec.file == file) or (not spec and file in self._declared):
+            return address
+        return Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}/{server}")
+
+    def _observed(self, address: Address, found: _Found) -> Observed:
+        return Observed(
+            address=address,
+            key=entry_digest(found.value),
+            facts={"file": found.file.path},
+            loss=self._loss(found),
+        )
+
+    def _loss(self, found: _Found) -> str:
+        if not found.ours:
+            return f"the entry {found.server!r} in {found.file.path} was not written by this project"
+        usual = entry_for(
+            scope=found.file.scope,
+            launcher=found.value["command"],
+            home=self._home,
+            project=self._project,
+            server=found.server,
+            client=CLIENTS[found.file.client],
+        )
+        if found.value != usual:
+            return f"the entry {found.server!r} in {found.file.path} was edited by hand"
+        return ""

@@ -1,0 +1,137 @@
+"""Environments of the process runtime: built in place by uv, from the store's blobs alone, named by what went in."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import key_of
+from hatchlock.paths import Home
+from hatchlock.process import run
+from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.state.lease import lease
+from hatchlock.store.blobs import Blobs
+from hatchlock.store.receipts import building, finished
+
+__all__ = ["EnvResource", "EnvSpec"]
+
+_RULE = "env:1"
+_NAME_DIGITS = 20
+"""A shebang line holds 127 bytes, and the store's path is in it too."""
+_BUILD_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvSpec:
+    """An environment as it should be on this machine.
+
+    Attributes:
+        name: Its name in the manifest.
+        python: The interpreter's real path.
+        python_version: Its full version.
+        wheels: What is installed, sorted by file name.
+    """
+
+    name: str
+    python: str
+    python_version: str
+    wheels: tuple[Artefact, ...]
+
+    @property
+    def address(self) -> Address:
+        """`env:NAME`."""
+        return Address(kind=ResourceKind.ENV, name=self.name)
+
+    @property
+    def key(self) -> str:
+        """The directory's name: 20 hex digits over interpreter and ordered wheels."""
+        parts = [self.python, self.python_version, *(f"{wheel.name} {wheel.sha256}" for wheel in self.wheels)]
+        return key_of(_RULE, parts)[:_NAME_DIGITS]
+
+
+class EnvResource:
+    """The environments of one project; see `resources.base.Resource`."""
+
+    def __init__(self, specs: Iterable[EnvSpec], *, home: Home, purpose: str, lock_timeout: float) -> None:
+        self._specs = {spec.address: spec for spec in specs}
+        self._home = home
+        self._purpose = purpose
+        self._lock_timeout = lock_timeout
+
+    def desired(self) -> Iterable[Desired]:
+        """Return every environment, with how many packages it has."""
+        return [
+            Desired(
+                address=address,
+                key=spec.key,
+                facts={"python": spec.python_version, "packages": str(len(spec.wheels)), "key": spec.key},
+            )
+            for address, spec in self._specs.items()
+        ]
+
+    def observe(self) -> Iterable[Observed]:
+        """Return those of the declared environments that are complete."""
+        return [seen for address in self._specs if (seen := self.observe_one(address))]
+
+    def observe_one(self, address: Address) -> Observed | None:
+        """Return the environment if its receipt is there and its interpreter still exists."""
+        key = self._specs[address].key
+        tree = self._home.envs / key
+        if not finished(tree) or not (tree / "bin" / "python").exists():
+            return None
+        return Observed(address=address, key=key)
+
+    def artefacts(self, address: Address) -> Sequence[Artefact]:
+        """Return its wheels."""
+        return self._specs[address].wheels
+
+    def apply(self, step: Step) -> None:
+        """Build the environment. Two projects that want the same one build it once.
+
+        Raises:
+            ProcessFailed: uv could not build it.
+            WrongHash: A blob of the store is damaged; it is removed.
+        """
+        spec = self._specs[step.address]
+        tree = self._home.envs / spec.key
+        path = self._home.root / "locks" / f"env-{spec.key}.lock"
+        with lease(path, what=f"environment {spec.key}", purpose=self._purpose, timeout=self._lock_timeout):
+            if self.observe_one(step.address) is None:
+                _build(spec, tree, Blobs(self._home.blobs))
+
+
+def _build(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
+    import uv  # noqa: PLC0415  only to find its program, and only here
+
+    program = uv.find_uv_bin()
+    receipt = {"python": spec.python, "python_version": spec.python_version, "wheels": [w.name for w in spec.wheels]}
+    with building(tree, receipt), tempfile.TemporaryDirectory(dir=tree.parent, prefix=".build-") as scratch:
+        env = {
+            "HOME": scratch,
+            "PATH": "/usr/bin:/bin",
+            "UV_CACHE_DIR": f"{scratch}/cache",
+            "UV_NO_CONFIG": "1",
+            "UV_OFFLINE": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+        }
+        wheels = [_named_copy(wheel, blobs, Path(scratch)) for wheel in spec.wheels]
+        run([program, "venv", "--quiet", "--python", spec.python, str(tree)], env=env, timeout=_BUILD_TIMEOUT)
+        if not wheels:
+            return
+        # uv may hard-link out of its cache: that cache is this build's own and is deleted with it, so no two
+        # environments share a file.
+        install = [program, "pip", "install", "--quiet", "--python", str(tree / "bin" / "python")]
+        options = ["--no-deps", "--no-index", "--no-build", "--compile-bytecode", "--link-mode", "hardlink"]
+        run([*install, *options, *map(str, wheels)], env=env, timeout=_BUILD_TIMEOUT)
+
+
+def _named_copy(wheel: Artefact, blobs: Blobs, scratch: Path) -> Path:
+    """Give a checked blob the name that says which wheel it is."""
+    blobs.verify(wheel.sha256)
+    named = scratch / wheel.name
+    shutil.copyfile(blobs.path(wheel.sha256), named)
+    return named

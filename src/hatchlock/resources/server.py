@@ -1,0 +1,113 @@
+"""Servers: which launch record `run NAME` follows. Activating one is a single atomic change of a pointer."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.files import read_optional
+from hatchlock.launch import LaunchRecord
+from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.security.sandbox import profile_line
+from hatchlock.state.project import ProjectState
+
+__all__ = ["ServerResource", "ServerSpec"]
+
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerSpec:
+    """A server as it should be on this machine.
+
+    Attributes:
+        record: Its launch record.
+        needs: The environment or image it starts from; None for a program of this machine.
+        notes: Relaxations of its sandbox, and what is not pinned.
+    """
+
+    record: LaunchRecord
+    needs: Address | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> Address:
+        """`server:NAME`."""
+        return Address(kind=ResourceKind.SERVER, name=self.record.server)
+
+
+class ServerResource:
+    """The servers of one project; see `resources.base.Resource`."""
+
+    def __init__(self, specs: Iterable[ServerSpec], *, state: ProjectState) -> None:
+        self._specs = {spec.address: spec for spec in specs}
+        self._state = state
+
+    def desired(self) -> Iterable[Desired]:
+        """Return every server, named by its launch record's digest."""
+        return [
+            Desired(
+                address=address,
+                key=spec.record.digest,
+                facts=_facts(spec.record),
+                depends_on=(spec.needs,) if spec.needs else (),
+                notes=spec.notes,
+            )
+            for address, spec in self._specs.items()
+        ]
+
+    def observe(self) -> Iterable[Observed]:
+        """Return every active server of the project, declared or not. One read, and one per server that differs."""
+        active = self._state.active()
+        return [self._seen(name, digest) for name, digest in active.items() if self._has_record(digest)]
+
+    def observe_one(self, address: Address) -> Observed | None:
+        """Return the server if it is active and its record is there."""
+        digest = self._state.active().get(address.name)
+        if digest is None or not self._has_record(digest):
+            return None
+        return self._seen(address.name, digest)
+
+    def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
+        """Return nothing: environment and image bring their own."""
+        return ()
+
+    def apply(self, step: Step) -> None:
+        """Activate the server's launch record, or take it away."""
+        spec = self._specs.get(step.address) if step.after else None
+        self._state.activate(step.address.name, spec.record if spec else None)
+
+    def _has_record(self, digest: str) -> bool:
+        return self._state.record_path(digest).is_file()
+
+    def _seen(self, name: str, digest: str) -> Observed:
+        address = Address(kind=ResourceKind.SERVER, name=name)
+        spec = self._specs.get(address)
+        if spec is not None and spec.record.digest == digest:
+            return Observed(address=address, key=digest)
+        return Observed(address=address, key=digest, facts=self._facts_of(digest))
+
+    def _facts_of(self, digest: str) -> Mapping[str, str]:
+        data = read_optional(self._state.record_path(digest))
+        try:
+            return _facts(LaunchRecord.from_json(data or b"null"))
+        except (ValueError, TypeError, KeyError):
+            return {"launch record": f"{digest[:_SHOWN_DIGITS]}, of another version"}
+
+
+def _facts(record: LaunchRecord) -> dict[str, str]:
+    facts = {
+        "runtime": record.runtime if record.isolation == "required" else f"{record.runtime}, isolation best-effort",
+        "from": record.key[:_SHOWN_DIGITS],
+        "command": PurePath(record.argv[0]).name,
+        "arguments": shlex.join(record.argv[1:]),
+        "directory": record.cwd,
+        "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
+        "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
+        "sandbox": profile_line(record.sandbox),
+        "launch record": record.digest[:_SHOWN_DIGITS],
+    }
+    return {name: value for name, value in facts.items() if value}

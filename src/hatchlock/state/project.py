@@ -1,0 +1,175 @@
+"""A project's state: which directory it is bound to, which launch records are active, what each finished apply left.
+
+projects/NAME/
+  binding.json            the manifest's directory
+  active.json             server -> digest of its launch record: the one pointer that `run` follows
+  launch/DIGEST.json      launch records, never changed
+  entries.json            client files in which entries of this project were written
+  journal.ndjson          what the apply that is running, or was killed, had begun and done
+  generations/N/          generation.json, hatch.lock, hatchlock.toml
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hatchlock.digest import canonical_json
+from hatchlock.errors import HatchlockError
+from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.launch import LaunchRecord
+from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
+
+__all__ = ["BadState", "BoundElsewhere", "ProjectState"]
+
+_FORMAT = 1
+_GENERATION = re.compile(r"\d+")
+
+
+@dataclass(kw_only=True, eq=False)
+class BoundElsewhere(HatchlockError):
+    """Another directory's manifest has the same project name."""
+
+    code: ClassVar[str] = "bound-elsewhere"
+
+    project: str
+    here: str
+    there: str
+
+    def __str__(self) -> str:
+        return f"the project {self.project!r} belongs to {self.there}, and this manifest is in {self.here}"
+
+    def _hint(self) -> str:
+        return (
+            "give one of them another [project] name, or run `hatchlock apply --takeover` to bind it to this directory"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class BadState(HatchlockError):
+    """A state file is not what we wrote."""
+
+    code: ClassVar[str] = "bad-state"
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.why}"
+
+    def _hint(self) -> str:
+        return "delete it; the next `hatchlock apply` makes it again from what it finds"
+
+
+class ProjectState:
+    """The files below `projects/NAME`. Reading never creates anything."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def lease_path(self) -> Path:
+        """The file of the project's lease."""
+        return self.root / "lease.lock"
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal of the apply that is running, or was killed."""
+        return self.root / "journal.ndjson"
+
+    def bound_to(self) -> str | None:
+        """Return the directory of the project's manifest, or None before the first apply."""
+        binding = self._read("binding.json")
+        return str(binding["directory"]) if binding else None
+
+    def bind(self, directory: Path) -> None:
+        """Bind the project to its manifest's directory."""
+        self._write("binding.json", {"directory": str(directory)})
+
+    def check_binding(self, project: str, directory: Path) -> None:
+        """Refuse a manifest that is not the project's.
+
+        Raises:
+            BoundElsewhere: The project is bound to another directory.
+        """
+        bound = self.bound_to()
+        if bound is not None and bound != str(directory):
+            raise BoundElsewhere(project=project, here=str(directory), there=bound)
+
+    def active(self) -> Mapping[str, str]:
+        """Return server -> digest of its active launch record."""
+        document = self._read("active.json")
+        return dict(sorted(document["servers"].items())) if document else {}
+
+    def activate(self, server: str, record: LaunchRecord | None) -> None:
+        """Make a launch record the active one of its server, or (None) none, in one atomic change."""
+        servers = dict(self.active())
+        servers.pop(server, None)
+        if record is not None:
+            path = self.record_path(record.digest)
+            private_directory(path.parent)
+            atomic_write(path, record.to_json())
+            servers[server] = record.digest
+        self._write("active.json", {"servers": servers})
+
+    def record_path(self, digest: str) -> Path:
+        """Return where the launch record of this digest is, or would be."""
+        return self.root / "launch" / f"{digest}.json"
+
+    def entry_files(self) -> tuple[str, ...]:
+        """Return `CLIENT/SCOPE/PATH` of the client files in which entries of this project were written, sorted."""
+        document = self._read("entries.json")
+        return tuple(document["files"]) if document else ()
+
+    def remember_entry_file(self, entry_file: str) -> None:
+        """Add one to `entry_files`, before the file itself is written."""
+        files = sorted({*self.entry_files(), entry_file})
+        if tuple(files) != self.entry_files():
+            self._write("entries.json", {"files": files})
+
+    def generation(self) -> int:
+        """Return the number of the newest generation; 0 before the first."""
+        directory = self.root / "generations"
+        names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+        return max((int(name) for name in names if _GENERATION.fullmatch(name)), default=0)
+
+    def record_generation(self, *, lock: bytes, manifest: bytes, facts: Mapping[str, Any]) -> int:
+        """Write what a finished apply left, as a new generation, and return its number.
+
+        Args:
+            lock: The bytes of the lock that was applied.
+            manifest: The bytes of the manifest.
+            facts: What else belongs to it, JSON values, no secrets.
+        """
+        number = self.generation() + 1
+        directory = private_directory(self.root / "generations" / f".{number}.part")
+        atomic_write(directory / LOCK_NAME, lock)
+        atomic_write(directory / MANIFEST_NAME, manifest)
+        document = {"format_version": _FORMAT, "number": number, "servers": dict(self.active()), **facts}
+        atomic_write(directory / "generation.json", canonical_json(document))
+        directory.rename(directory.with_name(str(number)))
+        return number
+
+    def generation_facts(self, number: int) -> Mapping[str, Any] | None:
+        """Return what `record_generation` wrote, or None when there is no such generation."""
+        return self._read(f"generations/{number}/generation.json")
+
+    def _read(self, name: str) -> Mapping[str, Any] | None:
+        data = read_optional(self.root / name)
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+        except ValueError as error:
+            raise BadState(path=str(self.root / name), why=str(error)) from error
+        if not isinstance(document, dict) or document.get("format_version") != _FORMAT:
+            raise BadState(path=str(self.root / name), why="it is not of this version's format")
+        return document
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        private_directory(self.root)
+        atomic_write(self.root / name, canonical_json({"format_version": _FORMAT, **document}))

@@ -1,0 +1,128 @@
+"""Bytes, named by their SHA-256 and checked on the way in."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+from hatchlock.digest import sha256_file
+from hatchlock.errors import HatchlockError
+from hatchlock.files import private_directory, reporting_permission
+
+__all__ = ["BlobWriter", "Blobs", "WrongHash"]
+
+
+@dataclass(kw_only=True, eq=False)
+class WrongHash(HatchlockError):
+    """Bytes are not those that the lock names. Nothing was kept of them."""
+
+    code: ClassVar[str] = "wrong-hash"
+
+    what: str
+    expected: str
+    actual: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        origin = f" from {self.where}" if self.where else ""
+        return f"{self.what}{origin} has sha256 {self.actual}, the lock wants {self.expected}"
+
+    def _hint(self) -> str:
+        return "the file was changed after it was locked; do not use it. If the change is right, run `hatchlock lock --upgrade`"
+
+
+class BlobWriter:
+    """Takes the pieces of one blob; see `Blobs.add`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append a piece.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        self._stream.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what was written so far."""
+        return self._digest.hexdigest()
+
+    def check(self, sha256: str, size: int | None, *, what: str, where: str) -> None:
+        """Compare what was written with what was wanted.
+
+        Raises:
+            WrongHash: It is something else.
+        """
+        if self.sha256 != sha256 or (size and self.size != size):
+            raise WrongHash(what=what or sha256, expected=sha256, actual=self.sha256, where=where)
+
+
+class Blobs:
+    """The blobs below one directory, `sha256/ab/abcdef…`. Safe to use from threads and processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, sha256: str) -> Path:
+        """Return where a blob is, or would be."""
+        return self.root / "sha256" / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Return whether the blob is there. It was checked when it came in; `verify` checks again."""
+        return self.path(sha256).is_file()
+
+    @contextlib.contextmanager
+    def add(self, sha256: str, size: int | None = None, *, what: str = "", where: str = "") -> Iterator[BlobWriter]:
+        """Write one blob inside the block; it appears, whole and checked, when the block ends without an error.
+
+        Args:
+            sha256: The digest it must have.
+            size: The bytes it must have; None or 0 when that is not known.
+            what: A name for messages.
+            where: Where it comes from, for messages.
+
+        Raises:
+            WrongHash: The bytes are others. Nothing is left behind.
+        """
+        target = self.path(sha256)
+        private_directory(self.root)
+        temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+        with reporting_permission(target):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                writer = BlobWriter(stream)
+                yield writer
+                writer.check(sha256, size, what=what, where=where)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def verify(self, sha256: str) -> None:
+        """Read a blob again and check it; a blob that is no longer itself is deleted.
+
+        Raises:
+            WrongHash: It was not itself. It is gone now, so that the next fetch gets it anew.
+            FileNotFoundError: There is no such blob.
+        """
+        actual = sha256_file(self.path(sha256))
+        if actual != sha256:
+            self.path(sha256).unlink()
+            raise WrongHash(what="a blob of the store", expected=sha256, actual=actual, where=str(self.path(sha256)))

@@ -1,0 +1,62 @@
+"""Trees that are built once, in place, under a name that says what is in them.
+
+A tree counts as finished when its receipt, a JSON file inside it, is there. The receipt is written last, so a build that
+was killed is never mistaken for a finished one; the next build clears it away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hatchlock.digest import canonical_json
+from hatchlock.files import atomic_write, private_directory, read_optional
+
+__all__ = ["RECEIPT_NAME", "building", "finished", "read_receipt"]
+
+RECEIPT_NAME = ".hatchlock-receipt.json"
+_MODE = 0o755
+
+
+def finished(tree: Path) -> bool:
+    """Return whether a tree is complete. Costs one stat."""
+    return (tree / RECEIPT_NAME).is_file()
+
+
+def read_receipt(tree: Path) -> Mapping[str, Any] | None:
+    """Return what the receipt of a tree says, or None when the tree is not complete."""
+    data = read_optional(tree / RECEIPT_NAME)
+    if data is None:
+        return None
+    receipt: Mapping[str, Any] = json.loads(data)
+    return receipt
+
+
+@contextlib.contextmanager
+def building(tree: Path, receipt: Mapping[str, Any]) -> Iterator[None]:
+    """Build a tree at its final path inside the block. The caller holds the lock for this tree.
+
+    What an earlier, killed build left is removed first. An error inside the block removes what was built. The parent is
+    private; the tree itself is readable to all, since servers run under other users and see only the tree.
+
+    Args:
+        tree: The directory; the block creates and fills it.
+        receipt: What to write when it is complete: inputs, versions.
+
+    Raises:
+        PermissionProblem: The store cannot be written to.
+        OSError: The disk is full, or the like.
+    """
+    private_directory(tree.parent)
+    shutil.rmtree(tree, ignore_errors=True)
+    try:
+        yield
+        tree.chmod(_MODE)
+        atomic_write(tree / RECEIPT_NAME, canonical_json(dict(receipt)), mode=0o644)
+    except BaseException:
+        shutil.rmtree(tree, ignore_errors=True)
+        raise
