@@ -95,6 +95,7 @@ def build_lock(
         manifest=manifest,
         platforms=platforms,
         containers=container_platforms(platforms),
+        previous=previous,
         kept=_comparable(previous, manifest, platforms),
         upgrade=upgrade,
         now=now,
@@ -119,6 +120,7 @@ class _Basis:
     manifest: Manifest
     platforms: tuple[str, ...]
     containers: tuple[str, ...]
+    previous: Lock | None
     kept: Lock | None
     upgrade: Upgrade
     now: datetime
@@ -227,14 +229,14 @@ def environment_target(
 
 
 def _preferred(basis: _Basis, wanted: WantedEnvironment) -> dict[str, str]:
-    kept, upgrade = basis.kept, basis.upgrade
-    if kept is None or upgrade is None:
+    previous, upgrade = basis.previous, basis.upgrade
+    if previous is None or upgrade is None:
         return {}
     try:
-        locked = kept.environment(wanted.name, wanted.runtime)
+        locked = previous.environment(wanted.name, wanted.runtime)
     except KeyError:
         return {}
-    packages = [kept.package(name) for name in locked.packages]
+    packages = [previous.package(name) for name in locked.packages]
     return {package.name: package.version for package in packages if package.name not in upgrade}
 
 

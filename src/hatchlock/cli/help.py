@@ -1,0 +1,61 @@
+"""What `hatchlock --help` prints: the everyday commands first, then the rest in groups, each with one example."""
+
+from __future__ import annotations
+
+__all__ = ["COMMANDS", "overview"]
+
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
+    "Every day": {
+        "init": ("write a hatchlock.toml", "hatchlock init"),
+        "add": ("add a server and lock it", "hatchlock add pypi:mcp-server-time"),
+        "lock": ("resolve everything into hatch.lock", "hatchlock lock --upgrade"),
+        "plan": ("show what differs from this machine", "hatchlock plan --check"),
+        "apply": ("do what the plan says", "hatchlock apply --yes"),
+        "status": ("sync and health of each server", "hatchlock status"),
+        "run": ("serve a server over stdio", "hatchlock run time"),
+    },
+    "Manifest": {
+        "remove": ("remove a server and lock", "hatchlock remove time"),
+        "validate": ("check the manifest", "hatchlock validate"),
+        "schema": ("print the manifest's JSON Schema", "hatchlock schema > hatchlock.schema.json"),
+    },
+    "Lock": {
+        "tree": ("what each server brings in", "hatchlock tree time"),
+        "why": ("why a package is in the lock", "hatchlock why anyio"),
+    },
+    "World": {
+        "show": ("print a saved plan", "hatchlock show plan.json"),
+        "up": ("lock, plan, ask, apply", "hatchlock up"),
+    },
+    "Servers": {
+        "probe": ("speak MCP with a server and list its tools", "hatchlock probe time"),
+        "logs": ("what a server wrote to stderr", "hatchlock logs time"),
+    },
+    "Help": {
+        "doctor": ("look for what is missing on this machine", "hatchlock doctor"),
+    },
+}
+
+_OPTIONS = """\
+Options, before or after the command:
+  -C DIR                  work as if started in DIR
+  --manifest FILE         the manifest, instead of looking for hatchlock.toml here and above
+  -g, --global            your own manifest, in your configuration directory
+  --home DIR              the store, instead of $HATCHLOCK_HOME
+  --offline               ask no network
+  --json                  print JSON documents
+  --color WHEN            auto, always or never
+  -v, --verbose           say more on stderr
+  --debug                 show tracebacks
+  -h, --help              this, or help on a command
+  --version               print the version"""
+
+
+def overview() -> str:
+    """Return the text of `hatchlock --help`."""
+    lines = ["Declare MCP servers, lock everything they need, plan, apply.", "", "Usage: hatchlock COMMAND …", ""]
+    for group, commands in COMMANDS.items():
+        lines.append(f"{group}:")
+        lines += [f"  {name:<10}{what:<46}{example}" for name, (what, example) in commands.items()]
+        lines.append("")
+    return "\n".join(lines) + _OPTIONS

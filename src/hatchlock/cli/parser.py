@@ -1,0 +1,173 @@
+"""The arguments of every command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from hatchlock.cli.help import COMMANDS
+from hatchlock.errors import UsageError
+
+__all__ = ["parse"]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(what=message, advice=f"see `{self.prog} --help`")
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read a command line.
+
+    Raises:
+        UsageError: It is wrong.
+        SystemExit: `--help` was asked for; it was printed.
+    """
+    parser = _Parser(prog="hatchlock", parents=[_common(argparse.SUPPRESS)], add_help=False, allow_abbrev=False)
+    parser.set_defaults(**_DEFAULTS)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    common = _common(argparse.SUPPRESS)
+    for group in COMMANDS.values():
+        for name, (what, example) in group.items():
+            command = commands.add_parser(
+                name,
+                parents=[common],
+                help=what,
+                description=f"{what[0].upper()}{what[1:]}.",
+                epilog=f"Example: {example}",
+                allow_abbrev=False,
+            )
+            _ARGUMENTS.get(name, _no_arguments)(command)
+    return parser.parse_args(argv)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "directory": ".",
+    "manifest": None,
+    "use_global": False,
+    "home": None,
+    "project": None,
+    "offline": False,
+    "json": False,
+    "color": "auto",
+    "verbose": False,
+    "debug": False,
+}
+
+
+def _common(default: str) -> argparse.ArgumentParser:
+    """The options that stand before or after a command; without defaults, so that neither place undoes the other."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=default)
+    group = common.add_argument_group("options for every command")
+    group.add_argument("-C", dest="directory", metavar="DIR", help="work as if started in DIR")
+    group.add_argument("--manifest", metavar="FILE", help="the manifest")
+    group.add_argument("-g", "--global", dest="use_global", action="store_true", help="your own manifest")
+    group.add_argument("--home", metavar="DIR", help="the store")
+    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs and status")
+    group.add_argument("--offline", action="store_true", help="ask no network")
+    group.add_argument("--json", action="store_true", help="print JSON")
+    group.add_argument("--color", choices=["auto", "always", "never"], help="whether to colour")
+    group.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
+    group.add_argument("--debug", action="store_true", help="show tracebacks")
+    return common
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _init(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", help="the project's name; the directory's if not said")
+    command.add_argument(
+        "--platform", action="append", dest="platforms", metavar="OS/ARCH", help="lock for this platform"
+    )
+
+
+def _add(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", nargs="?", metavar="SOURCE", help="kind:spec, for example pypi:mcp-server-time")
+    command.add_argument("--name", help="the server's name")
+    command.add_argument("--runtime", choices=["process", "container"], help="where it runs")
+    command.add_argument(
+        "--client", action="append", dest="clients", metavar="NAME", help="an application that lists it"
+    )
+
+
+def _remove(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="the server")
+
+
+def _lock(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--upgrade",
+        nargs="*",
+        metavar="NAME",
+        default=None,
+        help="let these packages or images move; without a name, all",
+    )
+    command.add_argument("--refresh", action="store_true", help="ask the index again, even for what is cached")
+    command.add_argument("--check", action="store_true", help="write nothing; exit 2 if the lock would change")
+
+
+def _tree(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", nargs="?", metavar="NAME", help="an environment or server; all if not said")
+    command.add_argument("--platform", metavar="OS/ARCH", help="this machine's if not said")
+
+
+def _why(command: argparse.ArgumentParser) -> None:
+    command.add_argument("package", metavar="PACKAGE", help="a package's name")
+
+
+def _plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--check", action="store_true", help="exit 2 if there is something to do")
+    command.add_argument("--out", metavar="FILE", help="save the plan for `apply FILE`")
+
+
+def _consents(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
+    command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
+    command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
+    command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
+    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for another apply")
+    command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
+
+
+def _apply(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", nargs="?", metavar="FILE", help="a saved plan: exactly this, or nothing")
+    _consents(command)
+
+
+def _show(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", metavar="FILE", help="a saved plan")
+
+
+def _server(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="the server")
+
+
+def _probe(command: argparse.ArgumentParser) -> None:
+    _server(command)
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="the server's startup-timeout if not said")
+
+
+def _logs(command: argparse.ArgumentParser) -> None:
+    _server(command)
+    command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
+
+
+_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "init": _init,
+    "add": _add,
+    "remove": _remove,
+    "lock": _lock,
+    "tree": _tree,
+    "why": _why,
+    "plan": _plan,
+    "apply": _apply,
+    "up": _consents,
+    "show": _show,
+    "run": _server,
+    "probe": _probe,
+    "logs": _logs,
+}

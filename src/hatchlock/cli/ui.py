@@ -1,0 +1,105 @@
+"""Where a command's words go: results to stdout, talk to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hatchlock.errors import HatchlockError, ManyErrors
+from hatchlock.events import Event
+
+__all__ = ["JSON_FORMAT", "Ui", "error_to_dict"]
+
+JSON_FORMAT = 1
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
+
+Colour = Literal["red", "green", "yellow", "cyan"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ui:
+    """How to talk to whoever started the command.
+
+    Attributes:
+        json: Print JSON documents instead of text.
+        color: "auto", "always" or "never".
+        verbose: Say more.
+        log: Also takes every event, as a line for programs; set up by `-v`.
+    """
+
+    json: bool = False
+    color: str = "auto"
+    verbose: bool = False
+
+    def result(self, text: str) -> None:
+        """Print a result for people."""
+        if text:
+            print(self._coloured(text, sys.stdout.isatty()), flush=True)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Print a result for programs."""
+        print(json.dumps({"format_version": JSON_FORMAT, **document}, indent=2), flush=True)
+
+    def line(self, document: Mapping[str, Any]) -> None:
+        """Print one line of a stream for programs (NDJSON)."""
+        print(json.dumps({"format_version": JSON_FORMAT, **document}), flush=True)
+
+    def say(self, text: str) -> None:
+        """Say something on stderr."""
+        print(self._coloured(text, sys.stderr.isatty()), file=sys.stderr, flush=True)
+
+    def event(self, event: Event) -> None:
+        """Tell of an event: in JSON each one, else warnings and the beginnings of what takes time."""
+        if self.json:
+            self.line({"event": event.name, "address": event.address, "message": event.message, **event.data})
+        elif event.name == "warning":
+            self.say(f"warning: {event.message}")
+        elif event.name == "step.done":
+            self.say(f"  {event.address}  {event.message}d")
+        elif event.name == "fetch.start":
+            self.say(f"  fetching {event.message}")
+        elif self.verbose:
+            self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
+
+    def error(self, error: HatchlockError) -> None:
+        """Show an error, or each of several: place or address, what and why; then, after a blank line, a hint."""
+        if self.json:
+            self.document({"error": error_to_dict(error)})
+            return
+        errors = error.errors if isinstance(error, ManyErrors) else (error,)
+        for number, item in enumerate(errors):
+            if number:
+                self.say("")
+            where = str(item.place) if item.place else item.address
+            self.say(f"{where}: {item}" if where else f"error: {item}")
+            if item.hint:
+                self.say(f"\nhint: {item.hint}")
+
+    def _coloured(self, text: str, is_terminal: bool) -> str:
+        wanted = self.color == "always" or (self.color == "auto" and is_terminal and not os.environ.get("NO_COLOR"))
+        if not wanted:
+            return text
+        return "\n".join(_coloured_line(line) for line in text.split("\n"))
+
+
+def _coloured_line(line: str) -> str:
+    colour = _SIGNS.get(line.lstrip()[:2])
+    return f"\x1b[{_COLOURS[colour]}m{line}\x1b[0m" if colour else line
+
+
+def error_to_dict(error: HatchlockError) -> dict[str, Any]:
+    """Return an error as JSON values."""
+    if isinstance(error, ManyErrors):
+        return {"code": error.code, "message": str(error), "errors": [error_to_dict(item) for item in error.errors]}
+    return {
+        "code": error.code,
+        "address": error.address,
+        "place": str(error.place) if error.place else "",
+        "message": str(error),
+        "hint": error.hint,
+    }

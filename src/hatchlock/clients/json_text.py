@@ -1,0 +1,344 @@
+"""JSON as text: where each member of an object stands, and exact edits of one member.
+
+Reads RFC 8259 and what applications tolerate beside it: `//` and `/* */` comments, a trailing comma, a byte order mark,
+duplicate names (the last one counts). Offsets count characters of the decoded text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn
+
+from hatchlock.errors import HatchlockError
+
+__all__ = ["Member", "Node", "Unparsable", "append", "parse", "remove", "render", "replace"]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
+_COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/))*")
+_INDENT = re.compile(r"[ \t]*")
+_REST_OF_LINE_IS_BLANK = re.compile(r"[ \t]*[\r\n]")
+_DEEPEST = 200
+
+
+@dataclass(kw_only=True, eq=False)
+class Unparsable(HatchlockError):
+    """A client's file that we cannot read for sure, and therefore never write."""
+
+    code: ClassVar[str] = "unparsable-client-file"
+
+    path: str
+    line: int
+    column: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: the file is left as it is, because {self.why}"
+
+    def _hint(self) -> str:
+        return "mend the file by hand, or move it away, and try again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """A value and where it stands.
+
+    Attributes:
+        value: As `json.loads` would give it.
+        start: The offset of its first character.
+        end: The offset behind its last one.
+        members: Of an object that was asked for (`parse`): its members, in the order of the file.
+    """
+
+    value: Any
+    start: int
+    end: int
+    members: tuple[Member, ...] = ()
+
+    def member(self, name: str) -> Member | None:
+        """Return the member of that name which counts: the last one."""
+        return next((member for member in reversed(self.members) if member.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A member of an object.
+
+    Attributes:
+        name: Its name, unescaped.
+        start: The offset of the name's opening quote.
+        node: Its value.
+        comma: The offset of the comma behind it; None if there is none.
+    """
+
+    name: str
+    start: int
+    node: Node
+    comma: int | None
+
+
+def parse(text: str, *, path: str, inside: tuple[str, ...] = ()) -> Node:
+    """Read a whole document.
+
+    Args:
+        text: The document, with or without a byte order mark.
+        path: The file's name, for messages.
+        inside: Names that lead from the root to an object; the members are given of the root and of the objects along
+            this way only (the rest is read by the standard library where it is plain JSON, which is fast).
+
+    Raises:
+        Unparsable: It is not JSON, even with what is tolerated.
+    """
+    reader = _Reader(text, path)
+    root = reader.value(reader.skip(1 if text.startswith("\ufeff") else 0), inside=inside, depth=0)
+    rest = reader.skip(root.end)
+    if rest != len(text):
+        reader.fail(rest, "something follows the end of the document")
+    return root
+
+
+def _why_no_value(opening: str) -> str:
+    match opening:
+        case "":
+            return "it ends where a value is expected"
+        case '"':
+            return "the string that starts here is broken"
+    return f"{opening!r} starts no JSON value"
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+class _Reader:
+    def __init__(self, text: str, path: str) -> None:
+        self.text = text
+        self.path = path
+        self.decoder = json.JSONDecoder(parse_constant=_no_constant)
+
+    def fail(self, at: int, why: str) -> NoReturn:
+        line = self.text.count("\n", 0, at) + 1
+        column = at - (self.text.rfind("\n", 0, at) + 1) + 1
+        raise Unparsable(path=self.path, line=line, column=column, why=why)
+
+    def skip(self, at: int) -> int:
+        match = _BLANK.match(self.text, at)
+        end = match.end() if match else at
+        if self.text.startswith("/*", end):
+            self.fail(end, "a comment that starts here does not end")
+        return end
+
+    def value(self, at: int, *, inside: tuple[str, ...] | None, depth: int) -> Node:
+        if depth > _DEEPEST:
+            self.fail(at, "it is nested too deeply")
+        opening = self.text[at : at + 1]
+        if inside is None and (plain := self.plain(at)) is not None:
+            return plain
+        if opening == "{":
+            return self.object(at, inside=inside, depth=depth)
+        if opening == "[":
+            return self.array(at, depth=depth)
+        if (plain := self.plain(at)) is None:
+            self.fail(at, _why_no_value(opening))
+        return plain
+
+    def plain(self, at: int) -> Node | None:
+        try:
+            value, end = self.decoder.raw_decode(self.text, at)
+        except (ValueError, RecursionError):
+            return None
+        return Node(value=value, start=at, end=end)
+
+    def object(self, start: int, *, inside: tuple[str, ...] | None, depth: int) -> Node:
+        members: list[Member] = []
+        at = self.skip(start + 1)
+        while not self.text.startswith("}", at):
+            member = self.member(at, inside=inside, depth=depth)
+            members.append(member)
+            at = self.skip(member.node.end if member.comma is None else member.comma + 1)
+            if member.comma is None and not self.text.startswith("}", at):
+                self.fail(at, "a comma or } is expected here")
+        value = {member.name: member.node.value for member in members}
+        return Node(value=value, start=start, end=at + 1, members=tuple(members))
+
+    def member(self, at: int, *, inside: tuple[str, ...] | None, depth: int) -> Member:
+        name = self.plain(at) if self.text.startswith('"', at) else None
+        if name is None:
+            self.fail(at, "a name in double quotes is expected here")
+        colon = self.skip(name.end)
+        if not self.text.startswith(":", colon):
+            self.fail(colon, "a colon is expected here")
+        below = inside[1:] if inside and inside[0] == name.value else None
+        node = self.value(self.skip(colon + 1), inside=below, depth=depth + 1)
+        after = self.skip(node.end)
+        comma = after if self.text.startswith(",", after) else None
+        return Member(name=name.value, start=at, node=node, comma=comma)
+
+    def array(self, start: int, *, depth: int) -> Node:
+        values: list[Any] = []
+        at = self.skip(start + 1)
+        while not self.text.startswith("]", at):
+            node = self.value(at, inside=None, depth=depth + 1)
+            values.append(node.value)
+            at = self.skip(node.end)
+            if self.text.startswith(",", at):
+                at = self.skip(at + 1)
+            elif not self.text.startswith("]", at):
+                self.fail(at, "a comma or ] is expected here")
+        return Node(value=values, start=start, end=at + 1)
+
+
+# Edits. `append` puts a member where `remove` can tell, from the text alone, what was put there and take away just that.
+
+
+def append(text: str, *, root: Node, parent: Node, name: str, value: Any) -> str:
+    """Return the text with one more member at the end of `parent`, in the style of its neighbours.
+
+    Nothing else changes but the comma that the member before needs. `remove` of that member gives `text` back.
+
+    Args:
+        text: The document.
+        root: Its root, as parsed; the indentation is looked up there when `parent` is empty.
+        parent: The object, with its members; it may be the root.
+        name: The new member's name.
+        value: Its value.
+    """
+    if not parent.members:
+        return _append_first(text, root=root, parent=parent, name=name, value=value)
+    last = parent.members[-1]
+    before = parent.members[-2].comma if len(parent.members) > 1 else parent.start
+    spread = _breaks(text[before or parent.start : last.start])
+    indent = _indent_at(text, last.start)
+    spaced = text[last.node.start - 1].isspace()
+    behind = last.node.end if last.comma is None else last.comma + 1
+    at = _end(_COMMENTS_OF_LINE, text, behind)
+    lead = newline_of(text) + indent if spread or _in_line_comment(text, behind, at) else " " * spaced
+    unit = indent.removeprefix(_indent_at(text, parent.start)) or _unit_of(text, root)
+    style = _Style(newline=newline_of(text), indent=indent, unit=unit if spread else None, spaced=spaced)
+    member = lead + style.member(name, value)
+    if last.comma is None:
+        return f"{text[:behind]},{text[behind:at]}{member}{text[at:]}"
+    return f"{text[:at]}{member},{text[at:]}"
+
+
+def _append_first(text: str, *, root: Node, parent: Node, name: str, value: Any) -> str:
+    inside, closing = parent.start + 1, parent.end - 1
+    at = _behind_comments(text, inside, closing)
+    outer, newline = _indent_at(text, parent.start), newline_of(text)
+    if parent is not root and not _breaks(text[root.start : root.end]):
+        style = _Style(newline=newline, indent="", unit=None, spaced=text[parent.start - 1].isspace())
+        return text[:at] + style.member(name, value) + text[at:]
+    unit = _unit_of(text, root)
+    style = _Style(newline=newline, indent=outer + unit, unit=unit, spaced=True)
+    member = newline + style.indent + style.member(name, value)
+    if at > inside:
+        return text[:at] + member + text[at:]
+    return text[:closing] + member + newline + outer + text[closing:]
+
+
+def replace(text: str, *, root: Node, member: Member, value: Any) -> str:
+    """Return the text with another value for a member, on one line if the old value is, else spread out."""
+    node = member.node
+    style = _Style(
+        newline=newline_of(text),
+        indent=_indent_at(text, member.start),
+        unit=_unit_of(text, root) if _breaks(text[node.start : node.end]) else None,
+        spaced=text[node.start - 1].isspace(),
+    )
+    return text[: node.start] + style.value(value) + text[node.end :]
+
+
+def remove(text: str, *, parent: Node, member: Member) -> str:
+    """Return the text without a member of `parent`, and without the comma and the line that it needed."""
+    index = parent.members.index(member)
+    before = parent.members[index - 1] if index else None
+    inside = before.comma + 1 if before and before.comma is not None else parent.start + 1
+    end = member.node.end
+    behind = end if member.comma is None else member.comma + 1
+    start = _behind_comments(text, inside, member.start)
+    stop = behind
+    if len(parent.members) == 1 and start == inside:
+        start, stop = _lines_of_only_member(text, (inside, member.start), (behind, parent.end - 1))
+    if _in_line_comment(text, inside, start) and not _REST_OF_LINE_IS_BLANK.match(text, behind):
+        start = member.start  # what follows must not end up in the comment before
+    if member.comma is not None:
+        return text[:start] + text[end : member.comma] + text[stop:]
+    if before and before.comma is not None:
+        return text[: before.comma] + text[before.comma + 1 : start] + text[stop:]
+    return text[:start] + text[stop:]
+
+
+def _lines_of_only_member(text: str, lead: tuple[int, int], tail: tuple[int, int]) -> tuple[int, int]:
+    blank = text[slice(*lead)]
+    if not _breaks(blank):
+        return lead[1], tail[0]
+    start = lead[0] + max(blank.rfind("\n"), blank.rfind("\r"))
+    start -= text[start - 1 : start + 1] == "\r\n"
+    rest = text[slice(*tail)]
+    return start, tail[1] if rest.isspace() and _breaks(rest) else tail[0]
+
+
+def render(value: Any, *, newline: str, indent: str, unit: str | None, spaced: bool = True) -> str:
+    """Return a value as JSON, in ASCII.
+
+    Args:
+        value: A JSON value.
+        newline: The line end.
+        indent: The indentation of the line on which the value starts.
+        unit: What each level is indented by; None for one line.
+        spaced: On one line: whether spaces follow colons and commas.
+    """
+    if unit is None:
+        return json.dumps(value, separators=(", ", ": ") if spaced else (",", ":"))
+    return json.dumps(value, indent=unit).replace("\n", newline + indent)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Style:
+    newline: str
+    indent: str
+    unit: str | None
+    spaced: bool
+
+    def value(self, value: Any) -> str:
+        return render(value, newline=self.newline, indent=self.indent, unit=self.unit, spaced=self.spaced)
+
+    def member(self, name: str, value: Any) -> str:
+        return json.dumps(name) + (": " if self.spaced or self.unit is not None else ":") + self.value(value)
+
+
+def newline_of(text: str) -> str:
+    """Return the line end that a text uses."""
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _breaks(text: str) -> bool:
+    return "\n" in text or "\r" in text
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
+def _indent_at(text: str, at: int) -> str:
+    start = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+    return text[start : min(_end(_INDENT, text, start), at)]
+
+
+def _unit_of(text: str, root: Node) -> str:
+    if not root.members or not _breaks(text[root.start : root.members[0].start]):
+        return "  "
+    return _indent_at(text, root.members[0].start).removeprefix(_indent_at(text, root.start)) or "  "
+
+
+def _behind_comments(text: str, start: int, stop: int) -> int:
+    ends = [match.end() for match in _COMMENT.finditer(text, start, stop)]
+    return ends[-1] if ends else start
+
+
+def _in_line_comment(text: str, start: int, stop: int) -> bool:
+    comments = [match.group() for match in _COMMENT.finditer(text, start, stop)]
+    return bool(comments) and comments[-1].startswith("//")

@@ -1,0 +1,1 @@
+"""Where servers run: container engines and processes."""

@@ -1,0 +1,328 @@
+"""The part of the Docker Engine API that `run` needs, over plain sockets: cheap to import, no SDK.
+
+Requests are HTTP/1.0, so that an answer ends where its connection ends; only attaching speaks HTTP/1.1, to turn the
+connection into a stream. Versions: the API of 2021 (1.41), which Docker 20.10 and Podman speak; engines that have 1.44
+may refuse older ones, so they are asked for that; an engine that is older still is asked for its own.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from hatchlock.errors import HatchlockError
+
+__all__ = ["Attached", "Container", "Engine", "EngineError", "EngineUnreachable"]
+
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 60.0
+_CHUNK = 1 << 16
+_HEADER = 8
+_STDERR_FRAME = 2
+_VERSIONS = ((1, 41), (1, 44))
+_NOT_FOUND = 404
+_CONFLICT = 409
+
+
+@dataclass(kw_only=True, eq=False)
+class EngineUnreachable(HatchlockError):
+    """No container engine answers at its address."""
+
+    code: ClassVar[str] = "engine-unreachable"
+
+    engine: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"no container engine answers at {self.engine}: {self.why}"
+
+    def _hint(self) -> str:
+        return 'start Docker or Podman, or see what `hatchlock doctor` says; servers with runtime = "process" need no engine'
+
+
+@dataclass(kw_only=True, eq=False)
+class EngineError(HatchlockError):
+    """The engine answered with an error.
+
+    Attributes:
+        status: The HTTP status.
+        message: The engine's own words.
+        request: What it was asked.
+    """
+
+    code: ClassVar[str] = "engine-error"
+
+    status: int
+    message: str
+    request: str
+
+    def __str__(self) -> str:
+        return f"the container engine refused {self.request}: {self.message} (status {self.status})"
+
+    def _hint(self) -> str:
+        return "if the engine has been changed or cleaned by hand, `hatchlock apply` puts things right; else see its own log"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Container:
+    """One line of the engine's list.
+
+    Attributes:
+        id: 64 hex digits.
+        name: Without the leading slash.
+        labels: All of its labels.
+        state: "created", "running", "exited", ….
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    state: str
+
+
+class Attached:
+    """The stdin, stdout and stderr of a container, over one connection. One thread may send while another reads."""
+
+    def __init__(self, connection: socket.socket, early: bytes) -> None:
+        self._connection = connection
+        self._early = early
+
+    def send(self, data: bytes) -> None:
+        """Write to the container's stdin; blocks while the container does not read.
+
+        Raises:
+            OSError: The container is gone, or its stdin was ended.
+        """
+        self._connection.sendall(data)
+
+    def end_input(self) -> None:
+        """End the container's stdin; output keeps coming."""
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # already gone, which ends it as well
+
+    def read(self, out: Callable[[bytes], None], err: Callable[[bytes], None]) -> None:
+        """Hand on what the container writes, as it comes, until it ends.
+
+        The stream consists of frames with a header of eight bytes (stream, three zeros, length big-endian); a frame is
+        no line.
+        """
+        try:
+            with self._connection.makefile("rb") as stream:
+                while len(header := self._take(stream.read, _HEADER)) == _HEADER:
+                    data = self._take(stream.read, int.from_bytes(header[4:], "big"))
+                    (err if header[0] == _STDERR_FRAME else out)(data)
+        except (ConnectionError, ValueError):
+            return  # closed by us or by the engine: the end
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._connection.close()
+
+    def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
+        early, self._early = self._early[:size], self._early[size:]
+        return early + read(size - len(early)) if len(early) < size else early
+
+
+class Engine:
+    """A container engine at an address: `unix:///path` or `tcp://host:port`. Connections are made per request."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._version = ""
+
+    def ping(self) -> str:
+        """Ask whether the engine is there, and return the API version to speak with it.
+
+        Raises:
+            EngineUnreachable: It does not answer.
+        """
+        if not self._version:
+            _, headers, _ = self._exchange("GET", "/_ping", None, _CONNECT_SECONDS)
+            self._version = _version_for(headers.get("api-version", ""))
+        return self._version
+
+    def create(self, name: str, config: Mapping[str, Any]) -> str:
+        """Create a container and return its id.
+
+        Raises:
+            EngineError: There is no such image (404), the name is taken (409), or the description is refused.
+            EngineUnreachable: The engine does not answer.
+        """
+        answer = self._call("POST", f"/containers/create?{urlencode({'name': name})}", config)
+        return str(answer["Id"])
+
+    def attach(self, container: str) -> Attached:
+        """Connect to a container's three streams; done before it starts, nothing that it writes is missed.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer.
+        """
+        path = f"/v{self.ping()}/containers/{quote(container)}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+        connection = self._connect(None)
+        try:
+            connection.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            head, early = _read_head(connection)
+            status, headers = _parse_head(head)
+            if status not in {101, 200}:
+                length = int(headers.get("content-length", "0"))
+                raise _error(status, early + connection.recv(max(length - len(early), 0)), "POST", path)
+        except OSError as error:
+            connection.close()
+            raise EngineUnreachable(engine=self.address, why=str(error)) from error
+        except EngineError:
+            connection.close()
+            raise
+        return Attached(connection, early)
+
+    def start(self, container: str) -> None:
+        """Start a container."""
+        self._call("POST", f"/containers/{quote(container)}/start")
+
+    def wait(self, container: str) -> int:
+        """Wait for a started container's end and return its exit status."""
+        answer = self._call("POST", f"/containers/{quote(container)}/wait?condition=not-running", timeout=None)
+        return int(answer["StatusCode"])
+
+    def stop(self, container: str, *, grace: float) -> None:
+        """Let the engine stop a container: its stop signal, then a kill after `grace` seconds."""
+        self._call("POST", f"/containers/{quote(container)}/stop?t={round(grace)}", timeout=_ANSWER_SECONDS + grace)
+
+    def kill(self, container: str, signal_name: str = "SIGKILL") -> None:
+        """Send a signal to a container; one that has ended is left as it is."""
+        try:
+            self._call("POST", f"/containers/{quote(container)}/kill?signal={signal_name}")
+        except EngineError as error:
+            if error.status not in {_NOT_FOUND, _CONFLICT}:
+                raise
+
+    def remove(self, container: str) -> bool:
+        """Kill and remove a container with its anonymous volumes; return whether there was one."""
+        try:
+            self._call("DELETE", f"/containers/{quote(container)}?force=1&v=1")
+        except EngineError as error:
+            if error.status == _NOT_FOUND:
+                return False
+            if error.status != _CONFLICT:  # its removal is already under way
+                raise
+        return True
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Return everything that the engine knows of a container."""
+        answer: dict[str, Any] = self._call("GET", f"/containers/{quote(container)}/json")
+        return answer
+
+    def list(self, labels: Mapping[str, str]) -> list[Container]:
+        """Return all containers, running or not, that have all these labels (without prefix nothing is added)."""
+        filters = json.dumps({"label": [f"{name}={value}" for name, value in sorted(labels.items())]})
+        found = self._call("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}")
+        return [
+            Container(
+                id=item["Id"], name=item["Names"][0].lstrip("/"), labels=item.get("Labels") or {}, state=item["State"]
+            )
+            for item in found
+        ]
+
+    def logs(self, container: str, *, tail: int = 100) -> bytes:
+        """Return the last lines of a container's stdout and stderr as the engine kept them, in one."""
+        query = urlencode({"stdout": "1", "stderr": "1", "tail": str(tail)})
+        data = self._raw("GET", f"/containers/{quote(container)}/logs?{query}", None, _ANSWER_SECONDS)
+        parts = []
+        while len(data) >= _HEADER:
+            size = int.from_bytes(data[4:_HEADER], "big")
+            parts.append(data[_HEADER : _HEADER + size])
+            data = data[_HEADER + size :]
+        return b"".join(parts)
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float | None = _ANSWER_SECONDS
+    ) -> Any:
+        data = self._raw(method, path, body, timeout)
+        return json.loads(data) if data.strip() else None
+
+    def _raw(self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float | None) -> bytes:
+        path = f"/v{self.ping()}{path}"
+        status, _, data = self._exchange(method, path, body, timeout)
+        if status >= 400:  # noqa: PLR2004  HTTP's client and server errors
+            raise _error(status, data, method, path)
+        return data
+
+    def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float | None
+    ) -> tuple[int, dict[str, str], bytes]:
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        try:
+            with self._connect(timeout) as connection:
+                connection.sendall(head.encode() + data)
+                answer = b"".join(iter(lambda: connection.recv(_CHUNK), b""))
+        except OSError as error:
+            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
+        answer_head, _, content = answer.partition(b"\r\n\r\n")
+        status, headers = _parse_head(answer_head)
+        if not status:
+            raise EngineUnreachable(engine=self.address, why="what answers there does not speak HTTP")
+        return status, headers, content
+
+    def _connect(self, timeout: float | None) -> socket.socket:
+        parts = urlsplit(self.address)
+        target: str | tuple[str, int]
+        if parts.scheme == "unix":
+            family, target = socket.AF_UNIX, parts.path
+        elif parts.scheme == "tcp" and parts.hostname and parts.port:
+            family, target = socket.AF_INET, (parts.hostname, parts.port)
+        else:
+            raise EngineUnreachable(engine=self.address, why="only unix:///PATH and tcp://HOST:PORT can be used")
+        connection = socket.socket(family)
+        try:
+            connection.settimeout(_CONNECT_SECONDS)
+            connection.connect(target)
+            connection.settimeout(timeout)
+        except OSError as error:
+            connection.close()
+            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
+        return connection
+
+
+def _version_for(offered: str) -> str:
+    major, _, minor = offered.partition(".")
+    if not (major.isdigit() and minor.isdigit()):
+        return "{}.{}".format(*_VERSIONS[0])
+    newest = (int(major), int(minor))
+    return "{}.{}".format(*max((version for version in _VERSIONS if version <= newest), default=newest))
+
+
+def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(_CHUNK)
+        if not chunk:
+            raise ConnectionError("the engine closed the connection")
+        data += chunk
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head, rest
+
+
+def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ", 2)
+    if not words[0].startswith("HTTP/") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004  version, status
+        return 0, {}
+    headers = (line.partition(":") for line in lines)
+    return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}
+
+
+def _error(status: int, data: bytes, method: str, path: str) -> EngineError:
+    try:
+        message = str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        message = data.decode(errors="replace").strip()
+    return EngineError(status=status, message=message, request=f"{method} {path.partition('?')[0]}")

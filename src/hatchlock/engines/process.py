@@ -1,0 +1,226 @@
+"""The process runtime's machine: platform, interpreters, bubblewrap."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.security.bubblewrap import System
+from hatchlock.security.sandbox import IsolationFacts, isolation_problem
+
+__all__ = [
+    "Interpreter",
+    "InterpreterMissing",
+    "check_isolation",
+    "find_bwrap",
+    "find_interpreter",
+    "find_program",
+    "host_platform",
+    "isolation_system",
+]
+
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+_TRIAL_SECONDS = 10.0
+_NAMESPACED_COUNTS = (5, 14)
+_QUESTION = """
+import json, os, sys, sysconfig
+here = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+paths = sysconfig.get_paths(vars={"base": sys.base_prefix, "installed_base": sys.base_prefix})
+print(json.dumps([here, "%d.%d.%d" % sys.version_info[:3], [sys.base_prefix, sys.base_exec_prefix, os.path.dirname(here), paths["stdlib"]]]))
+"""
+
+
+@dataclass(kw_only=True, eq=False)
+class InterpreterMissing(HatchlockError):
+    """No Python of the wanted version was found."""
+
+    code: ClassVar[str] = "interpreter-missing"
+
+    version: str
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        found = f"; found: {', '.join(self.found)}" if self.found else ""
+        return f"Python {self.version} is not on PATH{found}"
+
+    def _hint(self) -> str:
+        return f"install it (`uv python install {self.version}`, or your system's python{self.version}) and put python{self.version} on PATH"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interpreter:
+    """A Python of this machine.
+
+    Attributes:
+        path: Its real path, no virtual environment and no shim.
+        version: Full version, "3.11.7".
+        prefixes: Absolute real directories that it needs to run, outermost ones only, sorted.
+    """
+
+    path: str
+    version: str
+    prefixes: tuple[str, ...]
+
+
+def host_platform() -> str:
+    """Return this machine's platform as containers name it: "linux/amd64", "darwin/arm64"."""
+    facts = os.uname()
+    return f"{facts.sysname.lower()}/{_MACHINES.get(facts.machine.lower(), facts.machine.lower())}"
+
+
+def find_program(name: str, path: str) -> str | None:
+    """Return the first executable file called `name` in the directories of `path` and the system's own, or None."""
+    for directory in (*path.split(os.pathsep), *_SYSTEM_PATH.split(":")):
+        candidate = f"{directory}/{name}"
+        if directory.startswith("/") and os.access(candidate, os.X_OK) and Path(candidate).is_file():
+            return candidate
+    return None
+
+
+def find_bwrap(path: str) -> str | None:
+    """Return the path of bubblewrap, or None; `path` is a PATH."""
+    return find_program("bwrap", path)
+
+
+def find_interpreter(version: str, environ: Mapping[str, str]) -> Interpreter:
+    """Return a Python of a minor version ("3.11"): the one that runs this program, else the first one on PATH.
+
+    Candidates are asked themselves (`-I -c`), so shims and virtual environments lead to the real interpreter. That takes
+    some 20 ms each; callers keep the answer.
+
+    Raises:
+        InterpreterMissing: There is none.
+    """
+    found = []
+    for candidate in _candidates(version, environ):
+        interpreter = _ask(candidate, environ)
+        if interpreter is None:
+            continue
+        if interpreter.version.startswith(f"{version}."):
+            return interpreter
+        found.append(f"{interpreter.path} ({interpreter.version})")
+    raise InterpreterMissing(version=version, found=tuple(dict.fromkeys(found)))
+
+
+def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[str]:
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        yield str(getattr(sys, "_base_executable", sys.executable))
+    for name in (f"python{version}", "python3", "python"):
+        for directory in environ.get("PATH", "").split(os.pathsep):
+            candidate = f"{directory}/{name}"
+            if directory.startswith("/") and os.access(candidate, os.X_OK):
+                yield candidate
+
+
+def _ask(candidate: str, environ: Mapping[str, str]) -> Interpreter | None:
+    try:
+        answer = subprocess.run(
+            [candidate, "-I", "-c", _QUESTION],
+            env=dict(environ),
+            capture_output=True,
+            timeout=_TRIAL_SECONDS,
+            check=True,
+        )
+        path, version, prefixes = json.loads(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return Interpreter(path=path, version=version, prefixes=_outermost(os.path.realpath(item) for item in prefixes))
+
+
+def _outermost(paths: Iterator[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    for path in sorted(set(paths)):
+        if not any(path.startswith(f"{outer}/") for outer in kept):
+            kept.append(path)
+    return tuple(kept)
+
+
+def isolation_system(environ: Mapping[str, str]) -> System | str:
+    """Return this machine as bubblewrap's command line needs it, or why it cannot isolate processes, in one clause.
+
+    Looks at a few files and starts bubblewrap once, with the namespaces that a server gets: about 10 ms.
+    """
+    path = environ.get("PATH", "")
+    bwrap = find_bwrap(path)
+    root = os.geteuid() == 0
+    tools = {name: _below_usr(name) for name in ("prlimit", "setpriv")}
+    needed = ("prlimit", "setpriv") if root else ("prlimit",)
+    missing = tuple(name for name in needed if tools[name] is None)
+    known = isolation_problem(IsolationFacts(system=sys.platform, bwrap=bwrap, missing=missing))
+    if known is not None or bwrap is None:
+        return known or ""
+    system = _system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root)
+    trial = _trial(system)
+    return isolation_problem(IsolationFacts(system=sys.platform, bwrap=bwrap, trial=trial)) or system
+
+
+def check_isolation(environ: Mapping[str, str] | None = None) -> str | None:
+    """Return why processes cannot be isolated on this machine, in one clause, or None when they can."""
+    found = isolation_system(os.environ if environ is None else environ)
+    return found if isinstance(found, str) else None
+
+
+def _below_usr(name: str) -> str | None:
+    """Only /usr is inside the sandbox."""
+    for directory in ("/usr/bin", "/usr/sbin"):
+        if os.access(f"{directory}/{name}", os.X_OK):
+            return f"{directory}/{name}"
+    return None
+
+
+def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
+    import resource  # noqa: PLC0415  not on every system
+
+    names = [name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if os.path.lexists(f"/{name}")]
+    links = {name: str(Path(f"/{name}").readlink()) for name in names if Path(f"/{name}").is_symlink()}
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return System(
+        bwrap=bwrap,
+        prlimit=prlimit,
+        setpriv=setpriv,
+        root=root,
+        uid=os.geteuid(),
+        gid=os.getegid(),
+        symlinks=links,
+        directories=tuple(f"/{name}" for name in names if name not in links),
+        max_files=hard if hard != resource.RLIM_INFINITY else 1 << 20,
+        counts_by_namespace=_kernel() >= _NAMESPACED_COUNTS,
+    )
+
+
+def _kernel() -> tuple[int, int]:
+    major, minor, *_ = os.uname().release.split(".")
+    return int(major), int("".join(character for character in minor if character.isdigit()) or 0)
+
+
+def _trial(system: System) -> str:
+    """Run `true` with a server's namespaces; return bubblewrap's last line of complaint, or ""."""
+    user = [] if system.root else ["--unshare-user", "--disable-userns"]
+    links = [part for name, target in system.symlinks.items() for part in ("--symlink", target, f"/{name}")]
+    plain = [part for directory in system.directories for part in ("--ro-bind", directory, directory)]
+    try:
+        done = subprocess.run(
+            [
+                *(system.bwrap, *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
+                *("--ro-bind", "/usr", "/usr", *links, *plain, "--proc", "/proc", "--dev", "/dev"),
+                *("--size", "4096", "--tmpfs", "/run", "--", system.prlimit, "--version"),
+            ],
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_TRIAL_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    complaint = done.stderr.decode(errors="replace").strip().splitlines()
+    return "" if done.returncode == 0 else (complaint[-1] if complaint else f"status {done.returncode}")

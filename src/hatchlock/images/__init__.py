@@ -1,0 +1,1 @@
+"""From trees to container images: bytes that depend on the lock alone."""

@@ -1,0 +1,74 @@
+"""A docker-archive: the form in which `docker load` takes an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from hatchlock.digest import sha256_bytes
+from hatchlock.images.layer import tar_chunks, tar_header
+
+__all__ = ["ArchiveLayer", "archive_chunks", "write_archive"]
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveLayer:
+    """A layer of an archive.
+
+    Attributes:
+        diff_id: `sha256:…` of its uncompressed bytes.
+        path: A file with its bytes, plain or compressed with gzip; None leaves it out, which an engine accepts that
+            already has the layers up to this one.
+    """
+
+    diff_id: str
+    path: Path | None
+
+
+def archive_chunks(*, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -> Iterator[bytes]:
+    """Yield an image as a docker-archive, in pieces.
+
+    Args:
+        config: The image's config.
+        layers: All its layers, lowest first.
+        tag: The name it gets when it is loaded.
+
+    Raises:
+        OSError: A layer cannot be read.
+    """
+    names = {layer.diff_id: f"{layer.diff_id.removeprefix('sha256:')}.tar" for layer in layers}
+    config_name = f"{sha256_bytes(config)}.json"
+    manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": [names[layer.diff_id] for layer in layers]}]
+    yield from _member("manifest.json", json.dumps(manifest).encode())
+    yield from _member(config_name, config)
+    for diff_id, path in {layer.diff_id: layer.path for layer in layers}.items():
+        if path is not None:
+            size = path.stat().st_size
+            yield tar_header(names[diff_id], size=size)
+            yield from tar_chunks(_file(path), size)
+    yield bytes(1024)
+
+
+def write_archive(out: BinaryIO, *, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -> None:
+    """Write what `archive_chunks` yields.
+
+    Raises:
+        OSError: A layer cannot be read, or `out` not be written.
+    """
+    out.writelines(archive_chunks(config=config, layers=layers, tag=tag))
+
+
+def _member(name: str, data: bytes) -> Iterator[bytes]:
+    yield tar_header(name, size=len(data))
+    yield from tar_chunks([data], len(data))
+
+
+def _file(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+            yield piece

@@ -1,0 +1,216 @@
+"""From a manifest's document, found to be right, to its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from hatchlock.address import Kind, Source
+from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
+from hatchlock.manifest.model import (
+    ClientSpec,
+    EnvironmentSpec,
+    IndexSpec,
+    Manifest,
+    Project,
+    RegistrySpec,
+    ServerSpec,
+    seconds,
+)
+from hatchlock.manifest.schema import Document, EnvironmentTable, ProjectTable, SandboxTable, SecretTable, ServerTable
+
+__all__ = ["build", "merged_servers"]
+
+_T = TypeVar("_T")
+_PRIVATE = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge tables key by key, at every depth; anything else of `high` replaces what `low` has.
+
+    The one list that is merged is that of mounts: by target.
+    """
+    result = dict(low)
+    for key, value in high.items():
+        below = low.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            result[key] = _merge(below, value)
+        elif key == "mounts" and isinstance(below, list):
+            result[key] = _merged_mounts(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _merged_mounts(low: list[dict[str, Any]], high: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_target = {mount["target"]: mount for mount in low}
+    for mount in high:
+        by_target[mount["target"]] = _merge(by_target.get(mount["target"], {}), mount)
+    return list(by_target.values())
+
+
+def merged_servers(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every server's table with defaults and overlay merged in.
+
+    The order, each over the one before: the manifest's defaults, the overlay's, the manifest's server, the overlay's.
+    Defaults for a private environment do not reach a server that names a shared one, and the other way round.
+    """
+    defaults = _merge(document.get("defaults", {}), overlay.get("defaults", {}))
+    local = overlay.get("servers", {})
+    return {
+        name: _merge(_merge(_fitting(defaults, table), table), local.get(name, {}))
+        for name, table in document.get("servers", {}).items()
+    }
+
+
+def _fitting(defaults: Mapping[str, Any], server: Mapping[str, Any]) -> dict[str, Any]:
+    source = server.get("source", "")
+    nothing_to_install = not source or str(source).startswith("oci:")
+    dropped: set[str] = set()
+    if nothing_to_install or "environment" in server:
+        dropped |= set(_PRIVATE)
+    if nothing_to_install or any(key in server for key in _PRIVATE):
+        dropped.add("environment")
+    if nothing_to_install:
+        dropped.add("runtime")  # it can run in one way only
+    return {key: value for key, value in defaults.items() if key not in dropped}
+
+
+def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
+    """Return the manifest's values, merged with its overlay.
+
+    Both documents have passed their schemas and `checks`, so that nothing can be wrong here.
+    """
+    servers = merged_servers(document, overlay)
+    machines = {key: overlay[key] for key in ("indexes", "registries", "clients") if key in overlay}
+    merged = Document.model_validate({**_merge(document, machines), "servers": servers})
+    indexes = merged.indexes
+    pypi = indexes.pypi if indexes else None
+    return Manifest(
+        project=_project(merged.project),
+        environments={name: _environment(name, table) for name, table in (merged.environments or {}).items()},
+        servers={name: _server(name, table) for name, table in (merged.servers or {}).items()},
+        indexes={
+            "pypi": IndexSpec(
+                name="pypi",
+                url=pypi.url or "",
+                mirrors=tuple(pypi.mirrors or ()),
+                ttl=seconds(pypi.ttl) if pypi.ttl else None,
+            )
+        }
+        if pypi
+        else {},
+        registries={
+            host: RegistrySpec(host=host, plain_http=table.plain_http)
+            for host, table in (merged.registries or {}).items()
+        },
+        clients={
+            name: ClientSpec(name=name, scope=table.scope or "user", path=table.path or "")
+            for name, table in (merged.clients or {}).items()
+        },
+    )
+
+
+def _project(table: ProjectTable) -> Project:
+    return Project(
+        name=table.name,
+        description=table.description or "",
+        requires_hatchlock=table.requires_hatchlock or "",
+        platforms=tuple(sorted(set(table.platforms or ()))),
+        exclude_newer=table.exclude_newer,
+        min_glibc=table.min_glibc or "",
+        min_macos=table.min_macos or "",
+    )
+
+
+def _sources(texts: list[str] | None) -> tuple[Source, ...]:
+    return tuple(Source.parse(text) for text in texts or ())
+
+
+def _base(text: str | None) -> Source | None:
+    return Source.parse(text) if text else None
+
+
+def _environment(name: str, table: EnvironmentTable) -> EnvironmentSpec:
+    return EnvironmentSpec(
+        name=name,
+        description=table.description or "",
+        python=table.python or "",
+        base=_base(table.base),
+        trust=table.trust or "",
+        dependencies=_sources(table.dependencies),
+        constraints=_sources(table.constraints),
+        overrides=_sources(table.overrides),
+    )
+
+
+def _private(name: str, table: ServerTable) -> EnvironmentSpec:
+    return EnvironmentSpec(
+        name=name,
+        python=table.python or "",
+        base=_base(table.base),
+        trust=table.trust or "",
+        dependencies=_sources(table.with_),
+        constraints=_sources(table.constraints),
+        overrides=_sources(table.overrides),
+    )
+
+
+def _server(name: str, table: ServerTable) -> ServerSpec:
+    source = Source.parse(table.source) if isinstance(table.source, str) else None
+    command = [table.command] if isinstance(table.command, str) else table.command or []
+    env = table.env or {}
+    return ServerSpec(
+        name=name,
+        description=table.description or "",
+        source=source,
+        command=tuple(command),
+        args=tuple(table.args or ()),
+        cwd=table.cwd or "",
+        env_literals={key: value for key, value in env.items() if isinstance(value, str)},
+        secrets={key: _secret(value) for key, value in env.items() if isinstance(value, SecretTable)},
+        runtime=_runtime(table, source),
+        isolation=table.isolation or "required",
+        clients=tuple(sorted(set(table.clients or ()))),
+        groups=tuple(sorted(set(table.groups or ()))),
+        trust=table.trust or "",
+        environment=table.environment,
+        private=_private(name, table),
+        sandbox=_sandbox(table.sandbox),
+        startup_timeout=_or(table.startup_timeout, 30.0),
+    )
+
+
+def _runtime(table: ServerTable, source: Source | None) -> Runtime:
+    if source is None:
+        return "process"
+    return "container" if source.kind is Kind.OCI else table.runtime or "container"
+
+
+def _or(value: _T | None, default: _T) -> _T:
+    return default if value is None else value
+
+
+def _secret(table: SecretTable) -> SecretReference:
+    return SecretReference(
+        secret=table.secret,
+        format=table.format or "{}",
+        as_=table.as_ or "variable",
+        required=_or(table.required, default=True),
+    )
+
+
+def _sandbox(table: SandboxTable | None) -> Sandbox:
+    """The field names of the table and of the profile are the same; absent ones get the profile's defaults."""
+    if table is None:
+        return Sandbox()
+    given = {key: getattr(table, key) for key in table.model_fields_set}
+    if isinstance(given.get("network"), str):
+        given["network"] = (given["network"],)
+    for key in ("cpus", "stop_grace"):
+        if key in given:
+            given[key] = float(given[key])
+    mounts = given.pop("mounts", [])
+    given["mounts"] = tuple(Mount(source=m.source, target=m.target, mode=m.mode or "ro") for m in mounts)
+    given |= {key: tuple(sorted(set(given[key]))) for key in ("capabilities", "writable") if key in given}
+    return Sandbox(**given)

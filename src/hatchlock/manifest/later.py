@@ -1,0 +1,144 @@
+"""What belongs to the manifest but not yet to this version: it is reported, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hatchlock.address import Kind
+from hatchlock.manifest.problem import KeyPath
+from hatchlock.manifest.words import CLIENTS, CLIENTS_LATER
+
+__all__ = ["Later", "matches", "not_yet"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Later:
+    """Something that this version cannot do.
+
+    Attributes:
+        path: Where the document asks for it.
+        what: The sentence.
+        advice: What to use instead, or "".
+    """
+
+    path: KeyPath
+    what: str
+    advice: str = ""
+
+
+_When = Callable[[Any], bool]
+_Rule = tuple[str, _When, str]
+"""A pattern of dotted keys (`*` is any key or list item), what its value must be for the rule to hold, and a hint."""
+
+
+def _always(_value: object) -> bool:
+    return True
+
+
+def _kind_outside(*kinds: Kind) -> _When:
+    def check(value: object) -> bool:
+        head = value.partition(":")[0] if isinstance(value, str) else ""
+        return head in set(Kind) - set(kinds)
+
+    return check
+
+
+def _not_default(value: object) -> bool:
+    return isinstance(value, str) and value != "default"
+
+
+def _secret_elsewhere(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("keyring:", "command:"))
+
+
+_PYPI_ONLY = "this version installs Python packages (pypi:) and images (oci:)"
+_CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
+_PROXY = "put the server into its own image and name that as source = oci:…"
+
+_PACKAGES: tuple[_Rule, ...] = (
+    ("node", _always, _PROXY),
+    ("constraints.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
+    ("overrides.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
+    ("allow-build", _always, "choose a version that has wheels"),
+    ("allow-scripts", _always, ""),
+)
+
+_SERVER: tuple[_Rule, ...] = (
+    *_PACKAGES,
+    ("source", lambda value: isinstance(value, dict), _PROXY),
+    ("source", _kind_outside(Kind.PYPI, Kind.OCI), _PYPI_ONLY),
+    ("with.*", _kind_outside(Kind.PYPI), "use a base image that has it: base = oci:…"),
+    ("url", _always, "let the application connect to it by itself"),
+    ("env.*.secret", _secret_elsewhere, "use env:NAME or file:PATH"),
+    ("env.*.as", lambda value: value == "file", 'use as = "variable"'),
+    ("files", _always, "use sandbox.mounts with a file of the project"),
+    ("headers", _always, ""),
+    ("transport", lambda value: value == "http", 'use transport = "stdio"'),
+    *((key, _always, "") for key in ("port", "path", "host-port", "serve", "probe", "tools", "drift")),
+    ("client", _always, "write the field into the application's own file"),
+    ("build", _always, "build the image elsewhere, and name it as source = oci:…"),
+    ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
+    ("sandbox.network", lambda value: isinstance(value, list), 'use "none", or "internet" with a reason'),
+    ("sandbox.writable", _always, 'use sandbox.mounts with mode = "rw" and a reason'),
+    *((f"sandbox.{key}", _not_default, 'use "default"') for key in ("seccomp", "apparmor", "selinux")),
+)
+
+_INDEXES = ("npm", "debian", "hatch", "mcp", "conda")
+_RULES: tuple[_Rule, ...] = (
+    ("project.audit", _always, ""),
+    *((f"environments.*.{key}", when, advice) for key, when, advice in _PACKAGES),
+    ("environments.*.dependencies.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
+    *((f"{table}.{key}", when, advice) for table in ("defaults", "servers.*") for key, when, advice in _SERVER),
+    *((f"indexes.{kind}", _always, _PYPI_ONLY) for kind in _INDEXES),
+    ("indexes.pypi.packages", _always, ""),
+    ("registries.*.mirrors", _always, "name the mirror itself as the registry of the image"),
+    ("clients.*", _always, _CLIENTS_NOW),
+    ("clients.*.if-installed", _always, ""),
+    *((table, _always, "") for table in ("policy", "targets", "moved", "forget", "adopt")),
+)
+
+
+def matches(value: Any, pattern: str) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the places of a document, with their values, that a pattern of dotted keys names; `*` is any key or item.
+
+    Whatever does not have the shape that the pattern expects is passed over.
+    """
+    yield from _matches(value, tuple(pattern.split(".")), ())
+
+
+def _matches(value: Any, parts: tuple[str, ...], path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
+    if not parts:
+        yield path, value
+        return
+    head, rest = parts[0], parts[1:]
+    if head == "*":
+        items: list[tuple[str | int, Any]] = []
+        if isinstance(value, dict):
+            items = list(value.items())
+        elif isinstance(value, list):
+            items = list(enumerate(value))
+        for key, item in items:
+            yield from _matches(item, rest, (*path, key))
+    elif isinstance(value, dict) and head in value:
+        yield from _matches(value[head], rest, (*path, head))
+
+
+def not_yet(document: Any) -> Iterator[Later]:
+    """Yield everything in a document, valid or not, that this version cannot do."""
+    for pattern, when, advice in _RULES:
+        for path, value in matches(document, pattern):
+            if pattern == "clients.*":
+                if path[-1] in CLIENTS_LATER:
+                    yield Later(path=path, what=f"client {path[-1]!r} is not yet supported", advice=advice)
+            elif when(value):
+                yield Later(path=path, what=_sentence(path, value, when), advice=advice)
+
+
+def _sentence(path: KeyPath, value: Any, when: _When) -> str:
+    if when is _always:
+        return f"{path[-1]!r} is not yet supported"
+    if isinstance(value, str):
+        return f"{value!r} is not yet supported"
+    return f"{'a list' if isinstance(value, list) else 'a table'} is not yet supported here"

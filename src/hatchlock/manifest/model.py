@@ -1,0 +1,224 @@
+"""The manifest's values, as resolver and planner read them: parsed, merged, complete.
+
+They need no schema library, so that whoever only holds a manifest does not load one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from hatchlock.address import Source
+from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
+
+__all__ = [
+    "PLATFORMS",
+    "ClientSpec",
+    "EnvironmentSpec",
+    "IndexSpec",
+    "Manifest",
+    "Project",
+    "RegistrySpec",
+    "ServerSpec",
+    "moment",
+    "seconds",
+]
+
+PLATFORMS = ("darwin/amd64", "darwin/arm64", "linux/amd64", "linux/arm64")
+"""The platforms that a manifest can name: operating system and architecture, as OCI images name them."""
+
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def seconds(duration: str) -> int:
+    """Return the seconds of `30s`, `10m`, `12h`, `7d` or `2w`.
+
+    Raises:
+        ValueError: `duration` is none of these.
+    """
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(duration)
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Return the moment that `exclude-newer` means, in UTC.
+
+    Args:
+        text: A duration before `now` (`7d`), a date (`2026-01-31`: its last instant counts, so the midnight that ends it
+            in UTC is returned), or an RFC 3339 date-time with its offset.
+        now: An aware date-time.
+
+    Raises:
+        ValueError: `text` is none of these.
+    """
+    if _DURATION.fullmatch(text):
+        try:
+            return now.astimezone(UTC) - timedelta(seconds=seconds(text))
+        except OverflowError as error:
+            raise ValueError(text) from error
+    if _DATE.fullmatch(text):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(text)
+    return parsed.astimezone(UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """`[project]`.
+
+    Attributes:
+        name: It goes into image tags and paths.
+        description: Free text.
+        requires_hatchlock: A PEP 440 specifier that this version satisfies, or "".
+        platforms: Sorted, from `PLATFORMS`; empty when the manifest does not say.
+        exclude_newer: As written; `moment` turns it into a time. None when absent.
+        min_glibc: "2.28", or "".
+        min_macos: "12.0", or "".
+    """
+
+    name: str
+    description: str = ""
+    requires_hatchlock: str = ""
+    platforms: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+    min_glibc: str = ""
+    min_macos: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentSpec:
+    """A declared environment, or what a server says about its private one.
+
+    Attributes:
+        name: A private environment has its server's name.
+        description: Free text.
+        python: "3.11" or "3.11.9"; "" when the manifest does not say.
+        base: The base image (kind oci), or None.
+        trust: A free label, or "".
+        dependencies: As written, in order; of a private environment what `with` lists, without the server's source.
+        constraints: Bounds on packages that something else brings in.
+        overrides: Requirements that replace whatever anyone says about these packages.
+    """
+
+    name: str
+    description: str = ""
+    python: str = ""
+    base: Source | None = None
+    trust: str = ""
+    dependencies: tuple[Source, ...] = ()
+    constraints: tuple[Source, ...] = ()
+    overrides: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerSpec:
+    """A server with defaults and overlay applied.
+
+    Attributes:
+        name: Its name.
+        description: Free text.
+        source: Where it comes from; None for a program of this machine, which then has a `command`.
+        command: One word is a script of its environment (or a program); more words fix its first arguments. Empty: the
+            choice is left to the lock.
+        args: What follows the command.
+        cwd: As written; "" when not said.
+        env_literals: Variables with their values.
+        secrets: Variables with references.
+        runtime: Where it runs.
+        isolation: What to do where the process runtime cannot isolate.
+        clients: Names of the applications that list it, sorted.
+        groups: Free labels, sorted.
+        trust: A free label, or "".
+        environment: The declared environment that it shares; None when it has a private one, or none at all.
+        private: What it says about its private environment; nothing when it shares one.
+        sandbox: The whole profile, mount sources as written.
+        startup_timeout: Seconds.
+    """
+
+    name: str
+    description: str = ""
+    source: Source | None = None
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    cwd: str = ""
+    env_literals: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    runtime: Runtime = "container"
+    isolation: Isolation = "required"
+    clients: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    trust: str = ""
+    environment: str | None = None
+    private: EnvironmentSpec
+    sandbox: Sandbox = field(default_factory=Sandbox)
+    startup_timeout: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSpec:
+    """`[indexes.NAME]`.
+
+    Attributes:
+        name: "pypi".
+        url: Its address as written; "" for the user's own default.
+        mirrors: Addresses that serve the same files, tried in this order.
+        ttl: Seconds that its answers may be kept; None when not said.
+    """
+
+    name: str
+    url: str = ""
+    mirrors: tuple[str, ...] = ()
+    ttl: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegistrySpec:
+    """`[registries."HOST"]`.
+
+    Attributes:
+        host: `host[:port]`.
+        plain_http: Whether to speak HTTP; None leaves it to the default: only on loopback.
+    """
+
+    host: str
+    plain_http: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientSpec:
+    """`[clients.NAME]`.
+
+    Attributes:
+        name: The application.
+        scope: Its user's file, or a file of the project.
+        path: The file, if not the usual one; as written.
+    """
+
+    name: str
+    scope: Literal["user", "project"] = "user"
+    path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """The whole manifest, merged with defaults and overlay. Mappings are by name, in the manifest's order."""
+
+    project: Project
+    environments: Mapping[str, EnvironmentSpec] = field(default_factory=dict)
+    servers: Mapping[str, ServerSpec] = field(default_factory=dict)
+    indexes: Mapping[str, IndexSpec] = field(default_factory=dict)
+    registries: Mapping[str, RegistrySpec] = field(default_factory=dict)
+    clients: Mapping[str, ClientSpec] = field(default_factory=dict)
+
+    def client(self, name: str) -> ClientSpec:
+        """Return what the manifest says about an application, or its defaults."""
+        return self.clients.get(name) or ClientSpec(name=name)

@@ -1,0 +1,93 @@
+"""What can be wrong with a manifest, and how it is said."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.place import Place
+
+__all__ = ["Caution", "KeyPath", "ManifestProblem", "NotYet", "closest", "did_you_mean", "dotted"]
+
+KeyPath = tuple[str | int, ...]
+"""Where a value stands in a TOML document: table and key names, and indexes of lists."""
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a key path as it would be written in TOML: `servers.time.sandbox.mounts[0]`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        text += ("." if text else "") + (part if _BARE.fullmatch(part) else f'"{part}"')
+    return text
+
+
+def closest(word: str, choices: Iterable[str]) -> str:
+    """Return the choice that `word` was probably meant to be, or ""."""
+    known = sorted(str(choice) for choice in choices)
+    swapped = [choice for choice in known if sorted(choice) == sorted(word)]
+    return next(iter(swapped or difflib.get_close_matches(word, known, n=1)), "")
+
+
+def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint that names the closest choice, else `otherwise`."""
+    found = closest(word, choices)
+    return f"did you mean {found!r}?" if found else otherwise
+
+
+@dataclass(kw_only=True, eq=False)
+class ManifestProblem(HatchlockError):
+    """Something in a manifest or its overlay that is wrong.
+
+    Attributes:
+        key: The dotted key path that it is about; "" for the whole file.
+        what: The sentence.
+        advice: The hint, or "".
+    """
+
+    code: ClassVar[str] = "manifest"
+
+    what: str
+    key: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}" if self.key else self.what
+
+    def _hint(self) -> str:
+        return self.advice
+
+
+@dataclass(kw_only=True, eq=False)
+class NotYet(ManifestProblem):
+    """A key or value that belongs to the manifest, but that this version cannot do."""
+
+    code: ClassVar[str] = "not-yet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caution:
+    """Something in a manifest that works, and may surprise.
+
+    Attributes:
+        place: Its line.
+        key: The dotted key path that it is about.
+        what: The sentence, without a full stop.
+        hint: What to do about it, or "".
+    """
+
+    place: Place
+    key: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}" if self.key else self.what

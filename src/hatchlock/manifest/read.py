@@ -1,0 +1,63 @@
+"""A TOML file of ours: its text, its content, and where in it something stands."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any
+
+from hatchlock.manifest.lines import line_of
+from hatchlock.manifest.problem import KeyPath, ManifestProblem
+from hatchlock.place import Place
+
+__all__ = ["Toml", "parse"]
+
+_POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toml:
+    """A file that was read.
+
+    Attributes:
+        shown: Its name for users.
+        text: What it holds, without a byte order mark.
+        data: What that means; empty when it is broken.
+        broken: Why it could not be read, or None.
+    """
+
+    shown: str
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+    broken: ManifestProblem | None = None
+
+    def place(self, path: KeyPath) -> Place:
+        """Return where a key stands, or the closest table above it."""
+        return Place(file=self.shown, line=line_of(self.text, path))
+
+
+def parse(data: bytes, *, shown: str) -> Toml:
+    """Read a file's bytes as TOML 1.0; what is wrong with them is in the result's `broken`."""
+    text = data.decode("utf-8-sig", errors="replace")
+    try:
+        data.decode()
+        return Toml(shown=shown, text=text, data=tomllib.loads(text))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = ManifestProblem(place=Place(file=shown, line=line), what="it is not UTF-8, as TOML has to be")
+    except tomllib.TOMLDecodeError as error:
+        problem = _syntax(shown, text, str(error))
+    except RecursionError:
+        problem = ManifestProblem(place=Place(file=shown, line=1), what="it is nested too deeply")
+    return Toml(shown=shown, text=text, broken=problem)
+
+
+def _syntax(shown: str, text: str, message: str) -> ManifestProblem:
+    match = _POSITION.search(message)
+    last = text.rstrip("\n").count("\n") + 1
+    line = int(match[1]) if match and match[1] else last
+    sentence = _POSITION.sub("", message)
+    return ManifestProblem(
+        place=Place(file=shown, line=line), what=f"it is not valid TOML: {sentence[:1].lower()}{sentence[1:]}"
+    )

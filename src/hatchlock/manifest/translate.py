@@ -1,0 +1,154 @@
+"""The schema library's errors, in our words and with the paths of the document."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from hatchlock.manifest.checks import Finding
+from hatchlock.manifest.problem import KeyPath, did_you_mean
+from hatchlock.manifest.words import Wrong
+
+__all__ = ["schema_findings"]
+
+_WANTED = {
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+_GIVEN = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+    dt.date: "a date",
+    dt.datetime: "a date and time",
+    dt.time: "a time",
+}
+_QUOTED = re.compile(r"'([^']*)'")
+
+
+def schema_findings(model: type[BaseModel], document: dict[str, Any], *, overlay: bool = False) -> list[Finding]:
+    """Return everything in which a document departs from its schema.
+
+    Args:
+        model: The schema.
+        document: What `tomllib` gave.
+        overlay: Say of an unknown key that an overlay cannot hold it.
+    """
+    try:
+        model.model_validate(document)
+    except ValidationError as problems:
+        return [_finding(error, model, document, overlay=overlay) for error in problems.errors(include_url=False)]
+    return []
+
+
+def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, overlay: bool) -> Finding:
+    kind, context = str(error["type"]), error.get("ctx", {})
+    path = _document_path(error["loc"], document)
+    wrong = context.get("error")
+    if isinstance(wrong, Wrong):
+        return Finding(path=path, what=wrong.what, advice=wrong.advice)
+    if kind == "extra_forbidden":
+        return _unknown_key(path, model, overlay=overlay)
+    if kind == "missing":
+        return _missing(path, error["loc"][-1])
+    if kind == "literal_error":
+        choices = _QUOTED.findall(context["expected"])
+        return Finding(
+            path=path,
+            what=f"{error['input']!r} is none of {', '.join(choices)}",
+            advice=did_you_mean(str(error["input"]), choices),
+        )
+    if kind in _WANTED:
+        return Finding(path=path, what=f"it must be {_WANTED[kind]}, not {_GIVEN[type(error['input'])]}")
+    return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
+
+
+def _unknown_key(path: KeyPath, model: type[BaseModel], *, overlay: bool) -> Finding:
+    *table, key = path
+    siblings = sorted(set(_siblings(model, tuple(table))))
+    if overlay:
+        allowed = f"here it may hold only {', '.join(siblings)}; the rest belongs into the manifest"
+        return Finding(
+            path=path, what="an overlay cannot hold this key", advice=did_you_mean(str(key), siblings, allowed)
+        )
+    return Finding(
+        path=path,
+        what="unknown key",
+        advice=did_you_mean(str(key), siblings, f"its keys are {', '.join(siblings)}"),
+    )
+
+
+def _missing(path: KeyPath, key: str | int) -> Finding:
+    table = f"[{key}]" if not path else repr(key)
+    return Finding(
+        path=path, what=f"{table} is missing", advice=f'write {key} = "…"' if path else "run `hatchlock init`"
+    )
+
+
+def _limit(kind: str, context: dict[str, Any]) -> str:
+    sentences = {
+        "greater_than": "it must be greater than {gt}",
+        "greater_than_equal": "it must be at least {ge}",
+        "less_than": "it must be less than {lt}",
+        "less_than_equal": "it must be at most {le}",
+        "finite_number": "it must be a finite number",
+        "string_too_short": "it must not be empty",
+        "too_short": "it must not be empty",
+    }
+    return sentences.get(kind, "").format(**context)
+
+
+def _document_path(location: tuple[str | int, ...], document: Any) -> KeyPath:
+    """Drop the parts of the library's path that name its own types rather than keys of the document."""
+    path: list[str | int] = []
+    value = document
+    for part in location:
+        inside = (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int))
+        if inside:
+            path.append(part)
+            value = value[part]
+    return tuple(path)
+
+
+def _siblings(model: type[BaseModel], table: KeyPath) -> Iterator[str]:
+    schema = model.model_json_schema(by_alias=True)
+    nodes = [schema]
+    for part in table:
+        nodes = [below for node in nodes for below in _below(schema, node, part)]
+    for node in nodes:
+        yield from _resolved(schema, node).get("properties", {})
+
+
+def _below(schema: dict[str, Any], node: dict[str, Any], part: str | int) -> Iterator[dict[str, Any]]:
+    for choice in _choices(schema, node):
+        named = choice.get("properties", {}).get(part)
+        any_key = (*choice.get("patternProperties", {}).values(), choice.get("additionalProperties"))
+        for below in (choice.get("items"),) if isinstance(part, int) else (named,) if named else any_key:
+            if isinstance(below, dict):
+                yield from _choices(schema, below)
+
+
+def _choices(schema: dict[str, Any], node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    node = _resolved(schema, node)
+    for choice in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        yield from _choices(schema, choice)
+    yield node
+
+
+def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref", "")
+    found: dict[str, Any] = schema["$defs"][reference.rpartition("/")[2]] if reference else node
+    return found

@@ -1,0 +1,316 @@
+"""The kinds of text that a manifest's values are, each with its check and its JSON Schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from hatchlock.address import BadSource, ImageReference, Kind, Source
+from hatchlock.launch import size_in_bytes
+from hatchlock.manifest.model import PLATFORMS, moment, seconds
+from hatchlock.manifest.problem import did_you_mean
+
+__all__ = [
+    "CLIENTS",
+    "CLIENTS_LATER",
+    "NAME_PATTERN",
+    "AbsolutePath",
+    "Base",
+    "Capability",
+    "ClientName",
+    "Duration",
+    "Format",
+    "HostPort",
+    "Moment",
+    "Name",
+    "Platform",
+    "PythonVersion",
+    "RegistryHost",
+    "Secret",
+    "Size",
+    "SourceText",
+    "Specifier",
+    "Text",
+    "Url",
+    "User",
+    "VariableName",
+    "VersionNumber",
+    "Wrong",
+]
+
+NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+NAME_LENGTH = 64
+
+CLIENTS = ("claude-code", "cursor")
+CLIENTS_LATER = (
+    *("amazon-q", "amp", "antigravity", "augment", "boltai", "claude-desktop", "cline", "codex", "continue"),
+    *("copilot-cli", "crush", "factory", "gemini", "goose", "jetbrains-copilot", "kimi", "kiro", "lmstudio"),
+    *("mistral-vibe", "opencode", "qoder", "roo-code", "trae", "vscode", "windsurf", "zed"),
+)
+
+_CAPABILITIES = (
+    *("AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN"),
+    *("DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE"),
+    *("LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST"),
+    *("NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT"),
+    *("SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME"),
+    *("SYS_TTY_CONFIG", "WAKE_ALARM"),
+)
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
+_REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
+_USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
+_LARGEST_ID = (1 << 32) - 2
+
+
+class Wrong(ValueError):
+    """A value that its check refuses: the sentence, and a hint."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+
+
+def _pattern(pattern: str, refuse: Callable[[str], Wrong]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise refuse(text)
+        return text
+
+    return check
+
+
+def _word(check: Callable[[str], str], **schema: Any) -> Any:
+    return (AfterValidator(check), WithJsonSchema({"type": "string", **schema}))
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise Wrong("it holds a NUL character, which no program can be given")
+    return text
+
+
+def _name(text: str) -> str:
+    if len(text) > NAME_LENGTH:
+        raise Wrong(f"{text!r} is longer than {NAME_LENGTH} characters, and names go into image tags and paths")
+    if re.fullmatch(NAME_PATTERN, text) is None:
+        suggestion = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+        raise Wrong(
+            f"{text!r} is no name: lowercase letters and digits, joined by single '.', '_' or '-'",
+            f"write {suggestion!r}" if suggestion else "",
+        )
+    return text
+
+
+def _client(text: str) -> str:
+    known = (*CLIENTS, *CLIENTS_LATER)
+    if text not in known:
+        raise Wrong(f"there is no client {text!r}", did_you_mean(text, known, f"known are {', '.join(CLIENTS)}"))
+    return text
+
+
+def _platform(text: str) -> str:
+    if text not in PLATFORMS:
+        raise Wrong(
+            f"there is no platform {text!r}", did_you_mean(text, PLATFORMS, f"known are {', '.join(PLATFORMS)}")
+        )
+    return text
+
+
+def _capability(text: str) -> str:
+    word = text.upper().removeprefix("CAP_")
+    if word == "ALL":
+        raise Wrong("'ALL' gives a server everything", "name the capabilities that it needs")
+    if word not in _CAPABILITIES:
+        raise Wrong(f"there is no capability {text!r}", did_you_mean(word, _CAPABILITIES))
+    return word
+
+
+def _source(text: str) -> str:
+    head, colon, spec = text.partition(":")
+    try:
+        source = Source.parse(text)
+        if source.kind is Kind.OCI:
+            ImageReference.parse(source.spec)
+    except BadSource as error:
+        meant = did_you_mean(head, Kind) if colon else ""
+        raise Wrong(str(error), meant or error.hint) from error
+    if source.kind is Kind.PYPI:
+        _check_requirement(text, spec.strip())
+    return text
+
+
+def _check_requirement(text: str, spec: str) -> None:
+    name, at, version = spec.partition("@")
+    if at:
+        pinned = "" if version.strip() in {"", "latest"} else f"=={version.strip()}"
+        raise Wrong(f"{text!r} is not a requirement of PEP 508", f"write pypi:{name.strip()}{pinned}")
+    try:
+        Requirement(spec)
+    except InvalidRequirement as error:
+        why = str(error).splitlines()[0]
+        raise Wrong(f"{text!r} is not a requirement of PEP 508: {why}", "write pypi:NAME[EXTRA]>=1.2,<2") from error
+
+
+def _base(text: str) -> str:
+    _source(text)
+    if not text.startswith("oci:"):
+        raise Wrong(f"{text!r} is no image, and a base is one", "write oci:REGISTRY/PATH:TAG")
+    return text
+
+
+def _specifier(text: str) -> str:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise Wrong(f"{text!r} is not a version specifier of PEP 440", "write >=0.1,<1") from error
+    return text
+
+
+def _size(text: str) -> str:
+    try:
+        number = size_in_bytes(text)
+    except ValueError as error:
+        raise Wrong(f"{text!r} is no size", "write a whole number with k, m or g, such as 512m") from error
+    if number >= 1 << 62:
+        raise Wrong(f"{text!r} is more than any machine has")
+    return text
+
+
+def _user(text: str) -> str:
+    match = _USER.fullmatch(text)
+    root = text.partition(":")[0] == "root" or (match is not None and int(match[1]) == 0)
+    if root or (match is not None and match[2] is not None and int(match[2]) == 0):
+        raise Wrong(f"{text!r} is root, and no server runs as root", "leave it out, or write another UID:GID")
+    if match is None:
+        raise Wrong(f"{text!r} is no numeric user", "write UID:GID, such as 10001:10001: names differ between images")
+    uid, gid = int(match[1]), int(match[2] or match[1])
+    if max(uid, gid) > _LARGEST_ID:
+        raise Wrong(f"{text!r} is beyond the largest user id")
+    return f"{uid}:{gid}"
+
+
+def _absolute(text: str) -> str:
+    _no_nul(text)
+    if not text.startswith("/") or ".." in text.split("/") or text.strip("/") == "":
+        raise Wrong(f"{text!r} is no absolute path below the root, without '..'")
+    return text
+
+
+def _host_port(text: str) -> str:
+    match = _HOST_PORT.fullmatch(text)
+    if match is None or not 0 < int(match[1]) < 1 << 16:
+        raise Wrong(f"{text!r} is not host:port", "write api.example.com:443")
+    return text
+
+
+def _secret(text: str) -> str:
+    kind, _, rest = text.partition(":")
+    if kind not in {"env", "file", "keyring", "command"}:
+        raise Wrong(
+            "a secret is a reference, never a value, and this is neither env: file: keyring: nor command:",
+            "write env:NAME or file:PATH",
+        )
+    if not rest or (kind == "env" and _VARIABLE.fullmatch(rest) is None):
+        raise Wrong(f"{kind}: is not followed by {'the name of a variable' if kind == 'env' else 'anything'}")
+    return _no_nul(text)
+
+
+def _format(text: str) -> str:
+    if text.count("{}") != 1 or text.count("{") != 1 or text.count("}") != 1:
+        raise Wrong("a format has exactly one {}, where the secret goes", 'write format = "Bearer {}"')
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise Wrong(f"{text!r} is no address: {error}") from error
+    if parts.username is not None or parts.password is not None:
+        raise Wrong("the address holds credentials, and a manifest holds none", "put them into ~/.netrc")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_right:
+        raise Wrong(f"{text!r} is no http(s) address", "write https://HOST/PATH")
+    return text
+
+
+def _duration(text: str) -> str:
+    try:
+        seconds(text)
+    except ValueError as error:
+        raise Wrong(f"{text!r} is no duration", "write 30s, 10m, 12h, 7d or 2w") from error
+    return text
+
+
+def _date_as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, (dt.date, dt.datetime)) else value
+
+
+def _moment(text: str) -> str:
+    try:
+        moment(text, dt.datetime.now(dt.UTC))
+    except ValueError as error:
+        raise Wrong(
+            f"{text!r} is neither a duration nor a date nor a time with its offset",
+            "write 7d, 2026-01-31 or 2026-01-31T12:00:00Z",
+        ) from error
+    return text
+
+
+def _registry(text: str) -> str:
+    if _REGISTRY.fullmatch(text) is None:
+        raise Wrong(f"{text!r} is no registry", 'write host[:port], quoted: [registries."127.0.0.1:5000"]')
+    return text
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Name = Annotated[str, *_word(_name, pattern=f"^{NAME_PATTERN}$", maxLength=NAME_LENGTH)]
+ClientName = Annotated[str, *_word(_client, enum=sorted((*CLIENTS, *CLIENTS_LATER)))]
+Platform = Annotated[str, *_word(_platform, enum=list(PLATFORMS))]
+Capability = Annotated[str, *_word(_capability, examples=["NET_BIND_SERVICE"])]
+VariableName = Annotated[
+    str,
+    *_word(
+        _pattern(_VARIABLE.pattern, lambda text: Wrong(f"{text!r} is no name of an environment variable")),
+        pattern=f"^{_VARIABLE.pattern}$",
+    ),
+]
+PythonVersion = Annotated[
+    str,
+    *_word(
+        _pattern(
+            r"3\.\d{1,2}(\.\d{1,3})?", lambda text: Wrong(f"{text!r} is no Python version", "write 3.11 or 3.11.9")
+        ),
+        pattern=r"^3\.\d{1,2}(\.\d{1,3})?$",
+    ),
+]
+VersionNumber = Annotated[
+    str,
+    *_word(
+        _pattern(r"\d{1,3}\.\d{1,3}", lambda text: Wrong(f"{text!r} is no version", "write two numbers: 2.28")),
+        pattern=r"^\d{1,3}\.\d{1,3}$",
+    ),
+]
+SourceText = Annotated[str, *_word(_source, pattern=f"^({'|'.join(Kind)}):.+$")]
+Base = Annotated[str, *_word(_base, pattern="^oci:.+$")]
+Specifier = Annotated[str, *_word(_specifier)]
+Size = Annotated[str, *_word(_size, pattern="^[0-9]+[kmg]?$")]
+User = Annotated[str, *_word(_user, pattern="^[0-9]+(:[0-9]+)?$")]
+AbsolutePath = Annotated[str, *_word(_absolute, pattern="^/.+$")]
+HostPort = Annotated[str, *_word(_host_port, pattern="^.+:[0-9]+$")]
+Secret = Annotated[str, *_word(_secret, pattern="^(env|file|keyring|command):.+$")]
+Format = Annotated[str, *_word(_format, pattern=r"^[^{}]*\{\}[^{}]*$")]
+Url = Annotated[str, *_word(_url, pattern="^https?://.+$")]
+Duration = Annotated[str, *_word(_duration, pattern="^[0-9]{1,6}[smhdw]$")]
+Moment = Annotated[str, *_word(_moment), BeforeValidator(_date_as_text)]
+RegistryHost = Annotated[str, *_word(_registry)]

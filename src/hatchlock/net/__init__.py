@@ -1,0 +1,1 @@
+"""Fetching: HTTP with the user's proxies, certificates and credentials; what was fetched, kept for a while."""

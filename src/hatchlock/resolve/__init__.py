@@ -1,0 +1,1 @@
+"""From what the manifest wants to what the lock holds."""

@@ -1,0 +1,210 @@
+"""Why a set of requirements has no solution, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from resolvelib.structs import RequirementInformation
+
+from hatchlock.errors import HatchlockError
+from hatchlock.resolve.provider import Ask, Choice, Conflicts, Pin
+from hatchlock.sources.pypi import PypiSource
+
+__all__ = ["Demand", "NoVersion", "ResolutionConflict", "TooDeep", "Unusable", "explain"]
+
+_NEAREST = 3
+_Cause = RequirementInformation[Ask, Pin]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """One side of a conflict.
+
+    Attributes:
+        requirer: `httpx 0.28.1`, "the manifest", "a constraint".
+        requirement: `anyio>=4.5`.
+        would_do: The newest versions that would satisfy it, newest first.
+    """
+
+    requirer: str
+    requirement: str
+    would_do: tuple[str, ...]
+
+    def __str__(self) -> str:
+        versions = f" ({' or '.join(self.would_do)} would do)" if self.would_do else " (no version would do)"
+        return f"{self.requirer} requires {self.requirement}{versions}"
+
+
+@dataclass(kw_only=True, eq=False)
+class ResolutionConflict(HatchlockError):
+    """Two or more requirements on a package have no version in common."""
+
+    code: ClassVar[str] = "conflict"
+
+    name: str
+    target: str
+    demands: tuple[Demand, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"no version of {self.name} suits everybody on {self.target}: {_and([str(item) for item in self.demands])}"
+        )
+
+    def _hint(self) -> str:
+        own = [item for item in self.demands if item.requirer == "the manifest"]
+        if own:
+            return f"change {own[0].requirement} in the manifest, or put the others into another environment"
+        return (
+            f"ask for other versions of {_and(sorted({item.requirer.partition(' ')[0] for item in self.demands}))}, "
+            f'separate them into two environments, or decide with overrides = ["pypi:{self.name}…"]'
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class NoVersion(HatchlockError):
+    """No version of a package satisfies one requirement."""
+
+    code: ClassVar[str] = "no-version"
+
+    name: str
+    requirement: str
+    requirer: str
+    target: str
+    nearest: tuple[str, ...]
+    unusable: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        start = (
+            f"no version of {self.name} satisfies {self.requirement}, which {self.requirer} requires, on {self.target}"
+        )
+        if self.unusable:
+            return f"{start}: {'; '.join(self.unusable)}"
+        if not self.nearest:
+            return f"{start}: the index has none that can be used"
+        return f"{start}; the nearest that can be used are {', '.join(self.nearest)}"
+
+    def _hint(self) -> str:
+        if any("source only" in reason for reason in self.unusable):
+            return "hatchlock installs wheels only; building from source (`allow-build`) comes in a later release"
+        if any("exclude-newer" in reason for reason in self.unusable):
+            return "move exclude-newer, or ask for an older version"
+        if self.nearest:
+            return f"ask for {self.name}=={self.nearest[0]}, for example"
+        return "choose another Python version or platform"
+
+
+@dataclass(kw_only=True, eq=False)
+class Unusable(HatchlockError):
+    """Every version that was tried says something that rules it out."""
+
+    code: ClassVar[str] = "unusable"
+
+    target: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"there is no solution on {self.target}: {'; '.join(self.reasons)}"
+
+    def _hint(self) -> str:
+        return "choose another Python version, or another version of what requires it"
+
+
+@dataclass(kw_only=True, eq=False)
+class TooDeep(HatchlockError):
+    """The search was given up."""
+
+    code: ClassVar[str] = "too-deep"
+
+    rounds: int
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"no solution was found in {self.rounds} rounds; most conflicts are about {_and(list(self.names))}"
+
+    def _hint(self) -> str:
+        return f"narrow it down: require a version range of {self.names[0]}" if self.names else ""
+
+
+def explain(causes: Collection[_Cause], *, conflicts: Conflicts, index: PypiSource, choice: Choice) -> HatchlockError:
+    """Return the error to show for an unsolvable set of requirements.
+
+    Args:
+        causes: resolvelib's last conflict. It is about the oldest versions that were tried; the first conflict on the
+            same names, about the newest, says the same and is what a user knows.
+        conflicts: All conflicts on the way.
+        index: To say which versions would do.
+        choice: What decided among candidates.
+    """
+    known = conflicts.first.get(frozenset(cause.requirement.name for cause in causes), list(causes))
+    target = f"{choice.target.platform} with Python {choice.target.python}"
+    asks = [cause.requirement for cause in known]
+    real = [ask for ask in asks if not ask.impossible]
+    by_name: dict[str, list[Ask]] = {}
+    for ask in real:
+        by_name.setdefault(ask.name, []).append(ask)
+    unmet = [name for name, group in by_name.items() if not _has_candidate(index, choice, name, group)]
+    if not unmet:
+        reasons = tuple(dict.fromkeys(ask.impossible for ask in asks if ask.impossible))
+        return Unusable(target=target, reasons=reasons or tuple(f"{ask.requirer} requires {ask.text}" for ask in real))
+    name = unmet[0]
+    demands = _distinct(by_name[name])
+    alone = [ask for ask in demands if not _has_candidate(index, choice, name, [ask])]
+    if alone:
+        return _no_version(alone[0], target, index=index, choice=choice)
+    shown = [
+        Demand(requirer=ask.requirer, requirement=ask.text, would_do=_would_do(index, choice, ask)) for ask in demands
+    ]
+    return ResolutionConflict(name=name, target=target, demands=tuple(shown))
+
+
+def _has_candidate(index: PypiSource, choice: Choice, name: str, asks: Iterable[Ask]) -> bool:
+    return next(choice.candidates(index, name, [ask.specifier for ask in asks]), None) is not None
+
+
+def _distinct(asks: Iterable[Ask]) -> list[Ask]:
+    return list({(ask.requirer.partition(" ")[0], str(ask.specifier)): ask for ask in reversed(list(asks))}.values())[
+        ::-1
+    ]
+
+
+def _would_do(index: PypiSource, choice: Choice, ask: Ask) -> tuple[str, ...]:
+    return tuple(str(item.version) for item in islice(choice.candidates(index, ask.name, [ask.specifier]), 2))
+
+
+def _no_version(ask: Ask, target: str, *, index: PypiSource, choice: Choice) -> NoVersion:
+    constraint = choice.constraints.get(ask.name, SpecifierSet())
+    usable = [item.version for item in choice.candidates(index, ask.name, [SpecifierSet()])]
+    fitting = [version for version in index.versions(ask.name) if _fits(version, ask.specifier, constraint)]
+    reasons = [
+        f"{ask.name} {version} {why}"
+        for version in fitting[:_NEAREST]
+        if (why := index.why_not(ask.name, version, choice.target) or _not_by_itself(version))
+    ]
+    limited = f"{ask.text} and the constraint {constraint}" if str(constraint) else ask.text
+    return NoVersion(
+        name=ask.name,
+        requirement=limited,
+        requirer=ask.requirer,
+        target=target,
+        nearest=tuple(str(version) for version in usable[:_NEAREST]),
+        unusable=tuple(reasons),
+    )
+
+
+def _not_by_itself(version: Version) -> str:
+    return "is a pre-release, which only a requirement that names one allows" if version.is_prerelease else "was yanked"
+
+
+def _fits(version: Version, specifier: SpecifierSet, constraint: SpecifierSet) -> bool:
+    return specifier.contains(version, prereleases=True) and constraint.contains(version, prereleases=True)
+
+
+def _and(items: Sequence[str]) -> str:
+    if len(items) < 2:  # noqa: PLR2004  one item needs no "and"
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

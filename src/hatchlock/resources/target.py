@@ -1,0 +1,374 @@
+"""Lock and machine facts -> everything that should be on this machine, as one value. Pure, but for the machine it is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.clients.catalogue import CLIENTS
+from hatchlock.clients.writer import entry_for
+from hatchlock.errors import HatchlockError
+from hatchlock.images.key import image_tag
+from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.lock.model import Environment, Lock, Server
+from hatchlock.manifest.model import Manifest
+from hatchlock.paths import Home
+from hatchlock.realise.wheels import ROOT
+from hatchlock.resolve.build import environment_target
+from hatchlock.resolve.wanted import container_platforms, launch_of
+from hatchlock.resources.base import Artefact, Problem
+from hatchlock.resources.client import ClientFile, EntrySpec
+from hatchlock.resources.env import EnvSpec
+from hatchlock.resources.image import ImageSpec
+from hatchlock.resources.server import ServerSpec
+from hatchlock.resources.world import Target
+from hatchlock.security.sandbox import NotIsolated, relaxations
+from hatchlock.sources.targets import PythonTarget
+from hatchlock.sources.wheel_tags import choose_wheel
+
+__all__ = ["Machine", "ProgramMissing", "PythonFacts", "compile_target"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PythonFacts:
+    """An interpreter of this machine: its real path, full version, and the directories that it needs."""
+
+    path: str
+    version: str
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What must be known of this machine.
+
+    Attributes:
+        platform: "linux/amd64".
+        system: `sys.platform`.
+        home: The store.
+        user_home: The user's home directory.
+        directory: The project's, absolute.
+        environ: Variables that name the files of applications.
+        interpreters: "3.11" -> facts, or the error that looking for it gave.
+        programs: Command of a server that is a program of this machine -> its path, or the error.
+        engine: The engine's address, the error that looking for it gave, or "" if no server needs one.
+        isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
+    """
+
+    platform: str
+    system: str
+    home: Home
+    user_home: Path
+    directory: Path
+    environ: Mapping[str, str]
+    interpreters: Mapping[str, PythonFacts | HatchlockError]
+    programs: Mapping[str, str | HatchlockError]
+    engine: str | HatchlockError
+    isolation: str = ""
+
+
+@dataclass(kw_only=True, eq=False)
+class CommandUnclear(HatchlockError):
+    """A server's package has no script that is the obvious one."""
+
+    code: ClassVar[str] = "command-unclear"
+
+    source: str
+    choices: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.choices:
+            return f"{self.source} has no script to start"
+        return f"{self.source} has several scripts: {', '.join(self.choices)}"
+
+    def _hint(self) -> str:
+        if not self.choices:
+            return "name what starts it: command = […]"
+        return f'choose one: command = "{self.choices[0]}"'
+
+
+@dataclass(kw_only=True, eq=False)
+class PlatformNotLocked(HatchlockError):
+    """The lock is not for this machine's platform."""
+
+    code: ClassVar[str] = "platform-not-locked"
+
+    platform: str
+    locked: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the lock is for {', '.join(self.locked)}, and this machine is {self.platform}"
+
+    def _hint(self) -> str:
+        return f'add "{self.platform}" to [project] platforms, then run `hatchlock lock`'
+
+
+@dataclass(kw_only=True, eq=False)
+class RuntimeNotLocked(HatchlockError):
+    """The overlay runs a server elsewhere than the lock was made for."""
+
+    code: ClassVar[str] = "runtime-not-locked"
+
+    runtime: str
+
+    def __str__(self) -> str:
+        return f"the lock has no {self.runtime} environment for it"
+
+    def _hint(self) -> str:
+        return "set its runtime in hatchlock.toml, then run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class ProgramMissing(HatchlockError):
+    """A server is a program of this machine, and the machine does not have it."""
+
+    code: ClassVar[str] = "program-missing"
+
+    program: str
+
+    def __str__(self) -> str:
+        return f"there is no program {self.program!r} on PATH"
+
+    def _hint(self) -> str:
+        return "install it, or give the server a source"
+
+
+def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
+    """Return what should be, for a manifest (overlay applied) and the lock that satisfies it.
+
+    A server that cannot be placed on this machine becomes a problem; the others are not affected.
+    """
+    builder = _Builder(manifest=manifest, lock=lock, machine=machine)
+    environments: dict[Address, EnvSpec] = {}
+    images: list[ImageSpec] = []
+    servers: list[ServerSpec] = []
+    problems: list[Problem] = []
+    for name in sorted(manifest.servers):
+        try:
+            placed = builder.server(name)
+        except HatchlockError as error:
+            address = Address(kind=ResourceKind.SERVER, name=name)
+            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
+            continue
+        servers.append(placed.server)
+        if placed.environment:
+            environments[placed.environment.address] = placed.environment
+        if placed.image:
+            images.append(placed.image)
+    return Target(
+        project=manifest.project.name,
+        environments=tuple(environments[address] for address in sorted(environments)),
+        images=tuple(images),
+        servers=tuple(servers),
+        entries=tuple(builder.entries()),
+        usual_files=tuple(builder.usual_files()),
+        problems=tuple(problems),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Placed:
+    server: ServerSpec
+    environment: EnvSpec | None = None
+    image: ImageSpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Builder:
+    manifest: Manifest
+    lock: Lock
+    machine: Machine
+
+    def server(self, name: str) -> _Placed:
+        locked = self.lock.server(name)
+        launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
+        if launch.runtime == "container":
+            return self._image_server(launch) if launch.image else self._container_server(launch)
+        return self._process_server(launch) if launch.environment else self._host_server(launch)
+
+    def entries(self) -> Iterator[EntrySpec]:
+        machine = self.machine
+        for name, server in sorted(self.manifest.servers.items()):
+            for client_name in server.clients:
+                spec, client = self.manifest.client(client_name), CLIENTS[client_name]
+                usual = (
+                    client.user_path(machine.user_home, machine.environ, machine.system)
+                    if spec.scope == "user"
+                    else client.project_path(machine.directory)
+                )
+                path = _resolved(spec.path, machine) if spec.path else str(usual)
+                value = entry_for(
+                    scope=spec.scope,
+                    launcher=str(machine.home.bin / "hatchlock"),
+                    home=machine.home,
+                    project=self.manifest.project.name,
+                    server=name,
+                    client=client,
+                )
+                file = ClientFile(client=client_name, scope=spec.scope, path=path)
+                yield EntrySpec(file=file, server=name, value=value)
+
+    def usual_files(self) -> Iterator[ClientFile]:
+        machine = self.machine
+        for name, client in sorted(CLIENTS.items()):
+            user_file = client.user_path(machine.user_home, machine.environ, machine.system)
+            yield ClientFile(client=name, scope="user", path=str(user_file))
+            yield ClientFile(client=name, scope="project", path=str(client.project_path(machine.directory)))
+
+    def _process_server(self, launch: Server) -> _Placed:
+        machine = self.machine
+        if machine.platform not in self.lock.platforms:
+            raise PlatformNotLocked(platform=machine.platform, locked=self.lock.platforms)
+        locked = self._environment(launch)
+        python = _or_raise(machine.interpreters[locked.python])
+        target = environment_target(self.manifest, locked, {}, machine.platform)
+        spec = EnvSpec(
+            name=locked.name,
+            python=python.path,
+            python_version=python.version,
+            wheels=self._wheels(locked, target, machine.platform),
+        )
+        tree = machine.home.envs / spec.key
+        command = self._command(launch)
+        record = self._record(
+            launch,
+            argv=(_script(command[0], f"{tree}/bin"), *command[1:], *launch.args),
+            key=spec.key,
+            read_only_paths=(str(tree), *python.prefixes),
+        )
+        return _Placed(server=self._spec(record, spec.address), environment=spec)
+
+    def _host_server(self, launch: Server) -> _Placed:
+        program = _or_raise(self.machine.programs[launch.command[0]])
+        argv = (program, *launch.command[1:], *launch.args)
+        record = self._record(launch, argv=argv, key="", read_only_paths=())
+        note = f"not pinned: {program} is a program of this machine"
+        return _Placed(server=self._spec(record, None, note))
+
+    def _container_server(self, launch: Server) -> _Placed:
+        platform = self._container_platform()
+        locked = self._environment(launch)
+        base = self.lock.image(locked.base).platforms[platform]
+        target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
+        spec = ImageSpec(
+            server=launch.name,
+            reference=locked.base,
+            platform=platform,
+            key=locked.keys[platform],
+            base=replace(base, packages=()),
+            wheels=self._wheels(locked, target, platform),
+            python=locked.python,
+        )
+        command = self._command(launch)
+        argv = (_script(command[0], f"{ROOT}/bin"), *command[1:], *launch.args)
+        return _Placed(server=self._in_image(launch, spec, argv), image=spec)
+
+    def _image_server(self, launch: Server) -> _Placed:
+        platform = self._container_platform()
+        image = self.lock.image(launch.image).platforms[platform]
+        spec = ImageSpec(
+            server=launch.name,
+            reference=launch.image,
+            platform=platform,
+            key=image.digest.removeprefix("sha256:"),
+            base=replace(image, packages=()),
+        )
+        argv = (*(launch.command or image.entrypoint), *(launch.args or image.command))
+        if not argv:
+            raise CommandUnclear(source=launch.source, choices=())
+        record = self._in_image(launch, spec, argv)
+        return _Placed(server=record, image=spec)
+
+    def _in_image(self, launch: Server, spec: ImageSpec, argv: tuple[str, ...]) -> ServerSpec:
+        engine = self.machine.engine
+        if isinstance(engine, HatchlockError):
+            raise engine
+        record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
+        tag = image_tag(self.manifest.project.name, launch.name, spec.key)
+        return self._spec(replace(record, image=tag, engine=engine), spec.address)
+
+    def _environment(self, launch: Server) -> Environment:
+        try:
+            return self.lock.environment(launch.environment, launch.runtime)
+        except KeyError:
+            raise RuntimeNotLocked(runtime=launch.runtime) from None
+
+    def _container_platform(self) -> str:
+        return container_platforms([self.machine.platform])[0]
+
+    def _command(self, launch: Server) -> tuple[str, ...]:
+        if not launch.command:
+            raise CommandUnclear(source=launch.source, choices=launch.choices)
+        return launch.command
+
+    def _wheels(self, environment: Environment, target: PythonTarget, platform: str) -> tuple[Artefact, ...]:
+        chosen = (
+            (package.id, choose_wheel(package.files, target))
+            for package in self.lock.packages_of(environment, platform)
+        )
+        wheels = [
+            Artefact(package=package, name=file.name, sha256=file.sha256, size=file.size)
+            for package, file in chosen
+            if file
+        ]
+        return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+    def _record(
+        self, launch: Server, *, argv: tuple[str, ...], key: str, read_only_paths: tuple[str, ...]
+    ) -> LaunchRecord:
+        return LaunchRecord(
+            project=self.manifest.project.name,
+            server=launch.name,
+            runtime=launch.runtime,
+            isolation=launch.isolation,
+            argv=argv,
+            cwd=launch.cwd,
+            env=launch.env,
+            secrets=launch.secrets,
+            sandbox=_absolute(launch.sandbox, self.machine),
+            key=key,
+            read_only_paths=read_only_paths,
+            directory=str(self.machine.directory),
+            startup_timeout=launch.startup_timeout,
+        )
+
+    def _spec(self, record: LaunchRecord, needs: Address | None, *notes: str) -> ServerSpec:
+        unisolated = record.runtime == "process" and self.machine.isolation
+        if unisolated and record.isolation == "required":
+            raise NotIsolated(problem=self.machine.isolation)
+        return ServerSpec(
+            record=record,
+            needs=needs,
+            notes=(
+                *relaxations(record.sandbox, runtime=record.runtime),
+                *((f"not isolated: {self.machine.isolation}",) if unisolated else ()),
+                *(f"{name} will be visible in the running server's environment" for name in sorted(record.secrets)),
+                *notes,
+            ),
+        )
+
+
+def _script(word: str, directory: str) -> str:
+    return word if "/" in word else f"{directory}/{word}"
+
+
+def _or_raise(found: _T | HatchlockError) -> _T:
+    if isinstance(found, HatchlockError):
+        raise found
+    return found
+
+
+def _resolved(path: str, machine: Machine) -> str:
+    if path == "~" or path.startswith("~/"):
+        return str(machine.user_home / path[2:])
+    return str((machine.directory / path).absolute())
+
+
+def _absolute(sandbox: Sandbox, machine: Machine) -> Sandbox:
+    mounts: Iterable[Mount] = (replace(mount, source=_resolved(mount.source, machine)) for mount in sandbox.mounts)
+    return replace(sandbox, mounts=tuple(mounts))

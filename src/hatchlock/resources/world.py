@@ -1,0 +1,135 @@
+"""Everything that should be on this machine, as one value, and the resources that make it so.
+
+This much is needed by every `plan`; how the value is made from a lock is in `target`, which loads a resolver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.launch import LaunchRecord
+from hatchlock.lock.model import ImagePlatform, Layer
+from hatchlock.paths import Home
+from hatchlock.resources.base import Artefact, Problem, Resource
+from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
+from hatchlock.resources.env import EnvResource, EnvSpec
+from hatchlock.resources.image import ImageResource, ImageSpec
+from hatchlock.resources.server import ServerResource, ServerSpec
+from hatchlock.state.project import ProjectState
+
+if TYPE_CHECKING:
+    from hatchlock.engines.docker import Engine
+
+__all__ = ["Target", "World", "target_from_dict", "target_to_dict"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What should be on this machine, and what of it cannot be said.
+
+    Attributes:
+        project: The project's name.
+        environments: For the process runtime.
+        images: For the container runtime.
+        servers: Their launch records.
+        entries: In the files of applications.
+        usual_files: The files of every known application.
+        problems: Servers that cannot be placed on this machine.
+    """
+
+    project: str
+    environments: tuple[EnvSpec, ...] = ()
+    images: tuple[ImageSpec, ...] = ()
+    servers: tuple[ServerSpec, ...] = ()
+    entries: tuple[EntrySpec, ...] = ()
+    usual_files: tuple[ClientFile, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class World:
+    """The resources of one project on this machine.
+
+    Args:
+        target: What should be.
+        home: The store.
+        state: The project's state.
+        connect: Gives the engine; called only when there is something to ask it.
+        purpose: The command, for those who wait for its locks.
+        lock_timeout: Seconds to wait for somebody else's lock.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        home: Home,
+        state: ProjectState,
+        connect: Callable[[], Engine],
+        purpose: str,
+        lock_timeout: float,
+    ) -> None:
+        self.clients = ClientResource(
+            target.entries, state=state, home=home, project=target.project, usual=target.usual_files
+        )
+        self.by_kind: Mapping[ResourceKind, Resource] = {
+            ResourceKind.ENV: EnvResource(target.environments, home=home, purpose=purpose, lock_timeout=lock_timeout),
+            ResourceKind.IMAGE: ImageResource(target.images, project=target.project, home=home, connect=connect),
+            ResourceKind.SERVER: ServerResource(target.servers, state=state),
+            ResourceKind.CLIENT: self.clients,
+        }
+
+
+def target_to_dict(target: Target) -> dict[str, Any]:
+    """Return a target as JSON values."""
+    return {
+        "project": target.project,
+        "environments": [asdict(spec) for spec in target.environments],
+        "images": [asdict(spec) for spec in target.images],
+        "servers": [
+            {"record": spec.record.to_json().decode(), "needs": str(spec.needs or ""), "notes": spec.notes}
+            for spec in target.servers
+        ],
+        "entries": [asdict(spec) for spec in target.entries],
+        "usual_files": [asdict(file) for file in target.usual_files],
+        "problems": [asdict(problem) | {"address": str(problem.address)} for problem in target.problems],
+    }
+
+
+def target_from_dict(data: Mapping[str, Any]) -> Target:
+    """Read back what `target_to_dict` gave.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is something else.
+    """
+    return Target(
+        project=data["project"],
+        environments=tuple(EnvSpec(**item | {"wheels": _artefacts(item["wheels"])}) for item in data["environments"]),
+        images=tuple(map(_image, data["images"])),
+        servers=tuple(map(_server, data["servers"])),
+        entries=tuple(EntrySpec(**item | {"file": ClientFile(**item["file"])}) for item in data["entries"]),
+        usual_files=tuple(ClientFile(**item) for item in data["usual_files"]),
+        problems=tuple(Problem(**item | {"address": Address.parse(item["address"])}) for item in data["problems"]),
+    )
+
+
+def _artefacts(items: Iterable[Mapping[str, Any]]) -> tuple[Artefact, ...]:
+    return tuple(Artefact(**item) for item in items)
+
+
+def _image(item: Mapping[str, Any]) -> ImageSpec:
+    base: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in item["base"].items()
+    }
+    base["layers"] = tuple(Layer(**layer) for layer in base["layers"])
+    return ImageSpec(**{**item, "base": ImagePlatform(**base), "wheels": _artefacts(item["wheels"])})
+
+
+def _server(item: Mapping[str, Any]) -> ServerSpec:
+    return ServerSpec(
+        record=LaunchRecord.from_json(item["record"].encode()),
+        needs=Address.parse(item["needs"]) if item["needs"] else None,
+        notes=tuple(item["notes"]),
+    )

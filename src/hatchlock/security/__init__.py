@@ -1,0 +1,1 @@
+"""What a server is allowed: its sandbox and its secrets."""

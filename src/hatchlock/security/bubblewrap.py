@@ -1,0 +1,217 @@
+"""A launch record as a bubblewrap command line. Pure: what is there on this machine comes in as `System`.
+
+The options go to bubblewrap through a file descriptor (`--args`), because they hold the environment and with it
+secrets, which must be neither in an argument list nor in the environment of a process outside the sandbox.
+
+Limits are rlimits, set inside by `prlimit`: RLIMIT_NPROC counts by uid and user namespace, so it must be set where the
+server's own count begins. Memory is RLIMIT_DATA and not RLIMIT_AS, since V8 and others reserve address space that they
+never use; it binds each process for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.security.sandbox import HOME_INSIDE, private_uid, shares_network
+
+__all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits"]
+
+_DROPPED = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_TEMPORARY = "/tmp"  # noqa: S108  inside the sandbox
+_ETC = (
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/timezone",
+)
+_ETC_NETWORK = (
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/ca-certificates",
+    "/etc/pki/tls",
+    "/etc/pki/ca-trust",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/protocols",
+    "/etc/services",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class System:
+    """The facts of this machine that the command line depends on.
+
+    Attributes:
+        bwrap: Path of bubblewrap.
+        prlimit: Path of util-linux' prlimit, below /usr.
+        setpriv: Path of util-linux' setpriv, below /usr; needed for root only.
+        root: Whether the caller is root: then the server gets a real uid of its own, without a user namespace.
+        uid: The caller's uid.
+        gid: The caller's gid.
+        symlinks: Top-level symlinks into /usr, name -> target: {"bin": "usr/bin"}.
+        directories: Top-level system directories that are none: ("/lib64",).
+        max_files: The hard limit of open files.
+        counts_by_namespace: Whether RLIMIT_NPROC counts each user namespace apart (Linux 5.14 and later).
+    """
+
+    bwrap: str
+    prlimit: str
+    setpriv: str
+    root: bool
+    uid: int
+    gid: int
+    symlinks: Mapping[str, str]
+    directories: tuple[str, ...] = ()
+    max_files: int = 1024
+    counts_by_namespace: bool = True
+
+
+def bubblewrap_options(
+    record: LaunchRecord, system: System, *, env: Mapping[str, str], files: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return bubblewrap's options for a server: everything but the command.
+
+    Args:
+        record: What to start. Its mount sources exist.
+        system: This machine.
+        env: The server's whole environment, secrets included.
+        files: Path inside -> open file descriptor whose bytes the file gets (`identity_files`).
+
+    Returns:
+        Options to write, NUL-terminated, to the descriptor named by `--args`.
+    """
+    return (
+        *_namespaces(record, system),
+        *_privileges(record, system),
+        *_file_system(record, system, files),
+        *_environment(env),
+        "--chdir",
+        record.cwd or HOME_INSIDE,
+    )
+
+
+def bubblewrap_argv(record: LaunchRecord, system: System, *, args: int, info: int) -> tuple[str, ...]:
+    """Return the command line that starts bubblewrap, with the server's own command at its end.
+
+    Args:
+        record: What to start.
+        system: This machine.
+        args: Descriptor that gives the options.
+        info: Descriptor that takes bubblewrap's JSON about the sandbox's first process.
+    """
+    return (
+        *(system.bwrap, "--args", str(args), "--info-fd", str(info), "--"),
+        *(system.prlimit, *limits(record.sandbox, system), "--"),
+        *(_drop_to(private_uid(record.project, record.server), system) if system.root else ()),
+        *record.argv,
+    )
+
+
+def limits(sandbox: Sandbox, system: System) -> tuple[str, ...]:
+    """Return prlimit's options for a profile: soft and hard limits, never above the machine's own."""
+    memory = size_in_bytes(sandbox.memory)
+    files = min(sandbox.files, system.max_files)
+    options = [f"--data={memory}:{memory}", f"--nofile={files}:{files}", "--core=0:0"]
+    if system.root or system.counts_by_namespace:
+        options.append(f"--nproc={sandbox.pids}:{sandbox.pids}")
+    return tuple(options)
+
+
+def identity_files(record: LaunchRecord, system: System) -> dict[str, str]:
+    """Return path -> content of the files by which a numeric user gets a name; Node and Python want one."""
+    uid, gid = _identity(record, system)
+    return {
+        "/etc/passwd": f"root:x:0:0:root:/:/usr/sbin/nologin\nhatchlock:x:{uid}:{gid}::{HOME_INSIDE}:/usr/sbin/nologin\n",
+        "/etc/group": f"root:x:0:\nhatchlock:x:{gid}:\n",
+    }
+
+
+def _identity(record: LaunchRecord, system: System) -> tuple[int, int]:
+    if system.root:
+        uid = private_uid(record.project, record.server)
+        return uid, uid
+    if record.sandbox.run_as == "host":
+        return system.uid, system.gid
+    uid_text, _, gid_text = record.sandbox.user.partition(":")
+    return int(uid_text), int(gid_text or uid_text)
+
+
+def _namespaces(record: LaunchRecord, system: System) -> Iterable[str]:
+    if not system.root:
+        uid, gid = _identity(record, system)
+        yield from ("--unshare-user", "--disable-userns", "--uid", str(uid), "--gid", str(gid))
+    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", record.server)
+    if not shares_network(record.sandbox):
+        yield "--unshare-net"
+    yield from ("--die-with-parent", "--new-session", "--clearenv")
+
+
+def _privileges(_: LaunchRecord, system: System) -> Iterable[str]:
+    yield from ("--cap-drop", "ALL")
+    if system.root:
+        # What setpriv needs to give everything away, these three included.
+        for capability in _DROPPED:
+            yield from ("--cap-add", capability)
+
+
+def _drop_to(uid: int, system: System) -> tuple[str, ...]:
+    return (
+        *(system.setpriv, "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs"),
+        *("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--"),
+    )
+
+
+def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int]) -> Iterable[str]:
+    sandbox = record.sandbox
+    size = str(size_in_bytes(sandbox.tmp))
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name, target in sorted(system.symlinks.items()):
+        yield from ("--symlink", target, f"/{name}")
+    for directory in system.directories:
+        yield from ("--ro-bind", directory, directory)
+    yield from _parents(_TEMPORARY, HOME_INSIDE, *_ETC, *_ETC_NETWORK)
+    for path in (*_ETC, *(_ETC_NETWORK if shares_network(sandbox) else ())):
+        yield from ("--ro-bind-try", path, path)
+    for path, descriptor in sorted(files.items()):
+        yield from ("--perms", "0444", "--ro-bind-data", str(descriptor), path)
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
+        yield from ("--perms", "1777", "--size", size, "--tmpfs", path)
+    yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts))
+    for path in _outermost(record.read_only_paths):
+        yield from ("--ro-bind", path, path)
+    for mount in sandbox.mounts:
+        yield from ("--bind" if mount.mode == "rw" else "--ro-bind", mount.source, mount.target)
+    # Bubblewrap's own root and /dev are tmpfs without a size: nobody shall fill them.
+    yield from ("--remount-ro", "/dev")
+    if sandbox.read_only:
+        yield from ("--remount-ro", "/")
+
+
+def _parents(*paths: str) -> Iterable[str]:
+    """Make the directories above mount points; bubblewrap alone would make them for the owner only, who is root."""
+    above = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    for directory in sorted(above - {"/", _TEMPORARY}):
+        if directory != "/usr" and not directory.startswith("/usr/"):
+            yield from ("--perms", "0755", "--dir", directory)
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    kept: list[str] = ["/usr"]
+    for path in sorted(paths):
+        if not any(path == outer or path.startswith(f"{outer}/") for outer in kept):
+            kept.append(path)
+    return kept[1:]
+
+
+def _environment(env: Mapping[str, str]) -> Iterable[str]:
+    for name, value in sorted(env.items()):
+        yield from ("--setenv", name, value)

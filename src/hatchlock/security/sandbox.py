@@ -1,0 +1,189 @@
+"""The sandbox in words, and what both runtimes share: the server's uid, its environment, what is not supported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord, Runtime, Sandbox
+
+__all__ = [
+    "HOME_INSIDE",
+    "IsolationFacts",
+    "NotIsolated",
+    "SandboxUnsupported",
+    "isolation_problem",
+    "private_uid",
+    "profile_line",
+    "relaxations",
+    "server_environment",
+    "shares_network",
+    "unsupported",
+]
+
+HOME_INSIDE = "/home/hatchlock"
+"""The home of every sandboxed server: a tmpfs of its own."""
+
+_FIRST_UID = 0x70000000
+_MINIMAL_PATH = "/usr/local/bin:/usr/bin:/bin"
+_NETWORKS = ("none", "internet", "host")
+
+
+@dataclass(kw_only=True, eq=False)
+class NotIsolated(HatchlockError):
+    """The process runtime was asked to isolate a server, and this machine cannot."""
+
+    code: ClassVar[str] = "not-isolated"
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"this server must be isolated, and that is not possible here: {self.problem}"
+
+    def _hint(self) -> str:
+        return (
+            'install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or use runtime = "container", '
+            'or accept no isolation with isolation = "best-effort"'
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class SandboxUnsupported(HatchlockError):
+    """The sandbox asks for something that its runtime does not do (yet); nothing was started."""
+
+    code: ClassVar[str] = "sandbox-unsupported"
+
+    runtime: Runtime
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the {self.runtime} runtime does not support {'; '.join(self.problems)}"
+
+    def _hint(self) -> str:
+        return "change the server's [sandbox] table, then run `hatchlock lock` and `hatchlock apply`"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsolationFacts:
+    """What was found out about this machine's ability to isolate processes.
+
+    Attributes:
+        system: `sys.platform`: "linux" or "darwin".
+        bwrap: Path of bubblewrap, or None.
+        missing: Names of the other programs that are needed and missing.
+        trial: What a trial run of bubblewrap complained about; "" when it worked or was not made.
+    """
+
+    system: str
+    bwrap: str | None
+    missing: tuple[str, ...] = ()
+    trial: str = ""
+
+
+def isolation_problem(facts: IsolationFacts) -> str | None:
+    """Return why processes cannot be isolated here, in one clause, or None when they can."""
+    if facts.system != "linux":
+        return f"bubblewrap exists on Linux only, and this is {facts.system}"
+    if facts.bwrap is None:
+        return "bubblewrap (bwrap) is not installed"
+    if facts.missing:
+        return f"{' and '.join(facts.missing)} (util-linux) is not installed"
+    if facts.trial:
+        return f"bubblewrap does not work ({facts.trial})"
+    return None
+
+
+def private_uid(project: str, server: str) -> int:
+    """Return the uid of a server that root starts: numeric, in nobody's range, and not shared between servers.
+
+    RLIMIT_NPROC counts all processes of a uid, so two servers with the same one would take each other's share.
+    """
+    digest = hashlib.sha256(f"{project}/{server}".encode()).digest()
+    return _FIRST_UID + int.from_bytes(digest[:3], "big")
+
+
+def shares_network(sandbox: Sandbox) -> bool:
+    """Whether the server sees more than a loopback of its own."""
+    return sandbox.network != ("none",)
+
+
+def unsupported(record: LaunchRecord) -> tuple[str, ...]:
+    """Return what the record's sandbox asks for and its runtime does not do, one clause each; empty when all is well."""
+    sandbox = record.sandbox
+    problems = []
+    if len(sandbox.network) != 1 or sandbox.network[0] not in _NETWORKS:
+        problems.append(f"a network that is limited to {', '.join(sandbox.network)}")
+    if sandbox.writable:
+        problems.append(f"writable paths ({', '.join(sandbox.writable)})")
+    if sandbox.seccomp not in {"default", "unconfined"}:
+        problems.append(f"a seccomp profile of its own ({sandbox.seccomp})")
+    if record.runtime == "process" and sandbox.capabilities:
+        problems.append(f"capabilities ({', '.join(sandbox.capabilities)})")
+    return tuple(problems)
+
+
+def server_environment(record: LaunchRecord, secrets: Mapping[str, str], *, scratch: str = "") -> dict[str, str]:
+    """Return the whole environment of a server: nothing of ours is inherited.
+
+    Args:
+        record: Its `env` goes over the defaults.
+        secrets: Resolved values by variable, over both.
+        scratch: A directory that serves as HOME and TMPDIR where there is no sandbox to make them.
+    """
+    env = {
+        "HOME": scratch or HOME_INSIDE,
+        "USER": "hatchlock",
+        "TMPDIR": scratch or "/tmp",  # noqa: S108  a tmpfs of its own inside the sandbox
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if record.runtime == "process":
+        # A container keeps its image's PATH; here the environment's own programs come first.
+        own = str(PurePosixPath(record.argv[0]).parent)
+        env["PATH"] = f"{own}:{_MINIMAL_PATH}" if own.startswith("/") else _MINIMAL_PATH
+        env["PYTHONDONTWRITEBYTECODE"] = "1"
+    return {**env, **record.env, **secrets}
+
+
+def profile_line(sandbox: Sandbox) -> str:
+    """Return the effective profile in one line, for plans."""
+    capabilities = "+".join(sandbox.capabilities) or "no capabilities"
+    return ", ".join(
+        (
+            f"network {' '.join(sandbox.network)}",
+            f"user {sandbox.user if sandbox.run_as == 'user' else 'of the caller'}",
+            f"root {'read-only' if sandbox.read_only else 'writable'}",
+            capabilities,
+            f"memory {sandbox.memory}",
+            f"{sandbox.cpus:g} cpu",
+            f"{sandbox.pids} processes",
+            f"{sandbox.files} files",
+        )
+    )
+
+
+def relaxations(sandbox: Sandbox, *, runtime: Runtime = "container") -> tuple[str, ...]:
+    """Return each deviation from the default profile, in full and with its reason, for plans."""
+    default = Sandbox()
+    reason = f" (reason: {sandbox.reason})" if sandbox.reason else " (no reason given)"
+    lines = [
+        f"{name.replace('_', '-')} = {_shown(value)}, default {_shown(getattr(default, name))}{reason}"
+        for name, value in sandbox.deviations().items()
+    ]
+    if runtime == "process" and shares_network(sandbox):
+        lines.append(
+            "the process runtime shares the machine's network: services on loopback and in its LAN are reachable"
+        )
+    return tuple(lines)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    if hasattr(value, "source"):
+        return f"{value.source} at {value.target} ({value.mode})"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,189 @@
+"""A server that is a container: created, attached and started for one session, removed at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.container import LABEL, HostFacts, container_config
+from hatchlock.serve.server import Take
+
+__all__ = ["ContainerServer", "ImageMissing", "container_name", "owner", "owner_is_gone", "remove_leftovers", "start"]
+
+_NOT_FOUND = 404
+_KILLED = 137
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageMissing(HatchlockError):
+    """The engine has no image for a server."""
+
+    code: ClassVar[str] = "image-missing"
+
+    image: str
+    engine: str
+
+    def __str__(self) -> str:
+        return f"the engine at {self.engine} has no image {self.image}"
+
+    def _hint(self) -> str:
+        return "make it with `hatchlock apply`"
+
+
+class ContainerServer:
+    """A `Server` that is a container."""
+
+    def __init__(self, engine: Engine, name: str, attached: Attached, *, record: LaunchRecord) -> None:
+        self._engine = engine
+        self._name = name
+        self._attached = attached
+        self._record = record
+
+    def send(self, data: bytes) -> None:
+        """Write to its stdin."""
+        self._attached.send(data)
+
+    def end_input(self) -> None:
+        """End its stdin."""
+        self._attached.end_input()
+
+    def readers(self, out: Take, err: Take) -> Sequence[Callable[[], None]]:
+        """Return one reader: both streams come over one connection."""
+        return (functools.partial(self._attached.read, out, err),)
+
+    def stop(self) -> None:
+        """Send the stop signal to its init, which hands it on."""
+        with contextlib.suppress(EngineUnreachable):
+            self._engine.kill(self._name, self._record.sandbox.stop_signal)
+
+    def kill(self) -> None:
+        """Kill it."""
+        with contextlib.suppress(EngineUnreachable):
+            self._engine.kill(self._name)
+
+    def wait(self) -> int:
+        """Wait for its end; 1 when the engine itself is gone."""
+        try:
+            return self._engine.wait(self._name)
+        except (EngineUnreachable, EngineError):
+            return 1
+
+    def explain(self, status: int) -> str:
+        """Say whether it needed more memory than it may have."""
+        if status != _KILLED:
+            return ""
+        with contextlib.suppress(EngineUnreachable, EngineError):
+            if self._engine.inspect(self._name)["State"]["OOMKilled"]:
+                return f"it needed more than its {self._record.sandbox.memory} of memory"
+        return ""
+
+    def close(self) -> None:
+        """Remove the container.
+
+        Raises:
+            EngineUnreachable: The engine does not answer; the watchdog goes on trying.
+        """
+        self._attached.close()
+        self._engine.remove(self._name)
+
+
+def container_name(record: LaunchRecord, session: str) -> str:
+    """Return the name of a session's container: `hatchlock-PROJECT-SERVER-SESSION`."""
+    return f"hatchlock-{record.project}-{record.server}-{session}"
+
+
+def start(
+    record: LaunchRecord, *, engine: Engine, session: str, env: Mapping[str, str], created: Callable[[], None]
+) -> ContainerServer:
+    """Create a server's container, attach to it, start it.
+
+    Args:
+        record: What to start.
+        engine: Where.
+        session: Eight hex digits of its own.
+        env: The variables that go over the image's own.
+        created: Called as soon as the container exists.
+
+    Raises:
+        ImageMissing: The engine has not got its image.
+        EngineError: The engine refuses.
+        EngineUnreachable: The engine does not answer.
+    """
+    name = container_name(record, session)
+    config = container_config(record, env=env, host=_host(), labels={"session": session, "owner": owner(os.getpid())})
+    try:
+        engine.create(name, config)
+    except EngineError as error:
+        if error.status == _NOT_FOUND:
+            raise ImageMissing(image=record.image, engine=engine.address) from error
+        raise
+    created()
+    attached = engine.attach(name)
+    try:
+        engine.start(name)
+    except HatchlockError:
+        attached.close()
+        raise
+    return ContainerServer(engine, name, attached, record=record)
+
+
+def remove_leftovers(record: LaunchRecord, engine: Engine) -> list[str]:
+    """Remove the containers of this server whose `run` is provably gone, and return their names.
+
+    Raises:
+        EngineError: The engine refuses.
+        EngineUnreachable: The engine does not answer.
+    """
+    found = engine.list({f"{LABEL}.project": record.project, f"{LABEL}.server": record.server})
+    return [item.name for item in found if _is_leftover(item) and engine.remove(item.id)]
+
+
+def _is_leftover(container: Container) -> bool:
+    return owner_is_gone(container.labels.get(f"{LABEL}.owner", ""))
+
+
+def owner(pid: int) -> str:
+    """Return words that name a process of this machine for ever: boot, pid namespace, pid, start time; "" off Linux."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+        return f"{boot} {namespace} {pid} {_start_time(pid)}"
+    except OSError:
+        return ""
+
+
+def owner_is_gone(name: str) -> bool:
+    """Whether `owner` named a process that provably does not run any more: same boot, same namespace, no such process."""
+    boot, _, rest = name.partition(" ")
+    namespace, _, process = rest.partition(" ")
+    pid, _, _ = process.partition(" ")
+    if not pid.isdigit() or not owner(os.getpid()).startswith(f"{boot} {namespace} "):
+        return False
+    return owner(int(pid)) != name
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks since boot, field 22; the command before it may hold anything, blanks and brackets too."""
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return status.rpartition(")")[2].split()[19]
+
+
+def _host() -> HostFacts:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    unlimited = 1 << 20
+    return HostFacts(
+        uid=os.getuid(),
+        gid=os.getgid(),
+        max_files=files if files != resource.RLIM_INFINITY else unlimited,
+        max_processes=processes if processes != resource.RLIM_INFINITY else unlimited,
+    )

@@ -1,0 +1,65 @@
+"""Lines out of a stream of bytes, and which of them are messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+__all__ = ["LONGEST_MESSAGE", "Lines", "is_message"]
+
+LONGEST_MESSAGE = 128 << 20
+"""Bytes of one line; a longer one is cut, and its parts are no messages."""
+
+_PARSED = 1 << 20
+
+
+class Lines:
+    """Cuts a stream into lines, newline included, whatever the chunks are in which it comes.
+
+    A line longer than `limit` comes out in pieces. Time is linear in the bytes, also for one very long line.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that `data` completes."""
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            yield self._joined(data[start : end + 1])
+            start = end + 1
+        if start < len(data):
+            self._parts.append(data[start:])
+            self._held += len(data) - start
+            if self._held > self._limit:
+                yield self._joined(b"")
+
+    def rest(self) -> bytes:
+        """Return what came after the last newline, and forget it."""
+        return self._joined(b"")
+
+    def _joined(self, end: bytes) -> bytes:
+        line = b"".join((*self._parts, end))
+        self._parts, self._held = [], 0
+        return line
+
+
+def is_message(line: bytes) -> bool:
+    """Whether a line is a JSON-RPC 2.0 message, or a batch of them.
+
+    Lines beyond 1 MiB are judged by their ends and by naming `"jsonrpc"`, since parsing them would delay them.
+    """
+    text = line.strip()
+    if (text[:1], text[-1:]) not in {(b"{", b"}"), (b"[", b"]")} or b'"jsonrpc"' not in text:
+        return False
+    if len(text) > _PARSED:
+        return True
+    try:
+        # Numbers stay text: their size is the client's business, and Python limits integers.
+        value = json.loads(text, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return False
+    messages = value if isinstance(value, list) else [value]
+    return bool(messages) and all(isinstance(item, dict) and item.get("jsonrpc") == "2.0" for item in messages)

@@ -1,0 +1,248 @@
+"""A server that is a process of this machine: inside bubblewrap, or, where that is allowed, without isolation."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.process import ProcessFailed
+from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
+from hatchlock.serve.server import Take
+from hatchlock.serve.talk import write_all
+
+__all__ = ["LocalServer", "PathMissing", "start_bare", "start_isolated"]
+
+_CHUNK = 1 << 16
+
+
+@dataclass(kw_only=True, eq=False)
+class PathMissing(HatchlockError):
+    """Something that a server needs is not on this machine any more, or cannot be read by it."""
+
+    code: ClassVar[str] = "path-missing"
+
+    path: str
+    purpose: str
+    problem: str = "does not exist"
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.path} {self.problem}"
+
+    def _hint(self) -> str:
+        return "run `hatchlock apply` to make what is missing, or change the server's mounts"
+
+
+class LocalServer:
+    """A `Server` that is a child process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], *, stop_signal: int, group: int) -> None:
+        self._process = process
+        self._stop_signal = stop_signal
+        self._group = group
+        self._input = threading.Lock()
+
+    def send(self, data: bytes) -> None:
+        """Write to its stdin."""
+        with self._input:
+            stream = _stream(self._process.stdin)
+            if stream.closed:
+                raise BrokenPipeError
+            write_all(stream.fileno(), data)
+
+    def end_input(self) -> None:
+        """End its stdin, unless a message is stuck in it; then the server does not listen anyway."""
+        if self._input.acquire(timeout=0.05):
+            try:
+                _stream(self._process.stdin).close()
+            finally:
+                self._input.release()
+
+    def readers(self, out: Take, err: Take) -> Sequence[Callable[[], None]]:
+        """Return one reader for each stream."""
+        return (
+            functools.partial(_read, _stream(self._process.stdout), out),
+            functools.partial(_read, _stream(self._process.stderr), err),
+        )
+
+    def stop(self) -> None:
+        """Send the stop signal to its group."""
+        self._signal_group(self._stop_signal)
+
+    def kill(self) -> None:
+        """Kill the process that we started; inside bubblewrap everything else dies with it."""
+        self._process.kill()
+
+    def wait(self) -> int:
+        """Wait for the process."""
+        status = self._process.wait()
+        return status if status >= 0 else 128 - status
+
+    def explain(self, status: int) -> str:
+        """Nothing is known besides the status."""
+        del status
+        return ""
+
+    def close(self) -> None:
+        """Kill it; the watchdog sees to processes that it left."""
+        self.kill()
+
+    def _signal_group(self, number: int) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, number)
+
+
+def start_isolated(record: LaunchRecord, system: System, *, env: Mapping[str, str], group: int) -> LocalServer:
+    """Start a server inside bubblewrap.
+
+    Args:
+        record: What to start.
+        system: This machine.
+        env: The server's whole environment.
+        group: The watchdog's process group.
+
+    Raises:
+        PathMissing: A mount, or a directory that the server needs, does not exist, or its own uid cannot read it.
+    """
+    _check_paths(record, system)
+    files = {path: _memory_file(content.encode()) for path, content in identity_files(record, system).items()}
+    options = _memory_file(
+        b"".join(f"{item}\0".encode() for item in bubblewrap_options(record, system, env=env, files=files))
+    )
+    info_out, info_in = os.pipe()
+    inherited = (options, info_in, *files.values())
+    try:
+        process = _start(
+            bubblewrap_argv(record, system, args=options, info=info_in),
+            env={},
+            cwd="/",
+            group=group,
+            inherited=inherited,
+        )
+    finally:
+        for descriptor in inherited:
+            os.close(descriptor)
+    # Its first process leads a session of its own, with the server in it, but not bubblewrap outside, whose death would
+    # be a kill.
+    inside = _first_process(info_out)
+    return LocalServer(process, stop_signal=_number(record.sandbox), group=inside or process.pid)
+
+
+def start_bare(record: LaunchRecord, *, env: Mapping[str, str], group: int) -> LocalServer:
+    """Start a server with limits only, in the watchdog's process group.
+
+    Raises:
+        PathMissing: Its program does not exist.
+    """
+    if not os.access(record.argv[0], os.X_OK):
+        raise PathMissing(path=record.argv[0], purpose="its program")
+    process = _start(
+        record.argv,
+        env=env,
+        cwd=record.cwd or env["HOME"],
+        group=group,
+        inherited=(),
+        before=functools.partial(_limit, record.sandbox),
+    )
+    return LocalServer(process, stop_signal=_number(record.sandbox), group=group)
+
+
+def _start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    group: int,
+    inherited: tuple[int, ...],
+    before: Callable[[], None] | None = None,
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=dict(env),
+            cwd=cwd,
+            pass_fds=inherited,
+            process_group=group,
+            preexec_fn=before,  # noqa: PLW1509  there are no threads yet
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
+
+
+def _check_paths(record: LaunchRecord, system: System) -> None:
+    for mount in record.sandbox.mounts:
+        if not Path(mount.source).exists():
+            raise PathMissing(path=mount.source, purpose="the mount")
+    for path in record.read_only_paths:
+        try:
+            mode = Path(path).stat().st_mode
+        except OSError:
+            raise PathMissing(path=path, purpose="the directory") from None
+        if system.root and not mode & 0o001:
+            raise PathMissing(path=path, purpose="the directory", problem="cannot be read by the server's own user")
+
+
+def _memory_file(content: bytes) -> int:
+    if sys.platform != "linux":
+        raise NotImplementedError("bubblewrap exists on Linux only")
+    descriptor = os.memfd_create("hatchlock", 0)
+    write_all(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _first_process(info: int) -> int:
+    with os.fdopen(info, "rb") as stream:
+        data = stream.read()
+    try:
+        return int(json.loads(data)["child-pid"])
+    except (ValueError, KeyError):
+        return 0  # it did not come so far, and says why on stderr
+
+
+def _number(sandbox: Sandbox) -> int:
+    name = sandbox.stop_signal.upper()
+    return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+
+
+def _limit(sandbox: Sandbox) -> None:
+    import resource  # noqa: PLC0415  not on every system
+
+    wanted = {
+        resource.RLIMIT_DATA: size_in_bytes(sandbox.memory),
+        resource.RLIMIT_NOFILE: sandbox.files,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, value in wanted.items():
+        hard = resource.getrlimit(kind)[1]
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        with contextlib.suppress(OSError, ValueError):  # macOS knows some only by name
+            resource.setrlimit(kind, (limit, limit))
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise RuntimeError("the process was started with pipes")
+    return stream
+
+
+def _read(stream: IO[bytes], take: Take) -> None:
+    with stream:
+        while data := os.read(stream.fileno(), _CHUNK):
+            take(data)

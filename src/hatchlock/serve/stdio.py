@@ -1,0 +1,375 @@
+"""Serving one server over our own stdin and stdout: bytes through, and an end that leaves nothing behind.
+
+    application ── stdin ──▶ run ──▶ server          each arrow is a thread that blocks, so whoever does not read
+    application ◀─ stdout ── run ◀── server          slows the writer down and nothing piles up here
+                                 ◀── its stderr ──▶ our stderr, log
+
+The main thread waits for what ends a session: the end of stdin or stdout, a signal, the death of the application, of the
+watchdog, or of the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import select
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord, size_in_bytes
+from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
+from hatchlock.security.secrets import hidden_values, resolve
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
+from hatchlock.serve.server import Server
+from hatchlock.serve.talk import LogFile, Talk, write_all
+from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes
+
+__all__ = ["ServerFailed", "serve"]
+
+_CHUNK = 1 << 16
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_KILL_SECONDS = 10.0
+_PARENT_POLL_MS = 500
+
+
+@dataclass(kw_only=True, eq=False)
+class ServerFailed(HatchlockError):
+    """A server ended, or had to be ended, without having said anything that a client understands."""
+
+    code: ClassVar[str] = "server-failed"
+
+    server: str
+    status: int
+    noise: int
+    why: str
+    last_words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"it ended with status {self.status} without one JSON-RPC message"]
+        if self.why:
+            parts.append(self.why)
+        if self.noise:
+            parts.append(f"on stdout it printed {self.noise} line{'s' if self.noise > 1 else ''} of something else")
+        said = "".join(f"\n  {line}" for line in self.last_words)
+        return "; ".join(parts) + (f"; its last words:{said}" if said else "; it said nothing on stderr")
+
+    def _hint(self) -> str:
+        if self.noise:
+            return "an MCP server must log to stderr only; look for an option or a variable that turns its output off"
+        return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
+
+
+class _End(Enum):
+    """Why a session ends, besides signals."""
+
+    STDIN = auto()
+    STDOUT = auto()
+    APPLICATION = auto()
+    WATCHDOG = auto()
+    SERVER = auto()
+
+
+_Reason = _End | signal.Signals
+_Reasons = queue.SimpleQueue[_Reason]
+
+
+@dataclass(slots=True)
+class _Traffic:
+    """What has gone through."""
+
+    received: int = 0
+    messages: int = 0
+    noise: int = 0
+
+
+def serve(
+    record: LaunchRecord, *, environ: Mapping[str, str], stdin: int, stdout: int, stderr: int, log: Path | None
+) -> int:
+    """Start a server, connect it to the given descriptors until the session ends, and leave nothing of it behind.
+
+    To be called in the main thread of a process without other threads: it forks, and handles SIGTERM, SIGINT and SIGHUP.
+
+    Args:
+        record: What to start.
+        environ: Our own environment: for secrets and to find programs. The server inherits nothing of it.
+        stdin: Where the application's messages come from.
+        stdout: Where the server's messages go; nothing else is ever written there.
+        stderr: Where everything else goes.
+        log: A file that keeps what goes to stderr, within the sandbox's log-size; None for none.
+
+    Returns:
+        0 when it ended because stdin ended; 128+N after signal N; else the server's own status, but not 0 when it never
+        spoke JSON-RPC.
+
+    Raises:
+        HatchlockError: It could not be started; nothing is left.
+    """
+    try:
+        return _serve(record, environ, log, stdin=stdin, stdout=stdout, stderr=stderr)
+    except HatchlockError as error:
+        error.address = error.address or f"server:{record.server}"
+        raise
+
+
+def _serve(
+    record: LaunchRecord, environ: Mapping[str, str], log: Path | None, *, stdin: int, stdout: int, stderr: int
+) -> int:
+    if problems := unsupported(record):
+        raise SandboxUnsupported(runtime=record.runtime, problems=problems)
+    secrets = resolve(record.secrets, environ=environ, directory=record.directory)
+    log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
+    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=hidden_values(record.secrets, secrets))
+    reasons: _Reasons = queue.SimpleQueue()
+    with _signals(reasons), _server(record, secrets, environ, talk, reasons) as server:
+        return _session(record, server, reasons, talk, stdin=stdin, stdout=stdout)
+
+
+@contextlib.contextmanager
+def _signals(reasons: _Reasons) -> Iterator[None]:
+    before = {number: signal.signal(number, lambda got, _: reasons.put(signal.Signals(got))) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _server(
+    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk, reasons: _Reasons
+) -> Iterator[Server]:
+    starter = _container if record.runtime == "container" else _process
+    with starter(record, secrets, environ, talk) as (server, watchdog):
+        threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
+        yield server
+
+
+_Started = tuple[Server, Watchdog]
+
+
+@contextlib.contextmanager
+def _container(
+    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
+) -> Iterator[_Started]:
+    del environ
+    from hatchlock.engines.api import Engine  # noqa: PLC0415  process servers do without
+    from hatchlock.serve import container  # noqa: PLC0415
+
+    engine = Engine(record.engine)
+    engine.ping()
+    session = os.urandom(4).hex()
+    name = container.container_name(record, session)
+    watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
+    try:
+        server = container.start(
+            record,
+            engine=engine,
+            session=session,
+            env=server_environment(record, secrets),
+            created=lambda: watchdog.note(CREATED),
+        )
+        with contextlib.suppress(HatchlockError):
+            for leftover in container.remove_leftovers(record, engine):
+                talk.say(f"removed {leftover}, which an earlier run had left")
+        try:
+            yield server, watchdog
+        finally:
+            server.close()
+            watchdog.note(DONE)
+    except HatchlockError:
+        # Refused before there was anything, or gone with the engine: the watchdog need not wait for it to appear.
+        watchdog.note(CREATED)
+        raise
+    finally:
+        watchdog.release()
+
+
+@contextlib.contextmanager
+def _process(
+    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
+) -> Iterator[_Started]:
+    from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
+    from hatchlock.serve import local  # noqa: PLC0415
+
+    system = isolation_system(environ)
+    mark = os.urandom(8).hex()
+    if isinstance(system, str) and record.isolation == "required":
+        raise NotIsolated(problem=system)
+    scratch = _scratch() if isinstance(system, str) else None
+    watchdog = Watchdog.start(end_processes(scratch, mark))
+    try:
+        if isinstance(system, str):
+            talk.say(f"{record.server} is not isolated: {system}")
+            env = {**server_environment(record, secrets, scratch=str(scratch)), MARK: mark}
+            server = local.start_bare(record, env=env, group=watchdog.group)
+        else:
+            env = server_environment(record, secrets)
+            server = local.start_isolated(record, system, env=env, group=watchdog.group)
+        try:
+            yield server, watchdog
+        finally:
+            server.close()
+    finally:
+        watchdog.release()
+
+
+def _scratch() -> Path:
+    import tempfile  # noqa: PLC0415  a sandbox has its own
+
+    return Path(tempfile.mkdtemp(prefix="hatchlock-"))
+
+
+def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
+    """Report the death of the application (our parent) or of the watchdog."""
+    poll = select.poll()
+    poll.register(watchdog, select.POLLIN)
+    timeout: int | None = _PARENT_POLL_MS
+    with contextlib.suppress(AttributeError, OSError):  # macOS, old kernels: ask now and then
+        poll.register(os.pidfd_open(parent), select.POLLIN)
+        timeout = None
+    while True:
+        ready = {descriptor for descriptor, _ in poll.poll(timeout)}
+        if watchdog in ready:
+            reasons.put(_End.WATCHDOG)
+            return
+        if ready or os.getppid() != parent:
+            reasons.put(_End.APPLICATION)
+            return
+
+
+def _session(record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk, *, stdin: int, stdout: int) -> int:
+    traffic = _Traffic()
+    readers = _readers(server, traffic, talk, stdout, reasons)
+    _thread(lambda: _forward(stdin, server, traffic, reasons))
+    ended: list[int] = []
+    _thread(lambda: _report_end(server, ended, reasons))
+    reason = _first_reason(reasons, record, traffic, talk)
+    forced = reason is not _End.SERVER and _stop(server, reason, reasons, record.sandbox.stop_grace)
+    for reader in readers:
+        # What it said last still goes out, unless nobody takes it.
+        reader.join(max(record.sandbox.stop_grace, 1.0))
+    talk.finish()
+    if reason not in {_End.SERVER, _End.STDIN, _End.STDOUT}:
+        return _told(reason, record.server, talk)
+    status = ended[0] if ended else 1
+    return _verdict(server, status, traffic, talk, name=record.server, by_itself=reason is _End.SERVER, forced=forced)
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def _forward(stdin: int, server: Server, traffic: _Traffic, reasons: _Reasons) -> None:
+    """Bytes go to the server as they come."""
+    with contextlib.suppress(OSError):  # it does not read any more: its end is reported by itself
+        while data := os.read(stdin, _CHUNK):
+            traffic.received += len(data)
+            server.send(data)
+        server.end_input()
+        reasons.put(_End.STDIN)
+
+
+def _readers(server: Server, traffic: _Traffic, talk: Talk, stdout: int, reasons: _Reasons) -> list[threading.Thread]:
+    lines = Lines(LONGEST_MESSAGE)
+
+    def pass_on(line: bytes) -> None:
+        if not is_message(line):
+            traffic.noise += 1
+            talk.noise(line)
+            return
+        traffic.messages += 1
+        try:
+            write_all(stdout, line)
+        except OSError:
+            reasons.put(_End.STDOUT)
+
+    def out(data: bytes) -> None:
+        for line in lines.feed(data):
+            pass_on(line)
+
+    def until_end(read: Callable[[], None]) -> None:
+        read()
+        if rest := lines.rest():
+            pass_on(rest)
+
+    out_reader, *others = server.readers(out, talk.heard)
+    return [_thread(lambda: until_end(out_reader)), *(_thread(other) for other in others)]
+
+
+def _report_end(server: Server, ended: list[int], reasons: _Reasons) -> None:
+    ended.append(server.wait())
+    reasons.put(_End.SERVER)
+
+
+def _first_reason(reasons: _Reasons, record: LaunchRecord, traffic: _Traffic, talk: Talk) -> _Reason:
+    try:
+        return reasons.get(timeout=record.startup_timeout)
+    except queue.Empty:
+        if traffic.received and not traffic.messages:
+            talk.say(f"{record.server} has not answered within {record.startup_timeout:g} s")
+        return reasons.get()
+
+
+def _stop(server: Server, reason: _Reason, reasons: _Reasons, grace: float) -> bool:
+    """End a server, each step only if the one before did not; return whether it took more than the end of its stdin."""
+    if reason is _End.STDIN and _ends_within(grace, reasons):
+        return False
+    server.stop()
+    server.end_input()
+    if not _ends_within(grace, reasons):
+        server.kill()
+        _ends_within(_KILL_SECONDS, reasons, patient=True)
+    return True
+
+
+def _ends_within(seconds: float, reasons: _Reasons, *, patient: bool = False) -> bool:
+    """Wait for the server's end; a further reason to end it is one not to wait any longer, unless `patient`."""
+    try:
+        while (reason := reasons.get(timeout=seconds)) is not _End.SERVER:
+            if not patient and reason is not _End.STDIN:
+                return False
+    except queue.Empty:
+        return False
+    return True
+
+
+def _told(reason: _Reason, name: str, talk: Talk) -> int:
+    """Return the status of a session that somebody else ended."""
+    if isinstance(reason, signal.Signals):
+        return 128 + reason
+    if reason is _End.WATCHDOG:
+        talk.say(f"the watchdog of {name} was killed, so {name} was stopped")
+        return 1
+    return 128 + signal.SIGHUP
+
+
+def _verdict(
+    server: Server, status: int, traffic: _Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
+) -> int:
+    """Return the status of a session that the server or the end of a stream ended, and say what went wrong."""
+    unheard = by_itself or traffic.noise > 0 or (status != 0 and not forced)
+    if unheard and not traffic.messages:
+        why = server.explain(status)
+        failure = ServerFailed(
+            address=f"server:{name}",
+            server=name,
+            status=status,
+            noise=traffic.noise,
+            why=why,
+            last_words=talk.last_words(),
+        )
+        talk.fail(failure)
+        return status or 1
+    if by_itself and status != 0:
+        why = server.explain(status)
+        talk.say(f"{name} ended with status {status}" + (f": {why}" if why else ""))
+    return status if by_itself else 0

@@ -1,0 +1,133 @@
+"""Everything that a server says which is not protocol: to our stderr and into its log file, secrets hidden."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from hatchlock.errors import HatchlockError
+from hatchlock.files import private_directory, reporting_permission
+from hatchlock.security.secrets import redact
+from hatchlock.serve.lines import Lines
+
+__all__ = ["LogFile", "Talk", "write_all"]
+
+_LONGEST_LINE = 1 << 16
+_TAIL = 10
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes to a descriptor.
+
+    Raises:
+        OSError: The other side is gone.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+class LogFile:
+    """A file that is appended to and never grows beyond its limit: then it becomes `.1`, and a new one begins.
+
+    Several processes may append to one log; whole lines stay whole.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        """Open the log, mode 0600, its directory 0700.
+
+        Args:
+            path: The file.
+            limit: Bytes per file; there are at most two files.
+
+        Raises:
+            PermissionProblem: It cannot be written.
+        """
+        self._path = path
+        self._limit = limit
+        private_directory(path.parent)
+        self._descriptor = self._open()
+
+    def write(self, line: bytes) -> None:
+        """Append a line; a full disk must not end the server, so then it is dropped."""
+        with contextlib.suppress(OSError):
+            if os.fstat(self._descriptor).st_size + len(line) > self._limit:
+                self._rotate()
+            write_all(self._descriptor, line[: self._limit])
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _open(self) -> int:
+        with reporting_permission(self._path):
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+    def _rotate(self) -> None:
+        mine = os.fstat(self._descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            # Another process may have rotated already: then its new file is the one to go on with.
+            if self._path.stat().st_ino == mine.st_ino:
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        os.close(self._descriptor)
+        self._descriptor = self._open()
+
+
+class Talk:
+    """Where a server's stderr, its noise on stdout, and our own sentences go. Safe for several threads."""
+
+    def __init__(self, *, server: str, stderr: int, log: LogFile | None, hidden: Iterable[str]) -> None:
+        self._server = server
+        self._stderr = stderr
+        self._log = log
+        self._hidden = tuple(hidden)
+        self._lines = Lines(_LONGEST_LINE)
+        self._lock = threading.Lock()
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+
+    def heard(self, data: bytes) -> None:
+        """Take a piece of the server's stderr; it goes on line by line."""
+        for line in self._lines.feed(data):
+            self._put(line)
+
+    def noise(self, line: bytes) -> None:
+        """Take a line of the server's stdout that is no message."""
+        self._put(f"hatchlock: {self._server} printed on stdout, which is for JSON-RPC only: ".encode() + line)
+
+    def say(self, text: str) -> None:
+        """Say something of our own."""
+        self._put(f"hatchlock: {text}\n".encode(), ours=True)
+
+    def fail(self, error: HatchlockError) -> None:
+        """Say what went wrong, as the command line would."""
+        hint = f"\n\nhint: {error.hint}" if error.hint else ""
+        self._put(f"{error.address}: {error}{hint}\n".encode(), ours=True)
+
+    def last_words(self) -> tuple[str, ...]:
+        """Return the last lines of the server's own."""
+        self.finish()
+        return tuple(self._tail)
+
+    def finish(self) -> None:
+        """Pass on a last line that has no newline."""
+        if rest := self._lines.rest():
+            self._put(rest)
+
+    def _redacted(self, line: bytes) -> bytes:
+        # A detour that keeps bytes that are no UTF-8.
+        return redact(line.decode(errors="surrogateescape"), self._hidden).encode(errors="surrogateescape")
+
+    def _put(self, line: bytes, *, ours: bool = False) -> None:
+        line = self._redacted(line)
+        line = line if line.endswith(b"\n") else line + b"\n"
+        with self._lock:
+            if not ours:
+                self._tail.append(line.decode(errors="replace").rstrip())
+            with contextlib.suppress(OSError):  # nobody listens: the log still does
+                write_all(self._stderr, line)
+            if self._log is not None:
+                self._log.write(line)

@@ -1,0 +1,165 @@
+"""A second process that outlives `run` by an instant, and ends the server when `run` could not.
+
+`run` holds the writing end of a pipe, the watchdog the reading end: when `run` ends, in whatever way, the pipe ends. The
+other way round, `run` sees the end of a second pipe when the watchdog is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["CREATED", "DONE", "MARK", "Cleanup", "Watchdog", "end_container", "end_processes"]
+
+Cleanup = Callable[[bytes], None]
+"""Gets the notes that `run` left, and ends the server; it must do no harm when the server has ended by itself."""
+
+CREATED = b"c"
+"""The note that the server exists, so that there is no race with its creation."""
+
+DONE = b"d"
+"""The note that nothing is left of the server."""
+
+MARK = "HATCHLOCK_SESSION"
+"""The variable that marks the processes of a server that is not isolated."""
+
+_CREATION_SECONDS = 10.0
+_RETRY_SECONDS = 0.1
+_PASSES = 5
+
+
+class Watchdog:
+    """The watchdog, seen from `run`.
+
+    Attributes:
+        group: Its process group, which the server's processes may join; it ends with them.
+        ended: A descriptor that becomes readable when the watchdog has died.
+    """
+
+    def __init__(self, group: int, ended: int, notes: int) -> None:
+        self.group = group
+        self.ended = ended
+        self._notes = notes
+
+    @classmethod
+    def start(cls, cleanup: Cleanup) -> Watchdog:
+        """Fork the watchdog. The caller has no threads yet, and has not started the server.
+
+        Args:
+            cleanup: Called in the watchdog, as soon as `run` has released it or is gone.
+        """
+        notes_out, notes_in = os.pipe()
+        life_out, life_in = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _watch(notes_out, keep=(notes_out, life_in), cleanup=cleanup)
+        with contextlib.suppress(PermissionError):  # it was faster
+            os.setpgid(pid, pid)
+        os.close(notes_out)
+        os.close(life_in)
+        return cls(pid, life_out, notes_in)
+
+    def note(self, note: bytes) -> None:
+        """Leave a note for the cleanup."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._notes, note)
+
+    def release(self) -> None:
+        """Let it clean up what is left, and wait for its end."""
+        os.close(self._notes)
+        os.close(self.ended)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.group, 0)
+
+
+def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
+    """Be the watchdog."""
+    try:
+        os.setpgid(0, 0)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+            with contextlib.suppress(OSError):  # the C library keeps some for itself
+                signal.signal(number, signal.SIG_IGN)
+        _keep_only(keep)
+        left = b"".join(iter(lambda: os.read(notes, 64), b""))
+        cleanup(left)
+    finally:
+        os._exit(0)
+
+
+def _keep_only(keep: tuple[int, ...]) -> None:
+    """The application must see the end of our stdout, and the server that of its stdin, when `run` is gone."""
+    empty = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        if descriptor not in keep:
+            os.dup2(empty, descriptor)
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208  plain names are wanted
+        if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004  the standard streams
+            with contextlib.suppress(OSError):  # the one by which the directory was read
+                os.close(int(name))
+
+
+def end_processes(scratch: Path | None, mark: str) -> Cleanup:
+    """Return the cleanup for a server of processes: kill the watchdog's group, then those that left it.
+
+    Args:
+        scratch: A directory to remove at the end.
+        mark: The value of `MARK` in the server's environment; processes that left the group are found by it (Linux).
+    """
+
+    def cleanup(_: bytes) -> None:
+        group = os.getpgrp()
+        if os.fork() == 0:
+            # From outside the group, or the kill would hit the one who has more to do.
+            os.setpgid(0, 0)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+            for _pass in range(_PASSES):
+                if not _kill_marked(f"{MARK}={mark}".encode()):
+                    break
+            if scratch is not None:
+                import shutil  # noqa: PLC0415  a start does without
+
+                shutil.rmtree(scratch, ignore_errors=True)
+            os._exit(0)
+
+    return cleanup
+
+
+def _kill_marked(entry: bytes) -> int:
+    if sys.platform != "linux":
+        return 0
+    killed = 0
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and entry in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def end_container(remove: Callable[[], bool]) -> Cleanup:
+    """Return the cleanup for a container.
+
+    Args:
+        remove: Kills and removes it and says whether there was one; raises `OSError` or `HatchlockError` when the engine
+            does not answer.
+    """
+
+    def cleanup(notes: bytes) -> None:
+        from hatchlock.errors import HatchlockError  # noqa: PLC0415
+
+        patience = time.monotonic() + _CREATION_SECONDS
+        while DONE not in notes and time.monotonic() < patience:
+            with contextlib.suppress(HatchlockError, OSError):
+                # Without the note `run` may have died while the engine was creating it: it may yet appear.
+                if remove() or CREATED in notes:
+                    return
+            time.sleep(_RETRY_SECONDS)
+
+    return cleanup

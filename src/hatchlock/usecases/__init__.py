@@ -1,0 +1,1 @@
+"""What hatchlock can do: one module per group of commands, as functions that return values."""

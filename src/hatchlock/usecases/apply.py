@@ -1,0 +1,236 @@
+"""`apply`: does exactly what the plan says, after the consents that it needs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError, RefusedError
+from hatchlock.events import Sink, discard
+from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.paths import Home
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Action, Artefact
+from hatchlock.usecases.plan import Planned, make_plan, plan_bindings
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.execute import Outcome
+    from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.usecases.project import Project
+
+__all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_consent", "write_launcher"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """What the user agreed to beforehand.
+
+    Attributes:
+        yes: The plan as it is (`--yes`, or a saved plan).
+        destructive: Steps that lose something.
+        privileged: Steps that change the host as root.
+        mass_removal: Deleting more than half of what exists.
+    """
+
+    yes: bool = False
+    destructive: bool = False
+    privileged: bool = False
+    mass_removal: bool = False
+
+
+@dataclass(kw_only=True, eq=False)
+class StalePlan(HatchlockError):
+    """A plan is not what would be planned now."""
+
+    code: ClassVar[str] = "stale-plan"
+
+    changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the plan is stale: {', '.join(self.changed)} changed since it was made; nothing was done"
+
+    def _hint(self) -> str:
+        return "run `hatchlock plan` again, and look at it"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Applied:
+    """What `apply` did.
+
+    Attributes:
+        planned: The plan and its world.
+        outcome: What became of the steps; None when there were none.
+        generation: The number of the generation that it left; 0 when it did not finish, or there is none yet.
+        changed_servers: Names of servers whose launch record, environment or image changed, sorted.
+    """
+
+    planned: Planned
+    outcome: Outcome | None
+    generation: int
+    changed_servers: tuple[str, ...]
+
+
+def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | None) -> None:
+    """Refuse a plan that needs a consent which was not given.
+
+    Args:
+        plan: The plan.
+        consent: What was agreed to beforehand.
+        confirm: Asks the user; None when there is nobody to ask.
+
+    Raises:
+        RefusedError: It must not be applied. Nothing was done.
+    """
+    if plan.losses and not consent.destructive:
+        raise RefusedError(
+            address=str(plan.losses[0].address),
+            what=f"this would be lost: {plan.losses[0].loss}; nothing was done",
+            needs="agree with --allow-destructive, or keep it: move it elsewhere or rename the server",
+        )
+    if plan.privileged and not consent.privileged:
+        raise RefusedError(
+            address=str(plan.privileged[0].address),
+            what="this changes the host as root; nothing was done",
+            needs="agree with --allow-privileged",
+        )
+    if plan.is_mass_removal and not consent.mass_removal:
+        removed = plan.count(Action.DELETE)
+        raise RefusedError(
+            what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
+            needs="agree with --allow-mass-removal",
+        )
+    if consent.yes:
+        return
+    if confirm is None:
+        raise RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
+    if not confirm():
+        raise RefusedError(what="nothing was done")
+
+
+def apply_project(
+    project: Project,
+    *,
+    consent: Consent,
+    confirm: Callable[[Planned], bool] | None = None,
+    saved: SavedPlan | None = None,
+    takeover: bool = False,
+    offline: bool = False,
+    lock_timeout: float = 60.0,
+    emit: Sink = discard,
+) -> Applied:
+    """Bring this machine to what the lock says.
+
+    Everything that the steps need is fetched and checked before the first of them begins.
+
+    Args:
+        project: Whose.
+        consent: What was agreed to beforehand.
+        confirm: Shows the plan and asks; None when there is nobody to ask.
+        saved: Apply exactly this plan.
+        takeover: Bind the project to this directory.
+        offline: Fetch nothing.
+        lock_timeout: Seconds to wait for another apply.
+        emit: Told about progress.
+
+    Raises:
+        RefusedError: A consent is missing; nothing was done.
+        StalePlan: The saved or confirmed plan is not what would be planned now; nothing was done.
+        LeaseHeld: Another apply did not end in time.
+        HatchlockError: What planning and fetching raise. Errors of steps are in the outcome instead.
+    """
+    planned = _plan(project, takeover, lock_timeout, emit)
+    _check_saved(saved, project, planned)
+    if not planned.plan.steps and not _is_first(planned):
+        return Applied(planned=planned, outcome=None, generation=planned.state.generation(), changed_servers=())
+    if planned.plan.steps:
+        check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
+    from hatchlock.state.lease import lease
+
+    what = f"the project {planned.target.project!r}"
+    with lease(planned.state.lease_path, what=what, purpose="apply", timeout=lock_timeout):
+        current = _plan(project, takeover, lock_timeout, emit)
+        if current.plan != planned.plan:
+            if saved is not None or not consent.yes:
+                raise StalePlan(changed=("the world",))
+            check_consent(current.plan, consent, None)
+        return _apply(project, current, offline=offline, emit=emit)
+
+
+def _plan(project: Project, takeover: bool, lock_timeout: float, emit: Sink) -> Planned:
+    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, emit=emit)
+
+
+def _is_first(planned: Planned) -> bool:
+    return planned.state.generation() == 0 and not planned.plan.problems
+
+
+def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) -> None:
+    if saved is None:
+        return
+    now = plan_bindings(project, planned.target)
+    changed = tuple(name for name in now if saved.bindings.get(name) != now[name] and name != "target")
+    if not changed and saved.bindings.get("target") != now["target"]:
+        changed = ("this machine",)
+    if not changed and saved.plan.steps != planned.plan.steps:
+        changed = ("the world",)
+    if changed:
+        raise StalePlan(changed=changed)
+
+
+def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
+    from hatchlock.reconcile.execute import execute
+    from hatchlock.state.journal import Journal
+    from hatchlock.usecases.fetch import fetch
+
+    plan, state = planned.plan, planned.state
+    fetch(project, _artefacts(planned), offline=offline, emit=emit)
+    state.bind(project.directory)
+    write_launcher(project.home)
+    journal = Journal(state.journal_path)
+    journal.write("begin", project=planned.target.project, pid=str(os.getpid()))
+    outcome = execute(plan, planned.world.by_kind, journal=journal, emit=emit)
+    finished = not outcome.failed and not plan.problems
+    generation = 0
+    if finished:
+        facts = {"steps": [str(step.address) for step in outcome.done]}
+        lock = project.lock_bytes or b""
+        generation = state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
+    journal.close(finished=finished)
+    return Applied(
+        planned=planned,
+        outcome=outcome,
+        generation=generation,
+        changed_servers=tuple(_changed_servers(planned, outcome)),
+    )
+
+
+def _artefacts(planned: Planned) -> list[Artefact]:
+    """Return what the plan's steps need in the store, each once."""
+    resources = planned.world.by_kind
+    steps = [step for step in planned.plan.steps if step.action is not Action.DELETE]
+    return sorted({item for step in steps for item in resources[step.address.kind].artefacts(step.address)})
+
+
+def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:
+    changed = {step.address for step in outcome.done if step.action is not Action.DELETE}
+    failed = {step.address for step, _ in outcome.failed} | {step.address for step in outcome.not_started}
+    for spec in planned.target.servers:
+        touched = spec.address in changed or (spec.needs is not None and spec.needs in changed)
+        if touched and spec.address not in failed:
+            yield spec.record.server
+
+
+def write_launcher(home: Home) -> None:
+    """Keep `STORE/bin/hatchlock`, which client files name, pointing at the hatchlock that runs now.
+
+    Raises:
+        PermissionProblem: The store cannot be written to.
+    """
+    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m hatchlock "$@"\n'.encode()
+    path = private_directory(home.bin) / "hatchlock"
+    if read_optional(path) != text:
+        atomic_write(path, text, mode=0o755)

@@ -1,0 +1,240 @@
+"""`plan`: what differs between the lock and this machine. Changes nothing but caches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchlock import __version__
+from hatchlock.digest import canonical_json, sha256_bytes
+from hatchlock.errors import HatchlockError
+from hatchlock.events import Event, Sink, discard
+from hatchlock.lock.memo import recall, remember
+from hatchlock.reconcile.diff import diff
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.world import Target, World, target_from_dict, target_to_dict
+from hatchlock.state.journal import Interrupted, read_interrupted
+from hatchlock.state.project import ProjectState
+
+if TYPE_CHECKING:
+    from hatchlock.engines.docker import Engine
+    from hatchlock.lock.model import Lock
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.usecases.project import Project
+
+__all__ = ["Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
+
+_VARIABLES = ("HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR")
+"""What of the environment a target depends on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """A plan, and what it was made from.
+
+    Attributes:
+        plan: The plan.
+        target: What should be.
+        world: The resources, which were observed.
+        state: The project's state.
+        interrupted: What an earlier apply had begun and did not finish, or None.
+    """
+
+    plan: Plan
+    target: Target
+    world: World
+    state: ProjectState
+    interrupted: Interrupted | None
+
+
+def make_plan(
+    project: Project, *, purpose: str = "plan", lock_timeout: float = 0, takeover: bool = False, emit: Sink = discard
+) -> Planned:
+    """Compare the lock with this machine.
+
+    Args:
+        project: Whose.
+        purpose: The command, for those who wait for its locks.
+        lock_timeout: Seconds that its resources wait for locks, when they are applied.
+        takeover: Plan for a project that is bound to another directory.
+        emit: Told about warnings.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
+        ManyErrors: The manifest has mistakes.
+        BoundElsewhere: The project belongs to another directory.
+        EngineFailed: The engine was found and does not list its images.
+    """
+    target = read_target(project, emit=emit)
+    state = project_state(project, target.project)
+    if not takeover:
+        state.check_binding(target.project, project.directory)
+    world = World(
+        target,
+        home=project.home,
+        state=state,
+        connect=_Connection(target),
+        purpose=purpose,
+        lock_timeout=lock_timeout,
+    )
+    desired = [item for resource in world.by_kind.values() for item in resource.desired()]
+    observed = [item for resource in world.by_kind.values() for item in resource.observe()]
+    plan = diff(desired, observed, [*target.problems, *world.clients.problems])
+    return Planned(plan=plan, target=target, world=world, state=state, interrupted=read_interrupted(state.journal_path))
+
+
+def plan_bindings(project: Project, target: Target) -> dict[str, str]:
+    """Return what a saved plan is bound to: it can be applied only where and when all of it is the same."""
+    return {
+        "project": target.project,
+        "directory": str(project.directory),
+        "home": str(project.home.root),
+        "manifest": sha256_bytes(project.manifest_bytes),
+        "overlay": sha256_bytes(project.overlay_bytes),
+        "lock": sha256_bytes(project.lock_bytes or b""),
+        "target": sha256_bytes(canonical_json(target_to_dict(target))),
+    }
+
+
+def project_state(project: Project, name: str) -> ProjectState:
+    """Return the state of a project of this store."""
+    return ProjectState(project.home.project(name))
+
+
+def read_target(project: Project, *, emit: Sink = discard) -> Target:
+    """Return what should be on this machine: from memory when nothing that it depends on has changed.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
+        ManyErrors: The manifest has mistakes.
+    """
+    path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
+    key = _memo_key(project)
+    known = recall(path, key)
+    if known is not None:
+        target = _remembered(known)
+        if target is not None and _engine_is_the_same(target, project.environ):
+            return target
+    target, witnesses = _compile(project, emit)
+    if not target.problems:
+        remember(path, key, target_to_dict(target), witnesses=witnesses)
+    return target
+
+
+def _memo_key(project: Project) -> str:
+    variables = {name: project.environ.get(name) for name in _VARIABLES}
+    parts = [project.manifest_bytes, project.overlay_bytes, project.lock_bytes or b""]
+    facts = [__version__, str(project.home.root), sys.executable, variables, [sha256_bytes(part) for part in parts]]
+    return sha256_bytes(canonical_json(facts))
+
+
+def _remembered(known: Mapping[str, Any]) -> Target | None:
+    try:
+        return target_from_dict(known)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
+    addresses = {spec.record.engine for spec in target.servers if spec.record.engine}
+    if not addresses:
+        return True
+    from hatchlock.engines.locate import EngineNotFound, find_engine
+
+    try:
+        return addresses == {find_engine(environ)}
+    except EngineNotFound:
+        return False
+
+
+def _compile(project: Project, emit: Sink) -> tuple[Target, list[str]]:
+    from hatchlock.lock.store import MissingLock, loads
+    from hatchlock.manifest.load import load
+    from hatchlock.resolve.freshness import StaleLock, stale_reasons
+    from hatchlock.resources.target import compile_target
+
+    shared = load(project.manifest, None)
+    merged = load(project.manifest, project.overlay) if project.overlay_bytes else shared
+    for warning in merged.warnings:
+        emit(Event(name="warning", message=str(warning)))
+    if project.lock_bytes is None:
+        raise MissingLock(path=project.lock.name)
+    lock = loads(project.lock_bytes)
+    if reasons := stale_reasons(shared.manifest, lock):
+        raise StaleLock(reasons=reasons)
+    machine, witnesses = _machine(project, merged.manifest, lock)
+    return compile_target(merged.manifest, lock, machine), witnesses
+
+
+def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Any, list[str]]:
+    """Look at this machine, as far as the manifest's servers need it."""
+    from hatchlock.engines.process import check_isolation, host_platform
+    from hatchlock.resources.target import Machine
+
+    processes = [server for server in manifest.servers.values() if server.runtime == "process"]
+    versions = {item.python for item in lock.environments if item.runtime == "process" and item.python}
+    interpreters = {version: _interpreter(version, project.environ) for version in versions}
+    commands = {server.command[0] for server in processes if server.source is None and not server.environment}
+    programs = {command: _program(command, project.environ) for command in commands}
+    machine = Machine(
+        platform=host_platform(),
+        system=sys.platform,
+        home=project.home,
+        user_home=Path(project.environ.get("HOME") or Path.home()),
+        directory=project.directory,
+        environ=project.environ,
+        interpreters=interpreters,
+        programs=programs,
+        engine=_engine(manifest, project.environ),
+        isolation=(check_isolation(project.environ) or "") if processes else "",
+    )
+    found = [item.path for item in interpreters.values() if not isinstance(item, HatchlockError)]
+    return machine, [*found, *(item for item in programs.values() if isinstance(item, str))]
+
+
+def _interpreter(version: str, environ: Mapping[str, str]) -> Any:
+    from hatchlock.engines.process import InterpreterMissing, find_interpreter
+    from hatchlock.resources.target import PythonFacts
+
+    try:
+        found = find_interpreter(version, environ)
+    except InterpreterMissing as error:
+        return error
+    return PythonFacts(path=found.path, version=found.version, prefixes=found.prefixes)
+
+
+def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
+    from hatchlock.engines.process import find_program
+    from hatchlock.resources.target import ProgramMissing
+
+    path = command if command.startswith("/") else find_program(command, environ.get("PATH", ""))
+    return path if path and Path(path).is_file() else ProgramMissing(program=command)
+
+
+def _engine(manifest: Manifest, environ: Mapping[str, str]) -> str | HatchlockError:
+    if all(server.runtime == "process" for server in manifest.servers.values()):
+        return ""
+    from hatchlock.engines.locate import EngineNotFound, find_engine
+
+    try:
+        return find_engine(environ)
+    except EngineNotFound as error:
+        return error
+
+
+class _Connection:
+    """Connects to the target's engine on the first call, once."""
+
+    def __init__(self, target: Target) -> None:
+        self._addresses = sorted({spec.record.engine for spec in target.servers if spec.record.engine})
+        self._engine: Engine | None = None
+
+    def __call__(self) -> Engine:
+        from hatchlock.engines.docker import Engine
+
+        if self._engine is None:
+            self._engine = Engine(self._addresses[0])
+        return self._engine

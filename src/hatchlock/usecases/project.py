@@ -1,0 +1,98 @@
+"""Which project a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.files import read_optional
+from hatchlock.paths import LOCK_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
+
+__all__ = ["NoManifest", "Project", "open_project"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NoManifest(HatchlockError):
+    """There is no manifest where a command looked for one."""
+
+    code: ClassVar[str] = "no-manifest"
+
+    looked: str
+
+    def __str__(self) -> str:
+        return f"there is no hatchlock.toml in {self.looked}"
+
+    def _hint(self) -> str:
+        return "make one with `hatchlock init`, or name a directory with -C"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """A manifest and what lies beside it, read once, so that a command works on one state of the files.
+
+    Attributes:
+        manifest: Path of the manifest, absolute.
+        home: The store.
+        environ: The command's environment.
+        manifest_bytes: The manifest.
+        overlay_bytes: The overlay; empty when there is none.
+        lock_bytes: The lock; None when there is none.
+    """
+
+    manifest: Path
+    home: Home
+    environ: Mapping[str, str]
+    manifest_bytes: bytes
+    overlay_bytes: bytes
+    lock_bytes: bytes | None
+
+    @property
+    def directory(self) -> Path:
+        """The manifest's directory."""
+        return self.manifest.parent
+
+    @property
+    def lock(self) -> Path:
+        """Path of the lock."""
+        return self.directory / LOCK_NAME
+
+    @property
+    def overlay(self) -> Path:
+        """Path of the overlay."""
+        return self.directory / OVERLAY_NAME
+
+
+def open_project(
+    *, directory: Path, manifest: Path | None, use_global: bool, home: Home, environ: Mapping[str, str]
+) -> Project:
+    """Find and read a project's files.
+
+    Args:
+        directory: Where to start looking, upwards to the root of the repository.
+        manifest: The manifest, when it was named.
+        use_global: Whether the user's own manifest is meant (`-g`).
+        home: The store.
+        environ: The environment.
+
+    Raises:
+        NoManifest: There is none.
+        PermissionProblem: One of the files may not be read.
+    """
+    path = manifest or (global_manifest(environ) if use_global else find_manifest(directory.absolute()))
+    if path is None:
+        raise NoManifest(looked=f"{directory.absolute()} or above it")
+    data = read_optional(path)
+    if data is None:
+        raise NoManifest(looked=str(path.parent))
+    path = path.absolute()
+    return Project(
+        manifest=path,
+        home=home,
+        environ=environ,
+        manifest_bytes=data,
+        overlay_bytes=read_optional(path.with_name(OVERLAY_NAME)) or b"",
+        lock_bytes=read_optional(path.with_name(LOCK_NAME)),
+    )

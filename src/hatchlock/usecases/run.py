@@ -1,0 +1,177 @@
+"""`run NAME`: find a server's launch record and serve it over stdio.
+
+Needs nothing but the store: no manifest unless the project is to be found by it, no lock, no resolver, no engine SDK.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hatchlock.digest import sha256_bytes
+from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.files import read_optional
+from hatchlock.launch import LaunchRecord
+from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
+
+__all__ = ["BrokenState", "NoSuchProject", "NoSuchServer", "find_record", "log_path", "run"]
+
+_ACTIVE_FORMAT = 1
+
+
+@dataclass(kw_only=True, eq=False)
+class NoSuchProject(HatchlockError):
+    """The store knows nothing of a project."""
+
+    code: ClassVar[str] = "no-such-project"
+
+    project: str
+    store: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = f"; it has {', '.join(self.known)}" if self.known else ""
+        return f"the store {self.store} has nothing applied for the project {self.project!r}{known}"
+
+    def _hint(self) -> str:
+        return _closest(self.project, self.known) or "run `hatchlock apply` in the project's directory first"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoSuchServer(HatchlockError):
+    """A project was applied, but without such a server."""
+
+    code: ClassVar[str] = "no-such-server"
+
+    project: str
+    server: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = f"it has {', '.join(self.known)}" if self.known else "it has none"
+        return f"the project {self.project} has no applied server {self.server!r}; {known}"
+
+    def _hint(self) -> str:
+        return _closest(self.server, self.known) or "if the manifest has it, run `hatchlock apply`"
+
+
+@dataclass(kw_only=True, eq=False)
+class BrokenState(HatchlockError):
+    """A file of the store is not what it was written as."""
+
+    code: ClassVar[str] = "broken-state"
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.why}"
+
+    def _hint(self) -> str:
+        return "run `hatchlock apply` in the project's directory: it writes what is missing or wrong again"
+
+
+def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[str, str]) -> int:
+    """Serve an applied server over this process's stdin, stdout and stderr, until either side ends.
+
+    Args:
+        home: The store.
+        project: The project's name; None: that of the manifest found from `cwd` upwards.
+        name: The server.
+        cwd: Where the manifest is looked for.
+        environ: For secrets and for finding programs.
+
+    Returns:
+        The exit status (`serve.stdio.serve`).
+
+    Raises:
+        HatchlockError: It is not there, or cannot be started; nothing was written to stdout.
+    """
+    from hatchlock.serve.stdio import serve
+
+    record = find_record(home, project or _project_of(cwd), name)
+    return serve(
+        record, environ=environ, stdin=0, stdout=1, stderr=2, log=log_path(home, record.project, record.server)
+    )
+
+
+def log_path(home: Home, project: str, server: str) -> Path:
+    """Return the file that keeps a server's stderr; its predecessor has `.1` appended."""
+    return home.project(project) / "logs" / f"{server}.log"
+
+
+def find_record(home: Home, project: str, name: str) -> LaunchRecord:
+    """Return the launch record that the last `apply` made current.
+
+    Raises:
+        NoSuchProject: Nothing was applied under that name.
+        NoSuchServer: Not this server.
+        BrokenState: A file of the store is damaged.
+    """
+    state = home.project(project)
+    data = read_optional(state / "active.json") if _is_name(project) else None
+    if data is None:
+        raise NoSuchProject(project=project, store=str(home.root), known=_projects(home))
+    servers = _servers(state / "active.json", data)
+    if name not in servers:
+        raise NoSuchServer(project=project, server=name, known=tuple(sorted(servers)))
+    return _record(state / "launch" / f"{servers[name]}.json", servers[name])
+
+
+def _project_of(cwd: Path) -> str:
+    import tomllib
+
+    manifest = find_manifest(cwd)
+    if manifest is None:
+        raise UsageError(
+            what=f"there is no {MANIFEST_NAME} in {cwd} or above it, so it is not clear which project is meant",
+            advice="name it with --project, or change into its directory",
+        )
+    try:
+        name = tomllib.loads(manifest.read_text(encoding="utf-8"))["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenState(path=str(manifest), why=f"does not give the project's name ({error})") from error
+    return str(name)
+
+
+def _is_name(project: str) -> bool:
+    """A name that cannot lead out of the store."""
+    return project not in {"", ".", ".."} and "/" not in project
+
+
+def _projects(home: Home) -> tuple[str, ...]:
+    return tuple(sorted(path.parent.name for path in home.root.glob("projects/*/active.json")))
+
+
+def _servers(path: Path, data: bytes) -> Mapping[str, str]:
+    try:
+        content: Any = json.loads(data)
+        if content["format_version"] != _ACTIVE_FORMAT:
+            raise BrokenState(
+                path=str(path), why=f"has format {content['format_version']}, which another version wrote"
+            )
+        return {str(name): str(digest) for name, digest in content["servers"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BrokenState(path=str(path), why="is damaged") from error
+
+
+def _record(path: Path, digest: str) -> LaunchRecord:
+    data = read_optional(path)
+    if data is None:
+        raise BrokenState(path=str(path), why="is missing")
+    if sha256_bytes(data) != digest:
+        raise BrokenState(path=str(path), why="was changed after it was written: its digest is another")
+    try:
+        return LaunchRecord.from_json(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BrokenState(path=str(path), why="is of a format that this version does not read") from error
+
+
+def _closest(name: str, known: tuple[str, ...]) -> str:
+    import difflib
+
+    match = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {match[0]}?" if match else ""

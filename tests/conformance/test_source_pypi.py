@@ -1,0 +1,313 @@
+"""What every source must do, for the Python one, against a loopback index."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from hatchlock.address import Kind
+from hatchlock.lock.model import File, Package
+from hatchlock.net.http import Http, Refused, Unreachable
+from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
+from hatchlock.sources.metadata import WheelMetadata
+from hatchlock.sources.pypi import PypiSource
+from hatchlock.sources.simple import IndexFile
+from hatchlock.sources.targets import PythonTarget, process_target
+from support.index import Index, Release, serving
+
+LINUX = process_target("linux/amd64", "3.11")
+MAC = process_target("darwin/arm64", "3.11")
+
+
+@contextmanager
+def asking(
+    url: str,
+    cache_dir: Path,
+    *,
+    http_offline: bool = False,
+    **options: Any,
+) -> Iterator[PypiSource]:
+    with (
+        Http(environ={}, offline=http_offline) as http,
+        PypiSource(http=http, cache_dir=cache_dir, index_url=url, **options) as source,
+    ):
+        yield source
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _wheel(source: PypiSource, target: PythonTarget = LINUX) -> IndexFile:
+    candidate = source.candidate("thing", Version("1.0"), target)
+    assert candidate is not None
+    return candidate.file
+
+
+def test_candidates_are_sorted_newest_first_and_the_same_twice(tmp_path: Path) -> None:
+    releases = [Release(name="thing", version=version) for version in ("1.9", "1.10", "0.1")]
+    with serving(*releases) as index:
+        for cache in ("a", "a", "b"):
+            with asking(index.url, tmp_path / cache) as source:
+                assert [str(version) for version in source.versions("thing")] == ["1.10", "1.9", "0.1"]
+
+
+def test_a_name_is_normalised(tmp_path: Path) -> None:
+    with serving(Release(name="my-thing", version="1.0")) as index, asking(index.url, tmp_path) as source:
+        assert source.versions("My_Thing") == (Version("1.0"),)
+    assert index.asked == ["/simple/my-thing/"]
+
+
+def test_an_unknown_name_is_reported_with_the_index(tmp_path: Path) -> None:
+    with serving() as index, asking(index.url, tmp_path) as source, pytest.raises(UnknownPackage) as caught:
+        source.versions("nothing")
+    assert "nothing" in str(caught.value)
+    assert index.url in str(caught.value)
+
+
+def test_an_unreachable_index_is_reported_without_its_password(tmp_path: Path) -> None:
+    url = f"http://anna:geheim@127.0.0.1:{_closed_port()}/simple/"
+    with asking(url, tmp_path) as source, pytest.raises(Unreachable) as caught:
+        source.versions("thing")
+    assert "127.0.0.1" in str(caught.value)
+    assert "geheim" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_mirror_is_asked_when_the_index_is_unreachable(tmp_path: Path) -> None:
+    with (
+        serving(Release(name="thing", version="1.0")) as index,
+        asking(f"http://127.0.0.1:{_closed_port()}/simple/", tmp_path, mirrors=[index.url]) as source,
+    ):
+        assert source.versions("thing") == (Version("1.0"),)
+
+
+def test_credentials_in_the_address_are_used_and_refusal_is_reported(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0"), login=("anna", "geheim")) as index:
+        with asking(index.url, tmp_path / "a") as source, pytest.raises(Refused):
+            source.versions("thing")
+        with asking(index.url.replace("//", "//anna:geheim@"), tmp_path / "b") as source:
+            assert source.metadata(_wheel(source)).requires_dist == ()
+    assert not any(b"geheim" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_best_wheel_of_each_target_is_taken(tmp_path: Path) -> None:
+    tags = (
+        "py3-none-any",
+        "cp311-cp311-manylinux_2_17_x86_64",
+        "cp311-cp311-macosx_11_0_arm64",
+        "cp312-cp312-macosx_11_0_arm64",
+    )
+    with (
+        serving(*(Release(name="thing", version="1.0", tag=tag) for tag in tags)) as index,
+        asking(index.url, tmp_path) as source,
+    ):
+        assert "manylinux_2_17" in _wheel(source).name
+        assert "cp311-macosx" in _wheel(source, MAC).name
+
+
+@pytest.mark.parametrize(
+    ("release", "why"),
+    [
+        (Release(name="thing", version="1.0", sdist=True), "source only"),
+        (Release(name="thing", version="1.0", tag="cp311-cp311-win_amd64"), "no wheel for Python 3.11 on linux/amd64"),
+        (Release(name="thing", version="1.0", requires_python=">=3.12"), "needs Python >=3.12"),
+        (Release(name="thing", version="1.0", uploaded="2026-06-01T00:00:00Z"), "newer than exclude-newer"),
+        (Release(name="thing", version="1.0", uploaded=None), "no upload time"),
+    ],
+)
+def test_what_may_not_be_used_is_no_candidate_and_the_reason_is_told(
+    tmp_path: Path, release: Release, why: str
+) -> None:
+    limit = datetime(2026, 5, 1, tzinfo=UTC)
+    with serving(release) as index, asking(index.url, tmp_path, exclude_newer=limit) as source:
+        assert source.candidate("thing", Version("1.0"), LINUX) is None
+        assert why in source.why_not("thing", Version("1.0"), LINUX)
+
+
+def test_a_file_without_a_hash_is_refused(tmp_path: Path) -> None:
+    with (
+        serving(Release(name="thing", version="1.0", hashed=False)) as index,
+        asking(index.url, tmp_path) as source,
+        pytest.raises(MissingHash, match=r"thing-1\.0"),
+    ):
+        _wheel(source)
+
+
+def _metadata(index: Index, cache_dir: Path) -> WheelMetadata:
+    with asking(index.url, cache_dir) as source:
+        return source.metadata(_wheel(source))
+
+
+def test_separate_metadata_is_taken_where_it_is_offered(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"]), separate_metadata=True) as index:
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+    assert [line.partition(" ")[0] for line in index.asked] == [
+        "/simple/thing/",
+        "/files/thing-1.0-py3-none-any.whl.metadata",
+    ]
+
+
+def test_separate_metadata_with_another_hash_is_refused(tmp_path: Path) -> None:
+    with (
+        serving(Release(name="thing", version="1.0"), separate_metadata=True, wrong_metadata=True) as index,
+        pytest.raises(BadAnswer, match="sha256"),
+    ):
+        _metadata(index, tmp_path)
+
+
+def test_without_separate_metadata_one_range_is_enough(tmp_path: Path) -> None:
+    release = Release(name="thing", version="1.0", requires=["a"], padding=500_000, scripts={"thing": "thing:main"})
+    with serving(release) as index:
+        metadata = _metadata(index, tmp_path)
+    assert (metadata.requires_dist, metadata.scripts) == (("a",), {"thing": "thing:main"})
+    (asked,) = index.asked_for("/files/")
+    assert "bytes=" in asked
+
+
+def test_a_long_description_takes_one_more_range(tmp_path: Path) -> None:
+    release = Release(name="thing", version="1.0", requires=["a"], padding=500_000, headers=["", "x" * 100_000])
+    with serving(release) as index:
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+    assert len(index.asked_for("/files/")) == 2
+
+
+@pytest.mark.parametrize("switch", [{"ranges": False}, {"range_refusal": 416}, {"range_refusal": 501}])
+def test_a_server_without_ranges_gives_the_whole_wheel(tmp_path: Path, switch: dict[str, Any]) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"]), **switch) as index:
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+
+
+def test_a_whole_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
+    with (
+        serving(Release(name="thing", version="1.0", requires=["a"]), ranges=False) as index,
+        asking(index.url, tmp_path) as source,
+    ):
+        file = _wheel(source)
+        index.releases[0] = Release(name="thing", version="1.0", requires=["b"])
+        with pytest.raises(BadAnswer, match="sha256"):
+            source.metadata(file)
+
+
+@pytest.mark.parametrize("body", [b"", b"no zip at all", b"PK\x05\x06" + b"\0" * 18])
+def test_a_broken_wheel_is_named(tmp_path: Path, body: bytes) -> None:
+    with (
+        serving(Release(name="thing", version="1.0", body=body)) as index,
+        pytest.raises(BadAnswer, match=r"thing-1\.0-py3-none-any\.whl"),
+    ):
+        _metadata(index, tmp_path)
+
+
+def test_scripts_are_read_from_the_wheel_when_metadata_is_separate(tmp_path: Path) -> None:
+    release = Release(name="thing", version="1.0", scripts={"thing": "thing:main"})
+    with serving(release, separate_metadata=True) as index, asking(index.url, tmp_path) as source:
+        file = _wheel(source)
+        assert source.metadata(file).scripts is None
+        assert source.metadata_with_scripts(file).scripts == {"thing": "thing:main"}
+
+
+def test_within_the_ttl_nobody_is_asked_again(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"])) as index:
+        first = _metadata(index, tmp_path)
+        asked = list(index.asked)
+        assert _metadata(index, tmp_path) == first
+        assert index.asked == asked
+
+
+def test_after_the_ttl_or_with_refresh_the_page_is_asked_for_again_and_metadata_is_not(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0")) as index:
+        _metadata(index, tmp_path)
+        for options in ({"ttl": 0}, {"refresh": True}):
+            with asking(index.url, tmp_path, **options) as source:
+                source.metadata(_wheel(source))
+    assert len(index.asked_for("/simple/")) == 3
+    assert len(index.asked_for("/files/")) == 1
+
+
+def test_a_page_that_did_not_change_is_confirmed_and_counts_as_fetched(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0"), etag=True) as index:
+        for options in ({}, {"refresh": True}, {}):
+            with asking(index.url, tmp_path, **options) as source:
+                assert source.versions("thing") == (Version("1.0"),)
+        assert len(index.asked) == 2
+        index.releases.append(Release(name="thing", version="2.0"))
+        with asking(index.url, tmp_path, refresh=True) as source:
+            assert source.versions("thing")[0] == Version("2.0")
+
+
+def test_offline_answers_from_the_cache_at_any_age(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"])) as index:
+        _metadata(index, tmp_path)
+    with asking(index.url, tmp_path, http_offline=True, ttl=0) as source:
+        assert source.metadata(_wheel(source)).requires_dist == ("a",)
+        with pytest.raises(Unreachable, match="offline"):
+            source.versions("other")
+
+
+def test_a_damaged_cache_is_fetched_again(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"])) as index:
+        _metadata(index, tmp_path)
+        for path in [item for item in tmp_path.rglob("*") if item.is_file()]:
+            path.write_bytes(b"damaged")
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+
+
+def test_two_indexes_do_not_share_pages(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0")) as one, serving(Release(name="thing", version="2.0")) as two:
+        for index, version in ((one, "1.0"), (two, "2.0")):
+            with asking(index.url, tmp_path) as source:
+                assert source.versions("thing") == (Version(version),)
+
+
+def test_an_index_that_speaks_html_only_works_the_same(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", requires=["a"]), as_html=True) as index:
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+
+
+def test_a_page_that_is_none_is_reported(tmp_path: Path) -> None:
+    with (
+        serving(raw_pages={"thing": b"<html>log in here"}) as index,
+        asking(index.url, tmp_path) as source,
+        pytest.raises(BadAnswer, match="thing"),
+    ):
+        source.versions("thing")
+
+
+def _locked(file: File) -> Package:
+    return Package(kind=Kind.PYPI, name="thing", version="1.0", files=(file,))
+
+
+def test_the_address_of_a_locked_file_is_found_by_name_and_hash(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0")) as index, asking(index.url, tmp_path) as source:
+        found = _wheel(source)
+        file = File(name=found.name, sha256=found.sha256)
+        assert source.fetch_url(_locked(file), file) == found.url
+
+
+def test_a_locked_file_whose_hash_changed_is_not_found(tmp_path: Path) -> None:
+    file = File(name="thing-1.0-py3-none-any.whl", sha256="0" * 64)
+    with (
+        serving(Release(name="thing", version="1.0")) as index,
+        asking(index.url, tmp_path) as source,
+        pytest.raises(FileGone, match=r"thing-1\.0-py3-none-any\.whl"),
+    ):
+        source.fetch_url(_locked(file), file)
+
+
+def test_a_file_that_came_after_the_cached_page_is_found(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0", tag="cp310-cp310-win32")) as index:
+        with asking(index.url, tmp_path) as source:
+            source.versions("thing")
+        index.releases.append(Release(name="thing", version="1.0"))
+        with asking(index.url, tmp_path / "fresh") as source:
+            found = _wheel(source)
+        file = File(name=found.name, sha256=found.sha256)
+        with asking(index.url, tmp_path) as source:
+            assert source.fetch_url(_locked(file), file) == found.url

@@ -1,0 +1,9 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+from support.base_image import base_image
+from support.engine import engine
+from support.registry import registry
+
+__all__ = ["base_image", "engine", "registry"]

@@ -1,0 +1,240 @@
+"""Images on a real engine: assembled without Dockerfile or network, started under the full sandbox."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import pytest
+import uv
+
+from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
+from hatchlock.images.archive import ArchiveLayer, archive_chunks
+from hatchlock.images.assemble import NotLoaded, assemble, compose, load_as_is
+from hatchlock.images.key import image_tag, input_key
+from hatchlock.lock.model import File, Image
+from hatchlock.net.registry import Registry
+from hatchlock.realise.wheels import wheel_tree
+from hatchlock.sources.oci import fetch_image, lock_image
+from hatchlock.store.blobs import Blobs
+from support.wheels import make_wheel
+
+pytestmark = pytest.mark.engine
+
+PLATFORM = "linux/arm64" if platform.machine() == "aarch64" else "linux/amd64"
+SANDBOX: dict[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "user": "10001:10001",
+    "tmpfs": {"/home/hatchlock": "uid=10001,gid=10001,mode=0700"},
+}
+ASK = """
+import getpass, json, os, pathlib, sys, extra_thing
+def main():
+    print(json.dumps({
+        "user": getpass.getuser(), "uid": os.getuid(), "home": str(pathlib.Path.home()), "cwd": os.getcwd(),
+        "prefix": sys.prefix, "extra": extra_thing.NAME, "buffered": os.environ["PYTHONUNBUFFERED"],
+    }))
+"""
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}},
+}
+
+
+@pytest.fixture(scope="module")
+def loader(engine: str) -> Iterator[Engine]:
+    with Engine(engine) as connection:
+        yield connection
+        for tag in connection.images():
+            if tag.startswith("hatchlock/test-images/"):
+                connection.untag(tag)
+
+
+@pytest.fixture
+def sdk(engine: str) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=engine)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Registry]:
+    registry = Registry(environ={"HOME": str(tmp_path)}, default_host=DEFAULT_REGISTRY_HOST)
+    yield registry
+    registry.close()
+
+
+def lock_base(base_image: str, registry: Registry, blobs: Blobs, name: str) -> Image:
+    image = lock_image(base_image, [name], registry=registry, blobs=blobs, facts=True)
+    fetch_image(image, name, registry=registry, blobs=blobs)
+    return image
+
+
+def demo_wheel(directory: Path) -> Path:
+    files = {"demo.py": ASK.encode(), "extra/extra_thing.py": b"NAME = 'from the pth'\n", "demo.pth": b"extra\n"}
+    return make_wheel(directory, files=files, entry_points="[console_scripts]\ndemo = demo:main\n")
+
+
+def test_the_facts_of_the_base_are_those_of_the_running_base(
+    base_image: str, network: Registry, tmp_path: Path, loader: Engine, sdk: docker.DockerClient
+) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
+    tag = image_tag("test-images", "base", "1")
+    load_as_is(base, engine=loader, blobs=blobs, tag=tag)
+    code = (
+        "import json, os, platform, sys; print(json.dumps([platform.python_version(), os.path.realpath(sys.executable),"
+        " ' '.join(platform.libc_ver()), os.readlink('/bin')]))"
+    )
+    said = json.loads(sdk.containers.run(tag, ["python3", "-c", code], remove=True, network_mode="none"))
+    assert said == [base.python, base.python_path, base.libc, base.symlinks["bin"]]
+    listed = sdk.containers.run(
+        tag, ["dpkg-query", "-W", "-f", "deb:${Package}@${Version}\\n"], remove=True, network_mode="none"
+    )
+    assert sorted(listed.decode().split()) == list(base.packages)
+
+
+def test_an_assembled_image_starts_under_the_whole_sandbox(
+    base_image: str, network: Registry, tmp_path: Path, loader: Engine, sdk: docker.DockerClient
+) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
+    wheel = demo_wheel(tmp_path)
+    entries = wheel_tree([(wheel.name, wheel)], python="3.11", python_path=base.python_path, symlinks=base.symlinks)
+    tag = image_tag("test-images", "demo", "1")
+    made = assemble(entries, engine=loader, base=base, blobs=blobs, key="1", tag=tag, scratch=tmp_path)
+    assert loader.image_layers(tag) == (*(layer.diff_id for layer in base.layers), *made.layers)
+    assert loader.images()[tag].labels == {"dev.hatchlock.key": "1"}
+    assert not list(tmp_path.glob("layer-*"))
+    said = json.loads(sdk.containers.run(tag, ["demo"], remove=True, **SANDBOX))
+    assert said == {
+        "user": "hatchlock",
+        "uid": 10001,
+        "home": "/home/hatchlock",
+        "cwd": "/home/hatchlock",
+        "prefix": "/opt/hatchlock",
+        "extra": "from the pth",
+        "buffered": "1",
+    }
+
+
+def test_two_assemblies_with_other_stores_umasks_and_time_zones_are_equal(
+    base_image: str, network: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for name, umask, zone in (("one", 0o022, "UTC"), ("two", 0o077, "Asia/Kathmandu")):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        previous = os.umask(umask)
+        try:
+            (tmp_path / name).mkdir()
+            blobs = Blobs(tmp_path / name / "blobs")
+            base = lock_base(base_image, network, blobs, PLATFORM).platforms[PLATFORM]
+            wheel = demo_wheel(tmp_path / name)
+            entries = wheel_tree([(wheel.name, wheel)], python="3.11", python_path="/usr/bin/python3.11", symlinks={})
+            made.append(compose(entries, io.BytesIO(), base=base, blobs=blobs, key="1", env={}))
+        finally:
+            os.umask(previous)
+    monkeypatch.undo()
+    time.tzset()
+    assert made[0] == made[1]
+
+
+def test_an_image_whose_layer_is_not_what_its_config_says_is_refused(
+    base_image: str, network: Registry, tmp_path: Path, loader: Engine
+) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
+    wrong = replace(base, layers=(*base.layers, base.layers[0]))
+    tag = image_tag("test-images", "wrong", "1")
+    with pytest.raises(NotLoaded, match=tag):
+        load_as_is(wrong, engine=loader, blobs=blobs, tag=tag)
+    assert tag not in loader.images()
+
+
+def test_an_archive_that_lacks_a_layer_is_refused_with_the_engines_words(tmp_path: Path, loader: Engine) -> None:
+    missing = ArchiveLayer(diff_id=f"sha256:{'0' * 64}", path=None)
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [missing.diff_id]}}
+    tag = image_tag("test-images", "thin", "1")
+    with pytest.raises(NotLoaded, match=r"did not load image hatchlock/test-images/thin:1: \w"):
+        loader.load(archive_chunks(config=json.dumps(config).encode(), layers=[missing], tag=tag), tag=tag)
+
+
+def test_tags_come_and_go(base_image: str, network: Registry, tmp_path: Path, loader: Engine) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
+    first, second = image_tag("test-images", "tags", "1"), image_tag("test-images", "tags", "2")
+    load_as_is(base, engine=loader, blobs=blobs, tag=first)
+    loader.tag(first, second)
+    assert loader.images()[first].id == loader.images()[second].id
+    loader.untag(first)
+    loader.untag(first)
+    assert first not in loader.images()
+    assert loader.image_layers(second)
+    assert loader.image_layers(first) == ()
+
+
+@pytest.mark.network
+def test_a_real_server_assembled_from_its_wheels_answers_initialize(
+    base_image: str, network: Registry, tmp_path: Path, loader: Engine, sdk: docker.DockerClient
+) -> None:
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
+    wheels = download("mcp-server-fetch", tmp_path / "wheels")
+    key = input_key(base.digest, [File(name=name, sha256=name) for name, _ in wheels], rule=1)
+    entries = wheel_tree(wheels, python="3.11", python_path=base.python_path, symlinks=base.symlinks)
+    tag = image_tag("test-images", "fetch", key)
+    assemble(entries, engine=loader, base=base, blobs=blobs, key=key, tag=tag, scratch=tmp_path)
+    container = sdk.containers.create(tag, ["mcp-server-fetch"], stdin_open=True, init=True, **SANDBOX)
+    try:
+        answer = ask(container, HELLO)
+    finally:
+        container.remove(force=True)
+    assert answer["result"]["serverInfo"]["name"] == "mcp-fetch"
+
+
+def download(requirement: str, directory: Path) -> list[tuple[str, Path]]:
+    command = [uv.find_uv_bin(), "tool", "run", "--python", "3.11", "pip", "download", "--quiet"]
+    options = ["--only-binary", ":all:", "--dest", str(directory)]
+    subprocess.run([*command, *options, requirement], check=True, capture_output=True)
+    return [(path.name, path) for path in directory.glob("*.whl")]
+
+
+def ask(container: Any, request: dict[str, Any]) -> Any:
+    """Send one line to a container's stdin and return the first line of its stdout."""
+    stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
+    try:
+        container.start()
+        stream._sock.sendall(json.dumps(request).encode() + b"\n")
+        said = b""
+        while b"\n" not in said:
+            said += receive(stream, struct.unpack(">4xL", receive(stream, 8))[0])
+        return json.loads(said.partition(b"\n")[0])
+    finally:
+        stream._sock.close()
+        stream.close()
+
+
+def receive(stream: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = stream._sock.recv(size - len(data))
+        assert piece, "the container ended without an answer"
+        data += piece
+    return data

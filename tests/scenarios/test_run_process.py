@@ -1,0 +1,428 @@
+"""`run` of a server that is a process of this machine, with real bubblewrap."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import ClientSession, StdioServerParameters, stdio_client
+
+import hatchlock
+from hatchlock.engines.process import check_isolation
+from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
+from hatchlock.security.sandbox import private_uid
+from support.runs import BARE, HELLO, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.unavailable import unavailable
+
+Apply = Callable[..., str]
+ROOT = os.geteuid() == 0
+ISOLATIONS = ["required", "best-effort"]
+
+
+@pytest.fixture(autouse=True)
+def isolated() -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    directory = tmp_path / "home"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+@pytest.fixture
+def tag() -> str:
+    """A word in the command line of this test's server, by which its processes are found."""
+    return f"tag-{secrets.token_hex(6)}"
+
+
+def apply(home: Path, tag: str, *options: str, **fields: Any) -> LaunchRecord:
+    record = python_record("--stderr", tag, *options, **fields)
+    apply_records(home, [record])
+    return record
+
+
+def unisolated(record: LaunchRecord, home: Path) -> dict[str, str]:
+    """Return an environment in which no bubblewrap works: a directory with one that fails comes first."""
+    directory = home / "nobwrap"
+    directory.mkdir()
+    program = directory / "bwrap"
+    program.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    program.chmod(0o755)
+    return {**BARE, "PATH": f"{directory}:{BARE['PATH']}"}
+
+
+@pytest.fixture(params=ISOLATIONS)
+def running(request: pytest.FixtureRequest, home: Path, tag: str) -> Callable[..., Run]:
+    """Start a server, once isolated and once as a machine without bubblewrap does."""
+
+    def start(*options: str, **fields: Any) -> Run:
+        record = apply(home, tag, *options, isolation=request.param, **fields)
+        return Run(command=run_command(home), env=BARE if request.param == "required" else unisolated(record, home))
+
+    return start
+
+
+def test_answers_come_back_and_the_end_of_stdin_ends_it_with_status_0(running: Callable[..., Run], tag: str) -> None:
+    with running() as run:
+        assert run.hello()["serverInfo"]["name"] == "echo"
+        assert run.call("echo", text="täst") == "täst"
+        status, out, err = run.end()
+    assert (status, out) == (0, b"")
+    assert tag.encode() in err
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_and_shows_in_the_status(
+    running: Callable[..., Run], tag: str, number: signal.Signals
+) -> None:
+    with running() as run:
+        run.hello()
+        run.process.send_signal(number)
+        assert run.wait() == 128 + number
+        assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_a_server_that_ignores_everything_is_killed_after_the_grace(running: Callable[..., Run], tag: str) -> None:
+    with running("--deaf", sandbox=Sandbox(stop_grace=0.2)) as run:
+        run.hello()
+        assert run.end()[0] == 0
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_the_death_of_run_by_kill_ends_a_deaf_server(running: Callable[..., Run], tag: str) -> None:
+    with running("--deaf") as run:
+        run.hello()
+        assert processes_with(tag) != []
+        run.process.kill()
+        assert wait_for(lambda: processes_with(tag) == [], patience=5)
+
+
+def test_the_death_of_the_watchdog_stops_the_server(running: Callable[..., Run], tag: str) -> None:
+    with running("--deaf", sandbox=Sandbox(stop_grace=0.2)) as run:
+        run.hello()
+        [watchdog] = [pid for pid in children(run.process.pid) if command_of(pid) == command_of(run.process.pid)]
+        os.kill(watchdog, signal.SIGKILL)
+        assert run.wait() == 1
+        assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_the_death_of_the_application_ends_it_though_stdin_stays_open(home: Path, tag: str) -> None:
+    apply(home, tag, "--deaf", sandbox=Sandbox(stop_grace=0.2))
+    # A shell is the application; this test keeps both ends of stdin open.
+    application = ("/bin/sh", "-c", '"$@"; exit 7', "sh", *run_command(home))
+    with Run(command=application) as run:
+        run.hello()
+        run.process.kill()
+        run.process.wait()
+        assert wait_for(lambda: processes_with(tag) == [], patience=10)
+
+
+def test_processes_that_left_the_group_are_found_after_a_kill_of_run(running: Callable[..., Run], tag: str) -> None:
+    with running(sandbox=Sandbox(memory="1g")) as run:
+        run.hello()
+        before = set(processes_with("/bin/sleep\x00600"))
+        run.attempt("escape")
+        assert set(processes_with("/bin/sleep\x00600")) - before
+        run.process.kill()
+        assert wait_for(lambda: set(processes_with("/bin/sleep\x00600")) <= before, patience=5)
+
+
+def test_processes_that_left_the_group_do_not_survive_a_normal_end(running: Callable[..., Run], tag: str) -> None:
+    with running() as run:
+        run.hello()
+        before = set(processes_with("/bin/sleep\x00600"))
+        run.attempt("escape")
+        assert set(processes_with("/bin/sleep\x00600")) - before
+        assert run.end()[0] == 0
+        assert wait_for(lambda: set(processes_with("/bin/sleep\x00600")) <= before, patience=5)
+
+
+def test_large_messages_pass_whole_in_both_directions(home: Path, tag: str) -> None:
+    apply(home, tag)
+    size = 10_000_000
+    with Run(command=run_command(home)) as run:
+        assert run.call("echo", text="é" * size) == "é" * size
+        assert len(run.call("large", size=50_000_000)) == 50_000_000
+        assert run.call("echo", text="small") == "small"
+        assert run.end()[0] == 0
+
+
+def test_what_is_no_message_goes_to_stderr_and_the_rest_passes(home: Path, tag: str) -> None:
+    apply(home, tag, "--noise", "Starting up", "--noise", '{"level": "info"}', "--noise", "{'a': 1}", "--noise", "")
+    with Run(command=run_command(home)) as run:
+        run.hello()
+        status, out, err = run.end()
+    assert (status, out) == (0, b"")
+    for noise in (b"Starting up", b'{"level": "info"}', b"{'a': 1}"):
+        assert b"echo printed on stdout, which is for JSON-RPC only: " + noise in err
+
+
+def test_a_server_that_prints_only_garbage_fails_with_its_words(home: Path, tag: str) -> None:
+    apply(home, tag, "--noise", "Usage: echo FILE")
+    with Run(command=run_command(home)) as run:
+        status, out, err = run.end()
+    assert (status, out) == (1, b"")
+    assert b"server:echo: it ended with status 0 without one JSON-RPC message; on stdout it printed 1 line" in err
+    assert b"hint: an MCP server must log to stderr only" in err
+
+
+def test_a_server_that_exits_at_once_fails_with_its_status_and_last_words(home: Path, tag: str) -> None:
+    apply(home, tag, "--stderr", "config.yaml not found", "--exit", "3")
+    with Run(command=run_command(home)) as run:
+        assert run.wait() == 3
+        _, out, err = run.end()
+    assert out == b""
+    assert b"server:echo: it ended with status 3 without one JSON-RPC message; its last words:\n" in err
+    assert b"\n  config.yaml not found\n\nhint: " in err
+
+
+def test_a_server_that_exits_with_0_before_it_spoke_fails_too(home: Path, tag: str) -> None:
+    apply(home, tag, "--exit", "0")
+    with Run(command=run_command(home)) as run:
+        assert run.wait() == 1
+
+
+def test_a_program_that_does_not_exist_is_named(home: Path, tag: str) -> None:
+    record = python_record()
+    apply_records(home, [replace(record, argv=("/opt/none/bin/tool",))])
+    with Run(command=run_command(home)) as run:
+        assert run.wait() not in {0, 2}
+        assert b"/opt/none/bin/tool" in run.end()[2]
+
+
+def test_a_missing_directory_stops_the_start_and_is_named(home: Path, tag: str) -> None:
+    apply(home, tag, read_only_paths=(str(home / "gone"),))
+    with Run(command=run_command(home)) as run:
+        assert run.wait() == 1
+        assert f"{home}/gone does not exist".encode() in run.end()[2]
+    assert processes_with(tag) == []
+
+
+def test_a_missing_secret_is_named_and_the_server_is_not_started(home: Path, tag: str) -> None:
+    apply(home, tag, secrets={"API_KEY": SecretReference(secret="env:TIME_API_KEY")})
+    with Run(command=run_command(home)) as run:
+        assert run.wait() == 1
+        _, out, err = run.end()
+    assert out == b""
+    assert b"server:echo: the secret env:TIME_API_KEY for API_KEY has no value" in err
+    assert b"export TIME_API_KEY=" in err
+    assert tag.encode() not in err
+
+
+def test_secrets_reach_the_server_and_neither_arguments_nor_logs(home: Path, tag: str) -> None:
+    value = f"s3cret-{secrets.token_hex(8)}"
+    apply(home, tag, secrets={"API_KEY": SecretReference(secret="env:KEY", format="Bearer {}")})
+    with Run(command=run_command(home), env={**BARE, "KEY": value}) as run:
+        environ = json.loads(run.attempt("facts"))["environ"]
+        assert environ["API_KEY"] == f"Bearer {value}"
+        assert "KEY" not in environ
+        assert processes_with(value) == []
+        # An unknown method of echo's makes Python print the request's text in a traceback.
+        run.write(
+            {
+                "jsonrpc": "2.0",
+                "id": 3,
+                "method": "tools/call",
+                "params": {"name": "attempt", "arguments": {"trick": f"no {value}"}},
+            }
+        )
+        assert run.wait() == 1
+        err = run.end()[2]
+    log = home / "projects" / "trial" / "logs" / "echo.log"
+    assert b"KeyError: 'no ***'" in err
+    assert b"KeyError: 'no ***'" in log.read_bytes()
+    assert value.encode() not in err + log.read_bytes()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_server_inherits_nothing(home: Path, tag: str) -> None:
+    apply(home, tag, env={"LOG_LEVEL": "debug"})
+    with Run(command=run_command(home), env={**BARE, "AWS_SECRET_ACCESS_KEY": "x", "LD_LIBRARY_PATH": "/opt"}) as run:
+        facts = json.loads(run.attempt("facts"))
+    environ = facts["environ"]
+    environ.pop("LC_CTYPE", None)  # Python's own doing
+    assert set(environ) == {
+        *("HOME", "USER", "TMPDIR", "LANG", "PATH", "PWD", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "LOG_LEVEL")
+    }
+    assert facts["cwd"] == environ["HOME"] == "/home/hatchlock"
+    # stdin, stdout, stderr, and the one that reads the directory
+    assert facts["descriptors"] == 4
+
+
+def test_the_profile_is_real_from_inside(home: Path, tag: str) -> None:
+    record = apply(home, tag)
+    with Run(command=run_command(home)) as run:
+        facts = json.loads(run.attempt("facts"))
+    expected = private_uid(record.project, record.server) if ROOT else 10001
+    assert facts["uid"] == expected
+    assert facts["capabilities"].strip("0\n\t ") == ""
+    assert facts["no_new_privs"].strip() == "1"
+    assert facts["interfaces"] == ["lo"]
+    assert facts["nproc"] == [128, 128]
+    assert facts["nofile"] == [1024, 1024]
+    assert facts["data"] == [512 << 20, 512 << 20]
+
+
+def test_hostile_attempts_fail(home: Path, tag: str, tmp_path: Path) -> None:
+    apply(home, tag)
+    private = tmp_path / "private.txt"
+    private.write_text("for the owner only")
+    private.chmod(0o600)
+    with socket.create_server(("127.0.0.1", 0)) as listener, Run(command=run_command(home)) as run:
+        for path in ("/x", "/usr/x", "/etc/x", "/dev/x", "/proc/sys/kernel/hostname"):
+            assert run.attempt("write", path).startswith("denied: "), path
+        for path in (str(private), str(home), "/etc/shadow", "/proc/1/environ", "/proc/kcore"):
+            assert run.attempt("read", path).startswith("denied: "), path
+        assert run.attempt("connect", f"127.0.0.1:{listener.getsockname()[1]}").startswith("denied: ConnectionRefused")
+        assert run.attempt("processes", "200").startswith("denied: BlockingIOError")
+        assert run.attempt("memory", str(1 << 30)).startswith("denied: MemoryError")
+        assert run.attempt("list", "/home") == "hatchlock"
+        assert run.attempt("write", "/tmp/x") == run.attempt("write", "/home/hatchlock/x") == "written"
+        assert not Path("/tmp/x").exists()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can share a file of its own by a mount")
+def test_a_root_only_file_stays_unreadable_even_when_it_is_mounted(home: Path, tag: str, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    (data / "open.txt").write_text("for all")
+    (data / "closed.txt").write_text("for root")
+    (data / "open.txt").chmod(0o644)
+    (data / "closed.txt").chmod(0o600)
+    apply(home, tag, sandbox=Sandbox(mounts=(Mount(source=str(data), target="/data"),), reason="test"))
+    with Run(command=run_command(home)) as run:
+        assert run.attempt("read", "/data/open.txt") == "for all"
+        assert run.attempt("read", "/data/closed.txt").startswith("denied: PermissionError")
+        assert run.attempt("write", "/data/new.txt").startswith("denied: ")
+
+
+def test_the_network_is_there_only_when_asked_for(home: Path, tag: str) -> None:
+    apply(home, tag, sandbox=Sandbox(network=("internet",), reason="test"))
+    with socket.create_server(("127.0.0.1", 0)) as listener, Run(command=run_command(home)) as run:
+        assert run.attempt("connect", f"127.0.0.1:{listener.getsockname()[1]}") == "connected"
+
+
+@pytest.mark.skipif(not ROOT, reason="the other tests are run by an ordinary user already")
+def test_an_ordinary_user_isolates_through_a_user_namespace(tag: str) -> None:
+    python = "/usr/bin/python3.11"
+    if not Path(python).exists():
+        unavailable(f"an ordinary user needs a Python that it can read: {python}")
+    # Neither this repository nor pytest's own directory need be readable for another user.
+    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as directory:
+        place = Path(directory)
+        shutil.copytree(Path(hatchlock.__file__).parent, place / "source" / "hatchlock")
+        shutil.copy(SERVERS / "echo.py", place / "echo.py")
+        record = python_record(server=tag, read_only_paths=(str(place / "echo.py"),))
+        apply_records(place / "home", [replace(record, argv=(python, "-I", str(place / "echo.py"), "--stderr", tag))])
+        subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
+        user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+        command = (*user, python, *run_command(place / "home", tag)[1:])
+        with Run(command=command, env={**BARE, "PYTHONPATH": str(place / "source")}) as run:
+            facts = json.loads(run.attempt("facts"))
+            assert (facts["uid"], facts["nproc"]) == (10001, [128, 128])
+            assert facts["interfaces"] == ["lo"]
+            for path in ("/x", "/usr/x", "/dev/x", str(place / "echo.py")):
+                assert run.attempt("write", path).startswith("denied: "), path
+            assert run.attempt("processes", "200").startswith("denied: BlockingIOError")
+            assert run.attempt("processes", "90") == "90 processes"
+            assert run.end()[0] == 0
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_required_isolation_refuses_where_there_is_none(home: Path, tag: str) -> None:
+    record = apply(home, tag)
+    with Run(command=run_command(home), env=unisolated(record, home)) as run:
+        assert run.wait() == 1
+        err = run.end()[2]
+    assert b"must be isolated, and that is not possible here: bubblewrap does not work" in err
+    assert b"No permissions to create new namespace" in err
+    assert tag.encode() not in err
+
+
+def test_best_effort_says_that_it_is_not_isolated(home: Path, tag: str) -> None:
+    record = apply(home, tag, isolation="best-effort")
+    with Run(command=run_command(home), env=unisolated(record, home)) as run:
+        run.hello()
+        facts = json.loads(run.attempt("facts"))
+        err = run.end()[2]
+    assert b"hatchlock: echo is not isolated: bubblewrap does not work" in err
+    assert facts["nofile"] == [1024, 1024]
+    assert facts["environ"]["HOME"] == facts["environ"]["TMPDIR"] != BARE["HOME"]
+    assert wait_for(lambda: not Path(facts["environ"]["HOME"]).exists())
+
+
+def test_an_allow_list_that_cannot_be_kept_is_refused(home: Path, tag: str) -> None:
+    apply(home, tag, sandbox=Sandbox(network=("api.example.com:443",), reason="test"))
+    with Run(command=run_command(home)) as run:
+        assert run.wait() == 1
+        assert b"does not support a network that is limited to api.example.com:443" in run.end()[2]
+
+
+def test_a_client_that_we_did_not_write_lists_and_calls_tools(home: Path, tag: str) -> None:
+    apply(home, tag)
+    command, *args = run_command(home)
+
+    async def talk() -> tuple[list[str], str]:
+        parameters = StdioServerParameters(command=command, args=args, env=dict(BARE), cwd="/")
+        async with stdio_client(parameters) as (read, write), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = await session.list_tools()
+            result = await session.call_tool("echo", {"text": "hello"})
+            return [tool.name for tool in tools.tools], str(result.content[0].model_dump()["text"])
+
+    assert anyio.run(talk) == (["echo", "large", "attempt"], "hello")
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_the_log_never_outgrows_its_limit(home: Path, tag: str) -> None:
+    lines = [part for number in range(40) for part in ("--stderr", f"{number:03} " + "x" * 96)]
+    apply(home, tag, *lines, sandbox=Sandbox(log_size="1k"))
+    with Run(command=run_command(home)) as run:
+        run.hello()
+        run.end()
+    log = home / "projects" / "trial" / "logs" / "echo.log"
+    old = log.with_name("echo.log.1")
+    assert max(log.stat().st_size, old.stat().st_size) <= 1024
+    assert log.read_text().splitlines()[-1].startswith("039 ")
+    assert log.read_text().splitlines()[0] > old.read_text().splitlines()[-1]
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_ending_before_the_first_message_leaves_nothing(home: Path, tag: str) -> None:
+    apply(home, tag)
+    with Run(command=run_command(home)) as run:
+        assert run.end()[:2] == (0, b"")
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_requests_that_are_there_before_the_server_are_answered(home: Path, tag: str) -> None:
+    apply(home, tag)
+    with Run(command=run_command(home)) as run:
+        for number in range(50):
+            run.write({**HELLO, "id": number})
+        status, out, _ = run.end()
+    assert status == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == list(range(50))

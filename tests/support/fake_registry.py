@@ -1,0 +1,159 @@
+"""A registry in this process that speaks the pull half of the distribution API, and lies when told to."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def sha256(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass
+class FakeRegistry:
+    """What it serves, and what it was asked."""
+
+    address: str = ""
+    documents: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    login: str = ""
+    """`user:password`: ask for a token that only these get. Empty: no authorization at all."""
+    basic: bool = False
+    statuses: list[int] = field(default_factory=list)
+    """What the next answers are instead."""
+    breaks_off: bool = False
+    """Close the connection in the middle of every answer."""
+    asked: list[str] = field(default_factory=list)
+    tokens: list[dict[str, list[str]]] = field(default_factory=list)
+
+    def blob(self, data: bytes) -> dict[str, Any]:
+        self.blobs[sha256(data)] = data
+        return {"digest": sha256(data), "size": len(data), "mediaType": "application/octet-stream"}
+
+    def document(self, name: str, tag: str, media_type: str, content: dict[str, Any]) -> str:
+        data = json.dumps({"schemaVersion": 2, "mediaType": media_type, **content}).encode()
+        for reference in (tag, sha256(data)):
+            self.documents[f"/v2/{name}/manifests/{reference}"] = (media_type, data)
+        return sha256(data)
+
+    def image(self, name: str, tag: str, *, layers: list[bytes], platform: str = "linux/amd64", **run: Any) -> str:
+        os, architecture, variant = [*platform.split("/"), ""][:3]
+        config = {
+            "os": os,
+            "architecture": architecture,
+            "variant": variant,
+            "config": run,
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{number:064x}" for number, _ in enumerate(layers)]},
+        }
+        content = {
+            "config": self.blob(json.dumps(config).encode()),
+            "layers": [self.blob(layer) for layer in layers],
+        }
+        return self.document(name, tag, MANIFEST, content)
+
+    def index(self, name: str, tag: str, images: dict[str, str]) -> str:
+        manifests = []
+        for platform, digest in images.items():
+            os, architecture, variant = [*platform.split("/"), ""][:3]
+            data = self.documents[f"/v2/{name}/manifests/{digest}"][1]
+            where = {"os": os, "architecture": architecture, "variant": variant}
+            manifests.append({"mediaType": MANIFEST, "digest": digest, "size": len(data), "platform": where})
+        return self.document(name, tag, INDEX, {"manifests": manifests})
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, address: tuple[str, int], handler: type[_Handler]) -> None:
+        self.state = FakeRegistry()
+        super().__init__(address, handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def state(self) -> FakeRegistry:
+        return cast("_Server", self.server).state
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.state.tokens.append(parse_qs(body))
+        self._answer(200, json.dumps({"access_token": "t0ken"}).encode())
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        self.state.asked.append(url.path)
+        if url.path == "/token":
+            self._token(parse_qs(url.query))
+        elif self.state.statuses:
+            self._answer(self.state.statuses.pop(0), b"{}")
+        elif not self._admitted():
+            scheme = "Basic" if self.state.basic else f'Bearer realm="http://{self.state.address}/token",service="fake"'
+            self._answer(401, b"{}", {"WWW-Authenticate": scheme})
+        else:
+            self._serve(url.path)
+
+    def _admitted(self) -> bool:
+        given = self.headers.get("Authorization", "")
+        return not self.state.login or given == (_basic(self.state.login) if self.state.basic else "Bearer t0ken")
+
+    def _token(self, query: dict[str, list[str]]) -> None:
+        self.state.tokens.append(query)
+        if self.headers.get("Authorization") == _basic(self.state.login):
+            self._answer(200, b'{"token": "t0ken"}')
+        else:
+            self._answer(401, b"{}")
+
+    def _serve(self, path: str) -> None:
+        digest = path.rpartition("/")[2]
+        if path in self.state.documents:
+            media_type, data = self.state.documents[path]
+            self._answer(200, data, {"Content-Type": media_type})
+        elif "/blobs/" in path and digest in self.state.blobs:
+            self._answer(200, self.state.blobs[digest])
+        else:
+            self._answer(404, b"{}")
+
+    def _answer(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.state.breaks_off:
+            self.close_connection = True
+            data = data[: len(data) // 2]
+        self.wfile.write(data)
+
+
+@contextlib.contextmanager
+def fake_registry() -> Iterator[FakeRegistry]:
+    """Serve on a free port of 127.0.0.1 inside the block."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        state = server.state
+        state.address = f"127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield state
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"

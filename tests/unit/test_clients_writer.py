@@ -1,0 +1,334 @@
+"""Reading and replacing clients' files: compare-and-swap, and what stays as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hatchlock.clients import writer
+from hatchlock.clients.catalogue import CLIENTS, Client
+from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.mcp_servers import read_entries
+from hatchlock.clients.writer import (
+    ABSENT,
+    Changed,
+    EntryChanged,
+    Unusable,
+    apply_entry,
+    entry_digest,
+    entry_for,
+    lock_path,
+    observe,
+    owner_of,
+    write,
+)
+from hatchlock.errors import PermissionProblem
+from hatchlock.paths import Home
+
+TIME = {"type": "stdio", "command": "hatchlock", "args": ["run", "time"]}
+OTHER = {"command": "other"}
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "client"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mcp.json"
+    path.write_bytes(b'{\n  "mcpServers": {}\n}\n')
+    path.chmod(0o600)
+    return path
+
+
+def names(path: Path) -> set[str]:
+    return set(read_entries(path.read_bytes()))
+
+
+def leftovers(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_observing_tells_content_mode_and_owner(file: Path) -> None:
+    state = observe(file)
+    assert state.data == file.read_bytes()
+    assert state.mode == 0o600
+    assert (state.uid, state.gid) == (file.stat().st_uid, file.stat().st_gid)
+    assert state.fingerprint != observe(file.with_name("absent")).fingerprint
+
+
+def test_a_missing_file_is_observed_as_absent(tmp_path: Path) -> None:
+    state = observe(tmp_path / "none" / "mcp.json")
+    assert (state.data, state.fingerprint, state.mode) == (None, ABSENT, None)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    loop, fifo = tmp_path / "loop", tmp_path / "fifo"
+    loop.symlink_to(loop)
+    os.mkfifo(fifo)
+    for path in (tmp_path, loop, fifo):
+        with pytest.raises(Unusable):
+            observe(path)
+
+
+def test_a_write_replaces_what_was_observed(file: Path, lock: Path) -> None:
+    write(file, b"{}", expected=observe(file).fingerprint, lock=lock)
+    assert file.read_bytes() == b"{}"
+    assert leftovers(file.parent) == []
+
+
+def test_a_write_over_a_changed_file_is_refused(file: Path, lock: Path) -> None:
+    seen = observe(file).fingerprint
+    file.write_bytes(b"new")
+    with pytest.raises(Changed, match="since the plan was made"):
+        write(file, b"{}", expected=seen, lock=lock)
+    assert file.read_bytes() == b"new"
+    with pytest.raises(Changed):
+        write(file, b"{}", expected=ABSENT, lock=lock)
+    assert leftovers(file.parent) == []
+
+
+def test_the_mode_stays(file: Path, lock: Path) -> None:
+    for mode in (0o600, 0o640, 0o664, 0o777):
+        file.chmod(mode)
+        write(file, f"{mode}".encode(), expected=observe(file).fingerprint, lock=lock, new_mode=0o644)
+        assert observe(file).mode == mode
+
+
+@as_root
+def test_the_owner_stays(file: Path, lock: Path) -> None:
+    os.chown(file, 12345, 54321)
+    file.chmod(0o640)
+    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    state = observe(file)
+    assert (state.uid, state.gid, state.mode) == (12345, 54321, 0o640)
+
+
+def test_symlinks_are_written_through(file: Path, lock: Path, tmp_path: Path) -> None:
+    (tmp_path / "dots").mkdir()
+    target = file.rename(tmp_path / "dots" / "real.json")
+    middle = tmp_path / "middle"
+    middle.symlink_to("dots")
+    file.symlink_to("middle/real.json")
+    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    assert (file.is_symlink(), middle.is_symlink(), target.is_symlink()) == (True, True, False)
+    assert names(target) == {"time"}
+    assert leftovers(target.parent) == []
+
+
+def test_a_dangling_symlink_gets_its_file(tmp_path: Path, lock: Path) -> None:
+    link = tmp_path / "mcp.json"
+    link.symlink_to("elsewhere/mcp.json")
+    apply_entry(link, "time", TIME, expected_entry=None, lock=lock)
+    assert link.is_symlink()
+    assert names(tmp_path / "elsewhere" / "mcp.json") == {"time"}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_new_file_gets_its_directories_and_the_mode_asked_for(tmp_path: Path, lock: Path, mode: int) -> None:
+    old = os.umask(0o022)
+    try:
+        path = tmp_path / "a" / "b" / "mcp.json"
+        apply_entry(path, "time", TIME, expected_entry=None, lock=lock, new_mode=mode)
+    finally:
+        os.umask(old)
+    assert observe(path).mode == mode
+    assert json.loads(path.read_bytes()) == {"mcpServers": {"time": TIME}}
+
+
+def test_entries_of_one_file_are_applied_one_after_another(file: Path, lock: Path) -> None:
+    before = file.read_bytes()
+    for name in ("a", "b", "c"):
+        apply_entry(file, name, TIME, expected_entry=None, lock=lock)
+    assert names(file) == {"a", "b", "c"}
+    for name in ("c", "b", "a"):
+        apply_entry(file, name, None, expected_entry=entry_digest(TIME), lock=lock)
+    assert file.read_bytes() == before
+
+
+def test_an_entry_that_changed_is_refused(file: Path, lock: Path) -> None:
+    apply_entry(file, "time", OTHER, expected_entry=None, lock=lock)
+    before = file.read_bytes()
+    for expected in (None, entry_digest({"command": "older"})):
+        with pytest.raises(EntryChanged, match="'time'"):
+            apply_entry(file, "time", TIME, expected_entry=expected, lock=lock)
+    with pytest.raises(EntryChanged):
+        apply_entry(file, "time", None, expected_entry=entry_digest(TIME), lock=lock)
+    assert file.read_bytes() == before
+
+
+def test_an_entry_that_is_as_wanted_is_left_alone(file: Path, lock: Path) -> None:
+    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    inode = file.stat().st_ino
+    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(file, "gone", None, expected_entry=entry_digest(TIME), lock=lock)
+    assert file.stat().st_ino == inode
+
+
+def test_a_file_that_does_not_parse_is_never_written(file: Path, lock: Path) -> None:
+    file.write_bytes(b'{"mcpServers": ')
+    with pytest.raises(Unparsable, match=r"mcp\.json:1:"):
+        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    assert file.read_bytes() == b'{"mcpServers": '
+
+
+def test_what_the_application_writes_in_between_is_kept(
+    file: Path, lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application writes after we have read: the edit is made again on what it wrote."""
+    real = writer._keep_owner_and_mode
+    wrote: list[bool] = []
+
+    def late_writer(handle: int, state: writer.FileState) -> None:
+        if not wrote:
+            wrote.append(True)
+            file.write_bytes(b'{\n  "numStartups": 7,\n  "mcpServers": {}\n}\n')
+        real(handle, state)
+
+    monkeypatch.setattr(writer, "_keep_owner_and_mode", late_writer)
+    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    assert json.loads(file.read_bytes()) == {"numStartups": 7, "mcpServers": {"time": TIME}}
+    assert leftovers(file.parent) == []
+
+
+def test_a_file_that_never_rests_is_given_up(file: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def restless(handle: int, state: writer.FileState) -> None:
+        file.write_bytes(file.read_bytes() + b" ")
+
+    monkeypatch.setattr(writer, "_keep_owner_and_mode", restless)
+    with pytest.raises(Changed):
+        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    assert names(file) == set()
+    assert leftovers(file.parent) == []
+
+
+def test_writers_at_the_same_time_lose_nothing(file: Path, lock: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom hatchlock.clients.writer import apply_entry\n"
+        "path, lock, who = sys.argv[1:]\n"
+        "for number in range(15):\n"
+        "    apply_entry(Path(path), f'{who}-{number}', {'command': who}, expected_entry=None, lock=Path(lock))\n"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", code, str(file), str(lock), who]) for who in "abc"]
+    assert [child.wait(timeout=60) for child in children] == [0, 0, 0]
+    assert names(file) == {f"{who}-{number}" for who in "abc" for number in range(15)}
+
+
+@not_as_root
+def test_a_read_only_file_is_not_replaced(file: Path, lock: Path) -> None:
+    file.chmod(0o400)
+    with pytest.raises(PermissionProblem, match=r"mcp\.json"):
+        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+
+
+@as_root
+def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_path: Path) -> None:
+    """The same as above, but also where the tests run as root: the work is done by an unprivileged child."""
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom hatchlock.clients import writer\nimport filelock\n"
+        "from hatchlock.errors import PermissionProblem\n"
+        "path, lock = map(Path, sys.argv[1:])\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try:\n    writer.apply_entry(path, 'time', {}, expected_entry=None, lock=lock)\n"
+        "except PermissionProblem as error:\n    print(error)\n"
+    )
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    locks = tmp_path / "nobody"
+    locks.mkdir()
+    os.chown(locks, 65534, 65534)
+    file.chmod(0o644)
+    for path in (file, tmp_path / "fresh.json"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path), str(locks / "lock")], capture_output=True, text=True, check=True
+        )
+        assert str(tmp_path) in done.stdout
+        assert "owner" in done.stdout
+    assert names(file) == set()
+
+
+HOMES = [Home(root=Path("/h/.local/share/hatchlock"), is_default=True), Home(root=Path("/srv/store"), is_default=False)]
+
+
+@pytest.mark.parametrize("home", HOMES, ids=["default", "other"])
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+def test_an_entry_of_the_user_names_store_project_and_server(home: Home, client: Client) -> None:
+    launcher = str(home.bin / "hatchlock")
+    entry = entry_for(scope="user", launcher=launcher, home=home, project="acme", server="time", client=client)
+    named = [] if home.is_default else ["--home", "/srv/store"]
+    assert entry == {"type": "stdio", "command": launcher, "args": ["run", *named, "--project", "acme", "time"]}
+    assert owner_of(entry, scope="user", home=home) == ("acme", "time")
+    assert owner_of(entry, scope="project", home=home) is None
+
+
+def test_an_entry_of_a_project_holds_nothing_of_this_machine() -> None:
+    entry = entry_for(
+        scope="project",
+        launcher="/srv/store/bin/hatchlock",
+        home=HOMES[1],
+        project="acme",
+        server="time",
+        client=CLIENTS["cursor"],
+    )
+    assert entry == {"type": "stdio", "command": "hatchlock", "args": ["run", "time"]}
+    assert owner_of(entry, scope="project", home=HOMES[1]) == ("", "time")
+    assert owner_of(entry, scope="user", home=HOMES[0]) is None
+
+
+def test_an_entry_of_another_store_is_not_ours() -> None:
+    here, there = HOMES
+    for mine, theirs in ((here, there), (there, here)):
+        entry = entry_for(
+            scope="user",
+            launcher=str(theirs.bin / "hatchlock"),
+            home=theirs,
+            project="acme",
+            server="time",
+            client=CLIENTS["cursor"],
+        )
+        assert owner_of(entry, scope="user", home=mine) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "hatchlock",
+        {},
+        {"command": "npx", "args": ["run", "--project", "acme", "time"]},
+        {"command": "hatchlock"},
+        {"command": "hatchlock", "args": "run"},
+        {"command": "hatchlock", "args": ["run"]},
+        {"command": "hatchlock", "args": ["run", 5]},
+        {"command": "hatchlock", "args": ["probe", "time"]},
+        {"command": "hatchlock", "args": ["run", "--project", "acme", "time", "--more"]},
+        {"command": ["hatchlock"], "args": ["run", "time"]},
+        {"url": "https://mcp.example.com/mcp"},
+    ],
+)
+def test_what_others_wrote_is_not_ours(value: object) -> None:
+    for scope in ("user", "project"):
+        assert owner_of(value, scope=scope, home=HOMES[0]) is None
+
+
+def test_one_file_has_one_lock_however_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("real")
+    home = HOMES[0]
+    assert lock_path(home, tmp_path / "link") == lock_path(home, tmp_path / "real")
+    assert lock_path(home, tmp_path / "link") != lock_path(home, tmp_path / "other")
+    assert lock_path(home, tmp_path / "link").is_relative_to(home.cache)
+
+
+def test_the_digest_of_an_entry_does_not_depend_on_the_order_of_names() -> None:
+    assert entry_digest(TIME) == entry_digest(dict(reversed(TIME.items())))
+    assert entry_digest(TIME) != entry_digest({**TIME, "command": "other"})

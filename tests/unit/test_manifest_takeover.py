@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hatchlock.address import BadSource
+from hatchlock.manifest.load import loads
+from hatchlock.manifest.problem import NotYet
+from hatchlock.manifest.suspicion import looks_secret, secret_arguments
+from hatchlock.manifest.takeover import CannotTakeOver, name_from
+from hatchlock.usecases.manifest import add, server_from_command, server_from_source
+
+PROJECT = '[project]\nname = "p"\nplatforms = ["linux/amd64"]\n'
+TOKEN = "abcdefgh12345678"  # what a secret looks like
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "fields"),
+    [
+        ("pypi:mcp-server-time>=2026.1", "time", {"source": "pypi:mcp-server-time>=2026.1"}),
+        ("pypi:Weather_MCP[cli]", "weather", {"source": "pypi:Weather_MCP[cli]"}),
+        (
+            "oci:ghcr.io/github/github-mcp-server:0.22",
+            "github",
+            {"source": "oci:ghcr.io/github/github-mcp-server:0.22"},
+        ),
+        ("ghcr.io/a/tool:1", "tool", {"source": "oci:ghcr.io/a/tool:1"}),
+        ("localhost:5000/tool", "tool", {"source": "oci:localhost:5000/tool"}),
+        ("mcp/time", "time", {"source": "oci:mcp/time"}),
+    ],
+)
+def test_a_source_alone_describes_a_server(text: str, name: str, fields: dict[str, Any]) -> None:
+    assert server_from_source(text) == (name, fields)
+
+
+@pytest.mark.parametrize("text", ["mcp-server-time", "pypi:", "pypi:a b", "oci:UPPER/x", "https://example.com/x"])
+def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
+    with pytest.raises(BadSource) as caught:
+        server_from_source(text)
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["npm:x", "git:https://example.com/x", "mcp:io.example/x", "pypi:x @ https://example.com/x"]
+)
+def test_a_source_whose_time_will_come_is_not_yet_supported(text: str) -> None:
+    with pytest.raises(NotYet, match="not yet supported"):
+        server_from_source(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "fields"),
+    [
+        (
+            "uvx mcp-server-time@2026.1 --local-timezone UTC",
+            "time",
+            {"source": "pypi:mcp-server-time==2026.1", "args": ["--local-timezone", "UTC"]},
+        ),
+        ("uvx mcp-server-time@latest", "time", {"source": "pypi:mcp-server-time"}),
+        ("/usr/bin/uvx -q mcp-server-time", "time", {"source": "pypi:mcp-server-time"}),
+        (
+            "uvx --from acme-tools[mcp]>=1 --with httpx<1,rich --python 3.12 acme-mcp serve",
+            "acme-tools",
+            {
+                "source": "pypi:acme-tools[mcp]>=1",
+                "command": "acme-mcp",
+                "args": ["serve"],
+                "python": "3.12",
+                "with": ["pypi:httpx<1", "pypi:rich"],
+            },
+        ),
+        ("uvx --from=mcp-server-fetch mcp_server_fetch", "fetch", {"source": "pypi:mcp-server-fetch"}),
+        ("uv tool run mcp-server-git", "git", {"source": "pypi:mcp-server-git"}),
+        ("pipx run --spec acme==1 other", "acme", {"source": "pypi:acme==1", "command": "other"}),
+        ("pipx run mcp-server-git -r .", "git", {"source": "pypi:mcp-server-git", "args": ["-r", "."]}),
+        ("docker run -i --rm mcp/time --zone UTC", "time", {"source": "oci:mcp/time", "args": ["--zone", "UTC"]}),
+        (
+            f"podman run -it -e A=b -e API_TOKEN={TOKEN} --env OTHER --name x ghcr.io/a/b:1",
+            "b",
+            {
+                "source": "oci:ghcr.io/a/b:1",
+                "env": {"A": "b", "API_TOKEN": {"secret": "env:API_TOKEN"}, "OTHER": {"secret": "env:OTHER"}},
+            },
+        ),
+        (
+            "docker run -v /data:/data:ro --mount type=bind,src=/notes,dst=/notes -w /data -u 1000 -m 256M a/b",
+            "b",
+            {
+                "source": "oci:a/b",
+                "cwd": "/data",
+                "sandbox": {
+                    "mounts": [
+                        {"source": "/data", "target": "/data", "mode": "ro"},
+                        {"source": "/notes", "target": "/notes", "mode": "rw"},
+                    ],
+                    "user": "1000",
+                    "memory": "256m",
+                    "reason": "taken over from a command line that allowed it",
+                },
+            },
+        ),
+        (
+            "docker run --network host a/b",
+            "b",
+            {
+                "source": "oci:a/b",
+                "sandbox": {"network": "host", "reason": "taken over from a command line that allowed it"},
+            },
+        ),
+        ("python3 -m mcp_server_time --x", "time", {"command": ["python3", "-m", "mcp_server_time"], "args": ["--x"]}),
+        ("node ./dist/weather.js", "weather", {"command": "node", "args": ["./dist/weather.js"]}),
+        ("/opt/acme/bin/acme-mcp --stdio", "acme", {"command": "/opt/acme/bin/acme-mcp", "args": ["--stdio"]}),
+    ],
+)
+def test_a_command_line_becomes_a_server_that_the_manifest_accepts(
+    command: str, name: str, fields: dict[str, Any]
+) -> None:
+    assert server_from_command(command.split()) == (name, fields)
+    loaded = loads(add(PROJECT, name, fields), shown="m")
+    assert list(loaded.manifest.servers) == [name]
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("", "there is no command"),
+        ("uvx", "does not say what to run"),
+        ("uvx --index-url https://example.com x", "--index-url, which cannot be taken over"),
+        ("uvx --from", "--from without its value"),
+        ("uvx --python pypy x", "no version of Python"),
+        ("docker run --privileged a/b", "--privileged, which cannot be taken over"),
+        ("docker run -v data:/data a/b", "volumes are not yet supported"),
+        ("docker run --network other a/b", "joins the network 'other'"),
+        (f"uvx x --api-key {TOKEN}", "argument 2 of the server looks like a secret"),
+        (f"acme-mcp --api-key={TOKEN}", "argument 1 of the server looks like a secret"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused(command: str, what: str) -> None:
+    with pytest.raises(CannotTakeOver, match=what) as caught:
+        server_from_command(command.split())
+
+    assert TOKEN not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "command", ["npx -y @scope/server", "npm exec x", "bunx x", "uvx --from git+https://example.com/x y"]
+)
+def test_what_would_run_another_ecosystem_is_not_yet_supported(command: str) -> None:
+    with pytest.raises((NotYet, BadSource)) as caught:
+        server_from_command(command.split())
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("mcp-server-time", "time"),
+        ("github-mcp-server", "github"),
+        ("server-filesystem", "filesystem"),
+        ("mcp", "mcp"),
+        ("mcp-server", "server"),
+        ("My Project!", "my-project"),
+        ("---", "server"),
+        ("x" * 80, "x" * 64),
+    ],
+)
+def test_names_are_short_and_allowed(text: str, name: str) -> None:
+    assert name_from(text) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("API_KEY", TOKEN, True),
+        ("GITHUB_TOKEN", TOKEN, True),
+        ("ghtoken", TOKEN, True),
+        ("ANYTHING", "ghp_" + "a" * 20, True),
+        ("URL", "postgres://me:pass@example.com/db", True),
+        ("API_KEY", "", False),
+        ("API_KEY", "${API_KEY}", False),
+        ("USE_TOKEN", "true", False),
+        ("KEY_FILE", "/etc/key", False),
+        ("KEYBOARD", "qwerty", False),
+        ("LOG_LEVEL", "info", False),
+    ],
+)
+def test_a_secret_is_known_by_its_name_or_its_form(name: str, value: str, expected: bool) -> None:
+    assert looks_secret(name, value) is expected
+
+
+def test_secret_arguments_are_found_behind_and_inside_their_option() -> None:
+    assert secret_arguments(["--token", TOKEN, "--verbose", f"--api-key={TOKEN}", "--key", "--other", "plain"]) == [
+        1,
+        3,
+    ]
