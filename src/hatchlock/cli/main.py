@@ -35,7 +35,7 @@ def _main(words: list[str]) -> int:
     from hatchlock.cli.ui import Ui
     from hatchlock.errors import HatchlockError
 
-    ui = Ui(json="--json" in words)
+    ui = Ui(json="--json" in words and "run" not in words)  # the stdout of `run` is its server's
     debug = "--debug" in words
     try:
         return _dispatch(words)
@@ -67,9 +67,9 @@ def _dispatch(words: list[str]) -> int:
     arguments = parse(own)
     arguments.words = foreign
     ui = Ui(json=arguments.json, color=arguments.color, verbose=arguments.verbose)
-    from hatchlock.cli import commands
+    from hatchlock.cli.commands import handle
 
-    return commands.HANDLERS[arguments.command](arguments, ui)
+    return handle(arguments, ui)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -56,9 +56,9 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _common(default: str) -> argparse.ArgumentParser:
+def _common(default: str) -> _Parser:
     """The options that stand before or after a command; without defaults, so that neither place undoes the other."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=default)
+    common = _Parser(add_help=False, argument_default=default)
     group = common.add_argument_group("options for every command")
     group.add_argument("-C", dest="directory", metavar="DIR", help="work as if started in DIR")
     group.add_argument("--manifest", metavar="FILE", help="the manifest")

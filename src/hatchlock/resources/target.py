@@ -16,7 +16,7 @@ from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
-from hatchlock.realise.wheels import ROOT
+from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.build import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Artefact, Problem

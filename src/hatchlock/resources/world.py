@@ -5,6 +5,7 @@ This much is needed by every `plan`; how the value is made from a lock is in `ta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ def target_to_dict(target: Target) -> dict[str, Any]:
             {"record": spec.record.to_json().decode(), "needs": str(spec.needs or ""), "notes": spec.notes}
             for spec in target.servers
         ],
-        "entries": [asdict(spec) for spec in target.entries],
+        # as text, since the order of an entry's fields is part of what is written
+        "entries": [asdict(spec) | {"value": json.dumps(spec.value)} for spec in target.entries],
         "usual_files": [asdict(file) for file in target.usual_files],
         "problems": [asdict(problem) | {"address": str(problem.address)} for problem in target.problems],
     }
@@ -109,7 +111,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         environments=tuple(EnvSpec(**item | {"wheels": _artefacts(item["wheels"])}) for item in data["environments"]),
         images=tuple(map(_image, data["images"])),
         servers=tuple(map(_server, data["servers"])),
-        entries=tuple(EntrySpec(**item | {"file": ClientFile(**item["file"])}) for item in data["entries"]),
+        entries=tuple(map(_entry, data["entries"])),
         usual_files=tuple(ClientFile(**item) for item in data["usual_files"]),
         problems=tuple(Problem(**item | {"address": Address.parse(item["address"])}) for item in data["problems"]),
     )
@@ -125,6 +127,10 @@ def _image(item: Mapping[str, Any]) -> ImageSpec:
     }
     base["layers"] = tuple(Layer(**layer) for layer in base["layers"])
     return ImageSpec(**{**item, "base": ImagePlatform(**base), "wheels": _artefacts(item["wheels"])})
+
+
+def _entry(item: Mapping[str, Any]) -> EntrySpec:
+    return EntrySpec(**{**item, "file": ClientFile(**item["file"]), "value": json.loads(item["value"])})
 
 
 def _server(item: Mapping[str, Any]) -> ServerSpec:

@@ -131,6 +131,15 @@ class ProjectState:
         if tuple(files) != self.entry_files():
             self._write("entries.json", {"files": files})
 
+    def last_probe(self, server: str) -> Mapping[str, Any] | None:
+        """Return what `remember_probe` was told last, or None."""
+        return self._read(f"probes/{server}.json")
+
+    def remember_probe(self, server: str, facts: Mapping[str, Any]) -> None:
+        """Remember what a probe of a server gave; JSON values, no secrets."""
+        private_directory(self.root / "probes")
+        self._write(f"probes/{server}.json", facts)
+
     def generation(self) -> int:
         """Return the number of the newest generation; 0 before the first."""
         directory = self.root / "generations"

@@ -13,13 +13,13 @@ from hatchlock.errors import HatchlockError, RefusedError
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, private_directory, read_optional
 from hatchlock.paths import Home
-from hatchlock.reconcile.plan import Plan
-from hatchlock.resources.base import Action, Artefact
 from hatchlock.usecases.plan import Planned, make_plan, plan_bindings
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
+    from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.resources.base import Artefact
     from hatchlock.usecases.project import Project
 
 __all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_consent", "write_launcher"]
@@ -98,6 +98,8 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
             needs="agree with --allow-privileged",
         )
     if plan.is_mass_removal and not consent.mass_removal:
+        from hatchlock.resources.base import Action
+
         removed = plan.count(Action.DELETE)
         raise RefusedError(
             what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
@@ -210,12 +212,16 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
 
 def _artefacts(planned: Planned) -> list[Artefact]:
     """Return what the plan's steps need in the store, each once."""
+    from hatchlock.resources.base import Action
+
     resources = planned.world.by_kind
     steps = [step for step in planned.plan.steps if step.action is not Action.DELETE]
     return sorted({item for step in steps for item in resources[step.address.kind].artefacts(step.address)})
 
 
 def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:
+    from hatchlock.resources.base import Action
+
     changed = {step.address for step in outcome.done if step.action is not Action.DELETE}
     failed = {step.address for step, _ in outcome.failed} | {step.address for step in outcome.not_started}
     for spec in planned.target.servers:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from hatchlock.address import ImageReference
 from hatchlock.events import Event, Sink
-from hatchlock.resources.base import Artefact
 from hatchlock.store.blobs import Blobs, WrongHash
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
+    from hatchlock.resources.base import Artefact
     from hatchlock.sources.pypi import PypiSource
     from hatchlock.usecases.lock import Sources
     from hatchlock.usecases.project import Project

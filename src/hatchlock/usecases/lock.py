@@ -13,6 +13,7 @@ from hatchlock.events import Sink, discard
 if TYPE_CHECKING:
     from hatchlock.lock.diff import Change
     from hatchlock.lock.model import Image, Lock
+    from hatchlock.manifest.load import LoadedManifest
     from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.pypi import PypiSource
     from hatchlock.usecases.project import Project
 
-__all__ = ["LockResult", "Sources", "lock_project"]
+__all__ = ["LockResult", "Sources", "lock_project", "warnings_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,8 +93,13 @@ def lock_project(
             resolve_python=sources.resolve_python,
         )
     written = (not check) and write_lock(project.lock, lock)
-    warnings = tuple(map(str, loaded.warnings))
+    warnings = warnings_of(loaded)
     return LockResult(lock=lock, changes=diff_locks(previous, lock), written=written, warnings=warnings)
+
+
+def warnings_of(loaded: LoadedManifest) -> tuple[str, ...]:
+    """Return a manifest's warnings as sentences with their places."""
+    return tuple(f"{item.place}: {item}" + (f" ({item.hint})" if item.hint else "") for item in loaded.warnings)
 
 
 class Sources:

@@ -13,9 +13,6 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.lock.memo import recall, remember
-from hatchlock.reconcile.diff import diff
-from hatchlock.reconcile.plan import Plan
-from hatchlock.resources.world import Target, World, target_from_dict, target_to_dict
 from hatchlock.state.journal import Interrupted, read_interrupted
 from hatchlock.state.project import ProjectState
 
@@ -23,6 +20,9 @@ if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.model import Manifest
+    from hatchlock.reconcile.plan import Plan
+    from hatchlock.resources.target import Machine, PythonFacts
+    from hatchlock.resources.world import Target, World
     from hatchlock.usecases.project import Project
 
 __all__ = ["Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
@@ -68,6 +68,9 @@ def make_plan(
         BoundElsewhere: The project belongs to another directory.
         EngineFailed: The engine was found and does not list its images.
     """
+    from hatchlock.reconcile.diff import diff
+    from hatchlock.resources.world import World
+
     target = read_target(project, emit=emit)
     state = project_state(project, target.project)
     if not takeover:
@@ -88,6 +91,8 @@ def make_plan(
 
 def plan_bindings(project: Project, target: Target) -> dict[str, str]:
     """Return what a saved plan is bound to: it can be applied only where and when all of it is the same."""
+    from hatchlock.resources.world import target_to_dict
+
     return {
         "project": target.project,
         "directory": str(project.directory),
@@ -111,6 +116,8 @@ def read_target(project: Project, *, emit: Sink = discard) -> Target:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         ManyErrors: The manifest has mistakes.
     """
+    from hatchlock.resources.world import target_to_dict
+
     path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
     key = _memo_key(project)
     known = recall(path, key)
@@ -132,6 +139,8 @@ def _memo_key(project: Project) -> str:
 
 
 def _remembered(known: Mapping[str, Any]) -> Target | None:
+    from hatchlock.resources.world import target_from_dict
+
     try:
         return target_from_dict(known)
     except (KeyError, TypeError, ValueError):
@@ -155,11 +164,12 @@ def _compile(project: Project, emit: Sink) -> tuple[Target, list[str]]:
     from hatchlock.manifest.load import load
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
     from hatchlock.resources.target import compile_target
+    from hatchlock.usecases.lock import warnings_of
 
     shared = load(project.manifest, None)
     merged = load(project.manifest, project.overlay) if project.overlay_bytes else shared
-    for warning in merged.warnings:
-        emit(Event(name="warning", message=str(warning)))
+    for warning in warnings_of(merged):
+        emit(Event(name="warning", message=warning))
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)
@@ -169,7 +179,7 @@ def _compile(project: Project, emit: Sink) -> tuple[Target, list[str]]:
     return compile_target(merged.manifest, lock, machine), witnesses
 
 
-def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Any, list[str]]:
+def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str]]:
     """Look at this machine, as far as the manifest's servers need it."""
     from hatchlock.engines.process import check_isolation, host_platform
     from hatchlock.resources.target import Machine
@@ -195,7 +205,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Any, lis
     return machine, [*found, *(item for item in programs.values() if isinstance(item, str))]
 
 
-def _interpreter(version: str, environ: Mapping[str, str]) -> Any:
+def _interpreter(version: str, environ: Mapping[str, str]) -> PythonFacts | HatchlockError:
     from hatchlock.engines.process import InterpreterMissing, find_interpreter
     from hatchlock.resources.target import PythonFacts
 

@@ -1,0 +1,23 @@
+"""Which function does a command. A module of commands is loaded only for its own."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from hatchlock.cli.ui import Ui
+
+__all__ = ["MODULES", "handle"]
+
+MODULES: dict[str, str] = {
+    **dict.fromkeys(["init", "add", "remove", "validate", "schema", "lock", "tree", "why"], "manifest_commands"),
+    **dict.fromkeys(["plan", "show", "apply", "up", "status", "doctor"], "world_commands"),
+    **dict.fromkeys(["run", "probe", "logs"], "server_commands"),
+}
+
+
+def handle(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Do the command that was parsed, and return its exit status."""
+    module = import_module(f"hatchlock.cli.{MODULES[arguments.command]}")
+    status: int = getattr(module, arguments.command)(arguments, ui)
+    return status

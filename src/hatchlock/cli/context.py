@@ -1,0 +1,51 @@
+"""From parsed arguments to what use cases take."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatchlock.paths import Home
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.project import Project
+
+__all__ = ["directory_of", "home_of", "project_of"]
+
+
+def home_of(arguments: argparse.Namespace) -> Home:
+    """Return the store that a command works with."""
+    return Home.locate(explicit=arguments.home, environ=os.environ)
+
+
+def directory_of(arguments: argparse.Namespace) -> Path:
+    """Return the directory that a command starts in.
+
+    Raises:
+        UsageError: `-C` names no directory.
+    """
+    from hatchlock.errors import UsageError
+
+    directory = Path(arguments.directory)
+    if not directory.is_dir():
+        raise UsageError(what=f"-C {directory}: there is no such directory")
+    return directory
+
+
+def project_of(arguments: argparse.Namespace) -> Project:
+    """Find and read the project that a command is about.
+
+    Raises:
+        NoManifest: There is none.
+    """
+    from hatchlock.usecases.project import open_project
+
+    return open_project(
+        directory=directory_of(arguments),
+        manifest=Path(arguments.manifest) if arguments.manifest else None,
+        use_global=arguments.use_global,
+        home=home_of(arguments),
+        environ=os.environ,
+    )

@@ -1,0 +1,173 @@
+"""`init`, `add`, `remove`, `validate`, `schema`, `lock`, `tree`, `why`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING
+
+from hatchlock.cli.context import directory_of, project_of
+from hatchlock.cli.ui import Ui
+from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.files import atomic_write
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.lock import LockResult
+    from hatchlock.usecases.project import Project
+
+__all__ = ["add", "init", "lock", "remove", "schema", "tree", "validate", "why"]
+
+
+def init(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Write a manifest."""
+    from hatchlock.paths import global_manifest
+    from hatchlock.usecases import manifest
+
+    directory = global_manifest(os.environ).parent if arguments.use_global else directory_of(arguments)
+    directory.mkdir(parents=True, exist_ok=True)
+    written = manifest.init(directory, name=arguments.name, platforms=arguments.platforms)
+    if ui.json:
+        ui.document({"written": [str(path) for path in written]})
+    else:
+        ui.result("\n".join(f"+ {path}" for path in written))
+        ui.say("next: hatchlock add pypi:NAME")
+    return 0
+
+
+def validate(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Check a manifest."""
+    from hatchlock.usecases import manifest
+    from hatchlock.usecases.lock import warnings_of
+
+    project = project_of(arguments)
+    loaded = manifest.validate(project.manifest)
+    warnings = warnings_of(loaded)
+    if ui.json:
+        ui.document({"valid": True, "servers": sorted(loaded.manifest.servers), "warnings": list(warnings)})
+        return 0
+    for warning in warnings:
+        ui.say(f"warning: {warning}")
+    ui.result(f"{project.manifest.name} is valid: {_counted(len(loaded.manifest.servers), 'server')}")
+    return 0
+
+
+def schema(_: argparse.Namespace, ui: Ui) -> int:
+    """Print the manifest's JSON Schema."""
+    from hatchlock.usecases.manifest import json_schema
+
+    ui.result(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def add(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Add a server to the manifest, and lock. When it cannot be locked, the manifest stays as it was."""
+    from hatchlock.usecases import manifest
+
+    if bool(arguments.source) == bool(arguments.words):
+        raise UsageError(
+            what="`add` takes a SOURCE, or a command line behind `--`",
+            advice="hatchlock add pypi:mcp-server-time, or hatchlock add -- uvx mcp-server-time",
+        )
+    name, fields = (
+        manifest.server_from_source(arguments.source)
+        if arguments.source
+        else manifest.server_from_command(arguments.words)
+    )
+    if arguments.runtime:
+        fields["runtime"] = arguments.runtime
+    if arguments.clients:
+        fields["clients"] = arguments.clients
+    chosen = arguments.name or name
+    project = project_of(arguments)
+    edited = manifest.add(project.manifest_bytes.decode(), chosen, fields)
+    return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
+
+
+def remove(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Remove a server from the manifest, and lock."""
+    from hatchlock.usecases import manifest
+
+    project = project_of(arguments)
+    edited = manifest.remove(project.manifest_bytes.decode(), arguments.name)
+    return _edit_and_lock(arguments, ui, project, edited, f"- server:{arguments.name}")
+
+
+def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str) -> int:
+    from hatchlock.usecases.lock import lock_project
+
+    mode = project.manifest.stat().st_mode & 0o7777
+    target = project.manifest.resolve()
+    atomic_write(target, edited.encode(), mode=mode)
+    try:
+        result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
+    except (HatchlockError, OSError, KeyboardInterrupt):
+        atomic_write(target, project.manifest_bytes, mode=mode)
+        raise
+    if not ui.json:
+        ui.result(f"{project.manifest.name}: {what}")
+    return _show_lock(result, ui, check=False)
+
+
+def lock(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Resolve the manifest into the lock."""
+    from hatchlock.usecases.lock import lock_project
+
+    asked = arguments.upgrade
+    upgrade = frozenset[str]() if asked is None else (frozenset(asked) or None)
+    result = lock_project(
+        project_of(arguments),
+        upgrade=upgrade,
+        offline=arguments.offline,
+        refresh=arguments.refresh,
+        check=arguments.check,
+        emit=ui.event,
+    )
+    return _show_lock(result, ui, check=arguments.check)
+
+
+def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
+    status = 2 if check and result.changes else 0
+    if ui.json:
+        changes = [
+            {"what": item.what, "sign": item.sign, "before": item.before, "after": item.after}
+            for item in result.changes
+        ]
+        ui.document({"changes": changes, "written": result.written, "warnings": list(result.warnings)})
+        return status
+    for warning in result.warnings:
+        ui.say(f"warning: {warning}")
+    ui.result("\n".join(map(str, result.changes)))
+    packages = _counted(len(result.lock.packages), "package")
+    servers = _counted(len(result.lock.servers), "server")
+    state = "would change" if status else "written" if result.written else "unchanged"
+    ui.result(f"hatch.lock {state}: {servers}, {packages}")
+    return status
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def tree(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what each environment brings in."""
+    from hatchlock.usecases.inspect import read_project_lock, tree_text
+
+    text = tree_text(read_project_lock(project_of(arguments)), name=arguments.name, platform=arguments.platform)
+    _print_lines(text, ui)
+    return 0
+
+
+def why(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print why a package is in the lock."""
+    from hatchlock.usecases.inspect import read_project_lock, why_text
+
+    _print_lines(why_text(read_project_lock(project_of(arguments)), arguments.package), ui)
+    return 0
+
+
+def _print_lines(text: str, ui: Ui) -> None:
+    if ui.json:
+        ui.document({"lines": text.splitlines()})
+    else:
+        ui.result(text)

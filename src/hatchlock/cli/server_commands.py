@@ -1,0 +1,85 @@
+"""`run`, `probe`, `logs`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from hatchlock.cli.context import directory_of, home_of, project_of
+from hatchlock.cli.ui import Ui
+
+__all__ = ["logs", "probe", "run"]
+
+
+def run(arguments: argparse.Namespace, _: Ui) -> int:
+    """Serve a server over stdio."""
+    from hatchlock.usecases.run import run as serve
+
+    # started by an application, there may be no working directory any more: then --project names the project
+    start = Path("/") if arguments.project else directory_of(arguments).absolute()
+    return serve(home_of(arguments), arguments.project, arguments.name, start, os.environ)
+
+
+def _project_name(arguments: argparse.Namespace) -> str:
+    if arguments.project:
+        return str(arguments.project)
+    import tomllib
+
+    name: str = tomllib.loads(project_of(arguments).manifest_bytes.decode())["project"]["name"]
+    return name
+
+
+def probe(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Speak MCP with a server, and print what it says of itself."""
+    from hatchlock.usecases.probe import probe_server
+
+    found = probe_server(
+        home_of(arguments), _project_name(arguments), arguments.name, environ=os.environ, timeout=arguments.timeout
+    )
+    if found.error or found.result is None:
+        if found.error:
+            ui.error(found.error)
+        return 1
+    result = found.result
+    if ui.json:
+        tools = [dict(tool.definition) for tool in result.tools]
+        ui.document(
+            {"server": result.server, "version": result.version, "protocol": result.protocol, "tools": tools}
+            | {"seconds": round(result.seconds, 3)}
+        )
+        return 0
+    lines = [f"server    {printable(result.server)} {printable(result.version)}", f"protocol  {result.protocol}"]
+    lines.append(f"tools     {len(result.tools)}, answered in {result.seconds:.2f} s")
+    for tool in result.tools:
+        first_line = next(iter(tool.description.strip().splitlines()), "")
+        lines.append(f"  {printable(tool.name)}: {printable(first_line)}")
+    ui.result("\n".join(lines))
+    return 0
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text with control, bidirectional and invisible characters escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def logs(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print the end of what a server wrote to stderr."""
+    from hatchlock.files import read_optional
+    from hatchlock.usecases.run import find_record, log_path
+
+    home = home_of(arguments)
+    record = find_record(home, _project_name(arguments), arguments.name)
+    path = log_path(home, record.project, record.server)
+    older = path.with_name(f"{path.name}.1")
+    data = b"".join(read_optional(file) or b"" for file in (older, path))
+    lines = [printable(line) for line in data.decode(errors="replace").splitlines()[-arguments.lines :]]
+    if ui.json:
+        ui.document({"path": str(path), "lines": lines})
+    else:
+        ui.result("\n".join(lines))
+        if not lines:
+            ui.say(f"{arguments.name} has written nothing to {path}")
+    return 0

@@ -1,0 +1,277 @@
+"""`plan`, `show`, `apply`, `up`, `status`, `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.ui import Ui, error_to_dict
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.plan import Planned
+    from hatchlock.usecases.probe import Probed
+    from hatchlock.usecases.project import Project
+
+__all__ = ["apply", "doctor", "plan", "show", "status", "up"]
+
+CHANGES = 2
+
+
+def plan(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what differs; with `--out` save it."""
+    from hatchlock.reconcile.planfile import SavedPlan, plan_to_dict, write_plan
+    from hatchlock.usecases.plan import make_plan, plan_bindings
+
+    began = time.perf_counter()
+    project = project_of(arguments)
+    planned = make_plan(project, emit=ui.event)
+    if arguments.out:
+        bindings = plan_bindings(project, planned.target)
+        write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=bindings))
+    if ui.json:
+        ui.document(plan_to_dict(planned.plan))
+    else:
+        _tell_interrupted(planned, ui)
+        took = f" ({time.perf_counter() - began:.2f} s)" if not planned.plan.steps else ""
+        ui.result(f"{planned.plan}{took}")
+        _tell_problems(planned, ui)
+        if arguments.out:
+            ui.say(f"saved: hatchlock apply {arguments.out}")
+    if planned.plan.problems:
+        return 1
+    return CHANGES if arguments.check and planned.plan.steps else 0
+
+
+def _tell_interrupted(planned: Planned, ui: Ui) -> None:
+    left = planned.interrupted
+    if left:
+        unfinished = f", in the middle of {', '.join(left.running)}" if left.running else ""
+        ui.say(f"note: an apply begun {left.began} did not finish{unfinished}; `hatchlock apply` goes on from here")
+
+
+def _tell_problems(planned: Planned, ui: Ui) -> None:
+    hints = dict.fromkeys(problem.hint for problem in planned.plan.problems if problem.hint)
+    for hint in hints:
+        ui.say(f"\nhint: {hint}")
+
+
+def show(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print a saved plan."""
+    from hatchlock.reconcile.planfile import plan_to_dict, read_plan
+
+    saved = read_plan(Path(arguments.plan))
+    if ui.json:
+        ui.document(plan_to_dict(saved.plan) | {"bindings": dict(saved.bindings)})
+    else:
+        ui.result(str(saved.plan))
+    return 0
+
+
+def apply(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Do what the plan says."""
+    from hatchlock.reconcile.planfile import read_plan
+
+    saved = read_plan(Path(arguments.plan)) if arguments.plan else None
+    return _apply(arguments, ui, project_of(arguments), saved)
+
+
+def up(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Lock, plan, ask, apply."""
+    from hatchlock.usecases.lock import lock_project
+
+    result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
+    for change in result.changes:
+        ui.say(f"hatch.lock: {change}")
+    return _apply(arguments, ui, project_of(arguments), None)
+
+
+def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
+    from hatchlock.usecases.apply import Consent, apply_project
+
+    began = time.perf_counter()
+    applied = apply_project(
+        project,
+        consent=Consent(
+            yes=arguments.yes or saved is not None,
+            destructive=arguments.allow_destructive,
+            privileged=arguments.allow_privileged,
+            mass_removal=arguments.allow_mass_removal,
+        ),
+        confirm=_asker(ui),
+        saved=saved,
+        takeover=arguments.takeover,
+        offline=arguments.offline,
+        lock_timeout=arguments.lock_timeout,
+        emit=ui.event,
+    )
+    probed = [] if arguments.no_probe else _probe_all(applied, arguments, ui)
+    if ui.json:
+        ui.line({"event": "summary", **_summary(applied), "probes": [_probe_to_dict(item) for item in probed]})
+    else:
+        _show_applied(applied, ui, time.perf_counter() - began)
+    failed = applied.outcome is not None and (applied.outcome.failed or applied.outcome.not_started)
+    unhealthy = any(item.error and not item.skipped for item in probed)
+    return 1 if failed or unhealthy or applied.planned.plan.problems else 0
+
+
+def _asker(ui: Ui) -> Callable[[Planned], bool] | None:
+    if ui.json or not sys.stdin.isatty() or os.environ.get("CI") == "true":
+        return None
+
+    def ask(planned: Planned) -> bool:
+        ui.say(str(planned.plan))
+        ui.say("\nApply this? [y/N]")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    return ask
+
+
+def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
+    plan = applied.planned.plan
+    outcome = applied.outcome
+    _tell_problems(applied.planned, ui)
+    for problem in plan.problems:
+        ui.say(f"{problem.address}: {problem.what}")
+    if outcome is None:
+        ui.result(f"{plan.summary} ({seconds:.2f} s)")
+        return
+    for step, error in outcome.failed:
+        ui.say(f"\n{step.address}: {error}")
+        hint = getattr(error, "hint", "")
+        if hint:
+            ui.say(f"\nhint: {hint}")
+    if outcome.failed:
+        counts = f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
+        ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
+        return
+    ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged ({seconds:.2f} s)")
+    for note in sorted(_client_notes(applied)):
+        ui.say(f"note: {note}")
+
+
+def _client_notes(applied: Applied) -> set[str]:
+    from hatchlock.address import ResourceKind
+    from hatchlock.clients.catalogue import CLIENTS
+
+    touched = {step.address.name for step in applied.planned.plan.steps if step.address.kind is ResourceKind.CLIENT}
+    return {
+        f"{CLIENTS[entry.file.client].title}: {CLIENTS[entry.file.client].notes[entry.file.scope]}"
+        for entry in applied.planned.target.entries
+        if entry.address.name in touched
+    }
+
+
+def _summary(applied: Applied) -> dict[str, Any]:
+    outcome = applied.outcome
+    if outcome is None:
+        return {"done": [], "failed": [], "not_started": [], "generation": applied.generation}
+    return {
+        "done": [str(step.address) for step in outcome.done],
+        "failed": [{"address": str(step.address), "message": str(error)} for step, error in outcome.failed],
+        "not_started": [str(step.address) for step in outcome.not_started],
+        "generation": applied.generation,
+    }
+
+
+def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> list[Probed]:
+    from hatchlock.usecases.probe import probe_server
+
+    home, project = home_of(arguments), applied.planned.target.project
+    probed = []
+    for name in applied.changed_servers:
+        found = probe_server(home, project, name, environ=os.environ)
+        probed.append(found)
+        if not ui.json:
+            ui.say(probe_line(found))
+    return probed
+
+
+def probe_line(probed: Probed) -> str:
+    """Return what a probe gave, for people."""
+    if probed.result:
+        result = probed.result
+        tools = ", ".join(tool.name for tool in result.tools) or "no tools"
+        return f"  server:{probed.server}  answered in {result.seconds:.2f} s: {tools}"
+    if probed.skipped and probed.error:
+        return f"  server:{probed.server}  not probed: {probed.error}\n\nhint: {probed.error.hint}"
+    hint = f"\n\nhint: {probed.error.hint}" if probed.error and probed.error.hint else ""
+    return f"! server:{probed.server}  {probed.error}{hint}"
+
+
+def _probe_to_dict(probed: Probed) -> dict[str, Any]:
+    return {
+        "server": probed.server,
+        "healthy": probed.result is not None,
+        "skipped": probed.skipped,
+        "tools": [tool.name for tool in probed.result.tools] if probed.result else [],
+        "error": error_to_dict(probed.error) if probed.error else None,
+    }
+
+
+def status(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print sync and health of each server."""
+    from hatchlock.usecases.status import project_status
+
+    found = project_status(project_of(arguments), emit=ui.event)
+    if ui.json:
+        servers = [
+            {
+                "name": item.name,
+                "runtime": item.runtime,
+                "sync": item.sync,
+                "health": item.health,
+                "detail": item.detail,
+            }
+            for item in found.servers
+        ]
+        ui.document({"project": found.project, "generation": found.generation, "servers": servers})
+        return 0
+    if found.interrupted:
+        ui.say(f"note: an apply did not finish: {found.interrupted}")
+    rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
+    rows += [(item.name, item.runtime, item.sync, item.health, item.detail) for item in found.servers]
+    ui.result(f"project {found.project}, generation {found.generation}\n\n{_table(rows)}")
+    return 0
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what is missing on this machine. Missing things that only some servers need are no error."""
+    from hatchlock.usecases.doctor import diagnose
+
+    checks = diagnose(home_of(arguments), os.environ, pythons=_locked_pythons(arguments))
+    if ui.json:
+        documents = [
+            {"name": item.name, "state": item.state, "found": item.found, "mend": item.mend} for item in checks
+        ]
+        ui.document({"checks": documents})
+    else:
+        for item in checks:
+            ui.result(
+                f"{item.state:<8}{item.name}: {item.found}" + (f"\n        mend: {item.mend}" if item.mend else "")
+            )
+    return 1 if any(item.state == "bad" for item in checks) else 0
+
+
+def _locked_pythons(arguments: argparse.Namespace) -> tuple[str, ...]:
+    from hatchlock.errors import HatchlockError
+    from hatchlock.usecases.inspect import read_project_lock
+
+    try:
+        lock = read_project_lock(project_of(arguments))
+    except HatchlockError:
+        return ()  # outside a project there is nothing in particular to look for
+    return tuple(sorted({item.python for item in lock.environments if item.python and item.runtime == "process"}))

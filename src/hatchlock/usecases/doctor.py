@@ -1,0 +1,119 @@
+"""`doctor`: what this machine lacks, each with a way to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hatchlock.errors import HatchlockError
+
+if TYPE_CHECKING:
+    from hatchlock.paths import Home
+
+__all__ = ["Check", "diagnose"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: "ok"; "missing", where something works only without it; "bad", where nothing works with it.
+        found: What was found.
+        mend: What to do about it.
+    """
+
+    name: str
+    state: Literal["ok", "missing", "bad"]
+    found: str
+    mend: str = ""
+
+
+def diagnose(home: Home, environ: Mapping[str, str], *, pythons: tuple[str, ...]) -> tuple[Check, ...]:
+    """Look at interpreter, container engine, bubblewrap and the store's permissions.
+
+    Args:
+        home: The store.
+        environ: The environment.
+        pythons: The versions that the project's lock wants; the one that runs us is looked at where there are none.
+    """
+    return (
+        *_interpreters(environ, pythons),
+        _isolation(environ),
+        _engine(environ),
+        *_permissions(home),
+        _launcher(home),
+    )
+
+
+def _interpreters(environ: Mapping[str, str], pythons: tuple[str, ...]) -> Iterator[Check]:
+    from hatchlock.engines.process import find_interpreter
+    from hatchlock.resolve.wanted import default_python
+
+    for version in pythons or (default_python(),):
+        try:
+            found = find_interpreter(version, environ)
+        except HatchlockError as error:
+            yield Check(name=f"Python {version}", state="missing", found=str(error), mend=error.hint)
+        else:
+            yield Check(name=f"Python {version}", state="ok", found=f"{found.version} at {found.path}")
+
+
+def _isolation(environ: Mapping[str, str]) -> Check:
+    from hatchlock.engines.process import check_isolation
+    from hatchlock.security.sandbox import NotIsolated
+
+    problem = check_isolation(environ)
+    if problem is None:
+        return Check(name="bubblewrap", state="ok", found="isolates processes")
+    return Check(name="bubblewrap", state="missing", found=problem, mend=NotIsolated(problem=problem).hint)
+
+
+def _engine(environ: Mapping[str, str]) -> Check:
+    from hatchlock.engines.docker import Engine
+    from hatchlock.engines.locate import find_engine
+
+    try:
+        url = find_engine(environ)
+        with Engine(url) as engine:
+            return Check(name="container engine", state="ok", found=f"{url}, {engine.platform()}")
+    except HatchlockError as error:
+        return Check(name="container engine", state="missing", found=str(error), mend=error.hint)
+
+
+def _permissions(home: Home) -> Iterator[Check]:
+    paths = [home.root, home.blobs, home.envs, home.cache, home.bin, home.root / "projects"]
+    present = [path for path in paths if path.exists()]
+    bad = [check for path in present if (check := _permission(path))]
+    if bad:
+        yield from bad
+    elif present:
+        yield Check(name="store", state="ok", found=f"{home.root} is yours alone")
+    else:
+        yield Check(name="store", state="ok", found=f"{home.root} does not exist yet; `apply` makes it")
+
+
+def _permission(path: Path) -> Check | None:
+    facts = path.stat()
+    shown = f"{path}: owner {facts.st_uid}, mode {stat.S_IMODE(facts.st_mode):04o}"
+    if facts.st_uid != os.geteuid():
+        return Check(name="store", state="bad", found=shown, mend=f"chown -R {os.geteuid()} {path}")
+    if facts.st_mode & 0o077:
+        return Check(name="store", state="bad", found=shown, mend=f"chmod 0700 {path}")
+    if not os.access(path, os.W_OK):
+        return Check(name="store", state="bad", found=shown, mend=f"chmod u+w {path}")
+    return None
+
+
+def _launcher(home: Home) -> Check:
+    launcher = home.bin / "hatchlock"
+    if not launcher.exists():
+        return Check(name="launcher", state="ok", found=f"{launcher} does not exist yet; `apply` makes it")
+    if not os.access(launcher, os.X_OK):
+        return Check(name="launcher", state="bad", found=f"{launcher} is not executable", mend=f"chmod 0755 {launcher}")
+    return Check(name="launcher", state="ok", found=str(launcher))

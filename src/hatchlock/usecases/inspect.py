@@ -1,0 +1,99 @@
+"""`tree` and `why`: reading the lock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.lock.store import MissingLock, loads
+
+if TYPE_CHECKING:
+    from hatchlock.lock.model import Environment, Lock
+    from hatchlock.usecases.project import Project
+
+__all__ = ["NotInLock", "read_project_lock", "tree_text", "why_text"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NotInLock(HatchlockError):
+    """The lock has nothing of that name."""
+
+    code: ClassVar[str] = "not-in-lock"
+
+    what: str
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the lock has no {self.what} {self.name!r}"
+
+    def _hint(self) -> str:
+        from difflib import get_close_matches
+
+        close = get_close_matches(self.name, self.known, n=1)
+        return f"did you mean {close[0]!r}?" if close else ""
+
+
+def read_project_lock(project: Project) -> Lock:
+    """Return a project's lock.
+
+    Raises:
+        MissingLock, BadLock, NewerLock: There is none that can be read.
+    """
+    if project.lock_bytes is None:
+        raise MissingLock(path=project.lock.name)
+    return loads(project.lock_bytes)
+
+
+def tree_text(lock: Lock, *, name: str | None, platform: str | None) -> str:
+    """Return the packages of environments, each below what requires it.
+
+    Args:
+        lock: The lock.
+        name: An environment, or a server; None for all.
+        platform: A locked platform; None for this machine's, else the first.
+
+    Raises:
+        NotInLock: There is no such environment, server or platform.
+    """
+    from hatchlock.resolve.graph import render_tree, tree
+
+    chosen = [item for item in lock.environments if name is None or _is_called(item, name, lock)]
+    if name is not None and not chosen:
+        known = (*(item.name for item in lock.environments), *(item.name for item in lock.servers))
+        raise NotInLock(what="environment or server", name=name, known=known)
+    return "\n\n".join(render_tree(tree(lock, item, _platform(item, platform, lock))) for item in chosen)
+
+
+def _is_called(environment: Environment, name: str, lock: Lock) -> bool:
+    used = {(item.environment, item.runtime) for item in lock.servers if item.name == name}
+    return environment.name == name or (environment.name, environment.runtime) in used
+
+
+def _platform(environment: Environment, platform: str | None, lock: Lock) -> str:
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.wanted import container_platforms
+
+    locked = container_platforms(lock.platforms) if environment.runtime == "container" else lock.platforms
+    if platform is not None and platform not in locked:
+        raise NotInLock(what="platform", name=platform, known=locked)
+    usual = host_platform() if environment.runtime == "process" else container_platforms([host_platform()])[0]
+    return platform or (usual if usual in locked else locked[0])
+
+
+def why_text(lock: Lock, package: str) -> str:
+    """Return every way from the manifest to a package, for each environment that has it.
+
+    Raises:
+        NotInLock: None has it.
+    """
+    from packaging.utils import canonicalize_name
+
+    from hatchlock.resolve.graph import render_why, why
+
+    name = canonicalize_name(package.partition(":")[2] or package)
+    reasons = why(lock, name)
+    if not reasons:
+        raise NotInLock(what="package", name=name, known=tuple(item.name for item in lock.packages))
+    return render_why(reasons)

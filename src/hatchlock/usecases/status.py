@@ -1,0 +1,107 @@
+"""`status`: is each server what the lock says (sync), and does it answer (health)? Two questions, two columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hatchlock.events import Sink, discard
+from hatchlock.usecases.plan import Planned, make_plan
+
+if TYPE_CHECKING:
+    from hatchlock.address import Address
+    from hatchlock.usecases.project import Project
+
+__all__ = ["ServerStatus", "Status", "project_status"]
+
+Sync = Literal["synced", "out-of-sync", "blocked", "surplus"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerStatus:
+    """One server.
+
+    Attributes:
+        name: Its name.
+        runtime: "process" or "container".
+        sync: Whether it and everything it needs is as the lock says.
+        health: "healthy" or "failed" of the last probe, or "unknown" where nothing of this launch was probed yet.
+        detail: Why it is not in sync, or what the last probe said.
+    """
+
+    name: str
+    runtime: str
+    sync: Sync
+    health: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """A project on this machine.
+
+    Attributes:
+        project: Its name.
+        generation: The number of the last finished apply; 0 for none.
+        servers: By name.
+        interrupted: What an apply that did not finish had begun; "" if there is none.
+    """
+
+    project: str
+    generation: int
+    servers: tuple[ServerStatus, ...]
+    interrupted: str
+
+
+def project_status(project: Project, *, emit: Sink = discard) -> Status:
+    """Return how a project stands on this machine. Reads only.
+
+    Raises:
+        HatchlockError: What planning raises.
+    """
+    planned = make_plan(project, purpose="status", emit=emit)
+    active = planned.state.active()
+    names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
+    left = planned.interrupted
+    return Status(
+        project=planned.target.project,
+        generation=planned.state.generation(),
+        servers=tuple(_server(name, planned) for name in names),
+        interrupted=f"begun {left.began}, unfinished: {', '.join(left.running) or 'nothing'}" if left else "",
+    )
+
+
+def _blocked(planned: Planned) -> set[str]:
+    from hatchlock.address import ResourceKind
+
+    return {item.address.name for item in planned.plan.problems if item.address.kind is ResourceKind.SERVER}
+
+
+def _server(name: str, planned: Planned) -> ServerStatus:
+    spec = next((item for item in planned.target.servers if item.record.server == name), None)
+    problem = next((item for item in planned.plan.problems if _is_about(item.address, name)), None)
+    steps = [
+        step for step in planned.plan.steps if _is_about(step.address, name) or (spec and step.address == spec.needs)
+    ]
+    health, said = _health(name, planned)
+    runtime = spec.record.runtime if spec else ""
+    if problem:
+        return ServerStatus(name=name, runtime=runtime, sync="blocked", health=health, detail=problem.what)
+    if spec is None:
+        return ServerStatus(name=name, runtime="", sync="surplus", health=health, detail="not declared any more")
+    if steps:
+        detail = "; ".join(f"{step.address} {step.cause}" for step in steps)
+        return ServerStatus(name=name, runtime=runtime, sync="out-of-sync", health=health, detail=detail)
+    return ServerStatus(name=name, runtime=runtime, sync="synced", health=health, detail=said)
+
+
+def _is_about(address: Address, name: str) -> bool:
+    return address.name.rpartition("/")[2] == name
+
+
+def _health(name: str, planned: Planned) -> tuple[str, str]:
+    """Return what the last probe of the active launch record said."""
+    probe = planned.state.last_probe(name)
+    if probe is None or probe.get("launch") != planned.state.active().get(name):
+        return "unknown", ""
+    return str(probe["health"]), str(probe["said"])

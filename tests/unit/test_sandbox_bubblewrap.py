@@ -1,0 +1,129 @@
+"""A launch record as a bubblewrap command line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files, limits
+from hatchlock.security.sandbox import private_uid
+
+RECORD = LaunchRecord(
+    project="p",
+    server="s",
+    runtime="process",
+    argv=("/store/envs/k/bin/tool", "--flag"),
+    key="k",
+    read_only_paths=("/store/envs/k", "/opt/python", "/opt/python/lib", "/usr/lib/x"),
+)
+ROOT = System(
+    bwrap="/usr/bin/bwrap",
+    prlimit="/usr/bin/prlimit",
+    setpriv="/usr/bin/setpriv",
+    root=True,
+    uid=0,
+    gid=0,
+    symlinks={"bin": "usr/bin", "lib": "usr/lib"},
+    directories=("/lib64",),
+    max_files=20_000,
+)
+USER = replace(ROOT, root=False, uid=1000, gid=1000)
+
+
+def options(record: LaunchRecord = RECORD, system: System = ROOT) -> list[str]:
+    return list(bubblewrap_options(record, system, env={"B": "2", "A": "1"}, files={"/etc/passwd": 7}))
+
+
+def joined(record: LaunchRecord = RECORD, system: System = ROOT) -> str:
+    return " ".join(options(record, system))
+
+
+def test_every_namespace_is_new_and_the_process_dies_with_its_parent() -> None:
+    given = options()
+    for option in ("ipc", "pid", "net", "uts"):
+        assert f"--unshare-{option}" in given
+    assert {"--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"} <= set(given)
+    assert "/sys" not in given
+
+
+def test_root_drops_to_a_real_uid_with_no_more_capabilities_than_that_takes() -> None:
+    assert "--unshare-user" not in options()
+    assert joined().count("--cap-add") == 3
+    uid = str(private_uid("p", "s"))
+    command = bubblewrap_argv(RECORD, ROOT, args=3, info=4)
+    assert (
+        f"/usr/bin/setpriv --reuid {uid} --regid {uid} --clear-groups --no-new-privs --bounding-set=-all"
+        in " ".join(command)
+    )
+    assert command[-3:] == ("--", "/store/envs/k/bin/tool", "--flag")
+
+
+def test_an_ordinary_user_takes_a_user_namespace_and_the_declared_user() -> None:
+    assert "--unshare-user --disable-userns --uid 10001 --gid 10001" in joined(system=USER)
+    assert "--cap-add" not in options(system=USER)
+    assert "/usr/bin/setpriv" not in bubblewrap_argv(RECORD, USER, args=3, info=4)
+    host = replace(RECORD, sandbox=Sandbox(run_as="host"))
+    assert "--uid 1000 --gid 1000" in joined(host, USER)
+
+
+def test_variables_are_in_the_options_and_never_in_the_command_line() -> None:
+    assert "--setenv A 1 --setenv B 2" in joined()
+    assert bubblewrap_argv(RECORD, ROOT, args=3, info=4)[:6] == (
+        *("/usr/bin/bwrap", "--args", "3", "--info-fd", "4", "--"),
+    )
+
+
+def test_what_is_inside_another_directory_is_bound_once() -> None:
+    bound = joined()
+    assert "--ro-bind /opt/python /opt/python" in bound
+    assert "/opt/python/lib" not in options()
+    assert "/usr/lib/x" not in options()
+
+
+def test_directories_above_a_mount_point_can_be_entered() -> None:
+    assert "--perms 0755 --dir /store --perms 0755 --dir /store/envs" in joined()
+
+
+def test_the_root_becomes_read_only_last_unless_told_otherwise() -> None:
+    assert "--remount-ro / " in joined()
+    given = options()
+    assert given.index("--remount-ro") > max(index for index, word in enumerate(given) if word == "--ro-bind")
+    assert "--remount-ro / " not in joined(replace(RECORD, sandbox=Sandbox(read_only=False)))
+
+
+def test_network_files_are_there_only_with_a_network() -> None:
+    assert "/etc/resolv.conf" not in options()
+    online = replace(RECORD, sandbox=Sandbox(network=("internet",)))
+    assert "--ro-bind-try /etc/resolv.conf /etc/resolv.conf" in joined(online)
+    assert "--unshare-net" not in options(online)
+
+
+def test_mounts_are_bound_as_they_say() -> None:
+    mounts = (Mount(source="/a", target="/in"), Mount(source="/b", target="/out", mode="rw"))
+    given = joined(replace(RECORD, sandbox=Sandbox(mounts=mounts)))
+    assert "--ro-bind /a /in --bind /b /out" in given
+
+
+def test_limits_bind_and_never_exceed_the_machines() -> None:
+    assert limits(Sandbox(), ROOT) == (
+        "--data=536870912:536870912",
+        "--nofile=1024:1024",
+        "--core=0:0",
+        "--nproc=128:128",
+    )
+    assert "--nofile=512:512" in limits(Sandbox(), replace(ROOT, max_files=512))
+
+
+def test_an_old_kernel_that_counts_all_of_a_users_processes_gets_no_such_limit() -> None:
+    assert "--nproc=128:128" not in limits(Sandbox(), replace(USER, counts_by_namespace=False))
+    assert "--nproc=128:128" in limits(Sandbox(), replace(ROOT, counts_by_namespace=False))
+
+
+def test_the_user_has_a_name_inside() -> None:
+    assert "hatchlock:x:10001:10001::/home/hatchlock:" in identity_files(RECORD, USER)["/etc/passwd"]
+    assert f"hatchlock:x:{private_uid('p', 's')}:" in identity_files(RECORD, ROOT)["/etc/group"]
+
+
+def test_working_directory_is_the_home_unless_declared() -> None:
+    assert options()[-2:] == ["--chdir", "/home/hatchlock"]
+    assert options(replace(RECORD, cwd="/data"))[-2:] == ["--chdir", "/data"]

@@ -1,0 +1,106 @@
+"""The sandbox in words, its environment, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.security.sandbox import (
+    IsolationFacts,
+    isolation_problem,
+    private_uid,
+    profile_line,
+    relaxations,
+    server_environment,
+    unsupported,
+)
+
+PLAIN = LaunchRecord(project="p", server="s", runtime="process", argv=("/envs/k/bin/tool",), key="k")
+
+
+def test_the_default_profile_fits_in_a_line() -> None:
+    assert profile_line(Sandbox()) == (
+        "network none, user 10001:10001, root read-only, no capabilities, memory 512m, 1 cpu, 128 processes, 1024 files"
+    )
+
+
+def test_the_default_profile_has_no_relaxation() -> None:
+    assert relaxations(Sandbox()) == ()
+    assert relaxations(Sandbox(reason="for later")) == ()
+
+
+def test_each_deviation_is_named_with_its_default_and_its_reason() -> None:
+    sandbox = Sandbox(
+        network=("internet",),
+        read_only=False,
+        mounts=(Mount(source="/data", target="/in", mode="rw"),),
+        reason="writes reports",
+    )
+    assert relaxations(sandbox) == (
+        "network = [internet], default [none] (reason: writes reports)",
+        "read-only = false, default true (reason: writes reports)",
+        "mounts = [/data at /in (rw)], default [] (reason: writes reports)",
+    )
+
+
+def test_a_deviation_without_a_reason_says_so() -> None:
+    assert relaxations(Sandbox(memory="1g")) == ("memory = 1g, default 512m (no reason given)",)
+
+
+def test_a_process_with_network_is_told_to_share_the_machines() -> None:
+    assert "shares the machine's network" in relaxations(Sandbox(network=("internet",)), runtime="process")[-1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        (IsolationFacts(system="linux", bwrap="/usr/bin/bwrap"), None),
+        (IsolationFacts(system="darwin", bwrap=None), "bubblewrap exists on Linux only, and this is darwin"),
+        (IsolationFacts(system="linux", bwrap=None), "bubblewrap (bwrap) is not installed"),
+        (IsolationFacts(system="linux", bwrap="/b", missing=("setpriv",)), "setpriv (util-linux) is not installed"),
+        (IsolationFacts(system="linux", bwrap="/b", trial="no userns"), "bubblewrap does not work (no userns)"),
+    ],
+)
+def test_a_machine_that_cannot_isolate_says_why(facts: IsolationFacts, problem: str | None) -> None:
+    assert isolation_problem(facts) == problem
+
+
+def test_servers_that_root_starts_have_uids_of_their_own_outside_the_usual_ranges() -> None:
+    uids = {private_uid("p", str(number)) for number in range(100)}
+    assert len(uids) == 100
+    assert all(0x70000000 <= uid < 0x71000000 for uid in uids)
+    assert private_uid("p", "s") == private_uid("p", "s")
+
+
+def test_a_records_variables_go_over_the_defaults_and_secrets_over_both() -> None:
+    record = LaunchRecord(
+        project="p", server="s", runtime="process", argv=("/envs/k/bin/tool",), key="k", env={"LANG": "de", "A": "1"}
+    )
+    env = server_environment(record, {"A": "2"})
+    assert (env["LANG"], env["A"]) == ("de", "2")
+    assert env["PATH"] == "/envs/k/bin:/usr/local/bin:/usr/bin:/bin"
+
+
+def test_a_container_keeps_the_path_of_its_image() -> None:
+    record = LaunchRecord(project="p", server="s", runtime="container", argv=("tool",), key="k")
+    assert "PATH" not in server_environment(record, {})
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "words"),
+    [
+        (Sandbox(network=("api.example.com:443",)), "limited to api.example.com:443"),
+        (Sandbox(network=("none", "internet")), "limited to none, internet"),
+        (Sandbox(writable=("/cache",)), "writable paths (/cache)"),
+        (Sandbox(seccomp="mine.json"), "a seccomp profile of its own"),
+        (Sandbox(capabilities=("NET_RAW",)), "capabilities (NET_RAW)"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_rather_than_ignored(sandbox: Sandbox, words: str) -> None:
+    record = LaunchRecord(project="p", server="s", runtime="process", argv=("/t",), key="k", sandbox=sandbox)
+    [problem] = unsupported(record)
+    assert words in problem
+
+
+def test_the_default_profile_is_supported_everywhere() -> None:
+    assert unsupported(PLAIN) == ()

@@ -1,0 +1,72 @@
+"""Lines out of bytes, and what counts as a message."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hatchlock.serve.lines import Lines, is_message
+
+
+@given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"a", b"\n")), max_size=20))
+def test_lines_do_not_depend_on_the_chunks_and_lose_nothing(chunks: list[bytes]) -> None:
+    lines = Lines(1 << 20)
+    found = [line for chunk in chunks for line in lines.feed(chunk)]
+    rest = lines.rest()
+    assert b"".join((*found, rest)) == b"".join(chunks)
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in found)
+    assert b"\n" not in rest
+
+
+def test_a_line_comes_out_as_soon_as_it_is_complete() -> None:
+    lines = Lines(100)
+    assert list(lines.feed(b'{"a"')) == []
+    assert list(lines.feed(b": 1}\n{")) == [b'{"a": 1}\n']
+
+
+def test_a_line_beyond_the_limit_comes_out_in_pieces() -> None:
+    lines = Lines(10)
+    found = [line for _ in range(5) for line in lines.feed(b"xxxx")]
+    assert [len(line) for line in found] == [12]
+    assert lines.rest() == b"xxxxxxxx"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":1,"result":{}}\n',
+        b'  {"id": 1, "jsonrpc" : "2.0"} \r\n',
+        b'[{"jsonrpc":"2.0","id":1,"result":{}}]\n',
+        b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b"}\n",
+        json.dumps({"jsonrpc": "2.0", "result": "x" * 2_000_000}).encode(),
+    ],
+)
+def test_messages_and_batches_are_messages(line: bytes) -> None:
+    assert is_message(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"Server started\n",
+        b'{"level": "info", "message": "started"}\n',
+        b"{'jsonrpc': '2.0'}\n",
+        b'{"jsonrpc": "2.0"} trailing\n',
+        b'{"jsonrpc": "2.0", }\n',
+        b'{"jsonrpc": "1.0"}\n',
+        b'"jsonrpc"\n',
+        b"[]\n",
+        b'["jsonrpc"]\n',
+        b'[{"jsonrpc":"2.0"}, {"level": "jsonrpc"}]\n',
+        b'{"jsonrpc": "2.0", "x": "\xff"}\n',
+        b'{"jsonrpc": "2.0", "x": ' + b"[" * 100_000 + b"}\n",
+        b'\x1b[32m{"jsonrpc":"2.0","id":1}\x1b[0m\n',
+    ],
+)
+def test_anything_else_is_not(line: bytes) -> None:
+    assert not is_message(line)
