@@ -23,6 +23,7 @@ import hatchlock
 from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.security.sandbox import private_uid
+from hatchlock.serve.probe import ProbeFailed, probe
 from support.runs import BARE, HELLO, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.unavailable import unavailable
 
@@ -388,6 +389,29 @@ def test_a_client_that_we_did_not_write_lists_and_calls_tools(home: Path, tag: s
 
     assert anyio.run(talk) == (["echo", "large", "attempt"], "hello")
     assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_a_probe_tells_name_protocol_and_tools(home: Path, tag: str) -> None:
+    apply(home, tag)
+    result = probe(run_command(home), timeout=30, environ=BARE)
+    assert (result.server, result.version) == ("echo", "1.0")
+    assert result.protocol >= "2025-06-18"
+    assert [tool.name for tool in result.tools] == ["echo", "large", "attempt"]
+    assert result.tools[0].definition["inputSchema"]["properties"] == {"text": {"type": "string"}}
+    assert 0 < result.seconds < 30
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
+def test_a_probe_of_what_does_not_answer_ends_in_time_and_says_why(home: Path, tag: str) -> None:
+    apply(home, tag, "--stderr", "no configuration", "--exit", "3")
+    with pytest.raises(ProbeFailed) as caught:
+        probe(run_command(home), timeout=30, environ=BARE)
+    assert "does not answer as an MCP server: Connection closed" in str(caught.value)
+    assert any("no configuration" in line for line in caught.value.said)
+    with pytest.raises(ProbeFailed, match="no answer within"):
+        probe(["/bin/sleep", "600"], timeout=0.5, environ=BARE)
+    with pytest.raises(ProbeFailed, match="/opt/none"):
+        probe(["/opt/none/hatchlock"], timeout=5, environ=BARE)
 
 
 def test_the_log_never_outgrows_its_limit(home: Path, tag: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
@@ -98,9 +100,15 @@ def test_a_container_keeps_the_path_of_its_image() -> None:
 )
 def test_what_cannot_be_done_is_refused_rather_than_ignored(sandbox: Sandbox, words: str) -> None:
     record = LaunchRecord(project="p", server="s", runtime="process", argv=("/t",), key="k", sandbox=sandbox)
-    [problem] = unsupported(record)
+    [problem] = unsupported(record, root=False)
     assert words in problem
 
 
 def test_the_default_profile_is_supported_everywhere() -> None:
-    assert unsupported(PLAIN) == ()
+    assert unsupported(PLAIN, root=True) == unsupported(PLAIN, root=False) == ()
+
+
+def test_no_server_runs_as_root() -> None:
+    record = replace(PLAIN, sandbox=Sandbox(run_as="host"))
+    assert unsupported(record, root=False) == ()
+    assert "no server runs as root" in unsupported(record, root=True)[0]

@@ -27,16 +27,19 @@ CHANGES = 2
 
 def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what differs; with `--out` save it."""
-    from hatchlock.reconcile.planfile import SavedPlan, plan_to_dict, write_plan
     from hatchlock.usecases.plan import make_plan, plan_bindings
 
     began = time.perf_counter()
     project = project_of(arguments)
     planned = make_plan(project, emit=ui.event)
     if arguments.out:
+        from hatchlock.reconcile.planfile import SavedPlan, write_plan
+
         bindings = plan_bindings(project, planned.target)
         write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=bindings))
     if ui.json:
+        from hatchlock.reconcile.planfile import plan_to_dict
+
         ui.document(plan_to_dict(planned.plan))
     else:
         _tell_interrupted(planned, ui)

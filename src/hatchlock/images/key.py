@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from hatchlock.digest import key_of
-from hatchlock.lock.model import File
+
+if TYPE_CHECKING:
+    from hatchlock.lock.model import File
 
 __all__ = ["IMAGE_PREFIX", "image_tag", "input_key"]
 

@@ -79,9 +79,8 @@ class NoVersion(HatchlockError):
     unusable: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        start = (
-            f"no version of {self.name} satisfies {self.requirement}, which {self.requirer} requires, on {self.target}"
-        )
+        limits = "can be used" if self.requirement == self.name else f"satisfies {self.requirement}"
+        start = f"no version of {self.name}, which {self.requirer} requires, {limits} on {self.target}"
         if self.unusable:
             return f"{start}: {'; '.join(self.unusable)}"
         if not self.nearest:

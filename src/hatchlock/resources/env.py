@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import key_of
 from hatchlock.paths import Home
-from hatchlock.process import run
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
-from hatchlock.state.lease import lease
-from hatchlock.store.blobs import Blobs
-from hatchlock.store.receipts import building, finished
+from hatchlock.store.receipts import finished
+
+if TYPE_CHECKING:
+    from hatchlock.store.blobs import Blobs
 
 __all__ = ["EnvResource", "EnvSpec"]
 
@@ -96,6 +95,9 @@ class EnvResource:
             ProcessFailed: uv could not build it.
             WrongHash: A blob of the store is damaged; it is removed.
         """
+        from hatchlock.state.lease import lease  # noqa: PLC0415  `plan` only looks
+        from hatchlock.store.blobs import Blobs  # noqa: PLC0415
+
         spec = self._specs[step.address]
         tree = self._home.envs / spec.key
         path = self._home.root / "locks" / f"env-{spec.key}.lock"
@@ -105,7 +107,12 @@ class EnvResource:
 
 
 def _build(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
+    import tempfile  # noqa: PLC0415
+
     import uv  # noqa: PLC0415  only to find its program, and only here
+
+    from hatchlock.process import run  # noqa: PLC0415
+    from hatchlock.store.receipts import building  # noqa: PLC0415
 
     program = uv.find_uv_bin()
     receipt = {"python": spec.python, "python_version": spec.python_version, "wheels": [w.name for w in spec.wheels]}
@@ -131,6 +138,8 @@ def _build(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
 
 def _named_copy(wheel: Artefact, blobs: Blobs, scratch: Path) -> Path:
     """Give a checked blob the name that says which wheel it is."""
+    import shutil  # noqa: PLC0415
+
     blobs.verify(wheel.sha256)
     named = scratch / wheel.name
     shutil.copyfile(blobs.path(wheel.sha256), named)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.files import private_directory
 from hatchlock.images.key import image_tag
-from hatchlock.lock.model import ImagePlatform
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
-from hatchlock.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
+    from hatchlock.lock.model import ImagePlatform
 
 __all__ = ["ImageResource", "ImageSpec"]
 
@@ -109,8 +107,10 @@ class ImageResource:
             BadWheel: A wheel cannot be laid out.
             WrongHash: A blob of the store is damaged; it is removed.
         """
+        from hatchlock.files import private_directory  # noqa: PLC0415
         from hatchlock.images.assemble import assemble, load_as_is  # noqa: PLC0415  `plan` does not get here
         from hatchlock.realise.wheels import wheel_tree  # noqa: PLC0415
+        from hatchlock.store.blobs import Blobs  # noqa: PLC0415
 
         spec = self._specs[step.address]
         blobs = Blobs(self._home.blobs)

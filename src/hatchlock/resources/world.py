@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.launch import LaunchRecord
-from hatchlock.lock.model import ImagePlatform, Layer
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
@@ -122,6 +121,8 @@ def _artefacts(items: Iterable[Mapping[str, Any]]) -> tuple[Artefact, ...]:
 
 
 def _image(item: Mapping[str, Any]) -> ImageSpec:
+    from hatchlock.lock.model import ImagePlatform, Layer  # noqa: PLC0415  a project without containers does without
+
     base: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in item["base"].items()
     }

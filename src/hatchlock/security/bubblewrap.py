@@ -148,7 +148,7 @@ def _namespaces(record: LaunchRecord, system: System) -> Iterable[str]:
     if not system.root:
         uid, gid = _identity(record, system)
         yield from ("--unshare-user", "--disable-userns", "--uid", str(uid), "--gid", str(gid))
-    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", record.server)
+    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "hatchlock")
     if not shares_network(record.sandbox):
         yield "--unshare-net"
     yield from ("--die-with-parent", "--new-session", "--clearenv")

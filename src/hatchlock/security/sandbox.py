@@ -111,8 +111,13 @@ def shares_network(sandbox: Sandbox) -> bool:
     return sandbox.network != ("none",)
 
 
-def unsupported(record: LaunchRecord) -> tuple[str, ...]:
-    """Return what the record's sandbox asks for and its runtime does not do, one clause each; empty when all is well."""
+def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
+    """Return what the record's sandbox asks for and its runtime does not do, one clause each; empty when all is well.
+
+    Args:
+        record: What is to be started.
+        root: Whether root starts it.
+    """
     sandbox = record.sandbox
     problems = []
     if len(sandbox.network) != 1 or sandbox.network[0] not in _NETWORKS:
@@ -123,6 +128,8 @@ def unsupported(record: LaunchRecord) -> tuple[str, ...]:
         problems.append(f"a seccomp profile of its own ({sandbox.seccomp})")
     if record.runtime == "process" and sandbox.capabilities:
         problems.append(f"capabilities ({', '.join(sandbox.capabilities)})")
+    if root and sandbox.run_as == "host":
+        problems.append('run-as = "host" when root starts it, since no server runs as root')
     return tuple(problems)
 
 

@@ -121,7 +121,7 @@ def serve(
 def _serve(
     record: LaunchRecord, environ: Mapping[str, str], log: Path | None, *, stdin: int, stdout: int, stderr: int
 ) -> int:
-    if problems := unsupported(record):
+    if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     secrets = resolve(record.secrets, environ=environ, directory=record.directory)
     log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
@@ -199,10 +199,10 @@ def _process(
     from hatchlock.serve import local  # noqa: PLC0415
 
     system = isolation_system(environ)
-    mark = os.urandom(8).hex()
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
-    scratch = _scratch() if isinstance(system, str) else None
+    bare = isinstance(system, str)
+    scratch, mark = (_scratch(), os.urandom(8).hex()) if bare else (None, "")
     watchdog = Watchdog.start(end_processes(scratch, mark))
     try:
         if isinstance(system, str):

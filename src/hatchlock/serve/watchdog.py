@@ -109,7 +109,8 @@ def end_processes(scratch: Path | None, mark: str) -> Cleanup:
 
     Args:
         scratch: A directory to remove at the end.
-        mark: The value of `MARK` in the server's environment; processes that left the group are found by it (Linux).
+        mark: The value of `MARK` in the server's environment, by which processes that left the group are found (Linux);
+            "" when a sandbox holds them.
     """
 
     def cleanup(_: bytes) -> None:
@@ -120,7 +121,7 @@ def end_processes(scratch: Path | None, mark: str) -> Cleanup:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
             for _pass in range(_PASSES):
-                if not _kill_marked(f"{MARK}={mark}".encode()):
+                if not mark or not _kill_marked(f"{MARK}={mark}".encode()):
                     break
             if scratch is not None:
                 import shutil  # noqa: PLC0415  a start does without

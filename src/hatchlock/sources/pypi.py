@@ -213,6 +213,9 @@ class PypiSource:
         raise FileGone(package=package.id, file=file.name, sha256=file.sha256, index=self.url)
 
     def _once(self, begun: dict[str, Future[_T]], key: str, work: Callable[[str], _T]) -> Future[_T]:
+        known = begun.get(key)
+        if known is not None:  # nearly always: then do without the lock
+            return known
         with self._lock:
             if key not in begun:
                 begun[key] = self._workers.submit(work, key)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,8 @@ def building(tree: Path, receipt: Mapping[str, Any]) -> Iterator[None]:
         PermissionProblem: The store cannot be written to.
         OSError: The disk is full, or the like.
     """
+    import shutil  # noqa: PLC0415  whoever only asks whether a tree is finished does without
+
     private_directory(tree.parent)
     shutil.rmtree(tree, ignore_errors=True)
     try:

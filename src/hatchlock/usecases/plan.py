@@ -13,7 +13,6 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.lock.memo import recall, remember
-from hatchlock.state.journal import Interrupted, read_interrupted
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.resources.target import Machine, PythonFacts
     from hatchlock.resources.world import Target, World
+    from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
 
 __all__ = ["Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
@@ -86,7 +86,15 @@ def make_plan(
     desired = [item for resource in world.by_kind.values() for item in resource.desired()]
     observed = [item for resource in world.by_kind.values() for item in resource.observe()]
     plan = diff(desired, observed, [*target.problems, *world.clients.problems])
-    return Planned(plan=plan, target=target, world=world, state=state, interrupted=read_interrupted(state.journal_path))
+    return Planned(plan=plan, target=target, world=world, state=state, interrupted=_interrupted(state))
+
+
+def _interrupted(state: ProjectState) -> Interrupted | None:
+    if not state.journal_path.exists():
+        return None
+    from hatchlock.state.journal import read_interrupted
+
+    return read_interrupted(state.journal_path)
 
 
 def plan_bindings(project: Project, target: Target) -> dict[str, str]:
