@@ -10,7 +10,14 @@ from pathlib import Path
 
 from hatchlock.errors import PermissionProblem
 
-__all__ = ["atomic_write", "fsync_directory", "private_directory", "read_optional", "reporting_permission"]
+__all__ = [
+    "atomic_write",
+    "check_private",
+    "fsync_directory",
+    "private_directory",
+    "read_optional",
+    "reporting_permission",
+]
 
 
 def _owner_name(uid: int) -> str:
@@ -54,19 +61,35 @@ def _exists(path: Path) -> bool:
 
 
 def private_directory(path: Path) -> Path:
-    """Make `path` (and its parents) if needed, as a directory that only its owner can use, and return it.
+    """Make `path` (and its parents) if needed, as directories that only their owner can use, and return it.
 
     Raises:
         PermissionProblem: It cannot be made, or it belongs to somebody else, or others could write to it.
     """
     with reporting_permission(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = path.stat()
+        for parent in reversed(path.parents):
+            if not parent.exists():
+                parent.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would make them by the umask
+        path.mkdir(mode=0o700, exist_ok=True)
+    check_private(path)
+    return path
+
+
+def check_private(path: Path) -> None:
+    """Refuse a directory that another user owns or could write to; what is in it could be theirs.
+
+    Raises:
+        PermissionProblem: It is one. A directory that does not exist is none.
+    """
+    with reporting_permission(path):
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            return
     if facts.st_uid != os.geteuid():
         raise _permission_problem(path, "it belongs to another user")
     if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise _permission_problem(path, "others could write to it")
-    return path
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:

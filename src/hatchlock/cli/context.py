@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatchlock.files import check_private
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
@@ -16,8 +17,14 @@ __all__ = ["directory_of", "home_of", "project_of"]
 
 
 def home_of(arguments: argparse.Namespace) -> Home:
-    """Return the store that a command works with."""
-    return Home.locate(explicit=arguments.home, environ=os.environ)
+    """Return the store that a command works with.
+
+    Raises:
+        PermissionProblem: Another user owns it or could write to it: what is in it could be theirs.
+    """
+    home = Home.locate(explicit=arguments.home, environ=os.environ)
+    check_private(home.root)
+    return home
 
 
 def directory_of(arguments: argparse.Namespace) -> Path:

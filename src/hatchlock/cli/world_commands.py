@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.log import logged
 from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.paths import Home
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.planfile import SavedPlan
@@ -31,7 +33,7 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
 
     began = time.perf_counter()
     project = project_of(arguments)
-    planned = make_plan(project, emit=ui.event)
+    planned = make_plan(project)
     if arguments.out:
         from hatchlock.reconcile.planfile import SavedPlan, write_plan
 
@@ -100,6 +102,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
     from hatchlock.usecases.apply import Consent, apply_project
 
     began = time.perf_counter()
+    emit = logged(ui.event, project.home, arguments.command)
     applied = apply_project(
         project,
         consent=Consent(
@@ -113,7 +116,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         takeover=arguments.takeover,
         offline=arguments.offline,
         lock_timeout=arguments.lock_timeout,
-        emit=ui.event,
+        emit=emit,
     )
     probed = [] if arguments.no_probe else _probe_all(applied, arguments, ui)
     if ui.json:
@@ -223,7 +226,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print sync and health of each server."""
     from hatchlock.usecases.status import project_status
 
-    found = project_status(project_of(arguments), emit=ui.event)
+    found = project_status(project_of(arguments))
     if ui.json:
         servers = [
             {
@@ -255,7 +258,8 @@ def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what is missing on this machine. Missing things that only some servers need are no error."""
     from hatchlock.usecases.doctor import diagnose
 
-    checks = diagnose(home_of(arguments), os.environ, pythons=_locked_pythons(arguments))
+    home = Home.locate(explicit=arguments.home, environ=os.environ)  # even one that other commands refuse
+    checks = diagnose(home, os.environ, pythons=_locked_pythons(arguments))
     if ui.json:
         documents = [
             {"name": item.name, "state": item.state, "found": item.found, "mend": item.mend} for item in checks

@@ -144,7 +144,7 @@ def apply_project(
         LeaseHeld: Another apply did not end in time.
         HatchlockError: What planning and fetching raise. Errors of steps are in the outcome instead.
     """
-    planned = _plan(project, takeover, lock_timeout, emit)
+    planned = _plan(project, takeover, lock_timeout)
     _check_saved(saved, project, planned)
     if not planned.plan.steps and not _is_first(planned):
         return Applied(planned=planned, outcome=None, generation=planned.state.generation(), changed_servers=())
@@ -154,7 +154,7 @@ def apply_project(
 
     what = f"the project {planned.target.project!r}"
     with lease(planned.state.lease_path, what=what, purpose="apply", timeout=lock_timeout):
-        current = _plan(project, takeover, lock_timeout, emit)
+        current = _plan(project, takeover, lock_timeout)
         if current.plan != planned.plan:
             if saved is not None or not consent.yes:
                 raise StalePlan(changed=("the world",))
@@ -162,8 +162,8 @@ def apply_project(
         return _apply(project, current, offline=offline, emit=emit)
 
 
-def _plan(project: Project, takeover: bool, lock_timeout: float, emit: Sink) -> Planned:
-    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, emit=emit)
+def _plan(project: Project, takeover: bool, lock_timeout: float) -> Planned:
+    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover)
 
 
 def _is_first(planned: Planned) -> bool:

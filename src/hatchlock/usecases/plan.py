@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from hatchlock import __version__
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.events import Event, Sink, discard
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 
@@ -50,9 +49,7 @@ class Planned:
     interrupted: Interrupted | None
 
 
-def make_plan(
-    project: Project, *, purpose: str = "plan", lock_timeout: float = 0, takeover: bool = False, emit: Sink = discard
-) -> Planned:
+def make_plan(project: Project, *, purpose: str = "plan", lock_timeout: float = 0, takeover: bool = False) -> Planned:
     """Compare the lock with this machine.
 
     Args:
@@ -60,7 +57,6 @@ def make_plan(
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds that its resources wait for locks, when they are applied.
         takeover: Plan for a project that is bound to another directory.
-        emit: Told about warnings.
 
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
@@ -71,7 +67,7 @@ def make_plan(
     from hatchlock.reconcile.diff import diff
     from hatchlock.resources.world import World
 
-    target = read_target(project, emit=emit)
+    target = read_target(project)
     state = project_state(project, target.project)
     if not takeover:
         state.check_binding(target.project, project.directory)
@@ -117,7 +113,7 @@ def project_state(project: Project, name: str) -> ProjectState:
     return ProjectState(project.home.project(name))
 
 
-def read_target(project: Project, *, emit: Sink = discard) -> Target:
+def read_target(project: Project) -> Target:
     """Return what should be on this machine: from memory when nothing that it depends on has changed.
 
     Raises:
@@ -133,7 +129,7 @@ def read_target(project: Project, *, emit: Sink = discard) -> Target:
         target = _remembered(known)
         if target is not None and _engine_is_the_same(target, project.environ):
             return target
-    target, witnesses = _compile(project, emit)
+    target, witnesses = _compile(project)
     if not target.problems:
         remember(path, key, target_to_dict(target), witnesses=witnesses)
     return target
@@ -167,17 +163,14 @@ def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _compile(project: Project, emit: Sink) -> tuple[Target, list[str]]:
+def _compile(project: Project) -> tuple[Target, list[str]]:
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
     from hatchlock.resources.target import compile_target
-    from hatchlock.usecases.lock import warnings_of
 
     shared = load(project.manifest, None)
     merged = load(project.manifest, project.overlay) if project.overlay_bytes else shared
-    for warning in warnings_of(merged):
-        emit(Event(name="warning", message=warning))
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)

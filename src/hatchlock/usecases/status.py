@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hatchlock.events import Sink, discard
 from hatchlock.usecases.plan import Planned, make_plan
 
 if TYPE_CHECKING:
@@ -53,13 +52,13 @@ class Status:
     interrupted: str
 
 
-def project_status(project: Project, *, emit: Sink = discard) -> Status:
+def project_status(project: Project) -> Status:
     """Return how a project stands on this machine. Reads only.
 
     Raises:
         HatchlockError: What planning raises.
     """
-    planned = make_plan(project, purpose="status", emit=emit)
+    planned = make_plan(project, purpose="status")
     active = planned.state.active()
     names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
     left = planned.interrupted
