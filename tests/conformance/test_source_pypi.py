@@ -179,6 +179,15 @@ def test_a_long_description_takes_one_more_range(tmp_path: Path) -> None:
     assert len(index.asked_for("/files/")) == 2
 
 
+def test_metadata_at_the_beginning_of_a_large_wheel_does_not_cost_the_whole(tmp_path: Path) -> None:
+    release = Release(name="thing", version="1.0", requires=["a"], padding=500_000, metadata_first=True)
+    with serving(release) as index:
+        assert _metadata(index, tmp_path).requires_dist == ("a",)
+    _, second = index.asked_for("/files/")
+    first, _, last = second.rpartition("=")[2].partition("-")
+    assert int(last) - int(first) < 50_000
+
+
 @pytest.mark.parametrize("switch", [{"ranges": False}, {"range_refusal": 416}, {"range_refusal": 501}])
 def test_a_server_without_ranges_gives_the_whole_wheel(tmp_path: Path, switch: dict[str, Any]) -> None:
     with serving(Release(name="thing", version="1.0", requires=["a"]), **switch) as index:

@@ -35,6 +35,7 @@ class Release:
     scripts: Mapping[str, str] = field(default_factory=dict)
     headers: Sequence[str] = ()
     padding: int = 0
+    metadata_first: bool = False
     hashed: bool = True
     sdist: bool = False
     body: bytes | None = None
@@ -68,6 +69,8 @@ def wheel_bytes(release: Release) -> bytes:
     if release.scripts:
         lines = [f"{name} = {target}" for name, target in release.scripts.items()]
         members[f"{folder}/entry_points.txt"] = "\n".join(["[console_scripts]", *lines]).encode()
+    if release.metadata_first:
+        members = dict(sorted(members.items(), key=lambda item: "dist-info" not in item[0]))
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, data in members.items():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,34 @@ def test_nobody_listening_is_unreachable_and_says_where_without_the_password() -
     assert "refused" in str(caught.value)
     assert "geheim" not in str(caught.value)
     assert "proxy" in caught.value.hint
+
+
+def test_a_host_is_looked_up_once_for_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = socket.getaddrinfo
+
+    def counting(host: str | None, port: int | None, *args: int, **more: int) -> object:
+        if host == "index.example.com":
+            asked.append(host)
+            # the first address has nobody listening
+            return [*real("127.0.0.2", port, *args, **more), *real("127.0.0.1", port, *args, **more)]
+        return real(host, port, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", counting)
+    with serving(Release(name="thing", version="1.0")) as index, Http(environ={}) as http:
+        url = index.url.replace("127.0.0.1", "index.example.com") + "thing/"
+        with ThreadPoolExecutor(8) as pool:
+            assert [answer.status for answer in pool.map(http.get, [url] * 16)] == [200] * 16
+    assert len(asked) == 1
+
+
+def test_a_name_that_does_not_resolve_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", failing)
+    with Http(environ={}) as http, pytest.raises(Unreachable, match=r"index\.example\.com does not resolve"):
+        http.get("http://index.example.com/")
 
 
 def test_offline_asks_nobody() -> None:

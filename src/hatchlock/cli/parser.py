@@ -28,17 +28,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.set_defaults(**_DEFAULTS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     common = _common(argparse.SUPPRESS)
-    for group in COMMANDS.values():
-        for name, (what, example) in group.items():
-            command = commands.add_parser(
-                name,
-                parents=[common],
-                help=what,
-                description=f"{what[0].upper()}{what[1:]}.",
-                epilog=f"Example: {example}",
-                allow_abbrev=False,
-            )
-            _ARGUMENTS.get(name, _no_arguments)(command)
+    known = {name: texts for group in COMMANDS.values() for name, texts in group.items()}
+    # building all of them takes 15 ms; what is not among the words cannot be meant
+    for name in [name for name in known if name in argv] or known:
+        what, example = known[name]
+        command = commands.add_parser(
+            name,
+            parents=[common],
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}.",
+            epilog=f"Example: {example}",
+            allow_abbrev=False,
+        )
+        _ARGUMENTS.get(name, _no_arguments)(command)
     return parser.parse_args(argv)
 
 

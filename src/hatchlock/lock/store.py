@@ -229,7 +229,7 @@ def _read_image(data: Mapping[str, Any]) -> Image:
 
 
 def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
-    return _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data["layers"]))
+    return _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data.get("layers", ())))
 
 
 def _read_environment(data: Mapping[str, Any]) -> Environment:
@@ -240,4 +240,4 @@ def _read_environment(data: Mapping[str, Any]) -> Environment:
 def _read_server(data: Mapping[str, Any]) -> Server:
     secrets = {name: _read(SecretReference, item) for name, item in data.get("secrets", {}).items()}
     sandbox = Sandbox.from_dict({key.replace("-", "_"): value for key, value in data.get("sandbox", {}).items()})
-    return _read(Server, data, secrets=secrets, sandbox=sandbox)
+    return _read(Server, {"source": "", **data}, secrets=secrets, sandbox=sandbox)

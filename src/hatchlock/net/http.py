@@ -226,26 +226,13 @@ class Http:
             raise _unreachable(url, error) from error
 
     def _manager(self, url: str) -> urllib3.PoolManager:
+        from hatchlock.net.pools import new_manager  # noqa: PLC0415  see _open
+
         proxy = _proxy_for(url, self._environ)
         with self._lock:
             if proxy not in self._managers:
-                self._managers[proxy] = self._new_manager(proxy)
+                self._managers[proxy] = new_manager(proxy, connections=self.threads, tls=self._tls)
             return self._managers[proxy]
-
-    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
-        import urllib3  # noqa: PLC0415  see _open
-
-        if not proxy:
-            return urllib3.PoolManager(maxsize=self.threads, ssl_context=self._tls)
-        parts = urlsplit(proxy)
-        userinfo = parts.netloc.rpartition("@")[0]
-        return urllib3.ProxyManager(
-            without_userinfo(proxy),
-            maxsize=self.threads,
-            ssl_context=self._tls,
-            proxy_ssl_context=self._tls,
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=userinfo) if userinfo else None,
-        )
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -44,6 +44,7 @@ class ServerResource:
 
     def __init__(self, specs: Iterable[ServerSpec], *, state: ProjectState) -> None:
         self._specs = {spec.address: spec for spec in specs}
+        self._digests = {address: spec.record.digest for address, spec in self._specs.items()}
         self._state = state
 
     def desired(self) -> Iterable[Desired]:
@@ -51,8 +52,8 @@ class ServerResource:
         return [
             Desired(
                 address=address,
-                key=spec.record.digest,
-                facts=_facts(spec.record),
+                key=self._digests[address],
+                facts=_facts(spec.record, self._digests[address]),
                 depends_on=(spec.needs,) if spec.needs else (),
                 notes=spec.notes,
             )
@@ -85,20 +86,19 @@ class ServerResource:
 
     def _seen(self, name: str, digest: str) -> Observed:
         address = Address(kind=ResourceKind.SERVER, name=name)
-        spec = self._specs.get(address)
-        if spec is not None and spec.record.digest == digest:
+        if self._digests.get(address) == digest:
             return Observed(address=address, key=digest)
         return Observed(address=address, key=digest, facts=self._facts_of(digest))
 
     def _facts_of(self, digest: str) -> Mapping[str, str]:
         data = read_optional(self._state.record_path(digest))
         try:
-            return _facts(LaunchRecord.from_json(data or b"null"))
+            return _facts(LaunchRecord.from_json(data or b"null"), digest)
         except (ValueError, TypeError, KeyError):
             return {"launch record": f"{digest[:_SHOWN_DIGITS]}, of another version"}
 
 
-def _facts(record: LaunchRecord) -> dict[str, str]:
+def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
     facts = {
         "runtime": record.runtime if record.isolation == "required" else f"{record.runtime}, isolation best-effort",
         "from": record.key[:_SHOWN_DIGITS],
@@ -108,6 +108,6 @@ def _facts(record: LaunchRecord) -> dict[str, str]:
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
         "sandbox": profile_line(record.sandbox),
-        "launch record": record.digest[:_SHOWN_DIGITS],
+        "launch record": digest[:_SHOWN_DIGITS],
     }
     return {name: value for name, value in facts.items() if value}

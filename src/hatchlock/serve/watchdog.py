@@ -56,11 +56,13 @@ class Watchdog:
         """
         notes_out, notes_in = os.pipe()
         life_out, life_in = os.pipe()
+        # What is meant for `run` must not hit the watchdog before it has learnt to ignore it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
             _watch(notes_out, keep=(notes_out, life_in), cleanup=cleanup)
-        with contextlib.suppress(PermissionError):  # it was faster
-            os.setpgid(pid, pid)
+        os.setpgid(pid, pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(notes_out)
         os.close(life_in)
         return cls(pid, life_out, notes_in)
@@ -85,6 +87,7 @@ def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
             with contextlib.suppress(OSError):  # the C library keeps some for itself
                 signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _keep_only(keep)
         left = b"".join(iter(lambda: os.read(notes, 64), b""))
         cleanup(left)

@@ -66,20 +66,16 @@ def _member(archive: zipfile.ZipFile, remote: _RemoteFile, name: str) -> bytes:
 
 
 class _RemoteFile(io.RawIOBase):
-    """The bytes of a remote file from some offset to its end; the offset moves down when lower ones are read."""
+    """The bytes of a remote file, as far as they were wanted."""
 
     def __init__(self, http: Http, file: IndexFile) -> None:
         super().__init__()
         self._http = http
         self._file = file
         self._position = 0
-        self._start = 0
-        self._data = b""
+        self._pieces: list[tuple[int, bytes]] = []
+        self.size = file.size
         self._load_tail()
-
-    @property
-    def size(self) -> int:
-        return self._start + len(self._data)
 
     def seekable(self) -> bool:
         return True
@@ -96,29 +92,30 @@ class _RemoteFile(io.RawIOBase):
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        end = self.size if size is None or size < 0 else min(self.size, self._position + size)
-        self.want(self._position, end - self._position)
-        piece = self._data[self._position - self._start : end - self._start]
-        self._position += len(piece)
-        return piece
+        wanted = self.size - self._position if size is None or size < 0 else size
+        start, piece = self.want(self._position, wanted)
+        data = piece[self._position - start :][:wanted]
+        self._position += len(data)
+        return data
 
-    def want(self, offset: int, size: int) -> None:
-        """Make sure that these bytes are here, with everything behind them."""
-        if size <= 0 or offset >= self._start:
-            return
-        first = max(0, offset - _LOOK_AHEAD)
-        answer = self._http.get(self._file.url, byte_range=(first, self._start - 1)).checked()
+    def want(self, offset: int, size: int) -> tuple[int, bytes]:
+        """Return a piece, and where it begins, that holds these bytes as far as the file has them."""
+        end = min(self.size, offset + size)
+        for start, piece in self._pieces:
+            if start <= offset and end <= start + len(piece):
+                return start, piece
+        # what comes before a directory is METADATA, so take some of that along
+        first = max(0, min(offset, end) - _LOOK_AHEAD)
+        answer = self._http.get(self._file.url, byte_range=(first, end - 1)).checked()
         if not answer.partial:
-            self._take_whole(answer.data)
-            return
-        if len(answer.data) != self._start - first:
+            return self._take_whole(answer.data)
+        if len(answer.data) != end - first:
             raise ValueError("its server sent another range than it was asked for")
-        self._data = answer.data + self._data
-        self._start = first
+        self._pieces.append((first, answer.data))
+        return first, answer.data
 
     def _load_tail(self) -> None:
-        size = self._file.size
-        wanted = (max(0, size - _TAIL), size - 1) if size else (-_TAIL, None)
+        wanted = (max(0, self.size - _TAIL), self.size - 1) if self.size else (-_TAIL, None)
         answer = self._http.get(self._file.url, byte_range=wanted)
         if answer.status in _NO_RANGES:
             answer = self._http.get(self._file.url)
@@ -126,11 +123,12 @@ class _RemoteFile(io.RawIOBase):
             self._take_whole(answer.data)
             return
         total = answer.headers.get("content-range", "").rpartition("/")[2]
-        self._data = answer.data
-        self._start = (int(total) if total.isdigit() else size) - len(answer.data)
+        self.size = int(total) if total.isdigit() else self.size
+        self._pieces.append((self.size - len(answer.data), answer.data))
 
-    def _take_whole(self, data: bytes) -> None:
+    def _take_whole(self, data: bytes) -> tuple[int, bytes]:
         if self._file.sha256 and hashlib.sha256(data).hexdigest() != self._file.sha256:
             raise BadAnswer(what=self._file.name, why="its bytes do not have the sha256 that the index gives")
-        self._data = data
-        self._start = 0
+        self.size = len(data)
+        self._pieces = [(0, data)]
+        return self._pieces[0]

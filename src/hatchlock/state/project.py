@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +67,14 @@ class BadState(HatchlockError):
 
 
 class ProjectState:
-    """The files below `projects/NAME`. Reading never creates anything."""
+    """The files below `projects/NAME`. Reading never creates anything.
+
+    Threads may change it at once; processes exclude each other by the project's lease.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._changing = threading.Lock()
 
     @property
     def lease_path(self) -> Path:
@@ -107,14 +112,15 @@ class ProjectState:
 
     def activate(self, server: str, record: LaunchRecord | None) -> None:
         """Make a launch record the active one of its server, or (None) none, in one atomic change."""
-        servers = dict(self.active())
-        servers.pop(server, None)
         if record is not None:
             path = self.record_path(record.digest)
             private_directory(path.parent)
             atomic_write(path, record.to_json())
-            servers[server] = record.digest
-        self._write("active.json", {"servers": servers})
+        with self._changing:
+            servers = {name: digest for name, digest in self.active().items() if name != server}
+            if record is not None:
+                servers[server] = record.digest
+            self._write("active.json", {"servers": servers})
 
     def record_path(self, digest: str) -> Path:
         """Return where the launch record of this digest is, or would be."""
@@ -127,9 +133,10 @@ class ProjectState:
 
     def remember_entry_file(self, entry_file: str) -> None:
         """Add one to `entry_files`, before the file itself is written."""
-        files = sorted({*self.entry_files(), entry_file})
-        if tuple(files) != self.entry_files():
-            self._write("entries.json", {"files": files})
+        with self._changing:
+            files = sorted({*self.entry_files(), entry_file})
+            if tuple(files) != self.entry_files():
+                self._write("entries.json", {"files": files})
 
     def last_probe(self, server: str) -> Mapping[str, Any] | None:
         """Return what `remember_probe` was told last, or None."""

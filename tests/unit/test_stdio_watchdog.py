@@ -1,0 +1,74 @@
+"""The watchdog by itself: what it ends, and how long it is patient."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hatchlock.engines.api import EngineUnreachable
+from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container, end_processes
+from support.runs import wait_for
+
+
+def test_its_release_ends_its_group_and_removes_the_scratch_directory(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    watchdog = Watchdog.start(end_processes(scratch, ""))
+    server = subprocess.Popen(["/bin/sleep", "600"], process_group=watchdog.group)
+    watchdog.release()
+    assert server.wait(10) == -signal.SIGKILL
+    assert wait_for(lambda: not scratch.exists())
+
+
+def test_its_death_can_be_seen() -> None:
+    watchdog = Watchdog.start(lambda _: None)
+    assert select.select([watchdog.ended], [], [], 0)[0] == []
+    os.kill(watchdog.group, signal.SIGKILL)
+    assert select.select([watchdog.ended], [], [], 10)[0] == [watchdog.ended]
+    watchdog.release()
+
+
+def test_signals_that_end_run_do_not_end_it() -> None:
+    watchdog = Watchdog.start(lambda _: None)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        os.kill(watchdog.group, number)
+    assert select.select([watchdog.ended], [], [], 0.2)[0] == []
+    watchdog.release()
+
+
+class Removals:
+    """An engine that answers as it is told, and counts."""
+
+    def __init__(self, *answers: bool | None) -> None:
+        self.answers = list(answers)
+        self.calls = 0
+
+    def __call__(self) -> bool:
+        answer = self.answers[self.calls]
+        self.calls += 1
+        if answer is None:
+            raise EngineUnreachable(engine="unix:///none", why="it starts")
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("notes", "answers", "calls"),
+    [
+        (b"", (False, False, True), 3),  # it may yet appear
+        (b"", (None, True), 2),
+        (CREATED, (False,), 1),  # it had existed, so it is gone
+        (CREATED, (None, True), 2),
+        (CREATED + DONE, (), 0),
+    ],
+)
+def test_a_container_is_waited_for_only_when_it_may_yet_appear(
+    notes: bytes, answers: tuple[bool | None, ...], calls: int
+) -> None:
+    removals = Removals(*answers)
+    end_container(removals)(notes)
+    assert removals.calls == calls
