@@ -134,24 +134,32 @@ def test_the_death_of_the_application_ends_it_though_stdin_stays_open(home: Path
         assert wait_for(lambda: processes_with(tag) == [], patience=10)
 
 
-def test_processes_that_left_the_group_are_found_after_a_kill_of_run(running: Callable[..., Run], tag: str) -> None:
-    with running(sandbox=Sandbox(memory="1g")) as run:
-        run.hello()
-        before = set(processes_with("/bin/sleep\x00600"))
-        run.attempt("escape")
-        assert set(processes_with("/bin/sleep\x00600")) - before
-        run.process.kill()
-        assert wait_for(lambda: set(processes_with("/bin/sleep\x00600")) <= before, patience=5)
+@pytest.fixture
+def escaped() -> str:
+    """A number of seconds that no other process sleeps for."""
+    return f"600.{secrets.randbelow(10**9):09}"
 
 
-def test_processes_that_left_the_group_do_not_survive_a_normal_end(running: Callable[..., Run], tag: str) -> None:
+def test_processes_that_left_the_group_are_found_after_a_kill_of_run(
+    running: Callable[..., Run], tag: str, escaped: str
+) -> None:
     with running() as run:
         run.hello()
-        before = set(processes_with("/bin/sleep\x00600"))
-        run.attempt("escape")
-        assert set(processes_with("/bin/sleep\x00600")) - before
+        run.attempt("escape", escaped)
+        assert processes_with(f"/bin/sleep\0{escaped}") != []
+        run.process.kill()
+        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
+
+
+def test_processes_that_left_the_group_do_not_survive_a_normal_end(
+    running: Callable[..., Run], tag: str, escaped: str
+) -> None:
+    with running() as run:
+        run.hello()
+        run.attempt("escape", escaped)
+        assert processes_with(f"/bin/sleep\0{escaped}") != []
         assert run.end()[0] == 0
-        assert wait_for(lambda: set(processes_with("/bin/sleep\x00600")) <= before, patience=5)
+        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
 
 
 def test_large_messages_pass_whole_in_both_directions(home: Path, tag: str) -> None:

@@ -25,8 +25,20 @@ def test_its_release_ends_its_group_and_removes_the_scratch_directory(tmp_path: 
     assert wait_for(lambda: not scratch.exists())
 
 
+def test_when_it_was_killed_its_work_is_done_by_the_one_who_releases_it(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    watchdog = Watchdog.start(end_processes(scratch, ""))
+    server = subprocess.Popen(["/bin/sleep", "600"], process_group=watchdog.group)
+    os.kill(watchdog.group, signal.SIGKILL)
+    assert select.select([watchdog.ended], [], [], 10)[0] == [watchdog.ended]
+    watchdog.release()
+    assert server.wait(10) == -signal.SIGKILL
+    assert not scratch.exists()
+
+
 def test_its_death_can_be_seen() -> None:
-    watchdog = Watchdog.start(lambda _: None)
+    watchdog = Watchdog.start(lambda *_: None)
     assert select.select([watchdog.ended], [], [], 0)[0] == []
     os.kill(watchdog.group, signal.SIGKILL)
     assert select.select([watchdog.ended], [], [], 10)[0] == [watchdog.ended]
@@ -34,7 +46,7 @@ def test_its_death_can_be_seen() -> None:
 
 
 def test_signals_that_end_run_do_not_end_it() -> None:
-    watchdog = Watchdog.start(lambda _: None)
+    watchdog = Watchdog.start(lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
         os.kill(watchdog.group, number)
     assert select.select([watchdog.ended], [], [], 0.2)[0] == []
@@ -70,5 +82,5 @@ def test_a_container_is_waited_for_only_when_it_may_yet_appear(
     notes: bytes, answers: tuple[bool | None, ...], calls: int
 ) -> None:
     removals = Removals(*answers)
-    end_container(removals)(notes)
+    end_container(removals)(notes, 0)
     assert removals.calls == calls

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -17,8 +18,11 @@ from typing import NoReturn
 
 __all__ = ["CREATED", "DONE", "MARK", "Cleanup", "Watchdog", "end_container", "end_processes"]
 
-Cleanup = Callable[[bytes], None]
-"""Gets the notes that `run` left, and ends the server; it must do no harm when the server has ended by itself."""
+Cleanup = Callable[[bytes, int], None]
+"""Gets the notes that `run` left and the watchdog's process group, and ends the server.
+
+It must do no harm when the server has ended by itself.
+"""
 
 CREATED = b"c"
 """The note that the server exists, so that there is no race with its creation."""
@@ -42,10 +46,11 @@ class Watchdog:
         ended: A descriptor that becomes readable when the watchdog has died.
     """
 
-    def __init__(self, group: int, ended: int, notes: int) -> None:
+    def __init__(self, group: int, ended: int, notes: int, cleanup: Cleanup) -> None:
         self.group = group
         self.ended = ended
         self._notes = notes
+        self._cleanup = cleanup
 
     @classmethod
     def start(cls, cleanup: Cleanup) -> Watchdog:
@@ -65,7 +70,7 @@ class Watchdog:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(notes_out)
         os.close(life_in)
-        return cls(pid, life_out, notes_in)
+        return cls(pid, life_out, notes_in, cleanup)
 
     def note(self, note: bytes) -> None:
         """Leave a note for the cleanup."""
@@ -73,11 +78,14 @@ class Watchdog:
             os.write(self._notes, note)
 
     def release(self) -> None:
-        """Let it clean up what is left, and wait for its end."""
+        """Let it clean up what is left, and wait for its end; if it was killed before, clean up in its place."""
+        killed = bool(select.select([self.ended], [], [], 0)[0])
         os.close(self._notes)
         os.close(self.ended)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.group, 0)
+        if killed:
+            self._cleanup(DONE, self.group)
 
 
 def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
@@ -90,7 +98,7 @@ def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _keep_only(keep)
         left = b"".join(iter(lambda: os.read(notes, 64), b""))
-        cleanup(left)
+        cleanup(left, os.getpgrp())
     finally:
         os._exit(0)
 
@@ -116,21 +124,25 @@ def end_processes(scratch: Path | None, mark: str) -> Cleanup:
             "" when a sandbox holds them.
     """
 
-    def cleanup(_: bytes) -> None:
-        group = os.getpgrp()
-        if os.fork() == 0:
+    def cleanup(_: bytes, group: int) -> None:
+        if os.getpgrp() != group:
+            end_all(group)
+        elif os.fork() == 0:
             # From outside the group, or the kill would hit the one who has more to do.
             os.setpgid(0, 0)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGKILL)
-            for _pass in range(_PASSES):
-                if not mark or not _kill_marked(f"{MARK}={mark}".encode()):
-                    break
-            if scratch is not None:
-                import shutil  # noqa: PLC0415  a start does without
-
-                shutil.rmtree(scratch, ignore_errors=True)
+            end_all(group)
             os._exit(0)
+
+    def end_all(group: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        for _ in range(_PASSES):
+            if not mark or not _kill_marked(f"{MARK}={mark}".encode()):
+                break
+        if scratch is not None:
+            import shutil  # noqa: PLC0415  a start does without
+
+            shutil.rmtree(scratch, ignore_errors=True)
 
     return cleanup
 
@@ -155,7 +167,7 @@ def end_container(remove: Callable[[], bool]) -> Cleanup:
             does not answer.
     """
 
-    def cleanup(notes: bytes) -> None:
+    def cleanup(notes: bytes, _: int) -> None:
         from hatchlock.errors import HatchlockError  # noqa: PLC0415
 
         patience = time.monotonic() + _CREATION_SECONDS
