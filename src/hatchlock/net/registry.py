@@ -74,7 +74,10 @@ class ImageUnreachable(HatchlockError):
         return f"image {self.image} cannot be fetched from {self.registry}: {self.why}"
 
     def _hint(self) -> str:
-        return self.advice or "check that the registry's name is right and that this machine reaches it"
+        return self.advice or (
+            "check that the registry's name is right and that this machine reaches it; a base of your own is named by "
+            'base = "oci:…", and runtime = "process" needs none'
+        )
 
 
 @dataclass(kw_only=True, eq=False)

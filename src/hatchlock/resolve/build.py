@@ -136,12 +136,17 @@ def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str,
 
 
 def _images(basis: _Basis, wanted: Iterable[WantedEnvironment], look_up: ImageLookup) -> dict[str, Image]:
-    bases = {item.base for item in wanted if item.base}
-    references = sorted(bases | set(wanted_images(basis.manifest)))
-    return {
-        reference: _kept_image(basis, reference) or look_up(reference, basis.containers, facts=reference in bases)
-        for reference in references
-    }
+    bases = {item.base: f"env:{item.name}" for item in wanted if item.base}
+    users = {**wanted_images(basis.manifest), **bases}
+    images = {}
+    for reference, user in sorted(users.items()):
+        try:
+            found = _kept_image(basis, reference) or look_up(reference, basis.containers, facts=reference in bases)
+        except HatchlockError as error:
+            error.address = error.address or user
+            raise
+        images[reference] = found
+    return images
 
 
 def _kept_image(basis: _Basis, reference: str) -> Image | None:

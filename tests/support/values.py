@@ -1,0 +1,181 @@
+"""Arbitrary locks, worlds and plans, for hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from hatchlock.address import Address, Kind, ResourceKind
+from hatchlock.launch import Mount, Sandbox, SecretReference
+from hatchlock.lock.model import (
+    Environment,
+    File,
+    Image,
+    ImagePlatform,
+    Layer,
+    Lock,
+    Package,
+    Server,
+)
+from hatchlock.manifest.model import PLATFORMS
+from hatchlock.resources.base import Desired, Observed, Problem
+
+__all__ = ["TEXT", "desired_sets", "locks", "observed_sets", "problem_sets"]
+
+ODD = ['"', "\\", "'", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "#", "[a]", "=", "ä", "\u2028", "𝄞", '"""', ".", ""]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD)
+SOME = TEXT.filter(bool)
+TEXTS = st.lists(TEXT, max_size=4).map(tuple)
+HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
+DIGEST = HEX.map("sha256:".__add__)
+PLATFORM = st.sampled_from(PLATFORMS)
+SIZE = st.integers(1, 2**62)
+SECONDS = st.floats(0.001, 3600)
+
+
+def tables(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Mapping[str, Any]]:
+    return st.dictionaries(keys, values, max_size=3)
+
+
+FILES = st.builds(File, name=SOME, sha256=HEX, size=st.integers(0, 2**62))
+PACKAGES = st.builds(
+    Package,
+    kind=st.sampled_from(Kind),
+    name=SOME,
+    version=SOME,
+    index=TEXT,
+    files=st.lists(FILES, max_size=3).map(tuple),
+    dependencies=TEXTS,
+    scripts=tables(TEXT, TEXT),
+    requires_python=TEXT,
+    licence=TEXT,
+    publisher=TEXT,
+    repository=TEXT,
+    source_class=SOME,
+    signature=SOME,
+)
+LAYERS = st.builds(Layer, digest=DIGEST, size=SIZE, diff_id=DIGEST)
+IMAGE_PLATFORMS = st.builds(
+    ImagePlatform,
+    digest=DIGEST,
+    config=DIGEST,
+    config_size=SIZE,
+    layers=st.lists(LAYERS, max_size=3).map(tuple),
+    entrypoint=TEXTS,
+    command=TEXTS,
+    user=TEXT,
+    working_directory=TEXT,
+    env=TEXTS,
+    python=TEXT,
+    python_path=TEXT,
+    libc=TEXT,
+    symlinks=tables(TEXT, TEXT),
+    packages=TEXTS,
+)
+IMAGES = st.builds(
+    Image,
+    reference=SOME,
+    digest=DIGEST,
+    platforms=st.dictionaries(PLATFORM, IMAGE_PLATFORMS, min_size=1, max_size=3),
+)
+ENVIRONMENTS = st.builds(
+    Environment,
+    name=SOME,
+    private=st.booleans(),
+    runtime=st.sampled_from(["process", "container"]),
+    python=TEXT,
+    base=TEXT,
+    requirements=TEXTS,
+    constraints=TEXTS,
+    overrides=TEXTS,
+    packages=TEXTS,
+    platform_packages=tables(PLATFORM, TEXTS),
+    keys=tables(PLATFORM, HEX),
+)
+MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))
+SANDBOXES = st.builds(
+    Sandbox,
+    network=TEXTS,
+    user=TEXT,
+    run_as=st.sampled_from(["user", "host"]),
+    read_only=st.booleans(),
+    memory=TEXT,
+    cpus=st.floats(0, 512),
+    pids=st.integers(0, 2**31),
+    mounts=st.lists(MOUNTS, max_size=2).map(tuple),
+    writable=TEXTS,
+    capabilities=TEXTS,
+    stop_grace=st.floats(0, 3600),
+    reason=TEXT,
+)
+SECRETS = st.builds(
+    SecretReference,
+    secret=SOME,
+    format=SOME,
+    as_=st.sampled_from(["variable", "file"]),
+    required=st.booleans(),
+)
+SERVERS = st.builds(
+    Server,
+    name=SOME,
+    source=TEXT,
+    runtime=st.sampled_from(["process", "container"]),
+    isolation=st.sampled_from(["required", "best-effort"]),
+    environment=TEXT,
+    image=TEXT,
+    command=TEXTS,
+    choices=TEXTS,
+    args=TEXTS,
+    cwd=TEXT,
+    env=tables(TEXT, TEXT),
+    secrets=tables(TEXT, SECRETS),
+    sandbox=SANDBOXES,
+    startup_timeout=SECONDS,
+)
+locks = st.builds(
+    Lock,
+    project=SOME,
+    platforms=TEXTS,
+    exclude_newer=TEXT,
+    packages=st.lists(PACKAGES, max_size=3).map(tuple),
+    images=st.lists(IMAGES, max_size=2).map(tuple),
+    environments=st.lists(ENVIRONMENTS, max_size=2).map(tuple),
+    servers=st.lists(SERVERS, max_size=2).map(tuple),
+)
+
+NAMES = ["a", "b", "cursor/a", "cursor/b", "claude-code/a"]
+ADDRESSES = st.builds(Address, kind=st.sampled_from(ResourceKind), name=st.sampled_from(NAMES))
+KEYS = st.sampled_from(["1", "2", "3"])
+FACTS = st.dictionaries(st.sampled_from(["python", "key", "file"]), st.sampled_from(["x", "y", ""]), max_size=2)
+
+
+@st.composite
+def desired_sets(draw: st.DrawFn) -> list[Desired]:
+    """Draw what should be: each address once, dependencies only on what stands before it, so without a cycle."""
+    addresses = draw(st.lists(ADDRESSES, unique=True, max_size=8))
+    return [
+        Desired(
+            address=address,
+            key=draw(KEYS),
+            facts=draw(FACTS),
+            depends_on=tuple(draw(st.lists(st.sampled_from(addresses[:number]), unique=True, max_size=3)))
+            if number
+            else (),
+            notes=tuple(draw(st.lists(st.sampled_from(["careful"]), max_size=1))),
+        )
+        for number, address in enumerate(addresses)
+    ]
+
+
+observed_sets = st.lists(
+    st.builds(Observed, address=ADDRESSES, key=KEYS, facts=FACTS, loss=st.sampled_from(["", "", "data"])),
+    unique_by=lambda item: item.address,
+    max_size=8,
+)
+problem_sets = st.lists(
+    st.builds(Problem, address=ADDRESSES, code=st.just("trouble"), what=st.just("it cannot be")),
+    unique_by=lambda item: item.address,
+    max_size=2,
+)
