@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.docker import Engine
+from hatchlock.engines.process import host_platform
 from support.project import TrialProject
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.network]
 MANIFEST = """\
 [project]
 name = "{name}"
-platforms = ["linux/amd64", "linux/arm64"]
+platforms = ["{platform}"]
 
 [defaults]
 clients = ["claude-code", "cursor"]
@@ -55,7 +56,7 @@ FILES = {".claude.json": CLAUDE, ".cursor/mcp.json": CURSOR}
 def job(tmp_path_factory: pytest.TempPathFactory, engine: str, registry: str, base_image: str) -> Iterator[TrialProject]:
     """The applied project; what led there is asserted on the way."""
     name = f"main-job-{secrets.token_hex(4)}"
-    manifest = MANIFEST.format(name=name, base=base_image, registry=registry)
+    manifest = MANIFEST.format(name=name, base=base_image, registry=registry, platform=host_platform())
     project = TrialProject(tmp_path_factory.mktemp("main-job"), manifest, name=name, DOCKER_HOST=engine)
     for path, text in FILES.items():
         file = project.user_home / path
@@ -95,11 +96,12 @@ def _remove_images(engine: str, name: str) -> None:
 
 @pytest.fixture
 def changing(job: TrialProject) -> Iterator[TrialProject]:
-    """The applied project, for a test that changes manifest and lock; afterwards they are as they were."""
+    """The applied project, for a test that changes it; afterwards it is as it was."""
     kept = {path: path.read_bytes() for path in (job.manifest, job.lock)}
     yield job
     for path, data in kept.items():
         path.write_bytes(data)
+    job.ok("apply", "--yes", "--no-probe")
 
 
 def test_a_client_that_we_did_not_write_lists_the_tools_of_both(job: TrialProject) -> None:
@@ -126,9 +128,6 @@ def test_one_argument_changed_plans_exactly_that_server_and_builds_nothing(chang
     assert (changing.environments(), _image_ids(engine, changing.name), _client_files(changing)) == before
     assert changing.run("plan", "--check").status == 0
     assert changing.tools("time") == ["get_current_time", "convert_time"]
-    changing.edit('"Europe/Berlin"', '"UTC"')
-    changing.ok("lock")
-    changing.ok("apply", "--yes", "--no-probe")
 
 
 def test_a_server_removed_plans_only_its_removal(changing: TrialProject) -> None:
@@ -141,23 +140,26 @@ def test_a_server_removed_plans_only_its_removal(changing: TrialProject) -> None
     ]
 
 
-def test_foreign_entries_of_the_users_files_are_kept_byte_for_byte(job: TrialProject) -> None:
-    for path in FILES:
+def test_the_entries_in_the_users_files_start_the_servers_and_leave_the_rest_alone(job: TrialProject) -> None:
+    for path, original in FILES.items():
         text = (job.user_home / path).read_text()
         servers = json.loads(text)["mcpServers"]
+        assert list(servers) == [*json.loads(original)["mcpServers"], "fetch", "time"]
         for name in ("time", "fetch"):
             assert [servers[name]["command"], *servers[name]["args"]] == job.launch_command(name)
-        assert _without_ours(job, path) == FILES[path]
+        start = original.index("}}" if path.startswith(".cursor") else "}\n") + 1
+        assert text.startswith(original[:start])
+        assert text.endswith(original[original.index("projects" if path == ".claude.json" else "unknown") :])
 
 
-def _without_ours(job: TrialProject, path: str) -> str:
-    """Return a client's file as it is after all servers are removed, in a copy of the project."""
-    text = (job.user_home / path).read_text()
-    from hatchlock.clients.mcp_servers import remove_entry
-
-    for name in ("time", "fetch"):
-        text = remove_entry(text, name)
-    return text
+def test_after_everything_was_removed_the_users_files_are_byte_for_byte_what_they_were(changing: TrialProject) -> None:
+    changing.ok("remove", "fetch")
+    changing.ok("remove", "time")
+    refused = changing.run("apply", "--yes")
+    assert (refused.status, "--allow-mass-removal" in refused.err) == (3, True), refused.said
+    changing.ok("apply", "--yes", "--allow-mass-removal")
+    assert {path: (changing.user_home / path).read_text() for path in FILES} == FILES
+    assert changing.active() == {}
 
 
 def _client_files(project: TrialProject) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hatchlock.address import Address, Kind, ResourceKind
-from hatchlock.launch import Mount, Sandbox, SecretReference
+from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.lock.model import (
     Environment,
     File,
@@ -22,7 +22,7 @@ from hatchlock.lock.model import (
 from hatchlock.manifest.model import PLATFORMS
 from hatchlock.resources.base import Desired, Observed, Problem
 
-__all__ = ["TEXT", "desired_sets", "locks", "observed_sets", "problem_sets"]
+__all__ = ["TEXT", "desired_sets", "launch_records", "locks", "observed_sets", "problem_sets"]
 
 ODD = ['"', "\\", "'", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "#", "[a]", "=", "ä", "\u2028", "𝄞", '"""', ".", ""]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD)
@@ -178,4 +178,23 @@ problem_sets = st.lists(
     st.builds(Problem, address=ADDRESSES, code=st.just("trouble"), what=st.just("it cannot be")),
     unique_by=lambda item: item.address,
     max_size=2,
+)
+
+launch_records = st.builds(
+    LaunchRecord,
+    project=SOME,
+    server=SOME,
+    runtime=st.sampled_from(["process", "container"]),
+    isolation=st.sampled_from(["required", "best-effort"]),
+    argv=TEXTS,
+    cwd=TEXT,
+    env=tables(TEXT, TEXT),
+    secrets=tables(TEXT, SECRETS),
+    sandbox=SANDBOXES,
+    key=TEXT,
+    read_only_paths=TEXTS,
+    image=TEXT,
+    engine=TEXT,
+    directory=TEXT,
+    startup_timeout=SECONDS,
 )

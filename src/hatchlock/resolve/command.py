@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from hatchlock.address import Kind
 from hatchlock.lock.model import Package
 from hatchlock.manifest.model import ServerSpec
 
@@ -29,6 +30,8 @@ def resolve_command(server: ServerSpec, packages: Iterable[Package]) -> tuple[tu
     """
     if server.command or server.source is None:
         return server.command, ()
+    if server.source.kind is not Kind.PYPI:
+        return (), ()
     name = canonicalize_name(Requirement(server.source.spec).name)
     scripts = sorted({script for package in packages if package.name == name for script in package.scripts})
     same = [script for script in scripts if canonicalize_name(script) == name]

@@ -82,10 +82,11 @@ class Watchdog:
         killed = bool(select.select([self.ended], [], [], 0)[0])
         os.close(self._notes)
         os.close(self.ended)
+        if killed:
+            # Before it is reaped: until then nobody else can get its number.
+            self._cleanup(DONE, self.group)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.group, 0)
-        if killed:
-            self._cleanup(DONE, self.group)
 
 
 def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
