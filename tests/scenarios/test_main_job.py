@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -53,7 +52,9 @@ FILES = {".claude.json": CLAUDE, ".cursor/mcp.json": CURSOR}
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, engine: str, registry: str, base_image: str) -> Iterator[TrialProject]:
+def job(
+    tmp_path_factory: pytest.TempPathFactory, engine: str, registry: str, base_image: str
+) -> Iterator[TrialProject]:
     """The applied project; what led there is asserted on the way."""
     name = f"main-job-{secrets.token_hex(4)}"
     manifest = MANIFEST.format(name=name, base=base_image, registry=registry, platform=host_platform())

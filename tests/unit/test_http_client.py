@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hatchlock.net.credentials import Credentials
-from hatchlock.net.http import Http, Refused, Unreachable, _proxy_for
+from hatchlock.net.http import Http, Refused, Unreachable
+from hatchlock.net.trust import BadCertificates, proxy_for
 from support.index import Release, serving
 
 
@@ -171,7 +172,7 @@ def test_credentials_in_an_address_are_kept_for_its_host_and_port_only() -> None
 def test_the_proxy_is_the_one_of_the_scheme_unless_the_host_is_excepted(
     url: str, environ: dict[str, str], proxy: str
 ) -> None:
-    assert _proxy_for(url, environ) == proxy
+    assert proxy_for(url, environ) == proxy
 
 
 def test_requests_go_through_the_proxy() -> None:
@@ -185,7 +186,7 @@ def test_requests_go_through_the_proxy() -> None:
 
 def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.pem"
-    with Http(environ={"SSL_CERT_FILE": str(missing)}) as http, pytest.raises(Unreachable) as caught:
+    with Http(environ={"SSL_CERT_FILE": str(missing)}) as http, pytest.raises(BadCertificates) as caught:
         http.get("https://127.0.0.1:1/")
     assert str(missing) in str(caught.value)
     assert "SSL_CERT_FILE" in caught.value.hint

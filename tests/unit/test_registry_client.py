@@ -12,7 +12,8 @@ import pytest
 
 from hatchlock.address import ImageReference
 from hatchlock.net.docker_credentials import BadDockerConfig, Credentials, find_credentials
-from hatchlock.net.registry import BadCertificates, ImageUnreachable, Registry, UnknownImage
+from hatchlock.net.registry import ImageUnreachable, Registry, UnknownImage
+from hatchlock.net.trust import BadCertificates
 from hatchlock.store.blobs import WrongHash
 from support.fake_registry import FakeRegistry, fake_registry, sha256
 from support.registry import free_port

@@ -44,15 +44,22 @@ def directory_of(arguments: argparse.Namespace) -> Path:
 def project_of(arguments: argparse.Namespace) -> Project:
     """Find and read the project that a command is about.
 
+    Its directory has one name, without links and `..`, however the user names it: the project is bound to that.
+
     Raises:
         NoManifest: There is none.
     """
     from hatchlock.usecases.project import open_project
 
     return open_project(
-        directory=directory_of(arguments),
-        manifest=Path(arguments.manifest) if arguments.manifest else None,
+        directory=directory_of(arguments).resolve(),
+        manifest=_in_real_directory(Path(arguments.manifest)) if arguments.manifest else None,
         use_global=arguments.use_global,
         home=home_of(arguments),
         environ=os.environ,
     )
+
+
+def _in_real_directory(path: Path) -> Path:
+    """A manifest that is itself a link keeps its name: what belongs to it lies beside the link."""
+    return path.parent.resolve() / path.name

@@ -42,6 +42,7 @@ Options, before or after the command:
   --manifest FILE         the manifest, instead of looking for hatchlock.toml here and above
   -g, --global            your own manifest, in your configuration directory
   --home DIR              the store, instead of $HATCHLOCK_HOME
+  --project NAME          the project, for run, probe and logs outside its directory
   --offline               ask no network
   --json                  print JSON documents
   --color WHEN            auto, always or never
@@ -58,4 +59,4 @@ def overview() -> str:
         lines.append(f"{group}:")
         lines += [f"  {name:<10}{what:<46}{example}" for name, (what, example) in commands.items()]
         lines.append("")
-    return "\n".join(lines) + _OPTIONS
+    return "\n".join([*lines, _OPTIONS])

@@ -66,7 +66,7 @@ def _common(default: str) -> _Parser:
     group.add_argument("--manifest", metavar="FILE", help="the manifest")
     group.add_argument("-g", "--global", dest="use_global", action="store_true", help="your own manifest")
     group.add_argument("--home", metavar="DIR", help="the store")
-    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs and status")
+    group.add_argument("--project", metavar="NAME", help="the project, for run, probe and logs")
     group.add_argument("--offline", action="store_true", help="ask no network")
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--color", choices=["auto", "always", "never"], help="whether to colour")

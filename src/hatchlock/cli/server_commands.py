@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     from hatchlock.usecases.run import run as serve
 
     # started by an application, there may be no working directory any more: then --project names the project
-    start = Path("/") if arguments.project else directory_of(arguments).absolute()
+    start = Path("/") if arguments.project else directory_of(arguments).resolve()
     return serve(home_of(arguments), arguments.project, arguments.name, start, os.environ)
 
 

@@ -62,7 +62,7 @@ class Ui:
         elif event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
         elif event.name == "fetch.start":
-            self.say(f"  fetching {event.message}")
+            self.say(f"  fetching {event.message or event.address}")
         elif self.verbose:
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
 

@@ -8,21 +8,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
 from hatchlock.errors import HatchlockError
 from hatchlock.net.credentials import Credentials, without_userinfo
+from hatchlock.net.trust import proxy_for, tls_context
 
 if TYPE_CHECKING:
     import urllib3
 
 __all__ = ["Http", "Refused", "Response", "Unreachable"]
 
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
-# Where systems keep their trust store, for interpreters that were built with another system's path.
-_SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _TRIES = 3
 _CONNECT_SECONDS = 10.0
@@ -228,7 +225,7 @@ class Http:
     def _manager(self, url: str) -> urllib3.PoolManager:
         from hatchlock.net.pools import new_manager  # noqa: PLC0415  see _open
 
-        proxy = _proxy_for(url, self._environ)
+        proxy = proxy_for(url, self._environ)
         with self._lock:
             if proxy not in self._managers:
                 self._managers[proxy] = new_manager(proxy, connections=self.threads, tls=self._tls)
@@ -236,60 +233,13 @@ class Http:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return _tls_context(self._environ)
+        return tls_context(self._environ)
 
 
 def _range_header(first: int, last: int | None) -> str:
     if first < 0:
         return f"bytes={first}"
     return f"bytes={first}-{'' if last is None else last}"
-
-
-def _tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    paths = ssl.get_default_verify_paths()
-    system = paths.cafile or next((path for path in _SYSTEM_BUNDLES if Path(path).is_file()), None)
-    named = [environ[name] for name in _CA_VARIABLES if environ.get(name)]
-    # The variables usually all name one file: loading it takes 45 ms each time.
-    for path in dict.fromkeys(str(Path(item).resolve()) for item in [*([system] if system else []), *named]):
-        try:
-            context.load_verify_locations(path)
-        except (OSError, ssl.SSLError) as error:
-            raise Unreachable(
-                url=path,
-                why=f"the file of trusted certificates cannot be used ({error})",
-                advice=f"correct the variable that names it: {', '.join(_CA_VARIABLES)}",
-            ) from error
-    directory = environ.get("SSL_CERT_DIR") or paths.capath
-    if directory and Path(directory).is_dir():
-        context.load_verify_locations(capath=directory)
-    return context
-
-
-def _proxy_for(url: str, environ: Mapping[str, str]) -> str:
-    parts = urlsplit(url)
-    if _bypassed(parts.hostname or "", parts.port, _variable(environ, "NO_PROXY")):
-        return ""
-    proxy = _variable(environ, f"{parts.scheme.upper()}_PROXY") or _variable(environ, "ALL_PROXY")
-    if not proxy:
-        return ""
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _variable(environ: Mapping[str, str], name: str) -> str:
-    # A CGI server turns a request's "Proxy:" header into HTTP_PROXY; the lower-case name is the safe one there.
-    return environ.get(name.lower()) or environ.get(name) or ""
-
-
-def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
-    for entry in (item.strip().lower() for item in no_proxy.split(",")):
-        name = entry.lstrip("*").lstrip(".")
-        if entry == "*" or (name and (host in {name, name.rpartition(":")[0]} or host.endswith(f".{name}"))):
-            _, colon, wanted = name.partition(":")
-            if not colon or not wanted.isdigit() or (port is not None and int(wanted) == port):
-                return True
-    return False
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:

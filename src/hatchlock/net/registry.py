@@ -12,22 +12,21 @@ import hashlib
 import ipaddress
 import json
 import re
-import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 
 from hatchlock.address import ImageReference
 from hatchlock.errors import HatchlockError
 from hatchlock.net.docker_credentials import Credentials, find_credentials
+from hatchlock.net.trust import proxy_for, tls_context
 from hatchlock.store.blobs import WrongHash
 
 __all__ = [
     "INDEX_TYPES",
-    "BadCertificates",
     "ImageUnreachable",
     "Manifest",
     "MissingPlatform",
@@ -52,7 +51,6 @@ _RETRIES = urllib3.Retry(
 )
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 _OK = 200
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -94,22 +92,6 @@ class UnknownImage(HatchlockError):
 
     def _hint(self) -> str:
         return "check its name and tag; a private image may also need `docker login`"
-
-
-@dataclass(kw_only=True, eq=False)
-class BadCertificates(HatchlockError):
-    """A file of trusted certificates that a variable names cannot be used."""
-
-    code: ClassVar[str] = "bad-certificates"
-
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"the file of trusted certificates {self.path} cannot be used: {self.why}"
-
-    def _hint(self) -> str:
-        return f"correct the variable that names it: {', '.join(_CA_VARIABLES)}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -302,10 +284,10 @@ class Registry:
         )
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        scheme, proxy = url.partition("://")[0], _proxy(url, self._environ)
+        scheme, proxy = url.partition("://")[0], self._proxy(url)
         if (scheme, proxy) not in self._pools:
             # Certificates take 45 ms to load: not for plain http.
-            context = _tls(self._environ) if "https" in (scheme, proxy.partition(":")[0]) else None
+            context = tls_context(self._environ) if "https" in (scheme, proxy.partition(":")[0]) else None
             self._pools[scheme, proxy] = (
                 urllib3.ProxyManager(proxy, ssl_context=context, maxsize=8)
                 if proxy
@@ -328,6 +310,10 @@ class Registry:
 
     def _scheme(self, host: str) -> str:
         return "http" if host in self._plain_http or _is_loopback(host) else "https"
+
+    def _proxy(self, url: str) -> str:
+        # no proxy reaches this machine's own loopback
+        return "" if _is_loopback(urlsplit(url).netloc) else proxy_for(url, self._environ)
 
     def _wrong(self, reference: ImageReference, what: str, expected: str, actual: str) -> WrongHash:
         return WrongHash(
@@ -362,30 +348,6 @@ def _bearer(data: bytes) -> str:
         return ""
     token = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else ""
     return f"Bearer {token}" if token else ""
-
-
-def _proxy(url: str, environ: Mapping[str, str]) -> str:
-    scheme, _, rest = url.partition("://")
-    host = rest.partition("/")[0]
-    found = environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY") or ""
-    exceptions = (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(",")
-    return "" if _is_loopback(host) or _is_excepted(host, exceptions) else found
-
-
-def _is_excepted(host: str, exceptions: Sequence[str]) -> bool:
-    name = host.partition(":")[0].lower()
-    suffixes = [item.strip().lower().lstrip("*.") for item in exceptions if item.strip()]
-    return "" in suffixes or any(item in (host, name) or name.endswith(f".{item}") for item in suffixes)
-
-
-def _tls(environ: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    for file in dict.fromkeys(environ[name] for name in _CA_VARIABLES if environ.get(name)):
-        try:
-            context.load_verify_locations(file)
-        except OSError as error:
-            raise BadCertificates(path=file, why=error.strerror or str(error)) from error
-    return context
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:

@@ -38,7 +38,7 @@ def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Ite
     return Plan(
         steps=ordered,
         problems=tuple(blocked),
-        unchanged=sum(address in present and address not in steps for address in wanted),
+        unchanged=sum(address in present for address in wanted.keys() - steps.keys() - left_alone),
         existing=len(present),
     )
 

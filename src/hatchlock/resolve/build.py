@@ -279,6 +279,8 @@ def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> 
             package,
             files=tuple(sorted({*known.files, *package.files})),
             dependencies=tuple(sorted({*known.dependencies, *package.dependencies})),
+            # known only of packages that some environment asks for by name
+            scripts=known.scripts or package.scripts,
         )
     return merged
 

@@ -66,6 +66,8 @@ def lock_project(
         HatchlockError: What resolving raises: unknown package, conflict, unreachable index, …
         PermissionProblem: The lock cannot be written.
     """
+    will_ask = project.lock_bytes is None or upgrade is None or bool(upgrade)
+    http = _connections(project, offline=offline) if will_ask else None
     from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
     from hatchlock.lock.store import BadLock, loads, write_lock
@@ -82,7 +84,7 @@ def lock_project(
         except BadLock:
             if upgrade is not None:
                 raise
-    with Sources(project, loaded.manifest, offline=offline, refresh=refresh, emit=emit) as sources:
+    with Sources(project, loaded.manifest, http=http, offline=offline, refresh=refresh, emit=emit) as sources:
         lock = build_lock(
             loaded.manifest,
             previous,
@@ -97,6 +99,15 @@ def lock_project(
     return LockResult(lock=lock, changes=diff_locks(previous, lock), written=written, warnings=warnings)
 
 
+def _connections(project: Project, *, offline: bool) -> Http:
+    """Begin to load the trusted certificates: it takes as long as loading the manifest's schema, and goes on beside it."""
+    from hatchlock.net.http import Http
+
+    http = Http(environ=project.environ, offline=offline)
+    http.warm_up()
+    return http
+
+
 def warnings_of(loaded: LoadedManifest) -> tuple[str, ...]:
     """Return a manifest's warnings as sentences with their places."""
     return tuple(f"{item.place}: {item}" + (f" ({item.hint})" if item.hint else "") for item in loaded.warnings)
@@ -105,14 +116,23 @@ def warnings_of(loaded: LoadedManifest) -> tuple[str, ...]:
 class Sources:
     """The places that a project's things come from, opened when they are first needed; a context manager."""
 
-    def __init__(self, project: Project, manifest: Manifest, *, offline: bool, refresh: bool, emit: Sink) -> None:
+    def __init__(
+        self,
+        project: Project,
+        manifest: Manifest,
+        *,
+        offline: bool,
+        refresh: bool,
+        emit: Sink,
+        http: Http | None = None,
+    ) -> None:
         self._project = project
         self._manifest = manifest
         self._offline = offline
         self._refresh = refresh
         self._emit = emit
         self._stack = contextlib.ExitStack()
-        self._http: Http | None = None
+        self._http = self._stack.enter_context(http) if http else None
         self._registry: Registry | None = None
 
     def __enter__(self) -> Self:

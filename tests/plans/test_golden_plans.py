@@ -1,0 +1,65 @@
+"""What is wanted, what there is and what cannot be planned, in `cases/NAME.toml`, and the plan in `cases/NAME.txt`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.address import Address
+from hatchlock.reconcile.diff import diff
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Action, Desired, Observed, Problem
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+
+
+def addressed(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**item, "address": Address.parse(item["address"])}
+
+
+def wanted(item: Mapping[str, Any]) -> Desired:
+    values = addressed(item)
+    values["depends_on"] = tuple(map(Address.parse, item.get("depends_on", ())))
+    values["notes"] = tuple(item.get("notes", ()))
+    return Desired(**values)
+
+
+def plan_of(case: Path) -> Plan:
+    document = tomllib.loads(case.read_text())
+    return diff(
+        map(wanted, document.get("desired", ())),
+        (Observed(**addressed(item)) for item in document.get("observed", ())),
+        (Problem(**addressed(item)) for item in document.get("problems", ())),
+    )
+
+
+@each_case
+def test_the_plan_reads_as_expected(case: Path) -> None:
+    assert str(plan_of(case)) + "\n" == case.with_suffix(".txt").read_text()
+
+
+@each_case
+def test_the_case_says_what_else_holds_of_its_plan(case: Path) -> None:
+    plan = plan_of(case)
+    expected = tomllib.loads(case.read_text()).get("expected", {})
+    found = {
+        "mass_removal": plan.is_mass_removal,
+        "privileged": [str(step.address) for step in plan.privileged],
+        "losses": [str(step.address) for step in plan.losses],
+        "deleted": plan.count(Action.DELETE),
+        "order": [str(step.address) for step in plan.steps],
+        "waits": {str(step.address): [str(other) for other in step.depends_on] for step in plan.steps},
+    }
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_every_expected_text_belongs_to_a_case() -> None:
+    texts = {path.stem for path in (Path(__file__).parent / "cases").glob("*.txt")}
+    assert texts == {case.stem for case in CASES}
+    assert len(CASES) >= 25

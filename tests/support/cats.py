@@ -1,0 +1,88 @@
+"""A project that needs no index and no engine: its servers are programs that every machine has."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from support.project import TrialProject
+
+__all__ = ["CAT", "CATS", "apply", "entries", "start", "tree"]
+
+CAT = """\
+[project]
+name = "trial"
+platforms = ["linux/amd64", "linux/arm64"]
+
+[defaults]
+runtime = "process"
+isolation = "best-effort"
+clients = ["claude-code", "cursor"]
+
+[clients.claude-code]
+scope = "project"
+
+[clients.cursor]
+scope = "project"
+
+[servers.cat]
+command = ["/bin/cat", "-u"]
+"""
+
+CATS = CAT + '\n[servers.two]\ncommand = ["/bin/cat"]\n\n[servers.three]\ncommand = ["/bin/cat"]\n'
+
+
+def apply(project: TrialProject, *words: str) -> None:
+    """Lock and apply."""
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe", *words)
+
+
+def start(project: TrialProject, *words: str) -> subprocess.Popen[str]:
+    """Start a command of hatchlock without a terminal, with its streams in our hands."""
+    return subprocess.Popen(
+        project.command(*words),
+        cwd=project.directory,
+        env=project.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def entries(project: TrialProject) -> dict[str, list[str]]:
+    """Return the names of the entries in each client file of the project that exists."""
+    files = (project.directory / ".mcp.json", project.directory / ".cursor" / "mcp.json")
+    return {path.name: sorted(json.loads(path.read_text())["mcpServers"]) for path in files if path.exists()}
+
+
+def tree(root: Path, *, without: tuple[str, ...] = ()) -> dict[str, tuple[str, int, int, bytes]]:
+    """Return kind, mode, modification time and bytes of everything below a directory, by relative path.
+
+    Args:
+        root: Where.
+        without: Relative paths whose subtrees do not count.
+    """
+    return {str(path.relative_to(root)): _facts(path) for path in _walk(root, {root / name for name in without})}
+
+
+def _walk(path: Path, without: set[Path]) -> Iterator[Path]:
+    for child in sorted(path.iterdir()):
+        if child in without:
+            continue
+        yield child
+        if child.is_dir() and not child.is_symlink():
+            yield from _walk(child, without)
+
+
+def _facts(path: Path) -> tuple[str, int, int, bytes]:
+    facts = path.lstat()
+    kind = "link" if path.is_symlink() else "directory" if path.is_dir() else "file"
+    content = os.fsencode(path.readlink()) if kind == "link" else path.read_bytes() if kind == "file" else b""
+    changed = 0 if kind == "directory" else facts.st_mtime_ns
+    return kind, stat.S_IMODE(facts.st_mode), changed, content
