@@ -32,6 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
+    try:
+        return _reported(words)
+    except BrokenPipeError:
+        # whoever read our stdout has gone; what is left in the buffer must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _reported(words: list[str]) -> int:
     from hatchlock.cli.ui import Ui
     from hatchlock.errors import HatchlockError
 
@@ -48,9 +57,7 @@ def _main(words: list[str]) -> int:
         ui.say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # whoever read our stdout has gone; what is left in the buffer must not be tried again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except OSError as error:
         if debug:
             raise
@@ -66,7 +73,8 @@ def _dispatch(words: list[str]) -> int:
     own, foreign = _split(words)
     arguments = parse(own)
     arguments.words = foreign
-    ui = Ui(json=arguments.json, color=arguments.color, verbose=arguments.verbose)
+    stream = arguments.command in {"apply", "up"}
+    ui = Ui(json=arguments.json, stream=stream, color=arguments.color, verbose=arguments.verbose)
     from hatchlock.cli.commands import handle
 
     return handle(arguments, ui)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import Any, Literal
 
 from hatchlock.errors import HatchlockError, ManyErrors
@@ -16,6 +17,7 @@ __all__ = ["JSON_FORMAT", "Ui", "error_to_dict"]
 
 JSON_FORMAT = 1
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_PROGRESS = {"fetch.start": "fetching", "resolve.start": "resolving", "step.start": "working on"}
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
 
 Colour = Literal["red", "green", "yellow", "cyan"]
@@ -27,17 +29,19 @@ class Ui:
 
     Attributes:
         json: Print JSON documents instead of text.
+        stream: With `json`, also print each event as a line (NDJSON) before the document.
         color: "auto", "always" or "never".
         verbose: Say more.
-        log: Also takes every event, as a line for programs; set up by `-v`.
     """
 
     json: bool = False
+    stream: bool = False
     color: str = "auto"
     verbose: bool = False
 
     def result(self, text: str) -> None:
         """Print a result for people."""
+        self._clear_progress()
         if text:
             print(self._coloured(text, sys.stdout.isatty()), flush=True)
 
@@ -51,20 +55,30 @@ class Ui:
 
     def say(self, text: str) -> None:
         """Say something on stderr."""
+        self._clear_progress()
         print(self._coloured(text, sys.stderr.isatty()), file=sys.stderr, flush=True)
 
     def event(self, event: Event) -> None:
-        """Tell of an event: in JSON each one, else warnings and the beginnings of what takes time."""
-        if self.json:
+        """Tell of an event: as a line for programs; or to people, if it is a step or takes time.
+
+        What only says that work goes on is shown on a terminal, in one line that the next words replace.
+        """
+        if self.json and self.stream:
             self.line({"event": event.name, "address": event.address, "message": event.message, **event.data})
-        elif event.name == "warning":
-            self.say(f"warning: {event.message}")
-        elif event.name == "step.done":
+        if self.json:
+            return
+        if event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
-        elif event.name == "fetch.start":
-            self.say(f"  fetching {event.message or event.address}")
         elif self.verbose:
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
+        elif event.name in _PROGRESS and sys.stderr.isatty():
+            self._clear_progress()
+            shown = f"  {_PROGRESS[event.name]} {event.address} {event.message}"
+            print(shown[: get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
+
+    def _clear_progress(self) -> None:
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def error(self, error: HatchlockError) -> None:
         """Show an error, or each of several: place or address, what and why; then, after a blank line, a hint."""

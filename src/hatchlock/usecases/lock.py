@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from hatchlock.events import Sink, discard
+from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
     from hatchlock.lock.diff import Change
@@ -179,6 +179,7 @@ class Sources:
         """Resolve environments; see `resolve.python.resolve_environments`."""
         from hatchlock.resolve.python import resolve_environments
 
+        self._emit(Event(name="resolve.start", address=", ".join(f"env:{request.name}" for request in requests)))
         with self.python_index(exclude_newer) as index:
             return resolve_environments(requests, index=index, emit=self._emit)
 
