@@ -3,6 +3,7 @@
     HatchlockError            exit status 1
     ├── UsageError            64: the command line is wrong
     ├── RefusedError          3: it needs a consent that was not given
+    ├── SystemProblem         1: what the operating system refuses
     └── …                     each module adds those that it raises
 
 An error carries data. The sentence is built by `__str__` (what is wrong, why) and `hint` (what to do), and both are put
@@ -11,12 +12,13 @@ together where they are shown: `ADDRESS or PLACE: SENTENCE`, a blank line, `hint
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from hatchlock.place import Place
 
-__all__ = ["HatchlockError", "ManyErrors", "PermissionProblem", "RefusedError", "UsageError"]
+__all__ = ["HatchlockError", "ManyErrors", "PermissionProblem", "RefusedError", "SystemProblem", "UsageError"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -112,4 +114,37 @@ class PermissionProblem(HatchlockError):
         return f"{self.path}: {self.problem}" + (f" ({', '.join(facts)})" if facts else "")
 
     def _hint(self) -> str:
-        return self.advice or "give it to yourself with `chown`, or set HATCHLOCK_HOME to a directory of your own"
+        return self.advice or (
+            "change its owner or mode with `chown` or `chmod`; for the store, HATCHLOCK_HOME may name another directory"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class SystemProblem(HatchlockError):
+    """What the operating system refuses, where nothing more is known: the disk is full, or the like.
+
+    Attributes:
+        problem: In the system's own words.
+        path: The file; "" when the system does not say.
+        number: Its `errno`.
+    """
+
+    code: ClassVar[str] = "system"
+
+    problem: str
+    path: str = ""
+    number: int = 0
+
+    @classmethod
+    def of(cls, error: OSError, *, address: str = "") -> SystemProblem:
+        """Return an operating system's error as one of ours."""
+        path = str(error.filename) if error.filename else ""
+        return cls(problem=error.strerror or str(error), path=path, number=error.errno or 0, address=address)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}" if self.path else self.problem
+
+    def _hint(self) -> str:
+        if self.number in {errno.ENOSPC, errno.EDQUOT}:
+            return "make room where HATCHLOCK_HOME is, then run the same command again: it goes on from what is there"
+        return "mend the cause, then run the same command again: it goes on from what is there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ __all__ = [
     "read_optional",
     "reporting_permission",
 ]
+
+_DENIALS = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
 
 
 def _owner_name(uid: int) -> str:
@@ -38,15 +45,24 @@ def reporting_permission(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except PermissionError as error:
-        raise _permission_problem(Path(error.filename or path), "permission denied") from error
+    except OSError as error:
+        problem = _DENIALS.get(error.errno or 0)
+        if problem is None:
+            raise
+        denied = _nearest(Path(error.filename or path))
+        wanted = f" for {path.relative_to(denied)}" if denied in path.parents else ""
+        raise _permission_problem(denied, problem + wanted) from error
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or that of its parents which exists: what cannot be made is not the one that denies it."""
+    while not _exists(path) and path != path.parent:
+        path = path.parent
+    return path
 
 
 def _permission_problem(path: Path, problem: str) -> PermissionProblem:
-    shown = path
-    while not _exists(shown) and shown != shown.parent:
-        shown = shown.parent
-    facts = shown.stat()
+    facts = path.stat()
     return PermissionProblem(
         path=str(path), problem=problem, owner=_owner_name(facts.st_uid), mode=stat.S_IMODE(facts.st_mode)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +32,11 @@ class ProcessFailed(HatchlockError):
         tail = "\n  ".join(self.output.strip().splitlines()[-_TAIL:])
         return f"{self.argv[0]} {ended}" + (f":\n  {tail}" if tail else "")
 
+    def _hint(self) -> str:
+        if os.strerror(errno.ENOSPC) in self.output:
+            return "make room on that disk, then run the same command again"
+        return ""
+
 
 def run(
     argv: Sequence[str],
@@ -39,6 +46,7 @@ def run(
     stdin: bytes = b"",
     timeout: float | None = None,
     umask: int = 0o022,
+    keep_open: Sequence[int] = (),
 ) -> bytes:
     """Run a program to its end and return its stdout.
 
@@ -49,6 +57,7 @@ def run(
         stdin: What it reads.
         timeout: Seconds after which it is killed.
         umask: Its umask, whatever ours is.
+        keep_open: File descriptors that it inherits. A kernel lock on one of them is held until it, too, has ended.
 
     Raises:
         ProcessFailed: It is missing, exits with another status than 0, or takes too long.
@@ -62,6 +71,7 @@ def run(
             capture_output=True,
             timeout=timeout,
             umask=umask,
+            pass_fds=tuple(keep_open),
             check=False,
         )
     except OSError as error:

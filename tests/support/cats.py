@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import stat
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
-from support.project import TrialProject
+from hatchlock.cli.main import main
+from support.project import Done, TrialProject
 
-__all__ = ["CAT", "CATS", "apply", "entries", "start", "tree"]
+__all__ = ["CAT", "CATS", "CatProject", "apply", "entries", "start", "tree"]
 
 CAT = """\
 [project]
@@ -34,6 +40,36 @@ command = ["/bin/cat", "-u"]
 """
 
 CATS = CAT + '\n[servers.two]\ncommand = ["/bin/cat"]\n\n[servers.three]\ncommand = ["/bin/cat"]\n'
+
+
+class CatProject(TrialProject):
+    """Runs commands inside this process, which is faster; `real` runs one as a process of its own."""
+
+    def run(self, *words: str, **options: Any) -> Done:
+        """Run a command to its end, in the project's directory."""
+        assert options == {}
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.directory),
+            mock.patch.dict(os.environ, self.env, clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", ResourceWarning)  # the event log is open until the process ends
+            status = main(words)
+        return Done(status=status, out=out.getvalue(), err=err.getvalue())
+
+    def real(self, *words: str, **options: Any) -> Done:
+        """Run a command as users do."""
+        return super().run(*words, **options)
+
+    def really_fails(self, *words: str, status: int = 1) -> Done:
+        """Run a command as users do, and see it fail with a hint."""
+        done = self.real(*words)
+        assert done.status == status, done.said
+        assert "\nhint: " in done.err, done.said
+        return done
 
 
 def apply(project: TrialProject, *words: str) -> None:

@@ -20,10 +20,11 @@ def home_of(arguments: argparse.Namespace) -> Home:
     """Return the store that a command works with.
 
     Raises:
-        PermissionProblem: Another user owns it or could write to it: what is in it could be theirs.
+        PermissionProblem: Another user owns it or a part of it, or could write to it: what is in it could be theirs.
     """
     home = Home.locate(explicit=arguments.home, environ=os.environ)
-    check_private(home.root)
+    for directory in (home.root, home.blobs, home.envs, home.bin, home.cache, home.root / "projects"):
+        check_private(directory)
     return home
 
 

@@ -42,7 +42,7 @@ def _main(words: list[str]) -> int:
 
 def _reported(words: list[str]) -> int:
     from hatchlock.cli.ui import Ui
-    from hatchlock.errors import HatchlockError
+    from hatchlock.errors import HatchlockError, SystemProblem
 
     ui = Ui(json="--json" in words and "run" not in words)  # the stdout of `run` is its server's
     debug = "--debug" in words
@@ -61,9 +61,8 @@ def _reported(words: list[str]) -> int:
     except OSError as error:
         if debug:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        ui.say(f"error: {where}{error.strerror or error}")
-        return 1
+        ui.error(SystemProblem.of(error))
+        return SystemProblem.exit_status
 
 
 def _dispatch(words: list[str]) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from hatchlock.cli.context import directory_of, project_of
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import HatchlockError, UsageError
-from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edit
     target = project.manifest.resolve()
     atomic_write(target, edited.encode(), mode=mode)
     try:
-        result = lock_project(project_of(arguments), offline=arguments.offline, emit=_events(ui))
+        result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
     except (HatchlockError, OSError, KeyboardInterrupt):
         atomic_write(target, project.manifest_bytes, mode=mode)
         raise
@@ -122,7 +121,7 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
         offline=arguments.offline,
         refresh=arguments.refresh,
         check=arguments.check,
-        emit=_events(ui),
+        emit=ui.event,
     )
     return _show_lock(result, ui, check=arguments.check)
 
@@ -144,11 +143,6 @@ def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
     state = "would change" if status else "written" if result.written else "unchanged"
     ui.result(f"hatch.lock {state}: {servers}, {packages}")
     return status
-
-
-def _events(ui: Ui) -> Sink:
-    """What these commands print as JSON is one document, so nothing else may come before it."""
-    return discard if ui.json else ui.event
 
 
 def _counted(number: int, word: str) -> str:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from hatchlock.cli.context import directory_of, home_of, project_of
-from hatchlock.cli.ui import Ui
+from hatchlock.cli.ui import Ui, printable
 
 __all__ = ["logs", "probe", "run"]
 
@@ -56,13 +56,6 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
         lines.append(f"  {printable(tool.name)}: {printable(first_line)}")
     ui.result("\n".join(lines))
     return 0
-
-
-def printable(text: str) -> str:
-    """Return a stranger's text with control, bidirectional and invisible characters escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
 
 
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:

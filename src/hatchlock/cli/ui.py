@@ -13,7 +13,7 @@ from typing import Any, Literal
 from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.events import Event
 
-__all__ = ["JSON_FORMAT", "Ui", "error_to_dict"]
+__all__ = ["JSON_FORMAT", "Ui", "error_to_dict", "printable"]
 
 JSON_FORMAT = 1
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
@@ -43,7 +43,7 @@ class Ui:
         """Print a result for people."""
         self._clear_progress()
         if text:
-            print(self._coloured(text, sys.stdout.isatty()), flush=True)
+            print(self._coloured(_shown(text), sys.stdout.isatty()), flush=True)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print a result for programs."""
@@ -56,7 +56,7 @@ class Ui:
     def say(self, text: str) -> None:
         """Say something on stderr."""
         self._clear_progress()
-        print(self._coloured(text, sys.stderr.isatty()), file=sys.stderr, flush=True)
+        print(self._coloured(_shown(text), sys.stderr.isatty()), file=sys.stderr, flush=True)
 
     def event(self, event: Event) -> None:
         """Tell of an event: as a line for programs; or to people, if it is a step or takes time.
@@ -99,6 +99,18 @@ class Ui:
         if not wanted:
             return text
         return "\n".join(_coloured_line(line) for line in text.split("\n"))
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text with control, bidirectional and invisible characters escaped, line ends among them."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def _shown(text: str) -> str:
+    """Whatever a server, a package or a file name smuggled into a sentence: the terminal gets lines of plain text."""
+    return "\n".join(line if line.isprintable() else printable(line) for line in text.split("\n"))
 
 
 def _coloured_line(line: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hatchlock.cli.context import home_of, project_of
 from hatchlock.cli.log import logged
 from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.errors import HatchlockError, SystemProblem
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
@@ -143,17 +144,15 @@ def _asker(ui: Ui) -> Callable[[Planned], bool] | None:
 def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
     plan = applied.planned.plan
     outcome = applied.outcome
-    _tell_problems(applied.planned, ui)
     for problem in plan.problems:
         ui.say(f"{problem.address}: {problem.what}")
+    _tell_problems(applied.planned, ui)
     if outcome is None:
         ui.result(f"{plan.summary} ({seconds:.2f} s)")
         return
     for step, error in outcome.failed:
-        ui.say(f"\n{step.address}: {error}")
-        hint = getattr(error, "hint", "")
-        if hint:
-            ui.say(f"\nhint: {hint}")
+        ui.say("")
+        ui.error(_with_address(error, str(step.address)))
     if outcome.failed:
         counts = f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
         ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
@@ -161,6 +160,13 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
     ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged ({seconds:.2f} s)")
     for note in sorted(_client_notes(applied)):
         ui.say(f"note: {note}")
+
+
+def _with_address(error: HatchlockError | OSError, address: str) -> HatchlockError:
+    if isinstance(error, OSError):
+        return SystemProblem.of(error, address=address)
+    error.address = error.address or address
+    return error
 
 
 def _client_notes(applied: Applied) -> set[str]:
@@ -181,7 +187,7 @@ def _summary(applied: Applied) -> dict[str, Any]:
         return {"done": [], "failed": [], "not_started": [], "generation": applied.generation}
     return {
         "done": [str(step.address) for step in outcome.done],
-        "failed": [{"address": str(step.address), "message": str(error)} for step, error in outcome.failed],
+        "failed": [error_to_dict(_with_address(error, str(step.address))) for step, error in outcome.failed],
         "not_started": [str(step.address) for step in outcome.not_started],
         "generation": applied.generation,
     }
@@ -274,7 +280,6 @@ def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _locked_pythons(arguments: argparse.Namespace) -> tuple[str, ...]:
-    from hatchlock.errors import HatchlockError
     from hatchlock.usecases.inspect import read_project_lock
 
     try:

@@ -91,7 +91,7 @@ def find_bwrap(path: str) -> str | None:
 
 
 def find_interpreter(version: str, environ: Mapping[str, str]) -> Interpreter:
-    """Return a Python of a minor version ("3.11"): the one that runs this program, else the first one on PATH.
+    """Return a Python of a version ("3.11", "3.11.9"): the one that runs this program, else the first one on PATH.
 
     Candidates are asked themselves (`-I -c`), so shims and virtual environments lead to the real interpreter. That takes
     some 20 ms each; callers keep the answer.
@@ -104,16 +104,17 @@ def find_interpreter(version: str, environ: Mapping[str, str]) -> Interpreter:
         interpreter = _ask(candidate, environ)
         if interpreter is None:
             continue
-        if interpreter.version.startswith(f"{version}."):
+        if f"{interpreter.version}.".startswith(f"{version}."):
             return interpreter
         found.append(f"{interpreter.path} ({interpreter.version})")
     raise InterpreterMissing(version=version, found=tuple(dict.fromkeys(found)))
 
 
 def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[str]:
-    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+    minor = ".".join(version.split(".")[:2])
+    if minor == f"{sys.version_info.major}.{sys.version_info.minor}":
         yield str(getattr(sys, "_base_executable", sys.executable))
-    for name in (f"python{version}", "python3", "python"):
+    for name in (f"python{minor}", "python3", "python"):
         for directory in environ.get("PATH", "").split(os.pathsep):
             candidate = f"{directory}/{name}"
             if directory.startswith("/") and os.access(candidate, os.X_OK):

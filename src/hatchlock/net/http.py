@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -269,5 +270,6 @@ def _unreachable(url: str, error: Exception) -> Unreachable:
         return Unreachable(url=shown, why="it takes too long to answer")
     if isinstance(error, kinds.ProxyError) or isinstance(getattr(error, "reason", None), kinds.ProxyError):
         return Unreachable(url=shown, why="the proxy does not answer", advice="check HTTPS_PROXY and NO_PROXY")
-    # urllib3 puts the object's address in front of the reason
-    return Unreachable(url=shown, why=str(cause).rpartition(": ")[2] or type(cause).__name__)
+    # urllib3 puts the object's address in front of the reason, the operating system its number
+    why = re.sub(r"^\[Errno \d+\] ", "", str(cause).rpartition(": ")[2])
+    return Unreachable(url=shown, why=why or type(cause).__name__)

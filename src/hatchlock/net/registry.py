@@ -353,4 +353,8 @@ def _bearer(data: bytes) -> str:
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
     while isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason:
         error = error.reason  # type: ignore[assignment]
-    return re.sub(r"^.*object at 0x[0-9a-f]+>: ", "", str(error)) or type(error).__name__
+    # urllib3 puts the connection in front, the operating system its number
+    return (
+        re.sub(r"^.*(object at 0x[0-9a-f]+>|Connection\(.*?\)): |\[Errno \d+\] ", "", str(error))
+        or type(error).__name__
+    )

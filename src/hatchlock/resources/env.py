@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +25,8 @@ _RULE = "env:1"
 _NAME_DIGITS = 20
 """A shebang line holds 127 bytes, and the store's path is in it too."""
 _BUILD_TIMEOUT = 600.0
+_FINDING_UV = threading.Lock()
+"""It asks `sysconfig`, which gives wrong answers to threads that ask at once for the first time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,37 +108,71 @@ class EnvResource:
         path = self._home.root / "locks" / f"env-{spec.key}.lock"
         with lease(path, what=f"environment {spec.key}", purpose=self._purpose, timeout=self._lock_timeout):
             if self.observe_one(step.address) is None:
-                _build(spec, tree, Blobs(self._home.blobs))
+                with _after_orphans(path.with_suffix(".build")) as held:
+                    _build(spec, tree, Blobs(self._home.blobs), held)
 
 
-def _build(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
-    import tempfile  # noqa: PLC0415
+@contextlib.contextmanager
+def _after_orphans(path: Path) -> Iterator[int]:
+    """Wait for the uv of a killed apply, which works on without it, and yield the lock that our own uv inherits.
 
-    import uv  # noqa: PLC0415  only to find its program, and only here
+    The lease ends with our process; this lock ends with the last process that has its descriptor.
+    """
+    import fcntl  # noqa: PLC0415  not on every system
 
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _build(spec: EnvSpec, tree: Path, blobs: Blobs, held: int) -> None:
     from hatchlock.process import run  # noqa: PLC0415
     from hatchlock.store.receipts import building  # noqa: PLC0415
 
-    program = uv.find_uv_bin()
+    program = _uv_program()
     receipt = {"python": spec.python, "python_version": spec.python_version, "wheels": [w.name for w in spec.wheels]}
-    with building(tree, receipt), tempfile.TemporaryDirectory(dir=tree.parent, prefix=".build-") as scratch:
+    with building(tree, receipt), _scratch_directory(tree.with_name(f".build-{spec.key}")) as scratch:
         env = {
-            "HOME": scratch,
+            "HOME": str(scratch),
             "PATH": "/usr/bin:/bin",
             "UV_CACHE_DIR": f"{scratch}/cache",
             "UV_NO_CONFIG": "1",
             "UV_OFFLINE": "1",
             "UV_PYTHON_DOWNLOADS": "never",
         }
-        wheels = [_named_copy(wheel, blobs, Path(scratch)) for wheel in spec.wheels]
-        run([program, "venv", "--quiet", "--python", spec.python, str(tree)], env=env, timeout=_BUILD_TIMEOUT)
+        wheels = [_named_copy(wheel, blobs, scratch) for wheel in spec.wheels]
+        create = [program, "venv", "--quiet", "--python", spec.python, str(tree)]
+        run(create, env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
         if not wheels:
             return
         # uv may hard-link out of its cache: that cache is this build's own and is deleted with it, so no two
         # environments share a file.
         install = [program, "pip", "install", "--quiet", "--python", str(tree / "bin" / "python")]
         options = ["--no-deps", "--no-index", "--no-build", "--compile-bytecode", "--link-mode", "hardlink"]
-        run([*install, *options, *map(str, wheels)], env=env, timeout=_BUILD_TIMEOUT)
+        run([*install, *options, *map(str, wheels)], env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
+
+
+def _uv_program() -> str:
+    import uv  # noqa: PLC0415  only to find its program, and only here
+
+    with _FINDING_UV:
+        return uv.find_uv_bin()
+
+
+@contextlib.contextmanager
+def _scratch_directory(path: Path) -> Iterator[Path]:
+    """Under a name that does not change, so that what a killed build left is found, and cleared away, by the next one."""
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _named_copy(wheel: Artefact, blobs: Blobs, scratch: Path) -> Path:

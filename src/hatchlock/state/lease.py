@@ -84,8 +84,10 @@ def lease(path: Path, *, what: str, purpose: str, timeout: float) -> Iterator[No
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=since, purpose=purpose)
         atomic_write(note, json.dumps(asdict(holder)).encode(), durable=False)
-        yield
-        note.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
     finally:
         lock.release()
 

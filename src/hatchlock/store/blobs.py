@@ -97,10 +97,10 @@ class Blobs:
             WrongHash: The bytes are others. Nothing is left behind.
         """
         target = self.path(sha256)
-        private_directory(self.root)
+        for directory in (self.root, target.parent):
+            private_directory(directory)
         temporary = target.with_name(f".{os.urandom(8).hex()}.part")
         with reporting_permission(target):
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "wb") as stream:

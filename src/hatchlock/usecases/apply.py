@@ -146,8 +146,8 @@ def apply_project(
     """
     planned = _plan(project, takeover, lock_timeout)
     _check_saved(saved, project, planned)
-    if not planned.plan.steps and not _is_first(planned):
-        return Applied(planned=planned, outcome=None, generation=planned.state.generation(), changed_servers=())
+    if _is_settled(planned):
+        return _unchanged(planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
     from hatchlock.state.lease import lease
@@ -159,6 +159,8 @@ def apply_project(
             if saved is not None or not consent.yes:
                 raise StalePlan(changed=("the world",))
             check_consent(current.plan, consent, None)
+        if _is_settled(current):
+            return _unchanged(current)
         return _apply(project, current, offline=offline, emit=emit)
 
 
@@ -166,8 +168,16 @@ def _plan(project: Project, takeover: bool, lock_timeout: float) -> Planned:
     return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover)
 
 
-def _is_first(planned: Planned) -> bool:
-    return planned.state.generation() == 0 and not planned.plan.problems
+def _is_settled(planned: Planned) -> bool:
+    """Whether neither the world nor what is recorded of it has to change: an apply killed at its very end left no steps."""
+    if planned.plan.steps:
+        return False
+    is_first = planned.state.generation() == 0 and not planned.plan.problems
+    return not is_first and planned.interrupted is None
+
+
+def _unchanged(planned: Planned) -> Applied:
+    return Applied(planned=planned, outcome=None, generation=planned.state.generation(), changed_servers=())
 
 
 def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) -> None:
@@ -201,7 +211,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
         facts = {"steps": [str(step.address) for step in outcome.done]}
         lock = project.lock_bytes or b""
         generation = state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
-    journal.close(finished=finished)
+    journal.close(finished=not outcome.failed)
     return Applied(
         planned=planned,
         outcome=outcome,

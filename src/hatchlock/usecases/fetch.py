@@ -92,5 +92,5 @@ def _fetch_wheel(artefact: Artefact, index: PypiSource, http: Http, lock: Lock, 
     package = lock.package(artefact.package)
     file = next(item for item in package.files if item.sha256 == artefact.sha256)
     url = index.fetch_url(package, file)
-    with blobs.add(artefact.sha256, artefact.size, what=artefact.name, where="the index") as writer:
+    with blobs.add(artefact.sha256, artefact.size, what=artefact.name, where=f"the index {index.url}") as writer:
         http.download(url, writer.write)

@@ -66,12 +66,15 @@ class BrokenState(HatchlockError):
 
     path: str
     why: str
+    advice: str = ""
 
     def __str__(self) -> str:
         return f"{self.path} {self.why}"
 
     def _hint(self) -> str:
-        return "run `hatchlock apply` in the project's directory: it writes what is missing or wrong again"
+        return (
+            self.advice or "run `hatchlock apply` in the project's directory: it writes what is missing or wrong again"
+        )
 
 
 def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[str, str]) -> int:
@@ -133,7 +136,11 @@ def _project_of(cwd: Path) -> str:
     try:
         name = tomllib.loads(manifest.read_text(encoding="utf-8"))["project"]["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenState(path=str(manifest), why=f"does not give the project's name ({error})") from error
+        raise BrokenState(
+            path=str(manifest),
+            why=f"does not give the project's name ({error})",
+            advice="see `hatchlock validate`, or name the project with --project",
+        ) from error
     return str(name)
 
 

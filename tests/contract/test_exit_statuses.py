@@ -1,0 +1,232 @@
+"""Every exit status means one thing, through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from hatchlock.state.lease import lease
+from support.cats import CAT, CATS, CatProject, apply, entries, start, tree
+from support.runs import wait_for
+
+STALE = CAT.replace('"-u"', '"-u", "-v"')
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> CatProject:
+    return CatProject(tmp_path, CAT)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--version"], ["plan", "--help"]])
+def test_0_asking_for_help(project: CatProject, words: list[str]) -> None:
+    done = project.real(*words)
+    assert (done.status, done.err) == (0, "")
+    assert "hatchlock" in done.out
+
+
+def test_0_done_or_nothing_to_do(project: CatProject) -> None:
+    for words in (
+        ["lock"],
+        ["lock", "--check"],
+        ["plan"],
+        ["apply", "--yes", "--no-probe"],
+        ["apply"],
+        ["plan", "--check"],
+        ["status"],
+    ):
+        done = project.real(*words)
+        assert done.status == 0, f"{words}: {done.said}"
+
+
+def test_0_in_a_second_directory_after_a_takeover(project: CatProject) -> None:
+    apply(project)
+    other = CatProject(project.root / "other", CAT, HATCHLOCK_HOME=str(project.store))
+    other.ok("lock")
+    refused = other.really_fails("apply", "--yes", "--no-probe")
+    assert str(project.directory) in refused.err
+    assert str(other.directory) in refused.err
+    assert entries(other) == {}
+    taken = ("apply", "--yes", "--no-probe", "--takeover")
+    other.really_fails(*taken, status=3)  # the entries in the first directory go
+    other.ok(*taken, "--allow-mass-removal")
+    assert entries(other)[".mcp.json"] == ["cat"]
+    assert entries(project)[".mcp.json"] == []
+    assert "belongs to" in project.really_fails("plan").err
+
+
+def test_1_a_lock_is_missing(project: CatProject) -> None:
+    for command in ("plan", "apply", "status"):
+        assert "there is no hatch.lock" in project.really_fails(command).err
+
+
+def test_1_a_lock_is_stale_except_where_that_is_the_question(project: CatProject) -> None:
+    project.ok("lock")
+    project.write(STALE)
+    for words in (["plan", "--check"], ["apply", "--yes"], ["status"]):
+        assert "server:cat: command changed since it was locked" in project.really_fails(*words).err
+    assert project.real("lock", "--check").status == 2
+    assert project.real("plan").status == 1, "`lock --check` writes nothing"
+
+
+def test_1_there_is_no_manifest(project: CatProject) -> None:
+    project.manifest.unlink()
+    assert "there is no hatchlock.toml" in project.really_fails("plan").err
+
+
+def test_1_a_server_cannot_be_planned(project: CatProject) -> None:
+    project.edit("/bin/cat", "/bin/no-such-program")
+    project.ok("lock")
+    done = project.real("plan", "--check")
+    assert done.status == 1
+    assert "! server:cat  there is no program '/bin/no-such-program' on PATH" in done.out
+
+
+def test_1_a_server_that_does_not_answer_leaves_the_world_converged(project: CatProject) -> None:
+    project.edit("/bin/cat", "/bin/false")
+    project.ok("lock")
+    done = project.real("apply", "--yes")
+    assert done.status == 1, done.said
+    assert "server:cat" in done.err
+    assert entries(project) == {".mcp.json": ["cat"], "mcp.json": ["cat"]}
+    project.ok("plan", "--check")
+    assert "failed" in project.ok("status").out
+
+
+def test_2_there_are_changes_and_they_were_asked_for(project: CatProject) -> None:
+    assert project.real("lock", "--check").status == 2
+    project.ok("lock")
+    project.ok("plan")
+    assert project.real("plan", "--check").status == 2
+
+
+def test_3_nobody_agreed(project: CatProject) -> None:
+    project.ok("lock")
+    project.ok("plan")  # makes the store, for its cache
+    before = tree(project.root, without=("store/cache",))
+    done = project.really_fails("apply", status=3)
+    assert "there is no terminal to ask on; nothing was done" in done.err
+    assert "--yes" in done.err
+    assert tree(project.root, without=("store/cache",)) == before
+
+
+def test_3_something_would_be_lost(project: CatProject) -> None:
+    apply(project)
+    file = project.directory / ".mcp.json"
+    edited = file.read_text().replace('"hatchlock"', '"/opt/other"')
+    file.write_text(edited)
+    done = project.really_fails("apply", "--yes", "--no-probe", status=3)
+    assert "--allow-destructive" in done.err
+    assert file.read_text() == edited
+    project.ok("apply", "--yes", "--no-probe", "--allow-destructive")
+    assert json.loads(file.read_text())["mcpServers"]["cat"]["command"] == "hatchlock"
+
+
+def test_3_more_than_half_would_be_removed(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, CATS)
+    apply(project)
+    servers = list(project.active())
+    project.write(CAT)
+    project.ok("lock")
+    before = tree(project.root, without=("store/cache",))
+    done = project.really_fails("apply", "--yes", "--allow-destructive", status=3)
+    assert "this would remove 6 of 9 resources; nothing was done" in done.err
+    assert "--allow-mass-removal" in done.err
+    assert tree(project.root, without=("store/cache",)) == before
+    assert list(project.active()) == servers
+    project.ok("apply", "--yes", "--no-probe", "--allow-mass-removal")
+    assert list(project.active()) == ["cat"]
+    assert entries(project) == {".mcp.json": ["cat"], "mcp.json": ["cat"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fly"],
+        ["plan", "--fly"],
+        ["plan", "--che"],
+        ["run"],
+        ["add"],
+        ["add", "pypi:x", "--", "cat"],
+        ["apply", "--lock-timeout", "soon"],
+    ],
+)
+def test_64_wrong_usage(project: CatProject, words: list[str]) -> None:
+    done = project.real(*words)
+    assert done.status == 64, done.said
+    assert done.out == ""
+    assert "hint: " in done.err
+
+
+def test_64_a_directory_that_is_none(project: CatProject) -> None:
+    done = project.real("-C", "/nowhere", "plan")
+    assert done.status == 64
+    assert "-C /nowhere: there is no such directory" in done.err
+
+
+def test_64_no_command_shows_the_help(project: CatProject) -> None:
+    done = project.real()
+    assert done.status == 64
+    assert "Usage: hatchlock COMMAND" in done.out
+
+
+class SlowIndex(ThreadingHTTPServer):
+    """Does not answer before it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Slow)
+        self.asked = threading.Event()
+        self.answer = threading.Event()
+
+
+class _Slow(BaseHTTPRequestHandler):
+    server: SlowIndex
+
+    def do_GET(self) -> None:
+        self.server.asked.set()
+        self.server.answer.wait(30)
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        pass
+
+
+def test_130_interrupted(tmp_path: Path) -> None:
+    with SlowIndex() as index:
+        threading.Thread(target=index.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        url = f"http://127.0.0.1:{index.server_address[1]}/simple/"
+        manifest = CAT + f'\n[servers.slow]\nsource = "pypi:slow==1.0"\n\n[indexes.pypi]\nurl = "{url}"\n'
+        project = CatProject(tmp_path, manifest)
+        with start(project, "lock") as process:
+            assert index.asked.wait(30)
+            os.kill(process.pid, signal.SIGINT)
+            index.answer.set()
+            _, err = process.communicate(timeout=30)
+        index.shutdown()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "interrupted" in err
+    assert not project.lock.exists()
+
+
+def test_130_interrupted_while_it_waits_for_another_apply(project: CatProject) -> None:
+    project.ok("lock")
+    memo = project.store / "cache" / "memo"
+    path = project.store / "projects" / "trial" / "lease.lock"
+    with (
+        lease(path, what="it", purpose="apply", timeout=0),
+        start(project, "apply", "--yes", "--no-probe") as process,
+    ):
+        assert wait_for(lambda: memo.exists() and any(memo.iterdir())), "it has planned"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert project.active() == {}

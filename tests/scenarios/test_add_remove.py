@@ -1,0 +1,172 @@
+"""Editing through the command line: `init`, `add`, `remove`, the overlay, and which manifest is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hatchlock.engines.process import host_platform
+from support.index import Index, Release, serving
+from support.project import TrialProject, server_release
+
+COMMENTED = """\
+# the servers of our team
+
+[project]
+name = "trial"   # as in the wiki
+platforms = ["{platform}"]
+
+[servers.tiny]           # small and useful
+source = "pypi:tiny-server"
+runtime = "process"
+
+# ours alone
+[indexes.pypi]
+url = "{index}"
+"""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    lost = Release(name="lost", version="3.0", requires=["nowhere>1"])
+    with serving(server_release(tmp_path), server_release(tmp_path, name="other-server"), lost) as served:
+        yield served
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: Index) -> TrialProject:
+    return TrialProject(tmp_path, COMMENTED.format(platform=host_platform(), index=index.url))
+
+
+@pytest.mark.network
+def test_from_nothing_to_a_running_server_and_back(tmp_path: Path) -> None:
+    project = TrialProject(tmp_path, name="project")
+    project.ok("init")
+    assert (project.directory / ".gitattributes").read_text() == "hatch.lock -merge linguist-generated=true\n"
+    assert (project.directory / ".gitignore").read_text() == "hatchlock.local.toml\n"
+    fresh = project.manifest.read_text()
+    added = project.ok("add", "pypi:mcp-server-time", "--runtime", "process", "--name", "time")
+    assert added.out.startswith("hatchlock.toml: + server:time\n")
+    assert "hatch.lock written: 1 server, " in added.out
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.tools("time") == ["get_current_time", "convert_time"]
+    command = ("uvx", "mcp-server-time", "--local-timezone", "UTC")
+    project.ok("add", "--name", "utc", "--runtime", "process", "--", *command)
+    assert project.steps() == ["create env:utc", "create server:utc"]
+    assert 'args = ["--local-timezone", "UTC"]' in project.manifest.read_text()
+    project.ok("remove", "utc")
+    project.ok("remove", "time")
+    assert project.manifest.read_text() == fresh
+    assert project.steps() == ["delete server:time"]
+
+
+def test_a_second_init_changes_nothing(project: TrialProject) -> None:
+    before = project.manifest.read_bytes()
+    done = project.fails("init")
+    assert "there is a manifest already" in done.err
+    assert project.manifest.read_bytes() == before
+    assert {path.name for path in project.directory.iterdir()} == {"hatchlock.toml"}
+
+
+def test_adding_and_removing_keeps_every_comment(project: TrialProject) -> None:
+    before = project.manifest.read_text()
+    project.ok("add", "pypi:other-server", "--runtime", "process", "--client", "cursor")
+    text = project.manifest.read_text()
+    for line in before.splitlines():
+        assert line in text.splitlines()
+    assert project.ok("validate", "--json").document["servers"] == ["other-server", "tiny"]
+    assert [line for line in project.lock.read_text().splitlines() if line == 'name = "other-server"']
+    project.ok("remove", "other-server")
+    assert project.manifest.read_text() == before
+    assert "other-server" not in project.lock.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["pypi:not-there"], "no package 'not-there'"),
+        (["pypi:lost"], "no package 'nowhere', which lost 3.0 requires"),
+        (["pypi:tiny-server", "--name", "tiny"], "tiny"),
+        (["pypi:tiny-server>=1", "--client", "no-such-application"], "no-such-application"),
+        (["gem:rails"], "gem"),
+        (["--", "uvx", "lost"], "nowhere"),
+    ],
+)
+def test_an_add_that_fails_leaves_manifest_and_lock_as_they_were(
+    project: TrialProject, words: list[str], why: str
+) -> None:
+    project.ok("lock")
+    before = (project.manifest.read_bytes(), project.manifest.stat().st_mode, project.lock.read_bytes())
+    done = project.fails("add", "--runtime", "process", *words)
+    assert why in done.err
+    assert (project.manifest.read_bytes(), project.manifest.stat().st_mode, project.lock.read_bytes()) == before
+    assert {path.name for path in project.directory.iterdir()} == {"hatchlock.toml", "hatch.lock"}
+
+
+def test_removing_what_is_not_there_names_what_is(project: TrialProject) -> None:
+    before = project.manifest.read_bytes()
+    done = project.fails("remove", "tinny")
+    assert "server:tinny: the manifest has no server 'tinny'" in done.err
+    assert "tiny" in done.err.partition("hint: ")[2]
+    assert project.manifest.read_bytes() == before
+
+
+def test_the_overlay_changes_this_machine_and_not_the_lock(project: TrialProject) -> None:
+    project.ok("lock")
+    before = project.lock.read_bytes()
+    assert project.steps() == ["create env:tiny", "create server:tiny"]
+    overlay = project.directory / "hatchlock.local.toml"
+    overlay.write_text('[servers.tiny]\nclients = ["cursor"]\n')
+    assert project.steps() == ["create env:tiny", "create server:tiny", "create client:cursor/tiny"]
+    project.ok("lock")
+    assert project.lock.read_bytes() == before
+    project.ok("apply", "--yes", "--no-probe")
+    overlay.unlink()
+    assert project.steps() == ["delete client:cursor/tiny"]
+
+
+def test_a_mistake_in_the_overlay_is_shown_with_its_own_name(project: TrialProject) -> None:
+    project.ok("lock")
+    (project.directory / "hatchlock.local.toml").write_text('[servers.tiny]\nclinets = ["cursor"]\n')
+    for command in ("plan", "lock"):
+        assert "hatchlock.local.toml:2: servers.tiny.clinets: unknown key" in project.fails(command).err
+
+
+def test_the_manifest_is_looked_for_upwards_to_the_root_of_the_repository(project: TrialProject) -> None:
+    (project.directory / ".git").mkdir()
+    deep = project.directory / "src" / "deep"
+    deep.mkdir(parents=True)
+    project.ok("lock", cwd=deep)
+    assert project.lock.exists()
+    assert project.steps(cwd=deep) == ["create env:tiny", "create server:tiny"]
+    (deep / ".git").mkdir()  # a repository of its own: what is above is another's
+    done = project.fails("plan", cwd=deep)
+    assert f"there is no hatchlock.toml in {deep}" in done.err
+
+
+def test_a_directory_can_be_named_before_and_after_the_command(project: TrialProject) -> None:
+    project.ok("-C", str(project.directory), "lock", cwd=project.root)
+    elsewhere = project.run("plan", "--check", "-C", "project", cwd=project.root)
+    assert (elsewhere.status, "+ server:tiny" in elsewhere.out) == (2, True), elsewhere.said
+    assert project.run("plan", "--manifest", str(project.manifest), "--check", cwd=project.root).status == 2
+    missing = project.run("plan", "-C", "no-such-directory")
+    assert (missing.status, "no-such-directory" in missing.err) == (64, True), missing.said
+
+
+def test_ones_own_manifest_is_in_the_configuration_directory(project: TrialProject, index: Index) -> None:
+    config = project.user_home / ".config" / "hatchlock"
+    before = project.manifest.read_bytes()
+    project.ok("init", "-g", "--name", "mine")
+    with (config / "hatchlock.toml").open("a") as manifest:
+        manifest.write(f'\n[indexes.pypi]\nurl = "{index.url}"\n')
+    project.ok("add", "-g", "pypi:other-server", "--runtime", "process", cwd=Path("/"))
+    assert (config / "hatch.lock").exists()
+    planned = project.run("plan", "-g", "--json", cwd=Path("/")).document
+    assert [step["address"] for step in planned["steps"]] == ["env:other-server", "server:other-server"]
+    project.ok("apply", "-g", "--yes", "--no-probe")
+    mine = TrialProject(project.root, name="mine")
+    assert mine.tools("other-server") == ["echo", "large", "attempt"]
+    assert project.manifest.read_bytes() == before
+    assert not project.lock.exists()

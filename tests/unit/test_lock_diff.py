@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hatchlock.lock.diff import Change, diff_locks
+from hatchlock.lock.model import Lock
+from support.locks import EVERYTHING, image, package, world
+
+LOCK = world().lock(EVERYTHING)
+EMPTY = Lock(project="p", platforms=("linux/amd64",))
+
+
+def lines(before: Lock | None, after: Lock) -> list[str]:
+    return [str(change) for change in diff_locks(before, after)]
+
+
+def test_a_first_lock_adds_everything() -> None:
+    found = diff_locks(None, LOCK)
+    assert {change.sign for change in found} == {"+"}
+    assert [change.what for change in found] == [
+        "environment:boxed",
+        "environment:demo",
+        "environment:shared",
+        "oci:base.example.com/python:3.11",
+        "oci:shop.example.com/shop:1",
+        "pypi:demo-core",
+        "pypi:demo-lib",
+        "pypi:demo-server",
+        *(f"server:{name}" for name in ("boxed", "demo", "host", "member", "shop")),
+    ]
+
+
+def test_a_moved_package_shows_both_versions() -> None:
+    before = replace(EMPTY, packages=(package("a", "1.0"), package("b", "1.0")))
+    after = replace(EMPTY, packages=(package("a", "1.1"), package("c", "2.0")))
+    assert lines(before, after) == ["~ pypi:a 1.0 -> 1.1", "- pypi:b 1.0", "+ pypi:c 2.0"]
+
+
+def test_several_versions_of_a_package_are_told_apart() -> None:
+    one, two, three = (package("a", version) for version in ("1.0", "2.0", "3.0"))
+    assert lines(replace(EMPTY, packages=(one,)), replace(EMPTY, packages=(one, two))) == ["+ pypi:a 2.0"]
+    assert lines(replace(EMPTY, packages=(one, two)), replace(EMPTY, packages=(two,))) == ["- pypi:a 1.0"]
+    assert lines(replace(EMPTY, packages=(one, two)), replace(EMPTY, packages=(two, three))) == ["~ pypi:a 1.0 -> 3.0"]
+
+
+def test_the_same_version_with_other_files_is_a_change() -> None:
+    before = replace(EMPTY, packages=(package("a"),))
+    after = replace(EMPTY, packages=(package("a", licence="MIT"),))
+    assert lines(before, after) == ["~ pypi:a 1.0 (files or metadata)"]
+
+
+def test_an_image_is_shown_by_the_beginning_of_its_digests() -> None:
+    old, new = image("r:1", "linux/amd64"), replace(image("r:1", "linux/amd64"), digest="sha256:" + "f" * 64)
+    change = diff_locks(replace(EMPTY, images=(old,)), replace(EMPTY, images=(new,)))[0]
+    assert change == Change(sign="~", what="oci:r:1", before=old.digest[:19], after="sha256:ffffffffffff")
+    assert lines(replace(EMPTY, images=(old,)), EMPTY) == [f"- oci:r:1 {old.digest[:19]}"]
+
+
+def test_an_image_for_one_platform_more_is_a_change() -> None:
+    before = replace(EMPTY, images=(image("r:1", "linux/amd64"),))
+    after = replace(EMPTY, images=(image("r:1", "linux/amd64", "linux/arm64"),))
+    assert [change.sign for change in diff_locks(before, after)] == ["~"]
+
+
+def test_a_changed_launch_is_a_change_of_its_server_alone() -> None:
+    servers = tuple(replace(item, args=("--new",)) if item.name == "host" else item for item in LOCK.servers)
+    assert lines(LOCK, replace(LOCK, servers=servers)) == ["~ server:host"]
+
+
+def test_what_was_removed_is_said() -> None:
+    after = replace(LOCK, servers=LOCK.servers[1:], environments=LOCK.environments[1:])
+    assert lines(LOCK, after) == ["- environment:boxed", "- server:boxed"]

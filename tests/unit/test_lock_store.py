@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hatchlock.errors import PermissionProblem
+from hatchlock.launch import Sandbox
+from hatchlock.lock.model import Lock, Server
+from hatchlock.lock.store import BadLock, MissingLock, NewerLock, dumps, loads, read_lock, write_lock
+from hatchlock.lock.toml import dump_value, table
+from support.locks import EVERYTHING, world
+
+LOCK = world().lock(EVERYTHING)
+SMALL = Lock(project="p", platforms=("linux/amd64",))
+HEAD = b'version = 1\nassembler = 1\nsandbox = 1\nproject = "p"\n'
+
+
+def test_a_lock_that_fills_every_table_is_read_back() -> None:
+    assert loads(dumps(LOCK).encode()) == LOCK
+
+
+def test_a_lock_says_at_its_top_who_writes_it_and_by_which_rules() -> None:
+    first, _, *rest = dumps(SMALL).splitlines()
+    assert first.startswith("# Written by `hatchlock lock`")
+    assert rest == ["version = 1", "assembler = 1", "sandbox = 1", 'project = "p"', 'platforms = ["linux/amd64"]']
+
+
+def test_the_order_in_which_mappings_were_filled_does_not_show() -> None:
+    server = Server(name="s", source="", runtime="process", env={"A": "1", "B": "2"})
+    turned = replace(server, env={"B": "2", "A": "1"})
+    assert dumps(replace(SMALL, servers=(server,))) == dumps(replace(SMALL, servers=(turned,)))
+
+
+def test_only_what_differs_from_the_default_profile_is_written_of_a_sandbox() -> None:
+    server = Server(name="s", source="", runtime="process", sandbox=Sandbox(pids=64, stop_signal="SIGINT"))
+    line = next(
+        line for line in dumps(replace(SMALL, servers=(server,))).splitlines() if line.startswith("sandbox = {")
+    )
+    assert line == 'sandbox = { pids = 64, stop-signal = "SIGINT" }'
+
+
+def test_long_arrays_get_a_line_for_each_item() -> None:
+    items = [f"pypi:package-{number}@1.0" for number in range(9)]
+    lines = table("[[x]]", {"packages": items}).splitlines()
+    assert lines == ["[[x]]", "packages = [", *(f'    "{item}",' for item in items), "]"]
+
+
+def test_a_short_array_stays_in_one_line() -> None:
+    assert table("", {"packages": ["a", "b"]}) == 'packages = ["a", "b"]\n'
+
+
+def test_what_toml_cannot_hold_is_not_written() -> None:
+    with pytest.raises(TypeError):
+        dump_value(None)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"version = ", "Invalid value"),
+        (b"\xff\xfe", "codec can't decode"),
+        (b"", "it has no `version = 1`"),
+        (b"version = 1\n", "it has no `assembler = 1`"),
+        (b'version = "1"\n', "it has no `version = 1`"),
+        (b"version = 0\nassembler = 1\nsandbox = 1\n", "it has no `version = 1`"),
+        (b"version = 1\nassembler = 1\nsandbox = 1\n", "project"),
+        (HEAD + b"[[package]]\n", "kind"),
+        (HEAD + b'[[package]]\nkind = "tar"\nname = "a"\nversion = "1"\n', "tar"),
+        (HEAD + b'[[server]]\nname = "a"\nruntime = "process"\nsurprise = 1\n', "unknown key 'surprise'"),
+        (HEAD + b'[[server]]\nname = "a"\nruntime = "process"\nsandbox = { surprise = 1 }\n', "surprise"),
+        (HEAD + b"package = 1\n", "int"),
+        (HEAD + b"server = [1]\n", "int"),
+        (b"<<<<<<< ours\nversion = 1\n=======\n>>>>>>> theirs\n", "it has git conflict markers"),
+    ],
+)
+def test_what_is_no_lock_is_refused_with_its_file_and_a_reason(data: bytes, why: str) -> None:
+    with pytest.raises(BadLock) as caught:
+        loads(data, file="hatch.lock")
+    assert str(caught.value).startswith("the lock cannot be read: ")
+    assert why in str(caught.value)
+    assert str(caught.value.place) == "hatch.lock"
+    assert "hatchlock lock" in caught.value.hint
+
+
+@pytest.mark.parametrize("rule", ["version", "assembler", "sandbox"])
+def test_a_lock_by_newer_rules_is_left_to_a_newer_hatchlock(rule: str) -> None:
+    text = dumps(LOCK).replace(f"\n{rule} = 1\n", f"\n{rule} = 2\n")
+    with pytest.raises(NewerLock, match=f"the lock has {rule} 2, this hatchlock knows 1") as caught:
+        loads(text.encode())
+    assert caught.value.hint == "upgrade hatchlock; nothing was changed"
+
+
+def test_a_missing_lock_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(MissingLock, match=r"there is no hatch\.lock") as caught:
+        read_lock(tmp_path / "hatch.lock")
+    assert caught.value.hint == "run `hatchlock lock`"
+
+
+def test_an_unchanged_lock_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "hatch.lock"
+    assert write_lock(path, LOCK)
+    os.utime(path, ns=(1, 1))
+    assert not write_lock(path, LOCK)
+    assert path.stat().st_mtime_ns == 1
+
+
+def test_a_changed_lock_is_written_for_all_to_read_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "hatch.lock"
+    write_lock(path, SMALL)
+    assert write_lock(path, LOCK)
+    assert read_lock(path) == LOCK
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert [item.name for item in tmp_path.iterdir()] == ["hatch.lock"]
+
+
+def test_a_lock_that_may_not_be_read_names_its_owner_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "hatch.lock"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        read_lock(path)
+    if os.geteuid() == 0:
+        return  # root may read everything
+    path.rmdir()
+    path.write_text("")
+    path.chmod(0)
+    with pytest.raises(PermissionProblem, match="mode 0000"):
+        read_lock(path)
+
+
+def test_lookups_find_by_name_and_say_what_is_missing() -> None:
+    assert LOCK.package("pypi:demo-core@1.5").version == "1.5"
+    assert LOCK.server("host").command == ("/bin/cat", "-u")
+    assert LOCK.image("shop.example.com/shop:1").digest.startswith("sha256:")
+    assert LOCK.environment("boxed", "container").base == "base.example.com/python:3.11"
+    for look_up in (LOCK.package, LOCK.server, LOCK.image):
+        with pytest.raises(KeyError, match="nothing"):
+            look_up("nothing")
+    with pytest.raises(KeyError, match="boxed"):
+        LOCK.environment("boxed", "process")
+
+
+def test_an_environment_has_what_is_common_and_what_is_its_platforms_own() -> None:
+    environment = replace(
+        LOCK.environment("demo", "process"),
+        packages=("pypi:demo-lib@2.0",),
+        platform_packages={"linux/arm64": ("pypi:demo-core@1.5",)},
+    )
+    assert environment.on("linux/amd64") == ("pypi:demo-lib@2.0",)
+    assert environment.on("linux/arm64") == ("pypi:demo-core@1.5", "pypi:demo-lib@2.0")
+    assert [package.name for package in LOCK.packages_of(environment, "linux/arm64")] == ["demo-core", "demo-lib"]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hatchlock.lock.model import Lock
+from hatchlock.resolve.freshness import StaleLock, stale_reasons
+from support.locks import EVERYTHING, manifest_of, world
+
+LOCK = world().lock(EVERYTHING)
+DEMO = 'source = "pypi:demo-server>=1"\nargs'
+
+
+def reasons(*changes: tuple[str, str], lock: Lock = LOCK) -> list[str]:
+    text = EVERYTHING
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return [str(reason) for reason in stale_reasons(manifest_of(text), lock)]
+
+
+def test_a_lock_satisfies_the_manifest_that_it_was_made_for() -> None:
+    assert reasons() == []
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "pypi:demo-server",
+        "pypi:demo-server>=1.1",
+        "pypi:demo-server==1.2",
+        "pypi:demo-server>=1,<2",
+        "pypi:Demo_Server",
+    ],
+)
+def test_another_bound_that_the_locked_version_satisfies_is_no_reason(bound: str) -> None:
+    assert reasons((DEMO, f'source = "{bound}"\nargs')) in (
+        [],
+        ["env:demo: requires Demo_Server, which is not in the lock"],
+    )
+
+
+def test_a_bound_that_the_locked_version_does_not_satisfy_is_one() -> None:
+    assert reasons((DEMO, 'source = "pypi:demo-server>=2"\nargs')) == [
+        "env:demo: requires demo-server>=2, the lock has 1.2"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('name = "acme"', 'name = "other"', "project: is called 'other', in the lock 'acme'"),
+        (', "linux/arm64"]', "]", "project: is for linux/amd64, the lock for linux/amd64, linux/arm64"),
+        ('name = "acme"\n', 'name = "acme"\nexclude-newer = "7d"\n', "project: excludes newer releases"),
+        ("[servers.host]", '[servers.new]\ncommand = "new"\nruntime = "process"\n[servers.host]', "server:new: is not in the lock"),
+        ('args = ["--zone", "UTC"]', 'args = ["--zone", "CET"]', "server:demo: args changed since it was locked"),
+        ("startup-timeout = 12.5", "startup-timeout = 13", "server:demo: startup-timeout changed since it was locked"),
+        ('memory = "1g"', 'memory = "2g"', "server:demo: sandbox changed since it was locked"),
+        ("env:DEMO_TOKEN", "env:OTHER", "server:demo: secrets changed since it was locked"),
+        ("/bin/cat", "/bin/tac", "server:host: command changed since it was locked"),
+        ('"pypi:demo-core<9"', '"pypi:demo-core<1.5"', "env:shared: requires demo-core<1.5, the lock has 1.5"),
+        ('overrides = ["pypi:demo-core==1.5"]', "", "env:shared: overrides changed"),
+        ('["pypi:demo-server>=1", "pypi:demo-lib<3"]', '["pypi:demo-server>=1"]', "env:shared: does not require demo-lib any more"),
+        ("demo-lib<3", "demo-lib[extra]<3", "env:shared: requires demo-lib[extra]<3, the lock was made for demo-lib<3"),
+        ("shop:1", "shop:2", "server:shop: needs the image shop.example.com/shop:2, which is not in the lock"),
+        ("base.example.com", "new.example.com", "env:boxed: is based on new.example.com/python:3.11, in the lock on base.example.com/python:3.11"),
+    ],
+)  # fmt: skip
+def test_each_change_has_its_reason(old: str, new: str, expected: str) -> None:
+    assert expected in reasons((old, new))
+
+
+def test_another_python_is_a_reason() -> None:
+    text = EVERYTHING.replace('python = "3.11"', 'python = "3.12"')
+    found = [str(reason) for reason in stale_reasons(manifest_of(text), LOCK)]
+    assert found == [f"env:{name}: wants Python 3.12, the lock has 3.11" for name in ("boxed", "demo", "shared")]
+
+
+def test_what_is_not_declared_any_more_is_a_reason() -> None:
+    text = EVERYTHING.partition("[servers.host]")[0]
+    found = [str(reason) for reason in stale_reasons(manifest_of(text), LOCK)]
+    assert found == [f"server:{name}: is in the lock and not declared any more" for name in ("host", "member")]
+
+
+def test_what_says_nothing_to_the_lock_is_no_reason() -> None:
+    assert reasons(('clients = ["claude-code", "cursor"]', 'clients = ["cursor"]\ndescription = "x"')) == []
+
+
+def test_a_lock_with_an_environment_too_many_or_a_package_too_few_is_stale() -> None:
+    more = replace(LOCK.environments[1], name="old")
+    assert reasons(lock=replace(LOCK, environments=(*LOCK.environments, more))) == [
+        "env:old: is in the lock and not declared any more"
+    ]
+    assert "env:demo: needs pypi:demo-core@1.5, which the lock lacks" in reasons(
+        lock=replace(LOCK, packages=LOCK.packages[1:])
+    )
+
+
+def test_a_base_that_lacks_a_platform_is_a_reason() -> None:
+    images = tuple(replace(item, platforms={"linux/amd64": item.platforms["linux/amd64"]}) for item in LOCK.images)
+    assert reasons(lock=replace(LOCK, images=images)) == [
+        "server:shop: needs the image shop.example.com/shop:1 for linux/arm64, which the lock lacks"
+    ]
+
+
+def test_all_reasons_are_told_at_once() -> None:
+    found = stale_reasons(manifest_of(EVERYTHING.replace("demo-server>=1", "demo-server>=2")), LOCK)
+    error = StaleLock(reasons=found)
+    assert str(error).splitlines() == [
+        "hatch.lock does not satisfy hatchlock.toml:",
+        "  env:boxed: requires demo-server>=2, the lock has 1.2",
+        "  env:demo: requires demo-server>=2, the lock has 1.2",
+        "  env:shared: requires demo-server>=2, the lock has 1.2",
+    ]
+    assert error.hint == "run `hatchlock lock`"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hatchlock.state.journal import Interrupted, Journal, read_interrupted
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.ndjson"
+
+
+def test_a_finished_apply_leaves_no_journal(path: Path) -> None:
+    journal = Journal(path)
+    journal.write("begin", project="p")
+    journal.close(finished=True)
+    assert not path.exists()
+    assert read_interrupted(path) is None
+
+
+def test_a_killed_apply_says_what_it_was_doing(path: Path) -> None:
+    journal = Journal(path)
+    journal.write("begin", project="p")
+    for step in ("env:b", "env:a"):
+        journal.write("start", step=step)
+    journal.write("done", step="env:a")
+    # nobody closes it: the lines must be there all the same
+    found = read_interrupted(path)
+    journal.close(finished=False)
+    began = json.loads(path.read_bytes().splitlines()[0])["at"]
+    assert found == Interrupted(began=began, done=("env:a",), running=("env:b",))
+
+
+def test_a_failed_step_counts_as_begun(path: Path) -> None:
+    journal = Journal(path)
+    journal.write("start", step="env:a")
+    journal.write("failed", step="env:a", error="no")
+    journal.close(finished=False)
+    found = read_interrupted(path)
+    assert found is not None
+    assert found.running == ("env:a",)
+
+
+def test_a_line_that_was_being_written_does_not_count(path: Path) -> None:
+    journal = Journal(path)
+    journal.write("start", step="env:a")
+    journal.write("done", step="env:a")
+    journal.close(finished=False)
+    path.write_bytes(path.read_bytes()[:-5])
+    found = read_interrupted(path)
+    assert found is not None
+    assert found.running == ("env:a",)
+
+
+def test_the_next_apply_begins_a_new_one(path: Path) -> None:
+    old = Journal(path)
+    old.write("start", step="env:old")
+    old.close(finished=False)
+    new = Journal(path)
+    new.write("start", step="env:new")
+    new.close(finished=False)
+    found = read_interrupted(path)
+    assert found is not None
+    assert found.running == ("env:new",)
+
+
+def test_lines_of_threads_do_not_mix(path: Path) -> None:
+    journal = Journal(path)
+    names = [f"env:{number}" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: journal.write("done", step=name, error="x" * 1000), names))
+    journal.close(finished=False)
+    assert sorted(json.loads(line)["step"] for line in path.read_bytes().splitlines()) == sorted(names)
+
+
+def test_it_is_private(path: Path) -> None:
+    Journal(path).close(finished=False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

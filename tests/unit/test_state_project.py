@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hatchlock.launch import LaunchRecord
+from hatchlock.state.project import BadState, BoundElsewhere, ProjectState
+
+RECORD = LaunchRecord(project="p", server="a", runtime="process", argv=("/bin/cat",), key="")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> ProjectState:
+    return ProjectState(tmp_path / "projects" / "p")
+
+
+def record(server: str) -> LaunchRecord:
+    return LaunchRecord(project="p", server=server, runtime="process", argv=("/bin/cat", server), key="")
+
+
+def test_asking_a_state_that_is_not_there_makes_nothing(state: ProjectState) -> None:
+    state.check_binding("p", Path("/anywhere"))
+    assert state.bound_to() is None
+    assert state.active() == {}
+    assert state.entry_files() == ()
+    assert state.generation() == 0
+    assert state.generation_facts(1) is None
+    assert state.last_probe("a") is None
+    assert not state.root.exists()
+
+
+def test_a_project_belongs_to_the_directory_that_it_was_bound_to(state: ProjectState) -> None:
+    state.bind(Path("/home/ada/acme"))
+    state.check_binding("p", Path("/home/ada/acme"))
+    with pytest.raises(BoundElsewhere) as caught:
+        state.check_binding("p", Path("/home/ada/other"))
+    assert "belongs to /home/ada/acme" in str(caught.value)
+    assert "/home/ada/other" in str(caught.value)
+    assert "--takeover" in caught.value.hint
+
+
+def test_an_activated_record_is_in_its_file_and_behind_the_pointer(state: ProjectState) -> None:
+    state.activate("a", RECORD)
+    assert state.active() == {"a": RECORD.digest}
+    assert LaunchRecord.from_json(state.record_path(RECORD.digest).read_bytes()) == RECORD
+
+
+def test_activating_and_taking_away_touches_one_server(state: ProjectState) -> None:
+    for name in ("b", "a"):
+        state.activate(name, record(name))
+    assert list(state.active()) == ["a", "b"]
+    state.activate("a", None)
+    assert state.active() == {"b": record("b").digest}
+    assert state.record_path(record("a").digest).exists(), "rollback needs it"
+    state.activate("nobody", None)
+    assert list(state.active()) == ["b"]
+
+
+def test_threads_that_activate_at_once_lose_nothing(state: ProjectState) -> None:
+    names = [f"s{number:02}" for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: state.activate(name, record(name)), names))
+        list(pool.map(state.remember_entry_file, names))
+    assert list(state.active()) == names
+    assert list(state.entry_files()) == names
+
+
+def test_state_is_private(state: ProjectState) -> None:
+    state.bind(Path("/d"))
+    state.activate("a", RECORD)
+    state.remember_entry_file("cursor/user/f")
+    state.remember_probe("a", {"health": "healthy"})
+    state.record_generation(lock=b"l", manifest=b"m", facts={})
+    paths = list(state.root.rglob("*"))
+    assert len(paths) > 9
+    for path in (state.root, *paths):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_entry_files_are_remembered_once_and_sorted(state: ProjectState) -> None:
+    for name in ("b", "a", "b"):
+        state.remember_entry_file(name)
+    assert state.entry_files() == ("a", "b")
+
+
+def test_a_probe_is_remembered_until_the_next(state: ProjectState) -> None:
+    state.remember_probe("a", {"health": "failed", "said": "no"})
+    state.remember_probe("a", {"health": "healthy", "said": ""})
+    found = state.last_probe("a") or {}
+    assert found["health"] == "healthy"
+
+
+def test_generations_are_numbered_and_keep_what_was_applied(state: ProjectState) -> None:
+    state.activate("a", RECORD)
+    assert state.record_generation(lock=b"lock 1", manifest=b"manifest 1", facts={"steps": ["server:a"]}) == 1
+    assert state.record_generation(lock=b"lock 2", manifest=b"manifest 2", facts={}) == 2
+    assert state.generation() == 2
+    first = state.generation_facts(1) or {}
+    assert first["servers"] == {"a": RECORD.digest}
+    assert first["steps"] == ["server:a"]
+    directory = state.root / "generations" / "1"
+    assert (directory / "hatch.lock").read_bytes() == b"lock 1"
+    assert (directory / "hatchlock.toml").read_bytes() == b"manifest 1"
+
+
+def test_a_generation_that_was_being_written_when_the_process_died_does_not_count(state: ProjectState) -> None:
+    state.record_generation(lock=b"1", manifest=b"", facts={})
+    (state.root / "generations" / ".2.part").mkdir()
+    (state.root / "generations" / ".2.part" / "hatch.lock").write_bytes(b"half")
+    assert state.generation() == 1
+    assert state.record_generation(lock=b"2", manifest=b"", facts={}) == 2
+    assert (state.root / "generations" / "2" / "hatch.lock").read_bytes() == b"2"
+
+
+def test_the_tenth_generation_is_newer_than_the_ninth(state: ProjectState) -> None:
+    for _ in range(10):
+        state.record_generation(lock=b"", manifest=b"", facts={})
+    assert state.generation() == 10
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"x"', "{}", json.dumps({"format_version": 2, "servers": {}})])
+def test_a_state_file_that_we_did_not_write_is_named(state: ProjectState, content: str) -> None:
+    state.activate("a", RECORD)
+    path = state.root / "active.json"
+    path.write_text(content)
+    with pytest.raises(BadState) as caught:
+        state.active()
+    assert str(path) in str(caught.value)
+    assert "hatchlock apply" in caught.value.hint
