@@ -227,6 +227,9 @@ def test_130_interrupted_while_it_waits_for_another_apply(project: CatProject) -
         assert wait_for(lambda: memo.exists() and any(memo.iterdir())), "it has planned"
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    # Python dies by the signal itself, after all is said, when it struck inside `exec` (a dataclass being made at an
+    # import); a shell shows 130 for that, too.
+    assert process.returncode in {130, -signal.SIGINT}, err
+    assert "interrupted" in err
     assert "Traceback" not in err
     assert project.active() == {}

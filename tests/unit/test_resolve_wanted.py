@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hatchlock.launch import Sandbox, SecretReference
 from hatchlock.lock.model import Package, Server
+from hatchlock.manifest.model import EnvironmentSpec
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.wanted import (
     SharedName,
@@ -29,7 +32,7 @@ def test_every_package_server_without_an_environment_gets_a_private_one() -> Non
     assert wanted["demo"].requirements == ("pypi:demo-server>=1",)
     assert wanted["boxed"].base == "base.example.com/python:3.11"
     assert not wanted["shared"].private
-    assert wanted["shared"].requirements == ("pypi:demo-lib<3", "pypi:demo-server>=1")
+    assert wanted["shared"].requirements == ("pypi:demo-lib<3", "pypi:demo-server", "pypi:demo-server>=1")
     assert wanted["shared"].constraints == ("pypi:demo-core<9",)
     assert wanted["shared"].overrides == ("pypi:demo-core==1.5",)
 
@@ -41,6 +44,16 @@ def test_a_declared_environment_is_wanted_for_each_runtime_of_its_servers() -> N
         '[servers.y]\nsource = "pypi:a"\nenvironment = "e"\nruntime = "container"\n'
     )
     assert names(text) == [("e", "container"), ("e", "process")]
+
+
+def test_a_shared_environment_requires_what_its_servers_are() -> None:
+    text = (
+        '[environments.e]\ndependencies = ["pypi:a>=1"]\n'
+        '[servers.x]\nsource = "pypi:b>=2"\nenvironment = "e"\nruntime = "process"\n'
+        '[servers.y]\nsource = "pypi:c>=3"\nenvironment = "e"\nruntime = "container"\n'
+    )
+    wanted = {item.runtime: item.requirements for item in wanted_environments(manifest_of(HEAD + text), None)}
+    assert wanted == {"process": ("pypi:a>=1", "pypi:b>=2"), "container": ("pypi:a>=1", "pypi:c>=3")}
 
 
 def test_an_environment_without_servers_is_for_processes_unless_it_names_a_base() -> None:
@@ -58,7 +71,7 @@ def test_the_python_is_the_declared_one_else_the_recorded_one_else_our_own() -> 
     text = '[servers.demo]\nsource = "pypi:demo-server>=1"\nruntime = "process"\n'
     manifest = manifest_of(HEAD.replace('"p"', '"acme"') + text)
     assert wanted_environments(manifest, None)[0].python == default_python()
-    recorded = world().lock(EVERYTHING.replace('python = "3.11"', 'python = "3.12"'))
+    recorded = world().lock(HEAD.replace('"p"', '"acme"') + text + 'python = "3.12"\n')
     assert wanted_environments(manifest, recorded)[0].python == "3.12"
     declared = manifest_of(HEAD + text + 'python = "3.13"\n')
     assert wanted_environments(declared, recorded)[0].python == "3.13"
@@ -70,9 +83,9 @@ def test_a_container_environment_has_the_languages_slim_image_unless_said_otherw
 
 
 def test_a_private_and_a_declared_environment_cannot_share_a_name() -> None:
-    text = '[environments.x]\n[servers.x]\nsource = "pypi:a>=1"\nruntime = "process"\n'
+    manifest = manifest_of(HEAD + '[servers.x]\nsource = "pypi:a>=1"\nruntime = "process"\n')
     with pytest.raises(SharedName) as caught:
-        names(text)
+        wanted_environments(replace(manifest, environments={"x": EnvironmentSpec(name="x")}), None)
     assert "[environments.x]" in str(caught.value)
     assert 'environment = "x"' in caught.value.hint
 

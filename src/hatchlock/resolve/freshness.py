@@ -120,24 +120,31 @@ def _requirement_reasons(address: str, wanted: WantedEnvironment, locked: Enviro
 def _unsatisfied(
     address: str, wanted: WantedEnvironment, locked: Environment, versions: Mapping[str, str]
 ) -> Iterator[Reason]:
-    known = {_requirement(text).name: _requirement(text) for text in locked.requirements}
+    known: dict[str, list[Requirement]] = {}
+    for before in map(_requirement, locked.requirements):
+        known.setdefault(before.name, []).append(before)
     for text in (*wanted.requirements, *wanted.constraints):
         requirement = _requirement(text)
-        name = canonicalize_name(requirement.name)
-        version = versions.get(name)
+        version = versions.get(requirement.name)
         if version is not None and not requirement.specifier.contains(Version(version), prereleases=True):
             yield Reason(address=address, what=f"requires {requirement}, the lock has {version}")
         if text not in wanted.requirements:
             continue
-        before = known.get(requirement.name)
-        if before is None:
+        same = known.get(requirement.name, [])
+        if not same:
             yield Reason(address=address, what=f"requires {requirement}, which is not in the lock")
-        elif (before.extras, str(before.marker)) != (requirement.extras, str(requirement.marker)):
-            yield Reason(address=address, what=f"requires {requirement}, the lock was made for {before}")
+        elif _scope(requirement) not in map(_scope, same):
+            yield Reason(address=address, what=f"requires {requirement}, the lock was made for {same[0]}")
+
+
+def _scope(requirement: Requirement) -> tuple[set[str], str]:
+    return requirement.extras, str(requirement.marker)
 
 
 def _requirement(text: str) -> Requirement:
-    return Requirement(Source.parse(text).spec)
+    requirement = Requirement(Source.parse(text).spec)
+    requirement.name = canonicalize_name(requirement.name)
+    return requirement
 
 
 def image_reasons(reference: str, user: str, lock: Lock) -> Iterator[Reason]:
@@ -195,4 +202,4 @@ def _is_satisfied_source(name: str, before: str, after: str) -> bool:
     old, new = Source.parse(before), Source.parse(after)
     if old.kind is not Kind.PYPI or new.kind is not Kind.PYPI:
         return False
-    return Requirement(old.spec).name == Requirement(new.spec).name
+    return _requirement(before).name == _requirement(after).name

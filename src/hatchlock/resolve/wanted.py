@@ -77,17 +77,19 @@ def container_platforms(platforms: Iterable[str]) -> tuple[str, ...]:
 def wanted_environments(manifest: Manifest, previous: Lock | None) -> tuple[WantedEnvironment, ...]:
     """Return the environments that the manifest needs, sorted by name and runtime.
 
-    A declared environment is wanted once for each runtime of its servers; without servers, for the process runtime, or
-    the container runtime if it names a base.
+    A declared environment is wanted once for each runtime of its servers, whose sources it requires; without servers, for
+    the process runtime, or the container runtime if it names a base.
 
     Raises:
         SharedName: A declared and a private environment would have the same name.
     """
     wanted: list[WantedEnvironment] = []
     for name, spec in manifest.environments.items():
-        users = {server.runtime for server in manifest.servers.values() if server.environment == name}
+        users = [server for server in manifest.servers.values() if server.environment == name]
         fallback: Runtime = "container" if spec.base else "process"
-        wanted += [_environment(spec, runtime, (), previous, private=False) for runtime in sorted(users) or [fallback]]
+        for runtime in sorted({server.runtime for server in users}) or [fallback]:
+            sources = [server.source for server in users if server.runtime == runtime and server.source]
+            wanted.append(_environment(spec, runtime, sources, previous, private=False))
     for server in manifest.servers.values():
         if server.source is None or server.source.kind is not Kind.PYPI or server.environment:
             continue

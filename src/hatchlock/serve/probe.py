@@ -29,7 +29,8 @@ class ProbeFailed(HatchlockError):
         return f"it does not answer as an MCP server: {self.why}" + (f"; on stderr:{said}" if said else "")
 
     def _hint(self) -> str:
-        return "start it by hand with `hatchlock run NAME`, and see `hatchlock logs NAME`"
+        name = self.address.removeprefix("server:") or "NAME"
+        return f"start it by hand with `hatchlock run {name}`, and see `hatchlock logs {name}`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

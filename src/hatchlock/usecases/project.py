@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
-from hatchlock.paths import LOCK_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
+from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
 
 __all__ = ["NoManifest", "Project", "open_project"]
 
@@ -21,12 +21,14 @@ class NoManifest(HatchlockError):
     code: ClassVar[str] = "no-manifest"
 
     looked: str
+    name: str = MANIFEST_NAME
+    command: str = "hatchlock init"
 
     def __str__(self) -> str:
-        return f"there is no hatchlock.toml in {self.looked}"
+        return f"there is no {self.name} in {self.looked}"
 
     def _hint(self) -> str:
-        return "make one with `hatchlock init`, or name a directory with -C"
+        return f"make one with `{self.command}`, or name a directory with -C"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +88,8 @@ def open_project(
         raise NoManifest(looked=f"{directory.absolute()} or above it")
     data = read_optional(path)
     if data is None:
-        raise NoManifest(looked=str(path.parent))
+        command = "hatchlock init -g" if use_global else "hatchlock init"
+        raise NoManifest(looked=str(path.absolute().parent), name=path.name, command=command)
     path = path.absolute()
     return Project(
         manifest=path,

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.address import Address
+from hatchlock.clients.catalogue import CLIENTS, Scope
+from hatchlock.clients.writer import EntryChanged, entry_for
+from hatchlock.paths import Home
+from hatchlock.reconcile.diff import diff
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
+from hatchlock.state.project import ProjectState
+
+
+class Files:
+    """A project's client files below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.home = Home(root=root / "store", is_default=False)
+        self.state = ProjectState(self.home.project("p"))
+        self.user = ClientFile(client="cursor", scope="user", path=str(root / "user.json"))
+        self.project = ClientFile(client="cursor", scope="project", path=str(root / "project.json"))
+
+    def value(self, server: str, scope: Scope = "user", project: str = "p") -> dict[str, Any]:
+        return entry_for(
+            scope=scope,
+            launcher=str(self.home.bin / "hatchlock"),
+            home=self.home,
+            project=project,
+            server=server,
+            client=CLIENTS["cursor"],
+        )
+
+    def resource(self, *servers: str, file: ClientFile | None = None) -> ClientResource:
+        chosen = file or self.user
+        specs = [EntrySpec(file=chosen, server=name, value=self.value(name, chosen.scope)) for name in servers]
+        return ClientResource(specs, state=self.state, home=self.home, project="p", usual=[self.user, self.project])
+
+    def write(self, file: ClientFile, **entries: Any) -> None:
+        Path(file.path).write_text(json.dumps({"mcpServers": entries}))
+
+    def read(self, file: ClientFile) -> Any:
+        return json.loads(Path(file.path).read_text())["mcpServers"]
+
+
+def plan(found: ClientResource) -> Plan:
+    observed = list(found.observe())
+    return diff(found.desired(), observed, found.problems)
+
+
+def steps(found: ClientResource) -> list[str]:
+    return [f"{step.action} {step.address}" for step in plan(found).steps]
+
+
+def apply(found: ClientResource) -> None:
+    for step in plan(found).steps:
+        found.apply(step)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_an_entry_is_made_once(files: Files) -> None:
+    found = files.resource("a", "b")
+    assert steps(found) == ["create client:cursor/a", "create client:cursor/b"]
+    apply(found)
+    assert files.read(files.user) == {"a": files.value("a"), "b": files.value("b")}
+    assert steps(found) == []
+
+
+def test_asking_writes_nothing(files: Files) -> None:
+    steps(files.resource("a"))
+    assert list(files.root.iterdir()) == []
+
+
+def test_entries_that_are_not_ours_are_not_seen(files: Files) -> None:
+    files.write(files.user, mine={"command": "x"}, theirs=files.value("theirs", project="other"))
+    assert steps(files.resource()) == []
+
+
+def test_our_own_entry_that_is_not_declared_any_more_goes(files: Files) -> None:
+    files.write(files.user, mine={"command": "x"}, a=files.value("a"))
+    found = files.resource("b")
+    assert steps(found) == ["delete client:cursor/a", "create client:cursor/b"]
+    apply(found)
+    assert files.read(files.user) == {"mine": {"command": "x"}, "b": files.value("b")}
+
+
+def test_an_entry_that_runs_another_name_than_its_own_is_not_ours(files: Files) -> None:
+    files.write(files.user, alias=files.value("a"))
+    assert steps(files.resource()) == []
+
+
+def test_a_foreign_entry_in_the_way_is_a_loss(files: Files) -> None:
+    files.write(files.user, a={"command": "mine"})
+    (step,) = plan(files.resource("a")).steps
+    assert "was not written by this project" in step.loss
+
+
+def test_an_entry_of_ours_that_was_edited_is_a_loss(files: Files) -> None:
+    files.write(files.user, a={**files.value("a"), "env": {"X": "1"}})
+    (step,) = plan(files.resource("a")).steps
+    assert "was edited by hand" in step.loss
+    (gone,) = plan(files.resource()).steps
+    assert "was edited by hand" in gone.loss
+
+
+def test_what_changed_after_the_plan_is_left_alone(files: Files) -> None:
+    apply(files.resource("a"))
+    found = files.resource()
+    (step,) = plan(found).steps
+    files.write(files.user, a={"command": "theirs"})
+    with pytest.raises(EntryChanged):
+        found.apply(step)
+    assert files.read(files.user) == {"a": {"command": "theirs"}}
+
+
+def test_an_entry_moves_with_its_scope(files: Files) -> None:
+    apply(files.resource("a"))
+    found = files.resource("a", file=files.project)
+    assert steps(found) == ["create client:cursor/a", "delete client:cursor@user/a"]
+    apply(found)
+    assert files.read(files.user) == {}
+    assert files.read(files.project) == {"a": files.value("a", "project")}
+
+
+def test_a_file_that_was_written_once_is_looked_at_ever_after(files: Files) -> None:
+    other = ClientFile(client="cursor", scope="user", path=str(files.root / "other.json"))
+    apply(files.resource("a", file=other))
+    assert files.state.entry_files() == (str(other),)
+    found = files.resource()
+    assert steps(found) == ["delete client:cursor@user/a"]
+
+
+def test_a_file_that_is_not_understood_is_a_problem_of_its_entries_alone(files: Files) -> None:
+    Path(files.user.path).write_text("{,}")
+    found = files.resource("a")
+    assert plan(found).steps == ()
+    assert [str(problem.address) for problem in found.problems] == ["client:cursor/a"]
+    assert plan(files.resource("a", file=files.project)).problems == ()
+    assert Path(files.user.path).read_text() == "{,}"
+
+
+def test_one_entry_is_seen_as_it_is_now(files: Files) -> None:
+    found = files.resource("a")
+    address = Address.parse("client:cursor/a")
+    assert found.observe_one(address) is None
+    assert found.observe_one(Address.parse("client:cursor/nobody")) is None
+    apply(found)
+    seen = found.observe_one(address)
+    assert seen is not None
+    assert seen.facts == {"file": files.user.path}
+    assert found.artefacts(address) == ()
+
+
+@pytest.mark.parametrize("text", ["cursor/user//a/b.json", "claude-code/project/c.json"])
+def test_a_file_is_remembered_as_text(text: str) -> None:
+    file = ClientFile.parse(text)
+    assert file is not None
+    assert str(file) == text
+
+
+@pytest.mark.parametrize("text", ["", "cursor", "cursor/user", "cursor/user/", "emacs/user/f", "cursor/system/f"])
+def test_a_file_of_a_client_that_this_version_does_not_know_is_none(text: str) -> None:
+    assert ClientFile.parse(text) is None

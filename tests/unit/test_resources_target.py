@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.address import Address
+from hatchlock.errors import HatchlockError
+from hatchlock.paths import Home
+from hatchlock.resources.target import Machine, ProgramMissing, PythonFacts, compile_target
+from hatchlock.resources.world import Target, target_from_dict, target_to_dict
+from support.locks import EVERYTHING, manifest_of, package, world
+
+LOCK = world().lock(EVERYTHING)
+MACHINE = Machine(
+    platform="linux/amd64",
+    system="linux",
+    home=Home(root=Path("/store"), is_default=False),
+    user_home=Path("/home/ada"),
+    directory=Path("/srv/acme"),
+    environ={},
+    interpreters={"3.11": PythonFacts(path="/usr/bin/python3.11", version="3.11.2", prefixes=("/usr",))},
+    programs={"/bin/cat": "/bin/cat"},
+    engine="unix:///run/engine.sock",
+)
+
+
+def target(text: str = EVERYTHING, **machine: Any) -> Target:
+    return compile_target(manifest_of(text), world().lock(text), replace(MACHINE, **machine))
+
+
+def problems(found: Target) -> dict[str, str]:
+    return {str(item.address): item.what for item in found.problems}
+
+
+def test_everything_has_its_place() -> None:
+    found = target()
+    assert found.project == "acme"
+    assert found.problems == ()
+    assert [str(item.address) for item in found.environments] == ["env:demo", "env:shared"]
+    assert [str(item.address) for item in found.images] == ["image:boxed", "image:shop"]
+    assert {str(item.address): str(item.needs) for item in found.servers} == {
+        "server:boxed": "image:boxed",
+        "server:demo": "env:demo",
+        "server:host": "None",
+        "server:member": "env:shared",
+        "server:shop": "image:shop",
+    }
+
+
+def record(found: Target, server: str) -> Any:
+    return next(item.record for item in found.servers if item.record.server == server)
+
+
+def test_a_process_starts_its_environments_script_by_its_absolute_path() -> None:
+    found = target()
+    (environment, _) = found.environments
+    demo = record(found, "demo")
+    assert len(environment.key) == 20
+    assert demo.argv == (f"/store/envs/{environment.key}/bin/demo-server", "--zone", "UTC")
+    assert demo.read_only_paths == (f"/store/envs/{environment.key}", "/usr")
+    assert (demo.cwd, demo.directory, demo.startup_timeout) == ("/tmp", "/srv/acme", 12.5)
+    assert demo.sandbox.mounts[0].source == "/srv/acme/data"
+    assert demo.secrets["TOKEN"].secret == "env:DEMO_TOKEN"
+    assert (demo.image, demo.engine) == ("", "")
+
+
+def test_a_container_starts_its_image_on_the_engine_that_was_found() -> None:
+    boxed = record(target(), "boxed")
+    key = LOCK.environment("boxed", "container").keys["linux/amd64"]
+    assert boxed.image == f"hatchlock/acme/boxed:{key}"
+    assert boxed.engine == "unix:///run/engine.sock"
+    assert boxed.argv == ("/opt/hatchlock/bin/demo-server",)
+
+
+def test_an_image_that_is_a_server_starts_as_its_config_says() -> None:
+    shop = record(target(), "shop")
+    assert shop.argv == ("/shop", "serve")
+    text = EVERYTHING.replace('shop:1"\n', 'shop:1"\nargs = ["--port", "1"]\n')
+    assert record(target(text), "shop").argv == ("/shop", "--port", "1")
+
+
+def test_a_program_of_this_machine_is_said_to_be_unpinned() -> None:
+    found = next(item for item in target().servers if item.record.server == "host")
+    assert found.record.argv == ("/bin/cat", "-u")
+    assert found.notes == ("not pinned: /bin/cat is a program of this machine",)
+
+
+def test_relaxations_and_visible_secrets_are_notes() -> None:
+    found = next(item for item in target().servers if item.record.server == "demo")
+    assert "memory = 1g, default 512m (reason: it keeps its notes)" in found.notes
+    assert "TOKEN will be visible in the running server's environment" in found.notes
+
+
+def test_an_environments_name_depends_on_interpreter_and_files_alone() -> None:
+    def key(**machine: Any) -> str:
+        return target(**machine).environments[0].key
+
+    assert key() == key(directory=Path("/elsewhere"), engine="unix:///other")
+    other = {"3.11": PythonFacts(path="/usr/bin/python3.11", version="3.11.3", prefixes=("/usr",))}
+    moved = {"3.11": PythonFacts(path="/opt/python3.11", version="3.11.2", prefixes=("/usr",))}
+    assert len({key(), key(interpreters=other), key(interpreters=moved)}) == 3
+    assert target(EVERYTHING.replace("UTC", "CET")).environments == target().environments
+
+
+def test_of_a_packages_files_the_one_for_this_machine_is_taken() -> None:
+    found = world()
+    core = found.packages["demo-core"]
+    (wheel,) = core.files
+    names = [f"demo_core-1.5-cp311-cp311-manylinux_2_17_{machine}.whl" for machine in ("x86_64", "aarch64")]
+    files = tuple(replace(wheel, name=name, sha256=digit * 64) for name, digit in zip(names, "ab", strict=True))
+    found.packages["demo-core"] = package("demo-core", "1.5", files=files)
+    lock = found.lock(EVERYTHING)
+    for platform, digit in (("linux/amd64", "a"), ("linux/arm64", "b")):
+        placed = compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, platform=platform))
+        for wheels in (placed.environments[0].wheels, placed.environments[1].wheels, placed.images[0].wheels):
+            assert [wheel.sha256[0] for wheel in wheels if wheel.name.startswith("demo_core")] == [digit]
+
+
+def test_entries_name_the_launcher_and_bind_to_scope() -> None:
+    found = target()
+    assert [(str(item.address), item.file.path) for item in found.entries] == [
+        ("client:claude-code/demo", "/home/ada/.claude.json"),
+        ("client:cursor/demo", "/home/ada/.cursor/mcp.json"),
+    ]
+    assert found.entries[0].value == {
+        "type": "stdio",
+        "command": "/store/bin/hatchlock",
+        "args": ["run", "--home", "/store", "--project", "acme", "demo"],
+    }
+    project = target(EVERYTHING + '[clients.cursor]\nscope = "project"\n[clients.claude-code]\npath = "~/x/c.json"\n')
+    assert [item.file.path for item in project.entries] == ["/home/ada/x/c.json", "/srv/acme/.cursor/mcp.json"]
+    assert project.entries[1].value["args"] == ["run", "demo"]
+
+
+def test_what_cannot_be_placed_is_a_problem_of_its_server_alone() -> None:
+    class NoEngine(HatchlockError):
+        code = "no-engine"
+
+        def __str__(self) -> str:
+            return "no engine answers"
+
+    missing = ProgramMissing(program="/bin/cat")
+    found = target(engine=NoEngine(), programs={"/bin/cat": missing})
+    assert problems(found) == {
+        "server:boxed": "no engine answers",
+        "server:host": "there is no program '/bin/cat' on PATH",
+        "server:shop": "no engine answers",
+    }
+    assert [item.record.server for item in found.servers] == ["demo", "member"]
+    assert found.images == ()
+
+
+def test_a_machine_that_the_lock_is_not_for_says_how_to_lock_for_it() -> None:
+    found = target(platform="darwin/arm64")
+    assert problems(found)["server:demo"] == (
+        "the lock is for linux/amd64, linux/arm64, and this machine is darwin/arm64"
+    )
+    assert 'add "darwin/arm64" to [project] platforms' in found.problems[0].hint
+    assert record(found, "boxed").image, "a container runs Linux there, too"
+
+
+def test_several_scripts_are_told_and_none_is_guessed() -> None:
+    found = world()
+    found.packages["demo-server"] = package("demo-server", "1.2", scripts={"b": "m:b", "a": "m:a"})
+    lock = found.lock(EVERYTHING)
+    placed = compile_target(manifest_of(EVERYTHING), lock, MACHINE)
+    assert problems(placed)["server:demo"] == "pypi:demo-server>=1 has several scripts: a, b"
+    assert placed.problems[0].hint == 'choose one: command = "a"'
+
+
+def test_what_must_be_isolated_and_cannot_be_is_a_problem() -> None:
+    reason = "bubblewrap (bwrap) is not installed"
+    found = target(isolation=reason)
+    assert f"not isolated: {reason}" in next(item for item in found.servers if item.record.server == "host").notes
+    strict = target(EVERYTHING.replace("best-effort", "required"), isolation=reason)
+    assert reason in problems(strict)["server:host"]
+    assert [item.record.server for item in strict.servers] == ["boxed", "shop"]
+
+
+def test_another_runtime_in_the_overlay_needs_a_lock_for_it() -> None:
+    manifest = manifest_of(EVERYTHING)
+    demo = replace(manifest.servers["demo"], runtime="container")
+    placed = compile_target(replace(manifest, servers={"demo": demo}), LOCK, MACHINE)
+    assert problems(placed) == {"server:demo": "the lock has no container environment for it"}
+
+
+@pytest.mark.parametrize("machine", [{}, {"platform": "darwin/arm64"}, {"isolation": "no bubblewrap"}])
+def test_a_target_survives_the_memo(machine: dict[str, Any]) -> None:
+    found = target(EVERYTHING.replace("best-effort", "required"), **machine)
+    again = target_from_dict(json.loads(json.dumps(target_to_dict(found))))
+    assert again == found
+    assert [list(item.value) for item in again.entries] == [list(item.value) for item in found.entries]
+
+
+def test_addresses_of_specs_are_those_of_their_kind() -> None:
+    found = target()
+    assert found.environments[0].address == Address.parse("env:demo")
+    assert found.images[0].address == Address.parse("image:boxed")
+    assert found.images[0].is_assembled
+    assert not found.images[1].is_assembled
