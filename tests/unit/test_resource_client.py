@@ -156,7 +156,7 @@ def test_one_entry_is_seen_as_it_is_now(files: Files) -> None:
     apply(found)
     seen = found.observe_one(address)
     assert seen is not None
-    assert seen.facts == {"file": files.user.path}
+    assert seen.facts["file"] == files.user.path
     assert found.artefacts(address) == ()
 
 

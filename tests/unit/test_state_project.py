@@ -116,6 +116,20 @@ def test_a_generation_that_was_being_written_when_the_process_died_does_not_coun
     assert (state.root / "generations" / "2" / "hatch.lock").read_bytes() == b"2"
 
 
+def test_a_generation_counts_when_it_is_whole_and_not_before(
+    state: ProjectState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_until_the_last(path: Path, data: bytes) -> None:
+        if path.name == "generation.json":
+            raise KeyboardInterrupt
+        path.write_bytes(data)
+
+    monkeypatch.setattr("hatchlock.state.project.atomic_write", written_until_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        state.record_generation(lock=b"1", manifest=b"", facts={})
+    assert state.generation() == 0
+
+
 def test_the_tenth_generation_is_newer_than_the_ninth(state: ProjectState) -> None:
     for _ in range(10):
         state.record_generation(lock=b"", manifest=b"", facts={})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hatchlock.cli.help import COMMANDS
@@ -14,7 +16,13 @@ __all__ = ["parse"]
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(what=message, advice=f"see `{self.prog} --help`")
+        unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
+        if not unknown:
+            raise UsageError(what=message, advice=f"see `{self.prog} --help`")
+        known = [name for group in COMMANDS.values() for name in group]
+        close = get_close_matches(unknown[1], known, n=1)
+        advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"
+        raise UsageError(what=f"there is no command {unknown[1]!r}", advice=advice)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -18,6 +18,8 @@ from hatchlock.state.project import ProjectState
 
 __all__ = ["ClientFile", "ClientResource", "EntrySpec"]
 
+_SHOWN_DIGITS = 12
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class ClientFile:
@@ -66,6 +68,11 @@ class EntrySpec:
         return Address(kind=ResourceKind.CLIENT, name=f"{self.file.client}/{self.server}")
 
 
+def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
+    # the entry's content stays unsaid: one that is not ours may hold a secret
+    return {"file": file.path, "entry": entry_digest(value)[:_SHOWN_DIGITS]}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
     file: ClientFile
@@ -103,7 +110,7 @@ class ClientResource:
             Desired(
                 address=address,
                 key=entry_digest(spec.value),
-                facts={"file": spec.file.path},
+                facts=_facts(spec.file, spec.value),
                 depends_on=(Address(kind=ResourceKind.SERVER, name=spec.server),),
             )
             for address, spec in self._specs.items()
@@ -188,7 +195,7 @@ class ClientResource:
         return Observed(
             address=address,
             key=entry_digest(found.value),
-            facts={"file": found.file.path},
+            facts=_facts(found.file, found.value),
             loss=self._loss(found),
         )
 

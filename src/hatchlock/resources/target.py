@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -12,7 +12,7 @@ from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.writer import entry_for
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import image_tag
-from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
@@ -25,7 +25,7 @@ from hatchlock.resources.env import EnvSpec
 from hatchlock.resources.image import ImageSpec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.world import Target
-from hatchlock.security.sandbox import NotIsolated, relaxations
+from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 from hatchlock.sources.targets import PythonTarget
 from hatchlock.sources.wheel_tags import choose_wheel
 
@@ -58,6 +58,7 @@ class Machine:
         programs: Command of a server that is a program of this machine -> its path, or the error.
         engine: The engine's address, the error that looking for it gave, or "" if no server needs one.
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
+        is_root: Whether root starts the servers.
     """
 
     platform: str
@@ -70,6 +71,7 @@ class Machine:
     programs: Mapping[str, str | HatchlockError]
     engine: str | HatchlockError
     isolation: str = ""
+    is_root: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -321,7 +323,7 @@ class _Builder:
     def _record(
         self, launch: Server, *, argv: tuple[str, ...], key: str, read_only_paths: tuple[str, ...]
     ) -> LaunchRecord:
-        return LaunchRecord(
+        record = LaunchRecord(
             project=self.manifest.project.name,
             server=launch.name,
             runtime=launch.runtime,
@@ -330,12 +332,25 @@ class _Builder:
             cwd=launch.cwd,
             env=launch.env,
             secrets=launch.secrets,
-            sandbox=_absolute(launch.sandbox, self.machine),
+            sandbox=self._sandbox(launch),
             key=key,
             read_only_paths=read_only_paths,
             directory=str(self.machine.directory),
             startup_timeout=launch.startup_timeout,
         )
+        if problems := unsupported(record, root=self.machine.is_root):
+            raise SandboxUnsupported(runtime=record.runtime, problems=problems)
+        return record
+
+    def _sandbox(self, launch: Server) -> Sandbox:
+        """Return the profile with this machine's facts: where mounts are, and which user a process really is."""
+        machine = self.machine
+        mounts = tuple(replace(mount, source=_resolved(mount.source, machine)) for mount in launch.sandbox.mounts)
+        user = launch.sandbox.user
+        if launch.runtime == "process" and machine.is_root and user == Sandbox().user:
+            uid = private_uid(self.manifest.project.name, launch.name)
+            user = f"{uid}:{uid}"
+        return replace(launch.sandbox, mounts=mounts, user=user)
 
     def _spec(self, record: LaunchRecord, needs: Address | None, *notes: str) -> ServerSpec:
         unisolated = record.runtime == "process" and self.machine.isolation
@@ -345,7 +360,7 @@ class _Builder:
             record=record,
             needs=needs,
             notes=(
-                *relaxations(record.sandbox, runtime=record.runtime),
+                *relaxations(self.manifest.servers[record.server].sandbox, runtime=record.runtime),
                 *((f"not isolated: {self.machine.isolation}",) if unisolated else ()),
                 *(f"{name} will be visible in the running server's environment" for name in sorted(record.secrets)),
                 *notes,
@@ -367,8 +382,3 @@ def _resolved(path: str, machine: Machine) -> str:
     if path == "~" or path.startswith("~/"):
         return str(machine.user_home / path[2:])
     return str((machine.directory / path).absolute())
-
-
-def _absolute(sandbox: Sandbox, machine: Machine) -> Sandbox:
-    mounts: Iterable[Mount] = (replace(mount, source=_resolved(mount.source, machine)) for mount in sandbox.mounts)
-    return replace(sandbox, mounts=tuple(mounts))

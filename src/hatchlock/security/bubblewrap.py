@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.sandbox import HOME_INSIDE, private_uid, shares_network
+from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 
 __all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits"]
 
@@ -110,7 +110,7 @@ def bubblewrap_argv(record: LaunchRecord, system: System, *, args: int, info: in
     return (
         *(system.bwrap, "--args", str(args), "--info-fd", str(info), "--"),
         *(system.prlimit, *limits(record.sandbox, system), "--"),
-        *(_drop_to(private_uid(record.project, record.server), system) if system.root else ()),
+        *(_drop_to(*_identity(record, system), system) if system.root else ()),
         *record.argv,
     )
 
@@ -135,9 +135,6 @@ def identity_files(record: LaunchRecord, system: System) -> dict[str, str]:
 
 
 def _identity(record: LaunchRecord, system: System) -> tuple[int, int]:
-    if system.root:
-        uid = private_uid(record.project, record.server)
-        return uid, uid
     if record.sandbox.run_as == "host":
         return system.uid, system.gid
     uid_text, _, gid_text = record.sandbox.user.partition(":")
@@ -162,9 +159,9 @@ def _privileges(_: LaunchRecord, system: System) -> Iterable[str]:
             yield from ("--cap-add", capability)
 
 
-def _drop_to(uid: int, system: System) -> tuple[str, ...]:
+def _drop_to(uid: int, gid: int, system: System) -> tuple[str, ...]:
     return (
-        *(system.setpriv, "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs"),
+        *(system.setpriv, "--reuid", str(uid), "--regid", str(gid), "--clear-groups", "--no-new-privs"),
         *("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def read_target(project: Project) -> Target:
         if target is not None and _engine_is_the_same(target, project.environ):
             return target
     target, witnesses = _compile(project)
-    if not target.problems:
+    if not target.problems and witnesses is not None:
         remember(path, key, target_to_dict(target), witnesses=witnesses)
     return target
 
@@ -163,7 +164,8 @@ def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _compile(project: Project) -> tuple[Target, list[str]]:
+def _compile(project: Project) -> tuple[Target, list[str] | None]:
+    """Return the target, and the files that it depends on; None when it depends on more than files."""
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
@@ -180,9 +182,9 @@ def _compile(project: Project) -> tuple[Target, list[str]]:
     return compile_target(merged.manifest, lock, machine), witnesses
 
 
-def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str]]:
+def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str] | None]:
     """Look at this machine, as far as the manifest's servers need it."""
-    from hatchlock.engines.process import check_isolation, host_platform
+    from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
     from hatchlock.resources.target import Machine
 
     processes = [server for server in manifest.servers.values() if server.runtime == "process"]
@@ -201,9 +203,14 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         programs=programs,
         engine=_engine(manifest, project.environ),
         isolation=(check_isolation(project.environ) or "") if processes else "",
+        is_root=os.geteuid() == 0,
     )
+    if machine.isolation:
+        return machine, None  # whatever is in the way of bubblewrap today
+    bwrap = find_bwrap(project.environ.get("PATH", "")) if processes else None
     found = [item.path for item in interpreters.values() if not isinstance(item, HatchlockError)]
-    return machine, [*found, *(item for item in programs.values() if isinstance(item, str))]
+    others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]
+    return machine, [*found, *others]
 
 
 def _interpreter(version: str, environ: Mapping[str, str]) -> PythonFacts | HatchlockError:
