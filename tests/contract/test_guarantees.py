@@ -184,7 +184,7 @@ def test_entries_are_found_when_the_state_is_lost(project: CatProject) -> None:
         (state / name).unlink()
     project.write(CAT.partition("\n[servers.cat]")[0])
     project.ok("lock")
-    assert project.steps() == ["delete client:claude-code@project/cat", "delete client:cursor@project/cat"]
+    assert project.steps() == ["delete client:claude-code/cat", "delete client:cursor/cat"]
 
 
 def test_another_projects_entries_are_not_touched(project: CatProject) -> None:

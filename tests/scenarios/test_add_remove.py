@@ -124,7 +124,7 @@ def test_the_overlay_changes_this_machine_and_not_the_lock(project: TrialProject
     assert project.lock.read_bytes() == before
     project.ok("apply", "--yes", "--no-probe")
     overlay.unlink()
-    assert project.steps() == ["delete client:cursor@user/tiny"]  # no file of Cursor is declared any more
+    assert project.steps() == ["delete client:cursor/tiny"]
 
 
 def test_a_mistake_in_the_overlay_is_shown_with_its_own_name(project: TrialProject) -> None:

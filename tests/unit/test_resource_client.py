@@ -136,7 +136,7 @@ def test_a_file_that_was_written_once_is_looked_at_ever_after(files: Files) -> N
     apply(files.resource("a", file=other))
     assert files.state.entry_files() == (str(other),)
     found = files.resource()
-    assert steps(found) == ["delete client:cursor@user/a"]
+    assert steps(found) == ["delete client:cursor/a"]
 
 
 def test_a_file_that_is_not_understood_is_a_problem_of_its_entries_alone(files: Files) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -80,7 +80,8 @@ def execute(
     running: dict[Future[None], Step] = {}
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="step") as pool:
         while True:
-            for step in [step for step in waiting.values() if done.issuperset(step.depends_on)]:
+            ready = [step for step in waiting.values() if done.issuperset(step.depends_on)]
+            for step in _startable(ready, idle=not running):
                 del waiting[step.address]
                 running[pool.submit(_do, step, drivers[step.address.kind], journal, emit)] = step
             if not running:
@@ -99,6 +100,12 @@ def execute(
         failed=tuple((step, failed[step.address]) for step in plan.steps if step.address in failed),
         not_started=tuple(step for step in plan.steps if step.address in waiting),
     )
+
+
+def _startable(ready: Sequence[Step], *, idle: bool) -> Sequence[Step]:
+    """Return the steps to begin: the files of applications come last and one at a time, so their order is the plan's."""
+    others = [step for step in ready if step.address.kind is not ResourceKind.CLIENT]
+    return others or (ready[:1] if idle else [])
 
 
 def _do(step: Step, driver: Resource, journal: Recorder, emit: Sink) -> None:

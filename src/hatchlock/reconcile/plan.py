@@ -55,7 +55,7 @@ class Plan:
         """The last line: counts, or that there is nothing to do."""
         blocked = f", {len(self.problems)} cannot be planned" if self.problems else ""
         if not self.steps:
-            return f"Nothing to do: {self.unchanged} resources are as declared{blocked}"
+            return f"{'No steps' if self.problems else 'Nothing to do'}: {self.unchanged} resources are as declared{blocked}"
         counts = ", ".join(f"{self.count(action)} to {action}" for action in Action)
         return f"Plan: {counts}, {self.unchanged} unchanged{blocked}"
 

@@ -65,7 +65,11 @@ class EntrySpec:
     @property
     def address(self) -> Address:
         """`client:CLIENT/SERVER`."""
-        return Address(kind=ResourceKind.CLIENT, name=f"{self.file.client}/{self.server}")
+        return _usual_address(self.file, self.server)
+
+
+def _usual_address(file: ClientFile, server: str) -> Address:
+    return Address(kind=ResourceKind.CLIENT, name=f"{file.client}/{server}")
 
 
 def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
@@ -125,7 +129,8 @@ class ClientResource:
         self._found = {}
         for file in self._files():
             try:
-                self._found.update(self._entries(file))
+                for found in self._entries(file):
+                    self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
                 problems += [
@@ -143,7 +148,7 @@ class ClientResource:
         known = self._specs.get(address) or self._found.get(address)
         if known is None:
             return None
-        found = dict(self._entries(known.file)).get(address)
+        found = next((entry for entry in self._entries(known.file) if entry.server == known.server), None)
         return self._observed(address, found) if found else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
@@ -173,23 +178,24 @@ class ClientResource:
         remembered = {file for text in self._state.entry_files() if (file := ClientFile.parse(text))}
         return sorted(self._declared | remembered | set(self._usual))
 
-    def _entries(self, file: ClientFile) -> Iterator[tuple[Address, _Found]]:
+    def _entries(self, file: ClientFile) -> Iterator[_Found]:
         seen = observe(Path(file.path))
         if seen.data is None:
             return
         for name, entry in read_entries(seen.data, path=file.path).items():
             owner = owner_of(entry.value, scope=file.scope, home=self._home)
             ours = owner in {(self._project, name), ("", name)}
-            address = self._address(file, name)
-            if ours or address in self._specs:
-                yield address, _Found(file=file, server=name, value=entry.value, ours=ours)
+            spec = self._specs.get(_usual_address(file, name))
+            if ours or (spec and spec.file == file):
+                yield _Found(file=file, server=name, value=entry.value, ours=ours)
 
-    def _address(self, file: ClientFile, server: str) -> Address:
-        address = Address(kind=ResourceKind.CLIENT, name=f"{file.client}/{server}")
-        spec = self._specs.get(address)
-        if (spec and spec.file == file) or (not spec and file in self._declared):
-            return address
-        return Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}/{server}")
+    def _address(self, found: _Found) -> Address:
+        """Return the usual address, unless another file's entry has it."""
+        usual = _usual_address(found.file, found.server)
+        spec = self._specs.get(usual)
+        if spec.file == found.file if spec else usual not in self._found:
+            return usual
+        return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
 
     def _observed(self, address: Address, found: _Found) -> Observed:
         return Observed(

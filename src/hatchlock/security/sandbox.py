@@ -45,10 +45,9 @@ class NotIsolated(HatchlockError):
         return f"this server must be isolated, and that is not possible here: {self.problem}"
 
     def _hint(self) -> str:
-        return (
-            'install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`), or use runtime = "container", '
-            'or accept no isolation with isolation = "best-effort"'
-        )
+        install = "install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`)"
+        mend = install if "not installed" in self.problem else "allow bubblewrap to make user namespaces"
+        return f'{mend}, or use runtime = "container", or accept no isolation with isolation = "best-effort"'
 
 
 @dataclass(kw_only=True, eq=False)

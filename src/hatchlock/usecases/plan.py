@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatchlock import __version__
 from hatchlock.digest import canonical_json, sha256_bytes
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 
@@ -132,7 +133,8 @@ def read_target(project: Project) -> Target:
             return target
     target, witnesses = _compile(project)
     if not target.problems and witnesses is not None:
-        remember(path, key, target_to_dict(target), witnesses=witnesses)
+        with contextlib.suppress(PermissionProblem, OSError):  # without a memo the next plan takes longer, no more
+            remember(path, key, target_to_dict(target), witnesses=witnesses)
     return target
 
 
