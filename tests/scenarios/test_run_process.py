@@ -22,7 +22,6 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 import hatchlock
 from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
-from hatchlock.security.sandbox import private_uid
 from hatchlock.serve.probe import ProbeFailed, probe
 from support.runs import BARE, HELLO, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.unavailable import unavailable
@@ -278,8 +277,7 @@ def test_the_profile_is_real_from_inside(home: Path, tag: str) -> None:
     record = apply(home, tag)
     with Run(command=run_command(home)) as run:
         facts = json.loads(run.attempt("facts"))
-    expected = private_uid(record.project, record.server) if ROOT else 10001
-    assert facts["uid"] == expected
+    assert facts["uid"] == int(record.sandbox.user.partition(":")[0])
     assert facts["capabilities"].strip("0\n\t ") == ""
     assert facts["no_new_privs"].strip() == "1"
     assert facts["interfaces"] == ["lo"]

@@ -12,6 +12,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 from hatchlock.resources.target import Machine, ProgramMissing, PythonFacts, compile_target
 from hatchlock.resources.world import Target, target_from_dict, target_to_dict
+from hatchlock.security.sandbox import private_uid
 from support.locks import EVERYTHING, manifest_of, package, world
 
 LOCK = world().lock(EVERYTHING)
@@ -53,6 +54,15 @@ def test_everything_has_its_place() -> None:
 
 def record(found: Target, server: str) -> Any:
     return next(item.record for item in found.servers if item.record.server == server)
+
+
+def test_a_process_that_root_starts_is_a_user_of_its_own_unless_one_is_declared() -> None:
+    uid = private_uid("acme", "demo")
+    assert record(target(is_root=True), "demo").sandbox.user == f"{uid}:{uid}"
+    assert record(target(is_root=False), "demo").sandbox.user == "10001:10001"
+    assert record(target(is_root=True), "boxed").sandbox.user == "10001:10001"
+    declared = EVERYTHING.replace('memory = "1g"', 'memory = "1g"\nuser = "2000:2000"', 1)
+    assert record(target(declared, is_root=True), "demo").sandbox.user == "2000:2000"
 
 
 def test_a_process_starts_its_environments_script_by_its_absolute_path() -> None:
