@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ class Home:
     """The store, `$HATCHLOCK_HOME`, and what is where inside it. Nothing is created by asking.
 
     Attributes:
-        root: An absolute path.
+        root: Absolute, without links and `..`: it stands in client entries, which are ours only under this one name.
         is_default: Whether this is where a bare `hatchlock run` looks.
     """
 
@@ -30,9 +31,10 @@ class Home:
         """Return the store: `--home`, else `$HATCHLOCK_HOME`, else `$XDG_DATA_HOME/hatchlock`."""
         data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share")
         default = data / "hatchlock"
-        chosen = Path(explicit or environ.get("HATCHLOCK_HOME") or default).expanduser().absolute()
+        named = explicit or environ.get("HATCHLOCK_HOME") or default
+        chosen = os.path.realpath(os.path.expanduser(named))  # noqa: PTH111  a path object raises for unknown users
         usual = Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "hatchlock"
-        return cls(root=chosen, is_default=chosen == usual.absolute())
+        return cls(root=Path(chosen), is_default=chosen == os.path.realpath(usual))
 
     @property
     def blobs(self) -> Path:

@@ -233,3 +233,42 @@ def test_130_interrupted_while_it_waits_for_another_apply(project: CatProject) -
     assert "interrupted" in err
     assert "Traceback" not in err
     assert project.active() == {}
+
+
+@pytest.mark.parametrize(
+    "words", [["add", "pypi:x"], ["remove", "cat"], ["logs", "cat"], ["probe", "cat"], ["run", "cat"]]
+)
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[project"])
+def test_1_the_manifest_is_no_toml(project: CatProject, words: list[str], content: bytes) -> None:
+    project.manifest.write_bytes(content)
+    done = project.real(*words)
+    assert done.status == 1, done.said
+    assert "hatchlock.toml" in done.err
+    assert project.manifest.read_bytes() == content
+
+
+def test_1_a_name_to_upgrade_that_the_lock_has_not(project: CatProject) -> None:
+    project.ok("lock")
+    assert "the lock has no package or image 'typo'" in project.run("lock", "--upgrade", "typo").err
+
+
+def test_1_a_secret_that_others_can_read_is_told_after_what_was_applied(project: CatProject) -> None:
+    secret = project.directory / "secret"
+    secret.write_text("hunter2")
+    secret.chmod(0o644)
+    project.write(CAT + '[servers.cat.env]\nKEY = { secret = "file:secret" }\n')
+    project.ok("lock")
+    done = project.real("apply", "--yes", "--no-probe")
+    assert done.status == 0, done.said
+    project.write(CAT + 'args = ["-v"]\n[servers.cat.env]\nKEY = { secret = "file:secret" }\n')
+    project.ok("lock")
+    done = project.real("apply", "--yes")
+    assert done.status == 1
+    assert "can be read by every user" in done.err
+    assert "Applied: " in done.out
+
+
+def test_2_the_lock_would_get_another_project_name(project: CatProject) -> None:
+    project.ok("lock")
+    project.edit('name = "trial"', 'name = "other"')
+    assert project.real("lock", "--check").status == 2

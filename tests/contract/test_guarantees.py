@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.paths import Home
 from hatchlock.state.lease import lease
+from hatchlock.usecases.plan import read_target
+from hatchlock.usecases.project import open_project
 from support.cats import CAT, CATS, CatProject, apply, entries, start, tree
 
 CACHE = "store/cache"
@@ -75,6 +78,18 @@ def test_the_second_plan_is_empty_with_and_without_the_cache(project: CatProject
         assert done.out.startswith("Nothing to do: 3 resources are as declared")
         for path in sorted((project.store / "cache" / "memo").iterdir()):
             path.unlink()
+
+
+def test_a_manifest_that_is_edited_while_it_is_planned_for_does_not_get_into_the_memory_of_the_old_one(
+    project: CatProject,
+) -> None:
+    project.ok("lock")
+    home = Home(root=project.store, is_default=False)
+    opened = open_project(directory=project.directory, manifest=None, use_global=False, home=home, environ=project.env)
+    project.edit('["claude-code", "cursor"]', '["cursor"]')
+    assert len(read_target(opened).entries) == 2
+    project.edit('["cursor"]', '["claude-code", "cursor"]')
+    assert len([step for step in project.steps() if "client:" in step]) == 2
 
 
 def test_an_apply_with_nothing_to_do_changes_nothing(project: CatProject) -> None:

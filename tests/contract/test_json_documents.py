@@ -149,3 +149,8 @@ def test_a_refusal_is_a_document_and_a_status(project: CatProject) -> None:
     done = project.run("apply", "--json")
     assert done.status == 3
     assert done.document["error"]["code"] == "refused"
+
+
+def test_an_error_of_apply_is_one_line_like_its_events(project: CatProject) -> None:
+    (line,) = project.run("apply", "--yes", "--json").out.splitlines()
+    assert json.loads(line)["error"]["code"] == "missing-lock"

@@ -143,3 +143,17 @@ def test_it_holds_references_to_secrets_and_no_values(tmp_path: Path) -> None:
     project.ok("apply", "plan.json", "--no-probe")
     holders = [name for name, facts in tree(tmp_path).items() if b"hunter2" in facts[3]]
     assert holders == []
+
+
+@pytest.mark.parametrize("part", [{"bindings": [1]}, {"steps": [1]}, {"steps": [{"address": "server:cat"}]}])
+def test_a_file_that_was_damaged_is_no_saved_plan(project: CatProject, part: dict[str, object]) -> None:
+    path = project.directory / "plan.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **part}))
+    for command in ("show", "apply"):
+        assert "plan.json is not a saved plan" in project.fails(command, "plan.json").err
+
+
+def test_a_directory_that_is_none_is_named_before_anything_is_planned(project: CatProject) -> None:
+    assert (
+        "--out nowhere/plan.json: there is no such directory" in project.run("plan", "--out", "nowhere/plan.json").err
+    )

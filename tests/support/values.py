@@ -31,6 +31,7 @@ TEXTS = st.lists(TEXT, max_size=4).map(tuple)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 DIGEST = HEX.map("sha256:".__add__)
 PLATFORM = st.sampled_from(PLATFORMS)
+FILE_NAME = SOME.filter(lambda name: name[0] not in ".-" and not {"/", "\\", "\0"} & set(name))
 SIZE = st.integers(1, 2**62)
 SECONDS = st.floats(0.001, 3600)
 
@@ -39,7 +40,7 @@ def tables(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> st.S
     return st.dictionaries(keys, values, max_size=3)
 
 
-FILES = st.builds(File, name=SOME, sha256=HEX, size=st.integers(0, 2**62))
+FILES = st.builds(File, name=FILE_NAME, sha256=HEX, size=st.integers(0, 2**62))
 PACKAGES = st.builds(
     Package,
     kind=st.sampled_from(Kind),
@@ -138,7 +139,7 @@ locks = st.builds(
     Lock,
     project=SOME,
     platforms=TEXTS,
-    exclude_newer=TEXT,
+    exclude_newer=st.sampled_from(["", "2026-01-01T00:00:00+00:00", "2026-02-28T23:59:59Z"]),
     packages=st.lists(PACKAGES, max_size=3).map(tuple),
     images=st.lists(IMAGES, max_size=2).map(tuple),
     environments=st.lists(ENVIRONMENTS, max_size=2).map(tuple),

@@ -137,6 +137,15 @@ def test_the_store_is_where_it_was_said_to_be(
     assert home.project("p") == Path(root, "projects", "p")
 
 
+def test_the_store_has_one_name_however_it_is_named(tmp_path: Path) -> None:
+    store = tmp_path.resolve() / "store"
+    link = tmp_path / "link"
+    link.symlink_to(store)
+    for name in (f"{store}/", f"{store}/../store", str(link)):
+        assert Home.locate(explicit=name, environ={"HOME": "/home/ada"}).root == store
+    assert Home.locate(explicit="~nobody-of-this-name/x", environ={"HOME": "/home/ada"}).root.is_absolute()
+
+
 def test_the_manifest_is_looked_for_upwards_to_the_repositorys_root(tmp_path: Path) -> None:
     inner = tmp_path / "repository" / "a" / "b"
     inner.mkdir(parents=True)

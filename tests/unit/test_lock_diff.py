@@ -70,3 +70,12 @@ def test_a_changed_launch_is_a_change_of_its_server_alone() -> None:
 def test_what_was_removed_is_said() -> None:
     after = replace(LOCK, servers=LOCK.servers[1:], environments=LOCK.environments[1:])
     assert lines(LOCK, after) == ["- environment:boxed", "- server:boxed"]
+
+
+def test_what_concerns_the_whole_lock_is_a_change_too() -> None:
+    after = replace(LOCK, project="other", platforms=("linux/amd64",), exclude_newer="2026-01-01T00:00:00+00:00")
+    assert lines(LOCK, after) == [
+        "+ exclude-newer 2026-01-01T00:00:00+00:00",
+        "~ platforms linux/amd64, linux/arm64 -> linux/amd64",
+        "~ project acme -> other",
+    ]

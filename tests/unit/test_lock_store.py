@@ -17,6 +17,7 @@ from support.locks import EVERYTHING, world
 LOCK = world().lock(EVERYTHING)
 SMALL = Lock(project="p", platforms=("linux/amd64",))
 HEAD = b'version = 1\nassembler = 1\nsandbox = 1\nproject = "p"\n'
+PACKAGE = HEAD + b'[[package]]\nkind = "pypi"\nname = "a"\nversion = "1"\n'
 
 
 def test_a_lock_that_fills_every_table_is_read_back() -> None:
@@ -73,6 +74,16 @@ def test_what_toml_cannot_hold_is_not_written() -> None:
         (HEAD + b'[[server]]\nname = "a"\nruntime = "process"\nsurprise = 1\n', "unknown key 'surprise'"),
         (HEAD + b'[[server]]\nname = "a"\nruntime = "process"\nsandbox = { surprise = 1 }\n', "surprise"),
         (HEAD + b"package = 1\n", "int"),
+        (HEAD.replace(b'"p"', b"7"), "project is 7"),
+        (HEAD + b'platforms = "linux/amd64"\n', "platforms is 'linux/amd64'"),
+        (HEAD + b'exclude-newer = "soon"\n', "Invalid isoformat string"),
+        (HEAD + b'exclude-newer = "2026-01-01"\n', "without an offset"),
+        (PACKAGE + b"requires-python = 3\n", "requires-python is 3"),
+        (PACKAGE + b"dependencies = [1]\n", "dependencies is [1]"),
+        (PACKAGE + b'files = [{ name = "a.whl", sha256 = "../../precious" }]\n', "'../../precious' is no sha256"),
+        (PACKAGE + b'files = [{ name = "../a.whl", sha256 = "%s" }]\n' % (b"a" * 64), "'../a.whl' is no file name"),
+        (PACKAGE + b'files = [{ name = "/a.whl", sha256 = "%s" }]\n' % (b"a" * 64), "'/a.whl' is no file name"),
+        (HEAD + b'[[image]]\nreference = "a"\ndigest = "sha256:x/.."\nplatforms = {}\n', "'sha256:x/..' is no sha256"),
         (HEAD + b"server = [1]\n", "int"),
         (b"<<<<<<< ours\nversion = 1\n=======\n>>>>>>> theirs\n", "it has git conflict markers"),
     ],

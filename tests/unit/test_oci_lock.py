@@ -125,6 +125,15 @@ def test_a_config_that_lists_other_layers_is_refused(world: World) -> None:
         world.lock("linux/amd64")
 
 
+@pytest.mark.parametrize("digest", ["../sha256:{}", "sha256:{}/../../precious", "{}"])
+def test_a_digest_that_is_none_is_refused(world: World, digest: str) -> None:
+    layer = {"digest": digest.format("a" * 64), "size": 1}
+    content = {"config": layer, "layers": [layer]}
+    world.server.document("team/app", "1", "application/vnd.oci.image.manifest.v1+json", content)
+    with pytest.raises(BadImage, match="digest"):
+        world.lock("linux/amd64")
+
+
 def test_a_manifest_that_is_not_well_formed_is_refused(world: World) -> None:
     world.server.document("team/app", "1", "application/vnd.oci.image.manifest.v1+json", {"layers": "none"})
     with pytest.raises(BadImage, match=r"team/app:1 cannot be used: manifest"):

@@ -105,13 +105,26 @@ def test_another_major_version_of_the_api_is_refused_and_a_minor_one_is_not() ->
 
 
 def test_an_html_page_gives_the_same_facts() -> None:
-    text = """<!DOCTYPE html><html><body>
-    <a href="../../files/thing-1.0-py3-none-any.whl#sha256=abcd" data-requires-python="&gt;=3.10" data-yanked="bad"
+    digest = "ab" * 32
+    text = f"""<!DOCTYPE html><html><body>
+    <a href="../../files/thing-1.0-py3-none-any.whl#sha256={digest}" data-requires-python="&gt;=3.10" data-yanked="bad"
        data-core-metadata="sha256=12">thing</a>
     <a href="https://example.org/thing-1.1.tar.gz">thing</a></body></html>"""
     page = ProjectPage.from_html(text.encode(), URL)
     (wheel,) = page.files(Version("1.0"))
     assert wheel.url == "https://example.com/files/thing-1.0-py3-none-any.whl"
-    assert (wheel.sha256, wheel.requires_python, wheel.yanked, wheel.core_metadata) == ("abcd", ">=3.10", True, "12")
+    assert (wheel.sha256, wheel.requires_python, wheel.yanked, wheel.core_metadata) == (digest, ">=3.10", True, "12")
     (sdist,) = page.files(Version("1.1"))
     assert (sdist.url, sdist.sha256, sdist.yanked) == ("https://example.org/thing-1.1.tar.gz", "", False)
+
+
+@pytest.mark.parametrize("directory", ["../../", "/etc/cron.d/", "a/", "..\\\\", "-"])
+def test_a_file_whose_name_leads_elsewhere_does_not_exist(directory: str) -> None:
+    assert _page(_file(f"{directory}thing-1.0-py3-none-any.whl")).versions == ()
+
+
+@pytest.mark.parametrize("digest", [5, None, "", "../../../precious", "ab" * 31, "ab" * 32 + "/.."])
+def test_what_is_no_sha256_is_none(digest: object) -> None:
+    page = _page(_file("thing-1.0-py3-none-any.whl", hashes={"sha256": digest}, size="7"))
+    (file,) = page.files(Version("1.0"))
+    assert (file.sha256, file.size) == ("", 0)

@@ -55,6 +55,16 @@ def test_only_what_is_stale_is_resolved_and_prefers_its_pins() -> None:
     assert found.preferred["demo"] == {"demo-core": "1.5", "demo-lib": "2.0", "demo-server": "1.2"}
 
 
+def test_a_pin_that_only_one_platform_has_is_preferred_too() -> None:
+    found = world()
+    lock = found.lock(DEMO)
+    (locked,) = lock.environments
+    *common, server = locked.packages
+    apart = replace(locked, packages=tuple(common), platform_packages={"linux/arm64": (server,)}, python="3.10")
+    found.lock(DEMO, replace(lock, environments=(apart,)))
+    assert found.preferred["demo"] == {"demo-core": "1.5", "demo-lib": "2.0", "demo-server": "1.2"}
+
+
 def test_a_bound_that_moved_around_its_pin_is_recorded_without_asking() -> None:
     found = world()
     lock = found.lock(DEMO)

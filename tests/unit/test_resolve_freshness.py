@@ -107,8 +107,16 @@ def test_a_lock_with_an_environment_too_many_or_a_package_too_few_is_stale() -> 
 def test_a_base_that_lacks_a_platform_is_a_reason() -> None:
     images = tuple(replace(item, platforms={"linux/amd64": item.platforms["linux/amd64"]}) for item in LOCK.images)
     assert reasons(lock=replace(LOCK, images=images)) == [
-        "server:shop: needs the image shop.example.com/shop:1 for linux/arm64, which the lock lacks"
+        "env:boxed: needs the image base.example.com/python:3.11 for linux/arm64, which the lock lacks",
+        "server:shop: needs the image shop.example.com/shop:1 for linux/arm64, which the lock lacks",
     ]
+
+
+def test_a_base_that_the_lock_has_lost_is_a_reason_and_locking_again_brings_it_back() -> None:
+    images = tuple(item for item in LOCK.images if "python" not in item.reference)
+    lost = replace(LOCK, images=images)
+    assert reasons(lock=lost) == ["env:boxed: needs the image base.example.com/python:3.11, which is not in the lock"]
+    assert world().lock(EVERYTHING, lost) == LOCK
 
 
 def test_all_reasons_are_told_at_once() -> None:
@@ -121,3 +129,19 @@ def test_all_reasons_are_told_at_once() -> None:
         "  env:shared: requires demo-server>=2, the lock has 1.2",
     ]
     assert error.hint == "run `hatchlock lock`"
+
+
+def test_an_earlier_moment_to_exclude_from_is_a_reason_and_locking_again_asks_anew() -> None:
+    def text(since: str) -> str:
+        return EVERYTHING.replace("[project]", f'[project]\nexclude-newer = "{since}"', 1)
+
+    found = world()
+    lock = found.lock(text("2026-02-01"))
+    for later in ("2026-02-01", "2026-03-01", "7d"):
+        assert stale_reasons(manifest_of(text(later)), lock) == ()
+    earlier = manifest_of(text("2026-01-01"))
+    (reason,) = stale_reasons(earlier, lock)
+    assert str(reason).startswith("project: excludes what is newer than 2026-01-01, the lock")
+    again = found.lock(text("2026-01-01"), lock)
+    assert again.exclude_newer == "2026-01-02T00:00:00+00:00"
+    assert stale_reasons(earlier, again) == ()

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,31 @@ def test_two_projects_share_what_is_the_same(home: Home) -> None:
     build(resource(home, spec()))
     other = resource(home, spec(name="other"))
     assert diff(other.desired(), other.observe()).steps == ()
+
+
+def test_no_code_of_a_package_runs_while_it_is_installed(home: Home, tmp_path: Path) -> None:
+    """Python runs the lines of `.pth` files that begin with `import` whenever it starts in their environment."""
+    trace = tmp_path / "ran"
+    files = {**FILES, "demo.pth": f"import pathlib; pathlib.Path({str(trace)!r}).touch()\n".encode()}
+    wheel = make_wheel(tmp_path, files=files)
+    name = sha256_file(wheel)
+    with Blobs(home.blobs).add(name) as writer:
+        writer.write(wheel.read_bytes())
+    wanted = spec(Artefact(package="pypi:demo@1.0", name=wheel.name, sha256=name))
+    build(resource(home, wanted))
+    tree = home.envs / wanted.key
+    assert list(tree.rglob("demo/__pycache__/*.pyc")), "it was compiled all the same"
+    assert not trace.exists()
+    subprocess.run([tree / "bin" / "python", "-c", ""], check=True)
+    assert trace.exists(), "the wheel does what this test is about"
+
+
+def test_two_servers_that_want_the_same_one_build_it_once_however_short_the_patience(
+    home: Home, tmp_path: Path
+) -> None:
+    wheel = stored(home, tmp_path)
+    found = EnvResource([spec(wheel, name="one"), spec(wheel, name="two")], home=home, purpose="apply", lock_timeout=0)
+    steps = diff(found.desired(), found.observe()).steps
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(found.apply, steps))
+    assert [item.name for item in home.envs.iterdir()] == [spec(wheel).key]

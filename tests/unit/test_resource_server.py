@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hatchlock.address import Address
+from hatchlock.digest import sha256_bytes
 from hatchlock.launch import LaunchRecord, Sandbox, SecretReference
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Action, Step
@@ -56,6 +58,15 @@ def test_a_pointer_to_a_record_that_is_gone_is_no_server(state: ProjectState) ->
     assert found.observe_one(ADDRESS) is None
 
 
+def test_a_record_that_was_changed_is_written_again(state: ProjectState) -> None:
+    found = resource(state, RECORD)
+    apply(found)
+    state.record_path(RECORD.digest).write_bytes(RECORD.to_json() + b" ")
+    assert found.observe_one(ADDRESS) is None
+    apply(found)
+    assert state.record_path(RECORD.digest).read_bytes() == RECORD.to_json()
+
+
 def test_a_change_is_told_field_by_field(state: ProjectState) -> None:
     apply(resource(state, RECORD))
     changed = replace(RECORD, argv=(*RECORD.argv[:-1], "one"), sandbox=Sandbox(memory="1g"))
@@ -76,7 +87,9 @@ def test_a_secret_is_shown_by_where_it_comes_from(state: ProjectState) -> None:
 @pytest.mark.parametrize("content", [b"", b"{}", b"null", b'{"format_version": 99}', b'{"format_version": 1}'])
 def test_a_record_of_another_version_is_replaced(state: ProjectState, content: bytes) -> None:
     apply(resource(state, RECORD))
-    state.record_path(RECORD.digest).write_bytes(content)
+    digest = sha256_bytes(content)
+    state.record_path(digest).write_bytes(content)
+    (state.root / "active.json").write_text(json.dumps({"format_version": 1, "servers": {"a": digest}}))
     changed = replace(RECORD, cwd="/tmp")
     found = resource(state, changed)
     (step,) = diff(found.desired(), found.observe()).steps

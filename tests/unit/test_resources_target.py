@@ -10,7 +10,8 @@ import pytest
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
-from hatchlock.resources.target import Machine, ProgramMissing, PythonFacts, compile_target
+from hatchlock.resources.target import Machine, PythonFacts, compile_target
+from hatchlock.resources.unplaced import ProgramMissing
 from hatchlock.resources.world import Target, target_from_dict, target_to_dict
 from hatchlock.security.sandbox import private_uid
 from support.locks import EVERYTHING, manifest_of, package, world
@@ -212,3 +213,34 @@ def test_addresses_of_specs_are_those_of_their_kind() -> None:
     assert found.images[0].address == Address.parse("image:boxed")
     assert found.images[0].is_assembled
     assert not found.images[1].is_assembled
+
+
+def test_a_container_needs_a_lock_for_its_platform_too() -> None:
+    text = EVERYTHING.replace('"linux/amd64", ', "", 1)
+    found = target(text)
+    assert problems(found)["server:boxed"] == "the lock is for linux/arm64, and this machine is linux/amd64"
+    assert problems(found)["server:shop"] == problems(found)["server:boxed"]
+
+
+def test_a_package_without_a_file_that_runs_here_is_a_problem_and_not_left_out() -> None:
+    found = world()
+    (wheel,) = found.packages["demo-core"].files
+    names = [f"demo_core-1.5-cp311-cp311-manylinux_2_28_{machine}.whl" for machine in ("x86_64", "aarch64")]
+    files = tuple(replace(wheel, name=name) for name in names)
+    found.packages["demo-core"] = package("demo-core", "1.5", files=files)
+    older = EVERYTHING.replace("[project]", '[project]\nmin-glibc = "2.17"', 1)
+    placed = compile_target(manifest_of(older), found.lock(EVERYTHING), MACHINE)
+    assert problems(placed)["server:demo"] == (
+        "the lock has no file of pypi:demo-core@1.5 that runs on linux/amd64 under this manifest"
+    )
+    assert "hatchlock lock --upgrade demo-core" in placed.problems[0].hint
+    assert placed.environments == ()
+
+
+@pytest.mark.parametrize("keys", [{}, {"linux/amd64": "a" * 64}])
+def test_an_image_whose_locked_key_is_not_that_of_its_files_is_a_problem(keys: dict[str, str]) -> None:
+    environments = tuple(replace(item, keys=keys) for item in LOCK.environments)
+    lock = replace(LOCK, environments=environments)
+    placed = compile_target(manifest_of(EVERYTHING), lock, MACHINE)
+    assert "is not that of the files in it" in problems(placed)["server:boxed"]
+    assert world().lock(EVERYTHING, lock) == LOCK, "locking again mends it"

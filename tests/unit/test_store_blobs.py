@@ -133,3 +133,13 @@ def test_what_a_killed_build_left_is_cleared_away_first(tmp_path: Path) -> None:
         assert not tree.exists()
         tree.mkdir()
     assert sorted(path.name for path in tree.iterdir()) == [RECEIPT_NAME]
+
+
+@pytest.mark.parametrize("name", ["../../../../precious", "", "AB" * 32, NAME + "/..", NAME[:-1]])
+def test_a_name_that_is_no_digest_never_becomes_a_path(blobs: Blobs, tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for use in (blobs.path, blobs.has, blobs.verify):
+        with pytest.raises(ValueError, match="is no sha256"):
+            use(name)
+    assert precious.read_text() == "mine"

@@ -11,6 +11,7 @@ from hatchlock import __version__
 __all__ = ["main"]
 
 INTERRUPTED = 130
+_STREAMING = {"apply", "up"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,8 +45,10 @@ def _reported(words: list[str]) -> int:
     from hatchlock.cli.ui import Ui
     from hatchlock.errors import HatchlockError, SystemProblem
 
-    ui = Ui(json="--json" in words and "run" not in words)  # the stdout of `run` is its server's
-    debug = "--debug" in words
+    own = _split(words)[0]
+    # the stdout of `run` is its server's
+    ui = Ui(json="--json" in own and "run" not in own, stream=not _STREAMING.isdisjoint(own))
+    debug = "--debug" in own
     try:
         return _dispatch(words)
     except HatchlockError as error:
@@ -72,7 +75,7 @@ def _dispatch(words: list[str]) -> int:
     own, foreign = _split(words)
     arguments = parse(own)
     arguments.words = foreign
-    stream = arguments.command in {"apply", "up"}
+    stream = arguments.command in _STREAMING
     ui = Ui(json=arguments.json, stream=stream, color=arguments.color, verbose=arguments.verbose)
     from hatchlock.cli.commands import handle
 

@@ -80,7 +80,7 @@ def add(arguments: argparse.Namespace, ui: Ui) -> int:
         fields["clients"] = arguments.clients
     chosen = arguments.name or name
     project = project_of(arguments)
-    edited = manifest.add(project.manifest_bytes.decode(), chosen, fields)
+    edited = manifest.add(project.manifest_text, chosen, fields)
     return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
 
 
@@ -89,7 +89,7 @@ def remove(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases import manifest
 
     project = project_of(arguments)
-    edited = manifest.remove(project.manifest_bytes.decode(), arguments.name)
+    edited = manifest.remove(project.manifest_text, arguments.name)
     return _edit_and_lock(arguments, ui, project, edited, f"- server:{arguments.name}")
 
 

@@ -16,18 +16,19 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     """Serve a server over stdio."""
     from hatchlock.usecases.run import run as serve
 
+    named = arguments.project or arguments.manifest or arguments.use_global
     # started by an application, there may be no working directory any more: then --project names the project
-    start = Path("/") if arguments.project else directory_of(arguments).resolve()
-    return serve(home_of(arguments), arguments.project, arguments.name, start, os.environ)
+    start = Path("/") if named else directory_of(arguments).resolve()
+    project = _project_name(arguments) if named else None
+    return serve(home_of(arguments), project, arguments.name, start, os.environ)
 
 
 def _project_name(arguments: argparse.Namespace) -> str:
     if arguments.project:
         return str(arguments.project)
-    import tomllib
+    from hatchlock.usecases.run import project_name
 
-    name: str = tomllib.loads(project_of(arguments).manifest_bytes.decode())["project"]["name"]
-    return name
+    return project_name(project_of(arguments).manifest)
 
 
 def probe(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -68,7 +69,8 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     path = log_path(home, record.project, record.server)
     older = path.with_name(f"{path.name}.1")
     data = b"".join(read_optional(file) or b"" for file in (older, path))
-    lines = [printable(line) for line in data.decode(errors="replace").splitlines()[-arguments.lines :]]
+    lines = [printable(line) for line in data.decode(errors="replace").splitlines()]
+    lines = lines[max(len(lines) - max(arguments.lines, 0), 0) :]
     if ui.json:
         ui.document({"path": str(path), "lines": lines})
     else:

@@ -29,7 +29,7 @@ class Ui:
 
     Attributes:
         json: Print JSON documents instead of text.
-        stream: With `json`, also print each event as a line (NDJSON) before the document.
+        stream: With `json`, print each event, and an error, as a line (NDJSON).
         color: "auto", "always" or "never".
         verbose: Say more.
     """
@@ -83,7 +83,8 @@ class Ui:
     def error(self, error: HatchlockError) -> None:
         """Show an error, or each of several: place or address, what and why; then, after a blank line, a hint."""
         if self.json:
-            self.document({"error": error_to_dict(error)})
+            show = self.line if self.stream else self.document
+            show({"error": error_to_dict(error)})
             return
         errors = error.errors if isinstance(error, ManyErrors) else (error,)
         for number, item in enumerate(errors):

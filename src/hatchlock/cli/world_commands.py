@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hatchlock.cli.context import home_of, project_of
 from hatchlock.cli.log import logged
 from hatchlock.cli.ui import Ui, error_to_dict
-from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.errors import HatchlockError, SystemProblem, UsageError
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.plan import make_plan, plan_bindings
 
     began = time.perf_counter()
+    if arguments.out and not Path(arguments.out).absolute().parent.is_dir():
+        raise UsageError(what=f"--out {arguments.out}: there is no such directory")
     project = project_of(arguments)
     planned = make_plan(project)
     if arguments.out:

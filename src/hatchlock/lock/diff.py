@@ -17,7 +17,7 @@ class Change:
 
     Attributes:
         sign: "+" added, "-" removed, "~" changed.
-        what: `pypi:anyio`, `image:python:3.11-slim`, `server:time`.
+        what: `pypi:anyio`, `oci:python:3.11-slim`, `server:time`, `platforms`.
         before: The version or digest before; "" if there was none.
         after: The version or digest after; "" if there is none.
     """
@@ -41,11 +41,15 @@ _N = TypeVar("_N", bound=_Named)
 
 
 def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
-    """Return what changed, sorted: packages by version, images by digest, environments and servers by content."""
-    old = before or Lock(project=after.project, platforms=after.platforms)
+    """Return what changed, sorted: packages by version, images by digest, environments and servers by content.
+
+    It is empty only for equal locks.
+    """
+    old = before or Lock(project=after.project, platforms=after.platforms, exclude_newer=after.exclude_newer)
     return tuple(
         sorted(
             [
+                *_heads(old, after),
                 *_packages(old.packages, after.packages),
                 *_images(old.images, after.images),
                 *_named("environment", old.environments, after.environments),
@@ -53,6 +57,19 @@ def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
             ]
         )
     )
+
+
+def _heads(before: Lock, after: Lock) -> list[Change]:
+    pairs = {
+        "project": (before.project, after.project),
+        "platforms": (", ".join(before.platforms), ", ".join(after.platforms)),
+        "exclude-newer": (before.exclude_newer, after.exclude_newer),
+    }
+    return [
+        Change(sign="~" if old and new else "+" if new else "-", what=what, before=old, after=new)
+        for what, (old, new) in pairs.items()
+        if old != new
+    ]
 
 
 def _packages(before: Iterable[Package], after: Iterable[Package]) -> list[Change]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -31,6 +33,9 @@ from hatchlock.place import Place
 __all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "read_lock", "write_lock"]
 
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
 _T = TypeVar("_T")
 
 
@@ -123,9 +128,9 @@ def loads(data: bytes, *, file: str = LOCK_NAME) -> Lock:
     _check_versions(document, file)
     try:
         return Lock(
-            project=document["project"],
-            platforms=tuple(document.get("platforms", ())),
-            exclude_newer=document.get("exclude-newer", ""),
+            project=_typed(document["project"], "str", "project"),
+            platforms=tuple(_typed(document.get("platforms", []), "tuple[str, ...]", "platforms")),
+            exclude_newer=_moment(document.get("exclude-newer", "")),
             packages=tuple(map(_read_package, document.get("package", ()))),
             images=tuple(map(_read_image, document.get("image", ()))),
             environments=tuple(map(_read_environment, document.get("environment", ()))),
@@ -214,27 +219,77 @@ def _read(cls: type[_T], data: Mapping[str, Any], /, **converted: Any) -> _T:
     unknown = sorted(set(data) - set(names))
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}")
-    values = {names[key]: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    types = {item.name: str(item.type) for item in fields(cls)}  # type: ignore[arg-type]
+    values = {
+        names[key]: tuple(value) if isinstance(_typed(value, types[names[key]], key), list) else value
+        for key, value in data.items()
+    }
     return cls(**{**values, **converted})
 
 
+def _typed(value: Any, annotation: str, name: str) -> Any:
+    """Refuse a value of another type than its field's; those of tables are read, and checked, apart."""
+    match annotation:
+        case "str":
+            right = isinstance(value, str)
+        case "int":
+            right = isinstance(value, int) and not isinstance(value, bool)
+        case "tuple[str, ...]":
+            right = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case "Mapping[str, str]":
+            right = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        case _:
+            right = True
+    if not right:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _moment(text: Any) -> str:
+    if text and datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"exclude-newer is {text!r}, without an offset")
+    return str(text)
+
+
+def _checked(pattern: re.Pattern[str], *texts: str) -> None:
+    """Digests and file names become paths: whoever wrote the lock must not lead out of the store with them."""
+    for text in texts:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{text!r} is no {'file name' if pattern is _FILE_NAME else 'sha256'}")
+
+
 def _read_package(data: Mapping[str, Any]) -> Package:
-    files = tuple(_read(File, item) for item in data.get("files", ()))
+    files = tuple(map(_read_file, data.get("files", ())))
     return _read(Package, data, kind=Kind(data["kind"]), files=files)
+
+
+def _read_file(data: Mapping[str, Any]) -> File:
+    file = _read(File, data)
+    _checked(_FILE_NAME, file.name)
+    _checked(_SHA256, file.sha256)
+    return file
 
 
 def _read_image(data: Mapping[str, Any]) -> Image:
     platforms = {name: _read_platform(item) for name, item in data["platforms"].items()}
-    return _read(Image, data, platforms=platforms)
+    image = _read(Image, data, platforms=platforms)
+    _checked(_DIGEST, image.digest)
+    return image
 
 
 def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
-    return _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data.get("layers", ())))
+    platform = _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data.get("layers", ())))
+    _checked(_DIGEST, platform.digest, platform.config)
+    for layer in platform.layers:
+        _checked(_DIGEST, layer.digest, layer.diff_id)
+    return platform
 
 
 def _read_environment(data: Mapping[str, Any]) -> Environment:
     extra = {name: tuple(items) for name, items in data.get("platform-packages", {}).items()}
-    return _read(Environment, data, platform_packages=extra)
+    environment = _read(Environment, data, platform_packages=extra)
+    _checked(_SHA256, *environment.keys.values())
+    return environment
 
 
 def _read_server(data: Mapping[str, Any]) -> Server:

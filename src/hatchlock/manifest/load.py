@@ -17,9 +17,10 @@ from hatchlock.manifest.problem import Caution, ManifestProblem, NotYet, dotted
 from hatchlock.manifest.read import Toml, parse
 from hatchlock.manifest.schema import Document, OverlayDocument
 from hatchlock.manifest.translate import schema_findings
+from hatchlock.paths import OVERLAY_NAME
 from hatchlock.place import Place
 
-__all__ = ["LoadedManifest", "load", "loads"]
+__all__ = ["LoadedManifest", "load", "load_bytes", "loads"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,21 @@ def load(path: Path, overlay: Path | None = None) -> LoadedManifest:
             place=Place(file=_shown(path)), what="there is no manifest", advice="make one with `hatchlock init`"
         )
     return _loaded(main, (_read(overlay) if overlay else None) or Toml(shown="", text=""))
+
+
+def load_bytes(path: Path, data: bytes, overlay: bytes) -> LoadedManifest:
+    """Read what a manifest and its overlay held when they were read; see `load`.
+
+    Args:
+        path: The manifest, for messages.
+        data: Its bytes.
+        overlay: The overlay's, empty for none.
+
+    Raises:
+        ManyErrors: All mistakes of both.
+    """
+    local = parse(overlay, shown=_shown(path.with_name(OVERLAY_NAME)))
+    return _loaded(parse(data, shown=_shown(path)), local if overlay else Toml(shown="", text=""))
 
 
 def loads(text: str, *, shown: str) -> LoadedManifest:

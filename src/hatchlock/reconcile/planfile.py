@@ -90,7 +90,7 @@ def read_plan(path: Path) -> SavedPlan:
             unchanged=document["unchanged"],
             existing=document["existing"],
         )
-        return SavedPlan(plan=plan, bindings=document["bindings"])
+        return SavedPlan(plan=plan, bindings=dict(document["bindings"]))
     except (ValueError, KeyError, TypeError) as error:
         raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
 
@@ -110,5 +110,6 @@ def _step(document: Mapping[str, Any]) -> Step:
     values = _with_address(document)
     values["action"] = Action(values["action"])
     values["depends_on"] = tuple(map(Address.parse, values["depends_on"]))
+    values["details"] = dict(values["details"])
     values["notes"] = tuple(values["notes"])
     return Step(**values)

@@ -12,7 +12,7 @@ from hatchlock.images.key import input_key
 from hatchlock.lock.model import ASSEMBLER, Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.freshness import environment_reasons, image_reasons, server_packages
+from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons, server_packages
 from hatchlock.resolve.python import EnvironmentRequest, EnvironmentResult, Resolution
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -176,7 +176,7 @@ def _environments(
 
 def _excluded(basis: _Basis, limit: datetime | None) -> str:
     since = basis.manifest.project.exclude_newer
-    if limit is None and basis.kept and basis.kept.exclude_newer:
+    if limit is None and basis.kept and basis.kept.exclude_newer and not excludes_more(since, basis.kept):
         return basis.kept.exclude_newer
     return moment(since, basis.now).astimezone(UTC).isoformat(timespec="seconds") if since else ""
 
@@ -186,7 +186,9 @@ def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[
     kept = basis.kept
     if kept is None or basis.upgrade is None or list(environment_reasons(wanted, kept)):
         return None
-    if wanted.base and images[wanted.base] != kept.image(wanted.base):
+    if wanted.requirements and excludes_more(basis.manifest.project.exclude_newer, kept):
+        return None
+    if wanted.base and images[wanted.base] not in kept.images:
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
     everything = {*locked.packages, *(name for extra in locked.platform_packages.values() for name in extra)}
@@ -241,7 +243,8 @@ def _preferred(basis: _Basis, wanted: WantedEnvironment) -> dict[str, str]:
         locked = previous.environment(wanted.name, wanted.runtime)
     except KeyError:
         return {}
-    packages = [previous.package(name) for name in locked.packages]
+    extra = [name for ids in locked.platform_packages.values() for name in ids]
+    packages = [previous.package(name) for name in (*extra, *locked.packages)]
     return {package.name: package.version for package in packages if package.name not in upgrade}
 
 

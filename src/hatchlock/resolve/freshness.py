@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from packaging.requirements import Requirement
@@ -13,7 +14,7 @@ from packaging.version import Version
 from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, Lock, Package, Server
-from hatchlock.manifest.model import Manifest
+from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -23,7 +24,15 @@ from hatchlock.resolve.wanted import (
     wanted_images,
 )
 
-__all__ = ["Reason", "StaleLock", "environment_reasons", "image_reasons", "server_packages", "stale_reasons"]
+__all__ = [
+    "Reason",
+    "StaleLock",
+    "environment_reasons",
+    "excludes_more",
+    "image_reasons",
+    "server_packages",
+    "stale_reasons",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -66,7 +75,8 @@ def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
     wanted = wanted_environments(manifest, lock)
     for environment in wanted:
         reasons += environment_reasons(environment, lock)
-    for reference, user in wanted_images(manifest).items():
+    bases = {item.base: f"env:{item.name}" for item in wanted if item.base}
+    for reference, user in {**wanted_images(manifest), **bases}.items():
         reasons += image_reasons(reference, user, lock)
     reasons += _surplus(wanted, manifest, lock)
     if not reasons:
@@ -84,6 +94,16 @@ def _project_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
     if bool(project.exclude_newer) != bool(lock.exclude_newer):
         state = "excludes newer releases" if project.exclude_newer else "does not exclude newer releases any more"
         yield Reason(address="project", what=state)
+    elif excludes_more(project.exclude_newer, lock):
+        what = f"excludes what is newer than {project.exclude_newer}, the lock what is newer than {lock.exclude_newer}"
+        yield Reason(address="project", what=what)
+
+
+def excludes_more(since: str | None, lock: Lock) -> bool:
+    """Return whether `exclude-newer` names an earlier moment than the lock's; a duration goes with the time and never does."""
+    if not since or not lock.exclude_newer:
+        return False
+    return moment(since, datetime.max.replace(tzinfo=UTC)) < datetime.fromisoformat(lock.exclude_newer)
 
 
 def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reason]:

@@ -27,6 +27,7 @@ _NAME_DIGITS = 20
 _BUILD_TIMEOUT = 600.0
 _FINDING_UV = threading.Lock()
 """It asks `sysconfig`, which gives wrong answers to threads that ask at once for the first time."""
+_COMPILE = "import compileall, sys; compileall.compile_dir(sys.argv[1], quiet=2, workers=0)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,7 @@ class EnvResource:
         self._home = home
         self._purpose = purpose
         self._lock_timeout = lock_timeout
+        self._building = {spec.key: threading.Lock() for spec in self._specs.values()}
 
     def desired(self) -> Iterable[Desired]:
         """Return every environment, with how many packages it has."""
@@ -106,7 +108,11 @@ class EnvResource:
         spec = self._specs[step.address]
         tree = self._home.envs / spec.key
         path = self._home.root / "locks" / f"env-{spec.key}.lock"
-        with lease(path, what=f"environment {spec.key}", purpose=self._purpose, timeout=self._lock_timeout):
+        # threads of this apply that want the same one wait for each other, however long it takes
+        with (
+            self._building[spec.key],
+            lease(path, what=f"environment {spec.key}", purpose=self._purpose, timeout=self._lock_timeout),
+        ):
             if self.observe_one(step.address) is None:
                 with _after_orphans(path.with_suffix(".build")) as held:
                     _build(spec, tree, Blobs(self._home.blobs), held)
@@ -151,8 +157,12 @@ def _build(spec: EnvSpec, tree: Path, blobs: Blobs, held: int) -> None:
         # uv may hard-link out of its cache: that cache is this build's own and is deleted with it, so no two
         # environments share a file.
         install = [program, "pip", "install", "--quiet", "--python", str(tree / "bin" / "python")]
-        options = ["--no-deps", "--no-index", "--no-build", "--compile-bytecode", "--link-mode", "hardlink"]
+        options = ["--no-deps", "--no-index", "--no-build", "--link-mode", "hardlink"]
         run([*install, *options, *map(str, wheels)], env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
+        # Not by uv, which starts the environment's own interpreter: that runs the `.pth` files of what was installed,
+        # as us and outside of any sandbox. Without `site` nothing of it is run.
+        compile_all = [spec.python, "-I", "-S", "-c", _COMPILE, str(tree / "lib")]
+        run(compile_all, env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
 
 
 def _uv_program() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import sha256_bytes
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
@@ -61,12 +62,12 @@ class ServerResource:
         ]
 
     def observe(self) -> Iterable[Observed]:
-        """Return every active server of the project, declared or not. One read, and one per server that differs."""
+        """Return every active server of the project, declared or not, whose record is there and undamaged."""
         active = self._state.active()
         return [self._seen(name, digest) for name, digest in active.items() if self._has_record(digest)]
 
     def observe_one(self, address: Address) -> Observed | None:
-        """Return the server if it is active and its record is there."""
+        """Return the server if it is active and its record is there and undamaged."""
         digest = self._state.active().get(address.name)
         if digest is None or not self._has_record(digest):
             return None
@@ -82,7 +83,8 @@ class ServerResource:
         self._state.activate(step.address.name, spec.record if spec else None)
 
     def _has_record(self, digest: str) -> bool:
-        return self._state.record_path(digest).is_file()
+        data = read_optional(self._state.record_path(digest))
+        return data is not None and sha256_bytes(data) == digest
 
     def _seen(self, name: str, digest: str) -> Observed:
         address = Address(kind=ResourceKind.SERVER, name=name)

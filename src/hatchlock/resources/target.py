@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.writer import entry_for
 from hatchlock.errors import HatchlockError
-from hatchlock.images.key import image_tag
+from hatchlock.images.key import image_tag, input_key
 from hatchlock.launch import LaunchRecord, Sandbox
-from hatchlock.lock.model import Environment, Lock, Server
+from hatchlock.lock.model import ASSEMBLER, Environment, File, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
@@ -24,12 +24,19 @@ from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.env import EnvSpec
 from hatchlock.resources.image import ImageSpec
 from hatchlock.resources.server import ServerSpec
+from hatchlock.resources.unplaced import (
+    CommandUnclear,
+    FileNotLocked,
+    KeyNotLocked,
+    PlatformNotLocked,
+    RuntimeNotLocked,
+)
 from hatchlock.resources.world import Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 from hatchlock.sources.targets import PythonTarget
 from hatchlock.sources.wheel_tags import choose_wheel
 
-__all__ = ["Machine", "ProgramMissing", "PythonFacts", "compile_target"]
+__all__ = ["Machine", "PythonFacts", "compile_target"]
 
 _T = TypeVar("_T")
 
@@ -72,72 +79,6 @@ class Machine:
     engine: str | HatchlockError
     isolation: str = ""
     is_root: bool = False
-
-
-@dataclass(kw_only=True, eq=False)
-class CommandUnclear(HatchlockError):
-    """A server's package has no script that is the obvious one."""
-
-    code: ClassVar[str] = "command-unclear"
-
-    source: str
-    choices: tuple[str, ...]
-
-    def __str__(self) -> str:
-        if not self.choices:
-            return f"{self.source} has no script to start"
-        return f"{self.source} has several scripts: {', '.join(self.choices)}"
-
-    def _hint(self) -> str:
-        if not self.choices:
-            return "name what starts it: command = […]"
-        return f'choose one: command = "{self.choices[0]}"'
-
-
-@dataclass(kw_only=True, eq=False)
-class PlatformNotLocked(HatchlockError):
-    """The lock is not for this machine's platform."""
-
-    code: ClassVar[str] = "platform-not-locked"
-
-    platform: str
-    locked: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"the lock is for {', '.join(self.locked)}, and this machine is {self.platform}"
-
-    def _hint(self) -> str:
-        return f'add "{self.platform}" to [project] platforms, then run `hatchlock lock`'
-
-
-@dataclass(kw_only=True, eq=False)
-class RuntimeNotLocked(HatchlockError):
-    """The overlay runs a server elsewhere than the lock was made for."""
-
-    code: ClassVar[str] = "runtime-not-locked"
-
-    runtime: str
-
-    def __str__(self) -> str:
-        return f"the lock has no {self.runtime} environment for it"
-
-    def _hint(self) -> str:
-        return "set its runtime in hatchlock.toml, then run `hatchlock lock`"
-
-
-@dataclass(kw_only=True, eq=False)
-class ProgramMissing(HatchlockError):
-    """A server is a program of this machine, and the machine does not have it."""
-
-    code: ClassVar[str] = "program-missing"
-
-    program: str
-
-    def __str__(self) -> str:
-        return f"there is no program {self.program!r} on PATH"
-
-    def _hint(self) -> str:
-        return "install it, or give the server a source"
 
 
 def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
@@ -257,13 +198,18 @@ class _Builder:
         locked = self._environment(launch)
         base = self.lock.image(locked.base).platforms[platform]
         target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
+        wheels = self._wheels(locked, target, platform)
+        files = [File(name=wheel.name, sha256=wheel.sha256) for wheel in wheels]
+        key = input_key(base.digest, files, rule=ASSEMBLER)
+        if locked.keys.get(platform) != key:
+            raise KeyNotLocked(platform=platform)
         spec = ImageSpec(
             server=launch.name,
             reference=locked.base,
             platform=platform,
-            key=locked.keys[platform],
+            key=key,
             base=replace(base, packages=()),
-            wheels=self._wheels(locked, target, platform),
+            wheels=wheels,
             python=locked.python,
         )
         command = self._command(launch)
@@ -301,7 +247,10 @@ class _Builder:
             raise RuntimeNotLocked(runtime=launch.runtime) from None
 
     def _container_platform(self) -> str:
-        return container_platforms([self.machine.platform])[0]
+        (platform,) = container_platforms([self.machine.platform])
+        if platform not in container_platforms(self.lock.platforms):
+            raise PlatformNotLocked(platform=self.machine.platform, locked=self.lock.platforms)
+        return platform
 
     def _command(self, launch: Server) -> tuple[str, ...]:
         if not launch.command:
@@ -309,15 +258,12 @@ class _Builder:
         return launch.command
 
     def _wheels(self, environment: Environment, target: PythonTarget, platform: str) -> tuple[Artefact, ...]:
-        chosen = (
-            (package.id, choose_wheel(package.files, target))
-            for package in self.lock.packages_of(environment, platform)
-        )
-        wheels = [
-            Artefact(package=package, name=file.name, sha256=file.sha256, size=file.size)
-            for package, file in chosen
-            if file
-        ]
+        wheels = []
+        for package in self.lock.packages_of(environment, platform):
+            file = choose_wheel(package.files, target)
+            if file is None:
+                raise FileNotLocked(package=package.id, platform=platform)
+            wheels.append(Artefact(package=package.id, name=file.name, sha256=file.sha256, size=file.size))
         return tuple(sorted(wheels, key=lambda wheel: wheel.name))
 
     def _record(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +21,7 @@ from hatchlock.store.blobs import Blobs
 __all__ = ["BadImage", "container_platform", "fetch_image", "lock_image"]
 
 _WORKERS = 4
-_DIGEST = r"sha256:[0-9a-f]{64}"
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +89,7 @@ class _Run(_Document):
 
 
 class _Roots(_Document):
-    diff_ids: tuple[str, ...]
+    diff_ids: tuple[Annotated[str, Field(pattern=_DIGEST)], ...]
 
 
 class _Config(_Platform):

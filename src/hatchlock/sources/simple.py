@@ -7,6 +7,7 @@ for each version, until a version is looked at.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 _API_MAJOR = "1"
 _SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tgz")
 _WHEEL_PARTS = (5, 6)
+# the name becomes that of a file here: no directory in it, nothing that a terminal or a shell would take amiss
+_FILE_NAME = re.compile(r"\w[\w.!+-]*")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 # name, url, sha256, size, requires-python, upload-time, yanked, core-metadata
 _Row = Sequence[Any]
 
@@ -151,8 +155,8 @@ def _row(file: Mapping[str, Any], page_url: str) -> _Row:
     return (
         file["filename"],
         url if url.startswith("https://") else urljoin(page_url, url),
-        file["hashes"].get("sha256", ""),
-        file.get("size") or 0,
+        _sha256(file["hashes"].get("sha256")),
+        size if isinstance(size := file.get("size"), int) else 0,
         file.get("requires-python") or "",
         file.get("upload-time") or "",
         bool(file.get("yanked")),
@@ -160,12 +164,16 @@ def _row(file: Mapping[str, Any], page_url: str) -> _Row:
     )
 
 
+def _sha256(text: Any) -> str:
+    return text.lower() if isinstance(text, str) and _SHA256.fullmatch(text) else ""
+
+
 def _file(row: _Row) -> IndexFile:
     name, url, sha256, size, requires_python, uploaded, yanked, core_metadata = row
     return IndexFile(
         name=name,
         url=url,
-        sha256=sha256.lower(),
+        sha256=sha256,
         size=size,
         requires_python=requires_python,
         uploaded=uploaded,
@@ -184,6 +192,8 @@ def _grouped(rows: Iterable[_Row]) -> Mapping[str, list[_Row]]:
 
 
 def _version_of(name: str) -> str:
+    if not _FILE_NAME.fullmatch(name):
+        return ""
     if name.endswith(".whl"):
         parts = name[:-4].split("-")
         return parts[1].replace("_", "-") if len(parts) in _WHEEL_PARTS else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory, reporting_permission
 
 __all__ = ["BlobWriter", "Blobs", "WrongHash"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,7 +79,13 @@ class Blobs:
         self.root = root
 
     def path(self, sha256: str) -> Path:
-        """Return where a blob is, or would be."""
+        """Return where a blob is, or would be.
+
+        Raises:
+            ValueError: It is no digest, and could lead anywhere.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise ValueError(f"{sha256!r} is no sha256")
         return self.root / "sha256" / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:

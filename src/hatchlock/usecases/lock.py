@@ -63,6 +63,7 @@ def lock_project(
 
     Raises:
         ManyErrors: The manifest has mistakes.
+        NotInLock: Something that may move is not in the lock.
         HatchlockError: What resolving raises: unknown package, conflict, unreachable index, …
         PermissionProblem: The lock cannot be written.
     """
@@ -84,6 +85,8 @@ def lock_project(
         except BadLock:
             if upgrade is not None:
                 raise
+    if upgrade:
+        upgrade = _known_names(upgrade, previous)
     with Sources(project, loaded.manifest, http=http, offline=offline, refresh=refresh, emit=emit) as sources:
         lock = build_lock(
             loaded.manifest,
@@ -97,6 +100,24 @@ def lock_project(
     written = (not check) and write_lock(project.lock, lock)
     warnings = warnings_of(loaded)
     return LockResult(lock=lock, changes=diff_locks(previous, lock), written=written, warnings=warnings)
+
+
+def _known_names(names: frozenset[str], lock: Lock | None) -> frozenset[str]:
+    """Return the names as the lock has them: packages in their normal form, without kind; images as they are written."""
+    from packaging.utils import canonicalize_name
+
+    from hatchlock.usecases.inspect import NotInLock
+
+    if lock is None:
+        return frozenset()  # there is nothing to move: all of it is new
+    packages, images = {item.name for item in lock.packages}, {item.reference for item in lock.images}
+    found = set()
+    for name in names:
+        image, package = name.removeprefix("oci:"), str(canonicalize_name(name.removeprefix("pypi:")))
+        if image not in images and package not in packages:
+            raise NotInLock(what="package or image", name=name, known=(*packages, *images))
+        found.add(image if image in images else package)
+    return frozenset(found)
 
 
 def _connections(project: Project, *, offline: bool) -> Http:

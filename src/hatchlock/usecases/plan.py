@@ -169,12 +169,15 @@ def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
 def _compile(project: Project) -> tuple[Target, list[str] | None]:
     """Return the target, and the files that it depends on; None when it depends on more than files."""
     from hatchlock.lock.store import MissingLock, loads
-    from hatchlock.manifest.load import load
+    from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
     from hatchlock.resources.target import compile_target
 
-    shared = load(project.manifest, None)
-    merged = load(project.manifest, project.overlay) if project.overlay_bytes else shared
+    # never the files as they are by now: the answer is kept under the digests of what was read before
+    shared = load_bytes(project.manifest, project.manifest_bytes, b"")
+    merged = (
+        load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes) if project.overlay_bytes else shared
+    )
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)
@@ -228,7 +231,7 @@ def _interpreter(version: str, environ: Mapping[str, str]) -> PythonFacts | Hatc
 
 def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
     from hatchlock.engines.process import find_program
-    from hatchlock.resources.target import ProgramMissing
+    from hatchlock.resources.unplaced import ProgramMissing
 
     path = command if command.startswith("/") else find_program(command, environ.get("PATH", ""))
     return path if path and Path(path).is_file() else ProgramMissing(program=command)

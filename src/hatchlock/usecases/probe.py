@@ -49,7 +49,7 @@ def probe_server(
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
     """
-    from hatchlock.security.secrets import MissingSecret, resolve
+    from hatchlock.security.secrets import InsecureSecret, MissingSecret, SecretUnsupported, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
     from hatchlock.usecases.run import find_record
 
@@ -59,6 +59,9 @@ def probe_server(
         resolve(record.secrets, environ=environ, directory=record.directory)
     except MissingSecret as error:
         return Probed(server=name, error=error, skipped=True)
+    except (InsecureSecret, SecretUnsupported) as error:
+        error.address = f"server:{name}"
+        return Probed(server=name, error=error)
     command = [str(home.bin / "hatchlock"), "run", "--home", str(home.root), "--project", project, name]
     try:
         result = probe(command, timeout=timeout or record.startup_timeout, environ=environ)

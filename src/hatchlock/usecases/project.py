@@ -10,8 +10,9 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
+from hatchlock.place import Place
 
-__all__ = ["NoManifest", "Project", "open_project"]
+__all__ = ["NoManifest", "Project", "UndecodableManifest", "open_project"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -29,6 +30,19 @@ class NoManifest(HatchlockError):
 
     def _hint(self) -> str:
         return f"make one with `{self.command}`, or name a directory with -C"
+
+
+@dataclass(kw_only=True, eq=False)
+class UndecodableManifest(HatchlockError):
+    """A manifest that is to be edited is not text."""
+
+    code: ClassVar[str] = "manifest"
+
+    def __str__(self) -> str:
+        return "it is not UTF-8, as TOML has to be"
+
+    def _hint(self) -> str:
+        return "save it in that encoding"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +64,19 @@ class Project:
     manifest_bytes: bytes
     overlay_bytes: bytes
     lock_bytes: bytes | None
+
+    @property
+    def manifest_text(self) -> str:
+        """The manifest as text.
+
+        Raises:
+            UndecodableManifest: It is not UTF-8.
+        """
+        try:
+            return self.manifest_bytes.decode()
+        except UnicodeDecodeError as error:
+            line = self.manifest_bytes.count(b"\n", 0, error.start) + 1
+            raise UndecodableManifest(place=Place(file=self.manifest.name, line=line)) from error
 
     @property
     def directory(self) -> Path:

@@ -17,7 +17,7 @@ from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
 
-__all__ = ["BrokenState", "NoSuchProject", "NoSuchServer", "find_record", "log_path", "run"]
+__all__ = ["BrokenState", "NoSuchProject", "NoSuchServer", "find_record", "log_path", "project_name", "run"]
 
 _ACTIVE_FORMAT = 1
 
@@ -125,14 +125,23 @@ def find_record(home: Home, project: str, name: str) -> LaunchRecord:
 
 
 def _project_of(cwd: Path) -> str:
-    import tomllib
-
     manifest = find_manifest(cwd)
     if manifest is None:
         raise UsageError(
             what=f"there is no {MANIFEST_NAME} in {cwd} or above it, so it is not clear which project is meant",
             advice="name it with --project, or change into its directory",
         )
+    return project_name(manifest)
+
+
+def project_name(manifest: Path) -> str:
+    """Return the project's name as a manifest gives it, whatever else is wrong in there.
+
+    Raises:
+        BrokenState: It does not give one.
+    """
+    import tomllib
+
     try:
         name = tomllib.loads(manifest.read_text(encoding="utf-8"))["project"]["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,108 @@
+"""Why a server of the lock cannot be placed on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+
+__all__ = ["CommandUnclear", "FileNotLocked", "KeyNotLocked", "PlatformNotLocked", "ProgramMissing", "RuntimeNotLocked"]
+
+
+@dataclass(kw_only=True, eq=False)
+class CommandUnclear(HatchlockError):
+    """A server's package has no script that is the obvious one."""
+
+    code: ClassVar[str] = "command-unclear"
+
+    source: str
+    choices: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.choices:
+            return f"{self.source} has no script to start"
+        return f"{self.source} has several scripts: {', '.join(self.choices)}"
+
+    def _hint(self) -> str:
+        if not self.choices:
+            return "name what starts it: command = […]"
+        return f'choose one: command = "{self.choices[0]}"'
+
+
+@dataclass(kw_only=True, eq=False)
+class PlatformNotLocked(HatchlockError):
+    """The lock is not for this machine's platform."""
+
+    code: ClassVar[str] = "platform-not-locked"
+
+    platform: str
+    locked: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the lock is for {', '.join(self.locked)}, and this machine is {self.platform}"
+
+    def _hint(self) -> str:
+        return f'add "{self.platform}" to [project] platforms, then run `hatchlock lock`'
+
+
+@dataclass(kw_only=True, eq=False)
+class RuntimeNotLocked(HatchlockError):
+    """The overlay runs a server elsewhere than the lock was made for."""
+
+    code: ClassVar[str] = "runtime-not-locked"
+
+    runtime: str
+
+    def __str__(self) -> str:
+        return f"the lock has no {self.runtime} environment for it"
+
+    def _hint(self) -> str:
+        return "set its runtime in hatchlock.toml, then run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class FileNotLocked(HatchlockError):
+    """The lock has files of a package, and none of them runs here: the manifest's bounds moved since it was locked."""
+
+    code: ClassVar[str] = "file-not-locked"
+
+    package: str
+    platform: str
+
+    def __str__(self) -> str:
+        return f"the lock has no file of {self.package} that runs on {self.platform} under this manifest"
+
+    def _hint(self) -> str:
+        name = self.package.partition(":")[2].partition("@")[0]
+        return f"run `hatchlock lock --upgrade {name}`, or set min-glibc or min-macos as they were"
+
+
+@dataclass(kw_only=True, eq=False)
+class KeyNotLocked(HatchlockError):
+    """The input key that the lock has for an image is not that of the image's files: somebody edited or merged it."""
+
+    code: ClassVar[str] = "key-not-locked"
+
+    platform: str
+
+    def __str__(self) -> str:
+        return f"the lock's input key of its image for {self.platform} is not that of the files in it"
+
+    def _hint(self) -> str:
+        return "run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class ProgramMissing(HatchlockError):
+    """A server is a program of this machine, and the machine does not have it."""
+
+    code: ClassVar[str] = "program-missing"
+
+    program: str
+
+    def __str__(self) -> str:
+        return f"there is no program {self.program!r} on PATH"
+
+    def _hint(self) -> str:
+        return "install it, or give the server a source"
