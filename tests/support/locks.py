@@ -13,6 +13,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.lock.model import File, Image, ImagePlatform, Layer, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.model import Manifest
+from hatchlock.net.registry import UnknownImage
 from hatchlock.resolve.build import Upgrade, build_lock
 from hatchlock.resolve.python import EnvironmentRequest, EnvironmentResult, Resolution
 
@@ -142,7 +143,10 @@ class World:
 
     def look_up(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
         self.asked.append(f"oci:{reference}" + (" with facts" if facts else ""))
-        found = self.images[reference]
+        name, _, digest = reference.partition("@")
+        found = self.images[name]
+        if digest not in {"", found.digest}:
+            raise UnknownImage(image=reference, registry="127.0.0.1")
         return replace(found, platforms={platform: found.platforms[platform] for platform in platforms})
 
     def resolve(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:

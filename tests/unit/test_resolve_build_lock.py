@@ -133,6 +133,25 @@ def test_other_platforms_are_resolved_anew() -> None:
     assert len(found.asked) == 5
 
 
+def test_another_platform_does_not_move_an_image_that_is_still_there() -> None:
+    found = world()
+    less = EVERYTHING.replace(', "linux/arm64"]', "]")
+    lock = found.lock(less)
+    found.asked.clear()
+    more = found.lock(EVERYTHING, lock)
+    asked = [text.removesuffix(" with facts") for text in found.asked if text.startswith("oci:")]
+    assert asked == [f"oci:{image.reference}@{image.digest}" for image in lock.images]
+    assert [image.reference for image in more.images] == [image.reference for image in lock.images]
+
+
+def test_another_platform_takes_the_tags_image_when_the_pinned_one_is_gone() -> None:
+    found = world()
+    lock = found.lock(EVERYTHING.replace(', "linux/arm64"]', "]"))
+    gone = replace(lock, images=tuple(replace(image, digest=f"sha256:{'0' * 64}") for image in lock.images))
+    more = found.lock(EVERYTHING, gone)
+    assert [image.digest for image in more.images] == [image.digest for image in lock.images]
+
+
 def test_what_nobody_needs_any_more_leaves_the_lock() -> None:
     found = world()
     lock = found.lock(EVERYTHING)

@@ -233,7 +233,7 @@ def test_a_package_without_a_file_that_runs_here_is_a_problem_and_not_left_out()
     assert problems(placed)["server:demo"] == (
         "the lock has no file of pypi:demo-core@1.5 that runs on linux/amd64 under this manifest"
     )
-    assert "hatchlock lock --upgrade demo-core" in placed.problems[0].hint
+    assert "run `hatchlock lock`" in placed.problems[0].hint
     assert placed.environments == ()
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import directory_of, project_of
 from hatchlock.cli.ui import Ui
-from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.errors import UsageError
 from hatchlock.files import atomic_write
 
 if TYPE_CHECKING:
@@ -98,12 +99,10 @@ def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edit
 
     mode = project.manifest.stat().st_mode & 0o7777
     target = project.manifest.resolve()
-    atomic_write(target, edited.encode(), mode=mode)
-    try:
-        result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
-    except (HatchlockError, OSError, KeyboardInterrupt):
-        atomic_write(target, project.manifest_bytes, mode=mode)
-        raise
+    # The lock first: what cannot be locked changes nothing, and after a kill in between the same command goes on.
+    after = replace(project, manifest_bytes=edited.encode())
+    result = lock_project(after, offline=arguments.offline, emit=ui.event)
+    atomic_write(target, after.manifest_bytes, mode=mode)
     if not ui.json:
         ui.result(f"{project.manifest.name}: {what}")
     return _show_lock(result, ui, check=False)

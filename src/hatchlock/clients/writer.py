@@ -224,7 +224,7 @@ def entry_digest(value: Any) -> str:
 
 def lock_path(home: Home, path: Path) -> Path:
     """Return where the lock of a client's file is: one per file, however it is named."""
-    return home.cache / "locks" / f"client-{sha256_bytes(os.path.realpath(path).encode(errors='surrogateescape'))[:20]}"
+    return home.root / "locks" / f"client-{sha256_bytes(os.path.realpath(path).encode(errors='surrogateescape'))[:20]}"
 
 
 def write(path: Path, new: bytes, *, expected: str, lock: Path, new_mode: int = 0o600) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -141,7 +142,7 @@ def _images(basis: _Basis, wanted: Iterable[WantedEnvironment], look_up: ImageLo
     images = {}
     for reference, user in sorted(users.items()):
         try:
-            found = _kept_image(basis, reference) or look_up(reference, basis.containers, facts=reference in bases)
+            found = _kept_image(basis, reference) or _find_image(basis, reference, look_up, facts=reference in bases)
         except HatchlockError as error:
             error.address = error.address or user
             raise
@@ -153,6 +154,19 @@ def _kept_image(basis: _Basis, reference: str) -> Image | None:
     if basis.kept is None or basis.upgrade is None or reference in basis.upgrade:
         return None
     return None if list(image_reasons(reference, "", basis.kept)) else basis.kept.image(reference)
+
+
+def _find_image(basis: _Basis, reference: str, look_up: ImageLookup, *, facts: bool) -> Image:
+    """Look an image up: what the previous lock pins, as long as the registry has it and nothing was to move."""
+    from hatchlock.net.registry import UnknownImage  # noqa: PLC0415  a plan, which compiles, asks no registry
+
+    pinned = {image.reference: image.digest for image in basis.previous.images} if basis.previous else {}
+    may_move = basis.upgrade is None or reference in basis.upgrade
+    if reference in pinned and not may_move and "@" not in reference:
+        with contextlib.suppress(UnknownImage):
+            found = look_up(f"{reference}@{pinned[reference]}", basis.containers, facts=facts)
+            return replace(found, reference=reference)
+    return look_up(reference, basis.containers, facts=facts)
 
 
 def _environments(
@@ -192,11 +206,22 @@ def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
     everything = {*locked.packages, *(name for extra in locked.platform_packages.values() for name in extra)}
-    if any(kept.package(name).name in basis.upgrade for name in everything):
+    if any(kept.package(name).name in basis.upgrade for name in everything) or not _fits(basis, locked, images):
         return None
     return replace(
         locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
     )
+
+
+def _fits(basis: _Basis, locked: Environment, images: Mapping[str, Image]) -> bool:
+    """Whether every package has a file for each platform, under the bounds that the manifest sets on platforms now."""
+    if basis.kept is None or not locked.python:
+        return True
+    for platform in basis.containers if locked.runtime == "container" else basis.platforms:
+        target = environment_target(basis.manifest, locked, images, platform)
+        if not all(choose_wheel(package.files, target) for package in basis.kept.packages_of(locked, platform)):
+            return False
+    return True
 
 
 def _request(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> EnvironmentRequest:

@@ -74,8 +74,7 @@ class FileNotLocked(HatchlockError):
         return f"the lock has no file of {self.package} that runs on {self.platform} under this manifest"
 
     def _hint(self) -> str:
-        name = self.package.partition(":")[2].partition("@")[0]
-        return f"run `hatchlock lock --upgrade {name}`, or set min-glibc or min-macos as they were"
+        return "run `hatchlock lock`, or set min-glibc or min-macos as they were"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -72,12 +72,12 @@ def lock_project(
     from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
     from hatchlock.lock.store import BadLock, loads, write_lock
-    from hatchlock.manifest.load import load
+    from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.build import build_lock
 
-    if project.overlay_bytes:
-        load(project.manifest, project.overlay)  # its mistakes count; what it says is this machine's and stays out
-    loaded = load(project.manifest, None)
+    if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
+        load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
+    loaded = load_bytes(project.manifest, project.manifest_bytes, b"")
     previous = None
     if project.lock_bytes is not None:
         try:
