@@ -162,14 +162,16 @@ def test_a_manifest_that_is_no_toml_is_shown_with_its_line(project: TrialProject
 # apply
 
 
+@pytest.mark.parametrize(("cut", "said"), [(1, "has sha256 "), (0, "is longer than the ")], ids=["other", "more"])
 def test_other_bytes_than_the_locked_ones_stop_apply_before_any_change(
-    project: TrialProject, index: Index, tiny: Release
+    project: TrialProject, index: Index, tiny: Release, cut: int, said: str
 ) -> None:
     project.ok("lock")
     index.raw_pages["tiny-server"] = json.dumps(index.page("tiny-server")).encode()
-    tiny.body = (tiny.body or b"") + b"!"
+    body = tiny.body or b""
+    tiny.body = body[: len(body) - cut] + b"!"
     done = project.fails("apply", "--yes")
-    assert f"tiny_server-1.0-py3-none-any.whl from the index {index.url} has sha256 " in sentence(done)
+    assert f"tiny_server-1.0-py3-none-any.whl from the index {index.url} {said}" in sentence(done)
     assert "do not use it" in hint(done)
     assert (project.environments(), project.active(), project.half_done()) == ([], {}, [])
     assert project.steps() == ["create env:tiny", "create server:tiny"]

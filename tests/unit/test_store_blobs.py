@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.store.blobs import Blobs, WrongHash
+from hatchlock.store.blobs import Blobs, TooLong, WrongHash
 from hatchlock.store.receipts import RECEIPT_NAME, building, finished, read_receipt
 
 DATA = b"some bytes" * 100
@@ -58,6 +58,21 @@ def test_other_bytes_are_refused_and_nothing_is_kept(blobs: Blobs) -> None:
 def test_another_size_is_refused(blobs: Blobs) -> None:
     with pytest.raises(WrongHash):
         put(blobs, size=len(DATA) + 1)
+    assert files(blobs) == []
+
+
+def test_bytes_without_end_are_given_up_as_soon_as_there_are_too_many(blobs: Blobs) -> None:
+    given: list[bytes] = []
+
+    def fetch_without_end() -> None:
+        with blobs.add(NAME, len(DATA), what="a-1.0.whl", where="index pypi") as writer:
+            while True:
+                given.append(DATA[:300])
+                writer.write(given[-1])
+
+    with pytest.raises(TooLong, match=r"a-1\.0\.whl from index pypi is longer than the 1000 bytes"):
+        fetch_without_end()
+    assert len(given) == 4
     assert files(blobs) == []
 
 

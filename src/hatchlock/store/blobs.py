@@ -15,7 +15,7 @@ from hatchlock.digest import sha256_file
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory, reporting_permission
 
-__all__ = ["BlobWriter", "Blobs", "WrongHash"]
+__all__ = ["BlobWriter", "Blobs", "TooLong", "WrongHash"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -39,11 +39,30 @@ class WrongHash(HatchlockError):
         return "the file was changed after it was locked; do not use it. If the change is right, run `hatchlock lock --upgrade`"
 
 
+@dataclass(kw_only=True, eq=False)
+class TooLong(WrongHash):
+    """Bytes are more than the lock names; the rest was not even read.
+
+    Attributes:
+        limit: The bytes that there should be.
+    """
+
+    limit: int
+
+    def __str__(self) -> str:
+        origin = f" from {self.where}" if self.where else ""
+        return f"{self.what}{origin} is longer than the {self.limit} bytes that the lock names"
+
+
 class BlobWriter:
     """Takes the pieces of one blob; see `Blobs.add`."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, expected: str, limit: int | None, what: str, where: str) -> None:
         self._stream = stream
+        self._expected = expected
+        self._limit = limit
+        self._what = what or expected
+        self._where = where
         self._digest = hashlib.sha256()
         self.size = 0
 
@@ -51,25 +70,30 @@ class BlobWriter:
         """Append a piece.
 
         Raises:
+            TooLong: There are more bytes than there should be.
             OSError: The disk is full, or the like.
         """
-        self._stream.write(data)
-        self._digest.update(data)
         self.size += len(data)
+        self._digest.update(data)
+        if self._limit and self.size > self._limit:
+            raise TooLong(
+                what=self._what, expected=self._expected, actual=self.sha256, where=self._where, limit=self._limit
+            )
+        self._stream.write(data)
 
     @property
     def sha256(self) -> str:
         """The digest of what was written so far."""
         return self._digest.hexdigest()
 
-    def check(self, sha256: str, size: int | None, *, what: str, where: str) -> None:
+    def check(self) -> None:
         """Compare what was written with what was wanted.
 
         Raises:
             WrongHash: It is something else.
         """
-        if self.sha256 != sha256 or (size and self.size != size):
-            raise WrongHash(what=what or sha256, expected=sha256, actual=self.sha256, where=where)
+        if self.sha256 != self._expected or (self._limit and self.size != self._limit):
+            raise WrongHash(what=self._what, expected=self._expected, actual=self.sha256, where=self._where)
 
 
 class Blobs:
@@ -103,7 +127,7 @@ class Blobs:
             where: Where it comes from, for messages.
 
         Raises:
-            WrongHash: The bytes are others. Nothing is left behind.
+            WrongHash: The bytes are others, or (`TooLong`) more of them. Nothing is left behind.
         """
         target = self.path(sha256)
         for directory in (self.root, target.parent):
@@ -113,9 +137,9 @@ class Blobs:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "wb") as stream:
-                writer = BlobWriter(stream)
+                writer = BlobWriter(stream, expected=sha256, limit=size, what=what, where=where)
                 yield writer
-                writer.check(sha256, size, what=what, where=where)
+                writer.check()
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(target)
