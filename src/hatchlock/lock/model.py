@@ -195,6 +195,11 @@ class Environment:
     platform_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def everywhere(self) -> frozenset[str]:
+        """The ids of the packages on any platform."""
+        return frozenset(self.packages).union(*self.platform_packages.values())
+
     def on(self, platform: str) -> tuple[str, ...]:
         """Return the ids of the packages on one platform, sorted."""
         return tuple(sorted({*self.packages, *self.platform_packages.get(platform, ())}))

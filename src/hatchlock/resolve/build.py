@@ -205,8 +205,7 @@ def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[
     if wanted.base and images[wanted.base] not in kept.images:
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
-    everything = {*locked.packages, *(name for extra in locked.platform_packages.values() for name in extra)}
-    if any(kept.package(name).name in basis.upgrade for name in everything) or not _fits(basis, locked, images):
+    if any(kept.package(name).name in basis.upgrade for name in locked.everywhere) or not _fits(basis, locked, images):
         return None
     return replace(
         locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
@@ -293,11 +292,7 @@ def _resolved(wanted: WantedEnvironment, result: EnvironmentResult | None) -> En
 
 def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> dict[str, Package]:
     """Merge what is said of one package in several places, and keep those that an environment uses."""
-    used = {
-        package_id
-        for item in environments
-        for package_id in (*item.packages, *(name for extra in item.platform_packages.values() for name in extra))
-    }
+    used = {package_id for item in environments for package_id in item.everywhere}
     merged: dict[str, Package] = {}
     for package in packages:
         if package.id not in used:

@@ -194,7 +194,7 @@ def server_packages(server: Server, lock: Lock) -> tuple[Package, ...]:
     if not server.environment:
         return ()
     environment = lock.environment(server.environment, server.runtime)
-    wanted = {*environment.packages, *(item for extra in environment.platform_packages.values() for item in extra)}
+    wanted = environment.everywhere
     return tuple(package for package in lock.packages if package.id in wanted)
 
 
