@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["canonical_json", "key_of", "sha256_bytes", "sha256_file"]
+__all__ = ["algorithm_of", "canonical_json", "digest_file", "key_of", "sha256_bytes"]
 
 _CHUNK = 1 << 20
+_ALGORITHMS = {64: "sha256", 128: "sha512"}
+_HEX = re.compile(r"[0-9a-f]+")
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -18,13 +21,28 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 lowercase hex digits, reading it in pieces.
+def algorithm_of(digest: str) -> str:
+    """Return "sha256" for 64 lowercase hex digits, "sha512" for 128: the length says which one it is.
+
+    Raises:
+        ValueError: `digest` is neither.
+    """
+    if len(digest) not in _ALGORITHMS or not _HEX.fullmatch(digest):
+        raise ValueError(f"{digest!r} is no sha256 or sha512")
+    return _ALGORITHMS[len(digest)]
+
+
+def digest_file(path: Path, algorithm: str = "sha256") -> str:
+    """Return the digest of a file's bytes as lowercase hex digits, reading it in pieces.
+
+    Args:
+        path: The file.
+        algorithm: "sha256" or "sha512".
 
     Raises:
         OSError: The file cannot be read.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.new(algorithm)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)

@@ -16,10 +16,10 @@ from hatchlock.address import Kind
 from hatchlock.lock.model import File, Package
 from hatchlock.net.http import Http, Refused, Unreachable
 from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
-from hatchlock.sources.metadata import WheelMetadata
-from hatchlock.sources.pypi import PypiSource
-from hatchlock.sources.simple import IndexFile
-from hatchlock.sources.targets import PythonTarget, process_target
+from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.simple import IndexFile
+from hatchlock.sources.python.targets import PythonTarget, process_target
 from support.index import Index, Release, serving
 
 LINUX = process_target("linux/amd64", "3.11")

@@ -92,7 +92,7 @@ ENVIRONMENTS = st.builds(
     constraints=TEXTS,
     overrides=TEXTS,
     packages=TEXTS,
-    platform_packages=tables(PLATFORM, TEXTS),
+    platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
     keys=tables(PLATFORM, HEX),
 )
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))

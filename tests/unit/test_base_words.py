@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.address import Address, BadSource, ImageReference, Kind, ResourceKind, Source
-from hatchlock.digest import canonical_json, key_of, sha256_bytes, sha256_file
+from hatchlock.digest import canonical_json, digest_file, key_of, sha256_bytes
 from hatchlock.paths import Home, find_manifest, global_manifest
 from hatchlock.place import Place
 
@@ -101,7 +101,7 @@ def test_digests_are_those_of_sha256(tmp_path: Path) -> None:
     assert sha256_bytes(b"") == empty
     file = tmp_path / "file"
     file.write_bytes(b"x" * (3 << 20))
-    assert sha256_file(file) == sha256_bytes(b"x" * (3 << 20))
+    assert digest_file(file) == sha256_bytes(b"x" * (3 << 20))
 
 
 def test_equal_values_have_the_same_canonical_json() -> None:

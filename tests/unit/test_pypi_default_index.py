@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.sources.pypi import default_index
+from hatchlock.sources.python.pypi import default_index
 
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setattr("hatchlock.sources.default_index._SYSTEM_FILE", tmp_path / "none")
+    monkeypatch.setattr("hatchlock.sources.python.default_index._SYSTEM_FILE", tmp_path / "none")
     return {
         "HOME": str(tmp_path),
         "XDG_CONFIG_DIRS": str(tmp_path / "none"),

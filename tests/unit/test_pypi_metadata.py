@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hatchlock.sources.metadata import WheelMetadata, read_scripts
+from hatchlock.sources.python.metadata import WheelMetadata, read_scripts
 
 
 def _parse(*lines: str) -> WheelMetadata:
@@ -23,7 +23,7 @@ def test_the_description_is_no_header() -> None:
 
 def test_crlf_and_folded_lines_are_read() -> None:
     data = b"Metadata-Version: 2.1\r\nName: thing\r\nAuthor: Anna\r\n  Berta\r\n\r\nText"
-    assert WheelMetadata.parse(data).publisher == "Anna Berta"
+    assert WheelMetadata.parse(data).authors == "Anna Berta"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_licence_is_the_expression_else_short_words_else_the_classifier(line
 
 
 @pytest.mark.parametrize(
-    ("lines", "publisher"),
+    ("lines", "authors"),
     [
         (["Author: Anna", "Author-email: a@example.com"], "Anna"),
         (['Author-email: "Anna, B." <a@example.com>'], "Anna, B."),
@@ -50,8 +50,8 @@ def test_the_licence_is_the_expression_else_short_words_else_the_classifier(line
         ([], ""),
     ],
 )
-def test_the_publisher_is_the_author_else_the_maintainer(lines: list[str], publisher: str) -> None:
-    assert _parse(*lines).publisher == publisher
+def test_the_authors_is_the_author_else_the_maintainer(lines: list[str], authors: str) -> None:
+    assert _parse(*lines).authors == authors
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from packaging.version import Version
 
 from hatchlock.sources.base import BadAnswer
-from hatchlock.sources.simple import ProjectPage
+from hatchlock.sources.python.simple import ProjectPage
 
 URL = "https://example.com/simple/thing/"
 

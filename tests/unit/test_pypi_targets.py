@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hatchlock.sources.targets import BadPlatform, container_target, process_target
+from hatchlock.sources.python.targets import BadPlatform, container_target, process_target
 
 
 def test_a_linux_machine_takes_wheels_up_to_its_glibc() -> None:

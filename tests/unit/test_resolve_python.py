@@ -15,7 +15,7 @@ from hatchlock.resolve.explain import NoVersion, ResolutionConflict, Unusable
 from hatchlock.resolve.python import EnvironmentRequest, PythonTarget, Resolution, process_target, resolve_environments
 from hatchlock.resolve.requirements import DirectUrl
 from hatchlock.sources.base import UnknownPackage
-from hatchlock.sources.pypi import PypiSource
+from hatchlock.sources.python.pypi import PypiSource
 from support.index import Release, serving
 
 LINUX = process_target("linux/amd64", "3.11")

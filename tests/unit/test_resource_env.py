@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.digest import sha256_file
+from hatchlock.digest import digest_file
 from hatchlock.engines.process import find_interpreter
 from hatchlock.paths import Home
 from hatchlock.process import ProcessFailed
@@ -33,10 +33,10 @@ def home(tmp_path: Path) -> Home:
 def stored(home: Home, tmp_path: Path, *, entry_points: str = "[console_scripts]\ndemo = demo:main\n") -> Artefact:
     """Make a wheel and put it into the store."""
     wheel = make_wheel(tmp_path, files=FILES, entry_points=entry_points)
-    name = sha256_file(wheel)
+    name = digest_file(wheel)
     with Blobs(home.blobs).add(name) as writer:
         writer.write(wheel.read_bytes())
-    return Artefact(package="pypi:demo@1.0", name=wheel.name, sha256=name, size=wheel.stat().st_size)
+    return Artefact(package="pypi:demo@1.0", name=wheel.name, digest=name, size=wheel.stat().st_size)
 
 
 def spec(*wheels: Artefact, name: str = "time") -> EnvSpec:
@@ -100,7 +100,7 @@ def test_a_half_made_one_is_made_again(home: Home, tmp_path: Path) -> None:
 
 def test_a_damaged_blob_stops_it_and_leaves_nothing(home: Home, tmp_path: Path) -> None:
     wheel = stored(home, tmp_path)
-    Blobs(home.blobs).path(wheel.sha256).write_bytes(b"something else")
+    Blobs(home.blobs).path(wheel.digest).write_bytes(b"something else")
     with pytest.raises(WrongHash):
         build(resource(home, spec(wheel)))
     assert list(home.envs.iterdir()) == []
@@ -114,7 +114,7 @@ def test_a_build_that_fails_leaves_nothing_and_says_why(home: Home) -> None:
 
 
 def test_the_name_is_short_enough_for_a_shebang_and_says_what_is_in_it() -> None:
-    one, two = (Artefact(package="p", name=f"{name}-1-py3-none-any.whl", sha256=name * 64) for name in "ab")
+    one, two = (Artefact(package="p", name=f"{name}-1-py3-none-any.whl", digest=name * 64) for name in "ab")
     assert len(spec().key) == 20
     assert spec(one).key == spec(one, name="other").key
     assert len({spec().key, spec(one).key, spec(two).key, spec(one, two).key}) == 4
@@ -131,10 +131,10 @@ def test_no_code_of_a_package_runs_while_it_is_installed(home: Home, tmp_path: P
     trace = tmp_path / "ran"
     files = {**FILES, "demo.pth": f"import pathlib; pathlib.Path({str(trace)!r}).touch()\n".encode()}
     wheel = make_wheel(tmp_path, files=files)
-    name = sha256_file(wheel)
+    name = digest_file(wheel)
     with Blobs(home.blobs).add(name) as writer:
         writer.write(wheel.read_bytes())
-    wanted = spec(Artefact(package="pypi:demo@1.0", name=wheel.name, sha256=name))
+    wanted = spec(Artefact(package="pypi:demo@1.0", name=wheel.name, digest=name))
     build(resource(home, wanted))
     tree = home.envs / wanted.key
     assert list(tree.rglob("demo/__pycache__/*.pyc")), "it was compiled all the same"

@@ -13,7 +13,7 @@ from support.locks import image
 
 HOME = Home(root=Path("/store"), is_default=False)
 BASE = image("python:3.11-slim", "linux/amd64").platforms["linux/amd64"]
-WHEEL = Artefact(package="pypi:demo@1.0", name="demo-1.0-py3-none-any.whl", sha256="a" * 64, size=10)
+WHEEL = Artefact(package="pypi:demo@1.0", name="demo-1.0-py3-none-any.whl", digest="a" * 64, size=10)
 ASSEMBLED = ImageSpec(
     server="fetch",
     reference="python:3.11-slim",
@@ -54,7 +54,7 @@ def test_what_is_wanted_is_known_without_an_engine() -> None:
 
 def test_it_is_made_from_config_layers_and_wheels() -> None:
     found = resource(ASSEMBLED).artefacts(ASSEMBLED.address)
-    assert [(item.package, item.sha256) for item in found] == [
+    assert [(item.package, item.digest) for item in found] == [
         ("oci:python:3.11-slim", BASE.config.removeprefix("sha256:")),
         ("oci:python:3.11-slim", BASE.layers[0].digest.removeprefix("sha256:")),
         ("pypi:demo@1.0", "a" * 64),

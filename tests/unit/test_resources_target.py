@@ -128,7 +128,7 @@ def test_of_a_packages_files_the_one_for_this_machine_is_taken() -> None:
     for platform, digit in (("linux/amd64", "a"), ("linux/arm64", "b")):
         placed = compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, platform=platform))
         for wheels in (placed.environments[0].wheels, placed.environments[1].wheels, placed.images[0].wheels):
-            assert [wheel.sha256[0] for wheel in wheels if wheel.name.startswith("demo_core")] == [digit]
+            assert [wheel.digest[0] for wheel in wheels if wheel.name.startswith("demo_core")] == [digit]
 
 
 def test_entries_name_the_launcher_and_bind_to_scope() -> None:

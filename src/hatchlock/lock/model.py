@@ -47,13 +47,22 @@ class File:
 
     Attributes:
         name: Its file name in the index (a wheel's name carries its tags).
-        sha256: 64 hex digits.
+        sha256: 64 hex digits; "" where the registry gives a stronger hash.
+        sha512: 128 hex digits, where the registry gives that (npm); "" otherwise.
         size: Bytes; 0 where the index does not say.
+        platform: The one platform that it is for, where the name does not tell (`url:`); "" otherwise.
     """
 
     name: str
-    sha256: str
+    sha256: str = ""
+    sha512: str = ""
     size: int = 0
+    platform: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The stronger of its hashes, by which the store names it."""
+        return self.sha512 or self.sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,32 +70,58 @@ class Package:
     """One resolved thing.
 
     Attributes:
-        kind: Its ecosystem.
-        name: Normalised by the kind's rule (PEP 503).
-        version: As the index writes it, normalised by the kind's rule (PEP 440).
-        index: The declared index it comes from; "pypi" is the default one of its kind.
-        files: Sorted; every file that some declared platform uses.
+        kind: Where it comes from.
+        name: Normalised by the rule of its ecosystem (PEP 503).
+        version: As the index writes it, normalised by the rule of its ecosystem (PEP 440); of a project in git or a
+            directory what it says itself, "0" if it says nothing that can be read without running it.
+        ecosystem: What a project from git, a directory or an archive is: "python", "node", or "" for plain files.
+        index: The declared index it comes from; a kind's default index has the kind's name.
+        location: Git: the repository's URL. Path: relative to the manifest. A file of its own address: that address.
+        commit: Git: 40 (or 64) hex digits.
+        tree_hash: Git: the id of the tree object (of the subdirectory, if there is one).
+        subdirectory: Where in the repository it is; "" for its root.
+        files: Sorted; every file that some declared platform uses. A project has one: its snapshot.
         dependencies: Its edges, sorted: `pypi:anyio>=4.5`, with extras and environment marker as the package declares
-            them (`pypi:tzdata ; sys_platform == "win32"`). Only those that hold on a declared platform with the extras
-            in use.
-        scripts: Console scripts, name -> `module:function`.
+            them (`pypi:tzdata ; sys_platform == "win32"`), `npm:zod@^4`. Only those that hold on a declared platform with
+            the extras in use.
+        scripts: What it can be started by: console script -> `module:function`; npm: command -> file in the package.
+        import_root: A Python project's directory that goes on the import path ("src", "."); "" otherwise.
         requires_python: A PEP 440 specifier, or "".
+        requires_node: npm's `engines.node`, or "".
+        systems: npm's `os`: where it runs (`linux`, `!win32`); empty: anywhere.
+        processors: npm's `cpu`, likewise.
+        libc: npm's `libc`, likewise (`glibc`, `musl`).
+        install_script: Whether it wants to run a script when it is installed.
         licence: SPDX expression or the package's own words; "" if it says nothing.
-        publisher: Author or maintainer as declared; "" if it says nothing.
+        authors: Authors or maintainers as declared; "" if it says nothing.
+        publisher: The account that published it, as the registry says; of git the host and owner; "" if nobody says.
         repository: Its source repository as declared; "" if it says nothing.
         source_class: "registry", "git", "local" or "url".
-        signature: "unsigned" as long as none was verified.
+        signature: "unsigned"; "signed" or "attested" when the registry offers a signature or an attestation with it. None
+            was verified.
     """
 
     kind: Kind
     name: str
     version: str
+    ecosystem: str = ""
     index: str = ""
+    location: str = ""
+    commit: str = ""
+    tree_hash: str = ""
+    subdirectory: str = ""
     files: tuple[File, ...] = ()
     dependencies: tuple[str, ...] = ()
     scripts: Mapping[str, str] = field(default_factory=dict)
+    import_root: str = ""
     requires_python: str = ""
+    requires_node: str = ""
+    systems: tuple[str, ...] = ()
+    processors: tuple[str, ...] = ()
+    libc: tuple[str, ...] = ()
+    install_script: bool = False
     licence: str = ""
+    authors: str = ""
     publisher: str = ""
     repository: str = ""
     source_class: str = "registry"
@@ -96,6 +131,11 @@ class Package:
     def id(self) -> str:
         """`kind:name@version`, by which the lock refers to it."""
         return f"{self.kind}:{self.name}@{self.version}"
+
+    @property
+    def namespace(self) -> Kind:
+        """Among whose names its own is: `pypi` for everything Python, `npm` for everything Node, else its kind."""
+        return {"python": Kind.PYPI, "node": Kind.NPM}.get(self.ecosystem, self.kind)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,13 +213,16 @@ class Environment:
         name: As declared; a server's private environment has the server's name.
         private: Whether it is a server's private one.
         runtime: Which wheels it takes: the platform's, or its base's.
-        python: "3.11", or "" when no language package is in it.
+        python: "3.11", or "" when it has no Python.
+        managed: Platform -> archive of the interpreter, where uv's own builds are used ("managed:3.11").
+        node: "22", or "" when it has no Node.
         base: Reference of the base image, container runtime only; "" otherwise.
         requirements: What was asked for, as in the manifest, sorted: `pypi:mcp-server-time>=2026.1`.
         constraints: Sorted.
         overrides: Sorted.
         packages: Ids of the packages on every declared platform, sorted.
         platform_packages: Platform -> ids that only that platform has in addition, sorted.
+        tree: Where each npm package is: path below the environment (`node_modules/zod`) -> id.
         keys: Container runtime: platform -> input key of the image (64 hex digits).
     """
 
@@ -187,12 +230,15 @@ class Environment:
     private: bool
     runtime: Runtime
     python: str = ""
+    managed: Mapping[str, File] = field(default_factory=dict)
+    node: str = ""
     base: str = ""
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     platform_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tree: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
 
     @property

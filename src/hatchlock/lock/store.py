@@ -35,7 +35,10 @@ __all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "read_lock",
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHA512 = re.compile(r"[0-9a-f]{128}")
 _FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
+# what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
+_TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|$))[^\\\0]+")
 _T = TypeVar("_T")
 
 
@@ -102,9 +105,9 @@ def dumps(lock: Lock) -> str:
         )
     ]
     blocks += [table("[[server]]", _server(server)) for server in lock.servers]
-    blocks += [table("[[environment]]", _values(environment)) for environment in lock.environments]
+    blocks += [block for environment in lock.environments for block in _environment(environment)]
     blocks += [block for image in lock.images for block in _image(image)]
-    blocks += [table("[[package]]", _values(package)) for package in lock.packages]
+    blocks += [table("[[package]]", _package(package)) for package in lock.packages]
     return _HEADER + "\n" + "\n".join(blocks)
 
 
@@ -205,6 +208,20 @@ def _server(server: Server) -> dict[str, Any]:
     return {**_values(server), "sandbox": sandbox}
 
 
+def _environment(environment: Environment) -> list[str]:
+    """Long mappings get a table of their own, a line for each item, so that merges are local."""
+    values = _values(environment)
+    tables = {name: values.pop(name) for name in ("managed", "platform-packages", "tree")}
+    return [
+        table("[[environment]]", values),
+        *(table(f"[environment.{name}]", content) for name, content in tables.items() if content),
+    ]
+
+
+def _package(package: Package) -> dict[str, Any]:
+    return {key: value for key, value in _values(package).items() if value is not False}
+
+
 def _image(image: Image) -> list[str]:
     head = table("[[image]]", {"reference": image.reference, "digest": image.digest})
     return [
@@ -232,6 +249,8 @@ def _typed(value: Any, annotation: str, name: str) -> Any:
     match annotation:
         case "str":
             right = isinstance(value, str)
+        case "bool":
+            right = isinstance(value, bool)
         case "int":
             right = isinstance(value, int) and not isinstance(value, bool)
         case "tuple[str, ...]":
@@ -255,7 +274,16 @@ def _checked(pattern: re.Pattern[str], *texts: str) -> None:
     """Digests and file names become paths: whoever wrote the lock must not lead out of the store with them."""
     for text in texts:
         if not pattern.fullmatch(text):
-            raise ValueError(f"{text!r} is no {'file name' if pattern is _FILE_NAME else 'sha256'}")
+            raise ValueError(f"{text!r} is no {_NAMES[pattern]}")
+
+
+_NAMES = {
+    _FILE_NAME: "file name",
+    _TREE_PATH: "path in an environment",
+    _SHA512: "sha512",
+    _SHA256: "sha256",
+    _DIGEST: "sha256",
+}
 
 
 def _read_package(data: Mapping[str, Any]) -> Package:
@@ -266,7 +294,10 @@ def _read_package(data: Mapping[str, Any]) -> Package:
 def _read_file(data: Mapping[str, Any]) -> File:
     file = _read(File, data)
     _checked(_FILE_NAME, file.name)
-    _checked(_SHA256, file.sha256)
+    if file.sha256 or not file.sha512:
+        _checked(_SHA256, file.sha256)
+    if file.sha512:
+        _checked(_SHA512, file.sha512)
     return file
 
 
@@ -287,8 +318,10 @@ def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
 
 def _read_environment(data: Mapping[str, Any]) -> Environment:
     extra = {name: tuple(items) for name, items in data.get("platform-packages", {}).items()}
-    environment = _read(Environment, data, platform_packages=extra)
+    managed = {name: _read_file(item) for name, item in data.get("managed", {}).items()}
+    environment = _read(Environment, data, platform_packages=extra, managed=managed)
     _checked(_SHA256, *environment.keys.values())
+    _checked(_TREE_PATH, *environment.tree)
     return environment
 
 

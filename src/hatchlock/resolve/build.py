@@ -22,8 +22,14 @@ from hatchlock.resolve.wanted import (
     wanted_environments,
     wanted_images,
 )
-from hatchlock.sources.targets import DEFAULT_GLIBC, DEFAULT_MACOS, PythonTarget, container_target, process_target
-from hatchlock.sources.wheel_tags import choose_wheel
+from hatchlock.sources.python.targets import (
+    DEFAULT_GLIBC,
+    DEFAULT_MACOS,
+    PythonTarget,
+    container_target,
+    process_target,
+)
+from hatchlock.sources.python.wheel_tags import choose_wheel
 
 __all__ = ["BaseWithoutPython", "ImageLookup", "PythonResolver", "Upgrade", "build_lock", "environment_target"]
 

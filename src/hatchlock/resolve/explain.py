@@ -13,7 +13,7 @@ from resolvelib.structs import RequirementInformation
 
 from hatchlock.errors import HatchlockError
 from hatchlock.resolve.provider import Ask, Choice, Conflicts, Pin
-from hatchlock.sources.pypi import PypiSource
+from hatchlock.sources.python.pypi import PypiSource
 
 __all__ = ["Demand", "NoVersion", "ResolutionConflict", "TooDeep", "Unusable", "explain"]
 

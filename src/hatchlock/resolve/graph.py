@@ -12,7 +12,7 @@ from hatchlock.address import Kind
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Environment, Lock
 from hatchlock.resolve.requirements import Wanted, declared, holds, parse
-from hatchlock.sources.targets import PythonTarget, process_target
+from hatchlock.sources.python.targets import PythonTarget, process_target
 
 __all__ = ["Path", "Reasons", "Tree", "render_tree", "render_why", "tree", "why"]
 

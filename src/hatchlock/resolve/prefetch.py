@@ -16,9 +16,9 @@ from packaging.requirements import InvalidRequirement
 
 from hatchlock.errors import HatchlockError
 from hatchlock.resolve.requirements import Wanted, holds, parse
-from hatchlock.sources.metadata import WheelMetadata
-from hatchlock.sources.pypi import PypiSource
-from hatchlock.sources.simple import ProjectPage
+from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.simple import ProjectPage
 
 if TYPE_CHECKING:
     from hatchlock.resolve.provider import Choice

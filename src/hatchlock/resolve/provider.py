@@ -19,8 +19,8 @@ from resolvelib.structs import RequirementInformation
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, parse
 from hatchlock.sources.base import BadAnswer, UnknownPackage
-from hatchlock.sources.pypi import PypiSource, WheelCandidate
-from hatchlock.sources.targets import PythonTarget
+from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
+from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["Ask", "Choice", "Conflicts", "Identifier", "Pin", "PythonProvider"]
 

@@ -18,9 +18,9 @@ from hatchlock.resolve.explain import TooDeep, explain
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.provider import Ask, Choice, Conflicts, Identifier, Pin, PythonProvider
 from hatchlock.resolve.requirements import declared, holds, parse
-from hatchlock.sources.metadata import WheelMetadata
-from hatchlock.sources.pypi import PypiSource, WheelCandidate
-from hatchlock.sources.targets import BadPlatform, PythonTarget, container_target, process_target
+from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
+from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
 
 __all__ = [
     "BadPlatform",
@@ -223,6 +223,6 @@ def _package(use: _Use, index: PypiSource, *, with_scripts: bool) -> Package:
         scripts=dict(metadata.scripts or {}) if with_scripts else {},
         requires_python=metadata.requires_python or files[0].requires_python,
         licence=metadata.licence,
-        publisher=metadata.publisher,
+        authors=metadata.authors,
         repository=metadata.repository,
     )

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.address import BadSource, Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.sources.targets import PythonTarget
+from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["DirectUrl", "Wanted", "declared", "holds", "parse"]
 

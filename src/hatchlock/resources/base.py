@@ -118,13 +118,13 @@ class Artefact:
     Attributes:
         package: The id of its package, `pypi:anyio@4.9.0`, or `oci:REFERENCE`.
         name: Its file name; for a blob of an image its digest.
-        sha256: 64 hex digits.
+        digest: SHA-256 (64 hex digits) or SHA-512 (128).
         size: Bytes; 0 when the lock does not say.
     """
 
     package: str
     name: str
-    sha256: str
+    digest: str
     size: int = 0
 
 

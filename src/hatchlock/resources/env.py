@@ -54,7 +54,7 @@ class EnvSpec:
     @property
     def key(self) -> str:
         """The directory's name: 20 hex digits over interpreter and ordered wheels."""
-        parts = [self.python, self.python_version, *(f"{wheel.name} {wheel.sha256}" for wheel in self.wheels)]
+        parts = [self.python, self.python_version, *(f"{wheel.name} {wheel.digest}" for wheel in self.wheels)]
         return key_of(_RULE, parts)[:_NAME_DIGITS]
 
 
@@ -189,7 +189,7 @@ def _named_copy(wheel: Artefact, blobs: Blobs, scratch: Path) -> Path:
     """Give a checked blob the name that says which wheel it is."""
     import shutil  # noqa: PLC0415
 
-    blobs.verify(wheel.sha256)
+    blobs.verify(wheel.digest)
     named = scratch / wheel.name
-    shutil.copyfile(blobs.path(wheel.sha256), named)
+    shutil.copyfile(blobs.path(wheel.digest), named)
     return named

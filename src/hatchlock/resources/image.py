@@ -94,7 +94,7 @@ class ImageResource:
         package = f"oci:{spec.reference}"
         blobs = [(spec.base.config, spec.base.config_size), *((item.digest, item.size) for item in spec.base.layers)]
         own = [
-            Artefact(package=package, name=digest, sha256=digest.removeprefix("sha256:"), size=size)
+            Artefact(package=package, name=digest, digest=digest.removeprefix("sha256:"), size=size)
             for digest, size in blobs
         ]
         return [*own, *spec.wheels]
@@ -115,13 +115,13 @@ class ImageResource:
         spec = self._specs[step.address]
         blobs = Blobs(self._home.blobs)
         for artefact in self.artefacts(step.address):
-            blobs.verify(artefact.sha256)
+            blobs.verify(artefact.digest)
         engine = self._connect()
         if not spec.is_assembled:
             load_as_is(spec.base, engine=engine, blobs=blobs, tag=self._tag(spec))
             return
         entries = wheel_tree(
-            [(wheel.name, blobs.path(wheel.sha256)) for wheel in spec.wheels],
+            [(wheel.name, blobs.path(wheel.digest)) for wheel in spec.wheels],
             python=spec.python,
             python_path=spec.base.python_path,
             symlinks=spec.base.symlinks,

@@ -33,8 +33,8 @@ from hatchlock.resources.unplaced import (
 )
 from hatchlock.resources.world import Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
-from hatchlock.sources.targets import PythonTarget
-from hatchlock.sources.wheel_tags import choose_wheel
+from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.sources.python.wheel_tags import choose_wheel
 
 __all__ = ["Machine", "PythonFacts", "compile_target"]
 
@@ -199,7 +199,7 @@ class _Builder:
         base = self.lock.image(locked.base).platforms[platform]
         target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
         wheels = self._wheels(locked, target, platform)
-        files = [File(name=wheel.name, sha256=wheel.sha256) for wheel in wheels]
+        files = [File(name=wheel.name, sha256=wheel.digest) for wheel in wheels]
         key = input_key(base.digest, files, rule=ASSEMBLER)
         if locked.keys.get(platform) != key:
             raise KeyNotLocked(platform=platform)
@@ -263,7 +263,7 @@ class _Builder:
             file = choose_wheel(package.files, target)
             if file is None:
                 raise FileNotLocked(package=package.id, platform=platform)
-            wheels.append(Artefact(package=package.id, name=file.name, sha256=file.sha256, size=file.size))
+            wheels.append(Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size))
         return tuple(sorted(wheels, key=lambda wheel: wheel.name))
 
     def _record(

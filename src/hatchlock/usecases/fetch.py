@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
     from hatchlock.resources.base import Artefact
-    from hatchlock.sources.pypi import PypiSource
+    from hatchlock.sources.python.pypi import PypiSource
     from hatchlock.usecases.lock import Sources
     from hatchlock.usecases.project import Project
 
@@ -36,7 +36,7 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
     """
     blobs = Blobs(project.home.blobs)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool:
-        unique = {artefact.sha256: artefact for artefact in artefacts}.values()
+        unique = {artefact.digest: artefact for artefact in artefacts}.values()
         missing = [
             artefact for artefact, sound in pool.map(lambda item: (item, _is_sound(item, blobs)), unique) if not sound
         ]
@@ -56,10 +56,10 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
 
 
 def _is_sound(artefact: Artefact, blobs: Blobs) -> bool:
-    if not blobs.has(artefact.sha256):
+    if not blobs.has(artefact.digest):
         return False
     try:
-        blobs.verify(artefact.sha256)
+        blobs.verify(artefact.digest)
     except WrongHash:
         return False
     return True
@@ -84,13 +84,13 @@ def _wait(pool: ThreadPoolExecutor, items: Sequence[Artefact], work: Callable[[A
 
 def _fetch_blob(artefact: Artefact, registry: Registry, blobs: Blobs) -> None:
     reference = ImageReference.parse(artefact.package.removeprefix("oci:"))
-    with blobs.add(artefact.sha256, artefact.size, what=artefact.name, where=str(reference)) as writer:
+    with blobs.add(artefact.digest, artefact.size, what=artefact.name, where=str(reference)) as writer:
         registry.blob(reference, artefact.name, writer.write)
 
 
 def _fetch_wheel(artefact: Artefact, index: PypiSource, http: Http, lock: Lock, blobs: Blobs) -> None:
     package = lock.package(artefact.package)
-    file = next(item for item in package.files if item.sha256 == artefact.sha256)
+    file = next(item for item in package.files if item.digest == artefact.digest)
     url = index.fetch_url(package, file)
-    with blobs.add(artefact.sha256, artefact.size, what=artefact.name, where=f"the index {index.url}") as writer:
+    with blobs.add(artefact.digest, artefact.size, what=artefact.name, where=f"the index {index.url}") as writer:
         http.download(url, writer.write)

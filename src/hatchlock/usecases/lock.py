@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hatchlock.net.registry import Registry
     from hatchlock.resolve.build import Upgrade
     from hatchlock.resolve.python import EnvironmentRequest, Resolution
-    from hatchlock.sources.pypi import PypiSource
+    from hatchlock.sources.python.pypi import PypiSource
     from hatchlock.usecases.project import Project
 
 __all__ = ["LockResult", "Sources", "lock_project", "warnings_of"]
@@ -208,8 +208,8 @@ class Sources:
     def python_index(self, exclude_newer: datetime | None = None) -> Iterator[PypiSource]:
         """Open the manifest's Python index, or the user's own default one."""
         from hatchlock.manifest.model import IndexSpec
-        from hatchlock.sources.default_index import default_index
-        from hatchlock.sources.pypi import PypiSource
+        from hatchlock.sources.python.default_index import default_index
+        from hatchlock.sources.python.pypi import PypiSource
 
         spec = self._manifest.indexes.get("pypi") or IndexSpec(name="pypi")
         ttl: dict[str, Any] = {} if spec.ttl is None else {"ttl": spec.ttl}

@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.net.http import Http
 from hatchlock.sources.base import BadAnswer
-from hatchlock.sources.metadata import WheelMetadata, read_scripts
-from hatchlock.sources.simple import IndexFile
+from hatchlock.sources.python.metadata import WheelMetadata, read_scripts
+from hatchlock.sources.python.simple import IndexFile
 
 __all__ = ["read_wheel"]
 

@@ -25,7 +25,7 @@ class WheelMetadata:
         requires_python: A PEP 440 specifier, or "".
         extras: Declared extras as written.
         licence: SPDX expression, else the package's own short words, else "".
-        publisher: Author or maintainer, or "".
+        authors: Author or maintainer, or "".
         repository: URL of its source code, or "".
         scripts: Console scripts, name -> `module:function`; None if nobody looked yet.
     """
@@ -34,7 +34,7 @@ class WheelMetadata:
     requires_python: str = ""
     extras: tuple[str, ...] = ()
     licence: str = ""
-    publisher: str = ""
+    authors: str = ""
     repository: str = ""
     scripts: Mapping[str, str] | None = None
 
@@ -53,7 +53,7 @@ class WheelMetadata:
             requires_python=_first(fields, "requires-python"),
             extras=tuple(fields.get("provides-extra", ())),
             licence=_licence(fields),
-            publisher=_publisher(fields),
+            authors=_authors(fields),
             repository=_repository(fields),
             scripts=scripts,
         )
@@ -124,7 +124,7 @@ def _licence(fields: Mapping[str, list[str]]) -> str:
     return next((item.rpartition(" :: ")[2] for item in classified), "")
 
 
-def _publisher(fields: Mapping[str, list[str]]) -> str:
+def _authors(fields: Mapping[str, list[str]]) -> str:
     named = _first(fields, "author", "maintainer") or _first(fields, "author-email", "maintainer-email")
     name = named.partition("<")[0].strip().strip('"') or named
     return " ".join(name.split())

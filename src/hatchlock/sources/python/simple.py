@@ -96,7 +96,7 @@ class ProjectPage:
     @classmethod
     def from_html(cls, data: bytes, url: str) -> Self:
         """Read the answer of a PEP 503 index; see `from_json`."""
-        from hatchlock.sources.simple_html import read_html  # noqa: PLC0415  rarely needed
+        from hatchlock.sources.python.simple_html import read_html  # noqa: PLC0415  rarely needed
 
         api, files = read_html(data.decode(errors="replace"))
         _check_api(api, url)

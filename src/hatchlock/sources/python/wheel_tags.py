@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hatchlock.lock.model import File
-from hatchlock.sources.targets import PythonTarget
+from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["best_rank", "build_order", "choose_wheel"]
 

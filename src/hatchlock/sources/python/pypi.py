@@ -21,12 +21,12 @@ from hatchlock.lock.model import File, Package
 from hatchlock.net.cache import Cache, Entry
 from hatchlock.net.http import Http, Response, Unreachable
 from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
-from hatchlock.sources.default_index import default_index
-from hatchlock.sources.metadata import WheelMetadata
-from hatchlock.sources.remote_wheel import read_wheel
-from hatchlock.sources.simple import ACCEPT, IndexFile, ProjectPage
-from hatchlock.sources.targets import PythonTarget
-from hatchlock.sources.wheel_tags import best_rank, build_order
+from hatchlock.sources.python.default_index import default_index
+from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.sources.python.remote_wheel import read_wheel
+from hatchlock.sources.python.simple import ACCEPT, IndexFile, ProjectPage
+from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.sources.python.wheel_tags import best_rank, build_order
 
 __all__ = ["PypiSource", "WheelCandidate", "default_index"]
 

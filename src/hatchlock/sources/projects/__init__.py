@@ -1,0 +1,1 @@
+"""Projects in a directory or a git repository: what they are, what they need, and their content."""

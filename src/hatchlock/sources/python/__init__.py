@@ -1,0 +1,1 @@
+"""Python packages: their index, their metadata, and where their wheels run."""
