@@ -23,6 +23,7 @@ __all__ = [
     "Runtime",
     "Sandbox",
     "SecretReference",
+    "SourceTree",
     "size_in_bytes",
 ]
 
@@ -132,6 +133,21 @@ class Sandbox:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SourceTree:
+    """Where a server's own project is, when it comes from a directory, a repository or an address.
+
+    Attributes:
+        directory: In the environment.
+        live: The directory that it was taken from, for `path:`; "" otherwise.
+        sha256: Of its snapshot (64 hex digits).
+    """
+
+    directory: str
+    live: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchRecord:
     """Everything that `run` needs to start one server on this machine.
 
@@ -151,6 +167,7 @@ class LaunchRecord:
         engine: Container runtime: the engine's address, `unix:///var/run/docker.sock`.
         directory: The project's directory; relative `file:` secrets start there.
         startup_timeout: Seconds until the first answer is overdue.
+        source: Its own project, if it comes from one.
     """
 
     project: str
@@ -168,6 +185,7 @@ class LaunchRecord:
     engine: str = ""
     directory: str = ""
     startup_timeout: float = 30.0
+    source: SourceTree | None = None
 
     @property
     def digest(self) -> str:
@@ -176,7 +194,11 @@ class LaunchRecord:
 
     def to_json(self) -> bytes:
         """Return canonical JSON, with its `format_version`."""
-        return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(asdict(self))})
+        values = asdict(self)
+        if self.source is None:
+            # records of servers without one keep the name that they had before there was any
+            del values["source"]
+        return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(values)})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -192,6 +214,7 @@ class LaunchRecord:
         values["read_only_paths"] = tuple(values["read_only_paths"])
         values["secrets"] = {name: SecretReference(**reference) for name, reference in values["secrets"].items()}
         values["sandbox"] = Sandbox.from_dict(values["sandbox"])
+        values["source"] = SourceTree(**values["source"]) if values.get("source") else None
         return cls(**values)
 
 

@@ -47,6 +47,7 @@ def run(
     timeout: float | None = None,
     umask: int = 0o022,
     keep_open: Sequence[int] = (),
+    new_session: bool = False,
 ) -> bytes:
     """Run a program to its end and return its stdout.
 
@@ -58,6 +59,7 @@ def run(
         timeout: Seconds after which it is killed.
         umask: Its umask, whatever ours is.
         keep_open: File descriptors that it inherits. A kernel lock on one of them is held until it, too, has ended.
+        new_session: Whether it loses our terminal, on which it could ask something.
 
     Raises:
         ProcessFailed: It is missing, exits with another status than 0, or takes too long.
@@ -72,6 +74,7 @@ def run(
             timeout=timeout,
             umask=umask,
             pass_fds=tuple(keep_open),
+            start_new_session=new_session,
             check=False,
         )
     except OSError as error:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -17,6 +16,7 @@ from support.index import Index, Release, serving
 from support.project import Done, TrialProject, server_release, snapshot
 from support.registry import free_port
 from support.runs import BARE, Run
+from support.small_disk import small_disk
 from support.unavailable import unavailable
 
 TINY = '[servers.tiny]\nsource = "pypi:tiny-server"\nruntime = "process"\n'
@@ -212,26 +212,6 @@ def test_a_full_disk_is_a_clear_error_and_with_space_again_apply_converges(proje
             disk.resize("100m")
             project.ok("apply", "--yes")
             assert (project.run("plan", "--check").status, project.half_done()) == (0, [])
-
-
-class small_disk:  # noqa: N801  used like a function
-    """A file system of a few bytes, mounted inside the block."""
-
-    def __init__(self, path: Path, size: str) -> None:
-        self.path = path
-        self.size = size
-
-    def __enter__(self) -> Self:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={self.size},mode=0700", "none", str(self.path)]
-        if subprocess.run(mount, capture_output=True, check=False).returncode:
-            unavailable("a small disk can only be made by root")
-        return self
-
-    def resize(self, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", "none", str(self.path)], check=True)
-
-    def __exit__(self, *_: object) -> None:
-        subprocess.run(["umount", "--lazy", str(self.path)], check=True)
 
 
 # permissions

@@ -14,8 +14,10 @@ from hatchlock.lock.model import File, Image, ImagePlatform, Layer, Lock, Packag
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.model import Manifest
 from hatchlock.net.registry import UnknownImage
-from hatchlock.resolve.build import Upgrade, build_lock
-from hatchlock.resolve.python import EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resolve.basis import Upgrade
+from hatchlock.resolve.build import build_lock
+from hatchlock.resolve.direct import Direct
+from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
 
 __all__ = ["EVERYTHING", "NOW", "World", "image", "manifest_of", "package", "world"]
 
@@ -126,7 +128,7 @@ class World:
     packages: dict[str, Package]
     images: dict[str, Image]
     asked: list[str] = field(default_factory=list)
-    preferred: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    preferred: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     limits: list[datetime | None] = field(default_factory=list)
 
     def lock(self, text: str, previous: Lock | None = None, *, upgrade: Upgrade = frozenset()) -> Lock:
@@ -137,11 +139,21 @@ class World:
             now=NOW,
             host_platform="linux/amd64",
             upgrade=upgrade,
-            look_up_image=self.look_up,
-            resolve_python=self.resolve,
+            answers=self,
         )
 
-    def look_up(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
+    def load(self, text: str, pinned: Package | None) -> Direct:
+        del pinned
+        raise AssertionError(text)
+
+    def interpreters(self, python: str, platforms: Sequence[str]) -> Mapping[str, File]:
+        del platforms
+        raise AssertionError(python)
+
+    def host_node(self) -> str:
+        return "22"
+
+    def look_up_image(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
         self.asked.append(f"oci:{reference}" + (" with facts" if facts else ""))
         name, _, digest = reference.partition("@")
         found = self.images[name]
@@ -182,7 +194,7 @@ def world() -> World:
             scripts={"demo-server": "demo_server:main"},
             requires_python=">=3.10",
             licence="MIT",
-            publisher="Zoë <zoe@example.com>",
+            authors="Zoë <zoe@example.com>",
             repository="https://example.com/demo",
         ),
         package("demo-lib", "2.0", dependencies=("pypi:demo-core>=1",)),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, size_in_bytes
+from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree, size_in_bytes
 
 RECORD = LaunchRecord(
     project="p",
@@ -52,6 +52,7 @@ OTHERS: dict[str, Any] = {
     "engine": "",
     "directory": "",
     "startup_timeout": 1.5,
+    "source": SourceTree(directory="/envs/k/src/a", live="/home/a", sha256="0" * 64),
 }
 
 

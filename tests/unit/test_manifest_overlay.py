@@ -88,7 +88,7 @@ url = "http://127.0.0.1:3141/simple"
 
     assert loaded.client("cursor").scope == "user"
     assert loaded.registries["localhost:5000"].plain_http is True
-    assert loaded.indexes["pypi"].url == "http://127.0.0.1:3141/simple"
+    assert loaded.indexes["pypi"][0].url == "http://127.0.0.1:3141/simple"
 
 
 def test_no_overlay_is_needed(project: Path) -> None:

@@ -28,6 +28,12 @@ TOKEN = "abcdefgh12345678"  # what a secret looks like
         ("ghcr.io/a/tool:1", "tool", {"source": "oci:ghcr.io/a/tool:1"}),
         ("localhost:5000/tool", "tool", {"source": "oci:localhost:5000/tool"}),
         ("mcp/time", "time", {"source": "oci:mcp/time"}),
+        ("pypi:x @ https://example.com/x-1-py3-none-any.whl", "x", {"source": "pypi:x @ https://example.com/x-1-py3-none-any.whl"}),
+        ("npm:@acme/mcp-server-files@^1", "files", {"source": "npm:@acme/mcp-server-files@^1", "runtime": "process"}),
+        ("npm:@acme/mcp", "acme", {"source": "npm:@acme/mcp", "runtime": "process"}),
+        ("git:https://example.com/a/weather-mcp.git@v1", "weather", {"source": "git:https://example.com/a/weather-mcp.git@v1", "runtime": "process"}),
+        ("path:./servers/weather/", "weather", {"source": "path:./servers/weather/", "runtime": "process"}),
+        ("url:https://example.com/tool.tar.gz#sha256=00", "tool", {"source": "url:https://example.com/tool.tar.gz#sha256=00", "runtime": "process"}),
     ],
 )
 def test_a_source_alone_describes_a_server(text: str, name: str, fields: dict[str, Any]) -> None:
@@ -43,7 +49,7 @@ def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["npm:x", "git:https://example.com/x", "mcp:io.example/x", "pypi:x @ https://example.com/x"]
+    "text", ["deb:x", "conda:x", "mcp:io.example/x", "hatch:x"]
 )
 def test_a_source_whose_time_will_come_is_not_yet_supported(text: str) -> None:
     with pytest.raises(NotYet, match="not yet supported"):
@@ -145,13 +151,18 @@ def test_what_has_no_counterpart_is_refused(command: str, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["npx -y @scope/server", "npm exec x", "bunx x", "uvx --from git+https://example.com/x y"]
+    ("command", "name", "fields"),
+    [
+        ("npx -y @scope/server@latest /data", "scope", {"source": "npm:@scope/server", "args": ["/data"]}),
+        ("npm exec -- x", "x", {"source": "npm:x"}),
+        ("bunx x@1.2", "x", {"source": "npm:x@1.2"}),
+        ("npx --package=@scope/tools -y serve", "tools", {"source": "npm:@scope/tools", "command": "serve"}),
+        ("npx -y github:acme/weather#v2", "weather", {"source": "git:https://github.com/acme/weather@v2"}),
+        ("uvx --from git+https://example.com/a/x y", "x", {"source": "git:https://example.com/a/x", "command": "y"}),
+    ],
 )
-def test_what_would_run_another_ecosystem_is_not_yet_supported(command: str) -> None:
-    with pytest.raises((NotYet, BadSource)) as caught:
-        server_from_command(command.split())
-
-    assert caught.value.hint
+def test_what_runs_another_ecosystem_becomes_a_process(command: str, name: str, fields: dict[str, Any]) -> None:
+    assert server_from_command(command.split()) == (name, {**fields, "runtime": "process"})
 
 
 @pytest.mark.parametrize(

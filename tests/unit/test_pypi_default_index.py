@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.sources.python.pypi import default_index
+from hatchlock.sources.python.default_index import default_index
 
 
 @pytest.fixture

@@ -11,12 +11,16 @@ from hatchlock.address import BadSource
 from hatchlock.events import Event, Sink, discard
 from hatchlock.lock.model import Package
 from hatchlock.net.http import Http
+from hatchlock.resolve.environments import resolve_environments
 from hatchlock.resolve.explain import NoVersion, ResolutionConflict, Unusable
-from hatchlock.resolve.python import EnvironmentRequest, PythonTarget, Resolution, process_target, resolve_environments
+from hatchlock.resolve.request import EnvironmentRequest, Resolution
 from hatchlock.resolve.requirements import DirectUrl
 from hatchlock.sources.base import UnknownPackage
+from hatchlock.sources.python.indexes import PythonIndex
 from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.targets import PythonTarget, process_target
 from support.index import Release, serving
+from support.indexes import python_only
 
 LINUX = process_target("linux/amd64", "3.11")
 MAC = process_target("darwin/arm64", "3.11")
@@ -38,9 +42,14 @@ def _resolve_all(
     with (
         serving(*releases, **switches) as index,
         Http(environ={}) as http,
-        PypiSource(http=http, cache_dir=tmp_path, index_url=index.url, exclude_newer=exclude_newer) as source,
+        PypiSource(
+            http=http,
+            cache_dir=tmp_path,
+            indexes=[PythonIndex(name="pypi", url=index.url)],
+            exclude_newer=exclude_newer,
+        ) as source,
     ):
-        return resolve_environments(requests, index=source, emit=emit)
+        return resolve_environments(requests, indexes=python_only(source), emit=emit)
 
 
 def _resolve(
@@ -157,7 +166,7 @@ def test_a_yanked_version_is_taken_only_when_pinned_exactly_or_preferred(tmp_pat
     releases = [R("a", "2.0", yanked="broken"), R("a", "1.0")]
     assert _pins(_resolve(tmp_path, releases, "a")) == ["a@1.0"]
     assert _pins(_resolve(tmp_path, releases, "a==2.0")) == ["a@2.0"]
-    assert _pins(_resolve(tmp_path, releases, "a", preferred={"a": "2.0"})) == ["a@2.0"]
+    assert _pins(_resolve(tmp_path, releases, "a", preferred={"pypi:a": ("2.0",)})) == ["a@2.0"]
 
 
 def test_a_pre_release_is_taken_when_named_or_when_there_is_nothing_else(tmp_path: Path) -> None:
@@ -187,10 +196,10 @@ def test_releases_after_exclude_newer_do_not_exist(tmp_path: Path) -> None:
 
 def test_pins_are_kept_until_an_upgrade_moves_them(tmp_path: Path) -> None:
     releases = [R("a", "1.0", "b"), R("a", "2.0", "b"), R("b", "1.0"), R("b", "2.0")]
-    kept = {"a": "1.0", "b": "1.0"}
+    kept = {"pypi:a": ("1.0",), "pypi:b": ("1.0",)}
     assert _pins(_resolve(tmp_path, releases, "a", preferred=kept)) == ["a@1.0", "b@1.0"]
-    assert _pins(_resolve(tmp_path, releases, "a", preferred=kept, upgrade=frozenset({"b"}))) == ["a@1.0", "b@2.0"]
-    assert _pins(_resolve(tmp_path, releases, "a", preferred=kept, upgrade="all")) == ["a@2.0", "b@2.0"]
+    assert _pins(_resolve(tmp_path, releases, "a", preferred={"pypi:a": kept["pypi:a"]})) == ["a@1.0", "b@2.0"]
+    assert _pins(_resolve(tmp_path, releases, "a")) == ["a@2.0", "b@2.0"]
     assert _pins(_resolve(tmp_path, releases, "a>=2", preferred=kept)) == ["a@2.0", "b@1.0"]
 
 
@@ -233,8 +242,8 @@ def test_a_second_resolution_from_the_cache_is_the_same(tmp_path: Path) -> None:
         request = EnvironmentRequest(name="e", platforms={"linux/amd64": LINUX}, requirements=("pypi:a",))
         found = []
         for _ in range(2):
-            with PypiSource(http=http, cache_dir=tmp_path, index_url=index.url) as source:
-                found.append(resolve_environments([request], index=source, emit=discard))
+            with PypiSource(http=http, cache_dir=tmp_path, indexes=[PythonIndex(name="pypi", url=index.url)]) as source:
+                found.append(resolve_environments([request], indexes=python_only(source), emit=discard))
         assert found[0] == found[1]
         assert _package(found[0], "a").licence == "MIT"
         assert len(index.asked) == 4
@@ -321,7 +330,7 @@ def test_a_direct_address_is_refused_with_who_requires_it_and_an_override_helps(
     assert _pins(_resolve(tmp_path, releases, "a", overrides=("pypi:b",))) == ["a@1.0", "b@1.0"]
 
 
-@pytest.mark.parametrize("text", ["a", "npm:a", "pypi:", "pypi:a>>1", "pypi:a b"])
+@pytest.mark.parametrize("text", ["a", "pypi:", "pypi:a>>1", "pypi:a b"])
 def test_a_malformed_requirement_is_refused(tmp_path: Path, text: str) -> None:
     request = EnvironmentRequest(name="e", platforms={"linux/amd64": LINUX}, requirements=(text,))
     with pytest.raises(BadSource):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.launch import Sandbox, SecretReference
-from hatchlock.lock.model import Package, Server
+from hatchlock.lock.model import Environment, Lock, Package, Server
 from hatchlock.manifest.model import EnvironmentSpec
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.wanted import (
@@ -164,4 +164,8 @@ TIME = '[servers.x]\nsource = "pypi:MCP.Server_time>=1"\nruntime = "process"\n'
 def test_the_command_is_the_declared_one_else_the_script_named_like_the_package_else_the_only_one(
     text: str, packages: list[Package], command: tuple[str, ...], choices: tuple[str, ...]
 ) -> None:
-    assert resolve_command(manifest_of(HEAD + text).servers["x"], packages) == (command, choices)
+    declared = manifest_of(HEAD + text).servers["x"]
+    launch = launch_of(declared, command=declared.command, choices=())
+    environment = Environment(name="x", private=True, runtime="process", packages=tuple(item.id for item in packages))
+    lock = Lock(project="p", platforms=(), packages=tuple(packages), environments=(environment,))
+    assert resolve_command(declared, launch, lock) == (command, choices)

@@ -16,7 +16,8 @@ from hatchlock.paths import Home
 from hatchlock.process import ProcessFailed
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env import EnvResource, EnvSpec
+from hatchlock.resources.env import EnvResource
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.store.receipts import RECEIPT_NAME
 from support.wheels import make_wheel

@@ -10,7 +10,8 @@ import pytest
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
-from hatchlock.resources.target import Machine, PythonFacts, compile_target
+from hatchlock.resources.env_target import InterpreterFacts
+from hatchlock.resources.target import Machine, compile_target
 from hatchlock.resources.unplaced import ProgramMissing
 from hatchlock.resources.world import Target, target_from_dict, target_to_dict
 from hatchlock.security.sandbox import private_uid
@@ -24,7 +25,7 @@ MACHINE = Machine(
     user_home=Path("/home/ada"),
     directory=Path("/srv/acme"),
     environ={},
-    interpreters={"3.11": PythonFacts(path="/usr/bin/python3.11", version="3.11.2", prefixes=("/usr",))},
+    interpreters={"3.11": InterpreterFacts(path="/usr/bin/python3.11", version="3.11.2", prefixes=("/usr",))},
     programs={"/bin/cat": "/bin/cat"},
     engine="unix:///run/engine.sock",
 )
@@ -111,8 +112,8 @@ def test_an_environments_name_depends_on_interpreter_and_files_alone() -> None:
         return target(**machine).environments[0].key
 
     assert key() == key(directory=Path("/elsewhere"), engine="unix:///other")
-    other = {"3.11": PythonFacts(path="/usr/bin/python3.11", version="3.11.3", prefixes=("/usr",))}
-    moved = {"3.11": PythonFacts(path="/opt/python3.11", version="3.11.2", prefixes=("/usr",))}
+    other = {"3.11": InterpreterFacts(path="/usr/bin/python3.11", version="3.11.3", prefixes=("/usr",))}
+    moved = {"3.11": InterpreterFacts(path="/opt/python3.11", version="3.11.2", prefixes=("/usr",))}
     assert len({key(), key(interpreters=other), key(interpreters=moved)}) == 3
     assert target(EVERYTHING.replace("UTC", "CET")).environments == target().environments
 

@@ -13,6 +13,9 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["init", "add", "remove", "validate", "schema", "lock", "tree", "why"], "manifest_commands"),
     **dict.fromkeys(["plan", "show", "apply", "up", "status", "doctor"], "world_commands"),
     **dict.fromkeys(["run", "probe", "logs"], "server_commands"),
+    **dict.fromkeys(["fetch", "cache"], "store_commands"),
+    "export": "export_commands",
+    "info": "info_commands",
 }
 
 

@@ -20,12 +20,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "schema": ("print the manifest's JSON Schema", "hatchlock schema > hatchlock.schema.json"),
     },
     "Lock": {
+        "info": ("what a source is, before it is added", "hatchlock info pypi:mcp-server-time"),
         "tree": ("what each server brings in", "hatchlock tree time"),
         "why": ("why a package is in the lock", "hatchlock why anyio"),
+        "export": ("write another tool's lock file", "hatchlock export --format pylock.toml"),
     },
     "World": {
         "show": ("print a saved plan", "hatchlock show plan.json"),
         "up": ("lock, plan, ask, apply", "hatchlock up"),
+        "fetch": ("fill the store from the lock", "hatchlock fetch --to bundle.tar"),
+        "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },
     "Servers": {
         "probe": ("speak MCP with a server and list its tools", "hatchlock probe time"),

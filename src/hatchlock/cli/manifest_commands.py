@@ -126,7 +126,7 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
-    status = 2 if check and result.changes else 0
+    status = 2 if check and result.differs else 0
     if ui.json:
         changes = [
             {"what": item.what, "sign": item.sign, "before": item.before, "after": item.after}

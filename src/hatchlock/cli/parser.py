@@ -156,6 +156,11 @@ def _server(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="the server")
 
 
+def _run(command: argparse.ArgumentParser) -> None:
+    _server(command)
+    command.add_argument("--dev", action="store_true", help="serve the live directory of a path: source")
+
+
 def _probe(command: argparse.ArgumentParser) -> None:
     _server(command)
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="the server's startup-timeout if not said")
@@ -164,6 +169,49 @@ def _probe(command: argparse.ArgumentParser) -> None:
 def _logs(command: argparse.ArgumentParser) -> None:
     _server(command)
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
+
+
+def _export(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--format",
+        dest="form",
+        required=True,
+        choices=["pylock.toml", "requirements.txt", "package-lock.json", "constraints"],
+        help="what to write",
+    )
+    command.add_argument("--environment", metavar="NAME", help="an environment or server; the only one if not said")
+    command.add_argument("--runtime", choices=["process", "container"], help="which of two environments of that name")
+    command.add_argument("--platform", metavar="OS/ARCH", help="for this platform only")
+    command.add_argument("--output", metavar="PATH", help="a file or directory; stdout if not said")
+
+
+def _info(command: argparse.ArgumentParser) -> None:
+    command.add_argument("source", metavar="SOURCE", help="kind:spec, for example pypi:mcp-server-time")
+
+
+def _fetch(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--platform",
+        action="append",
+        dest="platforms",
+        metavar="OS/ARCH",
+        help="for this platform; this machine's if not said",
+    )
+    command.add_argument("--all-platforms", action="store_true", help="for every platform of the lock")
+    command.add_argument("--to", dest="target", metavar="FILE", help="write it all into one file as well")
+    command.add_argument("--from", dest="source", metavar="FILE", help="take what is in such a file first")
+
+
+def _cache(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action",
+        choices=["stats", "verify", "gc", "clear", "path"],
+        metavar="ACTION",
+        help="stats, verify, gc, clear or path",
+    )
+    command.add_argument("--older-than", metavar="TIME", help="gc: what was not used for so long (30d)")
+    command.add_argument("--dry-run", action="store_true", help="gc, clear: only say what would be deleted")
+    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for an apply")
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -177,7 +225,11 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "apply": _apply,
     "up": _consents,
     "show": _show,
-    "run": _server,
+    "run": _run,
     "probe": _probe,
     "logs": _logs,
+    "export": _export,
+    "info": _info,
+    "fetch": _fetch,
+    "cache": _cache,
 }

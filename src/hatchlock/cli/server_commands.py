@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     # started by an application, there may be no working directory any more: then --project names the project
     start = Path("/") if named else directory_of(arguments).resolve()
     project = _project_name(arguments) if named else None
-    return serve(home_of(arguments), project, arguments.name, start, os.environ)
+    return serve(home_of(arguments), project, arguments.name, start, os.environ, dev=arguments.dev)
 
 
 def _project_name(arguments: argparse.Namespace) -> str:

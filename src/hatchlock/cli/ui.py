@@ -17,7 +17,13 @@ __all__ = ["JSON_FORMAT", "Ui", "error_to_dict", "printable"]
 
 JSON_FORMAT = 1
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
-_PROGRESS = {"fetch.start": "fetching", "resolve.start": "resolving", "step.start": "working on"}
+_PROGRESS = {
+    "fetch.start": "fetching",
+    "resolve.start": "resolving",
+    "step.start": "working on",
+    "verify.start": "checking",
+    "gc.start": "cleaning",
+}
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
 
 Colour = Literal["red", "green", "yellow", "cyan"]
@@ -69,6 +75,8 @@ class Ui:
             return
         if event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
+        elif event.name == "cache.stale":
+            self.say(f"note: {event.message}")
         elif self.verbose:
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
         elif event.name in _PROGRESS and sys.stderr.isatty():

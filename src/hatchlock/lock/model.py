@@ -17,6 +17,7 @@ from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
 
 __all__ = [
     "ASSEMBLER",
+    "LOCK_MINOR",
     "LOCK_VERSION",
     "Environment",
     "File",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 LOCK_VERSION = 1
+LOCK_MINOR = 0
+"""What a newer one adds, an older hatchlock can pass over; see `newer`."""
 ASSEMBLER = 1
 """The version of the rules that turn locked files into image bytes."""
 
@@ -75,6 +78,7 @@ class Package:
         version: As the index writes it, normalised by the rule of its ecosystem (PEP 440); of a project in git or a
             directory what it says itself, "0" if it says nothing that can be read without running it.
         ecosystem: What a project from git, a directory or an archive is: "python", "node", or "" for plain files.
+        source: Of what a requirement names itself, that requirement: `path:./server`, `git:https://…@main`; "" otherwise.
         index: The declared index it comes from; a kind's default index has the kind's name.
         location: Git: the repository's URL. Path: relative to the manifest. A file of its own address: that address.
         commit: Git: 40 (or 64) hex digits.
@@ -105,6 +109,7 @@ class Package:
     name: str
     version: str
     ecosystem: str = ""
+    source: str = ""
     index: str = ""
     location: str = ""
     commit: str = ""

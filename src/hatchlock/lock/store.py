@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from hatchlock.address import Kind
-from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import SANDBOX_RULES, Sandbox, SecretReference
+from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.model import (
     ASSEMBLER,
+    LOCK_MINOR,
     LOCK_VERSION,
     Environment,
     File,
@@ -26,11 +27,13 @@ from hatchlock.lock.model import (
     Package,
     Server,
 )
+from hatchlock.lock.newer import known_part
+from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
 from hatchlock.lock.toml import table
 from hatchlock.paths import LOCK_NAME
 from hatchlock.place import Place
 
-__all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "read_lock", "write_lock"]
+__all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "loads_sides", "read_lock", "write_lock"]
 
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -42,53 +45,6 @@ _TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|$))[^\\\0]+")
 _T = TypeVar("_T")
 
 
-@dataclass(kw_only=True, eq=False)
-class MissingLock(HatchlockError):
-    """There is a manifest, and no lock beside it."""
-
-    code: ClassVar[str] = "missing-lock"
-
-    path: str
-
-    def __str__(self) -> str:
-        return f"there is no {self.path}"
-
-    def _hint(self) -> str:
-        return "run `hatchlock lock`"
-
-
-@dataclass(kw_only=True, eq=False)
-class BadLock(HatchlockError):
-    """The lock cannot be read."""
-
-    code: ClassVar[str] = "bad-lock"
-
-    why: str
-
-    def __str__(self) -> str:
-        return f"the lock cannot be read: {self.why}"
-
-    def _hint(self) -> str:
-        return "restore it from version control, or delete it and run `hatchlock lock`"
-
-
-@dataclass(kw_only=True, eq=False)
-class NewerLock(HatchlockError):
-    """A newer hatchlock wrote the lock, in a format or by rules that this one does not know."""
-
-    code: ClassVar[str] = "newer-lock"
-
-    what: str
-    found: int
-    known: int
-
-    def __str__(self) -> str:
-        return f"the lock has {self.what} {self.found}, this hatchlock knows {self.known}"
-
-    def _hint(self) -> str:
-        return "upgrade hatchlock; nothing was changed"
-
-
 def dumps(lock: Lock) -> str:
     """Return the lock as TOML: equal locks give equal text, one block per package."""
     blocks = [
@@ -96,6 +52,7 @@ def dumps(lock: Lock) -> str:
             "",
             {
                 "version": LOCK_VERSION,
+                "minor": LOCK_MINOR,
                 "assembler": ASSEMBLER,
                 "sandbox": SANDBOX_RULES,
                 "project": lock.project,
@@ -111,39 +68,91 @@ def dumps(lock: Lock) -> str:
     return _HEADER + "\n" + "\n".join(blocks)
 
 
-def loads(data: bytes, *, file: str = LOCK_NAME) -> Lock:
+def _unheard(_: str) -> None:
+    pass
+
+
+def loads(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] = _unheard) -> Lock:
     """Read a lock.
 
     Args:
         data: The file's bytes.
         file: Its name, for messages.
+        warn: Told, in a sentence, when the lock is of a newer minor version, of which something may not be understood.
 
     Raises:
-        BadLock: It is not TOML, or not a lock.
+        BadLock: It is not TOML, or not a lock, or has conflict markers.
         NewerLock: Its format or a rule in it is newer than this hatchlock.
     """
     try:
         document = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        if b"<<<<<<< " in data:
-            raise BadLock(place=Place(file=file), why="it has git conflict markers") from error
+        if conflict_sides(data, file=file):
+            advice = "run `hatchlock lock`: it takes both sides as preferred pins"
+            raise BadLock(place=Place(file=file), why="it has git conflict markers", advice=advice) from error
         raise BadLock(place=Place(file=file), why=str(error)) from error
     _check_versions(document, file)
+    minor = _minor(document, file)
+    if minor > LOCK_MINOR:
+        document = known_part(document)
+        warn(f"{file} was written by a newer hatchlock; what this one does not know of it is dropped when it writes")
     try:
-        return Lock(
-            project=_typed(document["project"], "str", "project"),
-            platforms=tuple(_typed(document.get("platforms", []), "tuple[str, ...]", "platforms")),
-            exclude_newer=_moment(document.get("exclude-newer", "")),
-            packages=tuple(map(_read_package, document.get("package", ()))),
-            images=tuple(map(_read_image, document.get("image", ()))),
-            environments=tuple(map(_read_environment, document.get("environment", ()))),
-            servers=tuple(map(_read_server, document.get("server", ()))),
-        )
+        return _read_lock(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if minor > LOCK_MINOR:
+            raise NewerLock(place=Place(file=file), what="minor", found=minor, known=LOCK_MINOR) from error
         raise BadLock(place=Place(file=file), why=f"{type(error).__name__} {error}") from error
 
 
-def read_lock(path: Path) -> Lock:
+def loads_sides(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] = _unheard) -> tuple[Lock, ...]:
+    """Read the locks on both sides of a file with git conflict markers, ours first; without markers the one lock.
+
+    They are fit for preferring their pins and for nothing else: a side is as git left it, with what was merged cleanly
+    from the other one in it, so environments may name packages that this side does not have. Those names are left out.
+
+    Args:
+        data: The file's bytes.
+        file: Its name, for messages.
+        warn: Told, in a sentence, of a side that cannot be read, which is left out; otherwise as in `loads`.
+
+    Raises:
+        BadLock: There are no markers, and it is no lock; or the markers do not fit together.
+        NewerLock: As in `loads`.
+    """
+    sides = conflict_sides(data, file=file)
+    if sides is None:
+        return (loads(data, file=file, warn=warn),)
+    found = []
+    for name, side in zip(("our", "their"), sides, strict=True):
+        try:
+            lock = loads(side, file=file, warn=warn)
+        except BadLock as error:
+            warn(f"{name} side of the conflict in {file} is left out: {error.why}")
+            continue
+        found.append(_without_loose_ends(lock))
+    return tuple(found)
+
+
+def _without_loose_ends(lock: Lock) -> Lock:
+    there = {package.id for package in lock.packages}
+    return replace(
+        lock,
+        environments=tuple(
+            replace(
+                item,
+                packages=tuple(name for name in item.packages if name in there),
+                platform_packages={
+                    platform: tuple(name for name in names if name in there)
+                    for platform, names in item.platform_packages.items()
+                },
+                tree={path: name for path, name in item.tree.items() if name in there},
+            )
+            for item in lock.environments
+        ),
+    )
+
+
+def read_lock(path: Path, *, warn: Callable[[str], object] = _unheard) -> Lock:
     """Read the lock at a path.
 
     Raises:
@@ -153,7 +162,7 @@ def read_lock(path: Path) -> Lock:
     data = read_optional(path)
     if data is None:
         raise MissingLock(path=path.name)
-    return loads(data, file=path.name)
+    return loads(data, file=path.name, warn=warn)
 
 
 def write_lock(path: Path, lock: Lock) -> bool:
@@ -177,6 +186,25 @@ def _check_versions(document: Mapping[str, Any], file: str) -> None:
             raise BadLock(place=Place(file=file), why=f"it has no `{what} = {limit}`")
         if found > limit:
             raise NewerLock(place=Place(file=file), what=what, found=found, known=limit)
+
+
+def _minor(document: Mapping[str, Any], file: str) -> int:
+    minor = document.get("minor", 0)
+    if not isinstance(minor, int) or isinstance(minor, bool) or minor < 0:
+        raise BadLock(place=Place(file=file), why=f"minor is {minor!r}")
+    return minor
+
+
+def _read_lock(document: Mapping[str, Any]) -> Lock:
+    return Lock(
+        project=_typed(document["project"], "str", "project"),
+        platforms=tuple(_typed(document.get("platforms", []), "tuple[str, ...]", "platforms")),
+        exclude_newer=_moment(document.get("exclude-newer", "")),
+        packages=tuple(map(_read_package, document.get("package", ()))),
+        images=tuple(map(_read_image, document.get("image", ()))),
+        environments=tuple(map(_read_environment, document.get("environment", ()))),
+        servers=tuple(map(_read_server, document.get("server", ()))),
+    )
 
 
 def _hyphened(name: str) -> str:

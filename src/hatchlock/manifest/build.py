@@ -17,7 +17,15 @@ from hatchlock.manifest.model import (
     ServerSpec,
     seconds,
 )
-from hatchlock.manifest.schema import Document, EnvironmentTable, ProjectTable, SandboxTable, SecretTable, ServerTable
+from hatchlock.manifest.schema import (
+    Document,
+    EnvironmentTable,
+    IndexTable,
+    ProjectTable,
+    SandboxTable,
+    SecretTable,
+    ServerTable,
+)
 
 __all__ = ["build", "merged_servers"]
 
@@ -84,22 +92,15 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
     servers = merged_servers(document, overlay)
     machines = {key: overlay[key] for key in ("indexes", "registries", "clients") if key in overlay}
     merged = Document.model_validate({**_merge(document, machines), "servers": servers})
-    indexes = merged.indexes
-    pypi = indexes.pypi if indexes else None
     return Manifest(
         project=_project(merged.project),
         environments={name: _environment(name, table) for name, table in (merged.environments or {}).items()},
         servers={name: _server(name, table) for name, table in (merged.servers or {}).items()},
         indexes={
-            "pypi": IndexSpec(
-                name="pypi",
-                url=pypi.url or "",
-                mirrors=tuple(pypi.mirrors or ()),
-                ttl=seconds(pypi.ttl) if pypi.ttl else None,
-            )
-        }
-        if pypi
-        else {},
+            kind: tuple(_index(kind, table) for table in (found if isinstance(found, list) else [found]))
+            for kind in (Kind.PYPI, Kind.NPM)
+            if merged.indexes and (found := getattr(merged.indexes, kind))
+        },
         registries={
             host: RegistrySpec(host=host, plain_http=table.plain_http)
             for host, table in (merged.registries or {}).items()
@@ -108,6 +109,16 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
             name: ClientSpec(name=name, scope=table.scope or "user", path=table.path or "")
             for name, table in (merged.clients or {}).items()
         },
+    )
+
+
+def _index(kind: Kind, table: IndexTable) -> IndexSpec:
+    return IndexSpec(
+        name=table.name or str(kind),
+        url=table.url or "",
+        mirrors=tuple(table.mirrors or ()),
+        ttl=seconds(table.ttl) if table.ttl else None,
+        packages=tuple(table.packages or ()),
     )
 
 
@@ -127,6 +138,15 @@ def _sources(texts: list[str] | None) -> tuple[Source, ...]:
     return tuple(Source.parse(text) for text in texts or ())
 
 
+def _source(value: str | dict[str, str] | None) -> Source | None:
+    if isinstance(value, dict):
+        return Source(
+            kind=Kind.URL,
+            spec=" ".join(f"{platform}={text.partition(':')[2]}" for platform, text in sorted(value.items())),
+        )
+    return Source.parse(value) if value else None
+
+
 def _base(text: str | None) -> Source | None:
     return Source.parse(text) if text else None
 
@@ -136,6 +156,7 @@ def _environment(name: str, table: EnvironmentTable) -> EnvironmentSpec:
         name=name,
         description=table.description or "",
         python=table.python or "",
+        node=table.node or "",
         base=_base(table.base),
         trust=table.trust or "",
         dependencies=_sources(table.dependencies),
@@ -148,6 +169,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=name,
         python=table.python or "",
+        node=table.node or "",
         base=_base(table.base),
         trust=table.trust or "",
         dependencies=_sources(table.with_),
@@ -157,7 +179,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
 
 
 def _server(name: str, table: ServerTable) -> ServerSpec:
-    source = Source.parse(table.source) if isinstance(table.source, str) else None
+    source = _source(table.source)
     command = [table.command] if isinstance(table.command, str) else table.command or []
     env = table.env or {}
     return ServerSpec(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -17,32 +16,18 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import hatchlock
 from hatchlock.address import BadSource, ImageReference
 from hatchlock.launch import Sandbox, size_in_bytes
+from hatchlock.manifest.fitting import index_findings, runtime_findings
 from hatchlock.manifest.later import matches
-from hatchlock.manifest.problem import KeyPath, did_you_mean, dotted
+from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 
-__all__ = ["Finding", "cautions", "mistakes", "overlay_mistakes", "relaxations"]
+__all__ = ["cautions", "mistakes", "overlay_mistakes", "relaxations"]
 
-_PRIVATE = ("python", "base", "with", "constraints", "overrides")
+_PRIVATE = ("python", "node", "base", "with", "constraints", "overrides")
 _DEFAULT = Sandbox()
 _SIZES = {"memory": _DEFAULT.memory, "swap": _DEFAULT.swap, "tmp": _DEFAULT.tmp, "log-size": _DEFAULT.log_size}
 _COUNTS = {"cpus": _DEFAULT.cpus, "pids": _DEFAULT.pids, "files": _DEFAULT.files}
 _SMALLEST_MEMORY = 6 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """Something to report.
-
-    Attributes:
-        path: What it is about.
-        what: The sentence.
-        advice: The hint, or "".
-    """
-
-    path: KeyPath
-    what: str
-    advice: str = ""
 
 
 def _table(value: Any, *keys: str) -> dict[str, Any]:
@@ -64,6 +49,8 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
         overlay: What is merged over it; only its `runtime` keys matter here.
     """
     yield from _version(_text(_table(document, "project").get("requires-hatchlock")))
+    yield from runtime_findings(document, overlay)
+    yield from index_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")

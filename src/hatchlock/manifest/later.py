@@ -53,23 +53,22 @@ def _secret_elsewhere(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("keyring:", "command:"))
 
 
-_PYPI_ONLY = "this version installs Python packages (pypi:) and images (oci:)"
+_NOW = (Kind.PYPI, Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
+_KINDS_NOW = f"this version installs {', '.join(f'{kind}:' for kind in (*_NOW, Kind.OCI))}"
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
-_PROXY = "put the server into its own image and name that as source = oci:…"
 
 _PACKAGES: tuple[_Rule, ...] = (
-    ("node", _always, _PROXY),
-    ("constraints.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
-    ("overrides.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
+    ("constraints.*", _kind_outside(Kind.PYPI, Kind.NPM), "constraints are about pypi: and npm:"),
+    ("overrides.*", _kind_outside(Kind.PYPI, Kind.NPM), "overrides are about pypi: and npm:"),
     ("allow-build", _always, "choose a version that has wheels"),
     ("allow-scripts", _always, ""),
 )
 
 _SERVER: tuple[_Rule, ...] = (
     *_PACKAGES,
-    ("source", lambda value: isinstance(value, dict), _PROXY),
-    ("source", _kind_outside(Kind.PYPI, Kind.OCI), _PYPI_ONLY),
-    ("with.*", _kind_outside(Kind.PYPI), "use a base image that has it: base = oci:…"),
+    ("source", _kind_outside(*_NOW, Kind.OCI), _KINDS_NOW),
+    ("source.*", _kind_outside(Kind.URL), "a table of platforms is about url:"),
+    ("with.*", _kind_outside(*_NOW), "use a base image that has it: base = oci:…"),
     ("url", _always, "let the application connect to it by itself"),
     ("env.*.secret", _secret_elsewhere, "use env:NAME or file:PATH"),
     ("env.*.as", lambda value: value == "file", 'use as = "variable"'),
@@ -85,14 +84,13 @@ _SERVER: tuple[_Rule, ...] = (
     *((f"sandbox.{key}", _not_default, 'use "default"') for key in ("seccomp", "apparmor", "selinux")),
 )
 
-_INDEXES = ("npm", "debian", "hatch", "mcp", "conda")
+_INDEXES = ("debian", "hatch", "mcp", "conda")
 _RULES: tuple[_Rule, ...] = (
     ("project.audit", _always, ""),
     *((f"environments.*.{key}", when, advice) for key, when, advice in _PACKAGES),
-    ("environments.*.dependencies.*", _kind_outside(Kind.PYPI), _PYPI_ONLY),
+    ("environments.*.dependencies.*", _kind_outside(*_NOW), _KINDS_NOW),
     *((f"{table}.{key}", when, advice) for table in ("defaults", "servers.*") for key, when, advice in _SERVER),
-    *((f"indexes.{kind}", _always, _PYPI_ONLY) for kind in _INDEXES),
-    ("indexes.pypi.packages", _always, ""),
+    *((f"indexes.{kind}", _always, "this version asks the indexes of pypi and npm") for kind in _INDEXES),
     ("registries.*.mirrors", _always, "name the mirror itself as the registry of the image"),
     ("clients.*", _always, _CLIENTS_NOW),
     ("clients.*.if-installed", _always, ""),

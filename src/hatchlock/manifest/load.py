@@ -9,11 +9,11 @@ from pathlib import Path
 from hatchlock.errors import ManyErrors
 from hatchlock.files import read_optional
 from hatchlock.manifest.build import build
-from hatchlock.manifest.checks import Finding, cautions, mistakes, overlay_mistakes
+from hatchlock.manifest.checks import cautions, mistakes, overlay_mistakes
 from hatchlock.manifest.later import not_yet
 from hatchlock.manifest.lines import line_of
 from hatchlock.manifest.model import Manifest
-from hatchlock.manifest.problem import Caution, ManifestProblem, NotYet, dotted
+from hatchlock.manifest.problem import Caution, Finding, ManifestProblem, NotYet, dotted
 from hatchlock.manifest.read import Toml, parse
 from hatchlock.manifest.schema import Document, OverlayDocument
 from hatchlock.manifest.translate import schema_findings

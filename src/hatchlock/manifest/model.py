@@ -101,7 +101,8 @@ class EnvironmentSpec:
     Attributes:
         name: A private environment has its server's name.
         description: Free text.
-        python: "3.11" or "3.11.9"; "" when the manifest does not say.
+        python: "3.11", "3.11.9", or "managed:3.11" for one of uv's own builds; "" when the manifest does not say.
+        node: "22" or "22.4"; "" when the manifest does not say.
         base: The base image (kind oci), or None.
         trust: A free label, or "".
         dependencies: As written, in order; of a private environment what `with` lists, without the server's source.
@@ -112,6 +113,7 @@ class EnvironmentSpec:
     name: str
     description: str = ""
     python: str = ""
+    node: str = ""
     base: Source | None = None
     trust: str = ""
     dependencies: tuple[Source, ...] = ()
@@ -126,7 +128,8 @@ class ServerSpec:
     Attributes:
         name: Its name.
         description: Free text.
-        source: Where it comes from; None for a program of this machine, which then has a `command`.
+        source: Where it comes from; None for a program of this machine, which then has a `command`. A table of platforms is
+            one source, `url:linux/amd64=https://… linux/arm64=https://…`, sorted.
         command: One word is a script of its environment (or a program); more words fix its first arguments. Empty: the
             choice is left to the lock.
         args: What follows the command.
@@ -165,19 +168,21 @@ class ServerSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexSpec:
-    """`[indexes.NAME]`.
+    """`[indexes.KIND]`, or one of several `[[indexes.KIND]]`.
 
     Attributes:
-        name: "pypi".
+        name: What the lock calls it; the kind's name unless said.
         url: Its address as written; "" for the user's own default.
         mirrors: Addresses that serve the same files, tried in this order.
         ttl: Seconds that its answers may be kept; None when not said.
+        packages: Patterns of names that it alone may serve (`acme-*`); empty: it serves what no other claims.
     """
 
     name: str
     url: str = ""
     mirrors: tuple[str, ...] = ()
     ttl: int | None = None
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,12 +215,12 @@ class ClientSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """The whole manifest, merged with defaults and overlay. Mappings are by name, in the manifest's order."""
+    """The whole manifest, merged with defaults and overlay. Mappings are by name, in the manifest's order; indexes by kind."""
 
     project: Project
     environments: Mapping[str, EnvironmentSpec] = field(default_factory=dict)
     servers: Mapping[str, ServerSpec] = field(default_factory=dict)
-    indexes: Mapping[str, IndexSpec] = field(default_factory=dict)
+    indexes: Mapping[str, tuple[IndexSpec, ...]] = field(default_factory=dict)
     registries: Mapping[str, RegistrySpec] = field(default_factory=dict)
     clients: Mapping[str, ClientSpec] = field(default_factory=dict)
 

@@ -11,10 +11,26 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.place import Place
 
-__all__ = ["Caution", "KeyPath", "ManifestProblem", "NotYet", "closest", "did_you_mean", "dotted"]
+__all__ = ["Caution", "Finding", "KeyPath", "ManifestProblem", "NotYet", "closest", "did_you_mean", "dotted"]
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a TOML document: table and key names, and indexes of lists."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something to report.
+
+    Attributes:
+        path: What it is about.
+        what: The sentence.
+        advice: The hint, or "".
+    """
+
+    path: KeyPath
+    what: str
+    advice: str = ""
+
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -20,6 +20,7 @@ from hatchlock.manifest.words import (
     HostPort,
     Moment,
     Name,
+    NodeVersion,
     Platform,
     PythonVersion,
     RegistryHost,
@@ -52,6 +53,10 @@ def _key(description: str, **limits: Any) -> Any:
 
 def _word_or_list(value: object) -> str:
     return "a list" if isinstance(value, list) else "a word"
+
+
+def _table_or_list(value: object) -> str:
+    return "a list" if isinstance(value, list) else "a table"
 
 
 def _word_or_table(value: object) -> str:
@@ -131,8 +136,10 @@ class ToolsTable(_Table):
 
 
 class _PackagesTable(_Table):
-    python: PythonVersion | None = _key("Python version of the environment; recorded at the first lock unless said.")
-    node: Text | None = _key("Node version of the environment.")
+    python: PythonVersion | None = _key(
+        "Python version of the environment, or managed:VERSION for one of uv's own builds; recorded at the first lock."
+    )
+    node: NodeVersion | None = _key("Node version of the environment; recorded at the first lock unless said.")
     base: Base | None = _key("Base image, for the container runtime.")
     constraints: list[SourceText] | None = _key("Bounds on packages that something else brings in.")
     overrides: list[SourceText] | None = _key("Requirements that replace what anyone else says about a package.")
@@ -201,10 +208,17 @@ class ProjectTable(_Table):
 class IndexTable(_Table):
     """A package index."""
 
+    name: Name | None = _key("What the lock calls it; the kind's name unless said.")
     url: Url | None = _key("Its address.")
     mirrors: list[Url] | None = _key("Addresses that serve the same files.")
     ttl: Duration | None = _key("How long its answers may be kept.")
-    packages: list[Text] | None = _key("Names that it alone may serve.")
+    packages: list[Text] | None = _key("Names that it alone may serve, such as acme-*.", min_length=1)
+
+
+_Indexes = Annotated[
+    Annotated[IndexTable, Tag("a table")] | Annotated[Annotated[list[IndexTable], Field(min_length=1)], Tag("a list")],
+    Discriminator(_table_or_list),
+]
 
 
 class DebianTable(IndexTable):
@@ -219,8 +233,8 @@ class DebianTable(IndexTable):
 class IndexesTable(_Table):
     """The package indexes, by kind."""
 
-    pypi: IndexTable | None = _key("Python packages.")
-    npm: IndexTable | None = _key("npm packages.")
+    pypi: _Indexes | None = _key("Python packages.")
+    npm: _Indexes | None = _key("npm packages.")
     debian: DebianTable | None = _key("Debian packages.")
     hatch: IndexTable | None = _key("Hatch packages.")
     mcp: IndexTable | None = _key("The MCP registry.")

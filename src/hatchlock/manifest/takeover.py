@@ -30,6 +30,12 @@ _UVX_FLAGS |= {"-n", "--no-cache", "--native-tls", "--no-config", "--no-env-file
 _UVX_VALUES = {"--from", "--with", "-w", "--python", "-p"}
 _PIPX_FLAGS = {"-q", "--quiet", "-v", "--verbose", "--no-cache"}
 _PIPX_VALUES = {"--spec", "--with", "--python"}
+_NPX_FLAGS = {"-y", "--yes", "-q", "--quiet", "-s", "--silent", "--prefer-offline", "--bun"}
+_NPX_VALUES = {"-p", "--package"}
+_ONLY_PROCESSES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
+"""What images are not yet made of."""
+_GIT = "git+"
+_GITHUB = re.compile(r"(?:github:)?([\w-]+/[\w.-]+?)(?:#([\w./-]+))?")
 _DOCKER_FLAGS = {"-i", "--interactive", "-t", "--tty", "--rm", "--init", "--read-only", "-q", "--quiet"}
 _DOCKER_VALUES = {"-e", "--env", "-v", "--volume", "--mount", "--name", "--network", "--net", "--pull", "--cap-drop"}
 _DOCKER_VALUES |= {"-u", "--user", "-w", "--workdir", "-m", "--memory", "--cpus", "--pids-limit", "-l", "--label"}
@@ -78,17 +84,32 @@ def server_from_source(text: str) -> Server:
     if source.kind is Kind.OCI:
         image = ImageReference.parse(source.spec)
         return name_from(image.repository.rpartition("/")[2]), {"source": str(source)}
+    if source.kind in _ONLY_PROCESSES:
+        return name_from(_own_name(source)), {"source": str(source), "runtime": "process"}
     raise NotYet(
         what=f"{source.kind}: is not yet supported",
-        advice="this version installs Python packages (pypi:) and images (oci:)",
+        advice=f"this version installs pypi:, oci:, {', '.join(f'{kind}:' for kind in _ONLY_PROCESSES)}",
     )
+
+
+def _own_name(source: Source) -> str:
+    """Return the last word of what is named: of a package without scope and range, of a path or address its last part."""
+    if source.kind is Kind.NPM:
+        name = source.spec.removeprefix("@").partition("@")[0]
+        return re.sub(r"/(mcp|server)$", "", name).rpartition("/")[2] if "/" in name else name
+    path = re.split(r"[#?]", source.spec)[0]
+    if source.kind is Kind.GIT:
+        head, _, last = path.rpartition("/")
+        path = f"{head}/{last.partition('@')[0]}".removesuffix(".git")
+    last = path.rstrip("/").rpartition("/")[2]
+    return re.sub(r"(\.tar)?\.(gz|xz|bz2|zip|tgz)$", "", last) or "server"
 
 
 def server_from_command(words: Sequence[str]) -> Server:
     """Return the server that a command line starts.
 
-    `uvx`, `uv tool run`, `pipx run`, `docker run` and `podman run` become the source that they name; anything else is a
-    program of this machine. What looks like a secret in a variable becomes a reference to the variable of the same name.
+    `uvx`, `uv tool run`, `pipx run`, `npx` and its like, `docker run` and `podman run` become the source that they name;
+    anything else is a program of this machine. What looks like a secret in a variable becomes a reference to the variable of the same name.
 
     Args:
         words: The command line, split.
@@ -110,11 +131,10 @@ def server_from_command(words: Sequence[str]) -> Server:
             return _pipx(words[2:])
         case ("docker" | "podman", "run", *_):
             return _docker(f"{program} run", words[2:])
-        case ("npx" | "bunx" | "pnpx", *_) | ("npm" | "pnpm" | "yarn", "exec" | "dlx", *_):
-            raise NotYet(
-                what=f"npm packages, which `{program}` runs, are not yet supported",
-                advice="name an image of this server, if there is one: hatchlock add oci:REGISTRY/PATH:TAG",
-            )
+        case ("npx" | "bunx" | "pnpx", *_):
+            return _npx(program, words[1:])
+        case ("npm" | "pnpm" | "yarn", "exec" | "dlx", *_):
+            return _npx(f"{program} {words[1]}", words[2:])
     return _program(program, words)
 
 
@@ -124,8 +144,6 @@ def _requirement(spec: str) -> Requirement:
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise BadSource(text=f"pypi:{spec}", why=why, advice="write pypi:NAME[EXTRA]>=1.2,<2") from error
-    if requirement.url:
-        raise NotYet(what=f"{spec!r} names an address, which is not yet supported", advice="name a published version")
     return requirement
 
 
@@ -165,6 +183,9 @@ def _uvx(program: str, words: Sequence[str]) -> Server:
     spec = given.get("--from", tool)
     more = [item for option, value in pairs if option in {"--with", "-w"} for item in value.split(",")]
     command = tool if "--from" in given else ""
+    if spec.startswith(_GIT):
+        name, fields = server_from_source(f"git:{spec.removeprefix(_GIT)}")
+        return name, fields | ({"command": command} if command else {}) | _args(args)
     return _python(spec, command, args, more, given.get("--python") or given.get("-p") or "")
 
 
@@ -189,6 +210,28 @@ def _python(spec: str, command: str, args: list[str], more: Iterable[str], pytho
     if more := [f"pypi:{_checked(_without_at(item.strip()))}" for item in more]:
         fields["with"] = more
     return name_from(requirement.name), fields
+
+
+def _npx(program: str, words: Sequence[str]) -> Server:
+    pairs, (word, *args) = _options(program, words, _NPX_FLAGS, _NPX_VALUES)
+    packages = [value for option, value in pairs if option in {"-p", "--package"}]
+    if len(packages) > 1:
+        raise CannotTakeOver(what=f"`{program}` names several packages, which cannot be taken over")
+    spec = _without_latest(packages[0] if packages else word)
+    match = _GITHUB.fullmatch(spec)
+    name, fields = server_from_source(f"git:https://github.com/{match[1]}{_ref(match[2])}" if match else f"npm:{spec}")
+    if packages:
+        fields["command"] = word
+    return name, fields | _args(args)
+
+
+def _ref(text: str | None) -> str:
+    return f"@{text}" if text else ""
+
+
+def _without_latest(spec: str) -> str:
+    """`name@latest` is npx's own habit: what is newest is the lock's business."""
+    return spec.removesuffix("@latest")
 
 
 def _checked(spec: str) -> str:

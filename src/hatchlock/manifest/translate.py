@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hatchlock.manifest.checks import Finding
-from hatchlock.manifest.problem import KeyPath, did_you_mean
+from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean
 from hatchlock.manifest.words import Wrong
 
 __all__ = ["schema_findings"]

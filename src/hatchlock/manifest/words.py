@@ -30,6 +30,7 @@ __all__ = [
     "HostPort",
     "Moment",
     "Name",
+    "NodeVersion",
     "Platform",
     "PythonVersion",
     "RegistryHost",
@@ -65,6 +66,7 @@ _CAPABILITIES = (
 )
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
 _USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
@@ -144,14 +146,14 @@ def _source(text: str) -> str:
     except BadSource as error:
         meant = did_you_mean(head, Kind) if colon else ""
         raise Wrong(str(error), meant or error.hint) from error
-    if source.kind is Kind.PYPI:
-        _check_requirement(text, spec.strip())
+    if check := _CHECKS.get(source.kind):
+        check(text, spec.strip())
     return text
 
 
 def _check_requirement(text: str, spec: str) -> None:
     name, at, version = spec.partition("@")
-    if at:
+    if at and "://" not in version:
         pinned = "" if version.strip() in {"", "latest"} else f"=={version.strip()}"
         raise Wrong(f"{text!r} is not a requirement of PEP 508", f"write pypi:{name.strip()}{pinned}")
     try:
@@ -159,6 +161,26 @@ def _check_requirement(text: str, spec: str) -> None:
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
         raise Wrong(f"{text!r} is not a requirement of PEP 508: {why}", "write pypi:NAME[EXTRA]>=1.2,<2") from error
+
+
+def _check_npm(text: str, spec: str) -> None:
+    if _NPM.fullmatch(spec) is None:
+        raise Wrong(f"{text!r} names no npm package", "write npm:NAME@RANGE or npm:@SCOPE/NAME@RANGE")
+
+
+def _check_git(text: str, spec: str) -> None:
+    if "/" not in spec or spec.startswith("-") or any(character.isspace() for character in spec):
+        raise Wrong(f"{text!r} is no git repository", "write git:https://HOST/OWNER/REPOSITORY@REF#subdirectory=DIR")
+
+
+def _check_url(text: str, spec: str) -> None:
+    address, _, fragment = spec.partition("#")
+    _url(address)
+    if re.search(r"(^|&)sha256=[0-9a-fA-F]{64}(&|$)", fragment) is None:
+        raise Wrong(f"{text!r} does not say its hash", "append #sha256=… (64 hex digits)")
+
+
+_CHECKS = {Kind.PYPI: _check_requirement, Kind.NPM: _check_npm, Kind.GIT: _check_git, Kind.URL: _check_url}
 
 
 def _base(text: str) -> str:
@@ -289,9 +311,19 @@ PythonVersion = Annotated[
     str,
     *_word(
         _pattern(
-            r"3\.\d{1,2}(\.\d{1,3})?", lambda text: Wrong(f"{text!r} is no Python version", "write 3.11 or 3.11.9")
+            r"(managed:)?3\.\d{1,2}(\.\d{1,3})?",
+            lambda text: Wrong(
+                f"{text!r} is no Python version", "write 3.11, 3.11.9, or managed:3.11 for uv's own builds"
+            ),
         ),
-        pattern=r"^3\.\d{1,2}(\.\d{1,3})?$",
+        pattern=r"^(managed:)?3\.\d{1,2}(\.\d{1,3})?$",
+    ),
+]
+NodeVersion = Annotated[
+    str,
+    *_word(
+        _pattern(r"\d{1,3}(\.\d{1,3}){0,2}", lambda text: Wrong(f"{text!r} is no Node version", "write 22 or 22.4")),
+        pattern=r"^\d{1,3}(\.\d{1,3}){0,2}$",
     ),
 ]
 VersionNumber = Annotated[

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hatchlock.events import Event
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["Cache", "Entry"]
+__all__ = ["Cache", "Entry", "stale_event"]
 
 _FORMAT = 1
+_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,12 @@ class Cache:
             "fetched": self._clock(),
             "validators": dict(validators or {}),
         }
-        atomic_write(path, json.dumps(facts).encode() + b"\n" + body, durable=False)
+        data = json.dumps(facts).encode() + b"\n" + body
+        try:
+            atomic_write(path, data, durable=False)
+        except FileNotFoundError:  # the cache was cleared just now
+            private_directory(path.parent)
+            atomic_write(path, data, durable=False)
 
     def age(self, entry: Entry) -> float:
         """Return the seconds since `entry` was fetched; infinite if that lies in the future, as after a clock reset."""
@@ -92,3 +100,25 @@ class Cache:
     def _path(self, key: str) -> Path:
         name = hashlib.sha256(key.encode()).hexdigest()[:40]
         return self.root / name[:2] / name
+
+
+def stale_event(source: str, ages: Mapping[str, float]) -> Event:
+    """Return the event that tells of answers which are older than they should be, and were used all the same.
+
+    Args:
+        source: Whose answers: `pypi`.
+        ages: What was asked for -> seconds since it was fetched; at least one.
+    """
+    first, *others = sorted(ages)
+    oldest = max(ages.values())
+    which = f"what the cache has about {first}" + (f" and {len(others)} more" if others else "")
+    message = f"{source} could not be asked: {which} is out of date, {_in_words(oldest)} old"
+    data = {"answers": len(ages), **({"age": round(oldest)} if math.isfinite(oldest) else {})}
+    return Event(name="cache.stale", address=source, message=message, data=data)
+
+
+def _in_words(seconds: float) -> str:
+    for unit, length in _UNITS:
+        if math.isfinite(seconds) and seconds >= 2 * length:
+            return f"{round(seconds / length)} {unit}s"
+    return "nobody knows how" if not math.isfinite(seconds) else "a second"

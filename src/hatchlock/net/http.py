@@ -6,62 +6,35 @@ import contextlib
 import re
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin, urlsplit
 
-from hatchlock.errors import HatchlockError
 from hatchlock.net.credentials import Credentials, without_userinfo
+from hatchlock.net.failures import Offline, Refused, Unreachable, failure_of
+from hatchlock.net.patience import Pace, Patience, Retries, retry_after
 from hatchlock.net.trust import proxy_for, tls_context
 
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["Http", "Refused", "Response", "Unreachable"]
+__all__ = ["Http", "Offline", "Refused", "Response", "Unreachable"]
 
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-_TRIES = 3
-_CONNECT_SECONDS = 10.0
-_READ_SECONDS = 60.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_AT_MOST = 10
+_SMALL = 1 << 16
 _PIECE = 1 << 18
 _PARTIAL = 206
+_UNAUTHORIZED = 401
+_NO_SUCH_RANGE = 416
 _REFUSED = frozenset({401, 403, 407})
 _FIRST_ERROR = 400
-
-
-@dataclass(kw_only=True, eq=False)
-class Unreachable(HatchlockError):
-    """An address could not be asked, or did not answer as it should, also after retries."""
-
-    code: ClassVar[str] = "unreachable"
-
-    url: str
-    why: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.url} cannot be reached: {self.why}"
-
-    def _hint(self) -> str:
-        return self.advice or "check the network, and HTTPS_PROXY and NO_PROXY if you use a proxy; then run it again"
-
-
-@dataclass(kw_only=True, eq=False)
-class Refused(HatchlockError):
-    """A server wants credentials that it did not get, or does not accept those that it got."""
-
-    code: ClassVar[str] = "access-denied"
-
-    url: str
-    status: int
-
-    def __str__(self) -> str:
-        return f"{self.url} refuses access (HTTP {self.status})"
-
-    def _hint(self) -> str:
-        return "put the host's login and password into ~/.netrc"
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+# what is meant for the host that was asked, and for no other
+_OWN_HEADERS = frozenset({"authorization", "cookie"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,30 +73,40 @@ def _check(url: str, status: int) -> None:
     if status in _REFUSED:
         raise Refused(url=without_userinfo(url), status=status)
     if status >= _FIRST_ERROR:
-        raise Unreachable(url=without_userinfo(url), why=f"it answers HTTP {status}")
+        raise Unreachable(url=without_userinfo(url), why=f"it answers HTTP {status}", answered=True)
 
 
 class Http:
     """A client for any number of threads.
 
-    HTTPS trusts the system's store and the files named by SSL_CERT_FILE, REQUESTS_CA_BUNDLE, PIP_CERT and
-    CURL_CA_BUNDLE. Requests go through HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, save for hosts of NO_PROXY. Status 429, 500,
-    502, 503, 504 and broken connections are tried three times, with back-off, `Retry-After` honoured. Credentials are
-    those of `credentials`; they do not follow a redirect to another host.
+    HTTPS trusts the system's store and the files named by SSL_CERT_FILE, REQUESTS_CA_BUNDLE, PIP_CERT, CURL_CA_BUNDLE and
+    NODE_EXTRA_CA_CERTS. Requests go through HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, save for hosts of NO_PROXY. Status 429,
+    500, 502, 503, 504, broken connections and bodies that break off are tried again, with back-off; `Retry-After` is
+    honoured as far as `patience` goes. Redirects are followed, but not in a circle and not from https to http. Credentials
+    are those of `credentials` for each host; none follows a redirect to another one.
 
     Args:
         environ: The variables to look at.
-        offline: Ask nobody: every request raises `Unreachable`.
+        offline: Ask nobody: every request raises `Offline`.
         threads: How many connections to keep per host.
+        patience: How long to wait, and how often to ask again.
     """
 
-    def __init__(self, *, environ: Mapping[str, str], offline: bool = False, threads: int = 32) -> None:
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        offline: bool = False,
+        threads: int = 32,
+        patience: Patience | None = None,
+    ) -> None:
         self.offline = offline
         self.threads = threads
         self.credentials = Credentials(environ)
         self._environ = environ
+        self._patience = patience or Patience()
         self._lock = threading.RLock()
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -145,74 +128,92 @@ class Http:
     def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, byte_range: tuple[int, int | None] | None = None
     ) -> Response:
-        """Ask for `url` and return the answer, whatever its status below 500 is.
+        """Ask for `url` and return the answer, whatever its status below 500 is, save 429.
 
         Args:
             url: http or https.
-            headers: Further headers.
+            headers: Further headers; an `Authorization` among them comes before the user's credentials.
             byte_range: First and last byte, both inclusive; `(first, None)` is to the end, `(-n, None)` the last n. A
                 server may ignore it: look at `partial`.
 
         Raises:
-            Unreachable: No answer, or a server error, also after retries; or `offline`.
+            Unreachable: No whole answer, or a server error, also after retries.
+            Offline: Nobody may be asked.
         """
         wanted = dict(headers or {})
         if byte_range is not None:
             wanted |= {"Range": _range_header(*byte_range), "Accept-Encoding": "identity"}
-        with self._open(url, wanted) as answer:
-            data = answer.read(decode_content=True)
-            return Response(
-                url=without_userinfo(url),
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                data=data,
-            )
+        retries = Retries(self._patience)
+        while True:
+            try:
+                with self._open(url, wanted) as answer:
+                    return Response(
+                        url=without_userinfo(url),
+                        status=answer.status,
+                        headers={name.lower(): value for name, value in answer.headers.items()},
+                        data=b"".join(self._pieces(url, answer, decode=True)),
+                    )
+            except Unreachable as error:
+                retries.wait(error)
 
     def download(self, url: str, sink: Callable[[bytes], object], *, headers: Mapping[str, str] | None = None) -> int:
         """Fetch the bytes of `url` as they are stored, hand them to `sink` in pieces, and return their number.
 
+        When the connection breaks, the rest is asked for; the sink gets no byte twice.
+
         Raises:
             Refused: The server wants (other) credentials.
-            Unreachable: No answer or an error status; `sink` may have had a part, so check the whole.
+            Unreachable: No answer, an error status, or never the whole; `sink` may have had a part, so check the whole.
+            Offline: Nobody may be asked.
         """
-        size = 0
-        with self._open(url, {"Accept-Encoding": "identity", **(headers or {})}) as answer:
+        done = 0
+        retries = Retries(self._patience)
+        while True:
+            try:
+                with contextlib.closing(self._rest(url, done, headers or {})) as pieces:
+                    for piece in pieces:
+                        sink(piece)
+                        done += len(piece)
+            except Unreachable as error:
+                retries.wait(error)
+            else:
+                return done
+
+    def _rest(self, url: str, done: int, headers: Mapping[str, str]) -> Generator[bytes, None, None]:
+        """Yield the bytes of a file from byte `done` on, whether or not the server can leave out those before it."""
+        resuming = {"Range": _range_header(done, None)} if done else {}
+        with self._open(url, {"Accept-Encoding": "identity", **headers, **resuming}) as answer:
+            first, total = _sent_range(answer)
+            if done and answer.status == _NO_SUCH_RANGE and total == done:
+                return
             _check(url, answer.status)
-            for piece in answer.stream(_PIECE, decode_content=False):
-                sink(piece)
-                size += len(piece)
-        return size
+            if first > done:
+                raise Unreachable(url=without_userinfo(url), why="it leaves out a part of its file", answered=True)
+            known = done - first
+            for piece in self._pieces(url, answer, decode=False):
+                if known < len(piece):
+                    yield piece[known:]
+                known = max(0, known - len(piece))
+
+    def _pieces(self, url: str, answer: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
+        pace = Pace(without_userinfo(url), self._patience)
+        while piece := answer.read1(_PIECE, decode_content=decode):
+            pace.came(len(piece))
+            yield piece
 
     @contextlib.contextmanager
     def _open(self, url: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Ask once, follow redirects, and give the answer, of which nothing was read."""
         if self.offline:
-            raise Unreachable(
-                url=without_userinfo(url), why="--offline was asked for", advice="run it once without --offline"
-            )
+            raise Offline(url=without_userinfo(url))
         import urllib3  # noqa: PLC0415  0.07 s that a command without requests does not pay
 
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise Unreachable(url=without_userinfo(url), why="it is no http(s) address", advice="mend the address")
-        authorization = self.credentials.authorization(url)
+        answered = False
         try:
-            answer = self._manager(url).request(
-                "GET",
-                without_userinfo(url),
-                headers={**headers, **({"Authorization": authorization} if authorization else {})},
-                preload_content=False,
-                retries=urllib3.Retry(
-                    total=_TRIES,
-                    backoff_factor=0.25,
-                    backoff_jitter=0.1,
-                    status_forcelist=_RETRIED,
-                    raise_on_status=False,
-                ),
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            )
+            answer = self._follow(url, headers)
+            answered = True
             try:
-                if answer.status in _RETRIED:
-                    _check(url, answer.status)
+                _check_not_busy(url, answer)
                 yield answer
             except BaseException:
                 # what is left unread would be taken for the next answer
@@ -221,20 +222,120 @@ class Http:
             answer.drain_conn()
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise _unreachable(url, error) from error
+            raise replace(failure_of(url, error), answered=answered) from error
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        asked = [_checked(url)]
+        while True:
+            answer = self._ask(asked[-1], headers)
+            target = answer.headers.get("Location", "") if answer.status in _REDIRECTS else ""
+            if not target:
+                return answer
+            _discard(answer)
+            following = _redirected(asked, target)
+            if urlsplit(following).netloc != urlsplit(asked[-1]).netloc:
+                headers = {name: value for name, value in headers.items() if name.lower() not in _OWN_HEADERS}
+            asked.append(following)
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+        has_own = any(name.lower() == "authorization" for name in headers)
+        authorization = None if has_own else self.credentials.authorization(url)
+        answer = self._request(url, headers, authorization)
+        if answer.status != _UNAUTHORIZED or has_own:
+            return answer
+        better = self.credentials.ask_keyring(url)
+        if better is None or better == authorization:
+            return answer
+        _discard(answer)
+        return self._request(url, headers, better)
+
+    def _request(self, url: str, headers: Mapping[str, str], authorization: str | None) -> urllib3.BaseHTTPResponse:
+        import urllib3  # noqa: PLC0415  see _open
+
+        patience = self._patience
+        return self._manager(url).request(
+            "GET",
+            without_userinfo(url),
+            headers={**headers, **({"Authorization": authorization} if authorization else {})},
+            preload_content=False,
+            redirect=False,
+            retries=False,
+            timeout=urllib3.Timeout(connect=patience.connect, read=patience.read),
+        )
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         from hatchlock.net.pools import new_manager  # noqa: PLC0415  see _open
 
         proxy = proxy_for(url, self._environ)
+        # certificates take 45 ms to load: not for plain http
+        is_secure = "https:" in (url[:6].lower(), proxy[:6].lower())
         with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = new_manager(proxy, connections=self.threads, tls=self._tls)
-            return self._managers[proxy]
+            if (proxy, is_secure) not in self._managers:
+                tls = self._tls if is_secure else None
+                self._managers[proxy, is_secure] = new_manager(proxy, connections=self.threads, tls=tls)
+            return self._managers[proxy, is_secure]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return tls_context(self._environ)
+
+
+def _check_not_busy(url: str, answer: urllib3.BaseHTTPResponse) -> None:
+    if answer.status in _RETRIED:
+        raise Unreachable(
+            url=without_userinfo(url),
+            why=f"it answers HTTP {answer.status}",
+            answered=True,
+            transient=True,
+            retry_after=retry_after(answer.headers),
+        )
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise Unreachable(url=without_userinfo(url), why="it is no http(s) address", advice="mend the address")
+    return url
+
+
+def _redirected(asked: list[str], target: str) -> str:
+    """Return where a redirect leads, if it may be followed."""
+    try:
+        following = _checked(urljoin(asked[-1], target))
+    except (ValueError, Unreachable):
+        raise _astray(asked, "it redirects to something that is no http(s) address") from None
+    if following in asked:
+        way = " -> ".join(_shown(url) for url in (*asked[asked.index(following) :], following))
+        raise _astray(asked, f"it redirects in a circle: {way}")
+    if len(asked) > _REDIRECTS_AT_MOST:
+        raise _astray(asked, f"it redirects more than {_REDIRECTS_AT_MOST} times, last to {_shown(following)}")
+    if asked[-1].lower().startswith("https:") and not following.lower().startswith("https:"):
+        raise _astray(asked, f"it redirects from https to {_shown(following)}")
+    return following
+
+
+def _shown(url: str) -> str:
+    # the query of where a redirect leads may be a signature, which is a password for that file
+    return without_userinfo(url).partition("?")[0]
+
+
+def _astray(asked: list[str], why: str) -> Unreachable:
+    advice = "check the address; if it is right, whoever runs that server has to mend it"
+    return Unreachable(url=without_userinfo(asked[0]), why=why, advice=advice, answered=True)
+
+
+def _discard(answer: urllib3.BaseHTTPResponse) -> None:
+    """Free the connection: for the next request, if little is left unread."""
+    size = answer.headers.get("Content-Length", "").strip()
+    if size.isdecimal() and int(size) < _SMALL:
+        answer.drain_conn()
+        answer.release_conn()
+    else:
+        answer.close()
 
 
 def _range_header(first: int, last: int | None) -> str:
@@ -243,33 +344,9 @@ def _range_header(first: int, last: int | None) -> str:
     return f"bytes={first}-{'' if last is None else last}"
 
 
-def _unreachable(url: str, error: Exception) -> Unreachable:
-    import urllib3.exceptions as kinds  # noqa: PLC0415  loaded: it raised this
-
-    cause: BaseException = error
-    while isinstance(cause, kinds.MaxRetryError | kinds.ProxyError) and isinstance(
-        inner := getattr(cause, "reason", None) or getattr(cause, "original_error", None), BaseException
-    ):
-        cause = inner
-    host = urlsplit(url).hostname or ""
-    shown = without_userinfo(url)
-    if isinstance(cause, kinds.NameResolutionError):
-        return Unreachable(
-            url=shown,
-            why=f"the name {host} does not resolve",
-            advice="check the address and the network; behind a proxy, set HTTPS_PROXY",
-        )
-    if isinstance(cause, kinds.SSLError):
-        return Unreachable(
-            url=shown,
-            why=f"its certificate is not trusted or TLS fails ({cause})",
-            advice="if your network uses its own certificate authority, set SSL_CERT_FILE to its file",
-        )
-    # NewConnectionError is a kind of time-out there, for old reasons
-    if isinstance(cause, kinds.TimeoutError) and not isinstance(cause, kinds.NewConnectionError):
-        return Unreachable(url=shown, why="it takes too long to answer")
-    if isinstance(error, kinds.ProxyError) or isinstance(getattr(error, "reason", None), kinds.ProxyError):
-        return Unreachable(url=shown, why="the proxy does not answer", advice="check HTTPS_PROXY and NO_PROXY")
-    # urllib3 puts the object's address in front of the reason, the operating system its number
-    why = re.sub(r"^\[Errno \d+\] ", "", str(cause).rpartition(": ")[2])
-    return Unreachable(url=shown, why=why or type(cause).__name__)
+def _sent_range(answer: urllib3.BaseHTTPResponse) -> tuple[int, int | None]:
+    """Return the first byte of an answer's file that it sends, and the file's size, if it says so."""
+    match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+    if match is None or answer.status not in {_PARTIAL, _NO_SUCH_RANGE}:
+        return 0, None
+    return int(match[1] or 0), int(match[2]) if match[2].isdigit() else None

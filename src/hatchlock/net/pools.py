@@ -71,13 +71,13 @@ class _LooksUpOnce(HTTPConnection):
         return super()._new_conn()
 
 
-def new_manager(proxy: str, *, connections: int, tls: ssl.SSLContext) -> urllib3.PoolManager:
+def new_manager(proxy: str, *, connections: int, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
     """Return a manager of connection pools.
 
     Args:
         proxy: Address of the proxy, with userinfo if it wants that; "" for none.
         connections: How many to keep per host.
-        tls: What HTTPS trusts.
+        tls: What HTTPS trusts; None where nobody is asked by it.
     """
     lookups = _Lookups()
     if proxy:

@@ -11,9 +11,17 @@ from urllib.parse import urlsplit
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["BadCertificates", "proxy_for", "tls_context"]
+__all__ = ["BadCertificates", "child_environment", "proxy_for", "tls_context"]
 
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
+# In the order in which they count where only one can. All but the last stand for a whole trust store in the programs that
+# know them; the last adds to one.
+_WHOLE_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
+_ADDED_BUNDLE = "NODE_EXTRA_CA_CERTS"
+_CA_VARIABLES = (*_WHOLE_BUNDLES, _ADDED_BUNDLE)
+_BUNDLES_OF_CHILDREN = (*_WHOLE_BUNDLES, "GIT_SSL_CAINFO")
+_DIRECTORIES_OF_CHILDREN = ("SSL_CERT_DIR", "GIT_SSL_CAPATH")
+_SYSTEM_STORE_OF_UV = ("UV_NATIVE_TLS", "UV_SYSTEM_CERTS")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 # Where systems keep their trust store, for interpreters that were built with another system's path.
 _SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
@@ -38,7 +46,8 @@ def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
     """Return a context that trusts the system's store and the files named by the variables, for TLS 1.2 and newer.
 
     Args:
-        environ: SSL_CERT_FILE, REQUESTS_CA_BUNDLE, PIP_CERT, CURL_CA_BUNDLE and SSL_CERT_DIR are looked at.
+        environ: SSL_CERT_FILE, REQUESTS_CA_BUNDLE, PIP_CERT, CURL_CA_BUNDLE, NODE_EXTRA_CA_CERTS and SSL_CERT_DIR are
+            looked at.
 
     Raises:
         BadCertificates: A file cannot be used.
@@ -74,6 +83,33 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
     if not proxy:
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what npm, git, uv and pip need to reach the network as we do: proxies, and whom to trust. Nothing else.
+
+    Each child reads variables of its own, and the user set some of them: the proxies are given in both cases, and the first
+    file of certificates that is named under any of its names. A variable that the user did set is passed on as it is.
+    `NODE_EXTRA_CA_CERTS`, which adds to a trust store, is never given to programs that would take it for all of one.
+
+    Args:
+        environ: The user's variables.
+    """
+    child: dict[str, str] = {}
+    for name in _PROXIES:
+        if value := _variable(environ, name):
+            child |= {name: value, name.lower(): value}
+    bundle = next((environ[name] for name in _BUNDLES_OF_CHILDREN if environ.get(name)), "")
+    directory = next((environ[name] for name in _DIRECTORIES_OF_CHILDREN if environ.get(name)), "")
+    derived = {
+        **dict.fromkeys((*_BUNDLES_OF_CHILDREN, _ADDED_BUNDLE), bundle),
+        **dict.fromkeys(_DIRECTORIES_OF_CHILDREN, directory),
+        **dict.fromkeys(_SYSTEM_STORE_OF_UV, ""),
+    }
+    for name, value in derived.items():
+        if chosen := environ.get(name) or value:
+            child[name] = chosen
+    return child
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str:

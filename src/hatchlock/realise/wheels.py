@@ -28,6 +28,7 @@ from installer.sources import WheelFile
 from installer.utils import Scheme, fix_shebang
 
 from hatchlock.errors import HatchlockError
+from hatchlock.realise.commands import console_script
 from hatchlock.realise.tree import ROOT, Entry, ZipMember, complete, through_symlinks
 
 if TYPE_CHECKING:
@@ -40,15 +41,6 @@ _IN_MEMORY = 32 << 20
 _WORKERS = 4  # inflating and hashing run beside each other
 _CHUNK = 1 << 20
 _INSTALLER = b"hatchlock\n"
-_SCRIPT = """\
-#!{python}
-import sys
-
-from {module} import {name}
-
-if __name__ == "__main__":
-    sys.exit({attr}())
-"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -167,9 +159,7 @@ class _Memory(WheelDestination):
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Write a console or gui script of the entry points."""
         del section  # they differ on Windows only
-        text = _SCRIPT.format(
-            python=self._layout.interpreter, module=module, name=attr.partition(".")[0], attr=attr
-        ).encode()
+        text = console_script(self._layout.interpreter, module, attr)
         return self._add(Scheme("scripts"), name, io.BytesIO(text), mode=0o755)
 
     def write_file(

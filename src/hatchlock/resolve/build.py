@@ -6,15 +6,17 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Environment, Image, Lock, Package, Server
+from hatchlock.lock.model import ASSEMBLER, Environment, File, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
+from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons, server_packages
-from hatchlock.resolve.python import EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
+from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -31,24 +33,7 @@ from hatchlock.sources.python.targets import (
 )
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["BaseWithoutPython", "ImageLookup", "PythonResolver", "Upgrade", "build_lock", "environment_target"]
-
-Upgrade = frozenset[str] | None
-"""Names that may move; empty: none may; None: all may."""
-
-
-class ImageLookup(Protocol):
-    """Looks an image up in its registry."""
-
-    def __call__(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
-        """Return the image, with the facts of its layers if asked for."""
-
-
-class PythonResolver(Protocol):
-    """Resolves environments against the package index, ignoring releases after a moment."""
-
-    def __call__(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
-        """Return the packages of each environment."""
+__all__ = ["BaseWithoutPython", "build_lock", "environment_target"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,8 +64,9 @@ def build_lock(
     now: datetime,
     host_platform: str,
     upgrade: Upgrade,
-    look_up_image: ImageLookup,
-    resolve_python: PythonResolver,
+    answers: Answers,
+    others: Sequence[Lock] = (),
+    keep: bool = True,
 ) -> Lock:
     """Return the lock for a manifest.
 
@@ -90,26 +76,31 @@ def build_lock(
         now: An aware date-time, for `exclude-newer` durations.
         host_platform: The platform that is recorded when neither manifest nor previous lock names any.
         upgrade: What may move.
-        look_up_image: Asks a registry; called only for images that the previous lock does not have.
-        resolve_python: Asks the index; called at most once, and only for environments that are not fresh.
+        answers: Asked only for images that the previous lock does not have, for environments that are not fresh (all at
+            once), and for what lies in directories.
+        others: Further locks whose pins are preferred, after those of the previous one: the other side of a merge.
+        keep: Whether what of the previous lock is fresh is taken over; else only its pins are preferred.
 
     Raises:
         BaseWithoutPython: A base does not fit its environment.
         HatchlockError: What the sources raise.
     """
-    platforms = manifest.project.platforms or (previous.platforms if previous else ()) or (host_platform,)
-    basis = _Basis(
+    recorded = next((lock.platforms for lock in (previous, *others) if lock), (host_platform,))
+    platforms = manifest.project.platforms or recorded
+    basis = Basis(
         manifest=manifest,
         platforms=platforms,
         containers=container_platforms(platforms),
         previous=previous,
-        kept=_comparable(previous, manifest, platforms),
+        kept=_comparable(previous, manifest, platforms) if keep else None,
+        others=tuple(others),
         upgrade=upgrade,
         now=now,
+        answers=answers,
     )
     wanted = wanted_environments(manifest, previous)
-    images = _images(basis, wanted, look_up_image)
-    resolved, packages, excluded = _environments(basis, wanted, images, resolve_python)
+    images = _images(basis, wanted)
+    resolved, packages, excluded = _environments(basis, wanted, images)
     environments = tuple(_with_keys(manifest, item, images, packages) for item in resolved)
     lock = Lock(
         project=manifest.project.name,
@@ -122,17 +113,6 @@ def build_lock(
     return replace(lock, servers=tuple(_launches(manifest, lock)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Basis:
-    manifest: Manifest
-    platforms: tuple[str, ...]
-    containers: tuple[str, ...]
-    previous: Lock | None
-    kept: Lock | None
-    upgrade: Upgrade
-    now: datetime
-
-
 def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str, ...]) -> Lock | None:
     """Return the part of the previous lock that can be taken over: nothing when it is for other platforms."""
     if previous is None or previous.platforms != platforms:
@@ -142,13 +122,13 @@ def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str,
     return previous
 
 
-def _images(basis: _Basis, wanted: Iterable[WantedEnvironment], look_up: ImageLookup) -> dict[str, Image]:
+def _images(basis: Basis, wanted: Iterable[WantedEnvironment]) -> dict[str, Image]:
     bases = {item.base: f"env:{item.name}" for item in wanted if item.base}
     users = {**wanted_images(basis.manifest), **bases}
     images = {}
     for reference, user in sorted(users.items()):
         try:
-            found = _kept_image(basis, reference) or _find_image(basis, reference, look_up, facts=reference in bases)
+            found = _kept_image(basis, reference) or _find_image(basis, reference, facts=reference in bases)
         except HatchlockError as error:
             error.address = error.address or user
             raise
@@ -156,17 +136,18 @@ def _images(basis: _Basis, wanted: Iterable[WantedEnvironment], look_up: ImageLo
     return images
 
 
-def _kept_image(basis: _Basis, reference: str) -> Image | None:
+def _kept_image(basis: Basis, reference: str) -> Image | None:
     if basis.kept is None or basis.upgrade is None or reference in basis.upgrade:
         return None
     return None if list(image_reasons(reference, "", basis.kept)) else basis.kept.image(reference)
 
 
-def _find_image(basis: _Basis, reference: str, look_up: ImageLookup, *, facts: bool) -> Image:
+def _find_image(basis: Basis, reference: str, *, facts: bool) -> Image:
     """Look an image up: what the previous lock pins, as long as the registry has it and nothing was to move."""
     from hatchlock.net.registry import UnknownImage  # noqa: PLC0415  a plan, which compiles, asks no registry
 
-    pinned = {image.reference: image.digest for image in basis.previous.images} if basis.previous else {}
+    pinned = {image.reference: image.digest for lock in basis.known for image in lock.images}
+    look_up = basis.answers.look_up_image
     may_move = basis.upgrade is None or reference in basis.upgrade
     if reference in pinned and not may_move and "@" not in reference:
         with contextlib.suppress(UnknownImage):
@@ -176,10 +157,9 @@ def _find_image(basis: _Basis, reference: str, look_up: ImageLookup, *, facts: b
 
 
 def _environments(
-    basis: _Basis,
+    basis: Basis,
     wanted: Sequence[WantedEnvironment],
     images: Mapping[str, Image],
-    resolve_python: PythonResolver,
 ) -> tuple[list[Environment], dict[str, Package], str]:
     """Return the environments, the packages by id, and the moment after which releases were ignored."""
     kept = {item: locked for item in wanted if (locked := _kept_environment(basis, item, images))}
@@ -187,21 +167,23 @@ def _environments(
     since = basis.manifest.project.exclude_newer
     limit = moment(since, basis.now) if since and stale else None
     requests = [_request(basis, item, images) for item in stale]
-    resolution = resolve_python(requests, exclude_newer=limit) if requests else None
+    resolution = basis.answers.resolve(requests, exclude_newer=limit) if requests else None
     results = dict(zip(stale, resolution.environments, strict=True)) if resolution else {}
-    environments = [kept.get(item) or _resolved(item, results.get(item)) for item in wanted]
-    sources = [*(basis.kept.packages if basis.kept else ()), *(resolution.packages if resolution else ())]
+    new = {package.id: package for package in resolution.packages} if resolution else {}
+    environments = [kept.get(item) or _resolved(basis, item, results.get(item), new) for item in wanted]
+    # what was read anew comes last: of a project it replaces what was known
+    sources = [*(basis.kept.packages if basis.kept else ()), *new.values()]
     return environments, _union(sources, environments), _excluded(basis, limit)
 
 
-def _excluded(basis: _Basis, limit: datetime | None) -> str:
+def _excluded(basis: Basis, limit: datetime | None) -> str:
     since = basis.manifest.project.exclude_newer
     if limit is None and basis.kept and basis.kept.exclude_newer and not excludes_more(since, basis.kept):
         return basis.kept.exclude_newer
     return moment(since, basis.now).astimezone(UTC).isoformat(timespec="seconds") if since else ""
 
 
-def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> Environment | None:
+def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> Environment | None:
     """Return the previous lock's environment, with the requirements as they are written now, if it will still do."""
     kept = basis.kept
     if kept is None or basis.upgrade is None or list(environment_reasons(wanted, kept)):
@@ -213,23 +195,31 @@ def _kept_environment(basis: _Basis, wanted: WantedEnvironment, images: Mapping[
     locked = kept.environment(wanted.name, wanted.runtime)
     if any(kept.package(name).name in basis.upgrade for name in locked.everywhere) or not _fits(basis, locked, images):
         return None
+    if any(_has_changed(kept.package(name), basis) for name in locked.everywhere):
+        return None
     return replace(
         locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
     )
 
 
-def _fits(basis: _Basis, locked: Environment, images: Mapping[str, Image]) -> bool:
+def _has_changed(package: Package, basis: Basis) -> bool:
+    """Whether a directory is not what it was; only that can change under the same requirement."""
+    return package.kind is Kind.PATH and basis.answers.load(package.source, package).package.files != package.files
+
+
+def _fits(basis: Basis, locked: Environment, images: Mapping[str, Image]) -> bool:
     """Whether every package has a file for each platform, under the bounds that the manifest sets on platforms now."""
     if basis.kept is None or not locked.python:
         return True
     for platform in basis.containers if locked.runtime == "container" else basis.platforms:
         target = environment_target(basis.manifest, locked, images, platform)
-        if not all(choose_wheel(package.files, target) for package in basis.kept.packages_of(locked, platform)):
+        wheels = (package for package in basis.kept.packages_of(locked, platform) if package.kind is Kind.PYPI)
+        if not all(choose_wheel(package.files, target) for package in wheels):
             return False
     return True
 
 
-def _request(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> EnvironmentRequest:
+def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> EnvironmentRequest:
     platforms = basis.containers if wanted.runtime == "container" else basis.platforms
     return EnvironmentRequest(
         name=wanted.name,
@@ -237,7 +227,9 @@ def _request(basis: _Basis, wanted: WantedEnvironment, images: Mapping[str, Imag
         requirements=wanted.requirements,
         constraints=wanted.constraints,
         overrides=wanted.overrides,
-        preferred=_preferred(basis, wanted),
+        preferred=basis.preferred(wanted),
+        node=wanted.node or basis.answers.host_node(),
+        pinned=basis.pinned,
     )
 
 
@@ -265,28 +257,24 @@ def environment_target(
     return container_target(platform, base.python, libc=base.libc)
 
 
-def _preferred(basis: _Basis, wanted: WantedEnvironment) -> dict[str, str]:
-    previous, upgrade = basis.previous, basis.upgrade
-    if previous is None or upgrade is None:
-        return {}
-    try:
-        locked = previous.environment(wanted.name, wanted.runtime)
-    except KeyError:
-        return {}
-    extra = [name for ids in locked.platform_packages.values() for name in ids]
-    packages = [previous.package(name) for name in (*extra, *locked.packages)]
-    return {package.name: package.version for package in packages if package.name not in upgrade}
-
-
-def _resolved(wanted: WantedEnvironment, result: EnvironmentResult | None) -> Environment:
+def _resolved(
+    basis: Basis, wanted: WantedEnvironment, result: EnvironmentResult | None, packages: Mapping[str, Package]
+) -> Environment:
     per_platform = {name: set(ids) for name, ids in result.packages.items()} if result else {}
     common = set.intersection(*per_platform.values()) if per_platform else set()
     extra = {name: tuple(sorted(ids - common)) for name, ids in sorted(per_platform.items()) if ids - common}
+    namespaces = {packages[name].namespace for ids in per_platform.values() for name in ids}
+    has_python = Kind.PYPI in namespaces or wanted.python_declared or wanted.runtime == "container"
+    has_node = Kind.NPM in namespaces or wanted.node_declared
+    managed = has_python and wanted.managed
     return Environment(
         name=wanted.name,
         private=wanted.private,
         runtime=wanted.runtime,
-        python=wanted.python,
+        python=wanted.python if has_python else "",
+        managed=_interpreters(basis, wanted) if managed else {},
+        node=(wanted.node or basis.answers.host_node()) if has_node else "",
+        tree=dict(sorted(result.tree.items())) if result else {},
         base=wanted.base,
         requirements=wanted.requirements,
         constraints=wanted.constraints,
@@ -296,12 +284,25 @@ def _resolved(wanted: WantedEnvironment, result: EnvironmentResult | None) -> En
     )
 
 
+def _interpreters(basis: Basis, wanted: WantedEnvironment) -> Mapping[str, File]:
+    """Return the archives that the previous lock has, as long as nothing was to move; else the newest."""
+    for lock in basis.known if basis.upgrade is not None else ():
+        with contextlib.suppress(KeyError):
+            locked = lock.environment(wanted.name, wanted.runtime)
+            if locked.python == wanted.python and set(locked.managed) == set(basis.platforms):
+                return locked.managed
+    return dict(sorted(basis.answers.interpreters(wanted.python, basis.platforms).items()))
+
+
 def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> dict[str, Package]:
     """Merge what is said of one package in several places, and keep those that an environment uses."""
     used = {package_id for item in environments for package_id in item.everywhere}
     merged: dict[str, Package] = {}
     for package in packages:
         if package.id not in used:
+            continue
+        if package.source:
+            merged[package.id] = package
             continue
         known = merged.get(package.id, package)
         merged[package.id] = replace(
@@ -331,5 +332,5 @@ def _launches(manifest: Manifest, lock: Lock) -> Iterable[Server]:
     for name in sorted(manifest.servers):
         server = manifest.servers[name]
         plain = launch_of(server, command=server.command, choices=())
-        command, choices = resolve_command(server, server_packages(plain, lock))
+        command, choices = resolve_command(server, plain, lock)
         yield launch_of(server, command=command, choices=choices)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 from resolvelib.structs import RequirementInformation
 
+from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.resolve.provider import Ask, Choice, Conflicts, Pin
-from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Names, Pin
 
 __all__ = ["Demand", "NoVersion", "ResolutionConflict", "TooDeep", "Unusable", "explain"]
 
 _NEAREST = 3
+_MOST_WAYS = 5
 _Cause = RequirementInformation[Ask, Pin]
 
 
@@ -29,15 +28,21 @@ class Demand:
         requirer: `httpx 0.28.1`, "the manifest", "a constraint".
         requirement: `anyio>=4.5`.
         would_do: The newest versions that would satisfy it, newest first.
+        ways: How the manifest comes to the requirer, the shortest ways first, both ends left out.
+        more: Whether there are further ways.
     """
 
     requirer: str
     requirement: str
     would_do: tuple[str, ...]
+    ways: tuple[tuple[str, ...], ...] = ()
+    more: bool = False
 
     def __str__(self) -> str:
         versions = f" ({' or '.join(self.would_do)} would do)" if self.would_do else " (no version would do)"
-        return f"{self.requirer} requires {self.requirement}{versions}"
+        ways = [" → ".join(way) for way in self.ways if way] + (["…"] if self.more else [])
+        through = f", by way of {' and of '.join(ways)}" if ways else ""
+        return f"{self.requirer} requires {self.requirement}{versions}{through}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -46,6 +51,7 @@ class ResolutionConflict(HatchlockError):
 
     code: ClassVar[str] = "conflict"
 
+    kind: Kind
     name: str
     target: str
     demands: tuple[Demand, ...]
@@ -56,12 +62,12 @@ class ResolutionConflict(HatchlockError):
         )
 
     def _hint(self) -> str:
-        own = [item for item in self.demands if item.requirer == "the manifest"]
+        own = [item for item in self.demands if item.requirer == MANIFEST]
         if own:
             return f"change {own[0].requirement} in the manifest, or put the others into another environment"
         return (
             f"ask for other versions of {_and(sorted({item.requirer.partition(' ')[0] for item in self.demands}))}, "
-            f'separate them into two environments, or decide with overrides = ["pypi:{self.name}…"]'
+            f'separate them into two environments, or decide with overrides = ["{self.kind}:{self.name}…"]'
         )
 
 
@@ -71,6 +77,7 @@ class NoVersion(HatchlockError):
 
     code: ClassVar[str] = "no-version"
 
+    kind: Kind
     name: str
     requirement: str
     requirer: str
@@ -93,7 +100,8 @@ class NoVersion(HatchlockError):
         if any("exclude-newer" in reason for reason in self.unusable):
             return "move exclude-newer, or ask for an older version"
         if self.nearest:
-            return f"ask for {self.name}=={self.nearest[0]}, for example"
+            exact = "@" if self.kind is Kind.NPM else "=="
+            return f"ask for {self.name}{exact}{self.nearest[0]}, for example"
         return "choose another Python version or platform"
 
 
@@ -129,78 +137,70 @@ class TooDeep(HatchlockError):
         return f"narrow it down: require a version range of {self.names[0]}" if self.names else ""
 
 
-def explain(causes: Collection[_Cause], *, conflicts: Conflicts, index: PypiSource, choice: Choice) -> HatchlockError:
+def explain(
+    causes: Collection[_Cause], *, conflicts: Conflicts, names: Mapping[Kind, Names], target: str
+) -> HatchlockError:
     """Return the error to show for an unsolvable set of requirements.
 
     Args:
         causes: resolvelib's last conflict. It is about the oldest versions that were tried; the first conflict on the
             same names, about the newest, says the same and is what a user knows.
         conflicts: All conflicts on the way.
-        index: To say which versions would do.
-        choice: What decided among candidates.
+        names: To say which versions would do.
+        target: What was resolved for, in words.
     """
     known = conflicts.first.get(frozenset(cause.requirement.name for cause in causes), list(causes))
-    target = f"{choice.target.platform} with Python {choice.target.python}"
     asks = [cause.requirement for cause in known]
     real = [ask for ask in asks if not ask.impossible]
-    by_name: dict[str, list[Ask]] = {}
+    by_name: dict[tuple[Kind, str], list[Ask]] = {}
     for ask in real:
-        by_name.setdefault(ask.name, []).append(ask)
-    unmet = [name for name, group in by_name.items() if not _has_candidate(index, choice, name, group)]
+        by_name.setdefault((ask.namespace, ask.name), []).append(ask)
+    unmet = [key for key, group in by_name.items() if not _has_candidate(names, group)]
     if not unmet:
         reasons = tuple(dict.fromkeys(ask.impossible for ask in asks if ask.impossible))
         return Unusable(target=target, reasons=reasons or tuple(f"{ask.requirer} requires {ask.text}" for ask in real))
-    name = unmet[0]
-    demands = _distinct(by_name[name])
-    alone = [ask for ask in demands if not _has_candidate(index, choice, name, [ask])]
+    kind, name = unmet[0]
+    demands = _distinct(by_name[unmet[0]])
+    alone = [ask for ask in demands if not _has_candidate(names, [ask])]
     if alone:
-        return _no_version(alone[0], target, index=index, choice=choice)
+        return _no_version(alone[0], target, names[kind])
     shown = [
-        Demand(requirer=ask.requirer, requirement=ask.text, would_do=_would_do(index, choice, ask)) for ask in demands
+        Demand(
+            requirer=ask.requirer,
+            requirement=ask.text,
+            would_do=_would_do(names[kind], ask),
+            ways=(ways := conflicts.ways(ask.requirer))[:_MOST_WAYS],
+            more=len(ways) > _MOST_WAYS,
+        )
+        for ask in demands
     ]
-    return ResolutionConflict(name=name, target=target, demands=tuple(shown))
+    return ResolutionConflict(kind=kind, name=name, target=target, demands=tuple(shown))
 
 
-def _has_candidate(index: PypiSource, choice: Choice, name: str, asks: Iterable[Ask]) -> bool:
-    return next(choice.candidates(index, name, [ask.specifier for ask in asks]), None) is not None
+def _has_candidate(names: Mapping[Kind, Names], asks: Sequence[Ask]) -> bool:
+    return next(names[asks[0].namespace].candidates(asks[0].name, asks), None) is not None
 
 
 def _distinct(asks: Iterable[Ask]) -> list[Ask]:
-    return list({(ask.requirer.partition(" ")[0], str(ask.specifier)): ask for ask in reversed(list(asks))}.values())[
-        ::-1
-    ]
+    return list({(ask.requirer.partition(" ")[0], str(ask.bounds)): ask for ask in reversed(list(asks))}.values())[::-1]
 
 
-def _would_do(index: PypiSource, choice: Choice, ask: Ask) -> tuple[str, ...]:
-    return tuple(str(item.version) for item in islice(choice.candidates(index, ask.name, [ask.specifier]), 2))
+def _would_do(names: Names, ask: Ask) -> tuple[str, ...]:
+    return tuple(str(item.version) for item in islice(names.candidates(ask.name, [ask]), 2))
 
 
-def _no_version(ask: Ask, target: str, *, index: PypiSource, choice: Choice) -> NoVersion:
-    constraint = choice.constraints.get(ask.name, SpecifierSet())
-    usable = [item.version for item in choice.candidates(index, ask.name, [SpecifierSet()])]
-    fitting = [version for version in index.versions(ask.name) if _fits(version, ask.specifier, constraint)]
-    reasons = [
-        f"{ask.name} {version} {why}"
-        for version in fitting[:_NEAREST]
-        if (why := index.why_not(ask.name, version, choice.target) or _not_by_itself(version))
-    ]
-    limited = f"{ask.text} and the constraint {constraint}" if str(constraint) else ask.text
+def _no_version(ask: Ask, target: str, names: Names) -> NoVersion:
+    constraint = names.limit(ask.name)
+    usable = islice(names.usable(ask.name), _NEAREST)
     return NoVersion(
+        kind=ask.namespace,
         name=ask.name,
-        requirement=limited,
+        requirement=f"{ask.text} and the constraint {constraint}" if constraint else ask.text,
         requirer=ask.requirer,
         target=target,
-        nearest=tuple(str(version) for version in usable[:_NEAREST]),
-        unusable=tuple(reasons),
+        nearest=tuple(str(item.version) for item in usable),
+        unusable=tuple(names.ruled_out(ask)),
     )
-
-
-def _not_by_itself(version: Version) -> str:
-    return "is a pre-release, which only a requirement that names one allows" if version.is_prerelease else "was yanked"
-
-
-def _fits(version: Version, specifier: SpecifierSet, constraint: SpecifierSet) -> bool:
-    return specifier.contains(version, prereleases=True) and constraint.contains(version, prereleases=True)
 
 
 def _and(items: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -16,6 +16,9 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.command import resolve_command
+from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.npm_requirements import declared_npm
+from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -23,6 +26,7 @@ from hatchlock.resolve.wanted import (
     wanted_environments,
     wanted_images,
 )
+from hatchlock.sources.npm.ranges import NpmVersion
 
 __all__ = [
     "Reason",
@@ -30,25 +34,8 @@ __all__ = [
     "environment_reasons",
     "excludes_more",
     "image_reasons",
-    "server_packages",
     "stale_reasons",
 ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Reason:
-    """One way in which the lock does not satisfy the manifest.
-
-    Attributes:
-        address: `env:NAME`, `server:NAME`, `project` …
-        what: "requires mcp-server-time>=2026.2, the lock has 2026.1".
-    """
-
-    address: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.address}: {self.what}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -114,8 +101,12 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
     except KeyError:
         yield Reason(address=address, what=f"is not in the lock for the {wanted.runtime} runtime")
         return
-    if locked.python != wanted.python:
-        yield Reason(address=address, what=f"wants Python {wanted.python}, the lock has {locked.python}")
+    if locked.python != wanted.python and (locked.python or wanted.python_declared):
+        yield Reason(address=address, what=f"wants Python {wanted.python}, the lock has {locked.python or 'none'}")
+    elif locked.python and bool(locked.managed) != wanted.managed:
+        yield Reason(address=address, what=f"wants {'one of uv' if wanted.managed else 'this machine'}'s own Python")
+    if wanted.node_declared and locked.node != wanted.node:
+        yield Reason(address=address, what=f"wants Node {wanted.node}, the lock has {locked.node or 'none'}")
     if locked.base != wanted.base:
         yield Reason(address=address, what=f"is based on {wanted.base}, in the lock on {locked.base}")
     if wanted.overrides != locked.overrides:
@@ -129,12 +120,64 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
 def _requirement_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
     platforms = container_platforms(lock.platforms) if wanted.runtime == "container" else lock.platforms
     for platform in platforms:
-        versions = {package.name: package.version for package in lock.packages_of(locked, platform)}
-        yield from _unsatisfied(address, wanted, locked, versions)
-    names = {_requirement(text).name for text in wanted.requirements}
+        packages = list(lock.packages_of(locked, platform))
+        versions = {package.name: package.version for package in packages if package.namespace is Kind.PYPI}
+        yield from _unsatisfied(address, _only_python(wanted), locked, versions)
+    yield from _other_reasons(address, wanted, locked, lock)
+    names = set(map(_identity, wanted.requirements))
     for text in locked.requirements:
-        if _requirement(text).name not in names:
-            yield Reason(address=address, what=f"does not require {_requirement(text).name} any more")
+        if _identity(text) not in names:
+            yield Reason(address=address, what=f"does not require {_identity(text)[1]} any more")
+
+
+def _only_python(wanted: WantedEnvironment) -> WantedEnvironment:
+    return replace(
+        wanted,
+        requirements=tuple(filter(_is_python, wanted.requirements)),
+        constraints=tuple(filter(_is_python, wanted.constraints)),
+    )
+
+
+def _is_python(text: str) -> bool:
+    return text.startswith(f"{Kind.PYPI}:") and not is_direct(text)
+
+
+def _identity(text: str) -> tuple[str, str]:
+    """Return what stays the same of a requirement when only its bounds move."""
+    if is_direct(text):
+        return "", text
+    if text.startswith(f"{Kind.NPM}:"):
+        name, bounds = declared_npm(text.removeprefix(f"{Kind.NPM}:"))
+        return Kind.NPM, f"{name} {bounds.real}".strip()
+    return Kind.PYPI, _requirement(text).name
+
+
+def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
+    by_id = {package.id: package for package in lock.packages}
+    sources = {by_id[item].source for item in locked.everywhere}
+    for text in wanted.requirements:
+        if is_direct(text):
+            if text not in sources:
+                yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+        elif text.startswith(f"{Kind.NPM}:"):
+            yield from _npm_reasons(address, text, locked, by_id)
+    for text in wanted.constraints:
+        name = declared_npm(text.removeprefix(f"{Kind.NPM}:"))[0] if text.startswith(f"{Kind.NPM}:") else ""
+        if name and f"node_modules/{name}" in locked.tree:
+            yield from _npm_reasons(address, text, locked, by_id)
+
+
+def _npm_reasons(address: str, text: str, locked: Environment, by_id: Mapping[str, Package]) -> Iterator[Reason]:
+    name, bounds = declared_npm(text.removeprefix(f"{Kind.NPM}:"))
+    found = locked.tree.get(f"node_modules/{name}")
+    if found is None:
+        yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+        return
+    package = by_id[found]
+    if package.name != (bounds.real or name) or not bounds.contains(
+        NpmVersion.parse(package.version), prereleases=False
+    ):
+        yield Reason(address=address, what=f"requires {text}, the lock has {package.id}")
 
 
 def _unsatisfied(
@@ -189,20 +232,11 @@ def _surplus(wanted: Iterable[WantedEnvironment], manifest: Manifest, lock: Lock
             yield Reason(address=f"server:{server.name}", what="is in the lock and not declared any more")
 
 
-def server_packages(server: Server, lock: Lock) -> tuple[Package, ...]:
-    """Return the packages of a server's environment, on whichever platform the lock has them; () if it has none."""
-    if not server.environment:
-        return ()
-    environment = lock.environment(server.environment, server.runtime)
-    wanted = environment.everywhere
-    return tuple(package for package in lock.packages if package.id in wanted)
-
-
 def _server_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
     for declared in manifest.servers.values():
         address = f"server:{declared.name}"
         plain = launch_of(declared, command=declared.command, choices=())
-        command, choices = resolve_command(declared, server_packages(plain, lock))
+        command, choices = resolve_command(declared, plain, lock)
         try:
             locked = lock.server(declared.name)
         except KeyError:
@@ -219,7 +253,4 @@ def _is_satisfied_source(name: str, before: str, after: str) -> bool:
     """A source whose bounds moved around the locked version is still satisfied; the requirement was checked above."""
     if name != "source" or not before or not after:
         return False
-    old, new = Source.parse(before), Source.parse(after)
-    if old.kind is not Kind.PYPI or new.kind is not Kind.PYPI:
-        return False
-    return _requirement(before).name == _requirement(after).name
+    return _identity(before)[0] != "" and _identity(before) == _identity(after)

@@ -21,7 +21,7 @@ from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.simple import ProjectPage
 
 if TYPE_CHECKING:
-    from hatchlock.resolve.provider import Choice
+    from hatchlock.resolve.python import Choice
 
 __all__ = ["Prefetch"]
 

@@ -1,33 +1,71 @@
-"""Python packages in resolvelib's terms: what a requirement is, which candidates it has, what to look at first.
+"""One resolution in resolvelib's terms: what a requirement is, which candidates it has, what to look at first.
 
-An extra is a node of its own, `(name, extra)`, that depends on exactly the same version of `(name, "")`.
+Names live in namespaces (`pypi` for everything Python, `npm` for everything Node, …), each answered by its own `Names`;
+what needs what may cross them. An extra is a node of its own, `(namespace, name, extra)`, that depends on exactly the same
+version of `(namespace, name, "")`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from packaging.requirements import InvalidRequirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
 from resolvelib import AbstractProvider, BaseReporter
 from resolvelib.structs import RequirementInformation
 
-from hatchlock.resolve.prefetch import Prefetch
-from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, parse
-from hatchlock.sources.base import BadAnswer, UnknownPackage
-from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
-from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.address import Kind
 
-__all__ = ["Ask", "Choice", "Conflicts", "Identifier", "Pin", "PythonProvider"]
+__all__ = [
+    "MANIFEST",
+    "Ask",
+    "Bounds",
+    "Candidate",
+    "Conflicts",
+    "Identifier",
+    "Names",
+    "Pin",
+    "Provider",
+    "impossible",
+]
 
-Identifier = tuple[str, str]
-"""Package name and extra; the extra "" is the package itself."""
+Identifier = tuple[Kind, str, str]
+"""Namespace, package name and extra; the extra "" is the package itself."""
+
+MANIFEST = "the manifest"
+"""Who asks for what the manifest asks for."""
 
 _OFTEN = 5
+_MOST_WAYS = 20
+_MOST_STEPS = 5_000
+
+
+class Bounds(Protocol):
+    """Which versions would do, by the rule of a namespace; its text is how somebody would write it behind the name."""
+
+    def contains(self, item: Any, /, *, prereleases: bool) -> bool:
+        """Return whether a version of that namespace would do."""
+        ...
+
+
+class Candidate(Protocol):
+    """A version of a package, as a target would get it; equal only to itself."""
+
+    @property
+    def id(self) -> str:
+        """`kind:name@version`."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Normalised."""
+        ...
+
+    @property
+    def version(self) -> Any:
+        """Comparable with others of its namespace; its text is how the lock writes it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,80 +73,94 @@ class Ask:
     """A requirement in the resolver; each is only equal to itself.
 
     Attributes:
+        namespace: Whose name it is.
         name: Normalised.
         extra: Normalised, or "".
-        specifier: The versions that would do.
+        bounds: The versions that would do.
         requirer: Who asks: `httpx 0.28.1`, or "the manifest".
         impossible: Why nothing can satisfy it; "" for a real requirement.
     """
 
+    namespace: Kind
     name: str
-    extra: str
-    specifier: SpecifierSet
+    extra: str = ""
+    bounds: Bounds
     requirer: str
     impossible: str = ""
 
     @property
     def text(self) -> str:
         """The requirement as somebody would write it."""
-        return f"{self.name}[{self.extra}]{self.specifier}" if self.extra else f"{self.name}{self.specifier}"
+        name = f"{self.name}[{self.extra}]" if self.extra else self.name
+        bounds = str(self.bounds)
+        return f"{name}@{bounds}" if self.namespace is Kind.NPM and bounds else f"{name}{bounds}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pin:
-    """A candidate in the resolver: a wheel, and for an extra's node that extra; each is only equal to itself."""
+    """A candidate in the resolver, and for an extra's node that extra; each is only equal to itself."""
 
-    candidate: WheelCandidate
+    namespace: Kind
+    candidate: Candidate
     extra: str
 
-    @property
-    def version(self) -> Version:
-        """The version."""
-        return self.candidate.version
 
+class Names(Protocol):
+    """The names of one namespace on one target. Candidates and asks that it gets are its own."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """What decides among candidates, apart from the requirements.
+    namespace: Kind
 
-    Attributes:
-        target: Where it is to run.
-        constraints: Name -> versions allowed, if the name is needed at all.
-        overrides: Name -> the only requirement on that name that counts.
-        preferred: Name -> version to take if it will do.
-    """
+    def candidates(self, name: str, asks: Sequence[Ask]) -> Iterator[Any]:
+        """Yield the candidates that satisfy all asks, the best first; decided as far as somebody reads on.
 
-    target: PythonTarget
-    constraints: Mapping[str, SpecifierSet] = field(default_factory=dict)
-    overrides: Mapping[str, SpecifierSet] = field(default_factory=dict)
-    preferred: Mapping[str, Version] = field(default_factory=dict)
-
-    def candidates(self, index: PypiSource, name: str, specifiers: Sequence[SpecifierSet]) -> Iterator[WheelCandidate]:
-        """Yield the candidates that satisfy all specifiers: the preferred one, then newest first.
-
-        Yanked ones count only when preferred or pinned with `==` (PEP 592). Pre-releases count when a specifier names
-        one (PEP 440), or when the name has no usable final release at all.
+        Raises:
+            UnknownPackage: There is no such package; it names who requires it.
         """
-        limits = [*specifiers, *([self.constraints[name]] if name in self.constraints else [])]
-        preferred = self.preferred.get(name)
-        early = any(limit.prereleases for limit in limits) or not index.has_final(name, self.target)
-        pinned = {Version(spec.version) for limit in limits for spec in limit if _is_pin(spec.operator, spec.version)}
-        versions = index.versions(name)
-        ordered = [preferred, *versions] if preferred in versions else versions
-        seen: set[Version] = set()
-        for version in ordered:
-            if version is None or version in seen or (version.is_prerelease and not early):
-                continue
-            seen.add(version)
-            if not all(limit.contains(version, prereleases=True) for limit in limits):
-                continue
-            candidate = index.candidate(name, version, self.target)
-            if candidate and (not candidate.file.yanked or version == preferred or version in pinned):
-                yield candidate
+        ...
+
+    def allows(self, ask: Ask, candidate: Any) -> bool:
+        """Return whether a candidate satisfies an ask."""
+        ...
+
+    def pins(self, ask: Ask) -> bool:
+        """Return whether an ask allows one version only."""
+        ...
+
+    def needs(self, candidate: Any, extra: str) -> Iterable[Ask]:
+        """Return what a candidate needs on the target, of any namespace; waits for its metadata."""
+        ...
+
+    def usable(self, name: str) -> Iterator[Any]:
+        """Yield every candidate of a name that the target can use, the best first."""
+        ...
+
+    def ruled_out(self, ask: Ask) -> Iterator[str]:
+        """Yield why the newest versions that satisfy an ask cannot be used, a sentence each, newest first."""
+        ...
+
+    def limit(self, name: str) -> str:
+        """Return the constraint on a name as text, or ""."""
+        ...
 
 
-def _is_pin(operator: str, version: str) -> bool:
-    return operator in {"==", "==="} and not version.endswith(".*")
+def impossible(who: str, why: str, namespace: Kind) -> Ask:
+    """Return what makes a candidate unusable: an ask that nothing satisfies.
+
+    Args:
+        who: The candidate; it is made a name that no index can have, so that it meets no other requirement.
+        why: The reason, as a sentence.
+        namespace: The candidate's.
+    """
+    return Ask(namespace=namespace, name=f"{who}!", bounds=_Nothing(), requirer=who, impossible=why)
+
+
+class _Nothing:
+    def contains(self, _: Any, /, *, prereleases: bool) -> bool:
+        del prereleases
+        return False
+
+    def __str__(self) -> str:
+        return ""
 
 
 class Conflicts(BaseReporter[Ask, Pin, Identifier]):
@@ -118,6 +170,30 @@ class Conflicts(BaseReporter[Ask, Pin, Identifier]):
         self.count: Counter[str] = Counter()
         self.first: dict[frozenset[str], list[RequirementInformation[Ask, Pin]]] = {}
         self.rounds = 0
+        self._asked: dict[tuple[Kind, str], dict[str, None]] = {}
+        self._nodes: dict[str, tuple[Kind, str]] = {}
+
+    def adding_requirement(self, requirement: Ask, parent: Pin | None) -> None:
+        """Remember who asked for what, to tell the way from the manifest."""
+        self._asked.setdefault((requirement.namespace, requirement.name), {})[requirement.requirer] = None
+        if parent:
+            self._nodes[requirement.requirer] = (parent.namespace, parent.candidate.name)
+
+    def ways(self, requirer: str) -> tuple[tuple[str, ...], ...]:
+        """Return the ways by which the manifest came to a requirer, at most 20, the shortest first, both ends left out."""
+        found: list[tuple[str, ...]] = []
+        waiting: deque[tuple[str, ...]] = deque([(requirer,)])
+        for _ in range(_MOST_STEPS):
+            if not waiting or len(found) == _MOST_WAYS:
+                break
+            way = waiting.popleft()
+            node = self._nodes.get(way[0])
+            for before in self._asked.get(node, ()) if node else ():
+                if before == MANIFEST:
+                    found.append(way[:-1])
+                elif node and all(self._nodes.get(before) != self._nodes.get(item) for item in way):
+                    waiting.append((before, *way))
+        return tuple(found)
 
     def starting_round(self, index: int) -> None:
         """Count."""
@@ -128,33 +204,29 @@ class Conflicts(BaseReporter[Ask, Pin, Identifier]):
         names = frozenset(cause.requirement.name for cause in causes)
         self.first.setdefault(names, list(causes))
         self.count.update(names)
-        self.count.update({cause.parent.candidate.name for cause in causes if cause.parent})
 
 
-class PythonProvider(AbstractProvider[Ask, Pin, Identifier]):
-    """One environment on one target.
+class Provider(AbstractProvider[Ask, Pin, Identifier]):
+    """Answers resolvelib's questions for one resolution, each by the names of its namespace.
 
     Args:
-        index: Where packages come from.
-        choice: What decides among candidates.
-        prefetch: Told of each requirement as soon as it is known.
-        conflicts: The resolution's reporter.
+        names: The namespaces.
+        conflicts: Of the same resolution; decides what is looked at first.
     """
 
-    def __init__(self, *, index: PypiSource, choice: Choice, prefetch: Prefetch, conflicts: Conflicts) -> None:
-        self._index = index
-        self._choice = choice
-        self._prefetch = prefetch
+    def __init__(self, names: Iterable[Names], conflicts: Conflicts) -> None:
+        self.names = {item.namespace: item for item in names}
         self._conflicts = conflicts
-        self._pins: dict[tuple[WheelCandidate, str], Pin] = {}
-        self._dependencies: dict[Pin, tuple[Ask, ...]] = {}
+        self._pins: dict[tuple[Candidate, str], Pin] = {}
+        self._needs: dict[Pin, tuple[Ask, ...]] = {}
         self._satisfied: dict[tuple[Ask, Pin], bool] = {}
 
     def identify(self, requirement_or_candidate: Ask | Pin) -> Identifier:
         """Return the node."""
         if isinstance(requirement_or_candidate, Pin):
-            return requirement_or_candidate.candidate.name, requirement_or_candidate.extra
-        return requirement_or_candidate.name, requirement_or_candidate.extra
+            pin = requirement_or_candidate
+            return pin.namespace, pin.candidate.name, pin.extra
+        return requirement_or_candidate.namespace, requirement_or_candidate.name, requirement_or_candidate.extra
 
     def narrow_requirement_selection(
         self,
@@ -173,12 +245,12 @@ class PythonProvider(AbstractProvider[Ask, Pin, Identifier]):
         causes |= {cause.parent.candidate.name for cause in backtrack_causes if cause.parent}
 
         def order(identifier: Identifier) -> tuple[bool, int, bool, bool]:
-            name, extra = identifier
+            _, name, extra = identifier
             often = self._conflicts.count[name]
             return (
                 name not in causes,
                 -often if often >= _OFTEN else 0,
-                not any(_pins(info.requirement.specifier) for info in information[identifier]),
+                not any(self._pins_one(info.requirement) for info in information[identifier]),
                 bool(extra),
             )
 
@@ -199,20 +271,19 @@ class PythonProvider(AbstractProvider[Ask, Pin, Identifier]):
         Raises:
             UnknownPackage: There is no such package; it names who requires it.
         """
-        name, extra = identifier
+        namespace, name, extra = identifier
         asks = list(requirements[identifier])
         if any(ask.impossible for ask in asks):
             return []
-        self._page_exists(name, asks[0].requirer)
         if extra:
-            asks += requirements[name, ""]
-        specifiers = list({str(ask.specifier): ask.specifier for ask in asks}.values())
-        excluded = {pin.version for pin in incompatibilities[identifier]}
+            asks += requirements[namespace, name, ""]
+        excluded = {pin.candidate.version for pin in incompatibilities[identifier]}
+        names = self.names[namespace]
 
         def matches() -> Iterator[Pin]:
-            for candidate in self._choice.candidates(self._index, name, specifiers):
+            for candidate in names.candidates(name, asks):
                 if candidate.version not in excluded:
-                    yield self._pin(candidate, extra)
+                    yield self._pin(namespace, candidate, extra)
 
         return matches
 
@@ -221,80 +292,23 @@ class PythonProvider(AbstractProvider[Ask, Pin, Identifier]):
         # resolvelib asks this again for every pin in every round
         known = self._satisfied.get((requirement, candidate))
         if known is None:
-            known = not requirement.impossible and requirement.specifier.contains(candidate.version, prereleases=True)
+            names = self.names[requirement.namespace]
+            known = not requirement.impossible and names.allows(requirement, candidate.candidate)
             self._satisfied[requirement, candidate] = known
         return known
 
     def get_dependencies(self, candidate: Pin) -> Sequence[Ask]:
         """Return what a candidate needs on the target; fetches its metadata."""
-        if candidate not in self._dependencies:
-            self._dependencies[candidate] = tuple(self._find_dependencies(candidate))
-        return self._dependencies[candidate]
+        if candidate not in self._needs:
+            names = self.names[candidate.namespace]
+            self._needs[candidate] = tuple(names.needs(candidate.candidate, candidate.extra))
+        return self._needs[candidate]
 
-    def asks(self, wanted: Wanted, requirer: str) -> Iterator[Ask]:
-        """Yield the nodes that a requirement speaks of: the package, and one for each extra.
+    def _pins_one(self, ask: Ask) -> bool:
+        return not ask.impossible and self.names[ask.namespace].pins(ask)
 
-        Raises:
-            DirectUrl: It is an address.
-        """
-        if wanted.name in self._choice.overrides:
-            wanted = replace(wanted, specifier=self._choice.overrides[wanted.name], url="")
-        if wanted.url:
-            raise DirectUrl(requirer=requirer, text=str(wanted))
-        for extra in ("", *wanted.extras):
-            yield Ask(name=wanted.name, extra=extra, specifier=wanted.specifier, requirer=requirer)
-
-    def _pin(self, candidate: WheelCandidate, extra: str) -> Pin:
-        return self._pins.setdefault((candidate, extra), Pin(candidate=candidate, extra=extra))
-
-    def _page_exists(self, name: str, requirer: str) -> None:
-        try:
-            self._index.page(name)
-        except UnknownPackage as error:
-            raise UnknownPackage(kind=error.kind, name=name, index=error.index, requirer=requirer) from error
-
-    def _find_dependencies(self, pin: Pin) -> Iterator[Ask]:
-        requirer = str(pin.candidate)
-        target = self._choice.target
-        try:
-            metadata = self._index.metadata(pin.candidate.file)
-            wanted = [parse(text) for text in metadata.requires_dist]
-        except (BadAnswer, InvalidRequirement) as error:
-            yield _impossible(pin, f"{requirer} has unreadable metadata ({str(error).partition(chr(10))[0]})")
-            return
-        if not _runs_on(metadata.requires_python, target.full_python):
-            yield _impossible(pin, f"{requirer} needs Python {metadata.requires_python}, not {target.python}")
-            return
-        if pin.extra:
-            exactly = SpecifierSet(f"=={pin.version}", prereleases=True)
-            yield Ask(name=pin.candidate.name, extra="", specifier=exactly, requirer=requirer)
-        # all first, so that their pages are fetched at once
-        needed = [item for item in wanted if _needed(item, target, pin.extra)]
-        for item in needed:
-            self._prefetch.want(item, self._choice)
-        for item in needed:
-            yield from self.asks(item, requirer)
-
-
-def _needed(item: Wanted, target: PythonTarget, extra: str) -> bool:
-    if not extra:
-        return holds(item.marker, target)
-    return holds(item.marker, target, extra) and not holds(item.marker, target)
-
-
-def _pins(specifier: SpecifierSet) -> bool:
-    return any(_is_pin(spec.operator, spec.version) for spec in specifier)
-
-
-def _impossible(pin: Pin, why: str) -> Ask:
-    # a name that no index can have, so that it meets no other requirement
-    return Ask(
-        name=f"{pin.candidate}!", extra="", specifier=SpecifierSet(), requirer=str(pin.candidate), impossible=why
-    )
-
-
-def _runs_on(requires_python: str, python: str) -> bool:
-    try:
-        return SpecifierSet(requires_python).contains(python, prereleases=True)
-    except InvalidSpecifier:
-        return True
+    def _pin(self, namespace: Kind, candidate: Candidate, extra: str) -> Pin:
+        key = (candidate, extra)
+        if key not in self._pins:
+            self._pins[key] = Pin(namespace=namespace, candidate=candidate, extra=extra)
+        return self._pins[key]

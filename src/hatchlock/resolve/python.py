@@ -1,228 +1,258 @@
-"""From the Python requirements of environments to packages of the lock."""
+"""The names of Python: an index's packages, and the projects and files that take a name's place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-from resolvelib import ResolutionImpossible, ResolutionTooDeep, Resolver
+from packaging.requirements import InvalidRequirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
 
 from hatchlock.address import Kind
-from hatchlock.events import Event, Sink
-from hatchlock.lock.model import File, Package
-from hatchlock.resolve.explain import TooDeep, explain
+from hatchlock.resolve.direct import Direct, DirectCandidate
 from hatchlock.resolve.prefetch import Prefetch
-from hatchlock.resolve.provider import Ask, Choice, Conflicts, Identifier, Pin, PythonProvider
-from hatchlock.resolve.requirements import declared, holds, parse
-from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.resolve.provider import Ask, impossible
+from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, parse
+from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
-from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
+from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = [
-    "BadPlatform",
-    "EnvironmentRequest",
-    "EnvironmentResult",
-    "PythonTarget",
-    "Resolution",
-    "container_target",
-    "process_target",
-    "resolve_environments",
-]
+__all__ = ["Choice", "PythonNames"]
 
-_MAX_ROUNDS = 20_000
+_NEAREST = 3
+_PREFIX = f"{Kind.PYPI}:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EnvironmentRequest:
-    """What an environment wants of Python.
+class Choice:
+    """What decides among candidates, apart from the requirements.
 
     Attributes:
-        name: The environment's name.
-        platforms: Declared platform -> target.
-        requirements: `pypi:` and PEP 508, extras and markers allowed.
-        constraints: In the same form: limits on what is needed anyway.
-        overrides: In the same form: the only requirement on that name that counts, whatever packages declare.
-        preferred: Name -> version to keep if it still will do: the pins of the present lock.
-        upgrade: Names whose preferred version is forgotten; "all"; or None.
+        target: Where it is to run.
+        constraints: Name -> versions allowed, if the name is needed at all.
+        overrides: Name -> the only requirement on that name that counts.
+        preferred: Name -> versions to take if they will do, the first that does.
     """
 
-    name: str
-    platforms: Mapping[str, PythonTarget]
-    requirements: tuple[str, ...]
-    constraints: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
-    preferred: Mapping[str, str] = field(default_factory=dict)
-    upgrade: Literal["all"] | frozenset[str] | None = None
+    target: PythonTarget
+    constraints: Mapping[str, SpecifierSet] = field(default_factory=dict)
+    overrides: Mapping[str, SpecifierSet] = field(default_factory=dict)
+    preferred: Mapping[str, Sequence[Version]] = field(default_factory=dict)
+
+    def candidates(self, index: PypiSource, name: str, specifiers: Sequence[SpecifierSet]) -> Iterator[WheelCandidate]:
+        """Yield the candidates that satisfy all specifiers: the preferred ones, then newest first.
+
+        Yanked ones count only when preferred or pinned with `==` (PEP 592). Pre-releases count when a specifier names
+        one (PEP 440), or when the name has no usable final release at all.
+        """
+        limits = [*specifiers, *([self.constraints[name]] if name in self.constraints else [])]
+        versions = index.versions(name)
+        preferred = [version for version in self.preferred.get(name, ()) if version in versions]
+        early = any(limit.prereleases for limit in limits) or not index.has_final(name, self.target)
+        pinned = {Version(spec.version) for limit in limits for spec in limit if _is_pin(spec.operator, spec.version)}
+        seen: set[Version] = set()
+        for version in (*preferred, *versions):
+            if version in seen or (version.is_prerelease and not early):
+                continue
+            seen.add(version)
+            if not all(limit.contains(version, prereleases=True) for limit in limits):
+                continue
+            candidate = index.candidate(name, version, self.target)
+            if candidate and (not candidate.file.yanked or version in preferred or version in pinned):
+                yield candidate
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EnvironmentResult:
-    """What an environment gets: platform -> ids of packages, sorted."""
-
-    name: str
-    packages: Mapping[str, tuple[str, ...]]
+def _is_pin(operator: str, version: str) -> bool:
+    return operator in {"==", "==="} and not version.endswith(".*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolution:
-    """What was resolved: the environments in the order of the requests, and every package of any of them by id."""
-
-    environments: tuple[EnvironmentResult, ...]
-    packages: tuple[Package, ...]
-
-
-@dataclass(slots=True)
-class _Use:
-    """A version in use somewhere: its wheels by file name, and what of its dependencies holds."""
-
-    candidate: WheelCandidate
-    files: dict[str, WheelCandidate] = field(default_factory=dict)
-    dependencies: set[str] = field(default_factory=set)
-
-
-def resolve_environments(requests: Sequence[EnvironmentRequest], *, index: PypiSource, emit: Sink) -> Resolution:
-    """Choose versions for each environment and platform, each environment for itself, the newest that fit together.
-
-    Later platforms (in the order of their names) take the versions of earlier ones where those will do. The result is a
-    function of the requests and of what the index says; the order of requirements does not matter.
+class PythonNames:
+    """See `provider.Names`.
 
     Args:
-        requests: The environments.
         index: Where packages come from.
-        emit: Told `resolve.done` for each environment.
-
-    Raises:
-        BadSource: A requirement is malformed.
-        ResolutionConflict: Requirements contradict each other.
-        NoVersion: One requirement has no version that can be used.
-        UnknownPackage: There is no such package.
-        Unusable: What would fit is ruled out by its metadata.
-        TooDeep: The search was given up.
-        DirectUrl: A package requires an address.
-        MissingHash: The index gives no sha256. For other troubles with the index see `PypiSource.page`.
+        choice: What decides among them.
+        prefetch: Fetches ahead what will probably be asked for.
+        direct: Projects and files that stand for a name; the index is not asked for it.
+        ask: Turns a requirement of any kind (`npm:zod@^4`) and its requirer into asks.
     """
-    prefetch = Prefetch(index)
-    for request in requests:
-        for target in request.platforms.values():
-            choice = _choice(request, target, {})
-            for text in request.requirements:
-                prefetch.want(declared(text), choice)
-    uses: dict[tuple[str, Version], _Use] = {}
-    results = [_resolve_environment(request, index, prefetch, uses, emit) for request in requests]
-    direct = {declared(text).name for request in requests for text in request.requirements}
-    packages = [_package(use, index, with_scripts=name in direct) for (name, _), use in uses.items()]
-    return Resolution(environments=tuple(results), packages=tuple(sorted(packages, key=lambda package: package.id)))
 
+    namespace = Kind.PYPI
 
-def _resolve_environment(
-    request: EnvironmentRequest,
-    index: PypiSource,
-    prefetch: Prefetch,
-    uses: dict[tuple[str, Version], _Use],
-    emit: Sink,
-) -> EnvironmentResult:
-    chosen: dict[str, Version] = {}
-    packages: dict[str, tuple[str, ...]] = {}
-    rounds = 0
-    for platform, target in sorted(request.platforms.items()):
-        choice = _choice(request, target, chosen)
-        conflicts = Conflicts()
-        pins = _resolve(request, index, prefetch, choice, conflicts)
-        rounds += conflicts.rounds
-        for pin in pins:
-            chosen.setdefault(pin.candidate.name, pin.version)
-            _note_use(uses, pin, target, index)
-        packages[platform] = tuple(sorted({_id(pin.candidate) for pin in pins}))
-    emit(
-        Event(
-            name="resolve.done",
-            address=f"env:{request.name}",
-            data={"packages": len(set().union(*packages.values())), "rounds": rounds},
+    def __init__(
+        self,
+        *,
+        index: PypiSource,
+        choice: Choice,
+        prefetch: Prefetch,
+        direct: Mapping[str, Direct],
+        ask: Callable[[str, str], Iterator[Ask]],
+    ) -> None:
+        self._index = index
+        self._choice = choice
+        self._prefetch = prefetch
+        self._ask = ask
+        self._direct = {
+            name: DirectCandidate(direct=item, version=Version(item.package.version)) for name, item in direct.items()
+        }
+
+    def candidates(self, name: str, asks: Sequence[Ask]) -> Iterator[WheelCandidate | DirectCandidate]:
+        """Yield what satisfies all asks; see `Choice.candidates`."""
+        specifiers = list({str(ask.bounds): _specifier(ask) for ask in asks}.values())
+        if name in self._direct:
+            own = self._direct[name]
+            if self._runs_here(own) and all(self._suits(item, own) for item in specifiers):
+                yield own
+            return
+        self._page_exists(name, asks)
+        yield from self._choice.candidates(self._index, name, specifiers)
+
+    def allows(self, ask: Ask, candidate: WheelCandidate | DirectCandidate) -> bool:
+        """Return whether the version is one of those asked for."""
+        if isinstance(candidate, DirectCandidate):
+            return self._suits(_specifier(ask), candidate)
+        return _specifier(ask).contains(candidate.version, prereleases=True)
+
+    def pins(self, ask: Ask) -> bool:
+        """Return whether it is `==VERSION`."""
+        return ask.name in self._direct or any(_is_pin(spec.operator, spec.version) for spec in _specifier(ask))
+
+    def needs(self, candidate: WheelCandidate | DirectCandidate, extra: str) -> Iterator[Ask]:
+        """Yield what the metadata says, as far as it holds on the target."""
+        requirer = str(candidate)
+        if isinstance(candidate, DirectCandidate):
+            requires_python = candidate.package.requires_python
+            texts = [text for text in candidate.direct.needs(extra) if self._holds(text, extra)]
+        else:
+            try:
+                metadata = self._index.metadata(candidate.file)
+                texts = self._held(metadata.requires_dist, extra)
+            except (BadAnswer, InvalidRequirement) as error:
+                why = f"{requirer} has unreadable metadata ({str(error).partition(chr(10))[0]})"
+                yield impossible(requirer, why, self.namespace)
+                return
+            requires_python = metadata.requires_python
+        target = self._choice.target
+        if not _runs_on(requires_python, target.full_python):
+            why = f"{requirer} needs Python {requires_python}, not {target.python}"
+            yield impossible(requirer, why, self.namespace)
+            return
+        if extra:
+            exactly = SpecifierSet(f"=={candidate.version}", prereleases=True)
+            yield Ask(namespace=self.namespace, name=candidate.name, bounds=exactly, requirer=requirer)
+        # all first, so that their pages are fetched at once
+        for text in texts:
+            self._fetch_ahead(text)
+        for text in texts:
+            yield from self._ask(text, requirer)
+
+    def asks(self, wanted: Wanted, requirer: str) -> Iterator[Ask]:
+        """Yield the nodes that a requirement speaks of, if it holds on the target: the package, and one for each extra.
+
+        Raises:
+            DirectUrl: It is an address.
+        """
+        # whether a marker with an extra holds was decided by whoever has that extra
+        if "extra" not in wanted.marker and not holds(wanted.marker, self._choice.target):
+            return
+        if wanted.name in self._choice.overrides:
+            wanted = replace(wanted, specifier=self._choice.overrides[wanted.name], url="")
+        if wanted.url and not self._is_direct(wanted):
+            raise DirectUrl(requirer=requirer, text=str(wanted))
+        for extra in ("", *wanted.extras):
+            yield Ask(
+                namespace=self.namespace, name=wanted.name, extra=extra, bounds=wanted.specifier, requirer=requirer
+            )
+
+    def usable(self, name: str) -> Iterator[WheelCandidate | DirectCandidate]:
+        """Yield every candidate that the target and the constraints allow."""
+        if name in self._direct:
+            yield self._direct[name]
+            return
+        yield from self._choice.candidates(self._index, name, [SpecifierSet()])
+
+    def ruled_out(self, ask: Ask) -> Iterator[str]:
+        """Yield why the newest fitting versions have no wheel for the target."""
+        if ask.name in self._direct:
+            if not self._runs_here(self._direct[ask.name]):
+                yield f"{ask.name} has no wheel for {self._choice.target.platform} at that address"
+            return
+        constraint = self._choice.constraints.get(ask.name, SpecifierSet())
+        limits = (_specifier(ask), constraint)
+        fitting = (
+            version
+            for version in self._index.versions(ask.name)
+            if all(limit.contains(version, prereleases=True) for limit in limits)
         )
-    )
-    return EnvironmentResult(name=request.name, packages=packages)
+        for version in islice(fitting, _NEAREST):
+            why = self._index.why_not(ask.name, version, self._choice.target) or _not_by_itself(version)
+            yield f"{ask.name} {version} {why}"
 
+    def limit(self, name: str) -> str:
+        """Return the constraint as text."""
+        return str(self._choice.constraints.get(name, ""))
 
-def _choice(request: EnvironmentRequest, target: PythonTarget, chosen: Mapping[str, Version]) -> Choice:
-    return Choice(
-        target=target,
-        constraints=_limits(request.constraints, target),
-        overrides=_limits(request.overrides, target),
-        preferred={**_preferred(request), **chosen},
-    )
+    def _is_direct(self, wanted: Wanted) -> bool:
+        direct = self._direct.get(wanted.name)
+        return direct is not None and direct.package.location == wanted.url.partition("#")[0]
 
+    def _runs_here(self, candidate: DirectCandidate) -> bool:
+        package = candidate.package
+        return package.kind is not Kind.PYPI or choose_wheel(package.files, self._choice.target) is not None
 
-def _limits(texts: Iterable[str], target: PythonTarget) -> dict[str, SpecifierSet]:
-    limits: dict[str, SpecifierSet] = {}
-    for wanted in map(declared, sorted(texts)):
-        if holds(wanted.marker, target):
-            limits[wanted.name] = limits.get(wanted.name, SpecifierSet()) & wanted.specifier
-    return limits
+    def _suits(self, specifier: SpecifierSet, candidate: DirectCandidate) -> bool:
+        # a version that could not be read without running the project rules nothing out
+        return not candidate.direct.says_version or specifier.contains(candidate.version, prereleases=True)
 
-
-def _preferred(request: EnvironmentRequest) -> dict[str, Version]:
-    if request.upgrade == "all":
-        return {}
-    forgotten = {canonicalize_name(name) for name in request.upgrade or ()}
-    kept: dict[str, Version] = {}
-    for name, version in request.preferred.items():
+    def _page_exists(self, name: str, asks: Sequence[Ask]) -> None:
         try:
-            kept[canonicalize_name(name)] = Version(version)
-        except InvalidVersion:
-            continue  # a lock that somebody edited: then there is nothing to prefer
-    return {name: version for name, version in kept.items() if name not in forgotten}
+            self._index.page(name)
+        except UnknownPackage as error:
+            raise UnknownPackage(
+                kind=error.kind, name=name, index=error.index, requirer=asks[0].requirer if asks else ""
+            ) from error
+
+    def _held(self, requires_dist: Sequence[str], extra: str) -> list[str]:
+        wanted = [parse(text) for text in requires_dist]
+        return [f"{Kind.PYPI}:{item.with_marker}" for item in wanted if _needed(item, self._choice.target, extra)]
+
+    def _holds(self, text: str, extra: str) -> bool:
+        if not text.startswith(_PREFIX):
+            return True
+        return _holds_with(parse(text.removeprefix(_PREFIX)), self._choice.target, extra)
+
+    def _fetch_ahead(self, text: str) -> None:
+        if text.startswith(_PREFIX):
+            wanted = parse(text.removeprefix(_PREFIX))
+            if wanted.name not in self._direct:
+                self._prefetch.want(wanted, self._choice)
 
 
-def _resolve(
-    request: EnvironmentRequest, index: PypiSource, prefetch: Prefetch, choice: Choice, conflicts: Conflicts
-) -> list[Pin]:
-    provider = PythonProvider(index=index, choice=choice, prefetch=prefetch, conflicts=conflicts)
-    wanted = sorted((declared(text) for text in request.requirements), key=str)
-    asks: list[Ask] = [
-        ask for item in wanted if holds(item.marker, choice.target) for ask in provider.asks(item, "the manifest")
-    ]
-    resolver: Resolver[Ask, Pin, Identifier] = Resolver(provider, conflicts)
+def _specifier(ask: Ask) -> SpecifierSet:
+    assert isinstance(ask.bounds, SpecifierSet)  # noqa: S101  the namespace's own
+    return ask.bounds
+
+
+def _holds_with(item: Wanted, target: PythonTarget, extra: str) -> bool:
+    # an extra of a wheel is in its markers, that of a project is not
+    return _needed(item, target, extra) if "extra" in item.marker else holds(item.marker, target)
+
+
+def _needed(item: Wanted, target: PythonTarget, extra: str) -> bool:
+    if not extra:
+        return holds(item.marker, target)
+    return holds(item.marker, target, extra) and not holds(item.marker, target)
+
+
+def _not_by_itself(version: Version) -> str:
+    return "is a pre-release, which only a requirement that names one allows" if version.is_prerelease else "was yanked"
+
+
+def _runs_on(requires_python: str, python: str) -> bool:
     try:
-        return list(resolver.resolve(asks, max_rounds=_MAX_ROUNDS).mapping.values())
-    except ResolutionImpossible as error:
-        raise explain(error.causes, conflicts=conflicts, index=index, choice=choice) from error
-    except ResolutionTooDeep as error:
-        most = tuple(name for name, _ in conflicts.count.most_common(3))
-        raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
-
-
-def _id(candidate: WheelCandidate) -> str:
-    return f"{Kind.PYPI}:{candidate.name}@{candidate.version}"
-
-
-def _note_use(uses: dict[tuple[str, Version], _Use], pin: Pin, target: PythonTarget, index: PypiSource) -> None:
-    candidate = pin.candidate
-    use = uses.setdefault((candidate.name, candidate.version), _Use(candidate=candidate))
-    use.files[candidate.file.name] = candidate
-    for text in index.dependencies(candidate):
-        wanted = parse(text)
-        if holds(wanted.marker, target, pin.extra):
-            use.dependencies.add(f"{Kind.PYPI}:{wanted.with_marker}")
-
-
-def _package(use: _Use, index: PypiSource, *, with_scripts: bool) -> Package:
-    # metadata may differ between wheels of a version; the first by name speaks for it
-    files = [use.files[name].file for name in sorted(use.files)]
-    metadata: WheelMetadata = (index.metadata_with_scripts if with_scripts else index.metadata)(files[0])
-    return Package(
-        kind=Kind.PYPI,
-        name=use.candidate.name,
-        version=str(use.candidate.version),
-        index=index.name,
-        files=tuple(File(name=file.name, sha256=file.sha256, size=file.size) for file in files),
-        dependencies=tuple(sorted(use.dependencies)),
-        scripts=dict(metadata.scripts or {}) if with_scripts else {},
-        requires_python=metadata.requires_python or files[0].requires_python,
-        licence=metadata.licence,
-        authors=metadata.authors,
-        repository=metadata.repository,
-    )
+        return SpecifierSet(requires_python).contains(python, prereleases=True)
+    except InvalidSpecifier:
+        return True

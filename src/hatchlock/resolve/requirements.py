@@ -86,7 +86,6 @@ def declared(text: str) -> Wanted:
 
     Raises:
         BadSource: It is not one.
-        DirectUrl: It is an address.
     """
     kind, colon, spec = text.partition(":")
     if not colon or kind != Kind.PYPI:
@@ -96,8 +95,6 @@ def declared(text: str) -> Wanted:
     except InvalidRequirement as error:
         why = str(error).partition("\n")[0]
         raise BadSource(text=text, why=why, advice="write pypi:NAME[extras]>=VERSION as in PEP 508") from error
-    if wanted.url:
-        raise DirectUrl(requirer="the manifest", text=spec)
     return wanted
 
 

@@ -10,10 +10,11 @@ from typing import ClassVar
 from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import Runtime
-from hatchlock.lock.model import Lock, Server
+from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import EnvironmentSpec, Manifest, ServerSpec
 
 __all__ = [
+    "MANAGED",
     "SharedName",
     "WantedEnvironment",
     "container_platforms",
@@ -22,6 +23,10 @@ __all__ = [
     "wanted_environments",
     "wanted_images",
 ]
+
+
+MANAGED = "managed:"
+"""Before a Python version: one of uv's own builds, not one of the machine's."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,9 +52,13 @@ class WantedEnvironment:
         name: As declared, or its server's.
         private: Whether it is a server's private one.
         runtime: Which wheels it takes.
-        python: "3.11"; "" when neither manifest nor an earlier lock says.
+        python: "3.11".
+        python_declared: Whether the manifest says so; else it is only there if something needs it.
+        managed: Whether it is to be one of uv's own builds ("managed:3.11").
+        node: "22"; "" when neither manifest nor an earlier lock says.
+        node_declared: Whether the manifest says so.
         base: Reference of the base image, container runtime only.
-        requirements: Sorted, `pypi:…`.
+        requirements: Sorted, `kind:spec`.
         constraints: Sorted.
         overrides: Sorted.
     """
@@ -59,9 +68,13 @@ class WantedEnvironment:
     runtime: Runtime
     python: str
     base: str
-    requirements: tuple[str, ...]
-    constraints: tuple[str, ...]
-    overrides: tuple[str, ...]
+    python_declared: bool = False
+    managed: bool = False
+    node: str = ""
+    node_declared: bool = False
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
 
 
 def default_python() -> str:
@@ -91,7 +104,7 @@ def wanted_environments(manifest: Manifest, previous: Lock | None) -> tuple[Want
             sources = [server.source for server in users if server.runtime == runtime and server.source]
             wanted.append(_environment(spec, runtime, sources, previous, private=False))
     for server in manifest.servers.values():
-        if server.source is None or server.source.kind is not Kind.PYPI or server.environment:
+        if server.source is None or server.source.kind is Kind.OCI or server.environment:
             continue
         if server.name in manifest.environments:
             raise SharedName(name=server.name, address=f"server:{server.name}")
@@ -102,7 +115,9 @@ def wanted_environments(manifest: Manifest, previous: Lock | None) -> tuple[Want
 def _environment(
     spec: EnvironmentSpec, runtime: Runtime, sources: Iterable[Source], previous: Lock | None, *, private: bool
 ) -> WantedEnvironment:
-    python = spec.python or _recorded_python(spec.name, runtime, previous) or default_python()
+    declared = spec.python.removeprefix(MANAGED)
+    recorded = _recorded(spec.name, runtime, previous)
+    python = declared or (recorded.python if recorded else "") or default_python()
     base = ""
     if runtime == "container":
         base = spec.base.spec if spec.base else f"python:{python}-slim"
@@ -111,6 +126,10 @@ def _environment(
         private=private,
         runtime=runtime,
         python=python,
+        python_declared=bool(spec.python),
+        managed=spec.python.startswith(MANAGED),
+        node=spec.node or (recorded.node if recorded else ""),
+        node_declared=bool(spec.node),
         base=base,
         requirements=_texts([*sources, *spec.dependencies]),
         constraints=_texts(spec.constraints),
@@ -122,11 +141,11 @@ def _texts(sources: Iterable[Source]) -> tuple[str, ...]:
     return tuple(sorted(set(map(str, sources))))
 
 
-def _recorded_python(name: str, runtime: Runtime, previous: Lock | None) -> str:
+def _recorded(name: str, runtime: Runtime, previous: Lock | None) -> Environment | None:
     try:
-        return previous.environment(name, runtime).python if previous else ""
+        return previous.environment(name, runtime) if previous else None
     except KeyError:
-        return ""
+        return None
 
 
 def wanted_images(manifest: Manifest) -> Mapping[str, str]:

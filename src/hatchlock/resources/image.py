@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
     from hatchlock.lock.model import ImagePlatform
 
-__all__ = ["ImageResource", "ImageSpec"]
+__all__ = ["ImageResource", "ImageSpec", "image_artefacts"]
 
 _SHOWN_DIGITS = 12
 
@@ -51,6 +51,15 @@ class ImageSpec:
     def is_assembled(self) -> bool:
         """Whether something is added to the base."""
         return bool(self.python)
+
+
+def image_artefacts(reference: str, image: ImagePlatform) -> tuple[Artefact, ...]:
+    """Return the config and layers of a locked image, as its registry stores them."""
+    blobs = [(image.config, image.config_size), *((layer.digest, layer.size) for layer in image.layers)]
+    return tuple(
+        Artefact(package=f"oci:{reference}", name=digest, digest=digest.removeprefix("sha256:"), size=size)
+        for digest, size in blobs
+    )
 
 
 class ImageResource:
@@ -91,12 +100,7 @@ class ImageResource:
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return its wheels, and the config and layers of the locked image."""
         spec = self._specs[address]
-        package = f"oci:{spec.reference}"
-        blobs = [(spec.base.config, spec.base.config_size), *((item.digest, item.size) for item in spec.base.layers)]
-        own = [
-            Artefact(package=package, name=digest, digest=digest.removeprefix("sha256:"), size=size)
-            for digest, size in blobs
-        ]
+        own = image_artefacts(spec.reference, spec.base)
         return [*own, *spec.wheels]
 
     def apply(self, step: Step) -> None:

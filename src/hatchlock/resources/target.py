@@ -3,51 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, Kind, ResourceKind, Source
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.writer import entry_for
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import image_tag, input_key
-from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
 from hatchlock.lock.model import ASSEMBLER, Environment, File, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.build import environment_target
+from hatchlock.resolve.command import main_package
+from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.wanted import container_platforms, launch_of
-from hatchlock.resources.base import Artefact, Problem
+from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
-from hatchlock.resources.env import EnvSpec
+from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_target import InterpreterFacts, environment_spec, wheels_of
 from hatchlock.resources.image import ImageSpec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import (
     CommandUnclear,
-    FileNotLocked,
     KeyNotLocked,
     PlatformNotLocked,
     RuntimeNotLocked,
 )
 from hatchlock.resources.world import Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
-from hatchlock.sources.python.targets import PythonTarget
-from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["Machine", "PythonFacts", "compile_target"]
+__all__ = ["Machine", "compile_target"]
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PythonFacts:
-    """An interpreter of this machine: its real path, full version, and the directories that it needs."""
-
-    path: str
-    version: str
-    prefixes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +53,7 @@ class Machine:
         directory: The project's, absolute.
         environ: Variables that name the files of applications.
         interpreters: "3.11" -> facts, or the error that looking for it gave.
+        nodes: "22" -> facts, or the error that looking for it gave.
         programs: Command of a server that is a program of this machine -> its path, or the error.
         engine: The engine's address, the error that looking for it gave, or "" if no server needs one.
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
@@ -74,9 +66,10 @@ class Machine:
     user_home: Path
     directory: Path
     environ: Mapping[str, str]
-    interpreters: Mapping[str, PythonFacts | HatchlockError]
+    interpreters: Mapping[str, InterpreterFacts | HatchlockError]
     programs: Mapping[str, str | HatchlockError]
     engine: str | HatchlockError
+    nodes: Mapping[str, InterpreterFacts | HatchlockError] = field(default_factory=dict)
     isolation: str = ""
     is_root: bool = False
 
@@ -168,23 +161,38 @@ class _Builder:
         if machine.platform not in self.lock.platforms:
             raise PlatformNotLocked(platform=machine.platform, locked=self.lock.platforms)
         locked = self._environment(launch)
-        python = _or_raise(machine.interpreters[locked.python])
-        target = environment_target(self.manifest, locked, {}, machine.platform)
-        spec = EnvSpec(
-            name=locked.name,
-            python=python.path,
-            python_version=python.version,
-            wheels=self._wheels(locked, target, machine.platform),
+        spec, prefixes = environment_spec(
+            self.lock,
+            locked,
+            machine.platform,
+            home=machine.home,
+            python=lambda version: _or_raise(machine.interpreters[version]),
+            node=lambda version: _or_raise(machine.nodes[version]),
+            target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
         tree = machine.home.envs / spec.key
         command = self._command(launch)
+        place = self._place(launch, locked, spec, tree)
         record = self._record(
             launch,
-            argv=(_script(command[0], f"{tree}/bin"), *command[1:], *launch.args),
+            argv=(_program(command[0], tree, place), *command[1:], *launch.args),
             key=spec.key,
-            read_only_paths=(str(tree), *python.prefixes),
+            read_only_paths=(str(tree), *prefixes),
         )
+        record = replace(record, cwd=launch.cwd or (place.directory if place else ""), source=place)
         return _Placed(server=self._spec(record, spec.address), environment=spec)
+
+    def _place(self, launch: Server, locked: Environment, spec: EnvSpec, tree: Path) -> SourceTree | None:
+        """Return where the server's own project or program is, if it is one."""
+        if not launch.source or not is_direct(launch.source):
+            return None
+        package = main_package(Source.parse(launch.source), locked, self.lock)
+        places: list[ProjectSpec | ProgramSpec] = [*spec.projects, *spec.programs]
+        found = [item for item in places if package and item.artefact.package == package.id]
+        if not found or package is None:
+            return None
+        live = _resolved(package.location, self.machine) if package.kind is Kind.PATH else ""
+        return SourceTree(directory=str(tree / found[0].path), live=live, sha256=found[0].artefact.digest)
 
     def _host_server(self, launch: Server) -> _Placed:
         program = _or_raise(self.machine.programs[launch.command[0]])
@@ -198,7 +206,7 @@ class _Builder:
         locked = self._environment(launch)
         base = self.lock.image(locked.base).platforms[platform]
         target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
-        wheels = self._wheels(locked, target, platform)
+        wheels = wheels_of(self.lock, locked, target, platform)
         files = [File(name=wheel.name, sha256=wheel.digest) for wheel in wheels]
         key = input_key(base.digest, files, rule=ASSEMBLER)
         if locked.keys.get(platform) != key:
@@ -257,15 +265,6 @@ class _Builder:
             raise CommandUnclear(source=launch.source, choices=launch.choices)
         return launch.command
 
-    def _wheels(self, environment: Environment, target: PythonTarget, platform: str) -> tuple[Artefact, ...]:
-        wheels = []
-        for package in self.lock.packages_of(environment, platform):
-            file = choose_wheel(package.files, target)
-            if file is None:
-                raise FileNotLocked(package=package.id, platform=platform)
-            wheels.append(Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size))
-        return tuple(sorted(wheels, key=lambda wheel: wheel.name))
-
     def _record(
         self, launch: Server, *, argv: tuple[str, ...], key: str, read_only_paths: tuple[str, ...]
     ) -> LaunchRecord:
@@ -316,6 +315,13 @@ class _Builder:
 
 def _script(word: str, directory: str) -> str:
     return word if "/" in word else f"{directory}/{word}"
+
+
+def _program(word: str, tree: Path, place: SourceTree | None) -> str:
+    """Return what is started: a command of the environment, or a file of the server's own project."""
+    if place and "/" in word and not word.startswith("/"):
+        return str(Path(place.directory) / word)
+    return _script(word, f"{tree}/bin")
 
 
 def _or_raise(found: _T | HatchlockError) -> _T:

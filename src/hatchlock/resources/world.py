@@ -15,7 +15,8 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
-from hatchlock.resources.env import EnvResource, EnvSpec
+from hatchlock.resources.env import EnvResource
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image import ImageResource, ImageSpec
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.state.project import ProjectState
@@ -86,7 +87,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
     """Return a target as JSON values."""
     return {
         "project": target.project,
-        "environments": [asdict(spec) for spec in target.environments],
+        "environments": [spec.to_dict() for spec in target.environments],
         "images": [asdict(spec) for spec in target.images],
         "servers": [
             {"record": spec.record.to_json().decode(), "needs": str(spec.needs or ""), "notes": spec.notes}
@@ -107,7 +108,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
     """
     return Target(
         project=data["project"],
-        environments=tuple(EnvSpec(**item | {"wheels": _artefacts(item["wheels"])}) for item in data["environments"]),
+        environments=tuple(map(EnvSpec.from_dict, data["environments"])),
         images=tuple(map(_image, data["images"])),
         servers=tuple(map(_server, data["servers"])),
         entries=tuple(map(_entry, data["entries"])),

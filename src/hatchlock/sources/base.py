@@ -87,18 +87,19 @@ class BadAnswer(HatchlockError):
 
 @dataclass(kw_only=True, eq=False)
 class MissingHash(HatchlockError):
-    """An index offers a file without a SHA-256, so it cannot be locked."""
+    """An index offers a file without a hash that is strong enough to lock it."""
 
     code: ClassVar[str] = "missing-hash"
 
     file: str
     index: str
+    algorithm: str = "sha256"
 
     def __str__(self) -> str:
-        return f"the index {self.index} gives no sha256 for {self.file}"
+        return f"the index {self.index} gives no {self.algorithm} for {self.file}"
 
     def _hint(self) -> str:
-        return "use an index that lists sha256 hashes"
+        return f"use an index that lists {self.algorithm} hashes"
 
 
 @dataclass(kw_only=True, eq=False)

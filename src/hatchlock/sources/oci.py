@@ -18,9 +18,10 @@ from hatchlock.lock.model import Image, ImagePlatform, Layer
 from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, Registry
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["BadImage", "container_platform", "fetch_image", "lock_image"]
+__all__ = ["BadImage", "ImageDescription", "container_platform", "describe_image", "fetch_image", "lock_image"]
 
 _WORKERS = 4
+_CONFIG_AT_MOST = 4 << 20
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 
@@ -86,6 +87,7 @@ class _Run(_Document):
     user: str = Field(default="", alias="User")
     working_directory: str = Field(default="", alias="WorkingDir")
     env: tuple[str, ...] | None = Field(default=None, alias="Env")
+    labels: dict[str, str] | None = Field(default=None, alias="Labels")
 
 
 class _Roots(_Document):
@@ -94,7 +96,94 @@ class _Roots(_Document):
 
 class _Config(_Platform):
     config: _Run | None = None
+    created: str | None = None
     rootfs: _Roots
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageDescription:
+    """What an image says of itself; "" or empty where it does not.
+
+    Attributes:
+        reference: As asked for.
+        digest: `sha256:…` of what the reference means: the index, or the manifest where there is no index.
+        platforms: Every platform that there is an image for, sorted.
+        platform: The one that the rest is about.
+        created: RFC 3339, or what stands in its place.
+        entrypoint: From the config.
+        command: From the config.
+        user: From the config; "" means root.
+        working_directory: From the config.
+        labels: From the config.
+        layers: Their number.
+        size: Bytes of all layers, as they are fetched.
+    """
+
+    reference: str
+    digest: str
+    platforms: tuple[str, ...]
+    platform: str
+    created: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    user: str
+    working_directory: str
+    labels: Mapping[str, str]
+    layers: int
+    size: int
+
+
+def describe_image(reference_text: str, platform: str, *, registry: Registry) -> ImageDescription:
+    """Ask what an image is, without fetching its layers and without keeping anything.
+
+    Args:
+        reference_text: Without `oci:`.
+        platform: The one to prefer; if there is none for it, the first that there is.
+        registry: Is asked.
+
+    Raises:
+        BadSource: It is no reference.
+        UnknownImage, ImageUnreachable: As the registry answers.
+        WrongHash: Bytes are not those that their digest names.
+        BadImage: The image is not well-formed.
+    """
+    reference = ImageReference.parse(reference_text)
+    top = registry.manifest(reference)
+    listed: tuple[str, ...] = ()
+    if top.media_type in INDEX_TYPES:
+        # what has no platform, or an unknown one, are attestations
+        images = (item for item in _parse(_Index, top.data, reference).manifests if item.platform)
+        listed = tuple(sorted(str(item.platform) for item in images if item.platform and item.platform.os != "unknown"))
+        if not listed:
+            raise BadImage(image=str(reference), why="its index lists no image")
+    served = [item for item in listed if _platform(item).serves(_platform(platform))]
+    manifest = _choose(reference, top, (served or listed or (platform,))[0], registry)
+    parsed = _parse(_Manifest, manifest.data, reference)
+    config = _parse(_Config, _small_blob(reference, parsed.config, registry), reference)
+    own = str(_Platform(os=config.os, architecture=config.architecture, variant=config.variant))
+    run = config.config or _Run()
+    return ImageDescription(
+        reference=reference_text,
+        digest=top.digest,
+        platforms=listed or (own,),
+        platform=own,
+        created=config.created or "",
+        entrypoint=run.entrypoint or (),
+        command=run.command or (),
+        user=run.user,
+        working_directory=run.working_directory,
+        labels=run.labels or {},
+        layers=len(parsed.layers),
+        size=sum(layer.size for layer in parsed.layers),
+    )
+
+
+def _small_blob(reference: ImageReference, descriptor: _Descriptor, registry: Registry) -> bytes:
+    if descriptor.size > _CONFIG_AT_MOST:
+        raise BadImage(image=str(reference), why=f"its config has {descriptor.size} bytes")
+    pieces: list[bytes] = []
+    registry.blob(reference, descriptor.digest, pieces.append)
+    return b"".join(pieces)
 
 
 def container_platform(platform: str) -> str:

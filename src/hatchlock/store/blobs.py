@@ -1,4 +1,4 @@
-"""Bytes, named by their SHA-256 and checked on the way in."""
+"""Bytes, named by their SHA-256 or SHA-512 and checked on the way in."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory, reporting_permission
 
 __all__ = ["BlobWriter", "Blobs", "TooLong", "WrongHash"]
+
+_ALGORITHMS = ("sha256", "sha512")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -144,6 +146,30 @@ class Blobs:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+    def each(self) -> Iterator[str]:
+        """Yield the digest of every blob that is there, sorted. Other files are passed over."""
+        for algorithm in _ALGORITHMS:
+            for path in sorted((self.root / algorithm).glob("??/*")):
+                with contextlib.suppress(ValueError):
+                    if self.path(path.name) == path:
+                        yield path.name
+
+    def leftovers(self) -> Iterator[Path]:
+        """Yield what writers that were killed have left, and those that still write."""
+        yield from self.root.glob("*/??/.*.part")
+
+    def use(self, digest: str) -> None:
+        """Note that a blob is needed now: `cache gc` leaves it alone for a while.
+
+        Raises:
+            FileNotFoundError: There is no such blob.
+        """
+        os.utime(self.path(digest))
+
+    def remove(self, digest: str) -> None:
+        """Delete a blob, if it is there."""
+        self.path(digest).unlink(missing_ok=True)
 
     def verify(self, digest: str) -> None:
         """Read a blob again and check it; a blob that is no longer itself is deleted.

@@ -2,26 +2,134 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatchlock.address import ImageReference
-from hatchlock.events import Event, Sink
+from hatchlock.errors import UsageError
+from hatchlock.events import Event, Sink, discard
 from hatchlock.store.blobs import Blobs, WrongHash
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatchlock.lock.model import Lock
-    from hatchlock.net.http import Http
-    from hatchlock.net.registry import Registry
+    from hatchlock.manifest.model import Manifest
     from hatchlock.resources.base import Artefact
-    from hatchlock.sources.python.pypi import PypiSource
-    from hatchlock.usecases.lock import Sources
+    from hatchlock.usecases.bundle import Imported
     from hatchlock.usecases.project import Project
 
-__all__ = ["fetch"]
+__all__ = ["Fetched", "fetch", "fetch_project"]
 
 _THREADS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """What `fetch_project` did.
+
+    Attributes:
+        platforms: For which the store has everything now.
+        files: How many files that is.
+        size: Their bytes.
+        fetched: How many of them came from the network.
+        imported: What came from a bundle; None if none was read.
+        bundle_size: Bytes of the bundle that was written; 0 if none was.
+    """
+
+    platforms: tuple[str, ...]
+    files: int
+    size: int
+    fetched: int
+    imported: Imported | None = None
+    bundle_size: int = 0
+
+
+def fetch_project(
+    project: Project,
+    *,
+    platforms: Sequence[str] = (),
+    all_platforms: bool = False,
+    source: Path | None = None,
+    target: Path | None = None,
+    offline: bool = False,
+    emit: Sink = discard,
+) -> Fetched:
+    """Bring everything that the lock names for some platforms into the store; changes nothing else.
+
+    Args:
+        project: Whose lock.
+        platforms: Which of its platforms; this machine's if none is named.
+        all_platforms: All of them.
+        source: A bundle to take from, before anything is asked for.
+        target: A bundle to write.
+        offline: Ask nobody: what is not there is an error.
+        emit: Told about progress.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
+        UsageError: The lock is not for one of the platforms, or the bundle's directory does not exist.
+        PlatformNotLocked: The lock is not for this machine.
+        BadBundle, OtherLock: The bundle cannot be used.
+        HatchlockError: What fetching raises.
+        OSError: The disk is full, or the like.
+    """
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resources.needed import artefacts_of
+
+    if target is not None and not target.absolute().parent.is_dir():
+        raise UsageError(what=f"--to {target}: there is no such directory")
+    manifest, lock = _satisfied(project)
+    for platform in platforms:
+        if platform not in lock.platforms:
+            what = f"--platform {platform}: the lock is for {', '.join(lock.platforms)}"
+            raise UsageError(what=what, advice="choose one of these, or add it to [project] platforms and lock")
+    wanted = lock.platforms if all_platforms else tuple(sorted(set(platforms))) or (host_platform(),)
+    artefacts = {item.digest: item for name in wanted for item in artefacts_of(manifest, lock, name)}
+    blobs = Blobs(project.home.blobs)
+    imported = None
+    if source is not None:
+        from hatchlock.usecases.bundle import import_bundle
+
+        imported = import_bundle(source, project, blobs)
+    fetched = fetch(project, artefacts.values(), offline=offline, emit=emit)
+    size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
+    bundle_size = 0
+    if target is not None:
+        from hatchlock.usecases.bundle import write_bundle
+
+        bundle_size = write_bundle(
+            target,
+            name=lock.project,
+            manifest=project.manifest_bytes,
+            lock=project.lock_bytes or b"",
+            platforms=wanted,
+            digests=artefacts,
+            blobs=blobs,
+        )
+    return Fetched(
+        platforms=wanted,
+        files=len(artefacts),
+        size=size,
+        fetched=fetched,
+        imported=imported,
+        bundle_size=bundle_size,
+    )
+
+
+def _satisfied(project: Project) -> tuple[Manifest, Lock]:
+    from hatchlock.lock.store import MissingLock, loads
+    from hatchlock.manifest.load import load_bytes
+    from hatchlock.resolve.freshness import StaleLock, stale_reasons
+
+    manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest
+    if project.lock_bytes is None:
+        raise MissingLock(path=project.lock.name)
+    lock = loads(project.lock_bytes)
+    if reasons := stale_reasons(manifest, lock):
+        raise StaleLock(reasons=reasons)
+    return manifest, lock
 
 
 def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emit: Sink) -> int:
@@ -44,13 +152,17 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
         return 0
     from hatchlock.lock.store import loads
     from hatchlock.manifest.load import load
-    from hatchlock.usecases.lock import Sources
+    from hatchlock.usecases.obtain import Obtain
+    from hatchlock.usecases.sources import Sources
 
     manifest = load(project.manifest, project.overlay if project.overlay_bytes else None).manifest
     lock = loads(project.lock_bytes or b"")
     emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
-        _fetch_all(missing, sources, lock, blobs)
+        obtain = Obtain(project, lock, sources, blobs)
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:
+            for _ in pool.map(obtain, missing):
+                pass
     emit(Event(name="fetch.done", message=f"{len(missing)} files", data={"files": len(missing)}))
     return len(missing)
 
@@ -60,37 +172,7 @@ def _is_sound(artefact: Artefact, blobs: Blobs) -> bool:
         return False
     try:
         blobs.verify(artefact.digest)
-    except WrongHash:
+        blobs.use(artefact.digest)
+    except (WrongHash, FileNotFoundError):
         return False
     return True
-
-
-def _fetch_all(missing: Sequence[Artefact], sources: Sources, lock: Lock, blobs: Blobs) -> None:
-    images = [artefact for artefact in missing if artefact.package.startswith("oci:")]
-    wheels = [artefact for artefact in missing if artefact not in images]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:
-        if images:
-            registry = sources.registry
-            _wait(pool, images, lambda item: _fetch_blob(item, registry, blobs))
-        if wheels:
-            with sources.python_index() as index:
-                _wait(pool, wheels, lambda item: _fetch_wheel(item, index, sources.http, lock, blobs))
-
-
-def _wait(pool: ThreadPoolExecutor, items: Sequence[Artefact], work: Callable[[Artefact], None]) -> None:
-    for _ in pool.map(work, items):
-        pass
-
-
-def _fetch_blob(artefact: Artefact, registry: Registry, blobs: Blobs) -> None:
-    reference = ImageReference.parse(artefact.package.removeprefix("oci:"))
-    with blobs.add(artefact.digest, artefact.size, what=artefact.name, where=str(reference)) as writer:
-        registry.blob(reference, artefact.name, writer.write)
-
-
-def _fetch_wheel(artefact: Artefact, index: PypiSource, http: Http, lock: Lock, blobs: Blobs) -> None:
-    package = lock.package(artefact.package)
-    file = next(item for item in package.files if item.digest == artefact.digest)
-    url = index.fetch_url(package, file)
-    with blobs.add(artefact.digest, artefact.size, what=artefact.name, where=f"the index {index.url}") as writer:
-        http.download(url, writer.write)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.reconcile.plan import Plan
-    from hatchlock.resources.target import Machine, PythonFacts
+    from hatchlock.resolve.freshness import Reason
+    from hatchlock.resources.env_target import InterpreterFacts
+    from hatchlock.resources.target import Machine
     from hatchlock.resources.world import Target, World
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
@@ -127,14 +129,14 @@ def read_target(project: Project) -> Target:
     path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
     key = _memo_key(project)
     known = recall(path, key)
-    if known is not None:
+    if known is not None and _directories_are_the_same(known.get("directories", {})):
         target = _remembered(known)
         if target is not None and _engine_is_the_same(target, project.environ):
             return target
     target, witnesses = _compile(project)
     if not target.problems and witnesses is not None:
         with contextlib.suppress(PermissionProblem, OSError):  # without a memo the next plan takes longer, no more
-            remember(path, key, target_to_dict(target), witnesses=witnesses)
+            remember(path, key, {**target_to_dict(target), "directories": _directories(target)}, witnesses=witnesses)
     return target
 
 
@@ -154,6 +156,44 @@ def _remembered(known: Mapping[str, Any]) -> Target | None:
         return None
 
 
+def _directories(target: Target) -> dict[str, str]:
+    """Return what tells quickly whether the directories that servers come from are still what they were."""
+    live = {spec.record.source.live for spec in target.servers if spec.record.source and spec.record.source.live}
+    if not live:
+        return {}
+    from hatchlock.sources.projects.snapshot import signature
+
+    return {directory: signature(Path(directory)) for directory in sorted(live)}
+
+
+def _directories_are_the_same(known: Mapping[str, str]) -> bool:
+    if not known:
+        return True
+    from hatchlock.sources.projects.snapshot import signature
+
+    try:
+        return all(signature(Path(directory)) == seen for directory, seen in known.items())
+    except HatchlockError:
+        return False
+
+
+def _changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
+    from hatchlock.address import Kind
+    from hatchlock.resolve.freshness import Reason
+    from hatchlock.sources.projects.snapshot import snapshot
+
+    found = []
+    for package in lock.packages:
+        if package.kind is not Kind.PATH:
+            continue
+        now = snapshot(project.directory / package.location).sha256
+        if now != package.files[0].sha256:
+            found.append(
+                Reason(address=f"{Kind.PATH}:{package.name}", what=f"{package.location} changed since it was locked")
+            )
+    return tuple(found)
+
+
 def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
     addresses = {spec.record.engine for spec in target.servers if spec.record.engine}
     if not addresses:
@@ -170,6 +210,7 @@ def _compile(project: Project) -> tuple[Target, list[str] | None]:
     """Return the target, and the files that it depends on; None when it depends on more than files."""
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load_bytes
+    from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
     from hatchlock.resources.target import compile_target
 
@@ -181,7 +222,7 @@ def _compile(project: Project) -> tuple[Target, list[str] | None]:
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)
-    if reasons := stale_reasons(shared.manifest, lock):
+    if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or _changed_directories(project, lock):
         raise StaleLock(reasons=reasons)
     machine, witnesses = _machine(project, merged.manifest, lock)
     return compile_target(merged.manifest, lock, machine), witnesses
@@ -193,8 +234,10 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
     from hatchlock.resources.target import Machine
 
     processes = [server for server in manifest.servers.values() if server.runtime == "process"]
-    versions = {item.python for item in lock.environments if item.runtime == "process" and item.python}
+    own = [item for item in lock.environments if item.runtime == "process"]
+    versions = {item.python for item in own if item.python and not item.managed}
     interpreters = {version: _interpreter(version, project.environ) for version in versions}
+    nodes = {version: _node(version, project.environ) for version in {item.node for item in own if item.node}}
     commands = {server.command[0] for server in processes if server.source is None and not server.environment}
     programs = {command: _program(command, project.environ) for command in commands}
     machine = Machine(
@@ -205,6 +248,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         directory=project.directory,
         environ=project.environ,
         interpreters=interpreters,
+        nodes=nodes,
         programs=programs,
         engine=_engine(manifest, project.environ),
         isolation=(check_isolation(project.environ) or "") if processes else "",
@@ -213,20 +257,32 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
     if machine.isolation:
         return machine, None  # whatever is in the way of bubblewrap today
     bwrap = find_bwrap(project.environ.get("PATH", "")) if processes else None
-    found = [item.path for item in interpreters.values() if not isinstance(item, HatchlockError)]
+    looked_up = [*interpreters.values(), *nodes.values()]
+    found = [item.path for item in looked_up if not isinstance(item, HatchlockError)]
     others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]
     return machine, [*found, *others]
 
 
-def _interpreter(version: str, environ: Mapping[str, str]) -> PythonFacts | HatchlockError:
+def _node(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:
+    from hatchlock.engines.node import NodeMissing, find_node
+    from hatchlock.resources.env_target import InterpreterFacts
+
+    try:
+        found = find_node(version, environ)
+    except NodeMissing as error:
+        return error
+    return InterpreterFacts(path=found.path, version=found.version, prefixes=found.prefixes)
+
+
+def _interpreter(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:
     from hatchlock.engines.process import InterpreterMissing, find_interpreter
-    from hatchlock.resources.target import PythonFacts
+    from hatchlock.resources.env_target import InterpreterFacts
 
     try:
         found = find_interpreter(version, environ)
     except InterpreterMissing as error:
         return error
-    return PythonFacts(path=found.path, version=found.version, prefixes=found.prefixes)
+    return InterpreterFacts(path=found.path, version=found.version, prefixes=found.prefixes)
 
 
 def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:

@@ -6,6 +6,8 @@ Needs nothing but the store: no manifest unless the project is to be found by it
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,19 @@ from typing import Any, ClassVar
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.files import read_optional
-from hatchlock.launch import LaunchRecord
+from hatchlock.launch import LaunchRecord, SourceTree
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
 
-__all__ = ["BrokenState", "NoSuchProject", "NoSuchServer", "find_record", "log_path", "project_name", "run"]
+__all__ = [
+    "BrokenState",
+    "NoLiveTree",
+    "NoSuchProject",
+    "NoSuchServer",
+    "find_record",
+    "log_path",
+    "project_name",
+    "run",
+]
 
 _ACTIVE_FORMAT = 1
 
@@ -59,6 +70,22 @@ class NoSuchServer(HatchlockError):
 
 
 @dataclass(kw_only=True, eq=False)
+class NoLiveTree(HatchlockError):
+    """A server cannot be served from the directory that it comes from."""
+
+    code: ClassVar[str] = "no-live-tree"
+
+    server: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.server} cannot be served as it is developed: {self.why}"
+
+    def _hint(self) -> str:
+        return "leave out --dev: then what was locked is served"
+
+
+@dataclass(kw_only=True, eq=False)
 class BrokenState(HatchlockError):
     """A file of the store is not what it was written as."""
 
@@ -77,7 +104,7 @@ class BrokenState(HatchlockError):
         )
 
 
-def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[str, str]) -> int:
+def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[str, str], *, dev: bool = False) -> int:
     """Serve an applied server over this process's stdin, stdout and stderr, until either side ends.
 
     Args:
@@ -86,6 +113,7 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
         name: The server.
         cwd: Where the manifest is looked for.
         environ: For secrets and for finding programs.
+        dev: Serve the directory that its `path:` source names as it is now, instead of what was locked of it.
 
     Returns:
         The exit status (`serve.stdio.serve`).
@@ -96,9 +124,41 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
     from hatchlock.serve.stdio import serve
 
     record = find_record(home, project or _project_of(cwd), name)
+    if dev:
+        record = _with_live_tree(record, environ)
+    elif record.source and record.source.live:
+        threading.Thread(target=_say_what_changed, args=(record.source,), daemon=True).start()
     return serve(
         record, environ=environ, stdin=0, stdout=1, stderr=2, log=log_path(home, record.project, record.server)
     )
+
+
+def _with_live_tree(record: LaunchRecord, environ: Mapping[str, str]) -> LaunchRecord:
+    from dataclasses import replace
+
+    from hatchlock.engines.process import check_isolation
+    from hatchlock.launch import Mount
+
+    if record.source is None or not record.source.live:
+        raise NoLiveTree(server=record.server, why="its source is no directory (path:)")
+    if problem := check_isolation(environ):
+        raise NoLiveTree(
+            server=record.server, why=f"it is put in the place of what was locked by bubblewrap: {problem}"
+        )
+    mount = Mount(source=record.source.live, target=record.source.directory)
+    return replace(record, sandbox=replace(record.sandbox, mounts=(*record.sandbox.mounts, mount)))
+
+
+def _say_what_changed(source: SourceTree) -> None:
+    from hatchlock.sources.projects.snapshot import snapshot
+
+    try:
+        same = snapshot(Path(source.live)).sha256 == source.sha256
+    except (HatchlockError, OSError):
+        return  # it may be gone altogether: what was locked of it runs on
+    if not same:
+        text = f"hatchlock: {source.live} is not what was locked; run `hatchlock up`, or try it with `run --dev`\n"
+        os.write(2, text.encode())
 
 
 def log_path(home: Home, project: str, server: str) -> Path:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
 
-__all__ = ["WheelMetadata", "read_scripts"]
+__all__ = ["WheelMetadata", "is_static", "read_scripts"]
 
 _REPOSITORY_LABELS = ("source", "sourcecode", "repository", "github", "code", "homepage")
 _FORGES = ("github.com/", "gitlab.com/", "codeberg.org/", "bitbucket.org/", "sr.ht/")
 _LONGEST_LICENCE = 80
+_STATIC_SINCE = (2, 2)
+_DECIDING = frozenset({"requires-dist", "requires-python", "provides-extra"})
 _UNKNOWN = frozenset({"", "UNKNOWN"})
 
 
@@ -89,6 +91,19 @@ def read_scripts(data: bytes) -> Mapping[str, str]:
         return {}
     # "module:function [extra]" is the old way to ask for an extra
     return {name: value.partition("[")[0].strip() for name, value in sorted(parser.items("console_scripts"))}
+
+
+def is_static(data: bytes) -> bool:
+    """Return whether the PKG-INFO of a source distribution binds the wheels that are built from it (PEP 643).
+
+    That is so when it says what the package needs, and does not leave that to the build.
+    """
+    fields = _headers(data)
+    try:
+        since = tuple(int(part) for part in _first(fields, "metadata-version").split("."))
+    except ValueError:
+        return False
+    return since >= _STATIC_SINCE and _DECIDING.isdisjoint(field.lower() for field in fields.get("dynamic", ()))
 
 
 def _headers(data: bytes) -> dict[str, list[str]]:

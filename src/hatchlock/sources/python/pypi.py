@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,26 +16,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from hatchlock.address import Kind
-from hatchlock.digest import sha256_bytes
 from hatchlock.lock.model import File, Package
-from hatchlock.net.cache import Cache, Entry
-from hatchlock.net.http import Http, Response, Unreachable
-from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
-from hatchlock.sources.python.default_index import default_index
+from hatchlock.net.http import Http, Refused, Unreachable
+from hatchlock.sources.base import BadAnswer, FileGone, MissingHash
+from hatchlock.sources.python.direct_wheel import DirectFiles, named_file
+from hatchlock.sources.python.indexes import Indexes, PythonIndex
 from hatchlock.sources.python.metadata import WheelMetadata
-from hatchlock.sources.python.remote_wheel import read_wheel
-from hatchlock.sources.python.simple import ACCEPT, IndexFile, ProjectPage
+from hatchlock.sources.python.pages import Pages
+from hatchlock.sources.python.sdists import SourceOnly, read_sdist
+from hatchlock.sources.python.simple import IndexFile, ProjectPage
 from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.sources.python.wheel_files import WheelFiles
 from hatchlock.sources.python.wheel_tags import best_rank, build_order
 
-__all__ = ["PypiSource", "WheelCandidate", "default_index"]
+__all__ = ["DirectWheel", "PypiSource", "PythonIndex", "WheelCandidate"]
 
 _T = TypeVar("_T")
-_NOT_FOUND = 404
-_NOT_MODIFIED = 304
-_DEFAULT_TTL = 600.0
-# Raised when the forms below cache_dir change; old directories are left to the cache's cleaning.
-_CACHE_FORM = "1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,21 +48,40 @@ class WheelCandidate:
     version: Version
     file: IndexFile
 
+    @property
+    def id(self) -> str:
+        """`pypi:name@version`."""
+        return f"{Kind.PYPI}:{self.name}@{self.version}"
+
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectWheel:
+    """A wheel that a requirement names by its address.
+
+    Attributes:
+        package: As the lock holds it, without dependencies.
+        file: The wheel.
+        metadata: What it says, scripts included.
+    """
+
+    package: Package
+    file: IndexFile
+    metadata: WheelMetadata
+
+
 class PypiSource:
-    """A simple index as a `Source`. For any number of threads; every page and metadata is fetched at most once.
+    """Simple indexes as a `Source`. For any number of threads; every page and metadata is fetched at most once.
+
+    A name is taken from exactly one index (see `PythonIndex.packages`): one that is claimed is never looked for elsewhere.
 
     Args:
-        http: Asks the index.
-        cache_dir: Where pages (for `ttl`) and metadata (for ever, by the file's sha256) are kept.
-        index_url: The index; user name and password in it are used for its host, and never kept.
-        index_name: The name that the lock records.
+        http: Asks the indexes.
+        cache_dir: Where pages (for their index's TTL) and metadata (for ever, by the file's sha256) are kept.
+        indexes: User names and passwords in their addresses are used for their hosts, and never kept.
         exclude_newer: Files uploaded at this moment or later do not exist; nor do those whose time the index does not say.
-        mirrors: Further addresses of the same index, asked in order when the one before cannot be reached.
-        ttl: Seconds for which a page is not asked for again. Then it is confirmed by ETag or Last-Modified, if there was any.
         offline: Use cached pages of any age and ask nobody.
         refresh: Ask again for every page.
     """
@@ -78,27 +93,23 @@ class PypiSource:
         *,
         http: Http,
         cache_dir: Path,
-        index_url: str,
-        index_name: str = "pypi",
+        indexes: Sequence[PythonIndex],
         exclude_newer: datetime | None = None,
-        mirrors: Sequence[str] = (),
-        ttl: float = _DEFAULT_TTL,
         offline: bool = False,
         refresh: bool = False,
     ) -> None:
-        self.name = index_name
-        self.url, *self._mirrors = (f"{http.credentials.learn(url).rstrip('/')}/" for url in (index_url, *mirrors))
         self.exclude_newer = exclude_newer
         self._http = http
-        self._ttl = ttl
         self._offline = offline or http.offline
-        self._refresh = refresh
-        self._pages_cache = Cache(cache_dir / f"pages-{_CACHE_FORM}")
-        self._metadata_cache = Cache(cache_dir / f"metadata-{_CACHE_FORM}")
+        self._indexes = Indexes(indexes, http.credentials)
+        self._fetched = Pages(http=http, cache_dir=cache_dir, offline=self._offline, refresh=refresh)
+        self._wheels = WheelFiles(http=http, cache_dir=cache_dir)
+        self._direct = DirectFiles(http=http, cache_dir=cache_dir, refresh=refresh)
         self._workers = ThreadPoolExecutor(http.threads, thread_name_prefix="index")
         self._lock = threading.Lock()
         self._pages: dict[str, Future[ProjectPage]] = {}
         self._metadata: dict[str, Future[WheelMetadata]] = {}
+        self._complete: dict[str, Future[WheelMetadata]] = {}
         self._candidates: dict[tuple[str, Version, PythonTarget], WheelCandidate | None] = {}
         self._finals: dict[tuple[str, PythonTarget], bool] = {}
 
@@ -112,16 +123,30 @@ class PypiSource:
         """Forget what was asked for ahead of need and not begun; the rest ends by itself."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def stale(self) -> Mapping[str, float]:
+        """Name -> seconds: how old the pages are that were used though they should have been asked for again."""
+        return self._fetched.stale
+
+    def index_name(self, name: str) -> str:
+        """Return the name of the index that a package is taken from, for the lock.
+
+        Raises:
+            ClaimedTwice, NoIndex: See `Indexes.serving`.
+        """
+        return self._indexes.serving(name).name
+
     def page(self, name: str) -> ProjectPage:
         """Return the page of a project.
 
         Raises:
             UnknownPackage: The index has no such project.
+            ClaimedTwice, NoIndex: It is not one index that serves it.
             Refused: It wants credentials.
-            Unreachable: Neither it nor a mirror answers; or offline, and the page is not in the cache.
+            Unreachable: Neither it nor a mirror answers, or offline; and the page is not in the cache.
             BadAnswer: It answers something else than a page.
         """
-        return self.page_ahead(name).result()
+        return self._now(self._pages, canonicalize_name(name), self._find_page)
 
     def page_ahead(self, name: str) -> Future[ProjectPage]:
         """Begin to fetch a page, unless that was done before."""
@@ -139,10 +164,10 @@ class PypiSource:
         Raises:
             MissingHash: The index gives no sha256 for that wheel.
         """
-        key = (name, version, target)
+        key = (canonicalize_name(name), version, target)
         if key not in self._candidates:
             # two threads may both choose; all get what came first
-            self._candidates.setdefault(key, self._choose(name, version, target))
+            self._candidates.setdefault(key, self._choose(*key))
         return self._candidates[key]
 
     def has_final(self, name: str, target: PythonTarget) -> bool:
@@ -155,31 +180,24 @@ class PypiSource:
         return self._finals[key]
 
     def metadata(self, file: IndexFile) -> WheelMetadata:
-        """Return a wheel's metadata: PEP 658 where offered, else read from the wheel by range, else from the whole wheel.
-
-        Raises:
-            BadAnswer: The wheel or its metadata is broken, or is not what the index's hash says.
-            Refused: The server wants credentials.
-            Unreachable: It cannot be asked.
-        """
-        return self.metadata_ahead(file).result()
+        """Return a wheel's metadata; see `WheelFiles.metadata`."""
+        return self._now(self._metadata, file.sha256, lambda _: self._wheels.metadata(file))
 
     def metadata_ahead(self, file: IndexFile) -> Future[WheelMetadata]:
         """Begin to fetch a wheel's metadata, unless that was done before."""
-        return self._once(self._metadata, file.sha256, lambda _: self._find_metadata(file))
+        return self._once(self._metadata, file.sha256, lambda _: self._wheels.metadata(file))
 
     def dependencies(self, candidate: WheelCandidate) -> Sequence[str]:
         """Return a candidate's PEP 508 requirements; see `metadata` for what is raised."""
         return self.metadata(candidate.file).requires_dist
 
     def metadata_with_scripts(self, file: IndexFile) -> WheelMetadata:
-        """Return a wheel's metadata with `scripts`, which a separate metadata file does not tell; see `metadata`."""
-        metadata = self.metadata(file)
-        if metadata.scripts is not None:
-            return metadata
-        complete = read_wheel(self._http, file)
-        self._metadata_cache.save(file.sha256, complete.to_json())
-        return complete
+        """Return a wheel's metadata with its `scripts`; see `WheelFiles.metadata`."""
+        return self._now(self._complete, file.sha256, lambda _: self._wheels.with_scripts(file))
+
+    def scripts_ahead(self, file: IndexFile) -> Future[WheelMetadata]:
+        """Begin to fetch a wheel's metadata with its scripts, unless that was done before."""
+        return self._once(self._complete, file.sha256, lambda _: self._wheels.with_scripts(file))
 
     def why_not(self, name: str, version: Version, target: PythonTarget) -> str:
         """Return why `candidate` is None, as the end of a sentence about that version; "" if it is not None."""
@@ -197,20 +215,76 @@ class PypiSource:
             return f"needs Python {wheels[0].requires_python}"
         return f"has no wheel for Python {target.python} on {target.platform}"
 
+    def source_only(self, name: str, version: Version, requirer: str) -> SourceOnly | None:
+        """Return the error to raise where a version has no wheel at all, with what its static metadata says; else None.
+
+        Args:
+            name: The package.
+            version: One that `candidate` has nothing for.
+            requirer: Who needs it: `gsutil 5.0`, "the manifest".
+
+        Raises:
+            UnknownPackage, Refused, Unreachable, BadAnswer: See `page`.
+        """
+        files = [file for file in self.page(name).files(version) if not self._too_new(file)]
+        if not files or any(file.is_wheel for file in files):
+            return None
+        return SourceOnly(package=name, version=str(version), requirer=requirer, needs=self._told_by(files))
+
+    def _told_by(self, sdists: Sequence[IndexFile]) -> tuple[str, ...]:
+        for file in sdists:
+            try:
+                if found := read_sdist(self._http, file):
+                    return found.requires_dist
+            except (BadAnswer, Refused, Unreachable):
+                continue  # it would only have made the explanation better
+        return ()
+
+    def direct_wheel(self, url: str, name: str) -> DirectWheel:
+        """Return the wheel that `NAME @ URL` means; without `#sha256=…` behind the address it is fetched once.
+
+        Raises:
+            BadDirectUrl: The address is not that of a wheel of this name.
+            SourceOnly: It is that of a source distribution. For the rest see `WheelFiles.metadata`.
+        """
+        file = self._direct.file(url, name)
+        metadata = self.metadata_with_scripts(file)
+        package = Package(
+            kind=Kind.PYPI,
+            name=canonicalize_name(name),
+            version=named_file(url, name)[1],
+            location=file.url,
+            files=(File(name=file.name, sha256=file.sha256, size=file.size),),
+            scripts=dict(metadata.scripts or {}),
+            requires_python=metadata.requires_python,
+            licence=metadata.licence,
+            authors=metadata.authors,
+            repository=metadata.repository,
+            source_class="url",
+        )
+        return DirectWheel(package=package, file=file, metadata=metadata)
+
     def fetch_url(self, package: Package, file: File) -> str:
-        """Return where a locked file can be fetched now: found on its project's page by name and sha256.
+        """Return where a locked file can be fetched now: its own address, or where its index's page says, by name and sha256.
 
         Raises:
             FileGone: The index no longer has it.
+            NoIndex: The lock took it from an index that is not declared, or is not this name's any more.
             UnknownPackage: The index no longer has the project. For the rest see `page`.
         """
-        for find in (self.page, self._fetch_page):
+        if package.location:
+            return package.location
+        index = self._indexes.locked(package)
+        for find in (self.page, lambda name: self._fetched.fetch(index, canonicalize_name(name))):
             for offered in find(package.name).files(Version(package.version)):
                 if offered.name == file.name and offered.sha256 == file.sha256:
                     return offered.url
             if self._offline:
                 break
-        raise FileGone(package=package.id, file=file.name, sha256=file.sha256, index=self.url)
+        raise FileGone(package=package.id, file=file.name, sha256=file.sha256, index=index.url)
+
+    def _find_page(self, name: str) -> ProjectPage:
+        return self._fetched.find(self._indexes.serving(name), name)
 
     def _once(self, begun: dict[str, Future[_T]], key: str, work: Callable[[str], _T]) -> Future[_T]:
         known = begun.get(key)
@@ -221,11 +295,28 @@ class PypiSource:
                 begun[key] = self._workers.submit(work, key)
             return begun[key]
 
+    def _now(self, begun: dict[str, Future[_T]], key: str, work: Callable[[str], _T]) -> _T:
+        known = begun.get(key)
+        if known is not None:
+            return known.result()
+        mine: Future[_T] = Future()
+        with self._lock:
+            known = begun.setdefault(key, mine)
+        if known is mine:
+            # who waits anyway does it itself: what is cached is there sooner than another thread
+            try:
+                mine.set_result(work(key))
+            except BaseException as error:
+                mine.set_exception(error)
+                raise
+        return known.result()
+
     def _choose(self, name: str, version: Version, target: PythonTarget) -> WheelCandidate | None:
         ranked = [
             (file.yanked, rank, build_order(file.name), file.name, file)
             for file in self.page(name).files(version)
             if file.is_wheel
+            and canonicalize_name(file.name.partition("-")[0]) == name
             and (rank := best_rank(file.name, target)) is not None
             and _python_allows(file.requires_python, target.full_python)
             and not self._too_new(file)
@@ -234,7 +325,7 @@ class PypiSource:
             return None
         file = min(ranked, key=lambda item: item[:4])[4]
         if not file.sha256:
-            raise MissingHash(file=file.name, index=self.url)
+            raise MissingHash(file=file.name, index=self._indexes.serving(name).url)
         return WheelCandidate(name=name, version=version, file=file)
 
     def _too_new(self, file: IndexFile) -> bool:
@@ -245,76 +336,6 @@ class PypiSource:
         except ValueError:
             return True
         return (uploaded if uploaded.tzinfo else uploaded.replace(tzinfo=UTC)) >= self.exclude_newer
-
-    def _find_page(self, name: str) -> ProjectPage:
-        kept = self._pages_cache.load(self._page_key(name))
-        if kept and (self._offline or (not self._refresh and self._pages_cache.age(kept) < self._ttl)):
-            return ProjectPage.from_cache(kept.body)
-        return self._fetch_page(name, kept)
-
-    def _fetch_page(self, name: str, kept: Entry | None = None) -> ProjectPage:
-        answer = self._ask_for_page(name, kept)
-        if answer.status == _NOT_FOUND:
-            raise UnknownPackage(kind=Kind.PYPI, name=name, index=self.url)
-        answer.checked()
-        if answer.status == _NOT_MODIFIED and kept:
-            page, body, validators = ProjectPage.from_cache(kept.body), kept.body, kept.validators
-        else:
-            page = _parse_page(answer)
-            body = page.to_cache()
-            validators = {key: answer.headers[key] for key in ("etag", "last-modified") if key in answer.headers}
-        self._pages_cache.save(self._page_key(name), body, validators=validators)
-        return page
-
-    def _ask_for_page(self, name: str, kept: Entry | None) -> Response:
-        headers = {"Accept": ACCEPT}
-        known = kept.validators if kept else {}
-        if "etag" in known:
-            headers["If-None-Match"] = known["etag"]
-        elif "last-modified" in known:
-            headers["If-Modified-Since"] = known["last-modified"]
-        first: Unreachable | None = None
-        for base in (self.url, *self._mirrors):
-            try:
-                return self._http.get(f"{base}{name}/", headers=headers)
-            except Unreachable as error:
-                first = first or error
-        raise first or AssertionError
-
-    def _page_key(self, name: str) -> str:
-        return f"{self.url}{name}/"
-
-    def _find_metadata(self, file: IndexFile) -> WheelMetadata:
-        kept = self._metadata_cache.load(file.sha256)
-        if kept:
-            try:
-                return WheelMetadata.from_json(kept.body)
-            except (ValueError, TypeError, KeyError):
-                pass  # of another release: read it again
-        metadata = self._separate_metadata(file) if file.core_metadata else None
-        metadata = metadata or read_wheel(self._http, file)
-        self._metadata_cache.save(file.sha256, metadata.to_json())
-        return metadata
-
-    def _separate_metadata(self, file: IndexFile) -> WheelMetadata | None:
-        what = f"{file.name}.metadata"
-        answer = self._http.get(f"{file.url}.metadata")
-        if answer.status == _NOT_FOUND:
-            return None  # advertised, and not there: some mirrors do that
-        data = answer.checked().data
-        if file.core_metadata != "?" and sha256_bytes(data) != file.core_metadata:
-            raise BadAnswer(what=what, why="its bytes do not have the sha256 that the index gives")
-        try:
-            return WheelMetadata.parse(data)
-        except ValueError as error:
-            raise BadAnswer(what=what, why=str(error)) from error
-
-
-def _parse_page(answer: Response) -> ProjectPage:
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in {"text/html", "application/vnd.pypi.simple.v1+html"}:
-        return ProjectPage.from_html(answer.data, answer.url)
-    return ProjectPage.from_json(answer.data, answer.url)
 
 
 @lru_cache(maxsize=4096)

@@ -31,7 +31,9 @@ def _file(attributes: dict[str, str | None]) -> dict[str, Any]:
         "url": url,
         "hashes": dict([fragment.split("=", 1)]) if "=" in fragment else {},
         "requires-python": attributes.get("data-requires-python"),
-        "yanked": "data-yanked" in attributes,
+        "yanked": (attributes["data-yanked"] or True) if "data-yanked" in attributes else False,
+        "gpg-sig": attributes.get("data-gpg-sig") == "true",
+        "provenance": attributes.get("data-provenance"),
         "core-metadata": dict([metadata.split("=", 1)]) if metadata and "=" in metadata else bool(metadata),
     }
 

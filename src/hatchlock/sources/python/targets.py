@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar
 
 from packaging.tags import compatible_tags, cpython_tags, mac_platforms
@@ -75,6 +76,7 @@ class PythonTarget:
         return self.marker_environment["python_full_version"]
 
 
+@cache  # dozens of environments share a few targets, which are compared all the time
 def process_target(
     platform: str, python: str, *, min_glibc: str = DEFAULT_GLIBC, min_macos: str = DEFAULT_MACOS
 ) -> PythonTarget:
@@ -99,6 +101,7 @@ def process_target(
     raise BadPlatform(text=platform, why="no such platform is supported")
 
 
+@cache
 def container_target(platform: str, python_full: str, *, libc: str) -> PythonTarget:
     """Return the target of an environment inside an image.
 

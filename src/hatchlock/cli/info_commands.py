@@ -1,0 +1,105 @@
+"""`info`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from hatchlock.cli.context import directory_of, home_of, project_of
+from hatchlock.cli.ui import Ui, printable
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.info import Fact
+    from hatchlock.usecases.project import Project
+
+__all__ = ["info"]
+
+_ALWAYS = ("licence", "authors", "publisher", "repository")
+"""What people look for: that nobody says it is worth a line."""
+_UNITS = ("bytes", "kB", "MB", "GB")
+_ONE_LINE = 60
+_ONE_STEP = 1000
+
+
+def info(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what a source is."""
+    from hatchlock.usecases.info import describe_source
+
+    found = describe_source(
+        arguments.source,
+        project=_project(arguments),
+        directory=directory_of(arguments).resolve(),
+        now=datetime.now(UTC),
+        offline=arguments.offline,
+        emit=ui.event,
+    )
+    if ui.json:
+        ui.document({"source": found.source, **found.facts, "notes": list(found.notes)})
+        return 0
+    facts = dict(found.facts)
+    days = facts.pop("age_days", None)
+    if days is not None:
+        facts["uploaded"] = f"{facts['uploaded']}, {days} days ago"
+    lines = [found.source]
+    for name, fact in facts.items():
+        if fact or isinstance(fact, bool) or name in _ALWAYS:
+            lines += _lines(name, fact)
+    ui.result("\n".join(lines))
+    for note in found.notes:
+        ui.say(f"note: {printable(note)}")
+    return 0
+
+
+def _project(arguments: argparse.Namespace) -> Project:
+    """Return the project whose indexes count; outside of any there is an empty one."""
+    from hatchlock.paths import MANIFEST_NAME
+    from hatchlock.usecases.project import NoManifest, Project
+
+    try:
+        return project_of(arguments)
+    except NoManifest:
+        if arguments.manifest or arguments.use_global:
+            raise
+    return Project(
+        manifest=directory_of(arguments).resolve() / MANIFEST_NAME,
+        home=home_of(arguments),
+        environ=os.environ,
+        manifest_bytes=b"",
+        overlay_bytes=b"",
+        lock_bytes=None,
+    )
+
+
+def _lines(name: str, fact: Fact) -> list[str]:
+    items = [printable(item) for item in _texts(name, fact)]
+    one = ", ".join(items)
+    shown = [one] if len(one) <= _ONE_LINE or len(items) == 1 else items
+    return [
+        f"  {label:<18}{text}" for label, text in zip([name.replace("_", " "), *[""] * len(shown)], shown, strict=False)
+    ]
+
+
+def _texts(name: str, fact: Fact) -> list[str]:
+    match fact:
+        case None | "" | ():
+            return ["not said"]
+        case bool():
+            return ["yes" if fact else "no"]
+        case int():
+            return [_size(fact) if name == "size" else str(fact)]
+        case str():
+            return [fact]
+        case Mapping():
+            return [key if key == value else f"{key} = {value}" for key, value in fact.items()]
+        case _:
+            return list(fact)
+
+
+def _size(number: int) -> str:
+    shown, unit = float(number), 0
+    while shown >= _ONE_STEP and unit < len(_UNITS) - 1:
+        shown, unit = shown / _ONE_STEP, unit + 1
+    return f"{shown:.1f} {_UNITS[unit]}" if unit else f"{number} bytes"

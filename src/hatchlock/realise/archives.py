@@ -1,0 +1,212 @@
+"""What is in an archive: its members as values, in its own order and unchecked; `unpack` judges them."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import functools
+import gzip
+import io
+import lzma
+import os
+import stat
+import struct
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive"]
+
+LONGEST_NAME = 4096
+"""Bytes of a path that a system takes."""
+_CHUNK = 1 << 20
+_IN_MEMORY = 32 << 20
+_LONGEST_HEADER = 1 << 20
+_ENCRYPTED = 0x1
+_MAGIC = 6
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class CannotRead(Exception):
+    """An archive that is not used, and why, as the end of a sentence."""
+
+
+CANNOT_READ = (
+    *(CannotRead, tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error),
+    *(NotImplementedError, ValueError, OverflowError, struct.error),
+)
+"""What reading a damaged archive raises, beside `OSError` without an `errno` or with `EINVAL`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """An entry of an archive, as its list has it.
+
+    Attributes:
+        name: As it stands there, unchecked.
+        kind: What it is.
+        executable: Whether anybody may execute it.
+        target: Where a symlink points; the name of a hard link's file.
+        size: A file's bytes.
+        pieces: Reads a file's bytes, as long as the archive is open.
+    """
+
+    name: str
+    kind: Literal["file", "directory", "symlink", "hardlink"]
+    executable: bool = False
+    target: str = ""
+    size: int = 0
+    pieces: Callable[[], Iterator[bytes]] = field(default=lambda: iter(()))
+
+
+@contextlib.contextmanager
+def open_archive(archive: Path, *, scratch: Path, limit: int) -> Iterator[Iterator[Member]]:
+    """Yield the members of a tar (plain, gzip, bzip2, xz) or zip archive; its content says which it is.
+
+    The members are to be read to the end, then their `pieces`, in any order.
+
+    Args:
+        archive: The file.
+        scratch: A directory where a large tar may lie unpacked meanwhile, without a name.
+        limit: The bytes that a tar may have when it is decompressed.
+
+    Raises:
+        CannotRead: It has an encrypted or a special file, is larger than the limit, or cut off.
+        CANNOT_READ: One of these: it is damaged.
+        OSError: Likewise, without an `errno` or with `EINVAL`; or it cannot be read, or the disk is full.
+    """
+    with archive.open("rb") as raw:
+        magic = raw.read(_MAGIC)
+        raw.seek(0)
+        if magic.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            with zipfile.ZipFile(raw) as opened:
+                yield _zip_members(opened)
+            return
+        # Where it will be, not in /tmp, which may be memory.
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(scratch)) as plain:
+            _copy(_decompressed(raw, magic), plain, limit)
+            yield _tar_members(plain)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _decompressed(raw: IO[bytes], magic: bytes) -> _Readable:
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(raw)
+    if magic.startswith(b"\xfd7zXZ\0"):
+        return lzma.LZMAFile(raw)
+    if magic.startswith(_ZSTD):
+        return _zstd(raw)
+    return raw
+
+
+def _zstd(raw: IO[bytes]) -> _Readable:
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415
+
+        return zstd.ZstdFile(raw)
+    raise CannotRead("it is compressed with zstd, which this Python cannot read; Python 3.14 can")
+
+
+def _copy(source: _Readable, sink: IO[bytes], limit: int) -> None:
+    size = 0
+    while piece := source.read(_CHUNK):
+        size += len(piece)
+        if size > limit:
+            raise CannotRead(f"it is larger than {limit} bytes when it is unpacked")
+        sink.write(piece)
+    sink.seek(0)
+
+
+class _Headers(io.BufferedIOBase):
+    """What `tarfile` reads: headers only, and none that is as long as memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _LONGEST_HEADER:
+            raise CannotRead(f"it has a header of {size} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if offset < 0:
+            raise CannotRead("it has a header that points before its beginning")
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _tar_members(stream: IO[bytes]) -> Iterator[Member]:
+    with tarfile.TarFile(fileobj=_Headers(stream), mode="r", encoding="utf-8", errors="surrogateescape") as opened:
+        for info in opened:
+            yield _tar_member(info, stream)
+        # A header that cannot be read ends `tarfile`'s list as its proper end does.
+        stream.seek(opened.offset)
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise CannotRead(f"it is damaged at byte {opened.offset}")
+
+
+def _tar_member(info: tarfile.TarInfo, stream: IO[bytes]) -> Member:
+    if info.issparse() or info.size < 0:
+        raise CannotRead(f"{info.name} is a sparse file")
+    if info.isreg():
+        pieces = functools.partial(_slices, stream, info.name, info.offset_data, info.size)
+        executable = bool(info.mode & 0o111)
+        return Member(name=info.name, kind="file", executable=executable, size=info.size, pieces=pieces)
+    if info.isdir():
+        return Member(name=info.name, kind="directory")
+    if info.issym():
+        return Member(name=info.name, kind="symlink", target=info.linkname)
+    if info.islnk():
+        return Member(name=info.name, kind="hardlink", target=info.linkname)
+    raise CannotRead(f"{info.name} is neither a file nor a directory nor a link")
+
+
+def _slices(stream: IO[bytes], name: str, offset: int, size: int) -> Iterator[bytes]:
+    stream.seek(offset)
+    while size:
+        piece = stream.read(min(size, _CHUNK))
+        if not piece:
+            raise CannotRead(f"it is cut off inside {name}")
+        size -= len(piece)
+        yield piece
+
+
+def _zip_members(opened: zipfile.ZipFile) -> Iterator[Member]:
+    for info in opened.infolist():
+        mode = info.external_attr >> 16
+        kind = stat.S_IFMT(mode)
+        if not info.filename:
+            raise CannotRead("it has a file without a name")
+        if info.flag_bits & _ENCRYPTED:
+            raise CannotRead(f"{info.filename} is encrypted")
+        if info.is_dir():
+            yield Member(name=info.filename, kind="directory")
+        elif kind == stat.S_IFLNK:
+            if info.file_size > LONGEST_NAME:
+                raise CannotRead(f"{info.filename} is a link to a name of {info.file_size} bytes")
+            yield Member(name=info.filename, kind="symlink", target=os.fsdecode(opened.read(info)))
+        elif kind in {0, stat.S_IFREG}:
+            pieces = functools.partial(_zip_pieces, opened, info)
+            executable = bool(mode & 0o111)
+            yield Member(name=info.filename, kind="file", executable=executable, size=info.file_size, pieces=pieces)
+        else:
+            raise CannotRead(f"{info.filename} is neither a file nor a directory nor a link")
+
+
+def _zip_pieces(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    with opened.open(info) as stream:
+        while piece := stream.read(_CHUNK):
+            yield piece

@@ -1,0 +1,259 @@
+"""What an environment's packages need of each other on one platform, read from a lock. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from hatchlock.address import Kind
+from hatchlock.lock.model import Environment, Package
+from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.requirements import holds, parse
+from hatchlock.sources.python.targets import PythonTarget
+
+__all__ = ["Closure", "Edge", "NpmRoot"]
+
+Edge = tuple[str, str]
+"""The id of a package, and one of its dependencies as it writes it."""
+NpmRoot = tuple[str, str]
+"""Who requires something of npm from outside of the npm tree ("" is the environment itself), and what, without `npm:`."""
+
+_PYTHON = f"{Kind.PYPI}:"
+_NPM = f"{Kind.NPM}:"
+_UNREAD = "0"
+_NO_EXTRAS = frozenset[str]()
+_WORD = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+_BOUND = r"(?:[<>]=?|[!~=]=)[0-9][0-9a-z.+!]*(?:\.\*)?"
+_USUAL = re.compile(
+    rf"{_PYTHON}(?P<text>(?P<name>{_WORD})(?:\[(?P<extras>{_WORD}(?:,{_WORD})*)\])?(?P<bounds>{_BOUND}(?:,{_BOUND})*)?)"
+    r"(?: ; (?P<marker>.+))?"
+)
+_Name = tuple[Kind, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Requirement:
+    """Like `requirements.Wanted`, with the bounds as text: that is what answers are remembered by."""
+
+    name: _Name
+    extras: frozenset[str]
+    bounds: str
+    marker: str
+    url: str
+    text: str
+
+
+class Closure:
+    """Everything that the environment's requirements lead to.
+
+    Args:
+        environment: Whose.
+        packages: Those of a platform.
+        target: Where its Python packages run; None if it has no Python.
+
+    Attributes:
+        npm_roots: What leads into the npm tree.
+        broken: What is wrong with an edge of a package of which only some files may have that edge, a sentence each.
+        held: The edges of such packages that are satisfied.
+    """
+
+    def __init__(self, environment: Environment, packages: Iterable[Package], target: PythonTarget | None) -> None:
+        self.npm_roots: dict[NpmRoot, None] = {}
+        self.broken: dict[Edge, str] = {}
+        self.held: set[Edge] = set()
+        self._reasons: dict[str, None] = {}
+        self._target = target
+        self._packages: dict[_Name, Package] = {}
+        self._by_source: dict[str, Package] = {}
+        self._extras: dict[_Name, frozenset[str]] = {}
+        self._waiting: list[_Name] = []
+        self._has_loose_ends = False
+        for package in packages:
+            self._add(package)
+        self._overrides = self._limits(environment.overrides)
+        self._check_constraints(environment.constraints)
+        for text in environment.requirements:
+            self._require(text, None)
+        while self._waiting:
+            name = self._waiting.pop()
+            for text in self._packages[name].dependencies:
+                self._require(text, name)
+        self._find_unneeded()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What is missing, too much, or of a version that somebody excludes, a sentence each."""
+        return tuple(self._reasons)
+
+    def _say(self, what: str) -> None:
+        self._reasons[what] = None
+
+    def _add(self, package: Package) -> None:
+        if package.source:
+            self._by_source[package.source] = package
+        if package.kind is Kind.NPM:
+            return
+        known = self._packages.setdefault((package.namespace, package.name), package)
+        if known is not package:
+            self._say(f"has both {known.id} and {package.id}")
+        if package.namespace is not Kind.PYPI:
+            return
+        if self._target is None:
+            self._say(f"has {package.id} and no Python")
+        elif _has_one_file(package) and not self._runs(package.requires_python, self._target):
+            self._say(f"has {package.id}, which needs Python {package.requires_python}")
+
+    def _limits(self, texts: Iterable[str]) -> Mapping[_Name, str]:
+        limits: dict[_Name, SpecifierSet] = {}
+        for text in texts:
+            if not text.startswith(_PYTHON) or is_direct(text) or self._target is None:
+                continue
+            wanted = self._read(text)
+            if wanted and holds(wanted.marker, self._target):
+                limits[wanted.name] = limits.get(wanted.name, SpecifierSet()) & SpecifierSet(wanted.bounds)
+        return {name: str(limit) for name, limit in limits.items()}
+
+    def _read(self, text: str) -> _Requirement | None:
+        wanted = _read(text)
+        if wanted is None:
+            self._say(f"has a requirement that cannot be read: {text}")
+        return wanted
+
+    def _check_constraints(self, texts: Iterable[str]) -> None:
+        for name, bounds in self._limits(texts).items():
+            package = self._packages.get(name)
+            if package and not package.source and not self._fits(package, bounds):
+                self._say(f"has {package.id}, which the constraint {name[1]}{bounds} excludes")
+
+    def _require(self, text: str, requirer: _Name | None) -> None:
+        if text.startswith(_PYTHON):
+            self._require_python(text, requirer)
+        elif text.startswith(_NPM):
+            self.npm_roots[self._packages[requirer].id if requirer else "", text.removeprefix(_NPM)] = None
+        elif is_direct(text):
+            self._require_direct(text, requirer)
+
+    def _require_direct(self, text: str, requirer: _Name | None) -> None:
+        package = self._by_source.get(text)
+        if package:
+            self._reach((package.namespace, package.name), _NO_EXTRAS)
+        elif requirer is None:
+            self._say(f"requires {text}, which is missing")
+        else:  # a project may write it in another form than the lock
+            self._has_loose_ends = True
+
+    def _require_python(self, text: str, requirer: _Name | None) -> None:
+        wanted = self._read(text)
+        if wanted is None or not self._holds(wanted.marker, requirer):
+            return
+        package = self._packages.get(wanted.name)
+        why = f"{self._asks(requirer)} {wanted.text}, which is missing" if package is None else ""
+        if package is not None:
+            bounds = self._overrides.get(wanted.name, "" if wanted.url else wanted.bounds)
+            if bounds and not self._fits(package, bounds):
+                why = f"has {package.id}, but {self._asks(requirer)} {wanted.name[1]}{bounds}"
+            self._reach(wanted.name, wanted.extras)
+        self._note(text, requirer, why)
+
+    def _note(self, text: str, requirer: _Name | None, why: str) -> None:
+        package = self._packages[requirer] if requirer else None
+        if package is None or _has_one_file(package):
+            if why:
+                self._say(why)
+        elif why:
+            self.broken[package.id, text] = why
+        else:
+            self.held.add((package.id, text))
+
+    @staticmethod
+    def _runs(requires_python: str, target: PythonTarget) -> bool:
+        return not requires_python or _contains(requires_python, target.full_python)
+
+    def _holds(self, marker: str, requirer: _Name | None) -> bool:
+        if not marker:
+            return True
+        if self._target is None:
+            return False
+        if holds(marker, self._target):
+            return True
+        extras = self._extras[requirer] if requirer else ()
+        return any(holds(marker, self._target, extra) for extra in extras)
+
+    def _fits(self, package: Package, bounds: str) -> bool:
+        # a version that could not be read without running the project rules nothing out
+        return bool(package.source and package.version == _UNREAD) or _contains(bounds, package.version)
+
+    def _reach(self, name: _Name, extras: frozenset[str]) -> None:
+        known = self._extras.get(name)
+        if known is None or not extras <= known:
+            self._extras[name] = extras if known is None else extras | known
+            self._waiting.append(name)
+
+    def _find_unneeded(self) -> None:
+        for name, package in self._packages.items():
+            if name in self._extras or (package.source and self._has_loose_ends):
+                continue
+            if package.source or package.namespace is Kind.PYPI:
+                self._say(f"has {package.id}, which nothing in it requires")
+
+    def _asks(self, requirer: _Name | None) -> str:
+        return f"{self._packages[requirer].id} requires" if requirer else "requires"
+
+
+def _has_one_file(package: Package) -> bool:
+    """Whether all that is said of it holds everywhere: else what one wheel declares, another may not."""
+    return not package.source and len(package.files) <= 1
+
+
+@cache
+def _read(text: str) -> _Requirement | None:
+    # the form in which the lock is written is read without a parser, which takes 20 times as long
+    match = _USUAL.fullmatch(text)
+    if match and _is_marker(match["marker"] or ""):
+        extras = match["extras"]
+        return _Requirement(
+            name=(Kind.PYPI, match["name"]),
+            extras=frozenset(extras.split(",")) if extras else _NO_EXTRAS,
+            bounds=match["bounds"] or "",
+            marker=match["marker"] or "",
+            url="",
+            text=match["text"],
+        )
+    try:
+        wanted = parse(text.removeprefix(_PYTHON).strip())
+    except ValueError:
+        return None
+    return _Requirement(
+        name=(Kind.PYPI, wanted.name),
+        extras=frozenset(wanted.extras),
+        bounds=str(wanted.specifier),
+        marker=wanted.marker,
+        url=wanted.url,
+        text=str(wanted),
+    )
+
+
+@cache
+def _is_marker(text: str) -> bool:
+    try:
+        return not text or bool(Marker(text))
+    except InvalidMarker:
+        return False
+
+
+@cache
+def _contains(bounds: str, version: str) -> bool:
+    try:
+        limit = SpecifierSet(bounds)
+    except InvalidSpecifier:
+        return True  # of `requires-python`, as the resolver takes it
+    try:
+        return limit.contains(Version(version), prereleases=True)
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""What a requirement names itself instead of asking an index: projects in directories and repositories, files, programs.
+
+Each has one version only: what lies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from hatchlock.address import Kind
+from hatchlock.errors import HatchlockError
+from hatchlock.lock.model import Package
+
+__all__ = ["ClaimedName", "Direct", "DirectCandidate", "is_direct"]
+
+_KINDS = (Kind.PATH, Kind.GIT, Kind.URL)
+
+
+@dataclass(kw_only=True, eq=False)
+class ClaimedName(HatchlockError):
+    """Two things in one environment go by one name."""
+
+    code: ClassVar[str] = "claimed-name"
+
+    name: str
+    claims: tuple[str, str]
+
+    def __str__(self) -> str:
+        return f"the name {self.name} is claimed by {self.claims[0]} and by {self.claims[1]}"
+
+    def _hint(self) -> str:
+        return "put them into two environments, or leave one out"
+
+
+def is_direct(text: str) -> bool:
+    """Return whether a requirement names itself what it means: `path:…`, `git:…`, `url:…`, `pypi:NAME @ URL`."""
+    kind, _, spec = text.partition(":")
+    return kind in _KINDS or (kind == Kind.PYPI and "@" in spec.partition(";")[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Direct:
+    """Something that is where a requirement says.
+
+    Attributes:
+        text: The requirement, in its normal form: `path:./server`.
+        package: As the lock holds it, with all its requirements as dependencies.
+        extras: Extra -> requirements.
+        pins: `pypi:NAME` or `npm:NAME` -> versions of its own lock file, to be preferred.
+        says_version: Whether its version could be read; else it is "0", and suits everybody.
+        notes: Sentences that people should see.
+    """
+
+    text: str
+    package: Package
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    says_version: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """Its requirements, with those of every extra."""
+        return (*self.package.dependencies, *(text for texts in self.extras.values() for text in texts))
+
+    def needs(self, extra: str = "") -> tuple[str, ...]:
+        """Return its requirements, or those that an extra adds; an extra that it does not have adds none."""
+        return self.extras.get(extra, ()) if extra else self.package.dependencies
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DirectCandidate:
+    """It as a candidate, its version parsed by the rule of its namespace."""
+
+    direct: Direct
+    version: Any
+
+    @property
+    def id(self) -> str:
+        """`kind:name@version`."""
+        return self.direct.package.id
+
+    @property
+    def package(self) -> Package:
+        """What the lock will hold."""
+        return self.direct.package
+
+    @property
+    def name(self) -> str:
+        """Normalised."""
+        return self.package.name
+
+    def __str__(self) -> str:
+        return self.direct.text

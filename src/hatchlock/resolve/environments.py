@@ -1,0 +1,223 @@
+"""From what environments ask for, of any kind, to packages of the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resolvelib import ResolutionImpossible, ResolutionTooDeep, Resolver
+
+from hatchlock.address import Kind
+from hatchlock.events import Event, Sink
+from hatchlock.lock.model import Package
+from hatchlock.resolve.asker import Asker, node_names, python_choice
+from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
+from hatchlock.resolve.explain import TooDeep, explain
+from hatchlock.resolve.node import NodeCandidate
+from hatchlock.resolve.node_tree import node_tree
+from hatchlock.resolve.prefetch import Prefetch
+from hatchlock.resolve.programs import DirectNames
+from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Identifier, Pin, Provider
+from hatchlock.resolve.python import PythonNames
+from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resolve.requirements import declared
+from hatchlock.resolve.uses import Uses
+from hatchlock.sources.npm.placement import placements
+from hatchlock.sources.npm.registry import NpmSource
+from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
+
+__all__ = [
+    "BadPlatform",
+    "EnvironmentRequest",
+    "EnvironmentResult",
+    "Indexes",
+    "PythonTarget",
+    "Resolution",
+    "container_target",
+    "process_target",
+    "resolve_environments",
+]
+
+_MAX_ROUNDS = 20_000
+_PYTHON = f"{Kind.PYPI}:"
+_NPM = f"{Kind.NPM}:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Indexes:
+    """Where things come from.
+
+    Attributes:
+        python: Python packages.
+        npm: Opens npm's registry; called only when an environment needs it.
+        load: Requirement, and the package that is pinned -> what the requirement names itself; called for `path:`, `git:`,
+            `url:`, and Python packages by address.
+        scratch: Makes a directory of ours for npm's own resolver.
+    """
+
+    python: PypiSource
+    npm: Callable[[], NpmSource]
+    load: Callable[[str, Package | None], Direct]
+    scratch: Callable[[], Path]
+
+
+def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Indexes, emit: Sink) -> Resolution:
+    """Choose versions for each environment and platform, each environment for itself, the newest that fit together.
+
+    Later platforms (in the order of their names) take the versions of earlier ones where those will do. The result is a
+    function of the requests and of what the indexes say; the order of requirements does not matter.
+
+    Args:
+        requests: The environments.
+        indexes: Where packages come from.
+        emit: Told `resolve.done` for each environment.
+
+    Raises:
+        BadSource: A requirement is malformed.
+        ResolutionConflict: Requirements contradict each other.
+        NoVersion: One requirement has no version that can be used.
+        UnknownPackage: There is no such package.
+        Unusable: What would fit is ruled out by its metadata.
+        TooDeep: The search was given up.
+        DirectUrl: A package requires an address.
+        ClaimedName: Two projects have one name.
+        MissingHash: The index gives no hash. For other troubles with an index see its source.
+    """
+    prefetch = Prefetch(indexes.python)
+    for request in requests:
+        for target in request.platforms.values():
+            choice = python_choice(request, target, preferred=request.preferred, chosen={})
+            for text in request.requirements:
+                if text.startswith(_PYTHON):
+                    prefetch.want(declared(text), choice)
+    uses = Uses()
+    results = [_resolve_environment(request, indexes, prefetch, uses, emit) for request in requests]
+    direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
+    packages = uses.packages(indexes.python, with_scripts=direct)
+    return Resolution(environments=tuple(results), packages=tuple(sorted(packages, key=lambda package: package.id)))
+
+
+def _resolve_environment(
+    request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses, emit: Sink
+) -> EnvironmentResult:
+    directs = _directs(request, indexes.load)
+    work = _Work(
+        request=request,
+        indexes=indexes,
+        prefetch=prefetch,
+        directs=directs,
+        preferred=_with_own_pins(request.preferred, directs.values()),
+        registry=indexes.npm() if _needs_npm(request, directs) else None,
+    )
+    chosen: dict[tuple[Kind, str], Any] = {}
+    packages: dict[str, set[str]] = {}
+    node_pins: dict[str, NodeCandidate] = {}
+    rounds = 0
+    for platform, target in sorted(request.platforms.items()):
+        conflicts = Conflicts()
+        pins = work.resolve(target, chosen, conflicts)
+        rounds += conflicts.rounds
+        for pin in pins:
+            chosen.setdefault((pin.namespace, pin.candidate.name), pin.candidate.version)
+            uses.note(pin, target, indexes.python)
+        node_pins |= {pin.candidate.name: pin.candidate for pin in pins if isinstance(pin.candidate, NodeCandidate)}
+        packages[platform] = {pin.candidate.id for pin in pins if not isinstance(pin.candidate, NodeCandidate)}
+    tree: Mapping[str, str] = {}
+    notes = [note for direct in directs.values() for note in direct.notes]
+    if work.registry and node_pins:
+        found = node_tree(request, work.registry, node_pins, work.preferred, indexes.scratch())
+        tree = found.tree.paths
+        uses.add(found.tree.packages)
+        notes += found.notes
+        for platform, ids in packages.items():
+            ids |= {package_id for _, package_id in placements(tree, found.by_id, platform, found.tree.optional)}
+    data = {"packages": len(set().union(*packages.values())), "rounds": rounds}
+    emit(Event(name="resolve.done", address=f"env:{request.name}", data=data))
+    for note in notes:
+        emit(Event(name="resolve.note", address=f"env:{request.name}", message=note))
+    sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
+    return EnvironmentResult(name=request.name, packages=sorted_ids, tree=tree, notes=tuple(notes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """What stays the same over the platforms of an environment."""
+
+    request: EnvironmentRequest
+    indexes: Indexes
+    prefetch: Prefetch
+    directs: Mapping[str, Direct]
+    preferred: Mapping[str, Sequence[str]]
+    registry: NpmSource | None
+
+    def resolve(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any], conflicts: Conflicts) -> list[Pin]:
+        asker = self._asker(target, chosen)
+        provider = Provider(asker.names, conflicts)
+        asks = [ask for text in sorted(self.request.requirements) for ask in asker.asks(text, MANIFEST)]
+        resolver: Resolver[Ask, Pin, Identifier] = Resolver(provider, conflicts)
+        try:
+            return list(resolver.resolve(asks, max_rounds=_MAX_ROUNDS).mapping.values())
+        except ResolutionImpossible as error:
+            where = f"{target.platform} with Python {target.python}"
+            raise explain(error.causes, conflicts=conflicts, names=provider.names, target=where) from error
+        except ResolutionTooDeep as error:
+            most = tuple(name for name, _ in conflicts.count.most_common(3))
+            raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
+
+    def _asker(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any]) -> Asker:
+        asker = Asker(self.directs)
+        by_namespace: dict[Kind, dict[str, Direct]] = {}
+        for direct in self.directs.values():
+            by_namespace.setdefault(direct.package.namespace, {})[direct.package.name] = direct
+        asker.python = PythonNames(
+            index=self.indexes.python,
+            choice=python_choice(self.request, target, preferred=self.preferred, chosen=chosen),
+            prefetch=self.prefetch,
+            direct=by_namespace.pop(Kind.PYPI, {}),
+            ask=asker.asks,
+        )
+        if self.registry:
+            own = by_namespace.pop(Kind.NPM, {})
+            asker.node = node_names(
+                self.request, self.registry, own, asker.asks, chosen=chosen, preferred=self.preferred
+            )
+        asker.others = [DirectNames(kind, names, asker.asks) for kind, names in by_namespace.items()]
+        return asker
+
+
+def _directs(request: EnvironmentRequest, load: Callable[[str, Package | None], Direct]) -> dict[str, Direct]:
+    """Return everything that a requirement names itself, siblings included, by requirement."""
+    found: dict[str, Direct] = {}
+    claimed: dict[tuple[Kind, str], str] = {}
+    waiting = sorted(text for text in request.requirements if is_direct(text))
+    while waiting:
+        text = waiting.pop(0)
+        if text in found:
+            continue
+        direct = load(text, request.pinned.get(text))
+        found[text] = direct
+        key = (direct.package.namespace, direct.package.name)
+        other = claimed.setdefault(key, direct.text)
+        if other != direct.text:
+            raise ClaimedName(name=direct.package.name, claims=(other, direct.text))
+        waiting += [item for item in direct.everything if is_direct(item)]
+    return found
+
+
+def _with_own_pins(preferred: Mapping[str, Sequence[str]], directs: Iterable[Direct]) -> dict[str, tuple[str, ...]]:
+    """Return what is preferred, and behind it what projects have in their own lock files."""
+    merged = {name: tuple(versions) for name, versions in preferred.items()}
+    for direct in sorted(directs, key=lambda item: item.text):
+        for name, versions in direct.pins.items():
+            merged[name] = (*merged.get(name, ()), *versions)
+    return merged
+
+
+def _needs_npm(request: EnvironmentRequest, directs: Mapping[str, Direct]) -> bool:
+    texts = [*request.requirements, *(text for direct in directs.values() for text in direct.everything)]
+    return any(text.startswith(_NPM) for text in texts) or any(
+        direct.package.namespace is Kind.NPM for direct in directs.values()
+    )

@@ -1,0 +1,1 @@
+"""Locked environments in the formats of other tools: pure functions from the lock's values to text."""

@@ -1,0 +1,200 @@
+"""Reading what requirements name themselves: projects in directories and repositories, programs, wheels by address.
+
+Nothing of a project is run; see `sources.projects.detect`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.address import BadSource, Kind, Source
+from hatchlock.errors import HatchlockError
+from hatchlock.lock.model import File, Package
+from hatchlock.resolve.direct import Direct
+from hatchlock.resolve.requirements import parse
+from hatchlock.sources.projects.detect import read_project
+from hatchlock.sources.projects.git import GitSource
+from hatchlock.sources.projects.git_reference import GitReference
+from hatchlock.sources.projects.model import ProjectFacts, Snapshot
+from hatchlock.sources.projects.path_reference import PathReference
+from hatchlock.sources.projects.snapshot import snapshot
+from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.url import UrlSource, url_references
+
+__all__ = ["Loader", "NeedsBuild"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NeedsBuild(HatchlockError):
+    """A project cannot be used as it lies there."""
+
+    code: ClassVar[str] = "needs-build"
+
+    source: str
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.source} has to be built first: {self.why}"
+
+    def _hint(self) -> str:
+        return (
+            f"commit what the build makes, or publish the package; building it in a sandbox "
+            f'(`allow-build = ["{self.name}"]`) comes in a later release'
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loader:
+    """Reads what requirements name themselves.
+
+    Attributes:
+        directory: Where relative paths begin: the manifest's directory.
+        scratch: Makes a directory of ours for checkouts.
+        git: Opens git.
+        url: Opens what is behind addresses.
+        python: Opens Python's indexes, for wheels by address.
+    """
+
+    directory: Path
+    scratch: Callable[[], Path]
+    git: Callable[[], GitSource]
+    url: Callable[[], UrlSource]
+    python: Callable[[], PypiSource]
+
+    def __call__(self, text: str, pinned: Package | None) -> Direct:
+        """Return what a requirement names.
+
+        Args:
+            text: `path:DIR`, `git:URL`, `url:URL`, or `pypi:NAME @ URL`.
+            pinned: The package that the present lock has for it; its commit is kept.
+
+        Raises:
+            BadSource: The requirement is malformed.
+            NeedsBuild: The project cannot be used as it is.
+            HatchlockError: What reading and fetching raise.
+        """
+        source = Source.parse(text)
+        match source.kind:
+            case Kind.PATH:
+                return self._directory(text, PathReference.parse(source.spec))
+            case Kind.GIT:
+                return self._repository(text, GitReference.parse(source.spec), pinned)
+            case Kind.URL:
+                return self._program(text, source.spec)
+            case _:
+                return self._wheel(text, source.spec)
+
+    def _directory(self, text: str, reference: PathReference) -> Direct:
+        root = self.directory / reference.path
+        facts = read_project(root, as_=reference.as_)
+        found = snapshot(root)
+
+        def sibling(path: str) -> str:
+            return f"{Kind.PATH}:{replace(reference, path=_joined(reference.path, path), as_='')}"
+
+        package = _package(Kind.PATH, text, facts, found, location=reference.path)
+        return _direct(text, package, facts, sibling)
+
+    def _repository(self, text: str, reference: GitReference, pinned: Package | None) -> Direct:
+        commit = self.git().locate(reference, commit=pinned.commit if pinned else "")
+        with tempfile.TemporaryDirectory(dir=self.scratch(), prefix="checkout-") as directory:
+            repository = Path(directory) / "repository"
+            root = self.git().checkout(commit, repository, whole=True)
+            facts = read_project(root, workspace_root=repository, as_=reference.as_)
+            found = snapshot(root, committed=True)
+
+        def sibling(path: str) -> str:
+            inside = _joined(reference.subdirectory, path).removeprefix("./")
+            if inside.startswith("../"):
+                raise BadSource(text=f"path:{path}", why=f"it leads out of the repository of {text}")
+            return f"{Kind.GIT}:{replace(reference, subdirectory='' if inside == '.' else inside, as_='')}"
+
+        package = replace(
+            _package(Kind.GIT, text, facts, found, location=commit.url),
+            commit=commit.commit,
+            tree_hash=commit.tree_hash,
+            subdirectory=reference.subdirectory,
+            publisher=reference.publisher,
+            repository=facts.repository or commit.url,
+            source_class="git",
+        )
+        return _direct(text, package, facts, sibling)
+
+    def _program(self, text: str, spec: str) -> Direct:
+        references = url_references(spec)
+        files = tuple(sorted(self.url().locate(reference, platform) for platform, reference in references.items()))
+        first = next(iter(references.values()))
+        package = Package(
+            kind=Kind.URL,
+            name=first.name,
+            version=files[0].sha256[:12],
+            source=text,
+            location=first.url if len(references) == 1 else "",
+            files=files,
+            scripts={} if first.is_archive else {first.name: first.name},
+            source_class="url",
+        )
+        return Direct(text=text, package=package, says_version=False)
+
+    def _wheel(self, text: str, spec: str) -> Direct:
+        wanted = parse(spec)
+        found = self.python().direct_wheel(wanted.url, wanted.name)
+        requirements = tuple(f"{Kind.PYPI}:{item}" for item in found.metadata.requires_dist)
+        with_extra = tuple(item for item in requirements if "extra" in item.partition(";")[2])
+        return Direct(
+            text=text,
+            package=replace(found.package, source=text, dependencies=requirements),
+            extras=dict.fromkeys(wanted.extras, with_extra),
+        )
+
+
+def _joined(directory: str, path: str) -> str:
+    joined = posixpath.normpath(posixpath.join(directory or ".", path))
+    return joined if joined.startswith(("/", ".")) else f"./{joined}"
+
+
+def _package(kind: Kind, text: str, facts: ProjectFacts, found: Snapshot, *, location: str) -> Package:
+    if facts.needs_build:
+        raise NeedsBuild(source=text, name=facts.name, why=facts.needs_build)
+    file_name = f"{facts.name.removeprefix('@').replace('/', '-')}-{facts.version}.tar"
+    return Package(
+        kind=kind,
+        name=facts.name,
+        version=facts.version,
+        ecosystem=facts.ecosystem,
+        source=text,
+        location=location,
+        files=(File(name=file_name, sha256=found.sha256, size=found.size),),
+        dependencies=facts.requirements,
+        scripts=dict(facts.scripts),
+        import_root=facts.import_root,
+        requires_python=facts.requires_python,
+        requires_node=facts.requires_node,
+        install_script=facts.install_script,
+        licence=facts.licence,
+        authors=facts.authors,
+        repository=facts.repository,
+        source_class="local",
+    )
+
+
+def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[[str], str]) -> Direct:
+    def placed(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(
+            sibling(item.removeprefix(f"{Kind.PATH}:")) if item.startswith(f"{Kind.PATH}:") else item for item in texts
+        )
+
+    return Direct(
+        text=text,
+        package=replace(package, dependencies=placed(facts.requirements)),
+        extras={name: placed(texts) for name, texts in facts.extras.items()},
+        pins=facts.pins,
+        says_version=facts.version != "0",
+        notes=(f"{text} is {facts.layout}", *facts.notes),
+    )

@@ -1,0 +1,61 @@
+"""What is asked of a resolution, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hatchlock.lock.model import Package
+from hatchlock.sources.python.targets import PythonTarget
+
+__all__ = ["EnvironmentRequest", "EnvironmentResult", "Resolution"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentRequest:
+    """What an environment wants.
+
+    Attributes:
+        name: The environment's name.
+        platforms: Declared platform -> where its Python packages are to run.
+        requirements: `pypi:` and PEP 508, extras and markers allowed; `npm:NAME@RANGE`; `path:`, `git:`, `url:`.
+        constraints: `pypi:` and `npm:`: limits on what is needed anyway.
+        overrides: In the same form: the only requirement on that name that counts, whatever packages declare.
+        preferred: `kind:name` (the kind of the namespace) -> versions to keep if they still will do: present pins.
+        node: "22".
+        pinned: Requirement that names itself what it means (`git:…`) -> the package of the present lock, to be kept.
+    """
+
+    name: str
+    platforms: Mapping[str, PythonTarget]
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    preferred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    node: str = ""
+    pinned: Mapping[str, Package] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentResult:
+    """What an environment gets.
+
+    Attributes:
+        name: The environment's name.
+        packages: Platform -> ids of packages, sorted.
+        tree: Path of each npm package below the environment -> its id.
+        notes: Sentences that people should see.
+    """
+
+    name: str
+    packages: Mapping[str, tuple[str, ...]]
+    tree: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolution:
+    """What was resolved: the environments in the order of the requests, and every package of any of them by id."""
+
+    environments: tuple[EnvironmentResult, ...]
+    packages: tuple[Package, ...]

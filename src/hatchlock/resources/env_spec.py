@@ -1,0 +1,206 @@
+"""An environment of the process runtime as a value, named by what goes into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
+from typing import Any, Self
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import key_of
+from hatchlock.resources.base import Artefact
+
+__all__ = ["EnvSpec", "ModuleSpec", "NodeSpec", "ProgramSpec", "ProjectSpec", "directory_name"]
+
+_RULE = "env:1"
+_NAME_DIGITS = 20
+"""A shebang line holds 127 bytes, and the store's path is in it too."""
+
+
+def directory_name(name: str) -> str:
+    """Return the directory of a project or program, one word: `@scope/name` is `scope-name`."""
+    return name.removeprefix("@").replace("/", "-")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModuleSpec:
+    """An npm package and where it goes.
+
+    Attributes:
+        path: Below the environment: `node_modules/zod`.
+        artefact: Its tarball.
+        commands: Command -> file in the package.
+        offered: Whether its commands are commands of the environment: it was asked for by name.
+    """
+
+    path: str
+    artefact: Artefact
+    commands: Mapping[str, str] = field(default_factory=dict)
+    offered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectSpec:
+    """A project from a directory or a repository.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        ecosystem: "python", "node", or "" for plain files.
+        artefact: Its snapshot.
+        import_root: Python: what goes on the import path, below the project.
+        commands: Python: script -> `module:function`; Node: command -> file below the project.
+        requires: Python: what its metadata says that it requires (PEP 508).
+    """
+
+    name: str
+    version: str
+    ecosystem: str
+    artefact: Artefact
+    import_root: str = ""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where it is, below the environment."""
+        return f"src/{directory_name(self.name)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProgramSpec:
+    """A program or archive from an address."""
+
+    name: str
+    artefact: Artefact
+
+    @property
+    def path(self) -> str:
+        """Where it is, below the environment."""
+        return f"programs/{directory_name(self.name)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeSpec:
+    """The Node that an environment uses: its real path and full version."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvSpec:
+    """An environment as it should be on this machine.
+
+    Attributes:
+        name: Its name in the manifest.
+        python: The interpreter's real path; "" if it has no Python.
+        python_version: Its full version.
+        interpreter: The archive that the interpreter is unpacked from, if it is none of the machine's.
+        wheels: What is installed, sorted by file name.
+        node: The Node, if it has one.
+        modules: npm packages, sorted by path.
+        projects: Sorted by name.
+        programs: Sorted by name.
+    """
+
+    name: str
+    python: str = ""
+    python_version: str = ""
+    interpreter: Artefact | None = None
+    wheels: tuple[Artefact, ...] = ()
+    node: NodeSpec | None = None
+    modules: tuple[ModuleSpec, ...] = ()
+    projects: tuple[ProjectSpec, ...] = ()
+    programs: tuple[ProgramSpec, ...] = ()
+
+    @property
+    def address(self) -> Address:
+        """`env:NAME`."""
+        return Address(kind=ResourceKind.ENV, name=self.name)
+
+    @property
+    def key(self) -> str:
+        """The directory's name: 20 hex digits over everything that goes into it, in order."""
+        return key_of(_RULE, self._parts())[:_NAME_DIGITS]
+
+    @property
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """Every file that it is made from."""
+        return (
+            *([self.interpreter] if self.interpreter else []),
+            *self.wheels,
+            *(module.artefact for module in self.modules),
+            *(project.artefact for project in self.projects),
+            *(program.artefact for program in self.programs),
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What people see of it."""
+        counts = {
+            "packages": len(self.wheels),
+            "npm packages": len(self.modules),
+            "projects": len(self.projects),
+            "programs": len(self.programs),
+        }
+        return {
+            **({"python": self.python_version} if self.python else {}),
+            **({"node": self.node.version} if self.node else {}),
+            **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
+            "key": self.key,
+        }
+
+    def _parts(self) -> Iterator[str]:
+        # what an environment does not have adds nothing, so that names made before there were other kinds stay
+        yield self.python
+        yield self.python_version
+        for wheel in self.wheels:
+            yield f"{wheel.name} {wheel.digest}"
+        if self.node:
+            yield f"node {self.node.path} {self.node.version}"
+        for module in self.modules:
+            yield f"module {module.path} {module.artefact.digest} {module.offered} {_text(module.commands)}"
+        for project in self.projects:
+            facts = [project.ecosystem, project.version, project.import_root, *project.requires]
+            yield f"project {project.name} {project.artefact.digest} {json.dumps(facts)} {_text(project.commands)}"
+        for program in self.programs:
+            yield f"program {program.name} {program.artefact.name} {program.artefact.digest}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` gave, through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+        projects = (ProjectSpec(**_placed(item) | {"requires": tuple(item["requires"])}) for item in data["projects"])
+        values = {
+            **data,
+            "interpreter": Artefact(**data["interpreter"]) if data["interpreter"] else None,
+            "wheels": tuple(Artefact(**item) for item in data["wheels"]),
+            "node": NodeSpec(**data["node"]) if data["node"] else None,
+            "modules": tuple(ModuleSpec(**_placed(item)) for item in data["modules"]),
+            "projects": tuple(projects),
+            "programs": tuple(ProgramSpec(**_placed(item)) for item in data["programs"]),
+        }
+        return cls(**values)
+
+    @property
+    def interpreter_root(self) -> str:
+        """The directory that the interpreter's archive is unpacked to; only if there is one."""
+        return str(PurePath(self.python).parent.parent)
+
+
+def _placed(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {**item, "artefact": Artefact(**item["artefact"])}
+
+
+def _text(commands: Mapping[str, str]) -> str:
+    return json.dumps(commands, sort_keys=True)

@@ -1,0 +1,149 @@
+"""From an environment of the lock to the environment as it should be on this machine. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hatchlock.address import Kind
+from hatchlock.lock.model import Environment, Lock, Package
+from hatchlock.paths import Home
+from hatchlock.resolve.npm_requirements import declared_npm
+from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.unplaced import FileNotLocked
+from hatchlock.sources.npm.placement import placements
+from hatchlock.sources.python.targets import PythonTarget
+from hatchlock.sources.python.wheel_tags import choose_wheel
+
+__all__ = ["InterpreterFacts", "environment_spec", "wheels_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterpreterFacts:
+    """A Python or Node of this machine: its real path, full version, and the directories that it needs."""
+
+    path: str
+    version: str
+    prefixes: tuple[str, ...]
+
+
+def wheels_of(lock: Lock, environment: Environment, target: PythonTarget, platform: str) -> tuple[Artefact, ...]:
+    """Return the wheels of an environment on a platform, sorted by file name.
+
+    Raises:
+        FileNotLocked: No locked file of a package runs there.
+    """
+    wheels = []
+    for package in lock.packages_of(environment, platform):
+        if package.kind is not Kind.PYPI:
+            continue
+        file = choose_wheel(package.files, target)
+        if file is None:
+            raise FileNotLocked(package=package.id, platform=platform)
+        wheels.append(Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size))
+    return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def environment_spec(
+    lock: Lock,
+    environment: Environment,
+    platform: str,
+    *,
+    home: Home,
+    python: Callable[[str], InterpreterFacts],
+    node: Callable[[str], InterpreterFacts],
+    target: PythonTarget | None,
+) -> tuple[EnvSpec, tuple[str, ...]]:
+    """Return the environment, and the directories besides it that its programs need.
+
+    Args:
+        lock: The lock.
+        environment: One of its process environments.
+        platform: This machine's.
+        home: The store.
+        python: Version -> this machine's interpreter; called only if one is needed.
+        node: Version -> this machine's Node; called only if one is needed.
+        target: Where its Python packages run; None if it has no Python.
+
+    Raises:
+        FileNotLocked: No locked file of a package runs here.
+        HatchlockError: What `python` and `node` raise.
+    """
+    spec = EnvSpec(name=environment.name)
+    prefixes: tuple[str, ...] = ()
+    if target is not None:
+        facts, archive = _interpreter(environment, platform, home, python)
+        wheels = wheels_of(lock, environment, target, platform)
+        spec = replace(spec, python=facts.path, python_version=facts.version, interpreter=archive, wheels=wheels)
+        prefixes = facts.prefixes
+    if environment.node:
+        facts = node(environment.node)
+        spec = replace(spec, node=NodeSpec(path=facts.path, version=facts.version))
+        prefixes = (*prefixes, *facts.prefixes)
+    by_id = {package.id: package for package in lock.packages}
+    own = [by_id[item] for item in environment.on(platform)]
+    spec = replace(
+        spec,
+        modules=tuple(_modules(environment, by_id, platform)),
+        projects=tuple(_project(package) for package in own if package.kind in {Kind.PATH, Kind.GIT}),
+        programs=tuple(_program(package, platform) for package in own if package.kind is Kind.URL),
+    )
+    return spec, tuple(dict.fromkeys(prefixes))
+
+
+def _interpreter(
+    environment: Environment, platform: str, home: Home, find: Callable[[str], InterpreterFacts]
+) -> tuple[InterpreterFacts, Artefact | None]:
+    if not environment.managed:
+        return find(environment.python), None
+    file = environment.managed.get(platform)
+    if file is None:
+        raise FileNotLocked(package=f"python@{environment.python}", platform=platform)
+    root = home.root / "pythons" / file.sha256[:20]
+    # cpython-3.11.9+20240814-x86_64-…: the part in front of the plus
+    version = file.name.partition("-")[2].partition("+")[0]
+    minor = ".".join(version.split(".")[:2])
+    facts = InterpreterFacts(path=f"{root}/bin/python{minor}", version=version, prefixes=(str(root),))
+    artefact = Artefact(package=f"python@{version}", name=file.name, digest=file.digest, size=file.size)
+    return facts, artefact
+
+
+def _modules(environment: Environment, by_id: Mapping[str, Package], platform: str) -> Iterator[ModuleSpec]:
+    asked = {declared_npm(text.removeprefix("npm:"))[0] for text in environment.requirements if text.startswith("npm:")}
+    for path, package_id in placements(environment.tree, by_id, platform):
+        package = by_id[package_id]
+        yield ModuleSpec(
+            path=path,
+            artefact=_artefact(package),
+            commands=package.scripts,
+            offered=path.removeprefix("node_modules/") in asked,
+        )
+
+
+def _project(package: Package) -> ProjectSpec:
+    python = package.ecosystem == "python"
+    return ProjectSpec(
+        name=package.name,
+        version=package.version,
+        ecosystem=package.ecosystem,
+        artefact=_artefact(package),
+        import_root=package.import_root,
+        commands=package.scripts,
+        requires=tuple(item.removeprefix("pypi:") for item in package.dependencies if item.startswith("pypi:"))
+        if python
+        else (),
+    )
+
+
+def _program(package: Package, platform: str) -> ProgramSpec:
+    for file in package.files:
+        if file.platform in {"", platform}:
+            artefact = Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)
+            return ProgramSpec(name=package.name, artefact=artefact)
+    raise FileNotLocked(package=package.id, platform=platform)
+
+
+def _artefact(package: Package) -> Artefact:
+    (file,) = package.files
+    return Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)

@@ -1,0 +1,73 @@
+"""Every file that a lock names, and those that a platform needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hatchlock.lock.model import Environment, Lock
+from hatchlock.manifest.model import Manifest
+from hatchlock.paths import Home
+from hatchlock.resolve.build import environment_target
+from hatchlock.resolve.wanted import container_platforms
+from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_target import InterpreterFacts, environment_spec, wheels_of
+from hatchlock.resources.image import image_artefacts
+from hatchlock.resources.unplaced import PlatformNotLocked
+
+__all__ = ["artefacts_of", "locked_files"]
+
+_NOWHERE = Home(root=Path("/"), is_default=False)
+
+
+def artefacts_of(manifest: Manifest, lock: Lock, platform: str) -> tuple[Artefact, ...]:
+    """Return what everything in a lock is made from on a platform, each file once, sorted.
+
+    Args:
+        manifest: The manifest that the lock satisfies: its bounds decide between wheels.
+        lock: The lock.
+        platform: `darwin/arm64`; its containers are Linux.
+
+    Raises:
+        PlatformNotLocked: The lock is for other platforms.
+        FileNotLocked: No locked file of a package runs there.
+    """
+    if platform not in lock.platforms:
+        raise PlatformNotLocked(platform=platform, locked=lock.platforms)
+    (container,) = container_platforms([platform])
+    found = set(_images(lock, container))
+    for environment in lock.environments:
+        where = platform if environment.runtime == "process" else container
+        found.update(_environment(manifest, lock, environment, where))
+    return tuple(sorted({artefact.digest: artefact for artefact in sorted(found)}.values()))
+
+
+def locked_files(lock: Lock) -> dict[str, int]:
+    """Return digest -> bytes (0 where the lock does not say) of every file that a lock names, for any platform."""
+    files = [file for package in lock.packages for file in package.files]
+    files += [file for environment in lock.environments for file in environment.managed.values()]
+    images = (on for image in lock.images for on in image.platforms.values())
+    blobs = {artefact.digest: artefact.size for image in images for artefact in image_artefacts("", image)}
+    return {**{file.digest: file.size for file in files}, **blobs}
+
+
+def _images(lock: Lock, platform: str) -> Iterator[Artefact]:
+    for image in lock.images:
+        if platform in image.platforms:
+            yield from image_artefacts(image.reference, image.platforms[platform])
+
+
+def _environment(manifest: Manifest, lock: Lock, environment: Environment, platform: str) -> tuple[Artefact, ...]:
+    images = {image.reference: image for image in lock.images}
+    target = environment_target(manifest, environment, images, platform) if environment.python else None
+    if environment.runtime == "container":
+        return wheels_of(lock, environment, target, platform) if target else ()
+    # which interpreter of a machine runs them makes no difference to the files
+    spec, _ = environment_spec(
+        lock, environment, platform, home=_NOWHERE, python=_some_interpreter, node=_some_interpreter, target=target
+    )
+    return spec.artefacts
+
+
+def _some_interpreter(version: str) -> InterpreterFacts:
+    return InterpreterFacts(path="", version=version, prefixes=())

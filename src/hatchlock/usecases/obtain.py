@@ -1,0 +1,119 @@
+"""Where each file that the lock names comes from, and how it gets into the store, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatchlock.address import ImageReference, Kind
+
+if TYPE_CHECKING:
+    from hatchlock.lock.model import Lock, Package
+    from hatchlock.resources.base import Artefact
+    from hatchlock.store.blobs import Blobs, BlobWriter
+    from hatchlock.usecases.project import Project
+    from hatchlock.usecases.sources import Sources
+
+__all__ = ["Obtain"]
+
+
+class Obtain:
+    """Brings files into the store. For any number of threads.
+
+    Args:
+        project: Whose files; paths are relative to its directory.
+        lock: Names them.
+        sources: Where they come from.
+        blobs: The store's.
+    """
+
+    def __init__(self, project: Project, lock: Lock, sources: Sources, blobs: Blobs) -> None:
+        self._project = project
+        self._packages = {package.id: package for package in lock.packages}
+        self._sources = sources
+        self._blobs = blobs
+
+    def __call__(self, artefact: Artefact) -> None:
+        """Bring one file into the store.
+
+        Raises:
+            WrongHash: It has other bytes than the lock names; a directory was changed since it was locked.
+            FileGone: Its index no longer has it.
+            HatchlockError: What its source raises.
+            OSError: The disk is full, or the like.
+        """
+        if artefact.package.startswith(f"{Kind.OCI}:"):
+            self._blob_of_image(artefact)
+            return
+        if artefact.package.startswith("python@"):
+            self._interpreter(artefact)
+            return
+        package = self._packages[artefact.package]
+        match package.kind:
+            case Kind.PYPI | Kind.NPM:
+                self._from_index(artefact, package)
+            case Kind.URL:
+                self._program(artefact, package)
+            case _:
+                self._snapshot(artefact, package)
+
+    @contextmanager
+    def _writer(self, artefact: Artefact, where: str) -> Iterator[BlobWriter]:
+        with self._blobs.add(artefact.digest, artefact.size, what=artefact.name, where=where) as writer:
+            yield writer
+
+    def _blob_of_image(self, artefact: Artefact) -> None:
+        reference = ImageReference.parse(artefact.package.removeprefix(f"{Kind.OCI}:"))
+        with self._writer(artefact, str(reference)) as writer:
+            self._sources.registry.blob(reference, artefact.name, writer.write)
+
+    def _from_index(self, artefact: Artefact, package: Package) -> None:
+        file = next(item for item in package.files if item.digest == artefact.digest)
+        index = self._sources.python if package.kind is Kind.PYPI else self._sources.npm
+        url = index.fetch_url(package, file)
+        headers = self._sources.npm.headers(url) if package.kind is Kind.NPM else {}
+        with self._writer(artefact, url) as writer:
+            self._sources.http.download(url, writer.write, headers=headers)
+
+    def _program(self, artefact: Artefact, package: Package) -> None:
+        from hatchlock.sources.url import url_references
+
+        references = url_references(package.source.partition(":")[2])
+        file = next(item for item in package.files if item.digest == artefact.digest)
+        self._sources.url.fetch(references[file.platform], file, self._blobs)
+
+    def _snapshot(self, artefact: Artefact, package: Package) -> None:
+        from hatchlock.sources.projects.snapshot import snapshot
+
+        if package.kind is Kind.PATH:
+            directory = self._project.directory / package.location
+            with self._writer(artefact, str(directory)) as writer:
+                snapshot(directory, writer.write)
+            return
+        import tempfile
+
+        from hatchlock.sources.projects.git import GitCommit
+        from hatchlock.sources.projects.git_reference import GitReference
+
+        reference = GitReference.parse(package.source.partition(":")[2])
+        commit = GitCommit(
+            commit=package.commit,
+            tree_hash=package.tree_hash,
+            url=package.location,
+            ref=reference.ref,
+            subdirectory=package.subdirectory,
+            submodules=reference.submodules,
+        )
+        with tempfile.TemporaryDirectory(dir=self._sources.scratch) as scratch:
+            root = self._sources.git.checkout(commit, Path(scratch) / "tree")
+            with self._writer(artefact, package.location) as writer:
+                snapshot(root, writer.write, committed=True)
+
+    def _interpreter(self, artefact: Artefact) -> None:
+        from hatchlock.sources.python.managed import archive_url
+
+        url = archive_url(artefact.name, http=self._sources.http, environ=self._project.environ)
+        with self._writer(artefact, url) as writer:
+            self._sources.http.download(url, writer.write)

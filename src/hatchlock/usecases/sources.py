@@ -1,0 +1,258 @@
+"""The places that a project's things come from: package indexes, registries, repositories, directories, addresses."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from hatchlock.events import Event, Sink
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatchlock.lock.model import File, Image, Package
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.net.http import Http
+    from hatchlock.net.registry import Registry
+    from hatchlock.resolve.direct import Direct
+    from hatchlock.resolve.loading import Loader
+    from hatchlock.resolve.request import EnvironmentRequest, Resolution
+    from hatchlock.sources.npm.registry import NpmSource
+    from hatchlock.sources.projects.git import GitSource
+    from hatchlock.sources.python.pypi import PypiSource
+    from hatchlock.sources.url import UrlSource
+    from hatchlock.usecases.project import Project
+
+__all__ = ["Sources"]
+
+_DEFAULT_NODE = "22"
+
+
+_T = TypeVar("_T")
+
+
+class _opened(Generic[_T]):  # noqa: N801  it is used as a decorator
+    """A property that is worked out once, also when several threads ask for it first."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+        self._name = make.__name__
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, _: type | None = None) -> _T:
+        known: dict[str, Any] = instance.opened
+        if self._name not in known:
+            with instance.opening:
+                if self._name not in known:
+                    known[self._name] = self._make(instance)
+        found: _T = known[self._name]
+        return found
+
+
+class Sources:
+    """The places that a project's things come from, opened when they are first needed; a context manager.
+
+    Args:
+        project: Whose.
+        manifest: Which indexes and registries it declares.
+        offline: Use what is cached, however old, and ask nobody.
+        refresh: Ask again, even for what is cached.
+        emit: Told about progress.
+        http: Connections that are already being made.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        manifest: Manifest,
+        *,
+        offline: bool,
+        refresh: bool,
+        emit: Sink,
+        http: Http | None = None,
+    ) -> None:
+        self._project = project
+        self._manifest = manifest
+        self._offline = offline
+        self._refresh = refresh
+        self._emit = emit
+        self._given_http = http
+        self._exclude_newer: datetime | None = None
+        self._stack = contextlib.ExitStack()
+        self.opened: dict[str, Any] = {}
+        self.opening = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell_stale()
+        self._stack.close()
+
+    def _tell_stale(self) -> None:
+        from hatchlock.net.cache import stale_event
+
+        for name, label in (("python", "pypi"), ("npm", "npm")):
+            if (source := self.opened.get(name)) and source.stale:
+                self._emit(stale_event(label, source.stale))
+
+    @_opened
+    def http(self) -> Http:
+        """The connections to package indexes."""
+        from hatchlock.net.http import Http
+
+        http = self._given_http or Http(environ=self._project.environ, offline=self._offline)
+        return self._stack.enter_context(http)
+
+    @_opened
+    def registry(self) -> Registry:
+        """The connections to image registries."""
+        from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST
+        from hatchlock.net.registry import Registry
+
+        plain = [host for host, spec in self._manifest.registries.items() if spec.plain_http]
+        registry = Registry(
+            environ=self._project.environ,
+            default_host=DEFAULT_REGISTRY_HOST,
+            plain_http=frozenset(plain),
+            offline=self._offline,
+        )
+        self._stack.callback(registry.close)
+        return registry
+
+    @_opened
+    def python(self) -> PypiSource:
+        """The manifest's Python indexes, or the user's own default one."""
+        from hatchlock.manifest.model import IndexSpec
+        from hatchlock.sources.python.default_index import default_index
+        from hatchlock.sources.python.indexes import DEFAULT_TTL, PythonIndex
+        from hatchlock.sources.python.pypi import PypiSource
+
+        specs = self._manifest.indexes.get("pypi", ())
+        if all(spec.packages for spec in specs):
+            specs = (*specs, IndexSpec(name="pypi"))
+        indexes = [
+            PythonIndex(
+                name=spec.name,
+                url=spec.url or default_index(self._project.environ),
+                mirrors=spec.mirrors,
+                ttl=DEFAULT_TTL if spec.ttl is None else spec.ttl,
+                packages=spec.packages,
+            )
+            for spec in specs
+        ]
+        source = PypiSource(
+            http=self.http,
+            cache_dir=self._project.home.cache,
+            indexes=indexes,
+            exclude_newer=self._exclude_newer,
+            offline=self._offline,
+            refresh=self._refresh,
+        )
+        return self._stack.enter_context(source)
+
+    @_opened
+    def npm(self) -> NpmSource:
+        """The manifest's npm registries, or those of the user's `.npmrc`."""
+        from hatchlock.sources.npm.indexes import NpmIndex
+        from hatchlock.sources.npm.registry import NpmSource
+
+        indexes = [
+            NpmIndex(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl, packages=spec.packages)
+            for spec in self._manifest.indexes.get("npm", ())
+        ]
+        source = NpmSource(
+            http=self.http,
+            environ=self._project.environ,
+            project=self._project.directory,
+            cache_dir=self._project.home.cache,
+            indexes=indexes,
+            exclude_newer=self._exclude_newer,
+            offline=self._offline,
+            refresh=self._refresh,
+        )
+        return self._stack.enter_context(source)
+
+    @_opened
+    def git(self) -> GitSource:
+        """Git repositories."""
+        from hatchlock.sources.projects.git import GitSource
+
+        return GitSource(
+            cache_dir=self._project.home.cache,
+            environ=self._project.environ,
+            offline=self._offline,
+            refresh=self._refresh,
+            emit=self._emit,
+        )
+
+    @_opened
+    def url(self) -> UrlSource:
+        """Programs and archives by their addresses."""
+        from hatchlock.sources.url import UrlSource
+
+        return UrlSource(http=self.http)
+
+    @_opened
+    def scratch(self) -> Path:
+        """A directory of ours for what is not kept."""
+        import tempfile
+        from pathlib import Path
+
+        from hatchlock.files import private_directory
+
+        private_directory(self._project.home.cache)
+        directory = tempfile.TemporaryDirectory(dir=self._project.home.cache, prefix="work-")
+        return Path(self._stack.enter_context(directory))
+
+    def look_up_image(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
+        """Ask a registry for an image; see `sources.oci.lock_image`."""
+        from hatchlock.sources.oci import lock_image
+        from hatchlock.store.blobs import Blobs
+
+        blobs = Blobs(self._project.home.blobs)
+        return lock_image(reference, platforms, registry=self.registry, blobs=blobs, facts=facts, emit=self._emit)
+
+    def resolve(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
+        """Resolve environments; see `resolve.environments.resolve_environments`. Called before anything was asked."""
+        from hatchlock.resolve.environments import Indexes, resolve_environments
+
+        self._exclude_newer = exclude_newer
+        self._emit(Event(name="resolve.start", address=", ".join(f"env:{request.name}" for request in requests)))
+        indexes = Indexes(python=self.python, npm=lambda: self.npm, load=self.load, scratch=lambda: self.scratch)
+        return resolve_environments(requests, indexes=indexes, emit=self._emit)
+
+    def load(self, text: str, pinned: Package | None) -> Direct:
+        """Read what a requirement names itself; see `resolve.loading.Loader`."""
+        return self._loader(text, pinned)
+
+    def interpreters(self, python: str, platforms: Sequence[str]) -> Mapping[str, File]:
+        """Return the archive of uv's own build of a Python version for each platform."""
+        from hatchlock.sources.python.managed import find_archives
+
+        found = find_archives(python, platforms, http=self.http, environ=self._project.environ)
+        return {platform: archive.file for platform, archive in found.items()}
+
+    def host_node(self) -> str:
+        """Return the major version of this machine's Node, or of the current long-term one where there is none."""
+        from hatchlock.engines.node import NodeMissing, find_node
+
+        try:
+            return find_node("", self._project.environ).version.partition(".")[0]
+        except NodeMissing:
+            return _DEFAULT_NODE
+
+    @_opened
+    def _loader(self) -> Loader:
+        from hatchlock.resolve.loading import Loader
+
+        return Loader(
+            directory=self._project.directory,
+            scratch=lambda: self.scratch,
+            git=lambda: self.git,
+            url=lambda: self.url,
+            python=lambda: self.python,
+        )

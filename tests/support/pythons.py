@@ -1,0 +1,64 @@
+"""A copy of this machine's CPython, as small as can be, in the form in which uv's own builds come."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+FULL = ".".join(str(part) for part in sys.version_info[:3])
+MINOR = ".".join(str(part) for part in sys.version_info[:2])
+BASE = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+# What the tests import, and what uv and `compileall` need of a standard library.
+_LIST = """
+import importlib, json, sys, sysconfig
+for name in ("compileall concurrent.futures.process concurrent.futures.thread ctypes decimal json logging multiprocessing.forkserver "
+             "multiprocessing.popen_fork multiprocessing.queues multiprocessing.synchronize platform site ssl struct "
+             "subprocess sysconfig tempfile typing").split():
+    importlib.import_module(name)
+sysconfig.get_config_vars()
+stdlib = sysconfig.get_path("stdlib")
+print(json.dumps([stdlib, sorted({m.__file__ for m in sys.modules.values() if (getattr(m, "__file__", None) or "").startswith(stdlib)})]))
+"""
+
+
+def make_python_archive(path: Path) -> Path:
+    """Write a `.tar.gz` with `python/bin/python3.11` and the needed part of its standard library."""
+    listed = subprocess.run([BASE, "-I", "-c", _LIST], capture_output=True, check=True)
+    stdlib, files = json.loads(listed.stdout)
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        archive.add(BASE, f"python/bin/python{MINOR}")
+        for name in ("python", "python3"):
+            link = tarfile.TarInfo(f"python/bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, f"python{MINOR}"
+            archive.addfile(link)
+        for file in files:
+            archive.add(file, f"python/lib/python{MINOR}/{Path(file).relative_to(stdlib)}")
+    return path
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        pass
+
+
+@contextlib.contextmanager
+def serving_directory(directory: Path) -> Iterator[str]:
+    """Serve the files of a directory on loopback inside the block; yields the address without a slash at its end."""
+    handler = functools.partial(_Quiet, directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
