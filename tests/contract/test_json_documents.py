@@ -46,7 +46,7 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
     [
         (["validate"], {"valid", "servers", "warnings"}),
         (["lock", "--check"], {"changes", "written", "warnings"}),
-        (["tree"], {"lines"}),
+        (["tree"], {"trees"}),
         (["status"], {"project", "generation", "servers"}),
         (["doctor"], {"checks"}),
         (["remove", "cat"], {"changes", "written", "warnings"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import threading
@@ -23,8 +24,8 @@ from hatchlock.sources.projects.git_errors import (
     NoSubdirectory,
     UnknownRef,
 )
-from support.git_server import GitServer, Repository, serving_git, serving_ssh, ssh_available
-from support.unavailable import unavailable
+from hatchlock.sources.projects.git_tree import object_id
+from support.git_server import GitServer, Repository, serving_git
 
 
 @pytest.fixture
@@ -39,14 +40,19 @@ def source(tmp_path: Path, environ: dict[str, str]) -> GitSource:
     return GitSource(cache_dir=tmp_path / "cache", environ=environ)
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    made = Repository(tmp_path / "served" / "app")
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    made = Repository(tmp_path_factory.mktemp("original") / "app")
     made.commit({"README": "old"}, "the first")
     made.git("tag", "v0")
     made.commit({"README": "new", "packages/tool/main.py": "x = 1\n", "packages/other/o.py": ""})
     made.git("tag", "--annotate", "v1", "--message", "one")
     return made
+
+
+@pytest.fixture
+def repository(original: Repository, tmp_path: Path) -> Repository:
+    return Repository.copied(original, tmp_path / "served" / "app")
 
 
 @pytest.fixture
@@ -129,14 +135,14 @@ class TestRefs:
         assert source.locate(at(repository.url, f"@{commits[0][:10]}")).commit == commits[0]
 
     def test_the_beginning_of_several_commits_is_refused(self, source: GitSource, repository: Repository) -> None:
-        seen: dict[str, str] = {}
-        for number in range(2000):
-            tree = repository.git("rev-parse", "main:")
-            item = repository.git("hash-object", "-t", "commit", "--stdin", stdin=_raw_commit(tree, number))
+        tree = repository.git("rev-parse", "main:")
+        seen: dict[str, int] = {}
+        for number in itertools.count():
+            item = object_id("commit", _raw_commit(tree, number), tree)
             if item[:4] in seen:
                 break
-            seen[item[:4]] = str(number)
-        for chosen in (int(seen[item[:4]]), number):
+            seen[item[:4]] = number
+        for chosen in (seen[item[:4]], number):
             made = repository.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=_raw_commit(tree, chosen))
             repository.git("tag", f"n{chosen}", made)
         with pytest.raises(UnknownRef) as caught:
@@ -317,7 +323,7 @@ class TestAsking:
     def test_offline_uses_what_is_there_and_names_what_is_not(
         self, source: GitSource, repository: Repository, server: GitServer, tmp_path: Path, environ: dict[str, str]
     ) -> None:
-        reference = at(f"{server.url}/app")
+        reference = at(f"{server.url}/app", "#subdirectory=packages/tool")
         found = source.locate(reference)
         asked = len(server.asked)
         alone = offline(tmp_path, environ)
@@ -336,7 +342,7 @@ class TestAsking:
         for url in (f"{server.url}/missing", f"file://{tmp_path}/missing"):
             with pytest.raises(NoRepository, match="no git repository at"):
                 source.locate(at(url))
-        with pytest.raises(Unreachable, match="[Cc]onnect"):
+        with pytest.raises(Unreachable, match=r"[Cc]onnect"):
             source.locate(at("http://127.0.0.1:9/app"))
         with pytest.raises(GitMissing) as caught:
             GitSource(cache_dir=tmp_path / "c", environ={**environ, "PATH": str(tmp_path)}).locate(
@@ -353,13 +359,15 @@ class TestAsking:
         repository.git("update-server-info")
         vars(server).update(switches)
         reference = at(f"{server.url}/app{'/.git' if server.dumb else ''}")
+        part = source.locate(at(reference.url, "#subdirectory=packages/tool"))
+        assert written(source.checkout(part, tmp_path / "part")) == {"main.py": "x = 1\n"}
         found = source.locate(reference)
         assert written(source.checkout(found, tmp_path / "new"))["README"] == "new"
         before = source.locate(reference, commit=old)
         assert written(source.checkout(before, tmp_path / "old")) == {"README": "old"}
 
     def test_the_objects_of_several_commits_share_one_mirror(
-        self, source: GitSource, repository: Repository, server: GitServer, tmp_path: Path
+        self, source: GitSource, server: GitServer, tmp_path: Path
     ) -> None:
         for number, tail in enumerate(["@v0", "@v1#subdirectory=packages/tool", "@v1", "@v0"]):
             source.checkout(source.locate(at(f"{server.url}/app", tail)), tmp_path / str(number))
@@ -367,9 +375,7 @@ class TestAsking:
         assert written(tmp_path / "3") == {"README": "old"}
         assert len([path for path in (tmp_path / "cache" / "git").iterdir() if path.is_dir()]) == 1
 
-    def test_many_threads_and_sources_at_once(
-        self, repository: Repository, server: GitServer, tmp_path: Path, environ: dict[str, str]
-    ) -> None:
+    def test_many_threads_and_sources_at_once(self, server: GitServer, tmp_path: Path, environ: dict[str, str]) -> None:
         sources = [GitSource(cache_dir=tmp_path / "cache", environ=environ) for _ in range(2)]
         wanted = [at(f"{server.url}/app", tail) for tail in ("", "@v0", "@v1#subdirectory=packages/tool")]
         found: list[GitCommit] = []
@@ -419,7 +425,12 @@ class TestFiles:
         )
         repository = Repository(tmp_path / "app")
         attributes = "* text=auto eol=crlf ident filter=loud\nversion.txt export-subst\nhidden export-ignore\n"
-        files = {"a.txt": "one\ntwo\r\n", "version.txt": "$Format:%H$ $Id$\n", "hidden": "h", "b": b"\0\xff\r\n"}
+        files: dict[str, str | bytes] = {
+            "a.txt": "one\ntwo\r\n",
+            "version.txt": "$Format:%H$ $Id$\n",
+            "hidden": "h",
+            "b": b"\0\xff\r\n",
+        }
         repository.commit(files)
         repository.commit({".gitattributes": attributes})
         out = source.checkout(source.locate(at(repository.url)), tmp_path / "out")
@@ -499,17 +510,16 @@ class TestFiles:
         monkeypatch.chdir(project.path)
         git = str(project.path / ".git")
         inside = {**environ, "GIT_DIR": git, "GIT_INDEX_FILE": f"{git}/index", "GIT_WORK_TREE": str(project.path)}
-        before = written(project.path)
+        before = _bytes(project.path)
         source = GitSource(cache_dir=project.path / "cache", environ=inside)
         found = source.locate(at(repository.url))
         assert written(source.checkout(found, tmp_path / "out"))["README"] == "new"
-        after = {name: text for name, text in _readable(project.path).items() if not name.startswith("cache/")}
-        assert after == before
+        assert _bytes(project.path) == before
 
 
-def _readable(root: Path) -> dict[str, str]:
+def _bytes(root: Path) -> dict[Path, bytes]:
     files = (path for path in root.rglob("*") if path.is_file() and "cache" not in path.relative_to(root).parts)
-    return {str(path.relative_to(root)): path.read_text() for path in files}
+    return {path: path.read_bytes() for path in files}
 
 
 @pytest.fixture
@@ -577,9 +587,7 @@ class TestAccess:
             GitSource(cache_dir=tmp_path / "cache", environ=environ).locate(at("https://git.example.invalid/x"))
         assert not (tmp_path / "ran").exists()
 
-    def test_a_redirect_to_another_protocol_is_not_followed(
-        self, server: GitServer, source: GitSource, repository: Repository
-    ) -> None:
+    def test_a_redirect_to_another_protocol_is_not_followed(self, server: GitServer, source: GitSource) -> None:
         server.redirect = f"ftp://127.0.0.1:{server.url.rpartition(':')[2]}"
         with pytest.raises(HatchlockError):
             source.locate(at(f"{server.url}/app"))

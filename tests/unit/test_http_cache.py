@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.net.cache import Cache
+from hatchlock.net.cache import Cache, stale_event
 
 
 def test_what_was_saved_is_loaded_with_its_time_and_validators(tmp_path: Path) -> None:
@@ -67,3 +67,18 @@ def test_files_are_private(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
     cache.save("key", b"body")
     assert _only_file(tmp_path / "c").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("ages", "said", "data"),
+    [
+        ({"anyio": 200_000.0}, "anyio is out of date, 2 days old", {"answers": 1, "age": 200_000}),
+        ({"b": 60.0, "a": 9000.0}, "a and 1 more is out of date, 2 hours old", {"answers": 2, "age": 9000}),
+        ({"a": float("inf")}, "a is out of date, nobody knows how old", {"answers": 1}),
+        ({"a": 0.5}, "a is out of date, a second old", {"answers": 1, "age": 0}),
+    ],
+)
+def test_what_is_stale_is_told_with_its_age(ages: dict[str, float], said: str, data: dict[str, int]) -> None:
+    event = stale_event("pypi", ages)
+    assert (event.name, event.address, event.data) == ("cache.stale", "pypi", data)
+    assert event.message == f"pypi could not be asked: what the cache has about {said}"

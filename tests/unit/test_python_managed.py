@@ -152,6 +152,9 @@ def test_the_users_own_document_decides_what_there_is(tmp_path: Path, mirror: st
             assert other["linux/amd64"].file.sha256 == sha256_bytes(names[0].encode())
             with pytest.raises(NoManagedPython, match=r"CPython 3\.11 for darwin/arm64") as caught:
                 find_archives("3.11", ["linux/amd64", "darwin/arm64"], http=http, environ=environ)
+            for cut in ("3.1", "3.11.1"):
+                with pytest.raises(NoManagedPython):
+                    find_archives(cut, ["linux/amd64"], http=http, environ=environ)
     assert "uv python list" in caught.value.hint
 
 

@@ -23,6 +23,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "info": ("what a source is, before it is added", "hatchlock info pypi:mcp-server-time"),
         "tree": ("what each server brings in", "hatchlock tree time"),
         "why": ("why a package is in the lock", "hatchlock why anyio"),
+        "diff": ("how two locks differ", "hatchlock diff main --markdown"),
+        "outdated": ("what is newer, and what holds it back", "hatchlock outdated --all"),
         "export": ("write another tool's lock file", "hatchlock export --format pylock.toml"),
     },
     "World": {

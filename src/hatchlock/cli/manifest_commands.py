@@ -150,23 +150,29 @@ def _counted(number: int, word: str) -> str:
 
 def tree(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what each environment brings in."""
-    from hatchlock.usecases.inspect import read_project_lock, tree_text
+    from dataclasses import asdict
 
-    text = tree_text(read_project_lock(project_of(arguments)), name=arguments.name, platform=arguments.platform)
-    _print_lines(text, ui)
+    from hatchlock.resolve.graph import render_tree
+    from hatchlock.usecases.inspect import read_project_lock, trees_of
+
+    trees = trees_of(read_project_lock(project_of(arguments)), name=arguments.name, platform=arguments.platform)
+    if ui.json:
+        ui.document({"trees": [asdict(item) for item in trees]})
+    else:
+        ui.result("\n\n".join(map(render_tree, trees)))
     return 0
 
 
 def why(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print why a package is in the lock."""
-    from hatchlock.usecases.inspect import read_project_lock, why_text
+    from dataclasses import asdict
 
-    _print_lines(why_text(read_project_lock(project_of(arguments)), arguments.package), ui)
-    return 0
+    from hatchlock.resolve.graph import render_why
+    from hatchlock.usecases.inspect import read_project_lock, reasons_of
 
-
-def _print_lines(text: str, ui: Ui) -> None:
+    reasons = reasons_of(read_project_lock(project_of(arguments)), arguments.package)
     if ui.json:
-        ui.document({"lines": text.splitlines()})
+        ui.document({"reasons": [asdict(item) for item in reasons]})
     else:
-        ui.result(text)
+        ui.result(render_why(reasons))
+    return 0

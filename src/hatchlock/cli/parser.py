@@ -185,6 +185,20 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", metavar="PATH", help="a file or directory; stdout if not said")
 
 
+def _diff(command: argparse.ArgumentParser) -> None:
+    command.add_argument("before", nargs="?", metavar="A", help="a lock file or a git revision; HEAD if not said")
+    command.add_argument("after", nargs="?", metavar="B", help="the same; the lock as it is if not said")
+    command.add_argument("--markdown", action="store_true", help="write markdown, for a pull request")
+    command.add_argument("--check", action="store_true", help="exit 2 if they differ")
+
+
+def _outdated(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="*", metavar="NAME", help="packages or images; what is asked for if not said")
+    command.add_argument("--all", action="store_true", dest="everything", help="also what these bring in")
+    command.add_argument("--refresh", action="store_true", help="ask the indexes again, even for what is cached")
+    command.add_argument("--check", action="store_true", help="exit 2 if something is outdated, yanked or deprecated")
+
+
 def _info(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help="kind:spec, for example pypi:mcp-server-time")
 
@@ -230,6 +244,8 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "logs": _logs,
     "export": _export,
     "info": _info,
+    "diff": _diff,
+    "outdated": _outdated,
     "fetch": _fetch,
     "cache": _cache,
 }

@@ -1,1 +1,1 @@
-"""From verified blobs to a tree of files: pure, without a disk in between."""
+"""From verified blobs to files: trees as values for images, directories on disk for environments."""

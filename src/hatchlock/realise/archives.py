@@ -11,7 +11,6 @@ import lzma
 import os
 import stat
 import struct
-import sys
 import tarfile
 import tempfile
 import zipfile
@@ -106,16 +105,8 @@ def _decompressed(raw: IO[bytes], magic: bytes) -> _Readable:
     if magic.startswith(b"\xfd7zXZ\0"):
         return lzma.LZMAFile(raw)
     if magic.startswith(_ZSTD):
-        return _zstd(raw)
+        raise CannotRead("it is compressed with zstd, which is not supported")
     return raw
-
-
-def _zstd(raw: IO[bytes]) -> _Readable:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415
-
-        return zstd.ZstdFile(raw)
-    raise CannotRead("it is compressed with zstd, which this Python cannot read; Python 3.14 can")
 
 
 def _copy(source: _Readable, sink: IO[bytes], limit: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hatchlock.resolve.asker import Asker, node_names, python_choice
 from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
 from hatchlock.resolve.explain import TooDeep, explain
 from hatchlock.resolve.node import NodeCandidate
-from hatchlock.resolve.node_tree import node_tree
+from hatchlock.resolve.node_tree import FoundTree, node_tree
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.programs import DirectNames
 from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Identifier, Pin, Provider
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 _MAX_ROUNDS = 20_000
+_NPM_AT_ONCE = 4
 _PYTHON = f"{Kind.PYPI}:"
 _NPM = f"{Kind.NPM}:"
 
@@ -94,15 +96,32 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
                 if text.startswith(_PYTHON):
                     prefetch.want(declared(text), choice)
     uses = Uses()
-    results = [_resolve_environment(request, indexes, prefetch, uses, emit) for request in requests]
+    chosen = [_choose(request, indexes, prefetch, uses) for request in requests]
+    with ThreadPoolExecutor(_NPM_AT_ONCE, thread_name_prefix="npm") as pool:
+        trees = list(pool.map(_Chosen.tree, chosen))
+    results = [_result(item, tree, uses, emit) for item, tree in zip(chosen, trees, strict=True)]
     direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
     packages = uses.packages(indexes.python, with_scripts=direct)
     return Resolution(environments=tuple(results), packages=tuple(sorted(packages, key=lambda package: package.id)))
 
 
-def _resolve_environment(
-    request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses, emit: Sink
-) -> EnvironmentResult:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chosen:
+    """What was chosen for an environment, before npm has told what stands below its packages."""
+
+    work: _Work
+    packages: Mapping[str, frozenset[str]]
+    node_pins: Mapping[str, NodeCandidate]
+    rounds: int
+
+    def tree(self) -> FoundTree | None:
+        work = self.work
+        if work.registry is None or not self.node_pins:
+            return None
+        return node_tree(work.request, work.registry, self.node_pins, work.preferred, work.indexes.scratch())
+
+
+def _choose(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
     directs = _directs(request, indexes.load)
     work = _Work(
         request=request,
@@ -113,7 +132,7 @@ def _resolve_environment(
         registry=indexes.npm() if _needs_npm(request, directs) else None,
     )
     chosen: dict[tuple[Kind, str], Any] = {}
-    packages: dict[str, set[str]] = {}
+    packages: dict[str, frozenset[str]] = {}
     node_pins: dict[str, NodeCandidate] = {}
     rounds = 0
     for platform, target in sorted(request.platforms.items()):
@@ -124,22 +143,27 @@ def _resolve_environment(
             chosen.setdefault((pin.namespace, pin.candidate.name), pin.candidate.version)
             uses.note(pin, target, indexes.python)
         node_pins |= {pin.candidate.name: pin.candidate for pin in pins if isinstance(pin.candidate, NodeCandidate)}
-        packages[platform] = {pin.candidate.id for pin in pins if not isinstance(pin.candidate, NodeCandidate)}
+        packages[platform] = frozenset(pin.candidate.id for pin in pins if not isinstance(pin.candidate, NodeCandidate))
+    return _Chosen(work=work, packages=packages, node_pins=node_pins, rounds=rounds)
+
+
+def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) -> EnvironmentResult:
+    name = chosen.work.request.name
+    packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
+    notes = [note for direct in chosen.work.directs.values() for note in direct.notes]
     tree: Mapping[str, str] = {}
-    notes = [note for direct in directs.values() for note in direct.notes]
-    if work.registry and node_pins:
-        found = node_tree(request, work.registry, node_pins, work.preferred, indexes.scratch())
+    if found:
         tree = found.tree.paths
         uses.add(found.tree.packages)
         notes += found.notes
         for platform, ids in packages.items():
             ids |= {package_id for _, package_id in placements(tree, found.by_id, platform, found.tree.optional)}
-    data = {"packages": len(set().union(*packages.values())), "rounds": rounds}
-    emit(Event(name="resolve.done", address=f"env:{request.name}", data=data))
+    data = {"packages": len(set().union(*packages.values())), "rounds": chosen.rounds}
+    emit(Event(name="resolve.done", address=f"env:{name}", data=data))
     for note in notes:
-        emit(Event(name="resolve.note", address=f"env:{request.name}", message=note))
+        emit(Event(name="resolve.note", address=f"env:{name}", message=note))
     sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
-    return EnvironmentResult(name=request.name, packages=sorted_ids, tree=tree, notes=tuple(notes))
+    return EnvironmentResult(name=name, packages=sorted_ids, tree=tree, notes=tuple(notes))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -184,7 +184,7 @@ def _unsatisfied(
     address: str, wanted: WantedEnvironment, locked: Environment, versions: Mapping[str, str]
 ) -> Iterator[Reason]:
     known: dict[str, list[Requirement]] = {}
-    for before in map(_requirement, locked.requirements):
+    for before in map(_requirement, filter(_is_python, locked.requirements)):
         known.setdefault(before.name, []).append(before)
     for text in (*wanted.requirements, *wanted.constraints):
         requirement = _requirement(text)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 import networkx as nx
 
 from hatchlock.address import Kind
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Environment, Lock
-from hatchlock.resolve.requirements import Wanted, declared, holds, parse
-from hatchlock.sources.python.targets import PythonTarget, process_target
+from hatchlock.resolve.npm_requirements import declared_npm
+from hatchlock.resolve.requirements import declared, holds, parse
+from hatchlock.sources.python.targets import process_target
 
 __all__ = ["Path", "Reasons", "Tree", "render_tree", "render_why", "tree", "why"]
 
 _ROOT = ""
+_MODULES = "node_modules/"
 _MOST_PATHS = 20
 
 
@@ -96,35 +98,67 @@ def render_why(reasons: Iterable[Reasons]) -> str:
 
 
 def _graph(lock: Lock, environment: Environment, platform: str) -> nx.DiGraph:
-    """Nodes are package names, and the manifest as the root; edges carry the requirement."""
-    packages = {package.name: package for package in lock.packages_of(environment, platform)}
-    target = process_target(platform, environment.python) if environment.python else None
+    """Nodes are packages (of an npm tree its places), and the manifest as the root; edges carry the requirement."""
+    places = _Places(lock, environment, platform)
     graph = nx.DiGraph()
     graph.add_node(_ROOT)
-    for package in packages.values():
-        graph.add_node(package.name, id=package.id)
-    extras: dict[str, set[str]] = {}
+    for node, package in places.packages.items():
+        graph.add_node(node, id=package.id, name=package.name)
+    extras: dict[str, frozenset[str]] = {}
     pending = [(_ROOT, text) for text in environment.requirements]
     while pending:
         requirer, text = pending.pop()
-        wanted = _wanted(text, requirer, extras, target)
-        if wanted is None or wanted.name not in packages:
+        found = places.find(text, requirer, extras.get(requirer, frozenset()))
+        if found is None:
             continue
-        graph.add_edge(requirer, wanted.name, requirement=str(wanted))
-        known = extras.get(wanted.name)
-        if known is None or not known.issuperset(wanted.extras):
-            extras[wanted.name] = {*(known or ()), *wanted.extras}
-            pending += [(wanted.name, item) for item in packages[wanted.name].dependencies]
+        node, label, wanted = found
+        graph.add_edge(requirer, node, requirement=label)
+        known = extras.get(node)
+        if known is None or not known >= wanted:
+            extras[node] = (known or frozenset()) | wanted
+            pending += [(node, item) for item in places.packages[node].dependencies]
     return graph
 
 
-def _wanted(text: str, requirer: str, extras: Mapping[str, set[str]], target: PythonTarget | None) -> Wanted | None:
-    kind, _, spec = text.partition(":")
-    if kind != Kind.PYPI or target is None:
-        return None
-    wanted = declared(text) if requirer == _ROOT else parse(spec)
-    in_use = ("", *extras.get(requirer, ()))
-    return wanted if any(holds(wanted.marker, target, extra) for extra in in_use) else None
+class _Places:
+    """The packages of an environment on a platform, and which of them a requirement means."""
+
+    def __init__(self, lock: Lock, environment: Environment, platform: str) -> None:
+        packages = list(lock.packages_of(environment, platform))
+        by_id = {package.id: package for package in packages}
+        tree = {path: by_id[found] for path, found in environment.tree.items() if found in by_id}
+        in_tree = {package.id for package in tree.values()}
+        self.packages = {package.id: package for package in packages if package.id not in in_tree} | tree
+        self._python = {package.name: package.id for package in packages if package.namespace is Kind.PYPI}
+        self._sources = {package.source: package.id for package in packages if package.source}
+        self._target = process_target(platform, environment.python) if environment.python else None
+
+    def find(self, text: str, requirer: str, extras: frozenset[str]) -> tuple[str, str, frozenset[str]] | None:
+        """Return the node that a requirement means, how it is shown, and the extras that it wants; None if it holds not."""
+        if text in self._sources:
+            return self._sources[text], text, frozenset()
+        kind, _, spec = text.partition(":")
+        if kind == Kind.NPM:
+            return self._npm(spec, requirer)
+        if kind != Kind.PYPI or self._target is None:
+            return None
+        target = self._target
+        wanted = declared(text) if requirer == _ROOT else parse(spec)
+        if wanted.name not in self._python or not any(holds(wanted.marker, target, item) for item in ("", *extras)):
+            return None
+        return self._python[wanted.name], str(wanted), frozenset(wanted.extras)
+
+    def _npm(self, spec: str, requirer: str) -> tuple[str, str, frozenset[str]] | None:
+        """Look where Node looks: beside the requirer, then in every directory above it."""
+        name, _ = declared_npm(spec)
+        beside = f"{requirer}/" if requirer.startswith(_MODULES) else ""
+        while True:
+            path = f"{beside}{_MODULES}{name}"
+            if path in self.packages:
+                return path, spec, frozenset()
+            if not beside:
+                return None
+            beside = beside.rpartition(_MODULES)[0]
 
 
 def _tree(graph: nx.DiGraph, node: str, label: str, requirement: str, shown: set[str]) -> Tree:
@@ -155,13 +189,14 @@ def _reasons(lock: Lock, environment: Environment, name: str) -> Iterator[Reason
 
 
 def _paths(graph: nx.DiGraph, name: str) -> Iterator[Path]:
-    if name not in graph or not nx.has_path(graph, _ROOT, name):
-        return
+    nodes = [node for node, data in graph.nodes(data=True) if data.get("name") == name]
     # their number can be exponential; sorted by name where the length is the same
-    found = sorted(
-        islice(nx.shortest_simple_paths(graph, _ROOT, name), _MOST_PATHS + 1), key=lambda way: (len(way), way)
+    ways = (
+        islice(nx.shortest_simple_paths(graph, _ROOT, node), _MOST_PATHS + 1)
+        for node in nodes
+        if nx.has_path(graph, _ROOT, node)
     )
-    for way in found:
+    for way in sorted(chain.from_iterable(ways), key=lambda way: (len(way), way)):
         steps = list(pairwise(way))
         yield Path(
             ids=tuple(graph.nodes[node]["id"] for node in way[1:]),

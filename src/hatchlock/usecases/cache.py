@@ -36,6 +36,7 @@ _KINDS = {
     "git-refs": "git refs",
     "memo": "plans",
 }
+_UNFINISHED = "unfinished"
 _FORM = re.compile(r"-\d+$")
 _DIGEST = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{128}|[0-9a-f]{64})(?![0-9a-f])")
 
@@ -114,7 +115,7 @@ def cache_stats(home: Home) -> Stats:
     for digest in blobs.each():
         store.add(f"blobs {blobs.path(digest).parent.parent.name}", blobs.path(digest))
     for path in blobs.leftovers():
-        store.add("unfinished", path)
+        store.add(_UNFINISHED, path)
     return Stats(cache=cache.shares, store=store.shares)
 
 
@@ -176,7 +177,9 @@ def collect(
         emit(Event(name="gc.start", message="cache and blobs"))
         now = time.time()
         for path, kind in _cached_files(home):
-            if kind != _KINDS[_GIT] and _unused(path, now) >= older_than:
+            # what others are just writing is not theirs to lose
+            least = max(older_than, _DAY) if kind == _UNFINISHED else older_than
+            if kind != _KINDS[_GIT] and _unused(path, now) >= least:
                 sweep.delete(kind, path)
         _sweep_mirrors(home, sweep, lambda mirror: _mirror_unused(mirror, now) >= older_than)
         grace = min(older_than, _DAY)
@@ -188,12 +191,12 @@ def collect(
                 sweep.delete(f"blobs {path.parent.parent.name}", path)
         for path in blobs.leftovers():
             if _unused(path, now) >= grace:
-                sweep.delete("unfinished", path)
+                sweep.delete(_UNFINISHED, path)
     return sweep.result
 
 
 def clear_cache(home: Home, *, dry_run: bool = False, lock_timeout: float = 0) -> Swept:
-    """Delete everything in the cache. The store keeps what it has.
+    """Delete everything in the cache, save what is just being written. The store keeps what it has.
 
     Args:
         home: The store.
@@ -205,8 +208,9 @@ def clear_cache(home: Home, *, dry_run: bool = False, lock_timeout: float = 0) -
     """
     sweep = _Sweep(dry_run=dry_run)
     with _no_apply_running(home, "cache clear", None if dry_run else lock_timeout):
+        now = time.time()
         for path, kind in _cached_files(home):
-            if kind != _KINDS[_GIT]:
+            if kind != _KINDS[_GIT] and (kind != _UNFINISHED or _unused(path, now) >= _DAY):
                 sweep.delete(kind, path)
         _sweep_mirrors(home, sweep, lambda _: True)
         if not dry_run:
@@ -266,11 +270,10 @@ def _cached_files(home: Home) -> Iterator[tuple[Path, str]]:
         return
     for top in sorted(home.cache.iterdir()):
         if not top.is_dir() or top.is_symlink():
-            yield top, "unfinished"
+            yield top, _UNFINISHED
             continue
-        kind = "unfinished" if top.name.startswith(_SCRATCH) else _KINDS.get(_FORM.sub("", top.name), "other")
-        inside = top if top.name != _GIT else None
-        for directory in [inside] if inside else _mirrors(home):
+        kind = _UNFINISHED if top.name.startswith(_SCRATCH) else _KINDS.get(_FORM.sub("", top.name), "other")
+        for directory in _mirrors(home) if top.name == _GIT else [top]:
             for path in _files_below(directory):
                 yield path, kind
 

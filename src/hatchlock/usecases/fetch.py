@@ -79,7 +79,7 @@ def fetch_project(
     from hatchlock.resources.needed import artefacts_of
 
     if target is not None and not target.absolute().parent.is_dir():
-        raise UsageError(what=f"--to {target}: there is no such directory")
+        raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
     manifest, lock = _satisfied(project)
     for platform in platforms:
         if platform not in lock.platforms:

@@ -10,9 +10,10 @@ from hatchlock.lock.store import MissingLock, loads
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment, Lock
+    from hatchlock.resolve.graph import Reasons, Tree
     from hatchlock.usecases.project import Project
 
-__all__ = ["NotInLock", "read_project_lock", "tree_text", "why_text"]
+__all__ = ["NotInLock", "read_project_lock", "reasons_of", "trees_of"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -46,7 +47,7 @@ def read_project_lock(project: Project) -> Lock:
     return loads(project.lock_bytes)
 
 
-def tree_text(lock: Lock, *, name: str | None, platform: str | None) -> str:
+def trees_of(lock: Lock, *, name: str | None, platform: str | None) -> tuple[Tree, ...]:
     """Return the packages of environments, each below what requires it.
 
     Args:
@@ -57,13 +58,13 @@ def tree_text(lock: Lock, *, name: str | None, platform: str | None) -> str:
     Raises:
         NotInLock: There is no such environment, server or platform.
     """
-    from hatchlock.resolve.graph import render_tree, tree
+    from hatchlock.resolve.graph import tree
 
     chosen = [item for item in lock.environments if name is None or _is_called(item, name, lock)]
     if name is not None and not chosen:
         known = (*(item.name for item in lock.environments), *(item.name for item in lock.servers))
         raise NotInLock(what="environment or server", name=name, known=known)
-    return "\n\n".join(render_tree(tree(lock, item, _platform(item, platform, lock))) for item in chosen)
+    return tuple(tree(lock, item, _platform(item, platform, lock)) for item in chosen)
 
 
 def _is_called(environment: Environment, name: str, lock: Lock) -> bool:
@@ -82,7 +83,7 @@ def _platform(environment: Environment, platform: str | None, lock: Lock) -> str
     return platform or (usual if usual in locked else locked[0])
 
 
-def why_text(lock: Lock, package: str) -> str:
+def reasons_of(lock: Lock, package: str) -> tuple[Reasons, ...]:
     """Return every way from the manifest to a package, for each environment that has it.
 
     Raises:
@@ -90,10 +91,10 @@ def why_text(lock: Lock, package: str) -> str:
     """
     from packaging.utils import canonicalize_name
 
-    from hatchlock.resolve.graph import render_why, why
+    from hatchlock.resolve.graph import why
 
-    name = canonicalize_name(package.partition(":")[2] or package)
-    reasons = why(lock, name)
+    name = package.partition(":")[2] or package
+    reasons = why(lock, name) or why(lock, canonicalize_name(name))
     if not reasons:
         raise NotInLock(what="package", name=name, known=tuple(item.name for item in lock.packages))
-    return render_why(reasons)
+    return reasons

@@ -7,12 +7,24 @@ import binascii
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from hatchlock.net.credentials import without_userinfo
 
-__all__ = ["authors", "hashes", "install_script", "licence", "normal_commands", "publisher", "repository", "words"]
+__all__ = [
+    "NpmFacts",
+    "authors",
+    "facts_of",
+    "hashes",
+    "install_script",
+    "licence",
+    "normal_commands",
+    "publisher",
+    "repository",
+    "words",
+]
 
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall")
 _PERSON = re.compile(r"\s*([^<(]*)")
@@ -20,6 +32,45 @@ _HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "bitbucket": "bitbucke
 _SHORTHAND = re.compile(r"(?:(?P<host>github|gitlab|bitbucket):)?(?P<path>[\w.-]+/[\w.-]+)", re.ASCII)
 _SCP = re.compile(r"(?:ssh://)?[\w.-]+@(?P<host>[\w.-]+)[:/](?P<path>[^\s]+)", re.ASCII)
 _WANTED_HASHES = {"sha512": 64, "sha256": 32}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NpmFacts:
+    """What people want to know of a version; "" where nobody says.
+
+    Attributes:
+        licence: SPDX, or the author's words.
+        authors: Names.
+        publisher: The account that published it.
+        repository: Address of the source.
+        signature: "unsigned", "signed" or "attested": what the registry offers, not what was verified.
+        install_script: Whether it wants to run a script when it is installed.
+    """
+
+    licence: str = ""
+    authors: str = ""
+    publisher: str = ""
+    repository: str = ""
+    signature: str = "unsigned"
+    install_script: bool = False
+
+
+def facts_of(about: Mapping[str, Any], signature: str, *, script: bool) -> NpmFacts:
+    """Return what a manifest, or what a document keeps of it for readers, says.
+
+    Args:
+        about: The fields as the registry has them.
+        signature: See `NpmFacts`.
+        script: Whether the version has an install script.
+    """
+    return NpmFacts(
+        licence=licence(about),
+        authors=authors(about),
+        publisher=publisher(about),
+        repository=repository(about),
+        signature=signature,
+        install_script=script,
+    )
 
 
 def licence(about: Mapping[str, Any]) -> str:

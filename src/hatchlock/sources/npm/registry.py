@@ -20,10 +20,11 @@ from hatchlock.lock.model import File, Package
 from hatchlock.net.cache import Cache, Entry
 from hatchlock.net.http import Http, Offline, Refused, Response, Unreachable
 from hatchlock.net.mirrors import first_answer
-from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
-from hatchlock.sources.npm import facts
+from hatchlock.sources.base import BadAnswer, FileGone, UnknownPackage
+from hatchlock.sources.npm.candidate import NpmCandidate, candidate_of
+from hatchlock.sources.npm.facts import NpmFacts, facts_of, hashes, install_script
 from hatchlock.sources.npm.indexes import Indexes, NpmIndex
-from hatchlock.sources.npm.names import Wanted, check_name, file_name, parse_wanted, url_name
+from hatchlock.sources.npm.names import Wanted, check_name, parse_wanted, url_name
 from hatchlock.sources.npm.npmrc import Npmrc, read_npmrc
 from hatchlock.sources.npm.offer import offer, too_new
 from hatchlock.sources.npm.packument import Packument
@@ -51,62 +52,6 @@ class NpmRefused(Refused):
     def _hint(self) -> str:
         host = urlsplit(self.url).netloc
         return f"put //{host}/:_authToken=${{TOKEN}} into .npmrc and set TOKEN, or run `npm login` for that registry"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class NpmCandidate:
-    """A version of a package, as everybody gets it; a source makes one for each, equal only to itself.
-
-    Attributes:
-        name: The package.
-        version: Its version.
-        spelling: The same as the registry writes it.
-        file: Its tarball, with its hash.
-        url: Where that is.
-        requires_node: `engines.node`, or "".
-        deprecated: Its author's message; "" if it is not deprecated.
-        install_script: Whether it wants to run a script when it is installed.
-        index: Name of the index that has it.
-    """
-
-    name: str
-    version: NpmVersion
-    spelling: str
-    file: File
-    url: str
-    requires_node: str
-    deprecated: str
-    install_script: bool
-    index: str
-
-    @property
-    def id(self) -> str:
-        """`npm:name@version`."""
-        return f"npm:{self.name}@{self.spelling}"
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NpmFacts:
-    """What people want to know of a version; "" where nobody says.
-
-    Attributes:
-        licence: SPDX, or the author's words.
-        authors: Names.
-        publisher: The account that published it.
-        repository: Address of the source.
-        signature: "unsigned", "signed" or "attested": what the registry offers, not what was verified.
-        install_script: Whether it wants to run a script when it is installed.
-    """
-
-    licence: str = ""
-    authors: str = ""
-    publisher: str = ""
-    repository: str = ""
-    signature: str = "unsigned"
-    install_script: bool = False
 
 
 class NpmSource:
@@ -223,7 +168,7 @@ class NpmSource:
         key = (name, spelling)
         if key not in self._candidates:
             # two threads may both make one; all get what came first
-            self._candidates.setdefault(key, self._candidate(document, version, spelling))
+            self._candidates.setdefault(key, candidate_of(document, version, self._indexes.of(name)))
         return self._candidates[key]
 
     def pick(self, name: str, wanted: str, *, node: str = "") -> Iterator[NpmCandidate]:
@@ -280,7 +225,7 @@ class NpmSource:
             spelling = document.spelling(version)
             if spelling is not None:
                 release = document.release(spelling)
-                if file.digest in facts.hashes(release.integrity).values():
+                if file.digest in hashes(release.integrity).values():
                     return release.tarball
             if self._offline:
                 break
@@ -322,26 +267,6 @@ class NpmSource:
             if key not in begun:
                 begun[key] = begin()
             return begun[key]
-
-    def _candidate(self, document: Packument, version: NpmVersion, spelling: str) -> NpmCandidate:
-        release = document.release(spelling)
-        index = self._indexes.of(document.name)
-        name = file_name(document.name, spelling)
-        hashes = facts.hashes(release.integrity)
-        if not hashes:
-            raise MissingHash(file=name, index=index.url, algorithm="sha512")
-        sha512 = hashes.get("sha512", "")
-        return NpmCandidate(
-            name=document.name,
-            version=version,
-            spelling=spelling,
-            file=File(name=name, sha512=sha512, sha256="" if sha512 else hashes["sha256"]),
-            url=release.tarball,
-            requires_node=release.node,
-            deprecated=release.deprecated,
-            install_script=bool(document.manifest(spelling).get("hasInstallScript")),
-            index=index.name,
-        )
 
     def _find(self, name: str, *, full: bool) -> Packument:
         index = self._indexes.of(check_name(name))
@@ -412,7 +337,7 @@ class NpmSource:
         release = document.release(spelling)
         script = bool(document.manifest(spelling).get("hasInstallScript"))
         if document.full:
-            return _facts(document.about(spelling), release.signature, script=script)
+            return facts_of(document.about(spelling), release.signature, script=script)
         index = self._indexes.of(name)
         key = f"{index.url}{name}@{spelling} {release.integrity}"
         kept = self._facts_cache.load(key)
@@ -432,13 +357,13 @@ class NpmSource:
         if manifest.get("version") == spelling:
             dist = manifest.get("dist") or {}
             offered = "attested" if dist.get("attestations") else "signed" if dist.get("signatures") else "unsigned"
-            return _facts(manifest, offered, script=facts.install_script(manifest))
+            return facts_of(manifest, offered, script=install_script(manifest))
         document = self._document(self._full, name, full=True).result()
         known = document.spelling(version)
         if known is None:
             raise BadAnswer(what=f"{index.url}{url_name(name)}", why=f"it no longer has {spelling}")
         script = bool(document.manifest(known).get("hasInstallScript"))
-        return _facts(document.about(known), document.release(known).signature, script=script)
+        return facts_of(document.about(known), document.release(known).signature, script=script)
 
 
 def _key(index: NpmIndex, name: str) -> str:
@@ -461,14 +386,3 @@ def _manifest(answer: Response) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _facts(about: Mapping[str, Any], signature: str, *, script: bool) -> NpmFacts:
-    return NpmFacts(
-        licence=facts.licence(about),
-        authors=facts.authors(about),
-        publisher=facts.publisher(about),
-        repository=facts.repository(about),
-        signature=signature,
-        install_script=script,
-    )

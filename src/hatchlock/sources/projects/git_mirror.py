@@ -127,15 +127,17 @@ class Mirror:
         """
         found: list[GitFile] = []
         level = [GitFile(path="", kind="directory", id=tree)]
-        with checked(self.url):
-            while level:
-                contents = self._objects(list(dict.fromkeys(file.id for file in level)))
-                by_id = {item: data for item, _, data in contents}
-                below = [item for file in level for item in parse_tree(by_id[file.id], file.path, file.id)]
-                found += below
-                if len(found) > _FILES_AT_MOST:
-                    raise BadRepository(url=self.url, why=f"it has more than {_FILES_AT_MOST:,} files")
-                level = [file for file in below if file.kind == "directory"]
+        while level:
+            contents = {item: data for item, _, data in self._objects(list(dict.fromkeys(file.id for file in level)))}
+            below: list[GitFile] = []
+            with checked(self.url):
+                for file in level:
+                    below += parse_tree(contents[file.id], file.path, file.id)
+                    # the same few trees can stand for any number of paths
+                    if len(found) + len(below) > _FILES_AT_MOST:
+                        raise BadRepository(url=self.url, why=f"it has more than {_FILES_AT_MOST:,} files")
+            found += below
+            level = [file for file in below if file.kind == "directory"]
         return tuple(found)
 
     def bring_contents(self, missing: Sequence[str]) -> None:

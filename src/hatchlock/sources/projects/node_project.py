@@ -51,7 +51,7 @@ def read_node(tree: ProjectTree) -> ProjectFacts | None:
         layout=_layout(tree, workspace),
         name=_name(tree, document),
         version=_version(document),
-        requirements=tuple(sorted(_edges(tree, document, workspace))),
+        requirements=tuple(sorted(set(_edges(tree, document, workspace)))),
         requires_node=string(table(document, "engines").get("node")).strip(),
         scripts=dict(sorted((commands | present if commands else present).items())),
         needs_build=_needs_build(tree, document, declared_entries),
@@ -125,15 +125,15 @@ def _catalogued(name: str, catalogue: str, workspace: Workspace | None) -> str:
 def _workspace_edge(tree: ProjectTree, name: str, rest: str, workspace: Workspace | None) -> str:
     if rest.startswith("."):
         return _path_edge(tree, name, rest)
-    alias = _NAME.match(rest) if "@" in rest else None
-    member = workspace.members.get(alias[0] if alias and alias[0] in workspace.members else name) if workspace else None
+    alias = _NAME.match(rest) if "@" in rest[1:] else None
+    member = workspace.members.get(alias[0] if alias else name) if workspace else None
     if member is None:
         raise BadProjectFile(
             file=_FILE,
             why=f"{name} is of its workspace, which does not hold it",
             advice="use it where its workspace is: a git: source with #subdirectory=, or the repository's own directory",
         )
-    return f"path:{tree.relative(member.directory)}"
+    return _path_edge(tree, name, tree.relative(member.directory))
 
 
 def _path_edge(tree: ProjectTree, name: str, path: str) -> str:
@@ -143,7 +143,16 @@ def _path_edge(tree: ProjectTree, name: str, path: str) -> str:
             why=f"{name} is {path}, which only one machine has",
             advice="write a path relative to the project, or a range",
         )
-    return path_location(re.sub(r"^//(?=/)", "", path), tree=tree, file=_FILE)
+    location = path_location(re.sub(r"^//(?=/)", "", path), tree=tree, file=_FILE)
+    inside = location.removeprefix("path:")
+    called = "" if tree.is_outside(inside) else string(tree.outer_json(tree.root / inside / _FILE).get("name"))
+    if called not in {"", name}:
+        raise BadProjectFile(
+            file=_FILE,
+            why=f"it calls the project {called} in {inside} by another name, {name}, which cannot be locked",
+            advice=f"write {called} in package.json and where it is imported",
+        )
+    return location
 
 
 def _satisfies(member: Member, spec: str) -> bool:

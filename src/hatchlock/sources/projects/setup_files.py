@@ -132,7 +132,7 @@ def _from_cfg(parser: configparser.RawConfigParser) -> SetupFacts:
         scripts=console_scripts(_lines(value("options.entry_points", "console_scripts"))),
         licence=value("metadata", "license"),
         authors=value("metadata", "author", "maintainer") or value("metadata", "author_email", "maintainer_email"),
-        urls={"homepage": value("metadata", "url", "home_page")} | _pairs(value("metadata", "project_urls")),
+        urls=_urls(value("metadata", "url", "home_page"), _pairs(value("metadata", "project_urls"))),
         classifiers=_lines(value("metadata", "classifiers", "classifier")),
         package_dir=_pairs(value("options", "package_dir")),
         find_in=value("options.packages.find", "where") if finds else "",
@@ -144,6 +144,11 @@ def _from_cfg(parser: configparser.RawConfigParser) -> SetupFacts:
 def _lines(text: str) -> tuple[str, ...]:
     stripped = (line.strip() for line in text.splitlines())
     return tuple(line for line in stripped if line and not line.startswith("#"))
+
+
+def _urls(homepage: str, others: Mapping[str, object]) -> dict[str, str]:
+    urls = {"homepage": homepage} | {label: string(url) for label, url in others.items()}
+    return {label: url for label, url in urls.items() if url}
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -295,8 +300,7 @@ def _from_arguments(names: _Names, call: ast.Call) -> SetupFacts:
         scripts=console_scripts(_texts(entry_points)),
         licence=string(known.get("license")),
         authors=string(known.get("author")) or string(known.get("maintainer")) or string(known.get("author_email")),
-        urls={"homepage": string(known.get("url"))}
-        | {name: string(url) for name, url in table(known, "project_urls").items()},
+        urls=_urls(string(known.get("url")), table(known, "project_urls")),
         classifiers=_texts(known.get("classifiers")),
         package_dir={name: string(path) for name, path in table(known, "package_dir").items()},
         find_in=find_in,

@@ -41,6 +41,11 @@ class Pages:
         self._dead: dict[str, Unreachable] = {}
         self._cache = Cache(cache_dir / _CACHE_FORM)
 
+    def fresh(self, index: PythonIndex, name: str) -> ProjectPage | None:
+        """Return a project's page if it is kept and young enough; asks nobody."""
+        kept = None if self._refresh else self._cache.load(_key(index, name))
+        return _read(kept) if kept and index.keeps(self._cache.age(kept)) else None
+
     def find(self, index: PythonIndex, name: str) -> ProjectPage:
         """Return a project's page: the kept one within the index's TTL, or when the index cannot be reached.
 

@@ -152,6 +152,24 @@ class PypiSource:
         """Begin to fetch a page, unless that was done before."""
         return self._once(self._pages, canonicalize_name(name), self._find_page)
 
+    def page_at_hand(self, name: str) -> ProjectPage | None:
+        """Return the page of a project if nobody has to be asked for it.
+
+        Raises:
+            ClaimedTwice, NoIndex: See `page`.
+        """
+        name = canonicalize_name(name)
+        known = self._pages.get(name)
+        if known is None:
+            page = self._fetched.fresh(self._indexes.serving(name), name)
+            if page is None:
+                return None
+            mine: Future[ProjectPage] = Future()
+            mine.set_result(page)
+            with self._lock:
+                known = self._pages.setdefault(name, mine)
+        return known.result() if known.done() and known.exception() is None else None
+
     def versions(self, name: str) -> Sequence[Version]:
         """Return every version on the index, newest first; see `page` for what is raised."""
         return self.page(name).versions

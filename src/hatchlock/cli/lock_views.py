@@ -1,0 +1,93 @@
+"""Differences of locks and newer versions, as text, as markdown for a pull request, and as JSON values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.ui import printable
+
+if TYPE_CHECKING:
+    from hatchlock.lock.difference import Entry
+    from hatchlock.usecases.diff import Compared
+
+__all__ = ["diff_document", "diff_markdown", "diff_text"]
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{52}|[0-9a-f]{116}|[0-9a-f]{28})\b")
+_BACKTICKS = re.compile(r"`+")
+
+
+def diff_text(compared: Compared) -> str:
+    """Return a difference as lines for a terminal; digests are cut."""
+    blocks = [
+        "\n".join([f"{section[0].upper()}{section[1:]}:", *map(_line, entries)])
+        for section, entries in _sections(compared)
+    ]
+    return "\n\n".join([*blocks, f"{printable(compared.before)} -> {printable(compared.after)}: {_summary(compared)}"])
+
+
+def diff_markdown(compared: Compared) -> str:
+    """Return a difference as GitHub-flavoured markdown. What others wrote stands in code spans, where it means nothing."""
+    lines = [f"**{_code(compared.after)} against {_code(compared.before)}**: {_summary(compared)}", ""]
+    for section, entries in _sections(compared):
+        lines += [f"### {section[0].upper()}{section[1:]}", "", *map(_item, entries), ""]
+    return "\n".join(lines).rstrip()
+
+
+def diff_document(compared: Compared) -> Mapping[str, Any]:
+    """Return a difference as JSON values."""
+    return {
+        "before": compared.before,
+        "after": compared.after,
+        "entries": [asdict(entry) for entry in compared.entries],
+        "notes": list(compared.notes),
+    }
+
+
+def _sections(compared: Compared) -> Iterator[tuple[str, list[Entry]]]:
+    for section, entries in groupby(compared.entries, key=lambda entry: entry.section):
+        yield str(section), list(entries)
+
+
+def _summary(compared: Compared) -> str:
+    if not compared.entries:
+        return "no differences"
+    counts = ((section, len({entry.what for entry in entries})) for section, entries in _sections(compared))
+    return ", ".join(f"{section}: {count}" for section, count in counts)
+
+
+def _line(entry: Entry) -> str:
+    words = [entry.sign, printable(entry.what)]
+    words += [printable(f"{entry.field}:")] if entry.field else []
+    words += [printable(_values(entry))] if entry.before or entry.after else []
+    words += [printable(f"({entry.note})")] if entry.note else []
+    return "  " + " ".join(words)
+
+
+def _values(entry: Entry) -> str:
+    before, after = (_DIGEST.sub(r"\1…", value) for value in (entry.before, entry.after))
+    if before and after:
+        return f"{before} -> {after}"
+    if entry.sign in "+-":
+        return before or after
+    return after if entry.sign == "!" and after else f"{before or 'none'} -> {after or 'none'}"
+
+
+def _item(entry: Entry) -> str:
+    mark = {"+": "added", "-": "removed", "~": "changed", "!": "**attention**"}[entry.sign]
+    words = [f"* {mark}", _code(entry.what), *([_code(entry.field)] if entry.field else [])]
+    values: Iterable[str] = [_code(_DIGEST.sub(r"\1…", value)) for value in (entry.before, entry.after) if value]
+    words += [" → ".join(values)] if entry.before or entry.after else []
+    words += [_code(entry.note)] if entry.note else []
+    return " ".join(words)
+
+
+def _code(text: str) -> str:
+    shown = printable(text)
+    longest = max((len(run) for run in _BACKTICKS.findall(shown)), default=0)
+    fence = "`" * (longest + 1)
+    blank = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{blank}{shown}{blank}{fence}"

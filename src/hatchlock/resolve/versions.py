@@ -1,0 +1,30 @@
+"""Versions compared by the rules of their kind."""
+
+from __future__ import annotations
+
+from packaging.version import InvalidVersion, Version
+
+from hatchlock.address import Kind
+from hatchlock.sources.npm.ranges import BadNpmVersion, NpmVersion
+
+__all__ = ["compare_versions"]
+
+
+def compare_versions(namespace: Kind, one: str, other: str) -> int:
+    """Return a negative number, 0 or a positive one, as `one` is older than, like or newer than `other`.
+
+    Args:
+        namespace: `pypi` (PEP 440) or `npm` (semver); of other kinds nothing is known, and the answer is 0.
+        one: A version. If it cannot be read, the answer is 0.
+        other: Another one.
+    """
+    try:
+        if namespace is Kind.PYPI:
+            python = (Version(one), Version(other))
+            return (python[0] > python[1]) - (python[0] < python[1])
+        if namespace is Kind.NPM:
+            npm = (NpmVersion.parse(one), NpmVersion.parse(other))
+            return (npm[0] > npm[1]) - (npm[0] < npm[1])
+    except (InvalidVersion, BadNpmVersion):
+        return 0
+    return 0
