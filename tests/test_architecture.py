@@ -39,7 +39,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "structlog": ("cli/",),
     "tomlkit": ("manifest/", "lock/", "migrate/"),
     "urllib3": ("net/",),
-    "uv": ("resources/env_build.py", "realise/"),
+    "uv": ("realise/",),
 }
 """Every library that the package uses, and the only places that may import it."""
 

@@ -75,8 +75,8 @@ class Ui:
             return
         if event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
-        elif event.name == "cache.stale":
-            self.say(f"note: {event.message}")
+        elif event.name in {"cache.stale", "resolve.note"}:
+            self.say(f"note: {event.address}: {event.message}" if event.address else f"note: {event.message}")
         elif self.verbose:
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
         elif event.name in _PROGRESS and sys.stderr.isatty():

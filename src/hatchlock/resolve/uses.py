@@ -52,7 +52,11 @@ class Uses:
 
     def add(self, packages: Iterable[Package]) -> None:
         """Remember packages that are complete, as npm's own resolver gives them."""
-        self._others |= {package.id: package for package in packages}
+        for package in packages:
+            known = self._others.get(package.id, package)
+            # what is optional, or a peer, is an edge only where it is there
+            edges = tuple(sorted({*known.dependencies, *package.dependencies}))
+            self._others[package.id] = replace(package, dependencies=edges)
 
     def packages(self, index: PypiSource, *, with_scripts: Collection[str]) -> tuple[Package, ...]:
         """Return every package; the scripts of Python packages only for the names given."""

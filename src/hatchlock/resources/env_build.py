@@ -6,11 +6,8 @@ import contextlib
 import fcntl
 import os
 import shutil
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import uv
 
 from hatchlock.paths import Home
 from hatchlock.process import run
@@ -20,6 +17,7 @@ from hatchlock.realise.npm import NpmPlacement, link_commands, unpack_packages
 from hatchlock.realise.programs import install_program
 from hatchlock.realise.projects import install_files, install_node_project, install_project
 from hatchlock.realise.unpack import public_directory
+from hatchlock.realise.uv_program import uv_program
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, ProgramSpec, ProjectSpec, directory_name
 from hatchlock.state.lease import lease
@@ -29,8 +27,6 @@ from hatchlock.store.receipts import building
 __all__ = ["after_orphans", "build"]
 
 _BUILD_TIMEOUT = 600.0
-_FINDING_UV = threading.Lock()
-"""It asks `sysconfig`, which gives wrong answers to threads that ask at once for the first time."""
 _COMPILE = "import compileall, sys; [compileall.compile_dir(path, quiet=2, workers=0) for path in sys.argv[1:]]"
 
 
@@ -80,7 +76,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
 
 
 def _install_python(spec: EnvSpec, tree: Path, blobs: Blobs, scratch: Path, held: int) -> None:
-    program = _uv_program()
+    program = uv_program()
     env = _environment(scratch)
     wheels = [_named_copy(wheel, blobs, scratch) for wheel in spec.wheels]
     create = [program, "venv", "--quiet", "--python", spec.python, str(tree)]
@@ -180,11 +176,6 @@ def _placements(modules: Iterable[ModuleSpec], blobs: Blobs) -> list[NpmPlacemen
 def _checked(artefact: Artefact, blobs: Blobs) -> Path:
     blobs.verify(artefact.digest)
     return blobs.path(artefact.digest)
-
-
-def _uv_program() -> str:
-    with _FINDING_UV:
-        return uv.find_uv_bin()
 
 
 @contextlib.contextmanager

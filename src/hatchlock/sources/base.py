@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
 from hatchlock.address import Kind
+from hatchlock.digest import algorithm_of
 from hatchlock.errors import HatchlockError
 
 __all__ = ["BadAnswer", "FileGone", "MissingHash", "Source", "UnknownPackage"]
@@ -84,6 +85,11 @@ class BadAnswer(HatchlockError):
     def __str__(self) -> str:
         return f"{self.what} cannot be used: {self.why}"
 
+    def _hint(self) -> str:
+        return (
+            "ask again with --refresh; if it stays, tell whoever keeps the index, or name another one below [indexes]"
+        )
+
 
 @dataclass(kw_only=True, eq=False)
 class MissingHash(HatchlockError):
@@ -110,11 +116,12 @@ class FileGone(HatchlockError):
 
     package: str
     file: str
-    sha256: str
+    digest: str
     index: str
 
     def __str__(self) -> str:
-        return f"the index {self.index} no longer offers {self.file} of {self.package} with sha256 {self.sha256}"
+        what = f"{self.file} of {self.package} with {algorithm_of(self.digest)} {self.digest}"
+        return f"the index {self.index} no longer offers {what}"
 
     def _hint(self) -> str:
         return "use a mirror that has it, or run `hatchlock lock --upgrade` to choose another version"

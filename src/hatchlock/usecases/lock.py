@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hatchlock.events import Sink, discard
-from hatchlock.usecases.sources import Sources
+from hatchlock.usecases.sources import Sources, open_http
 
 if TYPE_CHECKING:
     from hatchlock.lock.diff import Change
@@ -155,9 +155,7 @@ def _known_names(names: frozenset[str], lock: Lock | None) -> frozenset[str]:
 
 def _connections(project: Project, *, offline: bool) -> Http:
     """Begin to load the trusted certificates: it takes as long as loading the manifest's schema, and goes on beside it."""
-    from hatchlock.net.http import Http
-
-    http = Http(environ=project.environ, offline=offline)
+    http = open_http(project, offline=offline)
     http.warm_up()
     return http
 

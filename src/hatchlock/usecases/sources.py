@@ -26,12 +26,23 @@ if TYPE_CHECKING:
     from hatchlock.sources.url import UrlSource
     from hatchlock.usecases.project import Project
 
-__all__ = ["Sources"]
+__all__ = ["Sources", "open_http"]
 
 _DEFAULT_NODE = "22"
 
 
 _T = TypeVar("_T")
+
+
+def open_http(project: Project, *, offline: bool) -> Http:
+    """Return connections that trust whom the user's environment names, and whom an `.npmrc` does (`cafile`)."""
+    from hatchlock.net.http import Http
+    from hatchlock.sources.npm.npmrc import read_npmrc
+
+    environ = dict(project.environ)
+    if cafile := read_npmrc(environ, project.directory).cafile:
+        environ.setdefault("NODE_EXTRA_CA_CERTS", cafile)
+    return Http(environ=environ, offline=offline)
 
 
 class _opened(Generic[_T]):  # noqa: N801  it is used as a decorator
@@ -62,6 +73,7 @@ class Sources:
         refresh: Ask again, even for what is cached.
         emit: Told about progress.
         http: Connections that are already being made.
+        exclude_newer: Releases after this moment do not count.
     """
 
     def __init__(
@@ -73,6 +85,7 @@ class Sources:
         refresh: bool,
         emit: Sink,
         http: Http | None = None,
+        exclude_newer: datetime | None = None,
     ) -> None:
         self._project = project
         self._manifest = manifest
@@ -80,7 +93,7 @@ class Sources:
         self._refresh = refresh
         self._emit = emit
         self._given_http = http
-        self._exclude_newer: datetime | None = None
+        self._exclude_newer = exclude_newer
         self._stack = contextlib.ExitStack()
         self.opened: dict[str, Any] = {}
         self.opening = threading.RLock()
@@ -102,9 +115,7 @@ class Sources:
     @_opened
     def http(self) -> Http:
         """The connections to package indexes."""
-        from hatchlock.net.http import Http
-
-        http = self._given_http or Http(environ=self._project.environ, offline=self._offline)
+        http = self._given_http or open_http(self._project, offline=self._offline)
         return self._stack.enter_context(http)
 
     @_opened

@@ -229,7 +229,7 @@ class NpmSource:
                     return release.tarball
             if self._offline:
                 break
-        raise FileGone(package=package.id, file=file.name, sha256=file.digest, index=index.url)
+        raise FileGone(package=package.id, file=file.name, digest=file.digest, index=index.url)
 
     def tarball(self, candidate: NpmCandidate) -> bytes:
         """Return a version's file, checked against its hash, and kept: for the few whose tree only the file tells.

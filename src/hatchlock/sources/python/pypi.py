@@ -299,7 +299,7 @@ class PypiSource:
                     return offered.url
             if self._offline:
                 break
-        raise FileGone(package=package.id, file=file.name, sha256=file.sha256, index=index.url)
+        raise FileGone(package=package.id, file=file.name, digest=file.sha256, index=index.url)
 
     def _find_page(self, name: str) -> ProjectPage:
         return self._fetched.find(self._indexes.serving(name), name)
