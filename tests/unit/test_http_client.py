@@ -9,8 +9,11 @@ import pytest
 
 from hatchlock.net.credentials import Credentials
 from hatchlock.net.http import Http, Refused, Unreachable
+from hatchlock.net.patience import Patience
 from hatchlock.net.trust import BadCertificates, proxy_for
 from support.index import Release, serving
+
+QUICK = Patience(back_off=0.01)
 
 
 def _free_port() -> int:
@@ -35,14 +38,14 @@ def test_a_client_error_is_an_answer_and_checking_it_raises() -> None:
 
 
 def test_a_server_error_is_tried_again() -> None:
-    with serving(Release(name="thing", version="1.0")) as index, Http(environ={}) as http:
+    with serving(Release(name="thing", version="1.0")) as index, Http(environ={}, patience=QUICK) as http:
         index.failures["/simple/thing/"] = 2
         assert http.get(f"{index.url}thing/").status == 200
     assert len(index.asked_for("/simple/thing/")) == 3
 
 
 def test_a_server_error_that_stays_is_reported() -> None:
-    with serving() as index, Http(environ={}) as http:
+    with serving() as index, Http(environ={}, patience=QUICK) as http:
         index.failures["/simple/thing/"] = 99
         with pytest.raises(Unreachable, match="HTTP 503"):
             http.get(f"{index.url}thing/")
@@ -50,7 +53,7 @@ def test_a_server_error_that_stays_is_reported() -> None:
 
 def test_nobody_listening_is_unreachable_and_says_where_without_the_password() -> None:
     url = f"http://user:geheim@127.0.0.1:{_free_port()}/simple/"
-    with Http(environ={}) as http, pytest.raises(Unreachable) as caught:
+    with Http(environ={}, patience=QUICK) as http, pytest.raises(Unreachable) as caught:
         http.get(url)
     assert "127.0.0.1" in str(caught.value)
     assert "refused" in str(caught.value)

@@ -12,9 +12,11 @@ from hatchlock.cli.ui import printable
 
 if TYPE_CHECKING:
     from hatchlock.lock.difference import Entry
+    from hatchlock.resolve.outdated import Standing
     from hatchlock.usecases.diff import Compared
+    from hatchlock.usecases.outdated import Outdated
 
-__all__ = ["diff_document", "diff_markdown", "diff_text"]
+__all__ = ["diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{52}|[0-9a-f]{116}|[0-9a-f]{28})\b")
 _BACKTICKS = re.compile(r"`+")
@@ -45,6 +47,34 @@ def diff_document(compared: Compared) -> Mapping[str, Any]:
         "entries": [asdict(entry) for entry in compared.entries],
         "notes": list(compared.notes),
     }
+
+
+def outdated_text(found: Outdated) -> str:
+    """Return what is outdated as a table, the reasons in its last column."""
+    if not found.standings:
+        return f"nothing is outdated ({found.asked} looked at)"
+    rows = [("PACKAGE", "CURRENT", "COMPATIBLE", "NEWEST", ""), *map(_row, found.standings)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", f"{len(found.standings)} of {found.asked} looked at"])
+
+
+def outdated_document(found: Outdated) -> Mapping[str, Any]:
+    """Return what is outdated as JSON values."""
+    return {
+        "packages": [asdict(standing) for standing in found.standings],
+        "asked": found.asked,
+        "notes": list(found.notes),
+    }
+
+
+def _row(standing: Standing) -> tuple[str, ...]:
+    versions = (standing.current, standing.compatible, standing.newest)
+    shown = [_DIGEST.sub(r"\1…", version) for version in versions]
+    state = f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+    held = f"held back: {'; '.join(standing.held_by)}" if standing.held_by else ""
+    words = "; ".join(word for word in (state, held) if word)
+    return tuple(map(printable, (standing.what, *shown, words)))
 
 
 def _sections(compared: Compared) -> Iterator[tuple[str, list[Entry]]]:

@@ -28,6 +28,9 @@ from hatchlock.sources.url import UrlSource, url_references
 
 __all__ = ["Loader", "NeedsBuild"]
 
+_SIBLING = f"{Kind.PATH}:"
+_DIRECT = (_SIBLING, f"{Kind.GIT}:")
+
 
 @dataclass(kw_only=True, eq=False)
 class NeedsBuild(HatchlockError):
@@ -106,7 +109,7 @@ class Loader:
         with tempfile.TemporaryDirectory(dir=self.scratch(), prefix="checkout-") as directory:
             repository = Path(directory) / "repository"
             root = self.git().checkout(commit, repository, whole=True)
-            facts = read_project(root, workspace_root=repository, as_=reference.as_)
+            facts = read_project(root, workspace_root=repository, as_=reference.as_, committed=True)
             found = snapshot(root, committed=True)
 
         def sibling(path: str) -> str:
@@ -185,16 +188,27 @@ def _package(kind: Kind, text: str, facts: ProjectFacts, found: Snapshot, *, loc
 
 
 def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[[str], str]) -> Direct:
-    def placed(texts: Iterable[str]) -> tuple[str, ...]:
-        return tuple(
-            sibling(item.removeprefix(f"{Kind.PATH}:")) if item.startswith(f"{Kind.PATH}:") else item for item in texts
-        )
+    conditional: list[str] = []
 
+    def placed(texts: Iterable[str]) -> tuple[str, ...]:
+        found = []
+        for item in texts:
+            if not item.startswith(_DIRECT):
+                found.append(item)
+                continue
+            text, condition, _ = item.partition(" ; ")
+            conditional.extend([text] if condition else [])
+            found.append(sibling(text.removeprefix(_SIBLING)) if text.startswith(_SIBLING) else text)
+        return tuple(found)
+
+    placed_requirements = placed(facts.requirements)
+    placed_extras = {name: placed(texts) for name, texts in facts.extras.items()}
+    notes = [f"{item} is taken on every platform, whatever its condition says" for item in conditional]
     return Direct(
         text=text,
-        package=replace(package, dependencies=placed(facts.requirements)),
-        extras={name: placed(texts) for name, texts in facts.extras.items()},
+        package=replace(package, dependencies=placed_requirements),
+        extras=placed_extras,
         pins=facts.pins,
         says_version=facts.version != "0",
-        notes=(f"{text} is {facts.layout}", *facts.notes),
+        notes=(f"{text} is {facts.layout}", *facts.notes, *notes),
     )

@@ -78,7 +78,7 @@ class Use:
     constraints: tuple[str, ...]
     overrides: tuple[str, ...]
     packages: tuple[Package, ...]
-    targets: tuple[PythonTarget, ...]
+    targets: tuple[PythonTarget, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,8 +145,8 @@ def python_standing(package: Package, uses: Sequence[Use], index: PypiSource) ->
     held += [f"{package.name} {newest} {why}" for why in sorted(set(reasons)) if why and newest != current]
     return replace(
         plain,
-        compatible=str(next(compatible, current)),
-        newest=str(newest),
+        compatible=_shown(next(compatible, current), current, package),
+        newest=_shown(newest, current, package),
         state=state,
         reason=next((file.yanked_reason for file in offered if file.yanked_reason), "") if state == "yanked" else "",
         held_by=tuple(dict.fromkeys(held)),
@@ -186,8 +186,8 @@ def npm_standing(package: Package, uses: Sequence[Use], source: NpmSource) -> St
     held = [str(limit) for limit in limits if not limit.allows(newest)]
     return replace(
         plain,
-        compatible=str(next(compatible, current)),
-        newest=str(newest),
+        compatible=_shown(next(compatible, current), current, package),
+        newest=_shown(newest, current, package),
         state="gone" if gone else "deprecated" if deprecated else "",
         reason=deprecated,
         held_by=tuple(dict.fromkeys(held)),
@@ -202,6 +202,10 @@ def _plain(package: Package, uses: Sequence[Use]) -> Standing:
         newest=package.version,
         environments=tuple(sorted({use.environment for use in uses})),
     )
+
+
+def _shown(version: Any, current: Any, package: Package) -> str:
+    return package.version if version == current else str(version)
 
 
 def _newer(versions: Iterable[Any], current: Any) -> Iterator[Any]:

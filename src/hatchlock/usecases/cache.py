@@ -29,9 +29,11 @@ _SCRATCH = "work-"
 _KINDS = {
     "pages": "python pages",
     "metadata": "python metadata",
+    "direct": "python metadata",
     "documents": "npm documents",
     "facts": "npm metadata",
     "tarballs": "npm metadata",
+    "trees": "npm metadata",
     "git": "git mirrors",
     "git-refs": "git refs",
     "memo": "plans",

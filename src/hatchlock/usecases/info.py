@@ -268,7 +268,7 @@ def _git(spec: str, sources: Sources) -> _Found:
     with tempfile.TemporaryDirectory(dir=sources.scratch, prefix="info-") as scratch:
         whole = Path(scratch) / "tree"
         root = sources.git.checkout(commit, whole)
-        facts, notes = _project(read_project(root, workspace_root=whole, as_=reference.as_))
+        facts, notes = _project(read_project(root, workspace_root=whole, as_=reference.as_, committed=True))
         found = snapshot(root, committed=True)
     where: dict[str, Fact] = {
         "publisher": reference.publisher,

@@ -12,9 +12,10 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Environment, Image, Lock, Package
+    from hatchlock.lock.model import Image, Lock, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.resolve.outdated import Standing, Use
+    from hatchlock.sources.python.targets import PythonTarget
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.sources import Sources
 
@@ -93,8 +94,8 @@ def _chosen(lock: Lock, names: Sequence[str], *, everything: bool) -> tuple[list
 
     if not names:
         direct = direct_names(lock.environments)
-        chosen = [item for item in lock.packages if everything or f"{item.kind}:{item.name}" in direct or item.source]
-        return [item for item in chosen if everything or not item.source], list(lock.images)
+        chosen = [item for item in lock.packages if everything or f"{item.kind}:{item.name}" in direct]
+        return chosen, list(lock.images)
     packages: dict[str, Package] = {}
     images: dict[str, Image] = {}
     for name in names:
@@ -163,26 +164,40 @@ def _uses(lock: Lock, manifest: Manifest) -> Callable[[Package], tuple[Use, ...]
     wanted = {(item.name, item.runtime): item for item in wanted_environments(manifest, lock)}
     images = {image.reference: image for image in lock.images}
     by_id = {package.id: package for package in lock.packages}
-    having: dict[str, list[Environment]] = {}
+    having: dict[str, list[tuple[Use, dict[str, PythonTarget]]]] = {}
     for environment in lock.environments:
-        for name in environment.everywhere:
-            having.setdefault(name, []).append(environment)
-
-    def use(environment: Environment, package: Package) -> Use:
         platforms = container_platforms(lock.platforms) if environment.runtime == "container" else lock.platforms
         asked = wanted.get((environment.name, environment.runtime), environment)
-        there = [platform for platform in platforms if package.id in environment.on(platform)]
-        targets = [environment_target(manifest, environment, images, platform) for platform in there]
-        return Use(
+        use = Use(
             environment=environment.name,
             requirements=asked.requirements,
             constraints=asked.constraints,
             overrides=asked.overrides,
             packages=tuple(by_id[name] for name in sorted(environment.everywhere)),
-            targets=tuple(targets) if environment.python else (),
+        )
+        python = platforms if environment.python else ()
+        targets = {platform: environment_target(manifest, environment, images, platform) for platform in python}
+        for name in environment.everywhere:
+            having.setdefault(name, []).append((use, targets))
+    on = {
+        (environment.name, platform, name)
+        for environment in lock.environments
+        for platform in (*lock.platforms, *container_platforms(lock.platforms))
+        for name in environment.on(platform)
+    }
+
+    def uses(package: Package) -> tuple[Use, ...]:
+        return tuple(
+            replace(
+                use,
+                targets=tuple(
+                    target for platform, target in targets.items() if (use.environment, platform, package.id) in on
+                ),
+            )
+            for use, targets in having.get(package.id, ())
         )
 
-    return lambda package: tuple(use(environment, package) for environment in having.get(package.id, ()))
+    return uses
 
 
 def _images(images: Iterable[Image], lock: Lock, sources: Sources) -> list[Standing]:
@@ -202,14 +217,12 @@ def _images(images: Iterable[Image], lock: Lock, sources: Sources) -> list[Stand
             environments=tuple(sorted(set(users))),
         )
 
+    def asked(image: Image) -> Standing:
+        return _or_unknown(f"oci:{image.reference}@{image.digest}", lambda: standing(image))
+
     mutable = [image for image in images if ImageReference.parse(image.reference).mutable]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="outdated") as pool:
-        return list(pool.map(lambda image: _image_or_unknown(image, standing), mutable))
-
-
-def _image_or_unknown(image: Image, standing: Callable[[Image], Standing]) -> Standing:
-    found = _or_unknown(f"oci:{image.reference}@{image.digest}", lambda: standing(image))
-    return replace(found, current=image.digest)
+        return list(pool.map(asked, mutable))
 
 
 def _stale(packages: Iterable[Package], sources: Sources) -> list[str]:

@@ -205,7 +205,7 @@ class Sources:
         """Programs and archives by their addresses."""
         from hatchlock.sources.url import UrlSource
 
-        return UrlSource(http=self.http)
+        return UrlSource(http=self.http, emit=self._emit)
 
     @_opened
     def scratch(self) -> Path:

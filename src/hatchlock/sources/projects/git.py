@@ -14,7 +14,7 @@ from hatchlock.digest import key_of
 from hatchlock.events import Event, Sink, discard
 from hatchlock.files import private_directory
 from hatchlock.net.cache import Cache
-from hatchlock.net.http import Unreachable
+from hatchlock.net.failures import Offline
 from hatchlock.sources.projects.git_errors import BadRepository, GitFailed
 from hatchlock.sources.projects.git_mirror import Mirror, checked
 from hatchlock.sources.projects.git_program import Git
@@ -245,8 +245,7 @@ class GitSource:
 
     def _refuse_offline(self, url: str) -> None:
         if self._offline:
-            advice = "run it once without --offline"
-            raise Unreachable(url=url, why="--offline was asked for", advice=advice)
+            raise Offline(url=url)
 
     def _using(self, url: str, like: str, work: Callable[[Mirror], _T], *, partial: bool) -> _T:
         """Do something with a repository's mirror, and once more with a new one if git stumbles over what is there.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.net.http import Unreachable
+from hatchlock.net.failures import Unreachable
 from hatchlock.process import ProcessFailed
 
 __all__ = [

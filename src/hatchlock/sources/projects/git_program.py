@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from hatchlock.net.trust import child_environment
 from hatchlock.process import ProcessFailed, run
 from hatchlock.sources.projects.git_errors import GitMissing, explained
 from hatchlock.sources.projects.git_reference import protocol_of
@@ -54,7 +55,7 @@ _PASSED_ON = frozenset(
 )
 # The versions before 2.45 that know GIT_NO_LAZY_FETCH: minor -> patch.
 _PATCHED = {39: 4, 40: 2, 41: 1, 42: 2, 43: 4, 44: 1}
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
+_CERTIFICATES = {"GIT_SSL_CAINFO": "http.sslCAInfo", "GIT_SSL_CAPATH": "http.sslCAPath"}
 _SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=20"
 
 
@@ -113,7 +114,7 @@ class Git:
         more = {}
         if protocol in {"ssh", "https"}:
             allowed = "https:ssh"
-            more = self._ssh | self._certificates
+            more = self._ssh | self._network
         else:
             allowed = protocol
         try:
@@ -169,15 +170,12 @@ class Git:
         return {"GIT_SSH_COMMAND": f"{command} {_SSH_OPTIONS}"}
 
     @cached_property
-    def _certificates(self) -> dict[str, str]:
-        if self._environ.get("GIT_SSL_CAINFO") or not (named := next(self._certificate_files(), "")):
-            return {}
-        return {} if self._configured("http.sslCAInfo") else {"GIT_SSL_CAINFO": named}
-
-    def _certificate_files(self) -> Iterator[str]:
-        for name in _CA_VARIABLES:
-            if (path := self._environ.get(name)) and Path(path).is_file():
-                yield path
+    def _network(self) -> dict[str, str]:
+        given = child_environment(self._environ)
+        for variable, key in _CERTIFICATES.items():
+            if variable in given and not self._environ.get(variable) and self._configured(key):
+                del given[variable]  # what git is configured with counts more than what we derive
+        return given
 
     def _configured(self, key: str) -> str:
         try:

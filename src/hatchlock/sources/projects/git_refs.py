@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hatchlock.events import Event, Sink
 from hatchlock.net.cache import Cache
-from hatchlock.net.http import Unreachable
+from hatchlock.net.failures import Unreachable
 from hatchlock.sources.projects.git_errors import UnknownRef
 from hatchlock.sources.projects.git_reference import GitReference
 

@@ -91,7 +91,7 @@ class _Walk:
                 continue
             if _left_out(self.prefix + os.fsencode(path), rules, directory=is_directory):
                 continue
-            out = self.docker.leaves_out(path)
+            out = self.docker.leaves_out(os.fsencode(path))
             if is_directory:
                 if not out or self.docker.takes_in:
                     yield from self.below(path, rules)

@@ -260,13 +260,13 @@ def _byte_at(pattern: bytes, position: int) -> int:
 class DockerPatterns:
     """The patterns of a `.dockerignore`, for paths relative to the directory that it is in."""
 
-    patterns: tuple[tuple[re.Pattern[str], bool], ...]
+    patterns: tuple[tuple[re.Pattern[bytes], bool], ...]
 
     @classmethod
     def parse(cls, data: bytes) -> DockerPatterns:
         """Read the file's bytes. A pattern that is malformed matches nothing."""
-        lines = data.removeprefix(_BOM).decode(errors="surrogateescape").splitlines()
-        stripped = [line.strip() for line in lines if not line.startswith("#")]
+        lines = data.removeprefix(_BOM).splitlines()
+        stripped = [line.strip() for line in lines if not line.startswith(b"#")]
         found = [_docker_pattern(line) for line in stripped if line]
         return cls(patterns=tuple(pattern for pattern in found if pattern is not None))
 
@@ -275,10 +275,10 @@ class DockerPatterns:
         """Whether some pattern begins with `!`: then files inside a directory that is left out may be taken in."""
         return any(negated for _, negated in self.patterns)
 
-    def leaves_out(self, path: str) -> bool:
+    def leaves_out(self, path: bytes) -> bool:
         """Return whether a file is left out: the last pattern that matches it, or a directory above it, decides."""
-        parts = path.split("/")
-        candidates = [path, *("/".join(parts[:count]) for count in range(1, len(parts)))]
+        parts = path.split(b"/")
+        candidates = [path, *(b"/".join(parts[:count]) for count in range(1, len(parts)))]
         out = False
         for regex, negated in self.patterns:
             if negated == out and any(regex.match(candidate) for candidate in candidates):
@@ -286,58 +286,59 @@ class DockerPatterns:
         return out
 
 
-def _docker_pattern(line: str) -> tuple[re.Pattern[str], bool] | None:
-    negated = line.startswith("!")
+def _docker_pattern(line: bytes) -> tuple[re.Pattern[bytes], bool] | None:
+    negated = line.startswith(b"!")
     body = _clean(line[1:].strip() if negated else line)
     if not body:
         return None
     try:
-        return re.compile(rf"(?:{_docker_regex(body)})\Z", re.DOTALL), negated
+        return re.compile(rb"(?:%b)\Z" % _docker_regex(body), re.DOTALL), negated
     except (re.error, _Malformed):
         return None
 
 
-def _clean(path: str) -> str:
-    parts: list[str] = []
-    for part in path.split("/"):
-        if part == ".." and parts and parts[-1] != "..":
+def _clean(path: bytes) -> bytes:
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b".." and parts and parts[-1] != b"..":
             parts.pop()
-        elif part not in {"", "."}:
+        elif part not in {b"", b"."}:
             parts.append(part)
-    return "/".join(parts)
+    return b"/".join(parts)
 
 
-def _docker_regex(pattern: str) -> str:
-    out: list[str] = []
+def _docker_regex(pattern: bytes) -> bytes:
+    out = _Glob()
     position = 0
     while position < len(pattern):
-        character = pattern[position]
+        byte = pattern[position : position + 1]
         position += 1
-        if character == "*" and pattern[position : position + 1] == "*":
+        if byte == b"*" and pattern[position : position + 1] == b"*":
             position += 1
-            position += pattern[position : position + 1] == "/"
-            out.append(".*" if position == len(pattern) else "(?:.*/)?")
-        elif character == "*":
-            out.append("[^/]*")
-        elif character == "?":
-            out.append("[^/]")
-        elif character == "[":
-            end = pattern.find("]", position + 2 if pattern[position : position + 1] == "^" else position + 1)
+            position += pattern[position : position + 1] == b"/"
+            out.deep(b".*" if position == len(pattern) else b"(?:.*/)?")
+        elif byte == b"*":
+            out.star()
+        elif byte == b"?":
+            out.one(b"[^/]")
+        elif byte == b"[":
+            end = pattern.find(b"]", position + (2 if pattern[position : position + 1] == b"^" else 1))
             if end < 0:
                 raise _Malformed
-            out.append(_docker_class(pattern[position:end]))
+            out.one(_docker_class(pattern[position:end]))
             position = end + 1
         else:
-            if character == "\\":
-                if position == len(pattern):
-                    raise _Malformed
-                character = pattern[position]
+            if byte == b"\\":
+                byte = pattern[position : position + 1]
                 position += 1
-            out.append(re.escape(character))
-    return "".join(out)
+            if not byte:
+                raise _Malformed
+            out.literal(byte)
+    return out.regex()
 
 
-def _docker_class(body: str) -> str:
-    negated = body.startswith("^")
-    members = body[negated:].replace("[", r"\[")
-    return f"[{'^' if negated else ''}{members}]"
+def _docker_class(body: bytes) -> bytes:
+    negated = body.startswith(b"^")
+    # Doubled, these mean something else to Python.
+    members = re.sub(rb"[\[&~|]|(?<=-)-", rb"\\\g<0>", body[negated:])
+    return b"[^%b]" % members if negated else b"[%b]" % members
