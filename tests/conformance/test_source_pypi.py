@@ -387,16 +387,31 @@ def test_with_refresh_an_old_page_is_not_good_enough(tmp_path: Path) -> None:
 
 
 def test_a_fresh_page_is_not_called_stale_and_an_old_one_is_offline(tmp_path: Path) -> None:
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({}, []),
+        ({}, []),
+        ({"http_offline": True}, []),
+        ({"http_offline": True, "ttl": 0}, ["thing"]),
+    ]
     with serving(Release(name="thing", version="1.0")) as index:
-        for options, stale in (
-            ({}, []),
-            ({}, []),
-            ({"http_offline": True}, []),
-            ({"http_offline": True, "ttl": 0}, ["thing"]),
-        ):
+        for options, stale in cases:
             with asking(index.url, tmp_path, **options) as source:
                 source.versions("thing")
                 assert list(source.stale) == stale
+
+
+def test_what_is_at_hand_costs_no_request(tmp_path: Path) -> None:
+    with serving(Release(name="thing", version="1.0")) as index:
+        with asking(index.url, tmp_path) as source:
+            assert source.page_at_hand("thing") is None
+            source.versions("thing")
+            assert source.page_at_hand("Thing") is source.page("thing")
+        with asking(index.url, tmp_path) as source:
+            assert source.page_at_hand("thing") is source.page("thing")
+        for options in ({"ttl": 0.0}, {"refresh": True}):
+            with asking(index.url, tmp_path, **options) as source:
+                assert source.page_at_hand("thing") is None
+    assert index.asked == ["/simple/thing/"]
 
 
 def test_a_damaged_cache_is_fetched_again(tmp_path: Path) -> None:

@@ -260,6 +260,6 @@ def test_an_index_that_cannot_be_reached_is_answered_for_by_the_cache_and_that_i
     index.failures.update({"/simple/tiny-server/": 99})
     pages = {path: path.read_bytes() for path in (project.store / "cache").glob("pages-*/*/*")}
     done = project.ok("lock")
-    assert "note: pypi could not be asked: what the cache has about tiny-server is out of date" in done.err
+    assert "note: pypi: it could not be asked: what the cache has about tiny-server is out of date" in done.err
     assert pages
     assert {path: path.read_bytes() for path in (project.store / "cache").glob("pages-*/*/*")} == pages

@@ -8,6 +8,7 @@ import getpass
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -184,6 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(int(headers.pop("Status", "200").split()[0]))
         for name, value in headers.items():
             self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         state = self.server_state
         if state.stall_after >= 0 and b"PACK" in data:
@@ -198,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def handle(self) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             super().handle()
 
 
@@ -207,13 +209,15 @@ def _basic(login: tuple[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def serving_git(root: Path, **switches: Any) -> Iterator[GitServer]:
+def serving_git(root: Path, *, tls: ssl.SSLContext | None = None, **switches: Any) -> Iterator[GitServer]:
     """Serve the repositories below `root` by `git http-backend` inside the block; a bare path serves a work tree's `.git`."""
     state = GitServer(root=root, **switches)
     handler = type("Handler", (_Handler,), {"server_state": state})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
-        state.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

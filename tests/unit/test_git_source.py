@@ -25,6 +25,7 @@ from hatchlock.sources.projects.git_errors import (
     UnknownRef,
 )
 from hatchlock.sources.projects.git_tree import object_id
+from support.faulty import certificate
 from support.git_server import GitServer, Repository, serving_git
 
 
@@ -317,8 +318,8 @@ class TestAsking:
         later = GitSource(cache_dir=tmp_path / "cache", environ=environ, refresh=True, emit=events.append)
         assert later.locate(reference) == before
         (stale,) = [event for event in events if event.name == "cache.stale"]
-        assert stale.address == f"git:{reference}"
-        assert "503" in stale.message
+        assert stale.address == f"git:{server.url}/app"
+        assert "what the cache has about main" in stale.message
 
     def test_offline_uses_what_is_there_and_names_what_is_not(
         self, source: GitSource, repository: Repository, server: GitServer, tmp_path: Path, environ: dict[str, str]
@@ -586,6 +587,24 @@ class TestAccess:
         with pytest.raises(BadRepository, match="which is not allowed"):
             GitSource(cache_dir=tmp_path / "cache", environ=environ).locate(at("https://git.example.invalid/x"))
         assert not (tmp_path / "ran").exists()
+
+    def test_a_private_certificate_authority_is_trusted_by_the_variables_that_others_read(
+        self, environ: dict[str, str], repository: Repository, tmp_path: Path
+    ) -> None:
+        cert, tls = certificate(tmp_path / "tls")
+        other, _ = certificate(tmp_path / "other")
+        with serving_git(repository.path.parent, tls=tls) as server:
+
+            def locate(**variables: str) -> str:
+                source = GitSource(cache_dir=tmp_path / "cache", environ=environ | variables, refresh=True)
+                return source.locate(at(f"{server.url}/app")).commit
+
+            with pytest.raises(Unreachable, match="certificate") as caught:
+                locate()
+            assert "SSL_CERT_FILE" in caught.value.hint
+            assert locate(SSL_CERT_FILE=str(cert)) == locate(GIT_SSL_CAINFO=str(cert))
+            configure(environ, f"[http]\n\tsslCAInfo = {cert}\n")
+            assert locate(SSL_CERT_FILE=str(other))
 
     def test_a_redirect_to_another_protocol_is_not_followed(self, server: GitServer, source: GitSource) -> None:
         server.redirect = f"ftp://127.0.0.1:{server.url.rpartition(':')[2]}"

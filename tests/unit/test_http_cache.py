@@ -81,4 +81,4 @@ def test_files_are_private(tmp_path: Path) -> None:
 def test_what_is_stale_is_told_with_its_age(ages: dict[str, float], said: str, data: dict[str, int]) -> None:
     event = stale_event("pypi", ages)
     assert (event.name, event.address, event.data) == ("cache.stale", "pypi", data)
-    assert event.message == f"pypi could not be asked: what the cache has about {said}"
+    assert event.message == f"it could not be asked: what the cache has about {said}"

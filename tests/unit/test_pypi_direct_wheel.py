@@ -9,6 +9,7 @@ import pytest
 
 from hatchlock.lock.model import File
 from hatchlock.net.http import Http, Unreachable
+from hatchlock.sources.base import BadAnswer
 from hatchlock.sources.python.direct_wheel import BadDirectUrl, named_file
 from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.sdists import SourceOnly
@@ -86,5 +87,5 @@ def test_a_source_distribution_is_refused_as_from_an_index() -> None:
 
 
 def test_a_wheel_with_other_bytes_than_its_hash_is_refused(tmp_path: Path) -> None:
-    with serving(RELEASE, ranges=False) as index, _source(tmp_path) as source, pytest.raises(Exception, match="sha256"):
+    with serving(RELEASE, ranges=False) as index, _source(tmp_path) as source, pytest.raises(BadAnswer, match="sha256"):
         source.direct_wheel(f"{_url(index.url)}#sha256={'0' * 64}", "my-thing")

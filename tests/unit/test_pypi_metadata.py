@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hatchlock.sources.python.metadata import WheelMetadata, read_scripts
+from hatchlock.sources.python.metadata import WheelMetadata, is_static, read_scripts
 
 
 def _parse(*lines: str) -> WheelMetadata:
@@ -93,3 +93,18 @@ def test_no_console_scripts_are_none() -> None:
 def test_a_broken_entry_points_file_is_refused() -> None:
     with pytest.raises(ValueError, match="section"):
         read_scripts(b"thing = m:f\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("Metadata-Version: 2.2", True),
+        ("Metadata-Version: 2.10", True),
+        ("Metadata-Version: 2.1", False),
+        ("Name: thing", False),
+        ("Metadata-Version: 2.4\nDynamic: License\nDynamic: Version", True),
+        ("Metadata-Version: 2.4\nDynamic: Provides-Extra", False),
+    ],
+)
+def test_metadata_of_a_source_distribution_is_static_by_pep_643(lines: str, expected: bool) -> None:
+    assert is_static(lines.encode()) == expected

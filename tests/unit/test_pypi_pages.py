@@ -128,3 +128,42 @@ def test_what_is_no_sha256_is_none(digest: object) -> None:
     page = _page(_file("thing-1.0-py3-none-any.whl", hashes={"sha256": digest}, size="7"))
     (file,) = page.files(Version("1.0"))
     assert (file.sha256, file.size) == ("", 0)
+
+
+def test_why_a_file_was_yanked_and_whether_it_is_signed_is_read() -> None:
+    page = _page(
+        _file("thing-1.0-py3-none-any.whl", yanked="broken", provenance="https://example.com/p"),
+        _file("thing-1.1-py3-none-any.whl", yanked=True, provenance=None, **{"gpg-sig": True}),
+        _file("thing-1.2-py3-none-any.whl"),
+    )
+    facts = [
+        (file.yanked, file.yanked_reason, file.signature) for version in page.versions for file in page.files(version)
+    ]
+    assert facts == [(False, "", "unsigned"), (True, "", "signed"), (True, "broken", "attested")]
+
+
+def test_an_html_page_says_the_same_of_them() -> None:
+    text = """<a href="thing-1.0.zip" data-yanked="" data-gpg-sig="true">thing</a>
+    <a href="thing-1.1.zip" data-yanked="bad" data-provenance="https://example.com/p">thing</a>"""
+    page = ProjectPage.from_html(text.encode(), URL)
+    facts = [
+        (file.yanked, file.yanked_reason, file.signature) for version in page.versions for file in page.files(version)
+    ]
+    assert facts == [(True, "bad", "attested"), (True, "", "signed")]
+
+
+def test_an_address_loses_its_password() -> None:
+    page = _page(_file("thing-1.0.zip") | {"url": "https://anna:geheim@example.com/thing-1.0.zip"})
+    assert page.files(Version("1.0"))[0].url == "https://example.com/thing-1.0.zip"
+
+
+def test_a_wheel_with_a_malformed_build_tag_does_not_exist() -> None:
+    assert list(_page(_file("thing-1.0-x1-py3-none-any.whl")).versions) == []
+
+
+@pytest.mark.parametrize("change", [{"url": 5}, {"hashes": None}, {"url": None}])
+def test_a_file_that_is_none_is_reported_when_it_is_asked_for(change: dict[str, Any]) -> None:
+    page = _page(_file("thing-1.0.zip") | change, _file("thing-2.0.zip"))
+    assert page.files(Version("2.0"))
+    with pytest.raises(BadAnswer, match=r"example\.com/simple/thing"):
+        page.files(Version("1.0"))

@@ -145,6 +145,9 @@ def _consents(command: argparse.ArgumentParser) -> None:
 
 def _apply(command: argparse.ArgumentParser) -> None:
     command.add_argument("plan", nargs="?", metavar="FILE", help="a saved plan: exactly this, or nothing")
+    command.add_argument(
+        "--from", dest="source", metavar="BUNDLE", help="take files from a bundle of `fetch --to` first"
+    )
     _consents(command)
 
 

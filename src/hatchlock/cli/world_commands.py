@@ -116,6 +116,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         ),
         confirm=_asker(ui),
         saved=saved,
+        bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
         takeover=arguments.takeover,
         offline=arguments.offline,
         lock_timeout=arguments.lock_timeout,

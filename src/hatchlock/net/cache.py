@@ -112,7 +112,7 @@ def stale_event(source: str, ages: Mapping[str, float]) -> Event:
     first, *others = sorted(ages)
     oldest = max(ages.values())
     which = f"what the cache has about {first}" + (f" and {len(others)} more" if others else "")
-    message = f"{source} could not be asked: {which} is out of date, {_in_words(oldest)} old"
+    message = f"it could not be asked: {which} is out of date, {_in_words(oldest)} old"
     data = {"answers": len(ages), **({"age": round(oldest)} if math.isfinite(oldest) else {})}
     return Event(name="cache.stale", address=source, message=message, data=data)
 

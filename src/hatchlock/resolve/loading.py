@@ -210,5 +210,5 @@ def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[
         extras=placed_extras,
         pins=facts.pins,
         says_version=facts.version != "0",
-        notes=(f"{text} is {facts.layout}", *facts.notes, *notes),
+        notes=(f"{text} is {facts.layout}", *(f"{text}: {note}" for note in (*facts.notes, *notes))),
     )

@@ -16,6 +16,8 @@ from hatchlock.paths import Home
 from hatchlock.usecases.plan import Planned, make_plan, plan_bindings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
@@ -121,6 +123,7 @@ def apply_project(
     saved: SavedPlan | None = None,
     takeover: bool = False,
     offline: bool = False,
+    bundle: Path | None = None,
     lock_timeout: float = 60.0,
     emit: Sink = discard,
 ) -> Applied:
@@ -135,6 +138,7 @@ def apply_project(
         saved: Apply exactly this plan.
         takeover: Bind the project to this directory.
         offline: Fetch nothing.
+        bundle: What `fetch --to` wrote; its files are taken into the store first.
         lock_timeout: Seconds to wait for another apply.
         emit: Told about progress.
 
@@ -161,7 +165,7 @@ def apply_project(
             check_consent(current.plan, consent, None)
         if _is_settled(current):
             return _unchanged(current)
-        return _apply(project, current, offline=offline, emit=emit)
+        return _apply(project, current, offline=offline, bundle=bundle, emit=emit)
 
 
 def _plan(project: Project, takeover: bool, lock_timeout: float) -> Planned:
@@ -193,12 +197,16 @@ def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) ->
         raise StalePlan(changed=changed)
 
 
-def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
+def _apply(project: Project, planned: Planned, *, offline: bool, bundle: Path | None, emit: Sink) -> Applied:
     from hatchlock.reconcile.execute import execute
     from hatchlock.state.journal import Journal
+    from hatchlock.store.blobs import Blobs
+    from hatchlock.usecases.bundle import import_bundle
     from hatchlock.usecases.fetch import fetch
 
     plan, state = planned.plan, planned.state
+    if bundle is not None:
+        import_bundle(bundle, project, Blobs(project.home.blobs))
     fetch(project, _artefacts(planned), offline=offline, emit=emit)
     state.bind(project.directory)
     write_launcher(project.home)

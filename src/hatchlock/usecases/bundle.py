@@ -279,7 +279,11 @@ def _read_index(data: bytes, path: Path) -> Mapping[str, Any]:
 def _is_index(index: Mapping[str, Any]) -> bool:
     blobs = [(item["digest"], item["size"]) for item in index["blobs"]]
     names = [index["project"], *index["platforms"], *(digest for digest, _ in blobs)]
-    return isinstance(index["files"], dict) and all(isinstance(name, str) for name in names) and all(isinstance(size, int) for _, size in blobs)
+    return (
+        isinstance(index["files"], dict)
+        and all(isinstance(name, str) for name in names)
+        and all(isinstance(size, int) for _, size in blobs)
+    )
 
 
 def _check_lock(data: bytes, index: Mapping[str, Any], project: Project, path: Path) -> None:

@@ -70,11 +70,13 @@ class Obtain:
             self._sources.registry.blob(reference, artefact.name, writer.write)
 
     def _from_index(self, artefact: Artefact, package: Package) -> None:
+        from hatchlock.net.credentials import without_userinfo
+
         file = next(item for item in package.files if item.digest == artefact.digest)
         index = self._sources.python if package.kind is Kind.PYPI else self._sources.npm
         url = index.fetch_url(package, file)
         headers = self._sources.npm.headers(url) if package.kind is Kind.NPM else {}
-        with self._writer(artefact, url) as writer:
+        with self._writer(artefact, without_userinfo(url)) as writer:
             self._sources.http.download(url, writer.write, headers=headers)
 
     def _program(self, artefact: Artefact, package: Package) -> None:
@@ -112,8 +114,9 @@ class Obtain:
                 snapshot(root, writer.write, committed=True)
 
     def _interpreter(self, artefact: Artefact) -> None:
+        from hatchlock.net.credentials import without_userinfo
         from hatchlock.sources.python.managed import archive_url
 
         url = archive_url(artefact.name, http=self._sources.http, environ=self._project.environ)
-        with self._writer(artefact, url) as writer:
+        with self._writer(artefact, without_userinfo(url)) as writer:
             self._sources.http.download(url, writer.write)

@@ -15,13 +15,13 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
+from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.reconcile.plan import Plan
-    from hatchlock.resolve.freshness import Reason
     from hatchlock.resources.env_target import InterpreterFacts
     from hatchlock.resources.target import Machine
     from hatchlock.resources.world import Target, World
@@ -129,14 +129,14 @@ def read_target(project: Project) -> Target:
     path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
     key = _memo_key(project)
     known = recall(path, key)
-    if known is not None and _directories_are_the_same(known.get("directories", {})):
+    if known is not None and "directories" in known and are_unchanged(known["directories"]):
         target = _remembered(known)
         if target is not None and _engine_is_the_same(target, project.environ):
             return target
-    target, witnesses = _compile(project)
+    target, witnesses, directories = _compile(project)
     if not target.problems and witnesses is not None:
         with contextlib.suppress(PermissionProblem, OSError):  # without a memo the next plan takes longer, no more
-            remember(path, key, {**target_to_dict(target), "directories": _directories(target)}, witnesses=witnesses)
+            remember(path, key, {**target_to_dict(target), "directories": directories}, witnesses=witnesses)
     return target
 
 
@@ -156,44 +156,6 @@ def _remembered(known: Mapping[str, Any]) -> Target | None:
         return None
 
 
-def _directories(target: Target) -> dict[str, str]:
-    """Return what tells quickly whether the directories that servers come from are still what they were."""
-    live = {spec.record.source.live for spec in target.servers if spec.record.source and spec.record.source.live}
-    if not live:
-        return {}
-    from hatchlock.sources.projects.snapshot import signature
-
-    return {directory: signature(Path(directory)) for directory in sorted(live)}
-
-
-def _directories_are_the_same(known: Mapping[str, str]) -> bool:
-    if not known:
-        return True
-    from hatchlock.sources.projects.snapshot import signature
-
-    try:
-        return all(signature(Path(directory)) == seen for directory, seen in known.items())
-    except HatchlockError:
-        return False
-
-
-def _changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
-    from hatchlock.address import Kind
-    from hatchlock.resolve.freshness import Reason
-    from hatchlock.sources.projects.snapshot import snapshot
-
-    found = []
-    for package in lock.packages:
-        if package.kind is not Kind.PATH:
-            continue
-        now = snapshot(project.directory / package.location).sha256
-        if now != package.files[0].sha256:
-            found.append(
-                Reason(address=f"{Kind.PATH}:{package.name}", what=f"{package.location} changed since it was locked")
-            )
-    return tuple(found)
-
-
 def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
     addresses = {spec.record.engine for spec in target.servers if spec.record.engine}
     if not addresses:
@@ -206,8 +168,8 @@ def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _compile(project: Project) -> tuple[Target, list[str] | None]:
-    """Return the target, and the files that it depends on; None when it depends on more than files."""
+def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]]:
+    """Return the target, the files that it depends on (None: it depends on more than files), and marks of directories."""
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.consistent import inconsistencies
@@ -222,10 +184,12 @@ def _compile(project: Project) -> tuple[Target, list[str] | None]:
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)
-    if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or _changed_directories(project, lock):
+    # before they are read: what changes meanwhile has another mark the next time
+    directories = signatures(project, lock)
+    if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or changed_directories(project, lock):
         raise StaleLock(reasons=reasons)
     machine, witnesses = _machine(project, merged.manifest, lock)
-    return compile_target(merged.manifest, lock, machine), witnesses
+    return compile_target(merged.manifest, lock, machine), witnesses, directories
 
 
 def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str] | None]:

@@ -84,7 +84,6 @@ class GitSource:
         self._refs = Refs(
             cache=Cache(cache_dir / "git-refs-1"),
             ttl=ttl,
-            offline=offline,
             refresh=refresh,
             list_refs=self._list_refs,
             commits=self._history,

@@ -7,8 +7,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from hatchlock.events import Event, Sink
-from hatchlock.net.cache import Cache
+from hatchlock.events import Sink
+from hatchlock.net.cache import Cache, stale_event
 from hatchlock.net.failures import Unreachable
 from hatchlock.sources.projects.git_errors import UnknownRef
 from hatchlock.sources.projects.git_reference import GitReference
@@ -24,9 +24,9 @@ class Refs:
     Args:
         cache: Where the answers are kept.
         ttl: Seconds for which they count.
-        offline: Ask nobody; an answer of any age counts.
         refresh: Ask again for each.
-        list_refs: Asks a repository for refs by their full names, or for all when none is given: full name -> id.
+        list_refs: Asks a repository for refs by their full names, or for all when none is given: full name -> id. Where it
+            cannot be asked (`Unreachable`), an answer of any age counts.
         commits: Gives the commits of a repository's whole history that begin so; its third argument is some id of there.
         emit: Told about answers that are too old, and could not be asked for again.
     """
@@ -36,7 +36,6 @@ class Refs:
         *,
         cache: Cache,
         ttl: float,
-        offline: bool,
         refresh: bool,
         list_refs: Callable[[str, Sequence[str]], Mapping[str, str]],
         commits: Callable[[str, str, str], tuple[str, ...]],
@@ -44,7 +43,6 @@ class Refs:
     ) -> None:
         self._cache = cache
         self._ttl = ttl
-        self._offline = offline
         self._refresh = refresh
         self._list_refs = list_refs
         self._commits = commits
@@ -68,18 +66,15 @@ class Refs:
 
     def _find(self, reference: GitReference, name: str) -> str:
         kept = self._cache.load(name)
-        if kept is not None:
-            fresh = not self._refresh and self._cache.age(kept) < self._ttl
-            if fresh or self._offline:
-                return kept.body.decode()
+        if kept is not None and not self._refresh and self._cache.age(kept) < self._ttl:
+            return kept.body.decode()
         try:
             found = self._ask(reference)
-        except Unreachable as error:
+        except Unreachable:
             if kept is None:
                 raise
-            message = f"{error}; what {reference.ref or 'its default branch'} was before is used"
-            age = {"age": round(self._cache.age(kept))}
-            self._emit(Event(name="cache.stale", address=f"git:{reference}", message=message, data=age))
+            age = self._cache.age(kept)
+            self._emit(stale_event(f"git:{reference.url}", {reference.ref or "its default branch": age}))
             return kept.body.decode()
         self._cache.save(name, found.encode())
         return found

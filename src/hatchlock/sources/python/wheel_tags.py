@@ -31,12 +31,14 @@ def best_rank(wheel: str, target: PythonTarget) -> int | None:
     return min(ranks, default=None)
 
 
-def build_order(wheel: str) -> tuple[int, str]:
-    """Return a key that sorts wheels which differ only in their build tag: the highest build first, none last."""
+def build_order(wheel: str) -> tuple[int, ...]:
+    """Return a key that sorts wheels which differ only in their build tag: the highest build first, none last (PEP 427)."""
     parts = wheel[:-4].split("-")
-    build = parts[2] if len(parts) == _PARTS_WITH_BUILD else ""
-    digits = build[: len(build) - len(build.lstrip("0123456789"))]
-    return (-int(digits or "-1"), build)
+    if len(parts) != _PARTS_WITH_BUILD:
+        return (1,)
+    number = parts[2][: len(parts[2]) - len(parts[2].lstrip("0123456789"))]
+    # "2b" comes before "2a", and that before "2"
+    return (-int(number or "0"), *(-ord(character) for character in parts[2][len(number) :]), 1)
 
 
 def choose_wheel(files: Iterable[File], target: PythonTarget) -> File | None:
