@@ -333,8 +333,8 @@ def test_after_the_ttl_or_with_refresh_the_page_is_asked_for_again_and_metadata_
 
 def test_a_page_that_did_not_change_is_confirmed_and_counts_as_fetched(tmp_path: Path) -> None:
     with serving(Release(name="thing", version="1.0"), etag=True) as index:
-        for options in ({}, {"refresh": True}, {}):
-            with asking(index.url, tmp_path, **options) as source:
+        for refresh in (False, True, False):
+            with asking(index.url, tmp_path, refresh=refresh) as source:
                 assert list(source.versions("thing")) == [Version("1.0")]
         assert len(index.asked) == 2
         index.releases.append(Release(name="thing", version="2.0"))
@@ -408,9 +408,10 @@ def test_what_is_at_hand_costs_no_request(tmp_path: Path) -> None:
             assert source.page_at_hand("Thing") is source.page("thing")
         with asking(index.url, tmp_path) as source:
             assert source.page_at_hand("thing") is source.page("thing")
-        for options in ({"ttl": 0.0}, {"refresh": True}):
-            with asking(index.url, tmp_path, **options) as source:
-                assert source.page_at_hand("thing") is None
+        with asking(index.url, tmp_path, ttl=0) as source:
+            assert source.page_at_hand("thing") is None
+        with asking(index.url, tmp_path, refresh=True) as source:
+            assert source.page_at_hand("thing") is None
     assert index.asked == ["/simple/thing/"]
 
 

@@ -89,6 +89,24 @@ def test_what_a_package_may_do_without_leaves_the_lock_when_it_goes(tmp_path: Pa
         assert project.lock.read_bytes() == once
 
 
+def test_what_no_declared_platform_runs_is_in_the_tree_and_in_the_lock_and_stops_nobody(tmp_path: Path) -> None:
+    """npm's own lock has it, and `npm ci` wants it to; no environment gets it."""
+    native = [NpmRelease(name=f"native-{system}", manifest={"os": [system]}) for system in ("darwin", "linux", "win32")]
+    app = NpmRelease(name="app", manifest={"optionalDependencies": {item.name: "1.0.0" for item in native}})
+    with serving_npm(app, native) as npm, serving() as index:
+        manifest = '\n[environments.e]\nnode = "22"\ndependencies = ["npm:app@^1"]\n'
+        project = CatProject(tmp_path, HEAD + INDEXES.format(python=index.url, npm=npm.url) + manifest)
+        project.ok("lock")
+        lock = loads(project.lock.read_bytes())
+        environment = lock.environment("e", "process")
+        assert {package.name for package in lock.packages} == {"app", *(item.name for item in native)}
+        assert environment.tree["node_modules/native-win32"] == "npm:native-win32@1.0.0"
+        assert environment.everywhere == {"npm:app@1.0.0", "npm:native-darwin@1.0.0", "npm:native-linux@1.0.0"}
+        assert inconsistencies(lock) == ()
+        project.ok("plan")
+        assert "hatch.lock unchanged" in check(project, 0)
+
+
 def test_a_lock_that_is_read_and_written_stays_as_it_is(tmp_path: Path) -> None:
     project = CatProject(tmp_path, CAT)
     project.ok("lock")

@@ -67,7 +67,7 @@ class TestTrees:
         for fsck in ("error", "ignore"):
             configure(environ, '[fetch "fsck"]\n' + "".join(f"\t{message} = {fsck}\n" for message in messages))
             source = GitSource(cache_dir=tmp_path / fsck, environ=environ)
-            with pytest.raises(BadRepository, match="not sound|could lead to other files"):
+            with pytest.raises(BadRepository, match=r"not sound|could lead to other files"):
                 source.checkout(source.locate(at(repository.url)), tmp_path / "out")
             assert not (tmp_path / "out").exists()
 
@@ -83,6 +83,14 @@ class TestTrees:
         with pytest.raises(BadRepository, match=r"duplicateEntries|twice"):
             source.checkout(source.locate(at(repository.url)), tmp_path / "out")
         assert names(tmp_path / "elsewhere") == set()
+
+    def test_a_commit_that_is_not_sound_is_refused(self, source: GitSource, repository: Repository) -> None:
+        raw = f"tree {repository.git('rev-parse', 'main:')}\nauthor nobody\n\nno committer\n"
+        arguments = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+        repository.git("update-ref", "refs/heads/odd", repository.git(*arguments, stdin=raw.encode()))
+        with pytest.raises(BadRepository, match="git finds an object that is not sound") as caught:
+            source.locate(at(repository.url, "@odd"))
+        assert "fetch.fsck." in caught.value.hint
 
     def test_a_tree_of_trees_of_trees_is_refused_before_it_fills_the_disk(
         self, source: GitSource, repository: Repository, tmp_path: Path
@@ -284,7 +292,7 @@ class TestSsh:
         self, repository: Repository, environ: dict[str, str], tmp_path: Path, sshd: SshServer, how: str
     ) -> None:
         script = tmp_path / "my ssh"
-        script.write_text(f'#!/bin/sh\nexec {_ssh_command(sshd)} "$@"\n')
+        script.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/argv\nexec {_ssh_command(sshd)} "$@"\n')
         script.chmod(0o755)
         if how == "core.sshCommand":
             configure(environ, f"[core]\n\tsshCommand = {_ssh_command(sshd)}\n")
@@ -293,6 +301,8 @@ class TestSsh:
         source = GitSource(cache_dir=tmp_path / "cache", environ=environ)
         out = source.checkout(source.locate(at(sshd.url(repository.path), "@main")), tmp_path / "out")
         assert names(out) == {"README"}
+        if how == "GIT_SSH":
+            assert "-o BatchMode=yes" in (tmp_path / "argv").read_text()
         with pytest.raises(NoRepository):
             source.locate(at(sshd.url(tmp_path / "missing")))
 
@@ -360,7 +370,7 @@ class TestKilled:
     def test_what_a_killed_git_left_is_swept_away(
         self, source: GitSource, repository: Repository, environ: dict[str, str], tmp_path: Path
     ) -> None:
-        source.locate(at(repository.url))
+        before = source.locate(at(repository.url)).commit
         (mirror,) = (path for path in (tmp_path / "cache" / "git").iterdir() if path.is_dir())
         commit = repository.commit({"more": ""})
         left = [mirror / "shallow.lock", mirror / "refs" / "hatchlock" / f"{commit}.lock", mirror / "config.lock"]
@@ -371,6 +381,7 @@ class TestKilled:
         later = GitSource(cache_dir=tmp_path / "cache", environ=environ, refresh=True)
         assert later.locate(at(repository.url)).commit == commit
         assert not any(path.exists() for path in left[:4])
+        assert (mirror / "refs" / "hatchlock" / before).exists()
 
 
 def _wait_for_the_end_of(pids: set[int]) -> None:

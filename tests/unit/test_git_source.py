@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +16,20 @@ import pytest
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event
 from hatchlock.net.http import Unreachable
+from hatchlock.process import ProcessFailed
 from hatchlock.sources.projects.git import GitCommit, GitReference, GitSource
 from hatchlock.sources.projects.git_errors import (
     AccessDenied,
     BadRepository,
     CommitGone,
+    GitFailed,
     GitMissing,
     NoRepository,
     NoSubdirectory,
     UnknownRef,
+    explained,
 )
+from hatchlock.sources.projects.git_program import Git
 from hatchlock.sources.projects.git_tree import object_id
 from support.faulty import certificate
 from support.git_server import GitServer, Repository, serving_git
@@ -413,6 +419,25 @@ class TestAsking:
         later = GitSource(cache_dir=tmp_path / "cache", environ=environ)
         assert written(later.checkout(found, tmp_path / "after")) == written(tmp_path / "before")
 
+    def test_a_file_of_the_cache_with_other_bytes_than_its_id_says_is_not_used(
+        self, source: GitSource, repository: Repository, server: GitServer, tmp_path: Path, environ: dict[str, str]
+    ) -> None:
+        found = source.locate(at(f"{server.url}/app"))
+        (pack,) = (tmp_path / "cache").rglob("*.pack")
+        objects = pack.parent.parent
+        data = pack.read_bytes()
+        for path in pack.parent.iterdir():
+            path.unlink()
+        git = ["git", f"--git-dir={objects.parent}", "unpack-objects", "-q"]
+        subprocess.run(git, input=data, check=True, env=environ, capture_output=True)
+        item = repository.git("rev-parse", "main:README")
+        loose = objects / item[:2] / item[2:]
+        loose.chmod(0o600)
+        loose.write_bytes(zlib.compress(b"blob 3\0bad"))
+        with pytest.raises(GitFailed, match="is damaged"):
+            offline(tmp_path, environ).checkout(found, tmp_path / "offline")
+        assert written(source.checkout(found, tmp_path / "out"))["README"] == "new"
+
 
 class TestFiles:
     def test_they_are_byte_for_byte_what_was_committed(
@@ -573,6 +598,34 @@ class TestAccess:
         with pytest.raises(HatchlockError) as caught:
             GitSource(cache_dir=tmp_path / "cache", environ=environ).locate(at(f"{server.url}/app"))
         assert "token-4711" not in f"{caught.value} {caught.value.hint}"
+
+    @pytest.mark.parametrize(
+        "said", ["Authentication failed for", "unable to access", "odd:", "repository not found:", "timed out:"]
+    )
+    def test_what_git_says_is_shown_without_logins(self, said: str) -> None:
+        output = f"fatal: {said} 'https://me:token-4711@example.com/x'"
+        error = explained(ProcessFailed(argv=("git",), status=128, output=output), "https://example.com/x")
+        assert "token-4711" not in f"{error} {error.hint}"
+
+    @pytest.mark.parametrize(
+        ("version", "told"),
+        [
+            ("2.39.2", False),
+            ("2.39.5 (Apple Git-154)", True),
+            ("2.44.0", False),
+            ("2.45.0", True),
+            ("2.51.2.windows.1", True),
+            ("3.0.1", True),
+            ("unknown", False),
+        ],
+    )
+    def test_only_a_git_that_fetches_nothing_by_itself_may_leave_files_out(
+        self, tmp_path: Path, version: str, told: bool
+    ) -> None:
+        script = tmp_path / "git"
+        script.write_text(f"#!/bin/sh\necho 'git version {version}'\n")
+        script.chmod(0o755)
+        assert Git({"PATH": str(tmp_path)}).fetches_only_when_told is told
 
     @pytest.mark.parametrize(
         "base", ["ext::sh -c 'touch RAN' ", "http://127.0.0.1:9/", "file:///", "git://127.0.0.1:9/"]

@@ -79,3 +79,13 @@ def test_what_concerns_the_whole_lock_is_a_change_too() -> None:
         "~ platforms linux/amd64, linux/arm64 -> linux/amd64",
         "~ project acme -> other",
     ]
+
+
+def test_an_environment_of_either_runtime_is_seen() -> None:
+    for number, environment in enumerate(LOCK.environments):
+        environments = [*LOCK.environments, replace(environment, runtime="container", python="3.11")]
+        before = replace(LOCK, environments=tuple(environments))
+        environments[number] = replace(environment, python="3.12")
+        after = replace(LOCK, environments=tuple(environments))
+        if environment.runtime == "process":
+            assert lines(before, after) == [f"~ environment:{environment.name}"]

@@ -18,6 +18,7 @@ from hatchlock.resolve.requirements import DirectUrl
 from hatchlock.sources.base import UnknownPackage
 from hatchlock.sources.python.indexes import PythonIndex
 from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.sdists import SourceOnly
 from hatchlock.sources.python.targets import PythonTarget, process_target
 from support.index import Release, serving
 from support.indexes import python_only
@@ -297,7 +298,6 @@ def test_a_version_that_does_not_exist_is_answered_with_the_nearest(tmp_path: Pa
 @pytest.mark.parametrize(
     ("release", "reason", "hint"),
     [
-        (R("a", "1.0", sdist=True), "source only", "allow-build"),
         (R("a", "1.0", yanked=True), "yanked", ""),
         (R("a", "1.0", requires_python=">=3.13"), "needs Python >=3.13", "Python"),
         (R("a", "1.0", tag="cp311-cp311-win_amd64"), "no wheel for Python 3.11 on linux/amd64", "platform"),
@@ -309,6 +309,13 @@ def test_what_rules_out_every_version_is_said(tmp_path: Path, release: Release, 
     assert reason in str(caught.value)
     assert "b 1.0 requires" in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_what_would_have_to_be_built_is_refused_with_who_requires_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceOnly) as caught:
+        _resolve(tmp_path, [R("b", "1.0", "a"), R("a", "1.0", sdist=True)], "b")
+    assert "a 1.0, which b 1.0 requires, is published as source only" in str(caught.value)
+    assert 'allow-build = ["a"]' in caught.value.hint
 
 
 def test_metadata_that_rules_out_every_version_is_said(tmp_path: Path) -> None:

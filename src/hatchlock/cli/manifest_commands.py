@@ -132,10 +132,13 @@ def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
             {"what": item.what, "sign": item.sign, "before": item.before, "after": item.after}
             for item in result.changes
         ]
-        ui.document({"changes": changes, "written": result.written, "warnings": list(result.warnings)})
+        told = {"warnings": list(result.warnings), "reasons": list(result.reasons)}
+        ui.document({"changes": changes, "written": result.written, **told})
         return status
     for warning in result.warnings:
         ui.say(f"warning: {warning}")
+    for reason in result.reasons:
+        ui.say(reason)
     ui.result("\n".join(map(str, result.changes)))
     packages = _counted(len(result.lock.packages), "package")
     servers = _counted(len(result.lock.servers), "server")

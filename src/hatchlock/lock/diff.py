@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hatchlock.lock.model import Image, Lock, Package
+from hatchlock.lock.model import Environment, Image, Lock, Package
 
 __all__ = ["Change", "diff_locks"]
 
@@ -52,7 +52,7 @@ def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
                 *_heads(old, after),
                 *_packages(old.packages, after.packages),
                 *_images(old.images, after.images),
-                *_named("environment", old.environments, after.environments),
+                *_environments(old.environments, after.environments),
                 *_named("server", old.servers, after.servers),
             ]
         )
@@ -116,6 +116,15 @@ def _images(before: Sequence[Image], after: Sequence[Image]) -> list[Change]:
             )
         )
     return changes
+
+
+def _environments(before: Sequence[Environment], after: Sequence[Environment]) -> set[Change]:
+    """A name can have an environment for each runtime."""
+    found: set[Change] = set()
+    for runtime in ("container", "process"):
+        old, new = ([item for item in items if item.runtime == runtime] for items in (before, after))
+        found.update(_named("environment", old, new))
+    return found
 
 
 def _named(what: str, before: Sequence[_N], after: Sequence[_N]) -> list[Change]:

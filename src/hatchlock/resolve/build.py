@@ -171,8 +171,11 @@ def _environments(
     results = dict(zip(stale, resolution.environments, strict=True)) if resolution else {}
     new = {package.id: package for package in resolution.packages} if resolution else {}
     environments = [kept.get(item) or _resolved(basis, item, results.get(item), new) for item in wanted]
+    # what is known of the others is what an earlier resolution needed of them
+    held = {name for locked in kept.values() for name in _named(locked)}
+    known = [package for package in (basis.kept.packages if basis.kept else ()) if package.id in held]
     # what was read anew comes last: of a project it replaces what was known
-    sources = [*(basis.kept.packages if basis.kept else ()), *new.values()]
+    sources = [*known, *new.values()]
     return environments, _union(sources, environments), _excluded(basis, limit)
 
 
@@ -294,9 +297,14 @@ def _interpreters(basis: Basis, wanted: WantedEnvironment) -> Mapping[str, File]
     return dict(sorted(basis.answers.interpreters(wanted.python, basis.platforms).items()))
 
 
+def _named(environment: Environment) -> frozenset[str]:
+    """Return what an environment names; an npm tree also has what is for platforms that nobody declared."""
+    return environment.everywhere.union(environment.tree.values())
+
+
 def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> dict[str, Package]:
     """Merge what is said of one package in several places, and keep those that an environment uses."""
-    used = {package_id for item in environments for package_id in item.everywhere}
+    used = {package_id for item in environments for package_id in _named(item)}
     merged: dict[str, Package] = {}
     for package in packages:
         if package.id not in used:

@@ -65,7 +65,7 @@ def _server_reasons(lock: Lock) -> Iterator[Reason]:
 
 
 def _unused(lock: Lock) -> Iterator[Reason]:
-    packages = {name for item in lock.environments for name in item.everywhere}
+    packages = {name for item in lock.environments for name in item.everywhere.union(item.tree.values())}
     for package in lock.packages:
         if package.id not in packages:
             yield Reason(address="project", what=f"has {package.id}, which no environment uses")
@@ -100,7 +100,7 @@ class _Checked:
             self.reasons.append(f"has packages for {platform}, which the lock is not for")
         if not targets.has(environment.base):
             self.reasons.append(f"is based on {environment.base}, which is not in the lock")
-        elif missing := sorted((environment.everywhere | set(environment.tree.values())) - by_id.keys()):
+        elif missing := sorted(environment.everywhere.union(environment.tree.values()) - by_id.keys()):
             self.reasons += [f"has {name}, which is not among the packages" for name in missing]
         else:
             self._check(targets)

@@ -95,8 +95,6 @@ class NoVersion(HatchlockError):
         return f"{start}; the nearest that can be used are {', '.join(self.nearest)}"
 
     def _hint(self) -> str:
-        if any("source only" in reason for reason in self.unusable):
-            return "hatchlock installs wheels only; building from source (`allow-build`) comes in a later release"
         if any("exclude-newer" in reason for reason in self.unusable):
             return "move exclude-newer, or ask for an older version"
         if self.nearest:
@@ -163,7 +161,7 @@ def explain(
     demands = _distinct(by_name[unmet[0]])
     alone = [ask for ask in demands if not _has_candidate(names, [ask])]
     if alone:
-        return _no_version(alone[0], target, names[kind])
+        return names[kind].refusal(alone[0]) or _no_version(alone[0], target, names[kind])
     shown = [
         Demand(
             requirer=ask.requirer,

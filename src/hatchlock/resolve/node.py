@@ -134,6 +134,10 @@ class NodeNames:
             if self._registry.candidate(name, version) is None:
                 yield f"{name} {version} is newer than exclude-newer allows"
 
+    def refusal(self, ask: Ask) -> None:
+        """Return None."""
+        del ask
+
     def limit(self, name: str) -> str:
         """Return the constraint as text."""
         return str(self._constraints.get(name, ""))

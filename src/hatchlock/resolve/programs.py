@@ -68,6 +68,10 @@ class DirectNames:
         del ask
         return iter(())
 
+    def refusal(self, ask: Ask) -> None:
+        """Return None."""
+        del ask
+
     def limit(self, name: str) -> str:
         """Return ""."""
         del name

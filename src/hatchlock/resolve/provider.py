@@ -16,6 +16,7 @@ from resolvelib import AbstractProvider, BaseReporter
 from resolvelib.structs import RequirementInformation
 
 from hatchlock.address import Kind
+from hatchlock.errors import HatchlockError
 
 __all__ = [
     "MANIFEST",
@@ -136,6 +137,10 @@ class Names(Protocol):
 
     def ruled_out(self, ask: Ask) -> Iterator[str]:
         """Yield why the newest versions that satisfy an ask cannot be used, a sentence each, newest first."""
+        ...
+
+    def refusal(self, ask: Ask) -> HatchlockError | None:
+        """Return the error that says best why nothing satisfies an ask, where the usual sentence says too little."""
         ...
 
     def limit(self, name: str) -> str:

@@ -17,6 +17,7 @@ from hatchlock.resolve.provider import Ask, impossible
 from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, parse
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
+from hatchlock.sources.python.sdists import SourceOnly
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
@@ -180,16 +181,16 @@ class PythonNames:
             if not self._runs_here(self._direct[ask.name]):
                 yield f"{ask.name} has no wheel for {self._choice.target.platform} at that address"
             return
-        constraint = self._choice.constraints.get(ask.name, SpecifierSet())
-        limits = (_specifier(ask), constraint)
-        fitting = (
-            version
-            for version in self._index.versions(ask.name)
-            if all(limit.contains(version, prereleases=True) for limit in limits)
-        )
-        for version in islice(fitting, _NEAREST):
+        for version in islice(self._fitting(ask), _NEAREST):
             why = self._index.why_not(ask.name, version, self._choice.target) or _not_by_itself(version)
             yield f"{ask.name} {version} {why}"
+
+    def refusal(self, ask: Ask) -> SourceOnly | None:
+        """Return that the newest fitting version would have to be built, if it is so."""
+        if ask.name in self._direct:
+            return None
+        newest = next(self._fitting(ask), None)
+        return self._index.source_only(ask.name, newest, ask.requirer) if newest else None
 
     def limit(self, name: str) -> str:
         """Return the constraint as text."""
@@ -198,6 +199,12 @@ class PythonNames:
     def _is_direct(self, wanted: Wanted) -> bool:
         direct = self._direct.get(wanted.name)
         return direct is not None and direct.package.location == wanted.url.partition("#")[0]
+
+    def _fitting(self, ask: Ask) -> Iterator[Version]:
+        limits = (_specifier(ask), self._choice.constraints.get(ask.name, SpecifierSet()))
+        for version in self._index.versions(ask.name):
+            if all(limit.contains(version, prereleases=True) for limit in limits):
+                yield version
 
     def _runs_here(self, candidate: DirectCandidate) -> bool:
         package = candidate.package

@@ -97,4 +97,5 @@ def _python_package(use: _Wheels, index: PypiSource, *, with_scripts: bool) -> P
         licence=metadata.licence,
         authors=metadata.authors,
         repository=metadata.repository,
+        signature=files[0].signature,
     )

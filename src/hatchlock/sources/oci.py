@@ -339,7 +339,13 @@ def _hex(digest: str) -> str:
 
 
 def _parse(model: type[_T], data: bytes, reference: ImageReference) -> _T:
+    document = model.__name__.strip("_").lower()
     try:
         return model.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as error:
-        raise BadImage(image=str(reference), why=f"{model.__name__.strip('_').lower()}: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        why = f"its {document} has no valid {where} ({first['msg']})"
+        raise BadImage(image=str(reference), why=why) from error
+    except ValueError as error:
+        raise BadImage(image=str(reference), why=f"its {document} is no JSON") from error

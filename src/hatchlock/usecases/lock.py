@@ -30,6 +30,7 @@ class LockResult:
         differs: Whether the file is another than it was, or would be.
         written: Whether the file changed.
         warnings: What the manifest should not do, one sentence each, with their places.
+        reasons: With `check`, why the lock that there was does not satisfy the manifest.
     """
 
     lock: Lock
@@ -37,6 +38,7 @@ class LockResult:
     differs: bool
     written: bool
     warnings: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
 
 
 def lock_project(
@@ -71,6 +73,7 @@ def lock_project(
     from hatchlock.lock.store import dumps, write_lock
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.build import build_lock
+    from hatchlock.resolve.freshness import stale_reasons
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -91,6 +94,7 @@ def lock_project(
             others=present.locks[1:],
             keep=present.whole,
         )
+    reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
     written = (not check) and write_lock(project.lock, lock)
     return LockResult(
         lock=lock,
@@ -98,6 +102,7 @@ def lock_project(
         differs=dumps(lock).encode() != project.lock_bytes,
         written=written,
         warnings=(*warnings_of(loaded), *notes),
+        reasons=tuple(map(str, reasons)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -85,7 +86,7 @@ class Git:
 
         One that cannot starts itself again and again, without end, where a server does not deliver what it left out.
         """
-        match = re.search(rb"version (\d+)\.(\d+)\.(\d+)", self.local(Path("/"), "version"))
+        match = re.search(rb"version (\d+)\.(\d+)\.(\d+)", self._alone("version"))
         major, minor, patch = map(int, match.groups()) if match else (0, 0, 0)
         return (major, minor, patch) >= (2, 45, 0) or (major == 2 and patch >= _PATCHED.get(minor, 99))  # noqa: PLR2004
 
@@ -179,6 +180,10 @@ class Git:
 
     def _configured(self, key: str) -> str:
         try:
-            return self.local(Path("/"), "config", "--get", key).decode().strip()
+            return self._alone("config", "--get", key).decode().strip()
         except ProcessFailed:
             return ""  # nothing is set
+
+    def _alone(self, *arguments: str) -> bytes:
+        nowhere = {"GIT_DIR": os.devnull}
+        return self._run(Path("/"), arguments, stdin=b"", allowed="none", more=nowhere, seconds=_LOCAL_SECONDS)

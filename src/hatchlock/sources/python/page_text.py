@@ -50,13 +50,13 @@ def outline(text: bytes) -> Outline | None:
     between = _SEPARATOR.search(text, opening.end())
     separator = between[0] if between else b"},{"
     pieces = text[opening.end() + 1 :].split(separator)
-    names: list[bytes] = _NAME.findall(text)
+    names: list[bytes] = _NAME.findall(text, opening.end())
     if not len(pieces) == len(names) == text.count(b'"filename":'):
         return None
     # as many names as pieces, and one in each: so exactly one in each
     if not all(map(contains, pieces, repeat(b'"filename":'))):
         return None
-    if not _begin_files(text, separator, len(pieces) - 1):
+    if text.find(separator, 0, opening.end()) >= 0 or not _begin_files(text, separator, len(pieces) - 1):
         return None
     starts = list(accumulate((len(piece) + len(separator) for piece in pieces[:-1]), initial=opening.end()))
     closing = _end_of_object(text, starts[-1])
