@@ -45,7 +45,9 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
     ("words", "keys"),
     [
         (["validate"], {"valid", "servers", "warnings"}),
-        (["lock", "--check"], {"changes", "written", "warnings"}),
+        (["lock", "--check"], {"changes", "written", "warnings", "reasons"}),
+        (["diff", "hatch.lock", "hatch.lock"], {"before", "after", "entries", "notes"}),
+        (["outdated"], {"packages", "asked", "notes"}),
         (["tree"], {"trees"}),
         (["status"], {"project", "generation", "servers"}),
         (["doctor"], {"checks"}),

@@ -140,6 +140,7 @@ def node_names(
         preferred=versions,
         direct=own,
         ask=ask,
+        node=request.node,
     )
 
 

@@ -25,6 +25,7 @@ from hatchlock.resolve.python import PythonNames
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
 from hatchlock.resolve.requirements import declared
 from hatchlock.resolve.uses import Uses
+from hatchlock.sources.npm.offer import node_allows
 from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.pypi import PypiSource
@@ -150,14 +151,19 @@ def _choose(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, u
 def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) -> EnvironmentResult:
     name = chosen.work.request.name
     packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
+    told = [direct.package for direct in chosen.work.directs.values()]
     notes = [note for direct in chosen.work.directs.values() for note in direct.notes]
     tree: Mapping[str, str] = {}
     if found:
         tree = found.tree.paths
         uses.add(found.tree.packages)
         notes += found.notes
+        told += found.tree.packages
         for platform, ids in packages.items():
             ids |= {package_id for _, package_id in placements(tree, found.by_id, platform, found.tree.optional)}
+    node = chosen.work.request.node
+    wanting = [package for package in told if not node_allows(package.requires_node, node)]
+    notes += [f"{package.id} wants Node {package.requires_node}, and gets {node}" for package in wanting]
     data = {"packages": len(set().union(*packages.values())), "rounds": chosen.rounds}
     emit(Event(name="resolve.done", address=f"env:{name}", data=data))
     for note in notes:

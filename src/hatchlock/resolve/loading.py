@@ -6,11 +6,13 @@ Nothing of a project is run; see `sources.projects.detect`.
 from __future__ import annotations
 
 import posixpath
+import re
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
@@ -29,6 +31,7 @@ from hatchlock.sources.url import UrlSource, url_references
 __all__ = ["Loader", "NeedsBuild"]
 
 _SIBLING = f"{Kind.PATH}:"
+_VERSION = re.compile(r"[/_-]v?(\d+(?:\.\d+)+)(?=[/._-]|$)")
 _DIRECT = (_SIBLING, f"{Kind.GIT}:")
 
 
@@ -136,7 +139,7 @@ class Loader:
         package = Package(
             kind=Kind.URL,
             name=first.name,
-            version=files[0].sha256[:12],
+            version=_version_in(first.url) or files[0].sha256[:12],
             source=text,
             location=first.url if len(references) == 1 else "",
             files=files,
@@ -155,6 +158,12 @@ class Loader:
             package=replace(found.package, source=text, dependencies=requirements),
             extras=dict.fromkeys(wanted.extras, with_extra),
         )
+
+
+def _version_in(url: str) -> str:
+    """Return the version that an address names, as those of releases do: `…/download/v1.2.3/tool_1.2.3.tar.gz`."""
+    found = _VERSION.findall(urlsplit(url).path)
+    return found[-1] if found else ""
 
 
 def _joined(directory: str, path: str) -> str:

@@ -59,6 +59,7 @@ class NodeNames:
         preferred: Name -> versions to take if they will do.
         direct: Projects that stand for a name.
         ask: Turns a requirement of any kind and its requirer into asks.
+        node: The Node that they are for ("22"), which npm's preference looks at.
     """
 
     namespace = Kind.NPM
@@ -72,8 +73,10 @@ class NodeNames:
         preferred: Mapping[str, Sequence[str]],
         direct: Mapping[str, Direct],
         ask: Callable[[str, str], Iterator[Ask]],
+        node: str,
     ) -> None:
         self._registry = registry
+        self._node = node
         self._constraints = constraints
         self._overrides = overrides
         self._preferred = preferred
@@ -149,7 +152,7 @@ class NodeNames:
                 version = NpmVersion.parse(text)
                 if version in self._registry.versions(real) and (kept := self._registry.candidate(real, version)):
                     yield kept
-            yield from self._registry.pick(real, bounds[0].text if bounds else "")
+            yield from self._registry.pick(real, bounds[0].text if bounds else "", node=self._node)
         except UnknownPackage as error:
             raise UnknownPackage(kind=error.kind, name=real, index=error.index, requirer=requirer) from error
 
