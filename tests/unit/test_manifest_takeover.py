@@ -28,12 +28,24 @@ TOKEN = "abcdefgh12345678"  # what a secret looks like
         ("ghcr.io/a/tool:1", "tool", {"source": "oci:ghcr.io/a/tool:1"}),
         ("localhost:5000/tool", "tool", {"source": "oci:localhost:5000/tool"}),
         ("mcp/time", "time", {"source": "oci:mcp/time"}),
-        ("pypi:x @ https://example.com/x-1-py3-none-any.whl", "x", {"source": "pypi:x @ https://example.com/x-1-py3-none-any.whl"}),
+        (
+            "pypi:x @ https://example.com/x-1-py3-none-any.whl",
+            "x",
+            {"source": "pypi:x @ https://example.com/x-1-py3-none-any.whl"},
+        ),
         ("npm:@acme/mcp-server-files@^1", "files", {"source": "npm:@acme/mcp-server-files@^1", "runtime": "process"}),
         ("npm:@acme/mcp", "acme", {"source": "npm:@acme/mcp", "runtime": "process"}),
-        ("git:https://example.com/a/weather-mcp.git@v1", "weather", {"source": "git:https://example.com/a/weather-mcp.git@v1", "runtime": "process"}),
+        (
+            "git:https://example.com/a/weather-mcp.git@v1",
+            "weather",
+            {"source": "git:https://example.com/a/weather-mcp.git@v1", "runtime": "process"},
+        ),
         ("path:./servers/weather/", "weather", {"source": "path:./servers/weather/", "runtime": "process"}),
-        ("url:https://example.com/tool.tar.gz#sha256=00", "tool", {"source": "url:https://example.com/tool.tar.gz#sha256=00", "runtime": "process"}),
+        (
+            "url:https://example.com/tool.tar.gz#sha256=00",
+            "tool",
+            {"source": "url:https://example.com/tool.tar.gz#sha256=00", "runtime": "process"},
+        ),
     ],
 )
 def test_a_source_alone_describes_a_server(text: str, name: str, fields: dict[str, Any]) -> None:
@@ -48,9 +60,7 @@ def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "text", ["deb:x", "conda:x", "mcp:io.example/x", "hatch:x"]
-)
+@pytest.mark.parametrize("text", ["deb:x", "conda:x", "mcp:io.example/x", "hatch:x"])
 def test_a_source_whose_time_will_come_is_not_yet_supported(text: str) -> None:
     with pytest.raises(NotYet, match="not yet supported"):
         server_from_source(text)

@@ -52,7 +52,11 @@ def test_only_what_is_stale_is_resolved_and_prefers_its_pins() -> None:
         EVERYTHING.replace('source = "pypi:demo-server>=1"\nargs', 'source = "pypi:demo-server>1.2"\nargs'), lock
     )
     assert found.asked == ["env:demo"]
-    assert found.preferred["demo"] == {"pypi:demo-core": ("1.5",), "pypi:demo-lib": ("2.0",), "pypi:demo-server": ("1.2",)}
+    assert found.preferred["demo"] == {
+        "pypi:demo-core": ("1.5",),
+        "pypi:demo-lib": ("2.0",),
+        "pypi:demo-server": ("1.2",),
+    }
 
 
 def test_a_pin_that_only_one_platform_has_is_preferred_too() -> None:
@@ -62,7 +66,11 @@ def test_a_pin_that_only_one_platform_has_is_preferred_too() -> None:
     *common, server = locked.packages
     apart = replace(locked, packages=tuple(common), platform_packages={"linux/arm64": (server,)}, python="3.10")
     found.lock(DEMO, replace(lock, environments=(apart,)))
-    assert found.preferred["demo"] == {"pypi:demo-core": ("1.5",), "pypi:demo-lib": ("2.0",), "pypi:demo-server": ("1.2",)}
+    assert found.preferred["demo"] == {
+        "pypi:demo-core": ("1.5",),
+        "pypi:demo-lib": ("2.0",),
+        "pypi:demo-server": ("1.2",),
+    }
 
 
 def test_a_bound_that_moved_around_its_pin_is_recorded_without_asking() -> None:

@@ -33,7 +33,9 @@ class NodeMissing(HatchlockError):
 
     def _hint(self) -> str:
         if self.found:
-            return f'install it and put it on PATH, or set node = "{self.found[0].rpartition("(")[2].partition(".")[0]}"'
+            return (
+                f'install it and put it on PATH, or set node = "{self.found[0].rpartition("(")[2].partition(".")[0]}"'
+            )
         return "install Node and put its directory on PATH"
 
 

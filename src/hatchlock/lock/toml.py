@@ -10,6 +10,7 @@ __all__ = ["dump_value", "table"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]')
 _SHORT = 100
 
 
@@ -22,6 +23,8 @@ def _escape(character: str) -> str:
 
 
 def _string(text: str) -> str:
+    if not _SPECIAL.search(text):
+        return f'"{text}"'
     return '"' + "".join(map(_escape, text)) + '"'
 
 

@@ -131,10 +131,8 @@ def server_from_command(words: Sequence[str]) -> Server:
             return _pipx(words[2:])
         case ("docker" | "podman", "run", *_):
             return _docker(f"{program} run", words[2:])
-        case ("npx" | "bunx" | "pnpx", *_):
+        case ("npx" | "bunx" | "pnpx", *_) | ("npm" | "pnpm" | "yarn", "exec" | "dlx", *_):
             return _npx(program, words[1:])
-        case ("npm" | "pnpm" | "yarn", "exec" | "dlx", *_):
-            return _npx(f"{program} {words[1]}", words[2:])
     return _program(program, words)
 
 
@@ -213,6 +211,8 @@ def _python(spec: str, command: str, args: list[str], more: Iterable[str], pytho
 
 
 def _npx(program: str, words: Sequence[str]) -> Server:
+    if program in {"npm", "pnpm", "yarn"}:
+        program, words = f"{program} {words[0]}", words[1:]
     pairs, (word, *args) = _options(program, words, _NPX_FLAGS, _NPX_VALUES)
     packages = [value for option, value in pairs if option in {"-p", "--package"}]
     if len(packages) > 1:

@@ -32,6 +32,7 @@ _UNAUTHORIZED = 401
 _NO_SUCH_RANGE = 416
 _REFUSED = frozenset({401, 403, 407})
 _FIRST_ERROR = 400
+_GONE = frozenset({404, 410})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 # what is meant for the host that was asked, and for no other
 _OWN_HEADERS = frozenset({"authorization", "cookie"})
@@ -73,7 +74,8 @@ def _check(url: str, status: int) -> None:
     if status in _REFUSED:
         raise Refused(url=without_userinfo(url), status=status)
     if status >= _FIRST_ERROR:
-        raise Unreachable(url=without_userinfo(url), why=f"it answers HTTP {status}", answered=True)
+        advice = "check the address: nothing is there" if status in _GONE else ""
+        raise Unreachable(url=without_userinfo(url), why=f"it answers HTTP {status}", advice=advice, answered=True)
 
 
 class Http:

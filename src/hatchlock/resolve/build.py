@@ -35,6 +35,8 @@ from hatchlock.sources.python.wheel_tags import choose_wheel
 
 __all__ = ["BaseWithoutPython", "build_lock", "environment_target"]
 
+_WITH_NODE = tuple(f"{kind}:" for kind in (Kind.NPM, Kind.GIT, Kind.PATH))
+
 
 @dataclass(kw_only=True, eq=False)
 class BaseWithoutPython(HatchlockError):
@@ -231,9 +233,13 @@ def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image
         constraints=wanted.constraints,
         overrides=wanted.overrides,
         preferred=basis.preferred(wanted),
-        node=wanted.node or basis.answers.host_node(),
+        node=wanted.node or (basis.answers.host_node() if _may_need_node(wanted) else ""),
         pinned=basis.pinned,
     )
+
+
+def _may_need_node(wanted: WantedEnvironment) -> bool:
+    return any(text.startswith(_WITH_NODE) for text in wanted.requirements)
 
 
 def environment_target(

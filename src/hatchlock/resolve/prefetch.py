@@ -39,6 +39,8 @@ class Prefetch:
         if wanted.url or not self._is_new(wanted.name, wanted.extras, str(wanted.specifier), choice.target):
             return
         try:
+            if self._index.page_at_hand(wanted.name):
+                return  # the resolver is there sooner than a guess
             future = self._index.page_ahead(wanted.name)
         except RuntimeError:  # closed: the resolution is over
             return

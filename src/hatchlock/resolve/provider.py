@@ -225,6 +225,7 @@ class Provider(AbstractProvider[Ask, Pin, Identifier]):
         self._pins: dict[tuple[Candidate, str], Pin] = {}
         self._needs: dict[Pin, tuple[Ask, ...]] = {}
         self._satisfied: dict[tuple[Ask, Pin], bool] = {}
+        self._exact: dict[Ask, bool] = {}
 
     def identify(self, requirement_or_candidate: Ask | Pin) -> Identifier:
         """Return the node."""
@@ -310,7 +311,10 @@ class Provider(AbstractProvider[Ask, Pin, Identifier]):
         return self._needs[candidate]
 
     def _pins_one(self, ask: Ask) -> bool:
-        return not ask.impossible and self.names[ask.namespace].pins(ask)
+        known = self._exact.get(ask)
+        if known is None:
+            known = self._exact[ask] = not ask.impossible and self.names[ask.namespace].pins(ask)
+        return known
 
     def _pin(self, namespace: Kind, candidate: Candidate, extra: str) -> Pin:
         key = (candidate, extra)

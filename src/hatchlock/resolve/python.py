@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
 from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,7 +14,7 @@ from hatchlock.address import Kind
 from hatchlock.resolve.direct import Direct, DirectCandidate
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.provider import Ask, impossible
-from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, parse
+from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, of_another_extra, parse
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
 from hatchlock.sources.python.sdists import SourceOnly
@@ -52,14 +52,16 @@ class Choice:
         limits = [*specifiers, *([self.constraints[name]] if name in self.constraints else [])]
         versions = index.versions(name)
         preferred = [version for version in self.preferred.get(name, ()) if version in versions]
-        early = any(limit.prereleases for limit in limits) or not index.has_final(name, self.target)
+        early: bool | None = any(limit.prereleases for limit in limits) or None
         pinned = {Version(spec.version) for limit in limits for spec in limit if _is_pin(spec.operator, spec.version)}
         seen: set[Version] = set()
-        for version in (*preferred, *versions):
-            if version in seen or (version.is_prerelease and not early):
+        for version in chain(preferred, versions):
+            if version in seen or not all(limit.contains(version, prereleases=True) for limit in limits):
                 continue
             seen.add(version)
-            if not all(limit.contains(version, prereleases=True) for limit in limits):
+            if version.is_prerelease and early is None:
+                early = not index.has_final(name, self.target)
+            if version.is_prerelease and not early:
                 continue
             candidate = index.candidate(name, version, self.target)
             if candidate and (not candidate.file.yanked or version in preferred or version in pinned):
@@ -223,7 +225,7 @@ class PythonNames:
             ) from error
 
     def _held(self, requires_dist: Sequence[str], extra: str) -> list[str]:
-        wanted = [parse(text) for text in requires_dist]
+        wanted = [parse(text) for text in requires_dist if not of_another_extra(text, extra)]
         return [f"{Kind.PYPI}:{item.with_marker}" for item in wanted if _needed(item, self._choice.target, extra)]
 
     def _holds(self, text: str, extra: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -16,7 +17,12 @@ from hatchlock.address import BadSource, Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.sources.python.targets import PythonTarget
 
-__all__ = ["DirectUrl", "Wanted", "declared", "holds", "parse"]
+__all__ = ["DirectUrl", "Wanted", "declared", "holds", "of_another_extra", "parse"]
+
+
+_EXTRA = re.compile(r"""\bextra\s*==\s*["']([\w.-]+)["']""")
+_OR = re.compile(r"\bor\b")
+_PARSED: dict[str, Wanted] = {}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,13 +70,31 @@ class Wanted:
         return f"{self} ; {self.marker}" if self.marker else str(self)
 
 
-@cache
 def parse(text: str) -> Wanted:
     """Read a PEP 508 requirement.
 
     Raises:
         packaging.requirements.InvalidRequirement: It is none.
     """
+    known = _PARSED.get(text)
+    if known is None:
+        known = _PARSED[text] = _parse(text)
+        # the normal form of a requirement means the same, and is asked for next
+        _PARSED[known.with_marker] = known
+    return known
+
+
+def of_another_extra(text: str, extra: str) -> bool:
+    """Return whether a requirement plainly belongs to extras other than this one; most requirements of packages do.
+
+    That is told without parsing: a marker without `or` that compares `extra` with something else cannot hold.
+    """
+    marker = text.partition(";")[2]
+    found = _EXTRA.findall(marker)
+    return bool(found) and not _OR.search(marker) and all(canonicalize_name(name) != extra for name in found)
+
+
+def _parse(text: str) -> Wanted:
     parsed = Pep508(text)
     return Wanted(
         name=canonicalize_name(parsed.name),

@@ -60,6 +60,9 @@ class Uses:
 
     def packages(self, index: PypiSource, *, with_scripts: Collection[str]) -> tuple[Package, ...]:
         """Return every package; the scripts of Python packages only for the names given."""
+        for (name, _), use in self._wheels.items():
+            if name in with_scripts:
+                index.scripts_ahead(use.files[min(use.files)].file)
         wheels = [
             _python_package(use, index, with_scripts=name in with_scripts) for (name, _), use in self._wheels.items()
         ]

@@ -95,11 +95,12 @@ def lock_project(
             keep=present.whole,
         )
     reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
-    written = (not check) and write_lock(project.lock, lock)
+    differs = dumps(lock).encode() != project.lock_bytes
+    written = differs and not check and write_lock(project.lock, lock)
     return LockResult(
         lock=lock,
         changes=diff_locks(previous, lock),
-        differs=dumps(lock).encode() != project.lock_bytes,
+        differs=differs,
         written=written,
         warnings=(*warnings_of(loaded), *notes),
         reasons=tuple(map(str, reasons)),
@@ -115,6 +116,7 @@ class _Present:
 
 
 def _present(project: Project, upgrade: Upgrade, notes: list[str]) -> _Present:
+    from hatchlock.lock.conflict import conflict_sides
     from hatchlock.lock.problems import BadLock
     from hatchlock.lock.store import loads_sides
     from hatchlock.resolve.consistent import inconsistencies
@@ -127,7 +129,7 @@ def _present(project: Project, upgrade: Upgrade, notes: list[str]) -> _Present:
         if upgrade is not None:
             raise
         return _Present(locks=(), whole=True)
-    if b"<<<<<<< " in project.lock_bytes:
+    if conflict_sides(project.lock_bytes) is not None:
         notes.append(f"{project.lock.name} had git conflict markers; the pins of both sides were preferred")
         return _Present(locks=locks, whole=False)
     reasons = [reason for lock in locks for reason in inconsistencies(lock)]

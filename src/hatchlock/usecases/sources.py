@@ -249,6 +249,10 @@ class Sources:
 
     def host_node(self) -> str:
         """Return the major version of this machine's Node, or of the current long-term one where there is none."""
+        return self._host_node
+
+    @_opened
+    def _host_node(self) -> str:
         from hatchlock.engines.node import NodeMissing, find_node
 
         try:
