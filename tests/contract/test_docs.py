@@ -123,7 +123,7 @@ TABLES = {
     '[registries."HOST"]': ("RegistryTable", ("registries", "x")),
     "[clients.NAME]": ("ClientTable", ("clients", "cursor")),
 }
-SAMPLES: tuple[Any, ...] = ("npm:x", "http", "file", "keyring:x", ["npm:x"], ["codex"], ["x:443"], {"a": 1})
+SAMPLES: tuple[Any, ...] = ("deb:x", "http", "file", "keyring:x", ["deb:x"], ["codex"], ["x:443"], {"a": 1})
 """Values of which at least one is "not yet" for each key that works only partly."""
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import fields
 from typing import Any
 
-from hypothesis import example, given, settings
+import pytest
+from hypothesis import example, find, given, settings
 from hypothesis import strategies as st
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.lock.diff import diff_locks
-from hatchlock.lock.model import Lock
+from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.lock.store import dumps, loads
 from hatchlock.lock.toml import dump_value, table
-from support.values import TEXT, launch_records, locks
+from support.values import ENVIRONMENTS, FILES, PACKAGES, TEXT, launch_records, locks
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False),
@@ -31,6 +33,17 @@ def test_what_is_written_is_read_back_and_written_again_as_the_same_bytes(lock: 
     assert dumps(again) == text
     assert diff_locks(lock, again) == ()
     assert not any(character < " " for character in text.replace("\n", "")), "a raw control character"
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [(File, FILES), (Package, PACKAGES), (Environment, ENVIRONMENTS)],
+    ids=lambda item: str(item)[:20],
+)
+def test_every_field_is_among_those_that_are_tried(kind: type, values: st.SearchStrategy[Any]) -> None:
+    for field in fields(kind):
+        default = getattr(find(values, lambda value, name=field.name: bool(getattr(value, name))), field.name)
+        assert default, field.name
 
 
 @given(VALUES)

@@ -94,7 +94,7 @@ def made(root: Path, url: str, *copied: TrialProject) -> CatProject:
 
 
 @pytest.fixture(scope="module")
-def applied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatProject]:
+def applied(tmp_path_factory: pytest.TempPathFactory) -> CatProject:
     """A project whose server was locked, applied and probed; its registry is gone afterwards."""
     if problem := check_isolation():
         unavailable(problem)
@@ -208,7 +208,7 @@ def test_the_published_newer_version_is_taken_only_when_it_may_move(locked: CatP
     assert locked.lock.read_bytes() == before
     locked.ok("lock", "--upgrade", "near")
     assert lock_of(locked).environment("loader", "process").tree["node_modules/near"] == "npm:near@1.5.0"
-    assert lock_of(locked).package("npm:near@2.0.0")
+    assert lock_of(locked).package("npm:near@2.0.0").index == "npm"
 
 
 # what must not be
@@ -240,9 +240,11 @@ def test_a_lock_that_leads_out_of_the_environment_is_refused(locked: CatProject,
 
 
 def test_a_place_that_is_none_of_a_package_is_refused_before_it_is_made(locked: CatProject) -> None:
-    locked.lock.write_text(locked.lock.read_text().replace('"node_modules/only-here" = ', '"bin" = '))
-    done = locked.fails(*APPLY)
-    assert "only-here@1.0.0 cannot be at 'bin'" in done.err
+    text = locked.lock.read_text()
+    locked.lock.write_text(text.replace("[environment.tree]\n", '[environment.tree]\nbin = "npm:near@2.0.0"\n'))
+    done = locked.run(*APPLY)
+    assert done.status == 1, done.said
+    assert "near@2.0.0 cannot be at 'bin'" in done.out + done.err
     assert (locked.environments(), locked.active()) == ([], {})
 
 
@@ -377,11 +379,6 @@ source = "npm:@modelcontextprotocol/server-memory"
 """
 
 
-def answers_by_itself(run: Run) -> None:
-    run.hello()
-    run.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
-
-
 @pytest.mark.network
 def test_the_official_servers_are_locked_applied_probed_and_run(tmp_path: Path) -> None:
     project = TrialProject(tmp_path, REAL.format(here=HERE, there=THERE))
@@ -397,7 +394,8 @@ def test_the_official_servers_are_locked_applied_probed_and_run(tmp_path: Path) 
     for server, has_it in expected.items():
         assert has_it(project.tools(server)), server
     with running(project, "filesystem") as run:
-        answers_by_itself(run)
+        run.hello()
+        run.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
         assert "Allowed directories:\n/tmp" in run.call("list_allowed_directories")
         assert run.end()[0] == 0
     assert project.steps() == []

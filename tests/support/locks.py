@@ -194,7 +194,7 @@ def world() -> World:
             scripts={"demo-server": "demo_server:main"},
             requires_python=">=3.10",
             licence="MIT",
-            authors="Zoë <zoe@example.com>",
+            publisher="Zoë <zoe@example.com>",
             repository="https://example.com/demo",
         ),
         package("demo-lib", "2.0", dependencies=("pypi:demo-core>=1",)),

@@ -30,6 +30,7 @@ SOME = TEXT.filter(bool)
 TEXTS = st.lists(TEXT, max_size=4).map(tuple)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 DIGEST = HEX.map("sha256:".__add__)
+SHA512 = st.text("0123456789abcdef", min_size=128, max_size=128)
 PLATFORM = st.sampled_from(PLATFORMS)
 FILE_NAME = SOME.filter(lambda name: name[0] not in ".-" and not {"/", "\\", "\0"} & set(name))
 SIZE = st.integers(1, 2**62)
@@ -40,18 +41,40 @@ def tables(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> st.S
     return st.dictionaries(keys, values, max_size=3)
 
 
-FILES = st.builds(File, name=FILE_NAME, sha256=HEX, size=st.integers(0, 2**62))
+PLACE = st.lists(SOME.filter(lambda name: name not in {".", ".."} and not {"/", "\\", "\0"} & set(name)), min_size=1)
+TREE_PATH = PLACE.map("/".join)
+FILES = st.builds(
+    File,
+    name=FILE_NAME,
+    sha256=HEX,
+    sha512=st.just("") | SHA512,
+    size=st.integers(0, 2**62),
+    platform=st.just("") | PLATFORM,
+) | st.builds(File, name=FILE_NAME, sha512=SHA512)
 PACKAGES = st.builds(
     Package,
     kind=st.sampled_from(Kind),
     name=SOME,
     version=SOME,
+    ecosystem=st.sampled_from(["", "python", "node"]),
+    source=TEXT,
     index=TEXT,
+    location=TEXT,
+    commit=TEXT,
+    tree_hash=TEXT,
+    subdirectory=TEXT,
     files=st.lists(FILES, max_size=3).map(tuple),
     dependencies=TEXTS,
     scripts=tables(TEXT, TEXT),
+    import_root=TEXT,
     requires_python=TEXT,
+    requires_node=TEXT,
+    systems=TEXTS,
+    processors=TEXTS,
+    libc=TEXTS,
+    install_script=st.booleans(),
     licence=TEXT,
+    authors=TEXT,
     publisher=TEXT,
     repository=TEXT,
     source_class=SOME,
@@ -87,12 +110,15 @@ ENVIRONMENTS = st.builds(
     private=st.booleans(),
     runtime=st.sampled_from(["process", "container"]),
     python=TEXT,
+    managed=tables(PLATFORM, FILES),
+    node=TEXT,
     base=TEXT,
     requirements=TEXTS,
     constraints=TEXTS,
     overrides=TEXTS,
     packages=TEXTS,
     platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
+    tree=tables(TREE_PATH, TEXT),
     keys=tables(PLATFORM, HEX),
 )
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))

@@ -78,6 +78,20 @@ def test_a_package_may_be_required_twice_with_and_without_extras() -> None:
     assert stale_reasons(manifest_of(text), world().lock(text)) == ()
 
 
+@pytest.mark.parametrize(
+    ("dependency", "is_stale"),
+    [
+        ("pypi:demo-lib<1 ; sys_platform == 'darwin'", False),
+        ("pypi:demo-lib<1 ; sys_platform == 'linux'", True),
+        ("pypi:demo-lib<1 ; python_version < '3.11'", False),
+        ("pypi:demo-core<1", False),  # an override decides about it
+    ],
+)
+def test_a_bound_counts_where_its_marker_holds_and_nothing_overrides_it(dependency: str, *, is_stale: bool) -> None:
+    text = EVERYTHING.replace('"pypi:demo-lib<3"]', f'"pypi:demo-lib<3", "{dependency}"]')
+    assert bool(stale_reasons(manifest_of(text), world().lock(text))) == is_stale
+
+
 def test_another_python_is_a_reason() -> None:
     text = EVERYTHING.replace('python = "3.11"', 'python = "3.12"')
     found = [str(reason) for reason in stale_reasons(manifest_of(text), LOCK)]

@@ -20,15 +20,21 @@ _KINDS = (Kind.PATH, Kind.GIT, Kind.URL)
 
 @dataclass(kw_only=True, eq=False)
 class ClaimedName(HatchlockError):
-    """Two things in one environment go by one name."""
+    """Two things in one environment go by one name.
+
+    Attributes:
+        name: The name.
+        claims: What goes by it, and what requires that; "" for the manifest.
+    """
 
     code: ClassVar[str] = "claimed-name"
 
     name: str
-    claims: tuple[str, str]
+    claims: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        return f"the name {self.name} is claimed by {self.claims[0]} and by {self.claims[1]}"
+        claims = (text + (f", which {requirer} requires," if requirer else "") for text, requirer in self.claims)
+        return f"the name {self.name} is claimed by {' and by '.join(claims)}".removesuffix(",")
 
     def _hint(self) -> str:
         return "put them into two environments, or leave one out"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 from resolvelib import ResolutionImpossible, ResolutionTooDeep, Resolver
 
 from hatchlock.address import Kind
+from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink
 from hatchlock.lock.model import Package
+from hatchlock.net.http import Refused, Unreachable
 from hatchlock.resolve.asker import Asker, node_names, python_choice
 from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
 from hatchlock.resolve.explain import TooDeep, explain
@@ -119,10 +122,28 @@ class _Chosen:
         work = self.work
         if work.registry is None or not self.node_pins:
             return None
-        return node_tree(work.request, work.registry, self.node_pins, work.preferred, work.indexes.scratch())
+        with _named(work.request):
+            return node_tree(work.request, work.registry, self.node_pins, work.preferred, work.indexes.scratch())
 
 
 def _choose(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
+    with _named(request):
+        return _chosen(request, indexes, prefetch, uses)
+
+
+@contextmanager
+def _named(request: EnvironmentRequest) -> Iterator[None]:
+    """Say of an error which environment it is about, unless it is about a server that does not answer."""
+    try:
+        yield
+    except (Unreachable, Refused):
+        raise
+    except HatchlockError as error:
+        error.address = error.address or f"env:{request.name}"
+        raise
+
+
+def _chosen(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
     directs = _directs(request, indexes.load)
     work = _Work(
         request=request,
@@ -191,8 +212,7 @@ class _Work:
         try:
             return list(resolver.resolve(asks, max_rounds=_MAX_ROUNDS).mapping.values())
         except ResolutionImpossible as error:
-            where = f"{target.platform} with Python {target.python}"
-            raise explain(error.causes, conflicts=conflicts, names=provider.names, target=where) from error
+            raise explain(error.causes, conflicts=conflicts, names=provider.names, target=target) from error
         except ResolutionTooDeep as error:
             most = tuple(name for name, _ in conflicts.count.most_common(3))
             raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
@@ -223,6 +243,7 @@ def _directs(request: EnvironmentRequest, load: Callable[[str, Package | None], 
     found: dict[str, Direct] = {}
     claimed: dict[tuple[Kind, str], str] = {}
     waiting = sorted(text for text in request.requirements if is_direct(text))
+    requirers = dict.fromkeys(waiting, "")
     while waiting:
         text = waiting.pop(0)
         if text in found:
@@ -232,8 +253,11 @@ def _directs(request: EnvironmentRequest, load: Callable[[str, Package | None], 
         key = (direct.package.namespace, direct.package.name)
         other = claimed.setdefault(key, direct.text)
         if other != direct.text:
-            raise ClaimedName(name=direct.package.name, claims=(other, direct.text))
-        waiting += [item for item in direct.everything if is_direct(item)]
+            claims = tuple((item, requirers.get(item, "")) for item in (other, direct.text))
+            raise ClaimedName(name=direct.package.name, claims=claims)
+        for item in filter(is_direct, direct.everything):
+            requirers.setdefault(item, text)
+            waiting.append(item)
     return found
 
 

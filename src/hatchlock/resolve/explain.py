@@ -11,7 +11,9 @@ from resolvelib.structs import RequirementInformation
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
+from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Names, Pin
+from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["Demand", "NoVersion", "ResolutionConflict", "TooDeep", "Unusable", "explain"]
 
@@ -65,10 +67,13 @@ class ResolutionConflict(HatchlockError):
         own = [item for item in self.demands if item.requirer == MANIFEST]
         if own:
             return f"change {own[0].requirement} in the manifest, or put the others into another environment"
-        return (
-            f"ask for other versions of {_and(sorted({item.requirer.partition(' ')[0] for item in self.demands}))}, "
-            f'separate them into two environments, or decide with overrides = ["{self.kind}:{self.name}…"]'
-        )
+        names = sorted({item.requirer.partition(" ")[0] for item in self.demands})
+        projects = [name for name in names if is_direct(name)]
+        packages = [name for name in names if name not in projects]
+        ways = [f"ask for other versions of {_and(packages)}"] if packages else []
+        ways += [f"change what {_and(projects)} need{'s' if len(projects) == 1 else ''}"] if projects else []
+        ways += ["separate them into two environments"]
+        return f'{", ".join(ways)}, or decide with overrides = ["{self.kind}:{self.name}…"]'
 
 
 @dataclass(kw_only=True, eq=False)
@@ -136,7 +141,7 @@ class TooDeep(HatchlockError):
 
 
 def explain(
-    causes: Collection[_Cause], *, conflicts: Conflicts, names: Mapping[Kind, Names], target: str
+    causes: Collection[_Cause], *, conflicts: Conflicts, names: Mapping[Kind, Names], target: PythonTarget
 ) -> HatchlockError:
     """Return the error to show for an unsolvable set of requirements.
 
@@ -145,7 +150,7 @@ def explain(
             same names, about the newest, says the same and is what a user knows.
         conflicts: All conflicts on the way.
         names: To say which versions would do.
-        target: What was resolved for, in words.
+        target: What was resolved for.
     """
     known = conflicts.first.get(frozenset(cause.requirement.name for cause in causes), list(causes))
     asks = [cause.requirement for cause in known]
@@ -156,12 +161,14 @@ def explain(
     unmet = [key for key, group in by_name.items() if not _has_candidate(names, group)]
     if not unmet:
         reasons = tuple(dict.fromkeys(ask.impossible for ask in asks if ask.impossible))
-        return Unusable(target=target, reasons=reasons or tuple(f"{ask.requirer} requires {ask.text}" for ask in real))
+        reasons = reasons or tuple(f"{ask.requirer} requires {ask.text}" for ask in real)
+        return Unusable(target=_where(target, Kind.PYPI), reasons=reasons)
     kind, name = unmet[0]
+    where = _where(target, kind)
     demands = _distinct(by_name[unmet[0]])
     alone = [ask for ask in demands if not _has_candidate(names, [ask])]
     if alone:
-        return names[kind].refusal(alone[0]) or _no_version(alone[0], target, names[kind])
+        return names[kind].refusal(alone[0]) or _no_version(alone[0], where, names[kind])
     shown = [
         Demand(
             requirer=ask.requirer,
@@ -172,7 +179,11 @@ def explain(
         )
         for ask in demands
     ]
-    return ResolutionConflict(kind=kind, name=name, target=target, demands=tuple(shown))
+    return ResolutionConflict(kind=kind, name=name, target=where, demands=tuple(shown))
+
+
+def _where(target: PythonTarget, namespace: Kind) -> str:
+    return f"{target.platform} with Python {target.python}" if namespace is Kind.PYPI else target.platform
 
 
 def _has_candidate(names: Mapping[Kind, Names], asks: Sequence[Ask]) -> bool:

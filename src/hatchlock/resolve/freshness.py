@@ -19,6 +19,7 @@ from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.reason import Reason
+from hatchlock.resolve.requirements import holds
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -27,6 +28,7 @@ from hatchlock.resolve.wanted import (
     wanted_images,
 )
 from hatchlock.sources.npm.ranges import NpmVersion
+from hatchlock.sources.python.targets import process_target
 
 __all__ = [
     "Reason",
@@ -36,6 +38,8 @@ __all__ = [
     "image_reasons",
     "stale_reasons",
 ]
+
+_UNREAD = "0"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -120,9 +124,8 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
 def _requirement_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
     platforms = container_platforms(lock.platforms) if wanted.runtime == "container" else lock.platforms
     for platform in platforms:
-        packages = list(lock.packages_of(locked, platform))
-        versions = {package.name: package.version for package in packages if package.namespace is Kind.PYPI}
-        yield from _unsatisfied(address, _only_python(wanted), locked, versions)
+        packages = {item.name: item for item in lock.packages_of(locked, platform) if item.namespace is Kind.PYPI}
+        yield from _unsatisfied(address, _only_python(wanted), locked, packages, platform)
     yield from _other_reasons(address, wanted, locked, lock)
     names = set(map(_identity, wanted.requirements))
     for text in locked.requirements:
@@ -135,6 +138,7 @@ def _only_python(wanted: WantedEnvironment) -> WantedEnvironment:
         wanted,
         requirements=tuple(filter(_is_python, wanted.requirements)),
         constraints=tuple(filter(_is_python, wanted.constraints)),
+        overrides=tuple(filter(_is_python, wanted.overrides)),
     )
 
 
@@ -181,23 +185,42 @@ def _npm_reasons(address: str, text: str, locked: Environment, by_id: Mapping[st
 
 
 def _unsatisfied(
-    address: str, wanted: WantedEnvironment, locked: Environment, versions: Mapping[str, str]
+    address: str, wanted: WantedEnvironment, locked: Environment, packages: Mapping[str, Package], platform: str
 ) -> Iterator[Reason]:
     known: dict[str, list[Requirement]] = {}
     for before in map(_requirement, filter(_is_python, locked.requirements)):
         known.setdefault(before.name, []).append(before)
+    overridden = {item.name for item in map(_requirement, wanted.overrides) if _holds(item, platform, wanted.python)}
     for text in (*wanted.requirements, *wanted.constraints):
         requirement = _requirement(text)
-        version = versions.get(requirement.name)
-        if version is not None and not requirement.specifier.contains(Version(version), prereleases=True):
-            yield Reason(address=address, what=f"requires {requirement}, the lock has {version}")
-        if text not in wanted.requirements:
+        package = packages.get(requirement.name)
+        is_constraint = text not in wanted.requirements
+        # an override counts instead of what requires, and is itself compared with the lock's
+        is_moot = bool(package and package.source) if is_constraint else requirement.name in overridden
+        if (
+            package
+            and not is_moot
+            and not _suits(requirement, package)
+            and _holds(requirement, platform, wanted.python)
+        ):
+            yield Reason(address=address, what=f"requires {requirement}, the lock has {package.version}")
+        if is_constraint:
             continue
         same = known.get(requirement.name, [])
         if not same:
             yield Reason(address=address, what=f"requires {requirement}, which is not in the lock")
         elif _scope(requirement) not in map(_scope, same):
             yield Reason(address=address, what=f"requires {requirement}, the lock was made for {same[0]}")
+
+
+def _suits(requirement: Requirement, package: Package) -> bool:
+    # a version that could not be read without running the project rules nothing out
+    is_unread = bool(package.source) and package.version == _UNREAD
+    return is_unread or requirement.specifier.contains(Version(package.version), prereleases=True)
+
+
+def _holds(requirement: Requirement, platform: str, python: str) -> bool:
+    return requirement.marker is None or holds(str(requirement.marker), process_target(platform, python))
 
 
 def _scope(requirement: Requirement) -> tuple[set[str], str]:

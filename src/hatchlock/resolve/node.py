@@ -130,6 +130,11 @@ class NodeNames:
 
     def ruled_out(self, ask: Ask) -> Iterator[str]:
         """Yield why the newest fitting versions cannot be used."""
+        if ask.name in self._direct:
+            own = self._direct[ask.name]
+            if not self.allows(ask, own):
+                yield f"{own}, which stands for that name, is {own.version}"
+            return
         bounds = _bounds(ask)
         name = bounds.real or ask.name
         fitting = (item for item in self._registry.versions(name) if bounds.contains(item, prereleases=False))

@@ -45,7 +45,8 @@ def node_tree(
         HatchlockError: What `sources.npm.tree.resolve_tree` raises.
     """
     roots = {name: _exactly(name, pin) for name, pin in sorted(pins.items())}
-    overrides = {name: str(bounds) for name, bounds in npm_limits(request.overrides).items() if name not in pins}
+    # of what was chosen as well: npm would put another version beside it, below those who want one
+    overrides = {name: roots.get(name, str(bounds)) for name, bounds in npm_limits(request.overrides).items()}
     kept = {name.removeprefix("npm:"): tuple(texts) for name, texts in preferred.items() if name.startswith("npm:")}
     tree = resolve_tree(roots, overrides=overrides, preferred=kept, node=request.node, source=registry, scratch=scratch)
     notes = [f"npm could not keep {name}: its locked version does not fit any more" for name in tree.ignored_pins]

@@ -51,7 +51,8 @@ def declared_npm(spec: str) -> tuple[str, NpmBounds]:
     real = ""
     if bounds.startswith(_ALIAS):
         real, bounds = _split(bounds.removeprefix(_ALIAS))
-    if not name or name.startswith((".", "_")) or any(character.isspace() for character in name):
+    unscoped = name.startswith("@") and "/" not in name
+    if not name or unscoped or name.startswith((".", "_")) or any(character.isspace() for character in name):
         raise BadSource(
             text=f"npm:{spec}", why="it names no package", advice="write npm:NAME@RANGE, or npm:@SCOPE/NAME@RANGE"
         )

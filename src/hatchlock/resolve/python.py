@@ -180,8 +180,11 @@ class PythonNames:
     def ruled_out(self, ask: Ask) -> Iterator[str]:
         """Yield why the newest fitting versions have no wheel for the target."""
         if ask.name in self._direct:
-            if not self._runs_here(self._direct[ask.name]):
+            own = self._direct[ask.name]
+            if not self._runs_here(own):
                 yield f"{ask.name} has no wheel for {self._choice.target.platform} at that address"
+            elif not self._suits(_specifier(ask), own):
+                yield f"{own}, which stands for that name, is {own.version}"
             return
         for version in islice(self._fitting(ask), _NEAREST):
             why = self._index.why_not(ask.name, version, self._choice.target) or _not_by_itself(version)

@@ -167,7 +167,8 @@ class EnvSpec:
             facts = [project.ecosystem, project.version, project.import_root, *project.requires]
             yield f"project {project.name} {project.artefact.digest} {json.dumps(facts)} {_text(project.commands)}"
         for program in self.programs:
-            yield f"program {program.name} {program.artefact.name} {program.artefact.digest}"
+            names = [program.name, program.artefact.name]
+            yield f"program {json.dumps(names)} {program.artefact.digest}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -29,6 +29,8 @@ _NOT_FOUND = 404
 _UNAVAILABLE = 503
 _TARBALL = "-/"
 _NOT_THIS_NODE = b'"engines":{"node":"<0.0.0"},'
+# npm would refuse what does not run on the machine that it runs on; of two keys the last one counts
+_ON_ANY_MACHINE = b',"os":null,"cpu":null,"libc":null}'
 _MARKER_VERSION = "1.0.0"
 
 
@@ -135,7 +137,7 @@ class Relay:
             dist["integrity"] = release.integrity
         engines = b"" if node_allows(release.node, self._question.node) else _NOT_THIS_NODE
         manifest = self._marked(document, release) if release.foreign else document.manifest_bytes(spelling)
-        return b'%b:{"dist":%b,%b%b' % (_json(spelling), _json(dist), engines, manifest[1:])
+        return b'%b:{"dist":%b,%b%b%b' % (_json(spelling), _json(dist), engines, manifest[1:-1], _ON_ANY_MACHINE)
 
     def _marked(self, document: Packument, release: Release) -> bytes:
         manifest = dict(document.manifest(release.version))
