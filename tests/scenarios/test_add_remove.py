@@ -44,7 +44,7 @@ def project(tmp_path: Path, index: Index) -> TrialProject:
 def test_from_nothing_to_a_running_server_and_back(tmp_path: Path) -> None:
     project = TrialProject(tmp_path, name="project")
     project.ok("init")
-    assert (project.directory / ".gitattributes").read_text() == "hatch.lock -merge linguist-generated=true\n"
+    assert (project.directory / ".gitattributes").read_text() == "hatch.lock linguist-generated=true\n"
     assert (project.directory / ".gitignore").read_text() == "hatchlock.local.toml\n"
     fresh = project.manifest.read_text()
     added = project.ok("add", "pypi:mcp-server-time", "--runtime", "process", "--name", "time")

@@ -22,7 +22,7 @@ def test_init_writes_a_manifest_and_what_git_has_to_know(tmp_path: Path) -> None
     written = init(directory)
 
     assert [path.name for path in written] == ["hatchlock.toml", ".gitattributes", ".gitignore"]
-    assert (directory / ".gitattributes").read_text() == "hatch.lock -merge linguist-generated=true\n"
+    assert (directory / ".gitattributes").read_text() == "hatch.lock linguist-generated=true\n"
     assert (directory / ".gitignore").read_text() == "hatchlock.local.toml\n"
     loaded = validate(directory / "hatchlock.toml")
     assert loaded.manifest.project.name == "acme-agents"
@@ -39,7 +39,7 @@ def test_init_keeps_what_the_git_files_hold(tmp_path: Path) -> None:
 
     assert [path.name for path in written] == ["hatchlock.toml", ".gitattributes"]
     assert (tmp_path / ".gitattributes").read_bytes() == (
-        b"* text=auto\r\n*.png binary\r\nhatch.lock -merge linguist-generated=true\r\n"
+        b"* text=auto\r\n*.png binary\r\nhatch.lock linguist-generated=true\r\n"
     )
     assert (tmp_path / ".gitignore").read_text() == "build/\nhatchlock.local.toml\n*.log\n"
     assert (tmp_path / ".gitattributes").stat().st_mode & 0o777 == 0o600

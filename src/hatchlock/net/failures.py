@@ -66,8 +66,8 @@ class Refused(HatchlockError):
 
     def _hint(self) -> str:
         return (
-            "put the host's login and password into ~/.netrc; or the password into your keyring, with `keyring set`, and "
-            "the login into the index's address"
+            "put the host's login and password into ~/.netrc, or into your keyring with `keyring set HOST LOGIN`; "
+            "for npm, a token into ~/.npmrc"
         )
 
 

@@ -17,6 +17,7 @@ from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
+from hatchlock.resolve.serving import is_from_its_index
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -198,18 +199,19 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
     if wanted.base and images[wanted.base] not in kept.images:
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
-    if any(kept.package(name).name in basis.upgrade for name in locked.everywhere) or not _fits(basis, locked, images):
-        return None
-    if any(_has_changed(kept.package(name), basis) for name in locked.everywhere):
+    packages = [package for package in kept.packages if package.id in locked.everywhere]
+    if not all(_may_stay(package, basis) for package in packages) or not _fits(basis, locked, images):
         return None
     return replace(
         locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
     )
 
 
-def _has_changed(package: Package, basis: Basis) -> bool:
-    """Whether a directory is not what it was; only that can change under the same requirement."""
-    return package.kind is Kind.PATH and basis.answers.load(package.source, package).package.files != package.files
+def _may_stay(package: Package, basis: Basis) -> bool:
+    if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package):
+        return False
+    # only a directory can be another one under the same requirement
+    return package.kind is not Kind.PATH or basis.answers.load(package.source, package).package.files == package.files
 
 
 def _fits(basis: Basis, locked: Environment, images: Mapping[str, Image]) -> bool:

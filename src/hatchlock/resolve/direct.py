@@ -13,7 +13,7 @@ from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Package
 
-__all__ = ["ClaimedName", "Direct", "DirectCandidate", "is_direct"]
+__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "is_direct"]
 
 _KINDS = (Kind.PATH, Kind.GIT, Kind.URL)
 
@@ -38,6 +38,22 @@ class ClaimedName(HatchlockError):
 
     def _hint(self) -> str:
         return "put them into two environments, or leave one out"
+
+
+@dataclass(kw_only=True, eq=False)
+class SameIdentity(HatchlockError):
+    """Two requirements lead to things that the lock could not tell apart."""
+
+    code: ClassVar[str] = "same-identity"
+
+    id: str
+    sources: tuple[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.sources[0]} and {self.sources[1]} are both {self.id}"
+
+    def _hint(self) -> str:
+        return "name the same thing in the same words everywhere, or give one of two projects another version"
 
 
 def is_direct(text: str) -> bool:

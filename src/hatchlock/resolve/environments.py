@@ -185,6 +185,11 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     node = chosen.work.request.node
     wanting = [package for package in told if not node_allows(package.requires_node, node)]
     notes += [f"{package.id} wants Node {package.requires_node}, and gets {node}" for package in wanting]
+    notes += [
+        f"{package.id} wants to run a script when it is installed; it is installed without"
+        for package in told
+        if package.install_script
+    ]
     data = {"packages": len(set().union(*packages.values())), "rounds": chosen.rounds}
     emit(Event(name="resolve.done", address=f"env:{name}", data=data))
     for note in notes:

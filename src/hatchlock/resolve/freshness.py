@@ -20,6 +20,7 @@ from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
+from hatchlock.resolve.serving import is_from_its_index, serving_index
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -62,7 +63,7 @@ def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
 
     A changed requirement that the locked version still satisfies is no reason.
     """
-    reasons = [*_project_reasons(manifest, lock)]
+    reasons = [*_project_reasons(manifest, lock), *_index_reasons(manifest, lock)]
     wanted = wanted_environments(manifest, lock)
     for environment in wanted:
         reasons += environment_reasons(environment, lock)
@@ -88,6 +89,13 @@ def _project_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
     elif excludes_more(project.exclude_newer, lock):
         what = f"excludes what is newer than {project.exclude_newer}, the lock what is newer than {lock.exclude_newer}"
         yield Reason(address="project", what=what)
+
+
+def _index_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
+    for package in lock.packages:
+        if not is_from_its_index(manifest, package):
+            what = f"is served by the index {serving_index(manifest, package)}, the lock took it from {package.index}"
+            yield Reason(address=f"{package.kind}:{package.name}", what=what)
 
 
 def excludes_more(since: str | None, lock: Lock) -> bool:

@@ -123,6 +123,7 @@ class Loader:
 
         package = replace(
             _package(Kind.GIT, text, facts, found, location=commit.url),
+            version=_with_commit(facts.version, commit.commit),
             commit=commit.commit,
             tree_hash=commit.tree_hash,
             subdirectory=reference.subdirectory,
@@ -158,6 +159,12 @@ class Loader:
             package=replace(found.package, source=text, dependencies=requirements),
             extras=dict.fromkeys(wanted.extras, with_extra),
         )
+
+
+def _with_commit(version: str, commit: str) -> str:
+    """Return a version that is another one for each commit, and compares as the project's own (PEP 440, semver)."""
+    base, plus, local = version.partition("+")
+    return f"{base}+{local}.g{commit[:12]}" if plus else f"{base}+g{commit[:12]}"
 
 
 def _version_in(url: str) -> str:

@@ -15,8 +15,10 @@ from hatchlock.resolve.direct import Direct, DirectCandidate
 from hatchlock.resolve.npm_requirements import NpmBounds, is_exact
 from hatchlock.resolve.provider import Ask
 from hatchlock.sources.base import UnknownPackage
+from hatchlock.sources.npm.names import parse_wanted
 from hatchlock.sources.npm.ranges import NpmVersion
 from hatchlock.sources.npm.registry import NpmCandidate, NpmSource
+from hatchlock.sources.npm.trouble import ForeignDependency
 
 __all__ = ["NodeCandidate", "NodeNames"]
 
@@ -121,8 +123,15 @@ class NodeNames:
                 yield from self._ask(text, str(candidate))
 
     def asks(self, name: str, bounds: NpmBounds, requirer: str) -> Iterator[Ask]:
-        """Yield the node that a requirement speaks of."""
-        yield Ask(namespace=self.namespace, name=name, bounds=self._overrides.get(name, bounds), requirer=requirer)
+        """Yield the node that a requirement speaks of.
+
+        Raises:
+            ForeignDependency: It is from git, an address or a file instead of a registry.
+        """
+        bounds = self._overrides.get(name, bounds)
+        if parse_wanted(name, str(bounds)) is None:
+            raise ForeignDependency(requirer=requirer, name=name, spec=str(bounds))
+        yield Ask(namespace=self.namespace, name=name, bounds=bounds, requirer=requirer)
 
     def usable(self, name: str) -> Iterator[NodeCandidate | DirectCandidate]:
         """Yield every candidate that the constraints allow."""

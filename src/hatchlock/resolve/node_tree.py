@@ -50,11 +50,6 @@ def node_tree(
     kept = {name.removeprefix("npm:"): tuple(texts) for name, texts in preferred.items() if name.startswith("npm:")}
     tree = resolve_tree(roots, overrides=overrides, preferred=kept, node=request.node, source=registry, scratch=scratch)
     notes = [f"npm could not keep {name}: its locked version does not fit any more" for name in tree.ignored_pins]
-    notes += [
-        f"{package.id} wants to run a script when it is installed; it is installed without"
-        for package in tree.packages
-        if package.install_script
-    ]
     return FoundTree(tree=tree, by_id={package.id: package for package in tree.packages}, notes=tuple(notes))
 
 

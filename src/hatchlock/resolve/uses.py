@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from hatchlock.address import Kind
 from hatchlock.lock.model import File, Package
-from hatchlock.resolve.direct import DirectCandidate
+from hatchlock.resolve.direct import DirectCandidate, SameIdentity
 from hatchlock.resolve.provider import Pin
 from hatchlock.resolve.requirements import holds, parse
 from hatchlock.sources.python.metadata import WheelMetadata
@@ -47,7 +47,9 @@ class Uses:
             texts = [f"{_PYTHON}{text}" for text in index.dependencies(candidate)]
             use.dependencies |= set(_held(texts, target, pin.extra))
         elif isinstance(candidate, DirectCandidate):
-            _, dependencies = self._directs.setdefault(candidate.id, (candidate, set()))
+            first, dependencies = self._directs.setdefault(candidate.id, (candidate, set()))
+            if first.direct.text != candidate.direct.text:
+                raise SameIdentity(id=candidate.id, sources=(first.direct.text, candidate.direct.text))
             dependencies |= set(_held(candidate.direct.needs(pin.extra), target, pin.extra))
 
     def add(self, packages: Iterable[Package]) -> None:
@@ -70,6 +72,10 @@ class Uses:
             replace(candidate.direct.package, dependencies=tuple(sorted(dependencies)))
             for candidate, dependencies in self._directs.values()
         ]
+        known = {package.id for package in wheels}
+        for package in directs:
+            if package.id in known:
+                raise SameIdentity(id=package.id, sources=(package.source, f"the package of the index {package.name}"))
         return (*wheels, *directs, *self._others.values())
 
 

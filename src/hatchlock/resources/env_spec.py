@@ -147,7 +147,7 @@ class EnvSpec:
             "programs": len(self.programs),
         }
         return {
-            **({"python": self.python_version} if self.python else {}),
+            **({"python": self.python_version + (" (managed)" if self.interpreter else "")} if self.python else {}),
             **({"node": self.node.version} if self.node else {}),
             **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
             "key": self.key,

@@ -11,7 +11,7 @@ from hatchlock.paths import Home
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec
-from hatchlock.resources.unplaced import FileNotLocked
+from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
@@ -68,6 +68,7 @@ def environment_spec(
 
     Raises:
         FileNotLocked: No locked file of a package runs here.
+        ProgramNotOffered: A source has no address for this platform.
         HatchlockError: What `python` and `node` raise.
     """
     spec = EnvSpec(name=environment.name)
@@ -141,7 +142,9 @@ def _program(package: Package, platform: str) -> ProgramSpec:
         if file.platform in {"", platform}:
             artefact = Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)
             return ProgramSpec(name=package.name, artefact=artefact)
-    raise FileNotLocked(package=package.id, platform=platform)
+    raise ProgramNotOffered(
+        package=package.id, platform=platform, offered=tuple(file.platform for file in package.files)
+    )
 
 
 def _artefact(package: Package) -> Artefact:

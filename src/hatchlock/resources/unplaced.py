@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["CommandUnclear", "FileNotLocked", "KeyNotLocked", "PlatformNotLocked", "ProgramMissing", "RuntimeNotLocked"]
+__all__ = [
+    "CommandUnclear",
+    "FileNotLocked",
+    "KeyNotLocked",
+    "PlatformNotLocked",
+    "ProgramMissing",
+    "ProgramNotOffered",
+    "RuntimeNotLocked",
+]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -75,6 +83,23 @@ class FileNotLocked(HatchlockError):
 
     def _hint(self) -> str:
         return "run `hatchlock lock`, or set min-glibc or min-macos as they were"
+
+
+@dataclass(kw_only=True, eq=False)
+class ProgramNotOffered(HatchlockError):
+    """A source of several addresses has none for this machine's platform."""
+
+    code: ClassVar[str] = "program-not-offered"
+
+    package: str
+    platform: str
+    offered: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.package} is for {', '.join(self.offered)}, and this machine is {self.platform}"
+
+    def _hint(self) -> str:
+        return f'add "{self.platform}" to the table of its source, then run `hatchlock lock`'
 
 
 @dataclass(kw_only=True, eq=False)

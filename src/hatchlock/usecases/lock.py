@@ -83,7 +83,16 @@ def lock_project(
     previous = present.locks[0] if present.locks else None
     if upgrade:
         upgrade = _known_names(upgrade, previous)
-    with Sources(project, loaded.manifest, http=http, offline=offline, refresh=refresh, emit=emit) as sources:
+    opened = Sources(
+        project,
+        loaded.manifest,
+        http=http,
+        offline=offline,
+        refresh=refresh,
+        upgrading=upgrade is None or bool(upgrade),
+        emit=emit,
+    )
+    with opened as sources:
         lock = build_lock(
             loaded.manifest,
             previous,

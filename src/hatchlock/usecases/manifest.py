@@ -30,7 +30,7 @@ __all__ = [
     "validate",
 ]
 
-_ATTRIBUTES = f"{LOCK_NAME} -merge linguist-generated=true"
+_ATTRIBUTES = f"{LOCK_NAME} linguist-generated=true"
 
 
 @dataclass(kw_only=True, eq=False)

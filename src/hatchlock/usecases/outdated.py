@@ -83,7 +83,6 @@ def find_outdated(
     emit(Event(name="resolve.start", message=f"{len(packages)} packages"))
     with Sources(project, manifest, offline=offline, refresh=refresh, emit=emit, exclude_newer=limit) as sources:
         standings = [*_packages(packages, lock, manifest, sources), *_images(images, lock, sources)]
-        notes += _stale(packages, sources)
     found = sorted((item for item in standings if not item.is_fine), key=lambda item: (item.what, item.current))
     return Outdated(standings=tuple(found), asked=len(standings), notes=tuple(notes))
 
@@ -223,14 +222,3 @@ def _images(images: Iterable[Image], lock: Lock, sources: Sources) -> list[Stand
     mutable = [image for image in images if ImageReference.parse(image.reference).mutable]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="outdated") as pool:
         return list(pool.map(asked, mutable))
-
-
-def _stale(packages: Iterable[Package], sources: Sources) -> list[str]:
-    from hatchlock.address import Kind
-
-    kinds = {package.kind for package in packages}
-    ages = {**(sources.python.stale if Kind.PYPI in kinds else {}), **(sources.npm.stale if Kind.NPM in kinds else {})}
-    return [
-        f"the index could not be asked about {name}; what is said of it is {age / _HOUR:.1f} hours old"
-        for name, age in sorted(ages.items())
-    ]

@@ -74,6 +74,7 @@ class Sources:
         emit: Told about progress.
         http: Connections that are already being made.
         exclude_newer: Releases after this moment do not count.
+        upgrading: Something may move, so repositories are asked where their branches are now.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Sources:
         emit: Sink,
         http: Http | None = None,
         exclude_newer: datetime | None = None,
+        upgrading: bool = False,
     ) -> None:
         self._project = project
         self._manifest = manifest
@@ -94,6 +96,7 @@ class Sources:
         self._emit = emit
         self._given_http = http
         self._exclude_newer = exclude_newer
+        self._upgrading = upgrading
         self._stack = contextlib.ExitStack()
         self.opened: dict[str, Any] = {}
         self.opening = threading.RLock()
@@ -196,7 +199,7 @@ class Sources:
             cache_dir=self._project.home.cache,
             environ=self._project.environ,
             offline=self._offline,
-            refresh=self._refresh,
+            refresh=self._refresh or self._upgrading,
             emit=self._emit,
         )
 

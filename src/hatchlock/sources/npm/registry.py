@@ -282,7 +282,7 @@ class NpmSource:
         except Unreachable:
             if self._documents_cache.load(_absence(index, name)):
                 raise UnknownPackage(kind=Kind.NPM, name=name, index=index.url) from None
-            if known is None or not enough:
+            if known is None or not enough or self._refresh:
                 raise
         if age >= ttl:
             self.stale[name] = age
