@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hatchlock.address import Address, Kind, ResourceKind
-from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
+from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree
 from hatchlock.lock.model import (
     Environment,
     File,
@@ -118,7 +118,7 @@ ENVIRONMENTS = st.builds(
     overrides=TEXTS,
     packages=TEXTS,
     platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
-    tree=tables(TREE_PATH, TEXT),
+    tree=tables(TREE_PATH, SOME),
     keys=tables(PLATFORM, HEX),
 )
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))
@@ -224,4 +224,5 @@ launch_records = st.builds(
     engine=TEXT,
     directory=TEXT,
     startup_timeout=SECONDS,
+    source=st.none() | st.builds(SourceTree, directory=SOME, live=TEXT, sha256=TEXT),
 )

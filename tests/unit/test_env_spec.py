@@ -21,7 +21,7 @@ from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec
 from hatchlock.resources.server import ServerSpec
-from hatchlock.resources.unplaced import FileNotLocked
+from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.resources.world import Target, target_from_dict, target_to_dict
 from hatchlock.sources.python.targets import process_target
 
@@ -336,7 +336,7 @@ def test_what_is_for_another_platform_is_left_out_with_what_is_below_it() -> Non
 
 
 def test_a_program_without_a_file_for_this_platform_is_said() -> None:
-    with pytest.raises(FileNotLocked, match=r"no file of url:tool@000000000000 that runs on darwin/arm64"):
+    with pytest.raises(ProgramNotOffered, match=r"url:tool@000000000000 is for .*, and this machine is darwin/arm64"):
         placed(platform="darwin/arm64")
 
 

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.address import Kind
 from hatchlock.errors import PermissionProblem
 from hatchlock.launch import Sandbox
-from hatchlock.lock.model import Lock, Server
+from hatchlock.lock.model import Environment, File, Lock, Package, Server
 from hatchlock.lock.store import BadLock, MissingLock, NewerLock, dumps, loads, read_lock, write_lock
 from hatchlock.lock.toml import dump_value, table
 from support.locks import EVERYTHING, world
 
 LOCK = world().lock(EVERYTHING)
 SMALL = Lock(project="p", platforms=("linux/amd64",))
+TREE = Environment(name="e", private=True, runtime="process", node="22")
 HEAD = b'version = 1\nassembler = 1\nsandbox = 1\nproject = "p"\n'
 PACKAGE = HEAD + b'[[package]]\nkind = "pypi"\nname = "a"\nversion = "1"\n'
+ENVIRONMENT = HEAD + b'[[environment]]\nname = "a"\nprivate = true\nruntime = "process"\n'
 
 
 def test_a_lock_that_fills_every_table_is_read_back() -> None:
@@ -83,6 +86,23 @@ def test_what_toml_cannot_hold_is_not_written() -> None:
         (PACKAGE + b'files = [{ name = "a.whl", sha256 = "../../precious" }]\n', "'../../precious' is no sha256"),
         (PACKAGE + b'files = [{ name = "../a.whl", sha256 = "%s" }]\n' % (b"a" * 64), "'../a.whl' is no file name"),
         (PACKAGE + b'files = [{ name = "/a.whl", sha256 = "%s" }]\n' % (b"a" * 64), "'/a.whl' is no file name"),
+        (PACKAGE + b'files = [{ name = "a.whl" }]\n', "'' is no sha256"),
+        (PACKAGE + b'files = [{ name = "a.tgz", sha512 = "%s" }]\n' % (b"a" * 64), "is no sha512"),
+        (PACKAGE + b'files = [{ name = "a.tgz", sha512 = "%s" }]\n' % (b"A" * 128), "is no sha512"),
+        (PACKAGE + b'files = [{ name = "a.tgz", sha512 = "../%s" }]\n' % (b"a" * 125), "is no sha512"),
+        (PACKAGE + b'files = [{ name = "a", sha512 = "%s", sha256 = "x" }]\n' % (b"a" * 128), "'x' is no sha256"),
+        (PACKAGE + b'files = [{ name = "a", sha256 = "%s", mode = 1 }]\n' % (b"a" * 64), "unknown key 'mode'"),
+        (PACKAGE + b'files = [{ name = "a", sha256 = "%s", platform = 1 }]\n' % (b"a" * 64), "platform is 1"),
+        (PACKAGE + b'install-script = "no"\n', "install-script is 'no'"),
+        (PACKAGE + b'systems = "linux"\n', "systems is 'linux'"),
+        (PACKAGE + b"scripts = { a = 1 }\n", "scripts is {'a': 1}"),
+        (PACKAGE + b'run-before = "make"\n', "unknown key 'run-before'"),
+        (ENVIRONMENT + b"node = 22\n", "node is 22"),
+        (ENVIRONMENT + b'tree = ["a"]\n', "tree is ['a']"),
+        (ENVIRONMENT + b"[environment.tree]\na = 1\n", "tree is {'a': 1}"),
+        (ENVIRONMENT + b'[environment.managed]\n"linux/amd64" = { name = "../x", sha256 = "" }\n', "is no file name"),
+        (ENVIRONMENT + b'[environment.managed]\n"linux/amd64" = { name = "x", sha256 = "" }\n', "'' is no sha256"),
+        (ENVIRONMENT + b'[environment.managed]\n"linux/amd64" = "x"\n', "unknown key 'x'"),
         (HEAD + b'[[image]]\nreference = "a"\ndigest = "sha256:x/.."\nplatforms = {}\n', "'sha256:x/..' is no sha256"),
         (HEAD + b"server = [1]\n", "int"),
         (b"<<<<<<< ours\nversion = 1\n=======\n>>>>>>> theirs\n", "it has git conflict markers"),
@@ -95,6 +115,52 @@ def test_what_is_no_lock_is_refused_with_its_file_and_a_reason(data: bytes, why:
     assert why in str(caught.value)
     assert str(caught.value.place) == "hatch.lock"
     assert "hatchlock lock" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("", "/", "/a", "a/", "a//b", ".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "a\\b", "a\0b"),
+        *("a\n/../../b", "a\n/..", "\n//a"),
+    ],
+)
+def test_a_place_that_leads_out_of_its_environment_is_refused(place: str) -> None:
+    lock = replace(SMALL, environments=(replace(TREE, tree={place: "npm:a@1.0.0"}),))
+    with pytest.raises(BadLock, match="is no path in an environment"):
+        loads(dumps(lock).encode())
+
+
+def test_places_that_only_look_odd_are_none_of_these() -> None:
+    places = ("node_modules/@acme/...", "node_modules/..a", "a/.hidden", "ä", "a b", "a/...")
+    lock = replace(SMALL, environments=(replace(TREE, tree=dict.fromkeys(sorted(places), "npm:a@1.0.0")),))
+    assert loads(dumps(lock).encode()) == lock
+
+
+def test_a_tree_and_interpreters_have_tables_of_their_own_with_a_line_for_each() -> None:
+    files = {
+        name: File(name=f"cpython-{name[-5:]}.tar.gz", sha256="b" * 64) for name in ("darwin/arm64", "linux/amd64")
+    }
+    tree = {"node_modules/a": "npm:a@1.0.0", "node_modules/a/node_modules/b": "npm:b@1.0.0"}
+    text = dumps(replace(SMALL, environments=(replace(TREE, managed=files, tree=tree),)))
+    assert text.partition("[environment.tree]\n")[2].splitlines() == [
+        '"node_modules/a" = "npm:a@1.0.0"',
+        '"node_modules/a/node_modules/b" = "npm:b@1.0.0"',
+    ]
+    assert text.partition("[environment.managed]\n")[2].splitlines()[:2] == [
+        f'"{name}" = {{ name = "{file.name}", sha256 = "{file.sha256}" }}' for name, file in files.items()
+    ]
+
+
+def test_a_package_says_nothing_about_what_it_is_not() -> None:
+    plain = Package(kind=Kind.NPM, name="a", version="1.0.0", files=(File(name="a.tgz", sha512="c" * 128),))
+    text = dumps(replace(SMALL, packages=(plain,)))
+    assert text.partition("[[package]]\n")[2].splitlines() == [
+        *('kind = "npm"', 'name = "a"', 'version = "1.0.0"', "files = ["),
+        f'    {{ name = "a.tgz", sha512 = "{"c" * 128}" }},',
+        *("]", 'source-class = "registry"', 'signature = "unsigned"'),
+    ]
+    assert plain.files[0].digest == "c" * 128
+    assert "install-script = true" in dumps(replace(SMALL, packages=(replace(plain, install_script=True),)))
 
 
 @pytest.mark.parametrize("rule", ["version", "assembler", "sandbox"])

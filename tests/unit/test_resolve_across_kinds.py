@@ -15,7 +15,7 @@ from hatchlock.address import BadSource, Kind
 from hatchlock.events import Event
 from hatchlock.lock.model import File, Package
 from hatchlock.net.http import Http
-from hatchlock.resolve.direct import ClaimedName, Direct, DirectCandidate, is_direct
+from hatchlock.resolve.direct import ClaimedName, Direct, DirectCandidate, SameIdentity, is_direct
 from hatchlock.resolve.environments import Indexes, resolve_environments
 from hatchlock.resolve.explain import NoVersion, ResolutionConflict
 from hatchlock.resolve.loading import Loader
@@ -324,13 +324,16 @@ def test_one_name_is_one_thing_in_an_environment(world: World) -> None:
         world.resolve("path:./core", "path:./other")
     assert str(caught.value) == "the name core is claimed by path:./core and by path:./other"
     assert "two environments" in caught.value.hint
-    found = world.resolve_all(
-        [
-            EnvironmentRequest(name=name, platforms=BOTH, requirements=(text,))
-            for name, text in (("one", "path:./core"), ("two", "path:./other"))
-        ]
-    )
-    assert len(found.environments) == 2, "each environment is for itself"
+    requests = [
+        EnvironmentRequest(name=name, platforms=BOTH, requirements=(text,))
+        for name, text in (("one", "path:./core"), ("two", "path:./other"))
+    ]
+    with pytest.raises(SameIdentity, match=r"path:\./core and path:\./other are both path:core@1\.0") as same:
+        world.resolve_all(requests)
+    assert "another version" in same.value.hint
+    another = replace(direct("core", version="2.0"), text="path:./other")
+    world.directs = [direct("core"), another]
+    assert len(world.resolve_all(requests).environments) == 2, "each environment is for itself"
 
 
 def test_a_python_and_a_node_project_may_be_called_alike(world: World) -> None:

@@ -41,7 +41,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA512 = re.compile(r"[0-9a-f]{128}")
 _FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
 # what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
-_TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|$))[^\\\0]+")
+_TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|\Z))[^\\\0]+", re.DOTALL)
 _T = TypeVar("_T")
 
 
