@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["ProcessFailed", "run"]
+__all__ = ["ProcessFailed", "run", "run_until"]
 
 _TAIL = 20
+_GLANCE = 0.1
 
 
 @dataclass(kw_only=True, eq=False)
@@ -86,3 +91,60 @@ def run(
             argv=tuple(argv), status=done.returncode, output=(done.stderr or done.stdout).decode(errors="replace")
         )
     return done.stdout
+
+
+def run_until(
+    stopped: threading.Event, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float
+) -> bytes:
+    """Run a program in a session of its own, to its end or until an event, and return its stdout.
+
+    Whatever ends the wait, the program is gone afterwards, with everything of its session.
+
+    Args:
+        stopped: The event; another thread sets it.
+        argv: The program and its arguments; no shell is involved.
+        env: Its whole environment.
+        cwd: Its working directory.
+        timeout: Seconds after which it is killed.
+
+    Raises:
+        CancelledError: The event is set.
+        ProcessFailed: It is missing, exits with another status than 0, or takes too long.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=0o022,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
+    deadline = time.monotonic() + timeout
+    with process:
+        try:
+            stdout, stderr = _read_until(stopped, process, deadline)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessFailed(argv=tuple(argv), status=None, output=f"no end within {timeout} s") from error
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode != 0:
+        raise ProcessFailed(
+            argv=tuple(argv), status=process.returncode, output=(stderr or stdout).decode(errors="replace")
+        )
+    return stdout
+
+
+def _read_until(stopped: threading.Event, process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    while not stopped.is_set():
+        try:
+            return process.communicate(timeout=_GLANCE)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
+    raise CancelledError

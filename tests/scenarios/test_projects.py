@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -351,6 +352,28 @@ def test_a_commit_that_is_gone_is_named_and_nothing_is_changed(cloned: CatProjec
     shutil.rmtree(cloned.store)
     done = cloned.fails(*APPLY)
     assert commit in done.err
+    assert (cloned.environments(), cloned.active()) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("commit", "--upload-pack=touch {trace}"),
+        ("tree-hash", "--output={trace}"),
+        ("location", "ext::touch {trace}"),
+        ("location", "--upload-pack=touch {trace}"),
+        ("subdirectory", "../.."),
+    ],
+)
+def test_a_lock_that_would_make_git_run_something_is_refused(
+    cloned: CatProject, trace: Path, key: str, value: str
+) -> None:
+    shutil.rmtree(cloned.store)
+    text = re.sub(rf'(?m)^{key} = ".*"$', f'{key} = "{value.format(trace=trace)}"', cloned.lock.read_text())
+    assert text != cloned.lock.read_text()
+    cloned.lock.write_text(text)
+    cloned.fails(*APPLY)
+    cloned.fails("fetch")
     assert (cloned.environments(), cloned.active()) == ([], {})
 
 

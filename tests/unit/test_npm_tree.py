@@ -153,7 +153,7 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_run(*_: object, **__: object) -> bytes:
         pytest.fail("npm was run")
 
-    monkeypatch.setattr("hatchlock.sources.npm.tree.run", no_run)
+    monkeypatch.setattr("hatchlock.sources.npm.tree.run_until", no_run)
 
 
 def test_the_same_question_is_not_asked_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,6 +254,12 @@ def test_packages_that_require_each_other_are_no_problem(tmp_path: Path) -> None
     assert _pins(_resolve(tmp_path, [R("a", "1.0", "b"), R("b", "1.0", "a")], "a")) == ["a@1.0", "b@1.0"]
 
 
+def test_a_circle_that_was_given_up_while_searching_is_not_there(tmp_path: Path) -> None:
+    late = [R("y", "1.0", "z"), R("z", "1.0", "w"), R("w", "1.0", "v"), R("v", "1.0", "x<2")]
+    releases = [R("x", "2.0", "a"), R("x", "1.0"), R("a", "1.0", "b"), R("b", "1.0", "a"), *late]
+    assert _pins(_resolve(tmp_path, releases, "x", "y")) == ["v@1.0", "w@1.0", "x@1.0", "y@1.0", "z@1.0"]
+
+
 def test_each_environment_is_reported_when_it_is_done(tmp_path: Path) -> None:
     events: list[Event] = []
     request = EnvironmentRequest(name="e", platforms={"linux/amd64": LINUX}, requirements=("pypi:a",))

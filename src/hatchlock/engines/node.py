@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from hatchlock.engines.reach import shows_too_much
 from hatchlock.errors import HatchlockError
 
 __all__ = ["Node", "NodeMissing", "find_node"]
@@ -46,7 +47,8 @@ class Node:
     Attributes:
         path: Its real path, no shim.
         version: Full version, "22.4.1".
-        prefixes: Absolute real directories that it needs to run.
+        prefixes: What it needs to run, absolute and real: the directory of its installation if that is Node's own, else
+            the program alone.
     """
 
     path: str
@@ -92,4 +94,13 @@ def _ask(candidate: str, environ: Mapping[str, str]) -> Node | None:
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     real = Path(path).resolve()
-    return Node(path=str(real), version=version, prefixes=(str(real.parent.parent),))
+    return Node(path=str(real), version=version, prefixes=(_prefix(real, environ),))
+
+
+def _prefix(program: Path, environ: Mapping[str, str]) -> str:
+    """`~/.local/bin/node` is no reason to show `~/.local`; the program needs nothing beside it, its tree has npm."""
+    tree = program.parent.parent
+    its_own = (tree / "include" / "node").is_dir() or (tree / "lib" / "node_modules").is_dir()
+    if program.parent.name == "bin" and its_own and not shows_too_much(tree, environ):
+        return str(tree)
+    return str(program)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from hatchlock.engines.reach import outermost, shows_too_much
 from hatchlock.errors import HatchlockError
 from hatchlock.security.bubblewrap import System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
@@ -34,7 +35,9 @@ _QUESTION = """
 import json, os, sys, sysconfig
 here = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 paths = sysconfig.get_paths(vars={"base": sys.base_prefix, "installed_base": sys.base_prefix})
-print(json.dumps([here, "%d.%d.%d" % sys.version_info[:3], [sys.base_prefix, sys.base_exec_prefix, os.path.dirname(here), paths["stdlib"]]]))
+shared = os.path.join(sys.base_exec_prefix, "lib", str(sysconfig.get_config_var("INSTSONAME")))
+needed = [here, paths["stdlib"], paths["platstdlib"], *([shared] if os.path.isfile(shared) else [])]
+print(json.dumps([here, "%d.%d.%d" % sys.version_info[:3], [sys.base_prefix, sys.base_exec_prefix], needed]))
 """
 
 
@@ -62,7 +65,8 @@ class Interpreter:
     Attributes:
         path: Its real path, no virtual environment and no shim.
         version: Full version, "3.11.7".
-        prefixes: Absolute real directories that it needs to run, outermost ones only, sorted.
+        prefixes: What it needs to run, absolute and real, outermost ones only, sorted: its prefix, or of one that holds
+            more than Python (`~/.local`) the program and its library.
     """
 
     path: str
@@ -130,18 +134,13 @@ def _ask(candidate: str, environ: Mapping[str, str]) -> Interpreter | None:
             timeout=_TRIAL_SECONDS,
             check=True,
         )
-        path, version, prefixes = json.loads(answer.stdout)
+        path, version, prefixes, needed = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-    return Interpreter(path=path, version=version, prefixes=_outermost(os.path.realpath(item) for item in prefixes))
-
-
-def _outermost(paths: Iterator[str]) -> tuple[str, ...]:
-    kept: list[str] = []
-    for path in sorted(set(paths)):
-        if not any(path.startswith(f"{outer}/") for outer in kept):
-            kept.append(path)
-    return tuple(kept)
+    own = [prefix for prefix in prefixes if not shows_too_much(Path(os.path.realpath(prefix)), environ)]
+    return Interpreter(
+        path=path, version=version, prefixes=outermost(os.path.realpath(item) for item in (*own, *needed))
+    )
 
 
 def isolation_system(environ: Mapping[str, str]) -> System | str:

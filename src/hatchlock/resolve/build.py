@@ -15,6 +15,7 @@ from hatchlock.lock.model import ASSEMBLER, Environment, File, Image, Lock, Pack
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.command import resolve_command
+from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
 from hatchlock.resolve.serving import is_from_its_index
@@ -211,7 +212,15 @@ def _may_stay(package: Package, basis: Basis) -> bool:
     if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package):
         return False
     # only a directory can be another one under the same requirement
-    return package.kind is not Kind.PATH or basis.answers.load(package.source, package).package.files == package.files
+    return package.kind is not Kind.PATH or _is_the_same(package, basis.answers.load(package.source, package))
+
+
+def _is_the_same(package: Package, direct: Direct) -> bool:
+    """Whether a directory is as it was locked. What lies above it, in its workspace, decides on what it needs, too."""
+    needs = {normal_form(text) for text in direct.everything}
+    always = {normal_form(text) for text in direct.package.dependencies if ";" not in text}
+    locked = set(package.dependencies)
+    return direct.package.files == package.files and always <= locked <= needs
 
 
 def _fits(basis: Basis, locked: Environment, images: Mapping[str, Image]) -> bool:
@@ -317,10 +326,10 @@ def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> 
     for package in packages:
         if package.id not in used:
             continue
-        if package.source:
-            merged[package.id] = package
-            continue
         known = merged.get(package.id, package)
+        if known.source != package.source:
+            sources = (known.source or f"that of an index, {known.id},", package.source or "that of an index")
+            raise SameIdentity(id=package.id, sources=sources)
         merged[package.id] = replace(
             package,
             files=tuple(sorted({*known.files, *package.files})),

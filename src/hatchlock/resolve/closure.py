@@ -187,7 +187,9 @@ class Closure:
 
     def _fits(self, package: Package, bounds: str) -> bool:
         # a version that could not be read without running the project rules nothing out
-        return bool(package.source and package.version == _UNREAD) or _contains(bounds, package.version)
+        return bool(package.source and package.version.partition("+")[0] == _UNREAD) or _contains(
+            bounds, package.version
+        )
 
     def _reach(self, name: _Name, extras: frozenset[str]) -> None:
         known = self._extras.get(name)

@@ -10,6 +10,7 @@ from hatchlock.manifest.model import ServerSpec
 from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import declared
+from hatchlock.resolve.wanted import named_source
 
 __all__ = ["main_package", "resolve_command"]
 
@@ -50,7 +51,7 @@ def resolve_command(server: ServerSpec, launch: Server, lock: Lock) -> tuple[tup
 
 def main_package(source: Source, environment: Environment, lock: Lock) -> Package | None:
     """Return the package of an environment that a server's source names, or None if it is not there."""
-    text = str(source)
+    text = named_source(source)
     if is_direct(text):
         found = (item for item in lock.packages if item.source == text)
     elif source.kind is Kind.NPM:

@@ -10,6 +10,7 @@ from hatchlock.lock.model import Environment, Image, Lock, Package
 from hatchlock.resolve.closure import Closure, Edge
 from hatchlock.resolve.consistent_tree import NpmTree
 from hatchlock.resolve.reason import Reason
+from hatchlock.resolve.sourced import source_reasons
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
 
@@ -21,11 +22,12 @@ def inconsistencies(lock: Lock) -> tuple[Reason, ...]:
 
     Checked is that everything that is named is there, once, and on each platform that it is needed on; that the versions
     satisfy every requirement, of the environments and of the packages, with its marker and the extras in use (PEP 508; in
-    an npm tree by Node's algorithm); and that nothing is there that nobody needs.
+    an npm tree by Node's algorithm); that what a requirement names itself is where it says; and that nothing is there
+    that nobody needs.
     """
     by_id = {package.id: package for package in lock.packages}
     targets = _Targets({image.reference: image for image in lock.images})
-    reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock)]
+    reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *source_reasons(lock)]
     checked = [(item, _Checked(item, lock, by_id, targets)) for item in lock.environments]
     # What one file of a package, or one place in a tree, needs, another need not: if it holds somewhere, it can be so.
     held = frozenset[Edge]().union(*(found.held for _, found in checked))

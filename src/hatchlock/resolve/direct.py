@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from hatchlock.address import Kind
+from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Package
+from hatchlock.resolve.requirements import declared
+from hatchlock.sources.projects.git_reference import GitReference
+from hatchlock.sources.projects.path_reference import PathReference
 
-__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "is_direct"]
+__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "is_direct", "normal_form"]
 
 _KINDS = (Kind.PATH, Kind.GIT, Kind.URL)
 
@@ -54,6 +57,23 @@ class SameIdentity(HatchlockError):
 
     def _hint(self) -> str:
         return "name the same thing in the same words everywhere, or give one of two projects another version"
+
+
+def normal_form(text: str) -> str:
+    """Return a requirement in the one spelling that all have who mean the same.
+
+    Raises:
+        BadSource: It is malformed.
+    """
+    source = Source.parse(text)
+    match source.kind:
+        case Kind.PATH:
+            return f"{Kind.PATH}:{PathReference.parse(source.spec)}"
+        case Kind.GIT:
+            return f"{Kind.GIT}:{GitReference.parse(source.spec)}"
+        case Kind.PYPI if not is_direct(text):
+            return f"{Kind.PYPI}:{declared(text).with_marker}"
+    return text
 
 
 def is_direct(text: str) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resolvelib import ResolutionImpossible, ResolutionTooDeep, Resolver
+from resolvelib import ResolutionImpossible, ResolutionTooDeep
+from resolvelib.resolvers import Resolution as Search
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
@@ -101,12 +102,20 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
                     prefetch.want(declared(text), choice)
     uses = Uses()
     chosen = [_choose(request, indexes, prefetch, uses) for request in requests]
-    with ThreadPoolExecutor(_NPM_AT_ONCE, thread_name_prefix="npm") as pool:
-        trees = list(pool.map(_Chosen.tree, chosen))
+    trees = _trees(chosen)
     results = [_result(item, tree, uses, emit) for item, tree in zip(chosen, trees, strict=True)]
     direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
     packages = uses.packages(indexes.python, with_scripts=direct)
     return Resolution(environments=tuple(results), packages=tuple(sorted(packages, key=lambda package: package.id)))
+
+
+def _trees(chosen: Sequence[_Chosen]) -> list[FoundTree | None]:
+    pool = ThreadPoolExecutor(_NPM_AT_ONCE, thread_name_prefix="npm")
+    try:
+        return list(pool.map(_Chosen.tree, chosen))
+    finally:
+        # whoever interrupts does not wait: the others' npm ends with its registry
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,14 +222,15 @@ class _Work:
         asker = self._asker(target, chosen)
         provider = Provider(asker.names, conflicts)
         asks = [ask for text in sorted(self.request.requirements) for ask in asker.asks(text, MANIFEST)]
-        resolver: Resolver[Ask, Pin, Identifier] = Resolver(provider, conflicts)
+        search: Search[Ask, Pin, Identifier] = Search(provider, conflicts)
         try:
-            return list(resolver.resolve(asks, max_rounds=_MAX_ROUNDS).mapping.values())
+            found = search.resolve(asks, max_rounds=_MAX_ROUNDS).mapping
         except ResolutionImpossible as error:
             raise explain(error.causes, conflicts=conflicts, names=provider.names, target=target) from error
         except ResolutionTooDeep as error:
             most = tuple(name for name, _ in conflicts.count.most_common(3))
             raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
+        return _asked_for(asks, found, provider)
 
     def _asker(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any]) -> Asker:
         asker = Asker(self.directs)
@@ -241,6 +251,22 @@ class _Work:
             )
         asker.others = [DirectNames(kind, names, asker.asks) for kind, names in by_namespace.items()]
         return asker
+
+
+def _asked_for(asks: Iterable[Ask], pins: Mapping[Identifier, Pin], provider: Provider) -> list[Pin]:
+    """Return the pins that the asks lead to.
+
+    What a pin needed that was given up again stays among the rest. resolvelib's own `Resolver` looks from each pin for the
+    way back to the asks, and goes round for ever where two of the rest need each other.
+    """
+    reached: set[Identifier] = set()
+    waiting = [provider.identify(ask) for ask in asks]
+    while waiting:
+        node = waiting.pop()
+        if node not in reached:
+            reached.add(node)
+            waiting += [provider.identify(ask) for ask in provider.get_dependencies(pins[node])]
+    return [pin for node, pin in pins.items() if node in reached]
 
 
 def _directs(request: EnvironmentRequest, load: Callable[[str, Package | None], Direct]) -> dict[str, Direct]:

@@ -156,7 +156,7 @@ def _is_python(text: str) -> bool:
 
 def _identity(text: str) -> tuple[str, str]:
     """Return what stays the same of a requirement when only its bounds move."""
-    if is_direct(text):
+    if is_direct(text) or text.startswith(f"{Kind.OCI}:"):
         return "", text
     if text.startswith(f"{Kind.NPM}:"):
         name, bounds = declared_npm(text.removeprefix(f"{Kind.NPM}:"))
@@ -223,7 +223,7 @@ def _unsatisfied(
 
 def _suits(requirement: Requirement, package: Package) -> bool:
     # a version that could not be read without running the project rules nothing out
-    is_unread = bool(package.source) and package.version == _UNREAD
+    is_unread = bool(package.source) and package.version.partition("+")[0] == _UNREAD
     return is_unread or requirement.specifier.contains(Version(package.version), prereleases=True)
 
 

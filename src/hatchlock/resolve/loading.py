@@ -9,10 +9,12 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
 
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
@@ -72,9 +74,11 @@ class Loader:
     git: Callable[[], GitSource]
     url: Callable[[], UrlSource]
     python: Callable[[], PypiSource]
+    _known: dict[tuple[str, str], Direct] = field(default_factory=dict)
+    _commits: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, text: str, pinned: Package | None) -> Direct:
-        """Return what a requirement names.
+        """Return what a requirement names; the same thing is read once, so that a lock holds one state of it.
 
         Args:
             text: `path:DIR`, `git:URL`, `url:URL`, or `pypi:NAME @ URL`.
@@ -85,6 +89,12 @@ class Loader:
             NeedsBuild: The project cannot be used as it is.
             HatchlockError: What reading and fetching raise.
         """
+        key = (text, self._commits.get(text) or (pinned.commit if pinned else ""))
+        if key not in self._known:
+            self._known[key] = self._read(text, pinned)
+        return self._known[key]
+
+    def _read(self, text: str, pinned: Package | None) -> Direct:
         source = Source.parse(text)
         match source.kind:
             case Kind.PATH:
@@ -105,10 +115,12 @@ class Loader:
             return f"{Kind.PATH}:{replace(reference, path=_joined(reference.path, path), as_='')}"
 
         package = _package(Kind.PATH, text, facts, found, location=reference.path)
+        package = replace(package, version=_marked(facts.version, f"s{found.sha256[:12]}"))
         return _direct(text, package, facts, sibling)
 
     def _repository(self, text: str, reference: GitReference, pinned: Package | None) -> Direct:
-        commit = self.git().locate(reference, commit=pinned.commit if pinned else "")
+        kept = self._commits.get(text) or (pinned.commit if pinned else "")
+        commit = self.git().locate(reference, commit=kept)
         with tempfile.TemporaryDirectory(dir=self.scratch(), prefix="checkout-") as directory:
             repository = Path(directory) / "repository"
             root = self.git().checkout(commit, repository, whole=True)
@@ -119,11 +131,14 @@ class Loader:
             inside = _joined(reference.subdirectory, path).removeprefix("./")
             if inside.startswith("../"):
                 raise BadSource(text=f"path:{path}", why=f"it leads out of the repository of {text}")
-            return f"{Kind.GIT}:{replace(reference, subdirectory='' if inside == '.' else inside, as_='')}"
+            found = f"{Kind.GIT}:{replace(reference, subdirectory='' if inside == '.' else inside, as_='')}"
+            # one repository, one commit: a sibling goes where its parent goes
+            self._commits[found] = commit.commit
+            return found
 
         package = replace(
             _package(Kind.GIT, text, facts, found, location=commit.url),
-            version=_with_commit(facts.version, commit.commit),
+            version=_marked(facts.version, f"g{commit.commit[:12]}"),
             commit=commit.commit,
             tree_hash=commit.tree_hash,
             subdirectory=reference.subdirectory,
@@ -157,14 +172,13 @@ class Loader:
         return Direct(
             text=text,
             package=replace(found.package, source=text, dependencies=requirements),
-            extras=dict.fromkeys(wanted.extras, with_extra),
+            extras=dict.fromkeys(map(canonicalize_name, found.metadata.extras), with_extra),
         )
 
 
-def _with_commit(version: str, commit: str) -> str:
-    """Return a version that is another one for each commit, and compares as the project's own (PEP 440, semver)."""
-    base, plus, local = version.partition("+")
-    return f"{base}+{local}.g{commit[:12]}" if plus else f"{base}+g{commit[:12]}"
+def _marked(version: str, mark: str) -> str:
+    """Return a version that is another one for each content, and compares as the project's own (PEP 440, semver)."""
+    return f"{version}.{mark}" if "+" in version else f"{version}+{mark}"
 
 
 def _version_in(url: str) -> str:

@@ -12,6 +12,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import EnvironmentSpec, Manifest, ServerSpec
+from hatchlock.resolve.direct import normal_form
 
 __all__ = [
     "MANAGED",
@@ -20,6 +21,7 @@ __all__ = [
     "container_platforms",
     "default_python",
     "launch_of",
+    "named_source",
     "wanted_environments",
     "wanted_images",
 ]
@@ -138,7 +140,12 @@ def _environment(
 
 
 def _texts(sources: Iterable[Source]) -> tuple[str, ...]:
-    return tuple(sorted(set(map(str, sources))))
+    return tuple(sorted({named_source(source) for source in sources}))
+
+
+def named_source(source: Source) -> str:
+    """Return a source as the lock refers to it: what names itself what it means has one spelling."""
+    return normal_form(str(source)) if source.kind in {Kind.PATH, Kind.GIT} else str(source)
 
 
 def _recorded(name: str, runtime: Runtime, previous: Lock | None) -> Environment | None:

@@ -148,6 +148,11 @@ def apply_project(
         LeaseHeld: Another apply did not end in time.
         HatchlockError: What planning and fetching raise. Errors of steps are in the outcome instead.
     """
+    if bundle is not None:
+        from hatchlock.store.blobs import Blobs
+        from hatchlock.usecases.bundle import import_bundle
+
+        import_bundle(bundle, project, Blobs(project.home.blobs))
     planned = _plan(project, takeover, lock_timeout)
     _check_saved(saved, project, planned)
     if _is_settled(planned):
@@ -165,7 +170,7 @@ def apply_project(
             check_consent(current.plan, consent, None)
         if _is_settled(current):
             return _unchanged(current)
-        return _apply(project, current, offline=offline, bundle=bundle, emit=emit)
+        return _apply(project, current, offline=offline, emit=emit)
 
 
 def _plan(project: Project, takeover: bool, lock_timeout: float) -> Planned:
@@ -197,16 +202,12 @@ def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) ->
         raise StalePlan(changed=changed)
 
 
-def _apply(project: Project, planned: Planned, *, offline: bool, bundle: Path | None, emit: Sink) -> Applied:
+def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
     from hatchlock.reconcile.execute import execute
     from hatchlock.state.journal import Journal
-    from hatchlock.store.blobs import Blobs
-    from hatchlock.usecases.bundle import import_bundle
     from hatchlock.usecases.fetch import fetch
 
     plan, state = planned.plan, planned.state
-    if bundle is not None:
-        import_bundle(bundle, project, Blobs(project.home.blobs))
     fetch(project, _artefacts(planned), offline=offline, emit=emit)
     state.bind(project.directory)
     write_launcher(project.home)

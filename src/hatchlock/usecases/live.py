@@ -10,7 +10,7 @@ from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Lock
+    from hatchlock.lock.model import Lock, Package
     from hatchlock.resolve.freshness import Reason
     from hatchlock.usecases.project import Project
 
@@ -23,13 +23,27 @@ def signatures(project: Project, lock: Lock) -> dict[str, str]:
     Raises:
         HatchlockError: One of them is no directory any more, or has something in it that no project has.
     """
-    locations = {package.location for package in lock.packages if package.kind is Kind.PATH}
-    if not locations:
+    directories = sorted({str(project.directory / package.location) for package in _projects(project, lock)})
+    if not directories:
         return {}
     from hatchlock.sources.projects.snapshot import signature
 
-    directories = sorted(str(project.directory / location) for location in locations)
     return {directory: signature(Path(directory)) for directory in directories}
+
+
+def _projects(project: Project, lock: Lock) -> list[Package]:
+    """Return the directories to look at: one that is gone does no harm as long as the store has what was locked of it."""
+    packages = [package for package in lock.packages if package.kind is Kind.PATH]
+    if not packages:
+        return []
+    from hatchlock.store.blobs import Blobs
+
+    blobs = Blobs(project.home.blobs)
+    return [
+        package
+        for package in packages
+        if (project.directory / package.location).is_dir() or not blobs.has(package.files[0].digest)
+    ]
 
 
 def are_unchanged(known: Mapping[str, str]) -> bool:
@@ -50,7 +64,7 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
     Raises:
         HatchlockError: As `signatures`.
     """
-    packages = [package for package in lock.packages if package.kind is Kind.PATH]
+    packages = _projects(project, lock)
     if not packages:
         return ()
     from hatchlock.resolve.freshness import Reason

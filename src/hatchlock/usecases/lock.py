@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
 from hatchlock.usecases.sources import Sources, open_http
 
@@ -18,6 +19,22 @@ if TYPE_CHECKING:
     from hatchlock.usecases.project import Project
 
 __all__ = ["LockResult", "Sources", "lock_project", "warnings_of"]
+
+
+@dataclass(kw_only=True, eq=False)
+class UnsoundLock(HatchlockError):
+    """What was resolved would be refused by the next plan: that is our mistake, and it is not written."""
+
+    code: ClassVar[str] = "unsound-lock"
+
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        listed = "".join(f"\n  {reason}" for reason in self.reasons)
+        return f"the lock that was made does not hold together, and was not written:{listed}"
+
+    def _hint(self) -> str:
+        return "this is a defect of hatchlock: please report it with the manifest. Another version or override may avoid it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +90,7 @@ def lock_project(
     from hatchlock.lock.store import dumps, write_lock
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.build import build_lock
+    from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import stale_reasons
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
@@ -105,6 +123,8 @@ def lock_project(
         )
     reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
     differs = dumps(lock).encode() != project.lock_bytes
+    if differs and (unsound := stale_reasons(loaded.manifest, lock) or inconsistencies(lock)):
+        raise UnsoundLock(reasons=tuple(map(str, unsound)))
     written = differs and not check and write_lock(project.lock, lock)
     return LockResult(
         lock=lock,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import ImageReference, Kind
+from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock, Package
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
     from hatchlock.usecases.sources import Sources
 
 __all__ = ["Obtain"]
+
+
+@dataclass(kw_only=True, eq=False)
+class DirectoryChanged(HatchlockError):
+    """A directory is not what was locked of it, and the store does not have that."""
+
+    code: ClassVar[str] = "directory-changed"
+
+    directory: str
+
+    def __str__(self) -> str:
+        return f"{self.directory} changed since it was locked"
+
+    def _hint(self) -> str:
+        return "run `hatchlock lock`, or bring back what was locked"
 
 
 class Obtain:
@@ -88,11 +105,15 @@ class Obtain:
 
     def _snapshot(self, artefact: Artefact, package: Package) -> None:
         from hatchlock.sources.projects.snapshot import snapshot
+        from hatchlock.store.blobs import WrongHash
 
         if package.kind is Kind.PATH:
             directory = self._project.directory / package.location
-            with self._writer(artefact, str(directory)) as writer:
-                snapshot(directory, writer.write)
+            try:
+                with self._writer(artefact, str(directory)) as writer:
+                    snapshot(directory, writer.write)
+            except WrongHash as error:
+                raise DirectoryChanged(address=package.id, directory=str(directory)) from error
             return
         import tempfile
 

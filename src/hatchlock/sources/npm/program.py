@@ -13,7 +13,10 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.process import run
 
-__all__ = ["Npm", "NpmNotFound", "find_npm", "quiet_settings"]
+__all__ = ["HERE_ONLY", "Npm", "NpmNotFound", "find_npm", "quiet_settings"]
+
+HERE_ONLY = ("--prefix=.", "--workspaces=false")
+"""Arguments by which npm takes its working directory as the project, and reads nothing that lies above it."""
 
 _SECONDS = 60.0
 
@@ -59,7 +62,7 @@ class Npm:
         """
         with tempfile.TemporaryDirectory() as empty:
             environment = {"PATH": self.path, **quiet_settings(Path(empty))}
-            argv = [*self.argv, "config", "get", "registry"]
+            argv = [*self.argv, *HERE_ONLY, "config", "get", "registry"]
             return run(argv, env=environment, cwd=Path(empty), timeout=_SECONDS).decode().strip()
 
 

@@ -97,6 +97,7 @@ class NpmSource:
         self.stale: dict[str, float] = {}
         self.exclude_newer = exclude_newer
         self.environ = environ
+        self.closed = threading.Event()
         self.npmrc: Npmrc = read_npmrc(environ, project)
         self._indexes = Indexes(indexes, self.npmrc, lambda: find_npm(environ).default_registry())
         self._http = http
@@ -124,7 +125,8 @@ class NpmSource:
         self.close()
 
     def close(self) -> None:
-        """Forget what was asked for ahead of need and not begun; the rest ends by itself."""
+        """Forget what was asked for ahead of need and not begun, and end npm; the rest ends by itself."""
+        self.closed.set()
         for pool in (self._readers, self._workers):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
 from hatchlock.address import Kind
 from hatchlock.digest import canonical_json, key_of
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.lock.model import Package
-from hatchlock.process import ProcessFailed, run
+from hatchlock.process import ProcessFailed, run_until
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.npm import facts
 from hatchlock.sources.npm.memory import recall, remember
@@ -21,7 +22,7 @@ from hatchlock.sources.npm.names import check_name, parse_wanted
 from hatchlock.sources.npm.offer import offer
 from hatchlock.sources.npm.package_lock import Node, edges_of, nodes_of
 from hatchlock.sources.npm.packument import DEPENDENCIES
-from hatchlock.sources.npm.program import Npm, find_npm, quiet_settings
+from hatchlock.sources.npm.program import HERE_ONLY, Npm, find_npm, quiet_settings
 from hatchlock.sources.npm.ranges import NpmVersion
 from hatchlock.sources.npm.registry import NpmCandidate, NpmSource
 from hatchlock.sources.npm.relay import Question, Relay, needs_of, relaying
@@ -34,10 +35,12 @@ _PINS_GIVEN_UP_ONE_BY_ONE = 4
 _FOLDER = "node_modules/"
 # Nothing answers there: npm has only the relay to talk to, whatever a package asks for.
 _NO_PROXY_THERE = "http://127.0.0.1:9"
-_SETTINGS = (
-    *("audit=false", "fund=false", "ignore-scripts=true", "package-lock-only=true", "lockfile-version=3"),
-    *("fetch-retries=0", "maxsockets=32", "replace-registry-host=never", "progress=false", "color=false"),
-)
+_SETTINGS = {
+    **{"audit": "false", "fund": "false", "ignore_scripts": "true", "package_lock": "true", "package_lock_only": "true"},
+    **{"lockfile_version": "3", "fetch_retries": "0", "maxsockets": "32", "replace_registry_host": "never"},
+    **{"progress": "false", "color": "false", "global": "false", "dry_run": "false"},
+    **{"proxy": _NO_PROXY_THERE, "https_proxy": _NO_PROXY_THERE, "noproxy": "127.0.0.1"},
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +137,7 @@ def _asked(npm: Npm, question: Question, source: NpmSource, scratch: Path, key: 
     relay.look_ahead()
     with tempfile.TemporaryDirectory(dir=scratch, prefix="npm-") as directory, relaying(relay) as address:
         try:
-            text = _run(npm, question, Path(directory), address)
+            text = _run(npm, question, Path(directory), address, source.closed)
         except ProcessFailed as failed:
             raise _failure(failed, relay, question, source) from failed
     for error in _in_order(relay.failures):
@@ -149,7 +152,7 @@ def _asked(npm: Npm, question: Question, source: NpmSource, scratch: Path, key: 
     return nodes
 
 
-def _run(npm: Npm, question: Question, directory: Path, address: str) -> str:
+def _run(npm: Npm, question: Question, directory: Path, address: str, stopped: Event) -> str:
     project, programs = directory / "tree", directory / "bin"
     project.mkdir()
     programs.mkdir()
@@ -157,17 +160,17 @@ def _run(npm: Npm, question: Question, directory: Path, address: str) -> str:
     (project / "package.json").write_bytes(
         canonical_json({"private": True, "dependencies": question.roots, "overrides": question.overrides})
     )
-    proxies = [f"{key}={_NO_PROXY_THERE}" for key in ("proxy", "https-proxy")]
-    settings = [*_SETTINGS, *proxies, "noproxy=127.0.0.1", f"git={programs / 'no-git'}", f"registry={address}"]
-    # a file, since everybody on the machine can read a program's arguments
-    (project / ".npmrc").write_text("\n".join([*settings, ""]))
+    settings = {**_SETTINGS, "git": str(programs / "no-git"), "registry": address}
     environment = {
         **quiet_settings(directory),
+        # not arguments, which everybody on the machine can read; and no file, which counts for less than what lies above
+        **{f"npm_config_{key}": value for key, value in settings.items()},
         "PATH": str(programs) if npm.is_script else npm.path,
         "NODE_NO_WARNINGS": "1",
         "TMPDIR": str(directory),
     }
-    run([*npm.argv, "install", "--json", "--loglevel=silent"], env=environment, cwd=project, timeout=_SECONDS)
+    argv = [*npm.argv, "install", *HERE_ONLY, "--json", "--loglevel=silent"]
+    run_until(stopped, argv, env=environment, cwd=project, timeout=_SECONDS)
     return (project / "package-lock.json").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,79 @@
+"""Whether packages are where their requirements say: a lock that somebody edited leads nowhere else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hatchlock.address import BadSource, Kind
+from hatchlock.lock.model import Lock, Package
+from hatchlock.resolve.reason import Reason
+from hatchlock.resolve.requirements import parse
+from hatchlock.sources.projects.git_reference import GitReference, is_commit
+from hatchlock.sources.projects.path_reference import PathReference
+from hatchlock.sources.url import url_references
+
+__all__ = ["source_reasons"]
+
+
+def source_reasons(lock: Lock) -> Iterator[Reason]:
+    """Yield every package whose place or hash is not the one that its requirement names."""
+    for package in lock.packages:
+        try:
+            what = _contradiction(package)
+        except (BadSource, ValueError) as error:
+            what = str(error)
+        if what:
+            yield Reason(address=package.id, what=what)
+
+
+def _contradiction(package: Package) -> str:
+    if not package.source:
+        places = (package.location, package.commit, package.tree_hash, package.subdirectory)
+        return "names a place, and no requirement names that" if any(places) else ""
+    kind, _, spec = package.source.partition(":")
+    match kind:
+        case Kind.GIT:
+            return _git(package, GitReference.parse(spec))
+        case Kind.PATH:
+            wanted = PathReference.parse(spec).path
+            return _differs("directory", package.location, wanted) if package.kind is Kind.PATH else "is no directory"
+        case Kind.URL:
+            return _url(package, spec)
+        case Kind.PYPI:
+            return _wheel(package, spec)
+    return f"cannot come from {package.source}"
+
+
+def _git(package: Package, reference: GitReference) -> str:
+    if package.kind is not Kind.GIT:
+        return "is no repository"
+    return (
+        _differs("repository", package.location, reference.url)
+        or _differs("subdirectory", package.subdirectory, reference.subdirectory)
+        or (_differs("commit", package.commit, reference.ref) if is_commit(reference.ref) else "")
+    )
+
+
+def _url(package: Package, spec: str) -> str:
+    if package.kind is not Kind.URL:
+        return "is nothing that an address gives"
+    references = url_references(spec)
+    for file in package.files:
+        wanted = references.get(file.platform)
+        if wanted is None:
+            return f"has a file for {file.platform or 'every platform'}, which its source has not"
+        if wanted.sha256 and wanted.sha256 != file.sha256:
+            return _differs("sha256", file.sha256, wanted.sha256)
+    return ""
+
+
+def _wheel(package: Package, spec: str) -> str:
+    url, _, fragment = parse(spec).url.partition("#")
+    sha256 = next((item.partition("=")[2] for item in fragment.split("&") if item.startswith("sha256=")), "")
+    return _differs("address", package.location, url) or (
+        _differs("sha256", package.files[0].sha256, sha256.lower()) if sha256 else ""
+    )
+
+
+def _differs(what: str, found: str, wanted: str) -> str:
+    return "" if found == wanted else f"has the {what} {found}, and {wanted} is required"

@@ -1,0 +1,253 @@
+"""Files that a lock names come from where they are, and only checked into the store: every kind, over loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.address import Kind
+from hatchlock.digest import sha256_bytes
+from hatchlock.engines.process import host_platform
+from hatchlock.errors import HatchlockError
+from hatchlock.events import discard
+from hatchlock.lock.model import File, Lock, Package
+from hatchlock.manifest.load import loads
+from hatchlock.net.http import Http, Refused
+from hatchlock.net.patience import Patience
+from hatchlock.paths import Home
+from hatchlock.resources.base import Artefact
+from hatchlock.sources.base import FileGone
+from hatchlock.sources.projects.git_errors import CommitGone
+from hatchlock.store.blobs import Blobs, WrongHash
+from hatchlock.usecases.obtain import Obtain
+from hatchlock.usecases.project import Project
+from hatchlock.usecases.sources import Sources
+from support.git_server import Repository
+from support.index import Release, serving
+from support.npm_registry import NpmRelease, serving_npm
+from support.pythons import serving_directory
+from support.trees import plant
+
+HEAD = '[project]\nname = "p"\n'
+SECRET = "geheim-4711"
+
+
+class Desk:
+    """A store, and what brings files of packages into it."""
+
+    def __init__(self, root: Path, tables: str = "", **environ: str) -> None:
+        self.root = root
+        self.blobs = Blobs(root / "store" / "blobs")
+        self._text = HEAD + tables
+        self._project = Project(
+            manifest=root / "hatchlock.toml",
+            home=Home(root=root / "store", is_default=False),
+            environ={"HOME": str(root), "PATH": "/usr/bin:/bin", **environ},
+            manifest_bytes=self._text.encode(),
+            overlay_bytes=b"",
+            lock_bytes=None,
+        )
+
+    @contextlib.contextmanager
+    def sources(self) -> Iterator[Sources]:
+        with Http(environ=self._project.environ, patience=Patience(repeats=0)) as http:
+            manifest = loads(self._text, shown="").manifest
+            with Sources(self._project, manifest, http=http, offline=False, refresh=False, emit=discard) as sources:
+                yield sources
+
+    def obtain(self, package: Package, file: File | None = None) -> bytes:
+        """Bring a package's file into the store, and return it from there."""
+        wanted = file or package.files[0]
+        self.bring(Artefact(package=package.id, name=wanted.name, digest=wanted.digest, size=wanted.size), package)
+        return self.blobs.path(wanted.digest).read_bytes()
+
+    def bring(self, artefact: Artefact, *packages: Package) -> None:
+        lock = Lock(project="p", platforms=(host_platform(),), packages=packages)
+        with self.sources() as sources:
+            Obtain(self._project, lock, sources, self.blobs)(artefact)
+
+    def locked(self, text: str) -> Package:
+        """Return what the lock would have for a requirement that names itself what it means."""
+        with self.sources() as sources:
+            return sources.load(text, None).package
+
+    def kept(self) -> list[str]:
+        """Return every file of the store but its caches'."""
+        return [path.name for path in (self.root / "store" / "blobs").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def refused(error: type[HatchlockError], desk: Desk, package: Package) -> str:
+    with pytest.raises(error) as caught:
+        desk.obtain(package)
+    assert caught.value.hint
+    assert desk.kept() == []
+    return str(caught.value)
+
+
+# directories and repositories
+
+
+def members(data: bytes, path: Path) -> list[str]:
+    path.write_bytes(data)
+    with tarfile.open(path) as archive:
+        return archive.getnames()
+
+
+FILES: dict[str, Any] = {"pyproject.toml": '[project]\nname = "core"\nversion = "1"\n', "core.py": "VALUE = 1\n"}
+
+
+def test_a_directory_is_packed_as_it_was_locked(desk: Desk) -> None:
+    plant(desk.root / "core", {**FILES, ".gitignore": "*.log\n", "x.log": ""})
+    package = desk.locked("path:./core")
+    data = desk.obtain(package)
+    assert sha256_bytes(data) == package.files[0].sha256
+    assert members(data, desk.root / "x.tar") == [".gitignore", "core.py", "pyproject.toml"]
+
+
+def test_a_directory_that_was_changed_is_named_and_not_kept(desk: Desk) -> None:
+    plant(desk.root / "core", FILES)
+    package = desk.locked("path:./core")
+    (desk.root / "core" / "core.py").write_text("VALUE = 2\n")
+    assert f"{desk.root}/core" in refused(HatchlockError, desk, package)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    made = Repository(tmp_path / "repository")
+    made.commit({f"libs/core/{name}": str(text) for name, text in FILES.items()})
+    return made
+
+
+def test_a_repository_gives_the_locked_commit_wherever_its_branch_is(desk: Desk, repository: Repository) -> None:
+    package = desk.locked(f"git:{repository.url}@main#subdirectory=libs/core")
+    repository.commit({"libs/core/core.py": "VALUE = 2\n", "libs/core/other.py": ""})
+    data = desk.obtain(package)
+    assert members(data, desk.root / "x.tar") == ["core.py", "pyproject.toml"]
+    assert b"VALUE = 1" in data
+    assert not list((desk.root / "store" / "cache").glob("work-*")), "nothing is left of the checkout"
+
+
+def test_a_commit_that_is_gone_is_named(desk: Desk, repository: Repository) -> None:
+    package = desk.locked(f"git:{repository.url}@main#subdirectory=libs/core")
+    repository.git("commit", "--quiet", "--amend", "--message", "rewritten")
+    repository.prune()
+    other = Desk(desk.root / "other")
+    assert package.commit in refused(CommitGone, other, package)
+
+
+# addresses
+
+
+def test_a_program_is_fetched_by_the_address_of_its_platform(desk: Desk) -> None:
+    served = plant(desk.root / "served", {"tool-here": "here", "tool-there": "there"})
+    with serving_directory(served) as address:
+        parts = {
+            platform: f"{address}/tool-{where}#sha256={sha256_bytes(where.encode())}&name=tool"
+            for platform, where in (("darwin/arm64", "there"), ("linux/amd64", "here"))
+        }
+        package = desk.locked("url:" + " ".join(f"{platform}={url}" for platform, url in parts.items()))
+        found = {file.platform: desk.obtain(package, file) for file in package.files}
+        assert found == {"darwin/arm64": b"there", "linux/amd64": b"here"}
+        (served / "tool-here").write_text("else")
+        other = Desk(desk.root / "other")
+        said = refused(
+            WrongHash,
+            other,
+            Package(kind=Kind.URL, name="tool", version="1", source=package.source, files=package.files[:1]),
+        )
+    assert f"tool-here from {address}/tool-here has sha256 {sha256_bytes(b'else')}" in said
+
+
+# indexes
+
+
+def wheel(name: str = "thing", version: str = "1.0") -> tuple[Release, Package]:
+    release = Release(name=name, version=version)
+    file = File(name=release.file_name, sha256=sha256_bytes(release.data), size=len(release.data))
+    return release, Package(kind=Kind.PYPI, name=name, version=version, index="pypi", files=(file,))
+
+
+def test_a_wheel_that_its_index_took_away_is_told_apart_from_one_with_other_bytes(tmp_path: Path) -> None:
+    release, package = wheel()
+    with serving(release) as index:
+        desk = Desk(tmp_path, f'[indexes.pypi]\nurl = "{index.url}"\nttl = "0s"\n')
+        assert desk.obtain(package) == release.data
+        other = Desk(tmp_path / "other", f'[indexes.pypi]\nurl = "{index.url}"\nttl = "0s"\n')
+        index.raw_pages["thing"] = json.dumps(index.page("thing")).encode()
+        release.padding = 7
+        assert "thing-1.0-py3-none-any.whl" in refused(WrongHash, other, package)
+        del index.raw_pages["thing"]
+        assert "no longer offers thing-1.0-py3-none-any.whl" in refused(FileGone, other, package)
+
+
+def test_the_login_of_an_index_is_used_and_never_said(tmp_path: Path) -> None:
+    release, package = wheel()
+    with serving(release, login=("ada", SECRET)) as index:
+        address = index.url.replace("://", f"://ada:{SECRET}@")
+        desk = Desk(tmp_path, PIP_INDEX_URL=address)
+        assert desk.obtain(package) == release.data
+        other = Desk(tmp_path / "other", PIP_INDEX_URL=address)
+        index.raw_pages["thing"] = json.dumps(index.page("thing")).encode()
+        release.padding = 7
+        said = refused(WrongHash, other, package)
+        assert SECRET not in said
+        assert index.url.removesuffix("simple/") in said
+        stranger = Desk(tmp_path / "stranger", PIP_INDEX_URL=index.url)
+        refused(HatchlockError, stranger, package)
+
+
+def test_a_tarball_is_fetched_with_the_token_of_npmrc(tmp_path: Path) -> None:
+    release = NpmRelease(name="@acme/thing")
+    file = File(name=release.file_name, sha512=release.sha512)
+    package = Package(kind=Kind.NPM, name=release.name, version=release.version, index="npm", files=(file,))
+    with serving_npm(release, token=SECRET) as registry:
+        desk = Desk(tmp_path, f'[indexes.npm]\nurl = "{registry.url}"\n')
+        assert SECRET not in refused(Refused, desk, package)
+        (tmp_path / ".npmrc").write_text(f"{registry.url.removeprefix('http:')}:_authToken={SECRET}\n")
+        assert desk.obtain(package) == release.data
+        assert desk.kept() == [release.sha512]
+
+
+# interpreters
+
+
+def test_an_interpreters_archive_comes_from_where_uv_has_it(tmp_path: Path) -> None:
+    data = b"an archive"
+    name = "cpython-3.11.9+20260101-x86_64-unknown-linux-gnu-install_only.tar.gz"
+    plant(tmp_path / "mirror" / "20260101", {name: data.decode()})
+    artefact = Artefact(package="python@3.11.9", name=name, digest=sha256_bytes(data))
+    with serving_directory(tmp_path / "mirror") as address:
+        entry = {
+            "name": "cpython",
+            "arch": {"family": "x86_64", "variant": None},
+            "os": "linux",
+            "libc": "gnu",
+            "major": 3,
+            "minor": 11,
+            "patch": 9,
+            "prerelease": "",
+            "url": f"{address}/20260101/{name}",
+            "sha256": artefact.digest,
+            "variant": None,
+            "build": "20260101",
+        }
+        document = plant(tmp_path, {"downloads.json": {"cpython-3.11.9": entry}}) / "downloads.json"
+        desk = Desk(tmp_path, UV_PYTHON_DOWNLOADS_JSON_URL=str(document))
+        desk.bring(artefact)
+        assert desk.blobs.path(artefact.digest).read_bytes() == data
+        (tmp_path / "mirror" / "20260101" / name).write_bytes(b"another one")
+        other = Desk(tmp_path / "other", UV_PYTHON_DOWNLOADS_JSON_URL=str(document))
+        with pytest.raises(WrongHash, match="cpython-3"):
+            other.bring(artefact)
+        assert other.kept() == []
