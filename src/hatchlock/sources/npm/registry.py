@@ -73,7 +73,7 @@ class NpmSource:
         stale: Names for which an older answer than `ttl` allows had to do, because nobody could be asked -> its age in
             seconds.
         answers: What npm's resolver said, for `memory`.
-        answers: What was worked out from documents; see `memory`.
+        closed: Set when nothing more is wanted.
 
     Raises:
         BadNpmrc: The user's configuration cannot be read.
