@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.process import check_isolation, host_platform
-from hatchlock.lock.model import Lock
+from hatchlock.lock.model import Lock, Package
 from hatchlock.lock.store import read_lock
 from support.archives import Item, make_tar
 from support.cats import CatProject
@@ -132,6 +132,11 @@ def lock_of(project: TrialProject) -> Lock:
     return read_lock(project.lock)
 
 
+def named(lock: Lock, name: str) -> Package:
+    (found,) = (package for package in lock.packages if package.name == name)
+    return found
+
+
 def running(project: TrialProject, server: str, *options: str) -> Run:
     command = project.launch_command(server)
     env = {"HOME": str(project.user_home), "PATH": "/usr/bin:/bin"}
@@ -161,9 +166,9 @@ def weather(tmp_path: Path, trace: Path) -> CatProject:
 
 def test_a_python_project_and_its_sibling_are_served_as_they_lie_there(weather: CatProject) -> None:
     lock = lock_of(weather)
-    environment = lock.environment("weather", "process")
-    assert environment.packages == ("path:core@1.0", "path:weather-server@0.3")
-    own, core = lock.package("path:weather-server@0.3"), lock.package("path:core@1.0")
+    own, core = named(lock, "weather-server"), named(lock, "core")
+    assert lock.environment("weather", "process").packages == (core.id, own.id)
+    assert (own.version.partition("+")[0], core.version.partition("+")[0]) == ("0.3", "1.0")
     assert (own.location, own.import_root, dict(own.scripts)) == ("./weather", "src", {"weather": "weather:main"})
     assert (own.licence, own.requires_python, own.source_class) == ("MIT", ">=3.10", "local")
     assert (core.location, core.import_root, core.source) == ("./core", ".", "path:./core")
@@ -239,9 +244,10 @@ def test_a_node_project_is_served_with_what_npm_chose_for_it(tmp_path: Path, tra
         project.ok(*APPLY)
     assert "path:./echo is package.json" in said
     environment = lock_of(project).environment("echo", "process")
-    assert environment.packages == ("npm:near@1.9.0", "path:@acme/echo@1.0.0")
+    echo = named(lock_of(project), "@acme/echo")
+    assert environment.packages == ("npm:near@1.9.0", echo.id)
     assert (environment.python, dict(environment.tree)) == ("", {"node_modules/near": "npm:near@1.9.0"})
-    assert lock_of(project).package("path:@acme/echo@1.0.0").dependencies == ("npm:near@^1.0.0",)
+    assert echo.dependencies == ("npm:near@^1.0.0",)
     assert project.steps() == []
     with running(project, "echo") as run:
         run.hello()
@@ -314,7 +320,7 @@ def test_a_repository_is_locked_by_commit_and_tree_and_its_sibling_with_it(
     cloned: CatProject, repository: Repository
 ) -> None:
     lock = lock_of(cloned)
-    own, core = lock.package("git:weather-server@0.3"), lock.package("git:core@1.0")
+    own, core = named(lock, "weather-server"), named(lock, "core")
     commit = repository.git("rev-parse", "HEAD")
     assert (own.commit, core.commit) == (commit, commit)
     assert own.tree_hash == repository.git("rev-parse", "HEAD:weather")

@@ -30,6 +30,7 @@ SOME = TEXT.filter(bool)
 TEXTS = st.lists(TEXT, max_size=4).map(tuple)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 DIGEST = HEX.map("sha256:".__add__)
+OBJECT = st.text("0123456789abcdef", min_size=40, max_size=40) | HEX
 SHA512 = st.text("0123456789abcdef", min_size=128, max_size=128)
 PLATFORM = st.sampled_from(PLATFORMS)
 FILE_NAME = SOME.filter(lambda name: name[0] not in ".-" and not {"/", "\\", "\0"} & set(name))
@@ -60,8 +61,8 @@ PACKAGES = st.builds(
     source=TEXT,
     index=TEXT,
     location=TEXT,
-    commit=TEXT,
-    tree_hash=TEXT,
+    commit=st.just("") | OBJECT,
+    tree_hash=st.just("") | OBJECT,
     subdirectory=TEXT,
     files=st.lists(FILES, max_size=3).map(tuple),
     dependencies=TEXTS,

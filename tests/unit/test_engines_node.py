@@ -82,7 +82,6 @@ def test_without_any_there_is_nothing_but_to_install_one(environ: Mapping[str, s
         "echo '[1]'",
         "echo '[]'",
         "printf '\\377'",
-        
         "kill $$",
     ],
 )

@@ -29,7 +29,13 @@ def npm(name: str, version: str, *dependencies: str, **fields: Any) -> Package:
 
 def project(name: str, version: str, source: str, *dependencies: str, ecosystem: str = "python") -> Package:
     return Package(
-        kind=Kind.PATH, name=name, version=version, ecosystem=ecosystem, source=source, dependencies=dependencies
+        kind=Kind.PATH,
+        name=name,
+        version=version,
+        ecosystem=ecosystem,
+        source=source,
+        location=source.removeprefix("path:"),
+        dependencies=dependencies,
     )
 
 

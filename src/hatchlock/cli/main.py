@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 
 from hatchlock import __version__
@@ -11,6 +13,7 @@ from hatchlock import __version__
 __all__ = ["main"]
 
 INTERRUPTED = 130
+_GRACE = 1.0
 _STREAMING = {"apply", "up"}
 
 
@@ -29,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"hatchlock {__version__}")
         return 0
-    return _main(words)
+    status = _main(words)
+    if status == INTERRUPTED and argv is None:
+        _leave(status)
+    return status
 
 
 def _main(words: list[str]) -> int:
@@ -39,6 +45,18 @@ def _main(words: list[str]) -> int:
         # whoever read our stdout has gone; what is left in the buffer must not be tried again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _leave(status: int) -> None:
+    """End the process at once if threads are left that do not end soon: they may wait for a server for minutes."""
+    deadline = time.monotonic() + _GRACE
+    others = [item for item in threading.enumerate() if item is not threading.current_thread() and not item.daemon]
+    for thread in others:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _reported(words: list[str]) -> int:

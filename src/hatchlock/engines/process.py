@@ -36,7 +36,7 @@ import json, os, sys, sysconfig
 here = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 paths = sysconfig.get_paths(vars={"base": sys.base_prefix, "installed_base": sys.base_prefix})
 shared = os.path.join(sys.base_exec_prefix, "lib", str(sysconfig.get_config_var("INSTSONAME")))
-needed = [here, paths["stdlib"], paths["platstdlib"], *([shared] if os.path.isfile(shared) else [])]
+needed = [here, paths["stdlib"], *([shared] if os.path.isfile(shared) else [])]
 print(json.dumps([here, "%d.%d.%d" % sys.version_info[:3], [sys.base_prefix, sys.base_exec_prefix], needed]))
 """
 

@@ -23,9 +23,8 @@ def shows_too_much(directory: Path, environ: Mapping[str, str]) -> bool:
         directory: Absolute and real.
         environ: Names the home and the store.
     """
-    homes = [Path(environ.get("HOME") or Path.home()), Path("~").expanduser()]
-    private = [*map(_real, homes), _real(Home.locate(explicit=None, environ=environ).root)]
-    if any(path.is_relative_to(directory) for path in private):
+    home = Path(os.path.realpath(environ.get("HOME") or Path.home()))
+    if any(path.is_relative_to(directory) for path in (home, Home.locate(explicit=None, environ=environ).root)):
         return True
     return directory.name == ".local" or any(os.path.lexists(directory / name) for name in _OF_A_HOME)
 
@@ -38,6 +37,3 @@ def outermost(paths: Iterable[str]) -> tuple[str, ...]:
             kept.append(path)
     return tuple(kept)
 
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))

@@ -39,6 +39,7 @@ _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA512 = re.compile(r"[0-9a-f]{128}")
+_OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})?")
 _FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
 # what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
 _TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|\Z))[^\\\0]+", re.DOTALL)
@@ -299,7 +300,7 @@ def _moment(text: Any) -> str:
 
 
 def _checked(pattern: re.Pattern[str], *texts: str) -> None:
-    """Digests and file names become paths: whoever wrote the lock must not lead out of the store with them."""
+    """These become paths, or a program's arguments: whoever wrote the lock must not lead out of the store with them."""
     for text in texts:
         if not pattern.fullmatch(text):
             raise ValueError(f"{text!r} is no {_NAMES[pattern]}")
@@ -308,6 +309,7 @@ def _checked(pattern: re.Pattern[str], *texts: str) -> None:
 _NAMES = {
     _FILE_NAME: "file name",
     _TREE_PATH: "path in an environment",
+    _OBJECT: "object of git",
     _SHA512: "sha512",
     _SHA256: "sha256",
     _DIGEST: "sha256",
@@ -316,7 +318,9 @@ _NAMES = {
 
 def _read_package(data: Mapping[str, Any]) -> Package:
     files = tuple(map(_read_file, data.get("files", ())))
-    return _read(Package, data, kind=Kind(data["kind"]), files=files)
+    package = _read(Package, data, kind=Kind(data["kind"]), files=files)
+    _checked(_OBJECT, package.commit, package.tree_hash)
+    return package
 
 
 def _read_file(data: Mapping[str, Any]) -> File:

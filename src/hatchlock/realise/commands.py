@@ -14,16 +14,21 @@ from hatchlock.realise.unpack import public_directory
 
 __all__ = [
     "BadCommand",
+    "CommandTaken",
     "check_commands",
     "console_script",
     "is_command_name",
     "is_inside",
+    "is_of_python",
+    "is_reserved",
     "link_to",
     "make_executable",
     "present_commands",
 ]
 
 _PROGRAM_MODE = 0o755
+_PYTHON = re.compile(r"python[\d.]*t?(\.exe)?|(de)?activate(\.\w+)?|activate_this\.py")
+_NODE = re.compile(r"node(js)?(\.exe)?")
 _SHEBANG_WITH_CRLF = re.compile(rb"#![^\n]+\r\n")
 _FIRST_LINE = 2048
 _LONGEST_SHEBANG = 127
@@ -56,6 +61,24 @@ class BadCommand(HatchlockError):
         return "choose another version of this package, and run `hatchlock lock`"
 
 
+@dataclass(kw_only=True, eq=False)
+class CommandTaken(HatchlockError):
+    """Several packages of one environment have a command of one name, so nobody can say which one is meant."""
+
+    code: ClassVar[str] = "command-taken"
+
+    environment: str
+    command: str
+    owners: tuple[str, ...]
+
+    def __str__(self) -> str:
+        owners = " and ".join(self.owners)
+        return f"{owners} both have a command {self.command!r}, and share the environment {self.environment!r}"
+
+    def _hint(self) -> str:
+        return "give the server an environment of its own, or name another of its programs: command = …"
+
+
 def check_commands(package: str, commands: Mapping[str, str]) -> None:
     """Refuse commands whose name is none, or whose file is outside of the package.
 
@@ -78,6 +101,16 @@ def is_command_name(text: str) -> bool:
     return text not in {"", ".", ".."} and text.isprintable() and not {"/", "\\"} & set(text)
 
 
+def is_reserved(command: str) -> bool:
+    """Return whether a name in `bin` is that of an interpreter, or of what switches to one: no package may have it."""
+    return is_of_python(command) or _NODE.fullmatch(command.lower()) is not None
+
+
+def is_of_python(command: str) -> bool:
+    """Return whether a name in `bin` belongs to the virtual environment itself: no wheel may have it either."""
+    return _PYTHON.fullmatch(command.lower()) is not None
+
+
 def is_inside(path: str) -> bool:
     """Return whether a path, as it is written, stays below where it begins."""
     return bool(path) and path.isprintable() and not path.startswith("/") and ".." not in path.split("/")
@@ -86,12 +119,14 @@ def is_inside(path: str) -> bool:
 def present_commands(directory: Path, commands: Mapping[str, str]) -> list[tuple[str, Path]]:
     """Return command and program of those commands whose file is there, sorted, and make the programs executable.
 
+    Reserved names are left out.
+
     A first line that ends as on Windows is mended, as npm does: the system would look for an interpreter of that name.
     """
     found = []
     for command, target in sorted(commands.items()):
         program = directory / target
-        if program.is_file():
+        if not is_reserved(command) and program.is_file():
             make_executable(program)
             found.append((command, program))
     return found

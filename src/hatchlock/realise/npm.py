@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 import shutil
@@ -97,11 +96,11 @@ def link_commands(root: Path, packages: Iterable[NpmPlacement], *, node: Path | 
 
     Args:
         root: The environment; its packages are unpacked.
-        packages: Those whose commands are wanted, in the order in which they may take a name.
+        packages: Those whose commands are wanted; of two with one name the last one counts.
         node: The interpreter, an absolute path; None if there is to be none.
 
     Returns:
-        The names that were linked, sorted. A name that is in `bin` already is left as it is.
+        The names that were linked, sorted. They take the place of what is in `bin` already.
 
     Raises:
         BadCommand: A command leads out of its package.
@@ -111,15 +110,15 @@ def link_commands(root: Path, packages: Iterable[NpmPlacement], *, node: Path | 
     _check(packages)
     public_directory(root / "bin")
     linked = []
-    if node is not None and not os.path.lexists(root / "bin" / "node"):
+    if node is not None:
+        (root / "bin" / "node").unlink(missing_ok=True)  # a wheel may have one
         (root / "bin" / "node").symlink_to(node)
         linked.append("node")
     for package in packages:
         for command, program in present_commands(root / package.path, package.commands):
-            if not os.path.lexists(root / "bin" / command):
-                link_to(program, at=root / "bin" / command)
-                linked.append(command)
-    return tuple(sorted(linked))
+            link_to(program, at=root / "bin" / command)
+            linked.append(command)
+    return tuple(sorted(set(linked)))
 
 
 def _check(packages: Iterable[NpmPlacement]) -> None:

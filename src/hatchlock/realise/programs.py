@@ -8,13 +8,18 @@ from pathlib import Path
 from hatchlock.realise.commands import is_command_name
 from hatchlock.realise.unpack import BadArchive, public_directory, unpack
 
-__all__ = ["install_program"]
+__all__ = ["begins_as_program", "install_program", "is_archive"]
 
 _PROGRAM_MODE = 0o755
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
 _MAGIC = 4
 _PROGRAMS = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How a script, a program for Linux, and one for macOS (of one processor, of several) begin."""
+
+
+def is_archive(file_name: str) -> bool:
+    """Return whether a file with this name is unpacked; any other one is a program."""
+    return file_name.lower().endswith(_ARCHIVES)
 
 
 def install_program(environment: Path, *, name: str, file: Path, file_name: str) -> tuple[str, ...]:
@@ -40,7 +45,7 @@ def install_program(environment: Path, *, name: str, file: Path, file_name: str)
     if not is_command_name(name):
         raise BadArchive(archive=file_name, why=f"{name!r} cannot be the name of a directory")
     directory = environment / "programs" / name
-    if file_name.lower().endswith(_ARCHIVES):
+    if is_archive(file_name):
         unpack(file, directory, name=file_name, strip=None)
     else:
         public_directory(directory)
@@ -56,12 +61,13 @@ def _executables(directory: Path) -> list[Path]:
 
 
 def _begin_as_programs(directory: Path) -> list[Path]:
-    found = [path for path in directory.rglob("*") if path.is_file() and _begins_as_program(path)]
+    found = [path for path in directory.rglob("*") if path.is_file() and begins_as_program(path)]
     for path in found:
         path.chmod(_PROGRAM_MODE)
     return found
 
 
-def _begins_as_program(path: Path) -> bool:
+def begins_as_program(path: Path) -> bool:
+    """Return whether a file's first bytes are those of a program or script."""
     with path.open("rb") as stream:
         return stream.read(_MAGIC).startswith(_PROGRAMS)

@@ -1,6 +1,6 @@
 """Projects from git or a directory, laid out in an environment as they are: nothing is built, and nothing is run.
 
-A project's files are `src/NAME/` below the environment. A Python project comes onto the import path by a `.pth` file (as an
+A project's files are `src/DIRECTORY/` below the environment. A Python project comes onto the import path by a `.pth` file (as an
 editable install does) and is known to `importlib.metadata` by a small `.dist-info`; a Node project is a link in
 `node_modules`.
 """
@@ -25,6 +25,7 @@ from hatchlock.realise.commands import (
     console_script,
     is_command_name,
     is_inside,
+    is_reserved,
     link_to,
     present_commands,
 )
@@ -37,7 +38,6 @@ _PROGRAM_MODE = 0o755
 _NAME = re.compile(r"(@[^/\s@]+/)?[^/\s.@][^/\s]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.!+-]*")
 _ENTRY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-_INTERPRETER = re.compile(r"python[\d.]*|node|activate.*")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,24 +56,26 @@ class BadProject(HatchlockError):
         return "correct the project's own metadata, and run `hatchlock lock`"
 
 
-def source_directory(environment: Path, name: str) -> Path:
-    """Return where a project's files are, or would be: `src/NAME`, for `@scope/name` `src/scope-name`.
+def source_directory(environment: Path, name: str, directory: str = "") -> Path:
+    """Return where a project's files are, or would be: `src/DIRECTORY`, or `src/NAME`, for `@scope/name` `src/scope-name`.
 
     Raises:
         BadProject: The name cannot be that of a directory.
     """
-    if not _NAME.fullmatch(name) or not name.isprintable():
+    word = directory or name.removeprefix("@").replace("/", "-")
+    if not _NAME.fullmatch(name) or not name.isprintable() or not is_command_name(word):
         raise BadProject(name=name, why="that name cannot be one of a directory")
-    return environment / "src" / name.removeprefix("@").replace("/", "-")
+    return environment / "src" / word
 
 
-def install_files(environment: Path, *, name: str, snapshot: Path) -> Path:
+def install_files(environment: Path, *, name: str, snapshot: Path, directory: str = "") -> Path:
     """Lay out plain files that nothing installs.
 
     Args:
         environment: The environment's directory.
         name: What they are called in it.
         snapshot: Their verified snapshot, a tar file.
+        directory: Its directory below `src`, one word; by default its name.
 
     Returns:
         The directory that they are in.
@@ -83,9 +85,9 @@ def install_files(environment: Path, *, name: str, snapshot: Path) -> Path:
         BadProject: The name cannot be that of a directory.
         OSError: The disk is full, or the like.
     """
-    directory = source_directory(environment, name)
-    unpack(snapshot, directory, name=name)
-    return directory
+    place = source_directory(environment, name, directory)
+    unpack(snapshot, place, name=name)
+    return place
 
 
 def install_project(
@@ -98,6 +100,7 @@ def install_project(
     import_root: str,
     scripts: Mapping[str, str],
     requires: Sequence[str],
+    directory: str = "",
 ) -> Path:
     """Lay out a Python project in a virtual environment.
 
@@ -110,6 +113,7 @@ def install_project(
         import_root: The directory that goes on the import path, below the project: `src`, `.`.
         scripts: Console script -> `module:function`. They take the place of scripts that packages have under the same name.
         requires: What it needs, as `Requires-Dist` says it (PEP 508).
+        directory: See `install_files`.
 
     Returns:
         The directory that its files are in.
@@ -125,7 +129,8 @@ def install_project(
     if odd := next((text for text in requires if not text.isprintable()), ""):
         raise BadProject(name=name, why=f"{odd!r} is no requirement")
     texts = _console_scripts(f"{environment}/bin/python", name, scripts)
-    root = _import_root(install_files(environment, name=name, snapshot=snapshot), name, import_root)
+    place = install_files(environment, name=name, snapshot=snapshot, directory=directory)
+    root = _import_root(place, name, import_root)
     packages = environment / "lib" / f"python{python}" / "site-packages"
     escaped = name.replace("-", "_")
     info = f"{escaped}-{version.replace('-', '_')}.dist-info"
@@ -141,11 +146,11 @@ def install_project(
     for path, content in programs.items():
         _write(packages / path, content, _PROGRAM_MODE)
     _write(packages / info / "RECORD", _record({**files, **programs}, f"{info}/RECORD"), _FILE_MODE)
-    return source_directory(environment, name)
+    return place
 
 
 def install_node_project(
-    environment: Path, *, name: str, snapshot: Path, commands: Mapping[str, str]
+    environment: Path, *, name: str, snapshot: Path, commands: Mapping[str, str], directory: str = ""
 ) -> tuple[str, ...]:
     """Lay out a Node project, as `node_modules/NAME` and with its commands in `bin`.
 
@@ -154,9 +159,10 @@ def install_node_project(
         name: As npm has it, `@scope/name`.
         snapshot: Its verified snapshot, a tar file.
         commands: Command -> file below the project.
+        directory: See `install_files`.
 
     Returns:
-        The commands that were linked, sorted. A name that is in `bin` already is left as it is.
+        The commands that were linked, sorted. They take the place of what is in `bin` already.
 
     Raises:
         BadArchive: The snapshot cannot be used.
@@ -165,24 +171,23 @@ def install_node_project(
         OSError: The disk is full, or the like.
     """
     check_commands(name, commands)
-    directory = install_files(environment, name=name, snapshot=snapshot)
-    place = environment / "node_modules" / name
-    if place.is_dir() and not place.is_symlink():
+    place = install_files(environment, name=name, snapshot=snapshot, directory=directory)
+    module = environment / "node_modules" / name
+    if module.is_dir() and not module.is_symlink():
         raise BadProject(name=name, why="the environment has a package of that name")
-    link_to(directory, at=place)
+    link_to(place, at=module)
     public_directory(environment / "bin")
     linked = []
-    for command, program in present_commands(directory, commands):
-        if not os.path.lexists(environment / "bin" / command):
-            link_to(program, at=environment / "bin" / command)
-            linked.append(command)
+    for command, program in present_commands(place, commands):
+        link_to(program, at=environment / "bin" / command)
+        linked.append(command)
     return tuple(linked)
 
 
 def _console_scripts(interpreter: str, name: str, scripts: Mapping[str, str]) -> dict[str, bytes]:
     texts = {}
     for command, entry in sorted(scripts.items()):
-        if not is_command_name(command) or _INTERPRETER.fullmatch(command):
+        if not is_command_name(command) or is_reserved(command):
             raise BadCommand(package=name, command=command, target=entry, why="that name is none, or already taken")
         if not _ENTRY.fullmatch(entry):
             raise BadCommand(package=name, command=command, target=entry, why="that is not of the form module:function")

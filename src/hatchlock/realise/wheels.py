@@ -28,7 +28,7 @@ from installer.sources import WheelFile
 from installer.utils import Scheme, fix_shebang
 
 from hatchlock.errors import HatchlockError
-from hatchlock.realise.commands import console_script
+from hatchlock.realise.commands import console_script, is_of_python
 from hatchlock.realise.tree import ROOT, Entry, ZipMember, complete, through_symlinks
 
 if TYPE_CHECKING:
@@ -208,4 +208,7 @@ class _Memory(WheelDestination):
         inside = posixpath.normpath(posixpath.join(directory, path))
         if not inside.startswith(f"{directory}/"):
             raise BadWheel(wheel=self._wheel, why=f"{path!r} leads out of its directory")
+        where, _, name = inside.rpartition("/")
+        if where == f"{self._layout.root}/bin" and is_of_python(name):
+            raise BadWheel(wheel=self._wheel, why=f"{path!r} would take the interpreter's place")
         return inside

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from hatchlock.paths import Home
 from hatchlock.process import run
-from hatchlock.realise.commands import link_to
+from hatchlock.realise.commands import CommandTaken, is_reserved, link_to
 from hatchlock.realise.interpreter import install_interpreter
 from hatchlock.realise.npm import NpmPlacement, link_commands, unpack_packages
-from hatchlock.realise.programs import install_program
+from hatchlock.realise.programs import begins_as_program, install_program
 from hatchlock.realise.projects import install_files, install_node_project, install_project
 from hatchlock.realise.unpack import public_directory
 from hatchlock.realise.uv_program import uv_program
@@ -56,6 +56,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
     Raises:
         ProcessFailed: uv could not build it.
         BadArchive: An archive cannot be unpacked.
+        CommandTaken: A program of an archive is called like a command of something else.
         WrongHash: A blob of the store is damaged; it is removed.
     """
     blobs = Blobs(home.blobs)
@@ -68,9 +69,9 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
         _install_modules(spec, tree, blobs)
         for project in spec.projects:
             _install_project(project, spec, tree, blobs)
-        for program in spec.programs:
-            _install_program(program, tree, blobs)
         _link_commands(spec, tree, blobs)
+        for program in spec.programs:
+            _install_program(program, spec, tree, blobs)
         if spec.python:
             _compile(spec, tree, scratch, held)
 
@@ -127,6 +128,7 @@ def _install_modules(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
 
 def _install_project(project: ProjectSpec, spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
     snapshot = _checked(project.artefact, blobs)
+    directory = Path(project.path).name
     match project.ecosystem:
         case "python":
             install_project(
@@ -138,21 +140,31 @@ def _install_project(project: ProjectSpec, spec: EnvSpec, tree: Path, blobs: Blo
                 import_root=project.import_root,
                 scripts=project.commands,
                 requires=project.requires,
+                directory=directory,
             )
         case "node":
-            install_node_project(tree, name=project.name, snapshot=snapshot, commands=project.commands)
+            install_node_project(
+                tree, name=project.name, snapshot=snapshot, commands=project.commands, directory=directory
+            )
         case _:
-            install_files(tree, name=project.name, snapshot=snapshot)
+            install_files(tree, name=project.name, snapshot=snapshot, directory=directory)
 
 
-def _install_program(program: ProgramSpec, tree: Path, blobs: Blobs) -> None:
+def _install_program(program: ProgramSpec, spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
     file = _checked(program.artefact, blobs)
     name = directory_name(program.name)
     public_directory(tree / "bin")
     for found in install_program(tree, name=name, file=file, file_name=program.artefact.name):
         command = tree / "bin" / Path(found).name
+        if is_reserved(command.name):
+            continue
         if not os.path.lexists(command):
             link_to(tree / found, at=command)
+            continue
+        owner = os.path.relpath(command.resolve(), tree.resolve())
+        # in many archives everything may be executed, and everybody has a README
+        if not owner.startswith(f"{program.path}/") and begins_as_program(tree / found):
+            raise CommandTaken(environment=spec.name, command=command.name, owners=(owner, found))
 
 
 def _link_commands(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:

@@ -9,19 +9,36 @@ from pathlib import PurePath
 from typing import Any, Self
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.digest import key_of
+from hatchlock.digest import key_of, sha256_bytes
 from hatchlock.resources.base import Artefact
 
 __all__ = ["EnvSpec", "ModuleSpec", "NodeSpec", "ProgramSpec", "ProjectSpec", "directory_name"]
 
 _RULE = "env:1"
+_LONGEST_NAME = 60
+_HASH_DIGITS = 12
 _NAME_DIGITS = 20
 """A shebang line holds 127 bytes, and the store's path is in it too."""
 
 
 def directory_name(name: str) -> str:
-    """Return the directory of a project or program, one word: `@scope/name` is `scope-name`."""
+    """Return the directory of a program, one word: `@scope/name` is `scope-name`."""
     return name.removeprefix("@").replace("/", "-")
+
+
+def _source_name(name: str, ecosystem: str, digest: str) -> str:
+    """The directory of a project, which shares it with none: names of Python have no dot and those of npm no plus."""
+    match ecosystem:
+        case "python":
+            word = directory_name(name)
+        case "node":
+            word = f"{name.removeprefix('@').replace('/', '+')}.node"
+        case _:
+            # two directories of plain files may be called alike, but not if they have the same content
+            word = f"{directory_name(name)}.{digest[:_HASH_DIGITS]}"
+    if len(word) <= _LONGEST_NAME:
+        return word
+    return f"{word[: _LONGEST_NAME - _HASH_DIGITS - 1]}-{sha256_bytes(word.encode())[:_HASH_DIGITS]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +82,8 @@ class ProjectSpec:
 
     @property
     def path(self) -> str:
-        """Where it is, below the environment."""
-        return f"src/{directory_name(self.name)}"
+        """Where it is, below the environment: `src/weather`, for one of Node `src/scope+name.node`."""
+        return f"src/{_source_name(self.name, self.ecosystem, self.artefact.digest)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +181,7 @@ class EnvSpec:
         for module in self.modules:
             yield f"module {module.path} {module.artefact.digest} {module.offered} {_text(module.commands)}"
         for project in self.projects:
-            facts = [project.ecosystem, project.version, project.import_root, *project.requires]
+            facts = [project.path, project.ecosystem, project.version, project.import_root, *project.requires]
             yield f"project {project.name} {project.artefact.digest} {json.dumps(facts)} {_text(project.commands)}"
         for program in self.programs:
             names = [program.name, program.artefact.name]

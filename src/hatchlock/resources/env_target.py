@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from hatchlock.address import Kind
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.paths import Home
+from hatchlock.realise.commands import CommandTaken, is_reserved
+from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
+from hatchlock.resolve.requirements import declared
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["InterpreterFacts", "environment_spec", "wheels_of"]
+__all__ = ["InterpreterFacts", "check_command", "environment_spec", "wheels_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,49 @@ def wheels_of(lock: Lock, environment: Environment, target: PythonTarget, platfo
             raise FileNotLocked(package=package.id, platform=platform)
         wheels.append(Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size))
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def check_command(lock: Lock, environment: Environment, platform: str, command: str) -> None:
+    """Refuse to start a command by a name that several packages of the environment have.
+
+    Packages count that were asked for by name, and projects and programs: their commands take the place of those that
+    other packages bring along.
+
+    Args:
+        lock: The lock.
+        environment: One of its environments.
+        platform: Where it runs.
+        command: What a server starts; a path, and the name of an interpreter, is nobody's.
+
+    Raises:
+        CommandTaken: Two or more have it.
+    """
+    if "/" in command or is_reserved(command):
+        return
+    by_id = {package.id: package for package in lock.packages}
+    owners = [package.id for package in _owners(environment, by_id, platform, command)]
+    if len(owners) > 1:
+        raise CommandTaken(environment=environment.name, command=command, owners=tuple(sorted(owners)))
+
+
+def _owners(
+    environment: Environment, by_id: Mapping[str, Package], platform: str, command: str
+) -> Iterator[Package]:
+    here = [by_id[item] for item in environment.on(platform)]
+    modules = [by_id[item.artefact.package] for item in _modules(environment, by_id, platform) if item.offered]
+    projects = [package for package in here if package.kind in {Kind.PATH, Kind.GIT}]
+    yield from (package for package in (*modules, *projects) if command in package.scripts)
+    yield from (package for package in here if package.kind is Kind.URL and command in _program_names(package, platform))
+    named = {declared(text).name for text in environment.requirements if text.startswith("pypi:")}
+    wheels = [package for package in here if package.kind is Kind.PYPI and command in package.scripts]
+    if any(package.name in named for package in wheels):
+        # of two wheels whoever is installed last has the name, so the others count as well; the same function is no matter
+        yield from {package.scripts[command]: package for package in wheels}.values()
+
+
+def _program_names(package: Package, platform: str) -> tuple[str, ...]:
+    files = [file for file in package.files if file.platform in {"", platform}]
+    return tuple(directory_name(package.name) for file in files if not is_archive(file.name))
 
 
 def environment_spec(
@@ -101,7 +147,9 @@ def _interpreter(
     file = environment.managed.get(platform)
     if file is None:
         raise FileNotLocked(package=f"python@{environment.python}", platform=platform)
-    root = home.root / "pythons" / file.sha256[:20]
+    if not file.digest:
+        raise FileNotLocked(package=f"python@{environment.python}", platform=platform)
+    root = home.root / "pythons" / file.digest[:20]
     # cpython-3.11.9+20240814-x86_64-…: the part in front of the plus
     version = file.name.partition("-")[2].partition("+")[0]
     minor = ".".join(version.split(".")[:2])

@@ -24,7 +24,7 @@ from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
-from hatchlock.resources.env_target import InterpreterFacts, environment_spec, wheels_of
+from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec, wheels_of
 from hatchlock.resources.image import ImageSpec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import (
@@ -172,6 +172,7 @@ class _Builder:
         )
         tree = machine.home.envs / spec.key
         command = self._command(launch)
+        check_command(self.lock, locked, machine.platform, command[0])
         place = self._place(launch, locked, spec, tree)
         record = self._record(
             launch,
@@ -221,6 +222,7 @@ class _Builder:
             python=locked.python,
         )
         command = self._command(launch)
+        check_command(self.lock, locked, platform, command[0])
         argv = (_script(command[0], f"{ROOT}/bin"), *command[1:], *launch.args)
         return _Placed(server=self._in_image(launch, spec, argv), image=spec)
 

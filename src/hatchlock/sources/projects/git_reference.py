@@ -77,6 +77,11 @@ class GitReference:
         return protocol_of(self.url)
 
     @property
+    def is_local(self) -> bool:
+        """Whether it is a directory of this machine, which only its owner's own manifest may name."""
+        return self.protocol == "file"
+
+    @property
     def name(self) -> str:
         """The repository's own name: the last part of its path, without `.git`."""
         return unquote(re.split("[/:]", self.url)[-1]).removesuffix(".git")

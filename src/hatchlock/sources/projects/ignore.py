@@ -16,10 +16,14 @@ __all__ = ["Found", "repository_root", "walk"]
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 _NEVER = _VERSION_CONTROL | {
     *("node_modules", "__pycache__", ".venv", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
-    *(".DS_Store", ".env", "hatchlock.local.toml"),
+    *(".DS_Store", "hatchlock.local.toml"),
+    # where programs keep their users' secrets
+    *(".env", ".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".ssh", ".aws", ".docker", ".kube", ".gnupg"),
+    *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
     # The lock holds the hash of the project's content: it cannot be part of it, nor what is edited next to it.
     *("hatch.lock", "hatchlock.toml"),
 }
+_STORE = ("blobs", "envs", "projects")
 _EXAMPLES = (".example", ".sample", ".template", ".dist")
 
 
@@ -49,7 +53,8 @@ def walk(root: Path, *, committed: bool = False) -> Iterator[Found]:
 
     These count: `.gitignore` at every level, also above the project up to its repository's root (unless those leave out
     the project as a whole: who names it wants it); `.dockerignore` in `root`; and what never belongs to a project:
-    version control, caches and virtual environments, installed packages, files of secrets, and hatchlock's own files.
+    version control, caches and virtual environments, installed packages, files of secrets, and hatchlock's own files and
+    store.
     Git's settings of this machine (`info/exclude`, `core.excludesFile`) and its index do not count.
 
     Args:
@@ -128,7 +133,10 @@ def _is_never_part(entry: os.DirEntry[str], *, is_directory: bool) -> bool:
     name = entry.name
     if name in _NEVER or (name.startswith(".env.") and not name.endswith(_EXAMPLES)):
         return True
-    return is_directory and Path(entry.path, "pyvenv.cfg").is_file()
+    if not is_directory:
+        return False
+    directory = Path(entry.path)
+    return (directory / "pyvenv.cfg").is_file() or all((directory / part).is_dir() for part in _STORE)
 
 
 def _left_out(path: bytes, rules: Sequence[_Rules], *, directory: bool) -> bool:

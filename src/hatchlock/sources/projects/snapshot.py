@@ -98,13 +98,15 @@ def snapshot(
 def signature(root: Path, *, committed: bool = False) -> str:
     """Return a string that changes when a file of the project is changed in the usual ways, without reading any.
 
-    For memos only: it is made of paths, modes, sizes and times, so it is another one on every machine.
+    For memos only: it is made of paths, modes, sizes and times (also that of the last change of any kind, which no program
+    sets back), so it is another one on every machine.
 
     Raises:
         MissingProject, LeadsOut, BadEntry, PermissionProblem: As for `list_files`.
     """
+    members = _members(_real(root), committed=committed)
     return key_of(
-        "project-signature:1", (repr(_facts(member)) for member in _members(_real(root), committed=committed))
+        "project-signature:2", (repr((*_facts(member), member.found.status.st_ctime_ns)) for member in members)
     )
 
 
