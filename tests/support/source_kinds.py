@@ -255,7 +255,10 @@ class _Url(_Addressed):
     def exempt(self) -> Mapping[Law, Exempt]:
         return {
             Law.ORDER: Exempt(why="an address is one file", holds=lambda *_: not hasattr(UrlSource, "versions")),
-            Law.MISSING_HASH: Exempt(why="without #sha256 it is worked out from the file", holds=_is_hashed_here),
+            Law.MISSING_HASH: Exempt(
+                why="the manifest itself has to say it",
+                holds=lambda *_: not accepts('[environments.e]\ndependencies = ["url:https://example.com/tool"]\n'),
+            ),
             Law.CACHE: Exempt(why="with #sha256 nobody is asked at all", holds=_says_its_hash),
             Law.MIRRORS: _no_indexes("an address is one place"),
             Law.CLAIMS: _no_indexes("the address says which file"),

@@ -37,8 +37,8 @@ def found(version: str, *directories: object, **environ: str) -> Node:
 @pytest.mark.parametrize("version", ["", "22", "22.4", "22.4.1"])
 def test_the_first_that_fits_is_taken(tmp_path: Path, version: str) -> None:
     path = [node(tmp_path / "b" / "bin", "22.4.1"), node(tmp_path / "c" / "bin", "22.9.0")]
-    expected = Node(path=f"{tmp_path}/b/bin/node", version="22.4.1", prefixes=(f"{tmp_path}/b",))
-    assert found(version, *path) == expected
+    program = f"{tmp_path}/b/bin/node"
+    assert found(version, *path) == Node(path=program, version="22.4.1", prefixes=(program,))
 
 
 @pytest.mark.parametrize("version", ["2", "22.4.10", "22.40", "4"])
@@ -110,9 +110,21 @@ def test_a_shim_leads_to_the_real_program(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to("versions/22.4.1")
     real = f"{tmp_path}/versions/22.4.1/bin/node"
     program(tmp_path / "shims", f"echo '{json.dumps([f'{tmp_path}/current/bin/node', '22.4.1'])}'")
-    assert found("22", tmp_path / "shims") == Node(
-        path=real, version="22.4.1", prefixes=(f"{tmp_path}/versions/22.4.1",)
-    )
+    assert found("22", tmp_path / "shims") == Node(path=real, version="22.4.1", prefixes=(real,))
+
+
+@pytest.mark.parametrize("own", ["include/node", "lib/node_modules"])
+def test_a_tree_of_its_own_is_shown_to_servers_with_it(tmp_path: Path, own: str) -> None:
+    (tmp_path / "tree" / own).mkdir(parents=True)
+    assert found("", node(tmp_path / "tree" / "bin", "22.4.1")).prefixes == (f"{tmp_path}/tree",)
+    assert found("", node(tmp_path / "tree" / "programs", "22.4.1")).prefixes == (f"{tmp_path}/tree/programs/node",)
+
+
+@pytest.mark.parametrize("directory", ["bin", ".local/bin"])
+def test_what_else_is_in_a_home_is_not_shown_for_its_sake(tmp_path: Path, directory: str) -> None:
+    (tmp_path / directory / ".." / "include" / "node").mkdir(parents=True)
+    place = node(tmp_path / directory, "22.4.1")
+    assert found("", place, HOME=str(tmp_path)).prefixes == (f"{place}/node",)
 
 
 def test_the_users_options_for_node_do_not_reach_it(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.launch import LaunchRecord, SourceTree
 from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.paths import Home
+from hatchlock.realise.commands import CommandTaken
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
-from hatchlock.resources.env_target import InterpreterFacts, environment_spec
+from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.resources.world import Target, target_from_dict, target_to_dict
@@ -231,6 +232,17 @@ def test_a_directory_is_called_by_one_word() -> None:
     assert (FULL.projects[0].path, FULL.programs[0].path) == ("src/acme-p", "programs/tool")
 
 
+def test_every_project_has_a_directory_of_its_own() -> None:
+    of = FULL.projects[0]
+    names = [("weather", "python"), ("weather", "node"), ("weather", ""), ("@a/b", "node"), ("a-b", "node")]
+    names += [("x" * 90, "node"), ("x" * 91, "node"), ("x" * 90, "python")]
+    paths = [replace(of, name=name, ecosystem=ecosystem).path for name, ecosystem in names]
+    other = replace(of, name="weather", ecosystem="", artefact=artefact("w.tar", "d" * 64))
+    assert paths[:5] == ["src/weather", "src/weather.node", f"src/weather.{'a' * 12}", "src/a+b.node", "src/a-b.node"]
+    assert len({*paths, other.path}) == len(paths) + 1
+    assert max(map(len, paths)) == len("src/") + 60
+
+
 # from a lock
 
 
@@ -335,6 +347,41 @@ def test_what_is_for_another_platform_is_left_out_with_what_is_below_it() -> Non
     ]
 
 
+def python(name: str, **scripts: str) -> Package:
+    return Package(kind=Kind.PYPI, name=name, version="1", files=(File(name=f"{name}.whl"),), scripts=scripts)
+
+
+def refused(command: str, *requirements: str, packages: tuple[Package, ...] = ()) -> tuple[str, ...]:
+    lock = replace(LOCK, packages=(*PACKAGES, *packages))
+    own = (*LOCKED.packages, *(package.id for package in packages if package.kind is not Kind.NPM))
+    tree = {**TREE, **{f"node_modules/{item.name}": item.id for item in packages if item.kind is Kind.NPM}}
+    asked = (*LOCKED.requirements, *requirements)
+    try:
+        check_command(lock, replace(LOCKED, requirements=asked, packages=own, tree=tree), "linux/amd64", command)
+    except CommandTaken as error:
+        return error.owners
+    return ()
+
+
+def test_a_command_of_several_packages_is_not_started_by_its_name() -> None:
+    other = npm("other", scripts={"asked": "x.js", "core": "x.js", "tool": "x.js", "node": "x.js"})
+    for command, owner in {"asked": "npm:asked@1.0.0", "core": "path:core@1", "tool": "url:tool@000000000000"}.items():
+        assert refused(command, "npm:other", packages=(other,)) == tuple(sorted([owner, other.id]))
+        assert refused(command, packages=(other,)) == ()
+    assert refused("node", "npm:other", packages=(other,)) == ()
+    assert refused("./asked", "npm:other", packages=(other,)) == ()
+
+
+def test_of_wheels_those_count_that_were_asked_for_and_with_them_all() -> None:
+    first, second, same = python("first", serve="a:b"), python("second", serve="c:d"), python("third", serve="a:b")
+    assert refused("serve", packages=(first, second)) == ()
+    assert refused("serve", "pypi:first", packages=(first, second)) == (first.id, second.id)
+    assert refused("serve", "pypi:first", packages=(first, same)) == ()
+    asked = python("first", asked="a:b")
+    assert refused("asked", packages=(asked,)) == ()
+    assert refused("asked", "pypi:first", packages=(asked,)) == ("npm:asked@1.0.0", "pypi:first@1")
+
+
 def test_a_program_without_a_file_for_this_platform_is_said() -> None:
     with pytest.raises(ProgramNotOffered, match=r"url:tool@000000000000 is for .*, and this machine is darwin/arm64"):
         placed(platform="darwin/arm64")
@@ -357,5 +404,12 @@ def test_a_managed_interpreter_is_named_by_its_archive() -> None:
     assert spec.interpreter_root == root
     assert spec.artefacts[0].digest == "5" * 64
     assert spec.key != managed("6" * 64).key
+    strong = File(name="cpython-3.11.9+20260101.tar.gz", sha512="7" * 128)
+    assert placed(replace(LOCKED, managed={"linux/amd64": strong}), python=never)[0].interpreter_root == (
+        f"/store/pythons/{'7' * 20}"
+    )
+    for nothing in ({"linux/amd64": File(name="cpython-3.11.9+20260101.tar.gz")},):
+        with pytest.raises(FileNotLocked, match=r"python@3\.11"):
+            placed(replace(LOCKED, managed=nothing), python=never)
     with pytest.raises(FileNotLocked, match=r"python@3\.11"):
         placed(replace(LOCKED, managed={"linux/arm64": File(name="x", sha256="5" * 64)}), python=never)

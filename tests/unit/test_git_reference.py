@@ -175,3 +175,17 @@ def test_anything_is_refused_or_has_a_normal_form(base: str, path: list[str], re
             continue
         assert GitReference.parse(str(reference)) == reference
         assert repository_url(reference.url) == reference.url
+
+
+@pytest.mark.parametrize(
+    ("spec", "local"),
+    [
+        ("/srv/a", True),
+        ("file:///srv/a@main", True),
+        ("file://localhost/srv/a", True),
+        ("https://example.com/a", False),
+        ("git@example.com:a/b", False),
+    ],
+)
+def test_directories_of_this_machine_are_known(spec: str, local: bool) -> None:
+    assert GitReference.parse(spec).is_local is local

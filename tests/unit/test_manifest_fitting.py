@@ -43,7 +43,7 @@ def test_a_shared_environment_and_what_comes_with_a_server_count_too() -> None:
     text = '[environments.e]\ndependencies = ["pypi:a<2", "npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
     assert len(errors(text + 'environment = "e"\n')) == 1
     assert len(errors(text + 'with = ["npm:b"]\n')) == 1
-    assert manifest(text + 'environment = "e"\nruntime = "process"\n')
+    assert manifest(text + 'environment = "e"\nruntime = "process"\n').servers
 
 
 def test_a_table_of_platforms_is_one_source() -> None:
@@ -115,3 +115,86 @@ packages = ["c-*"]
         "m:6: indexes.pypi[1]: several indexes are called 'pypi'",
         "m:8: indexes.pypi[2]: an index of its own has no 'url'",
     ]
+
+
+MANAGED = "managed: interpreters are for processes, and"
+
+
+def test_what_the_defaults_bring_counts_for_servers_that_take_it() -> None:
+    with_npm = '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
+    assert errors(with_npm) == [
+        "m:5: defaults.with[0]: npm: is not yet put into images, and server 's' runs in a container"
+    ]
+    assert manifest(with_npm + "with = []\n").servers
+    assert manifest(with_npm + 'runtime = "process"\n').servers
+    assert manifest(with_npm + 'environment = "e"\n[environments.e]\n').servers
+    assert manifest(
+        '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "oci:example.com/a@sha256:' + HASH + '"\n'
+    ).servers
+
+
+def test_so_does_an_environment_of_the_defaults() -> None:
+    shared = '[defaults]\nenvironment = "e"\n[environments.e]\ndependencies = ["npm:b"]\n'
+    server = '[servers.s]\nsource = "pypi:a<2"\n'
+    assert errors(shared + server) == [
+        "m:7: environments.e.dependencies[0]: npm: is not yet put into images, and server 's' runs in a container"
+    ]
+    assert manifest(shared + server + 'python = "3.11"\n').servers
+    assert manifest(shared + server + 'runtime = "process"\n').servers
+
+
+def test_an_environment_with_a_base_is_for_containers_even_if_nobody_uses_it() -> None:
+    content = 'base = "oci:python:3.11-slim@sha256:' + HASH + '"\ndependencies = ["npm:b"]\npython = "managed:3.11"\n'
+    assert errors("[environments.e]\n" + content) == [
+        "m:6: environments.e.dependencies[0]: npm: is not yet put into images, and environment 'e' has a base",
+        f"m:7: environments.e.python: {MANAGED} environment 'e' has a base: its base has the Python",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[servers.s]\nsource = "pypi:a<2"\npython = "managed:3.11"\n', "servers.s.python"),
+        ('[defaults]\npython = "managed:3.11"\n[servers.s]\nsource = "pypi:a<2"\n', "defaults.python"),
+        (
+            '[environments.e]\npython = "managed:3.11"\n[servers.s]\nenvironment = "e"\nsource = "pypi:a<2"\n',
+            "environments.e.python",
+        ),
+    ],
+)
+def test_a_managed_interpreter_is_no_image_s(text: str, place: str) -> None:
+    (error,) = errors(text)
+    assert f"{place}: {MANAGED} server 's' runs in a container" in error
+    assert manifest(text + 'runtime = "process"\n').servers
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "git:https://user:s3cret@example.com/a/b",
+        "git:https://s3cret@example.com/a/b@main",
+        "git:git+https://user:s3cret@example.com/a/b",
+        "git:ssh://git:s3cret@example.com/a/b",
+        "git:https://user:s3/cret@example.com/a/b",
+        "git:git:s3cret@example.com:a/b",
+    ],
+)
+def test_a_repository_with_credentials_is_refused_without_showing_them(source: str) -> None:
+    (error,) = errors(f'[servers.a]\nsource = "{source}"\nruntime = "process"\n')
+    assert error.startswith("m:5: servers.a.source: it holds a user name or password")
+    assert "s3" not in error
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "https://example.com:8443/a/b@release/1.0",
+        "ssh://git@example.com:22/a/b",
+        "git+ssh://git@example.com/a/b",
+        "git@example.com:a/b@main",
+        "https://[::1]:8443/a/b",
+        "/srv/a:b@main",
+    ],
+)
+def test_a_repository_with_ports_users_of_ssh_and_refs_is_taken(spec: str) -> None:
+    assert manifest(f'[servers.a]\nsource = "git:{spec}"\nruntime = "process"\n').servers

@@ -168,11 +168,30 @@ def test_what_has_no_counterpart_is_refused(command: str, what: str) -> None:
         ("bunx x@1.2", "x", {"source": "npm:x@1.2"}),
         ("npx --package=@scope/tools -y serve", "tools", {"source": "npm:@scope/tools", "command": "serve"}),
         ("npx -y github:acme/weather#v2", "weather", {"source": "git:https://github.com/acme/weather@v2"}),
+        ("npx ./dir/tool", "tool", {"source": "path:./dir/tool"}),
+        ("npx file:../tool --stdio", "tool", {"source": "path:../tool", "args": ["--stdio"]}),
+        ("npx -y git+https://example.com/a/x.git#v1", "x", {"source": "git:https://example.com/a/x.git@v1"}),
+        ("npx gitlab:acme/weather", "weather", {"source": "git:https://gitlab.com/acme/weather"}),
+        ("npx https://github.com/acme/weather", "weather", {"source": "git:https://github.com/acme/weather"}),
         ("uvx --from git+https://example.com/a/x y", "x", {"source": "git:https://example.com/a/x", "command": "y"}),
     ],
 )
 def test_what_runs_another_ecosystem_becomes_a_process(command: str, name: str, fields: dict[str, Any]) -> None:
     assert server_from_command(command.split()) == (name, {**fields, "runtime": "process"})
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("https://files.example.com/x-1.tgz?token=secret", "./x.tgz", "gist:0123", "acme/x#semver:^1", "~/x"),
+        "git+https://user:secret@example.com/a/x.git",
+    ],
+)
+def test_what_npx_would_take_from_elsewhere_is_refused_without_being_shown(word: str) -> None:
+    with pytest.raises(BadSource) as caught:
+        server_from_command(["npx", "-y", word])
+    assert caught.value.hint
+    assert "secret" not in f"{caught.value}{caught.value.hint}"
 
 
 @pytest.mark.parametrize(
@@ -217,3 +236,22 @@ def test_secret_arguments_are_found_behind_and_inside_their_option() -> None:
         1,
         3,
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["mcp-remote", "https://x.example", "--header", "x-api-key: abc-123-def"], [3]),
+        (["--header=Authorization: Bearer eyJhbGciOi"], [0]),
+        (["--header", "Authorization:Basic dTpw"], [1]),
+        (["-H", "Cookie: session=abcdef"], [1]),
+        (["-HAuthorization: Bearer abcdef"], [0]),
+        (["--header", "Authorization: Bearer ${TOKEN}"], []),
+        (["--header", "Authorization:${AUTH_HEADER}"], []),
+        (["--header", "Accept: application/json"], []),
+        (["--map", "key: value-of-it"], []),
+        (["--url", "https://x.example/a:b"], []),
+    ],
+)
+def test_credentials_in_headers_are_found(words: list[str], found: list[int]) -> None:
+    assert secret_arguments(words) == found

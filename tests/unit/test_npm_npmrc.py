@@ -131,6 +131,15 @@ def test_without_any_setting_npm_itself_is_asked(machine: dict[str, str]) -> Non
     assert find_npm(machine).default_registry().startswith("https://")
 
 
+def test_what_anybody_writes_into_the_temporary_directory_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package.json").write_text('{"workspaces": ["*"]}')
+    (tmp_path / ".npmrc").write_text("registry=http://127.0.0.1:1/\n")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert find_npm(os.environ).default_registry().startswith("https://")
+
+
 def test_without_npm_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(NpmNotFound, match="npm") as caught:
         find_npm({"PATH": str(tmp_path)})

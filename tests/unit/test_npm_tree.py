@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +42,7 @@ def asking(
 
 
 def resolve(source: NpmSource, scratch: Path, roots: Mapping[str, str], **options: Any) -> NpmTree:
-    given = {"overrides": {}, "preferred": {}, "node": ""} | options
+    given: dict[str, Any] = {"overrides": {}, "preferred": {}, "node": "", **options}
     return resolve_tree(roots, source=source, scratch=scratch, **given)
 
 
@@ -180,6 +181,56 @@ def test_overrides_settle_what_is_taken(tmp_path: Path) -> None:
     assert direct.paths == {"node_modules/shared": "npm:shared@2.0.0"}
 
 
+def test_constraints_hold_wherever_a_package_stands(tmp_path: Path) -> None:
+    tree = tree_of(
+        *WORLD,
+        roots={"@acme/tool": "*"},
+        constraints={"shared": (">=1.0.0", "<1.5.0 || >=2"), "perhaps": ("<1",)},
+        preferred={"shared": ("1.5.0",)},
+        tmp_path=tmp_path,
+    )
+    assert {place for place, found in tree.paths.items() if found == "npm:shared@1.5.0"} == set()
+    assert tree.paths["node_modules/shared"] == "npm:shared@1.0.0"
+    assert tree.paths["node_modules/renamed"] == "npm:shared@2.0.0"
+
+
+def test_a_constraint_that_leaves_nothing_is_named(tmp_path: Path) -> None:
+    error = failure_of(*WORLD, roots={"@acme/tool": "*"}, constraints={"shared": ("<2",)}, tmp_path=tmp_path)
+    assert isinstance(error, NoNpmVersion)
+    assert "@acme/tool 2.1.0 requires shared@^2.0.0" in str(error)
+    assert "no such version within the constraint shared@<2: the newest is 1.5.0" in str(error)
+
+
+def test_what_can_be_done_without_is_left_out_where_it_cannot_be_had(tmp_path: Path) -> None:
+    optional = {"on-mac": "*", "nowhere": "*", "beside": "^9", "old": "*"}
+    tree = tree_of(*WORLD, roots={"shared": "1.0.0"}, optional=optional, tmp_path=tmp_path)
+    assert tree.paths.keys() == {"node_modules/shared", "node_modules/on-mac", "node_modules/old"}
+    assert tree.optional == {"node_modules/on-mac", "node_modules/old"}
+
+
+def test_a_project_around_it_has_no_say(tmp_path: Path) -> None:
+    around = tmp_path / "around"
+    around.mkdir()
+    trace = tmp_path / "trace"
+    (around / ".npmrc").write_text("registry=http://127.0.0.1:1/\nignore-scripts=false\npackage-lock-only=false\n")
+    (around / "package.json").write_text(json.dumps({"workspaces": ["*/*/tree"], "dependencies": {"shared": "2.0.0"}}))
+    a = NpmRelease(name="a", dependencies={"shared": "^1"}, manifest={"scripts": {"install": f"touch {trace}"}})
+    with serving_npm(a, *shared("1.0.0", "2.0.0")) as registry, asking(registry, tmp_path / "cache") as source:
+        tree = resolve(source, around / "scratch", {"a": "*"})
+    assert tree.paths == {"node_modules/a": "npm:a@1.0.0", "node_modules/shared": "npm:shared@1.0.0"}
+    assert sorted(path.name for path in around.iterdir()) == [".npmrc", "package.json", "scratch"]
+    assert not trace.exists()
+
+
+def test_npm_ends_with_its_source(tmp_path: Path) -> None:
+    with serving_npm(*WORLD) as registry, asking(registry, tmp_path / "cache") as source:
+        source.packument("old")
+        source.closed.set()
+        with pytest.raises(CancelledError):
+            resolve(source, tmp_path / "scratch", {"old": "*"})
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_preferred_versions_are_kept(tmp_path: Path) -> None:
     tree = tree_of(
         *shared("1.0.0", "1.1.0", "1.2.0"),
@@ -296,6 +347,22 @@ def test_what_is_not_from_a_registry_is_named_with_its_requirer(tmp_path: Path, 
     assert isinstance(error, ForeignDependency)
     assert (error.requirer, error.name, error.spec) == ("middle 1.0.0", "b", spec)
     assert 'overrides = ["npm:b@VERSION"]' in error.hint
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("git+https://user:secret@git.example.com/a/b.git#v1", "git+https://git.example.com/a/b.git#v1"),
+        ("https://secret@files.example.com/b.tgz?token=secret", "https://files.example.com/b.tgz"),
+        ("git+ssh://git:secret@git.example.com/a/b.git", "git+ssh://git.example.com/a/b.git"),
+        ("git+ssh://git@git.example.com/a/b.git", "git+ssh://git@git.example.com/a/b.git"),
+        ("gitlab:user:secret@a/b", "gitlab:a/b"),
+        ("npm:@acme/b@^1", "npm:@acme/b@^1"),
+    ],
+)
+def test_no_message_shows_what_opens_an_address(spec: str, shown: str) -> None:
+    assert f"requires b from {shown}, which" in str(ForeignDependency(requirer="a", name="b", spec=spec))
+    assert f"requires b@{shown}, but" in str(NoNpmVersion(requirer="a", name="b", wanted=spec))
 
 
 @pytest.mark.parametrize(

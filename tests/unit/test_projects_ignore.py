@@ -114,9 +114,20 @@ def test_what_never_belongs_to_a_project_is_left_out_at_every_level(tmp_path: Pa
     never = [".git/config", ".hg/x", "node_modules/a/index.js", "__pycache__/a.pyc", ".venv/bin/python", ".DS_Store"]
     never += [".env", ".env.local", ".env.production", "hatchlock.local.toml", "hatch.lock", "hatchlock.toml"]
     never += ["myenv/pyvenv.cfg", "myenv/bin/python", ".tox/x", ".ruff_cache/x", ".mypy_cache/x", ".pytest_cache/x"]
-    kept = [".env.example", "venv/readme", "environment", ".envrc", "src/a.py"]
+    never += [".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".ssh/config", ".aws/credentials", "id_rsa"]
+    never += [".docker/config.json", ".kube/config", ".gnupg/x", "id_dsa", "id_ecdsa", "id_ed25519"]
+    kept = ["id_rsa.pub", "docker/x", ".env.example", "venv/readme", "environment", ".envrc", "src/a.py"]
     write(tmp_path, [f"{folder}{path}" for folder in ("", "deep/er/") for path in [*never, *kept]])
     assert paths(tmp_path) == {f"{folder}{path}" for folder in ("", "deep/er/") for path in kept}
+
+
+def test_the_store_belongs_to_no_project(tmp_path: Path) -> None:
+    write(tmp_path, ["main.py", "state/store/blobs/x", "state/store2/x", "state/y"])
+    assert {found.path for found in walk(tmp_path, without=tmp_path / "state" / "store")} == {
+        "main.py",
+        "state/store2/x",
+        "state/y",
+    }
 
 
 def test_a_checkout_keeps_what_git_has(tmp_path: Path) -> None:

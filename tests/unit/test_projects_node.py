@@ -36,11 +36,11 @@ def test_package_json_is_read(tmp_path: Path) -> None:
     assert (facts.name, facts.version) == ("@acme/my-server", "1.2.3")
     assert facts.requirements == (
         "npm:any@*",
-        "npm:fsevents@^2",
         "npm:old-zod@npm:zod@^2",
         "npm:tagged@latest",
         "npm:zod@^3",
     )
+    assert facts.optional == ("npm:fsevents@^2",)
     assert facts.scripts == {"my-server": "dist/cli.js"}
     assert facts.requires_node == ">=18"
     assert (facts.licence, facts.authors) == ("MIT", "Ann")
@@ -99,6 +99,12 @@ def test_a_committed_build_result_is_there_although_git_ignores_such(tmp_path: P
     assert facts_of(tmp_path, files, committed=True).needs_build == ""
 
 
+def test_of_two_declarations_of_one_dependency_the_optional_one_counts(tmp_path: Path) -> None:
+    both = package(dependencies={"zod": "^3", "ws": "8"}, optionalDependencies={"zod": "^4", "core": "file:./core"})
+    facts = facts_of(tmp_path, both | {"core/package.json": {"name": "core"}})
+    assert (facts.requirements, facts.optional) == (("npm:ws@8", "path:core"), ("npm:zod@^4",))
+
+
 def test_an_entry_in_typescript_is_said(tmp_path: Path) -> None:
     facts = facts_of(tmp_path, package(bin="src/a.ts") | {"src/a.ts": ""})
     assert "TypeScript" in facts.notes[0]
@@ -129,7 +135,9 @@ def test_an_install_script_is_named(tmp_path: Path, fields: dict[str, Any], file
         ("github:acme/core", "npm:core@github:acme/core"),
         ("acme/core#v1", "npm:core@acme/core#v1"),
         ("git+ssh://git@example.com/core.git#v1", "npm:core@git+ssh://git@example.com/core.git#v1"),
-        ("https://u:secret@example.com/core.tgz", "npm:core@https://example.com/core.tgz"),
+        ("https://u:secret@example.com/core.tgz?token=secret", "npm:core@https://example.com/core.tgz"),
+        ("git+https://u:secret@example.com/core.git#v1", "npm:core@git+https://example.com/core.git#v1"),
+        ("github:u:secret@acme/core", "npm:core@github:acme/core"),
         (">=1 <2 || ^3", "npm:core@>=1 <2 || ^3"),
     ],
 )

@@ -100,6 +100,24 @@ def test_every_change_of_content_changes_digest_and_signature(tmp_path: Path, ch
     assert before[1] != after[1]
 
 
+def test_a_change_that_keeps_size_and_time_changes_the_signature(tmp_path: Path) -> None:
+    file = make(tmp_path) / "src/pkg/a.py"
+    before, status = signature(tmp_path), file.stat()
+    file.write_bytes(file.read_bytes()[::-1])
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert file.stat().st_mtime_ns == status.st_mtime_ns
+    assert signature(tmp_path) != before
+
+
+def test_what_the_store_gets_changes_neither(tmp_path: Path) -> None:
+    store = make(tmp_path) / "store"
+    (store / "cache").mkdir(parents=True)
+    before = snapshot(tmp_path, without=store), signature(tmp_path, without=store)
+    (store / "cache" / "x").write_text("x")
+    assert (snapshot(tmp_path, without=store), signature(tmp_path, without=store)) == before
+    assert snapshot(tmp_path) != before[0]
+
+
 def test_what_is_ignored_changes_neither(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / ".gitignore").write_text("*.log\n")

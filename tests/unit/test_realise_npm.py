@@ -171,17 +171,29 @@ def test_a_tarball_that_leads_out_is_refused_by_the_packages_name(tmp_path: Path
         unpack_packages([*packages, bad], tmp_path / "out")
 
 
-def test_commands_of_an_environment_are_offered_beside_what_it_has(tmp_path: Path) -> None:
+def test_commands_of_an_environment_take_the_place_of_what_others_brought_along(tmp_path: Path) -> None:
     packages = some_packages(tmp_path)
     root = tmp_path / "out"
     unpack_packages(packages, root)
     (root / "bin").mkdir()
-    (root / "bin" / "b").write_text("the environment's own")
+    (root / "bin" / "own").write_text("the environment's own")
+    for brought in ("tool", "node"):
+        (root / "bin" / brought).write_text("a wheel's script")
     node = Path("/usr/bin/node")
-    assert link_commands(root, packages[1:], node=node) == ("node", "tool")
+    names = link_commands(root, packages[1:], node=node)
+    assert {"node", "tool"} <= set(names)
     assert tree_of(root / "bin") == {
-        "b": "the environment's own",
+        "b": "-> ../node_modules/b/cli",
+        "own": "the environment's own",
         "node": f"-> {node}",
         "tool": "-> ../node_modules/a/bin/tool.js",
     }
-    assert link_commands(root, packages[1:], node=node) == ()
+    assert link_commands(root, packages[1:], node=node) == names
+
+
+@pytest.mark.parametrize("command", ["node", "node.exe", "nodejs", "python", "python3.11", "Python3", "activate.fish"])
+def test_no_package_takes_the_place_of_an_interpreter(tmp_path: Path, command: str) -> None:
+    commands = {command: "x.js", "npm": "x.js"}
+    package = placement(tmp_path, "node_modules/a", [Item("package/x.js", b"x")], commands)
+    unpack_packages([package], tmp_path / "out")
+    assert link_commands(tmp_path / "out", [package], node=None) == ("npm",)

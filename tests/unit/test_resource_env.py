@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from hatchlock.digest import digest_file
 from hatchlock.engines.process import find_interpreter
 from hatchlock.paths import Home
 from hatchlock.process import ProcessFailed
+from hatchlock.realise.commands import CommandTaken
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env import EnvResource
-from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.store.receipts import RECEIPT_NAME
+from support.archives import Item, make_tar
 from support.wheels import make_wheel
 
 PYTHON = find_interpreter(f"{sys.version_info.major}.{sys.version_info.minor}", os.environ)
@@ -153,3 +156,60 @@ def test_two_servers_that_want_the_same_one_build_it_once_however_short_the_pati
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(found.apply, steps))
     assert [item.name for item in home.envs.iterdir()] == [spec(wheel).key]
+
+
+def put(home: Home, file: Path, package: str) -> Artefact:
+    name = digest_file(file)
+    with Blobs(home.blobs).add(name) as writer:
+        writer.write(file.read_bytes())
+    return Artefact(package=package, name=file.name, digest=name, size=file.stat().st_size)
+
+
+def test_a_program_never_takes_the_place_of_a_command_nor_of_an_interpreter(home: Home, tmp_path: Path) -> None:
+    script = b"#!/bin/sh\n"
+    items = [Item(f"bin/{name}", script, mode=0o755) for name in ("node", "python", "extra")]
+    archive = put(home, make_tar(tmp_path / "kit.tar.gz", [*items, Item("README", b"x", mode=0o755)]), "url:kit@1")
+    again = put(home, make_tar(tmp_path / "b.tar.gz", [Item("README", b"y", mode=0o755), Item("z", b"")]), "url:b@1")
+    wanted = replace(
+        spec(), programs=(ProgramSpec(name="b", artefact=again), ProgramSpec(name="kit", artefact=archive))
+    )
+    build(resource(home, wanted))
+    tree = home.envs / wanted.key / "bin"
+    assert os.path.realpath(tree / "python") == os.path.realpath(PYTHON.path)
+    assert not (tree / "node").exists()
+    assert (tree / "extra").readlink() == Path("../programs/kit/bin/extra")
+    assert (tree / "README").readlink() == Path("../programs/b/README")
+
+    clash = put(home, make_tar(tmp_path / "c.tar.gz", [Item("bin/demo", script, mode=0o755)]), "url:c@1")
+    taken = replace(spec(stored(home, tmp_path)), programs=(ProgramSpec(name="c", artefact=clash),))
+    with pytest.raises(CommandTaken, match=r"bin/demo and programs/c/\S* both have a command 'demo'"):
+        build(resource(home, taken))
+    assert list(resource(home, taken).observe()) == []
+
+
+def test_projects_of_python_and_node_may_have_one_name(home: Home, tmp_path: Path) -> None:
+    python = make_tar(tmp_path / "py.tar", [Item("weather.py", b"def main():\n    print('py')\n")], compression="")
+    node = make_tar(tmp_path / "js.tar", [Item("w.js", b"#!/bin/sh\necho js\n")], compression="")
+    projects = (
+        ProjectSpec(
+            name="weather",
+            version="1",
+            ecosystem="node",
+            artefact=put(home, node, "path:weather@1"),
+            commands={"weather-js": "w.js"},
+        ),
+        ProjectSpec(
+            name="weather",
+            version="1",
+            ecosystem="python",
+            artefact=put(home, python, "path:weather@1"),
+            import_root=".",
+            commands={"weather": "weather:main"},
+        ),
+    )
+    wanted = replace(spec(), projects=projects)
+    build(resource(home, wanted))
+    tree = home.envs / wanted.key
+    for command, said in {"weather": b"py\n", "weather-js": b"js\n"}.items():
+        assert subprocess.run([tree / "bin" / command], capture_output=True, check=True).stdout == said
+    assert {path.name for path in (tree / "src").iterdir()} == {"weather", "weather.node"}

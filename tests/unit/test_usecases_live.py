@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_nothing_changed(project: Project, lock: Lock) -> None:
     assert changed_directories(project, lock) == ()
     marks = signatures(project, lock)
     assert sorted(marks) == sorted(str(project.directory / name) for name in ("../core", "./server"))
-    assert are_unchanged(marks)
+    assert are_unchanged(marks, project)
 
 
 def test_a_changed_one_is_named_by_its_package_and_its_place(project: Project, lock: Lock) -> None:
@@ -59,7 +60,7 @@ def test_a_changed_one_is_named_by_its_package_and_its_place(project: Project, l
     (project.directory.parent / "core" / "new.py").write_text("")
     (reason,) = changed_directories(project, lock)
     assert str(reason) == "path:core: ../core changed since it was locked"
-    assert not are_unchanged(marks)
+    assert not are_unchanged(marks, project)
 
 
 def test_the_same_size_and_another_content_is_a_change(project: Project, lock: Lock) -> None:
@@ -70,7 +71,7 @@ def test_the_same_size_and_another_content_is_a_change(project: Project, lock: L
 def test_a_mark_that_says_too_much_is_corrected_by_the_content(project: Project, lock: Lock) -> None:
     marks = signatures(project, lock)
     os.utime(server(project), ns=(1, 1))
-    assert not are_unchanged(marks), "a quick look cannot know better"
+    assert not are_unchanged(marks, project), "a quick look cannot know better"
     assert changed_directories(project, lock) == ()
 
 
@@ -84,14 +85,24 @@ def test_what_the_project_ignores_is_none(project: Project) -> None:
     lock = Lock(project="p", platforms=(), packages=(package(project, "./server"),))
     marks = signatures(project, lock)
     (project.directory / "server" / "today.log").write_text("x")
-    assert are_unchanged(marks)
+    assert are_unchanged(marks, project)
     assert changed_directories(project, lock) == ()
+
+
+def test_our_own_store_in_it_is_none(project: Project) -> None:
+    inside = replace(project, home=Home(root=project.directory / "server" / ".store", is_default=False))
+    lock = Lock(project="p", platforms=(), packages=(package(project, "./server"),))
+    marks = signatures(inside, lock)
+    plant(inside.home.root, {"cache/memo/x.json": "{}"})
+    assert are_unchanged(marks, inside)
+    assert changed_directories(inside, lock) == ()
+    assert changed_directories(project, lock) != (), "elsewhere it would be one"
 
 
 def test_a_directory_that_is_gone_is_said_and_never_taken_for_unchanged(project: Project, lock: Lock) -> None:
     marks = signatures(project, lock)
     shutil.rmtree(project.directory / "server")
-    assert not are_unchanged(marks)
+    assert not are_unchanged(marks, project)
     for look in (changed_directories, signatures):
         with pytest.raises(MissingProject, match="server"):
             look(project, lock)
@@ -100,7 +111,7 @@ def test_a_directory_that_is_gone_is_said_and_never_taken_for_unchanged(project:
 def test_what_no_project_may_have_is_said(project: Project, lock: Lock) -> None:
     marks = signatures(project, lock)
     (project.directory / "server" / "link").symlink_to("/etc/passwd")
-    assert not are_unchanged(marks)
+    assert not are_unchanged(marks, project)
     with pytest.raises(LeadsOut, match="/etc/passwd"):
         changed_directories(project, lock)
 
@@ -110,4 +121,4 @@ def test_only_directories_are_looked_at(project: Project) -> None:
     server(project).write_text("VALUE = 9\n")
     lock = Lock(project="p", platforms=(), packages=(git,))
     assert (signatures(project, lock), changed_directories(project, lock)) == ({}, ())
-    assert are_unchanged({})
+    assert are_unchanged({}, project)

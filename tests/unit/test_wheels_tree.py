@@ -166,3 +166,19 @@ def test_missing_parents_are_added_and_a_directory_comes_before_its_files() -> N
     entries = complete([Entry(path="a-b"), Entry(path="a/c/d"), Entry(path="a", kind="directory", mode=0o700)])
     assert [entry.path for entry in entries] == ["a", "a/c", "a/c/d", "a-b"]
     assert [entry.mode for entry in entries[:2]] == [0o700, 0o755]
+
+
+@pytest.mark.parametrize("name", ["python", "python3.11", "activate", "activate_this.py"])
+def test_a_wheel_that_would_take_the_interpreters_place_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadWheel, match="interpreter's place"):
+        tree(make_wheel(tmp_path, entry_points=f"[console_scripts]\n{name} = demo:main\n"))
+    for scheme in ("scripts", "data/bin"):
+        with pytest.raises(BadWheel, match="interpreter's place"):
+            tree(make_wheel(tmp_path, files={f"demo-1.0.data/{scheme}/{name}": b"#!/bin/sh\n"}))
+
+
+def test_names_that_only_begin_so_are_free(tmp_path: Path) -> None:
+    script = "activate-global-python-argcomplete"
+    assert f"opt/hatchlock/bin/{script}" in tree(
+        make_wheel(tmp_path, entry_points=f"[console_scripts]\n{script} = demo:main\n")
+    )

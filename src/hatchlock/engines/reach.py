@@ -36,4 +36,3 @@ def outermost(paths: Iterable[str]) -> tuple[str, ...]:
         if not any(path.startswith(f"{outer}/") for outer in kept):
             kept.append(path)
     return tuple(kept)
-

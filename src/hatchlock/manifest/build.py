@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from hatchlock.address import Kind, Source
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
+from hatchlock.manifest.fitting import PRIVATE_KEYS
 from hatchlock.manifest.model import (
     ClientSpec,
     EnvironmentSpec,
@@ -30,7 +31,6 @@ from hatchlock.manifest.schema import (
 __all__ = ["build", "merged_servers"]
 
 _T = TypeVar("_T")
-_PRIVATE = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
 
 
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _fitting(defaults: Mapping[str, Any], server: Mapping[str, Any]) -> dict[str
     nothing_to_install = not source or str(source).startswith("oci:")
     dropped: set[str] = set()
     if nothing_to_install or "environment" in server:
-        dropped |= set(_PRIVATE)
-    if nothing_to_install or any(key in server for key in _PRIVATE):
+        dropped |= set(PRIVATE_KEYS)
+    if nothing_to_install or any(key in server for key in PRIVATE_KEYS):
         dropped.add("environment")
     if nothing_to_install:
         dropped.add("runtime")  # it can run in one way only

@@ -280,7 +280,9 @@ def _unbounded(path: KeyPath, spec: str) -> Iterator[Finding]:
         requirement = Requirement(spec)
     except InvalidRequirement:
         return
-    if not requirement.url and not any(bound.operator in {"<", "<=", "==", "===", "~="} for bound in requirement.specifier):
+    if not requirement.url and not any(
+        bound.operator in {"<", "<=", "==", "===", "~="} for bound in requirement.specifier
+    ):
         yield Finding(
             path=path,
             what=f"{requirement.name} has no upper bound, so `lock --upgrade` may bring any later version",

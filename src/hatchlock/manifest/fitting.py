@@ -3,53 +3,87 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.manifest.problem import Finding, KeyPath
 
-__all__ = ["index_findings", "runtime_findings"]
+__all__ = ["PRIVATE_KEYS", "index_findings", "runtime_findings"]
+
+PRIVATE_KEYS = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
+"""What a server says about its private environment."""
 
 _ONLY_PROCESSES = frozenset({Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL})
 """The kinds that images are not yet made of."""
+_MANAGED = "managed:"
 _WITH_SEVERAL = (Kind.PYPI, Kind.NPM)
 
 
 def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
     """Yield what servers of the container runtime, which is the default, want to have in their images and cannot.
 
+    Environments with a base count too, if no server uses them.
+
     Args:
         document: The manifest.
         overlay: Its `runtime` keys count.
     """
     servers, environments = _table(document.get("servers")), _table(document.get("environments"))
-    inherited = [_table(overlay.get("defaults")), _table(document.get("defaults"))]
+    defaults = _table(document.get("defaults"))
+    inherited = [_table(overlay.get("defaults")), defaults]
+    used = set()
     for name, value in servers.items():
         server = _table(value)
+        shared = _shared(server, defaults)
+        used.add(shared)
         said = [_table(_table(overlay.get("servers")).get(name)), server, *inherited]
         if next((table["runtime"] for table in said if "runtime" in table), "container") != "container":
             continue
-        shared = str(server.get("environment") or "")
-        lists: list[tuple[KeyPath, Any]] = [
-            (("servers", name, "source"), server.get("source")),
-            *_items(("servers", name, "with"), server.get("with")),
-        ]
-        if shared:
-            content = _table(environments.get(shared)).get("dependencies")
-            lists += _items(("environments", shared, "dependencies"), content)
-        for path, text in lists:
-            yield from _not_in_images(path, text, name)
+        who = f"server {name!r} runs in a container"
+        advice = f'write runtime = "process" into [servers.{name}]'
+        yield from _not_in_images(("servers", name, "source"), server.get("source"), who, advice)
+        private = [(("servers", name), server), *([(("defaults",), defaults)] if _installs(server) else [])]
+        places = [(("environments", shared), _table(environments.get(shared)))] if shared else private
+        yield from _content(places, who, advice)
+    for name, value in environments.items():
+        table = _table(value)
+        if "base" in table and name not in used:
+            yield from _content([(("environments", name), table)], f"environment {name!r} has a base", "remove 'base'")
 
 
-def _not_in_images(path: KeyPath, text: Any, server: str) -> Iterator[Finding]:
+def _installs(server: dict[str, Any]) -> bool:
+    source = server.get("source")
+    return bool(source) and not str(source).startswith(f"{Kind.OCI}:")
+
+
+def _shared(server: dict[str, Any], defaults: dict[str, Any]) -> str:
+    own = str(server.get("environment") or "")
+    if own or not _installs(server) or any(key in server for key in PRIVATE_KEYS):
+        return own
+    return str(defaults.get("environment") or "")
+
+
+def _content(places: Sequence[tuple[KeyPath, dict[str, Any]]], who: str, advice: str) -> Iterator[Finding]:
+    """What is said at the first of several places that say it."""
+    for key in ("dependencies", "with"):
+        path, table = next(((path, table) for path, table in places if key in table), ((), {}))
+        for item_path, text in _items((*path, key), table.get(key)):
+            yield from _not_in_images(item_path, text, who, advice)
+    path, table = next(((path, table) for path, table in places if "python" in table), ((), {}))
+    python = table.get("python")
+    if isinstance(python, str) and python.startswith(_MANAGED):
+        yield Finding(
+            path=(*path, "python"),
+            what=f"{_MANAGED} interpreters are for processes, and {who}: its base has the Python",
+            advice=f"write python = {python.removeprefix(_MANAGED)!r}, or {advice}",
+        )
+
+
+def _not_in_images(path: KeyPath, text: Any, who: str, advice: str) -> Iterator[Finding]:
     kind = Kind.URL if isinstance(text, dict) else str(text or "").partition(":")[0]
     if kind in _ONLY_PROCESSES:
-        yield Finding(
-            path=path,
-            what=f"{kind}: is not yet put into images, and server {server!r} runs in a container",
-            advice=f'write runtime = "process" into [servers.{server}]',
-        )
+        yield Finding(path=path, what=f"{kind}: is not yet put into images, and {who}", advice=advice)
 
 
 def index_findings(document: dict[str, Any]) -> Iterator[Finding]:

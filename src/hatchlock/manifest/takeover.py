@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.checks import relaxations
+from hatchlock.manifest.npx import npx_source
 from hatchlock.manifest.problem import NotYet
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 
@@ -35,7 +36,6 @@ _NPX_VALUES = {"-p", "--package"}
 _ONLY_PROCESSES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
 """What images are not yet made of."""
 _GIT = "git+"
-_GITHUB = re.compile(r"(?:github:)?([\w-]+/[\w.-]+?)(?:#([\w./-]+))?")
 _DOCKER_FLAGS = {"-i", "--interactive", "-t", "--tty", "--rm", "--init", "--read-only", "-q", "--quiet"}
 _DOCKER_VALUES = {"-e", "--env", "-v", "--volume", "--mount", "--name", "--network", "--net", "--pull", "--cap-drop"}
 _DOCKER_VALUES |= {"-u", "--user", "-w", "--workdir", "-m", "--memory", "--cpus", "--pids-limit", "-l", "--label"}
@@ -218,15 +218,10 @@ def _npx(program: str, words: Sequence[str]) -> Server:
     if len(packages) > 1:
         raise CannotTakeOver(what=f"`{program}` names several packages, which cannot be taken over")
     spec = _without_latest(packages[0] if packages else word)
-    match = _GITHUB.fullmatch(spec)
-    name, fields = server_from_source(f"git:https://github.com/{match[1]}{_ref(match[2])}" if match else f"npm:{spec}")
+    name, fields = server_from_source(npx_source(spec))
     if packages:
         fields["command"] = word
     return name, fields | _args(args)
-
-
-def _ref(text: str | None) -> str:
-    return f"@{text}" if text else ""
 
 
 def _without_latest(spec: str) -> str:

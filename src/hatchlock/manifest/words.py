@@ -16,6 +16,7 @@ from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.launch import size_in_bytes
 from hatchlock.manifest.model import PLATFORMS, moment, seconds
 from hatchlock.manifest.problem import did_you_mean
+from hatchlock.manifest.suspicion import holds_git_credentials
 
 __all__ = [
     "CLIENTS",
@@ -169,6 +170,11 @@ def _check_npm(text: str, spec: str) -> None:
 
 
 def _check_git(text: str, spec: str) -> None:
+    if holds_git_credentials(spec):
+        raise Wrong(
+            "it holds a user name or password, or a port that is no number",
+            "leave them out, and give them to git: a credential helper, ~/.netrc, or an SSH key (git:ssh://git@HOST/…)",
+        )
     if "/" not in spec or spec.startswith("-") or any(character.isspace() for character in spec):
         raise Wrong(f"{text!r} is no git repository", "write git:https://HOST/OWNER/REPOSITORY@REF#subdirectory=DIR")
 

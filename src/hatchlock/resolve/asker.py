@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.resolve.direct import Direct, is_direct
 from hatchlock.resolve.node import NodeNames
-from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm
+from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.programs import ANY, DirectNames
 from hatchlock.resolve.provider import Ask, Names
 from hatchlock.resolve.python import Choice, PythonNames
@@ -135,15 +135,10 @@ def node_names(
             versions[name] = (str(version), *versions.get(name, ()))
     return NodeNames(
         registry=registry,
-        constraints=npm_limits(request.constraints),
+        constraints=npm_constraints(request.constraints),
         overrides=npm_limits(request.overrides),
         preferred=versions,
         direct=own,
         ask=ask,
         node=request.node,
     )
-
-
-def npm_limits(texts: Iterable[str]) -> dict[str, NpmBounds]:
-    """Return the npm ones among constraints or overrides, by name."""
-    return dict(declared_npm(text.removeprefix("npm:")) for text in sorted(texts) if text.startswith("npm:"))

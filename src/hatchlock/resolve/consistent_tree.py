@@ -17,6 +17,7 @@ __all__ = ["NpmTree"]
 _NPM = f"{Kind.NPM}:"
 _INSIDE = "/node_modules/"
 _MISSING = ", which is missing"
+_UNREAD = "0"
 
 
 class NpmTree:
@@ -45,6 +46,8 @@ class NpmTree:
         self._overridden = {
             read[0] for text in environment.overrides if text.startswith(_NPM) and (read := _read(text)) is not None
         }
+        used = (packages[name] for name in environment.everywhere)
+        self._projects = {item.name: item for item in used if item.source and item.namespace is Kind.NPM}
         for path, name in self._tree.items():
             parent = path.rpartition(_INSIDE)[0]
             if parent and parent not in self._tree:
@@ -86,6 +89,10 @@ class NpmTree:
         name, bounds = read
         found = self._look_up(path, name)
         asks = f"{who} requires" if who else "requires"
+        own = self._projects.get(name)
+        if found is None and own is not None and not path:
+            fits = own.version.partition("+")[0] == _UNREAD or _satisfies(bounds, name, own.name, own.version)
+            return None if fits or name in self._overridden else f"has {own.id}, but {asks} {text.removeprefix(_NPM)}"
         if found is None:
             return f"{asks} {text}{_MISSING}"
         package = self._packages[self._tree[found]]

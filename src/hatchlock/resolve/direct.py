@@ -90,6 +90,7 @@ class Direct:
         text: The requirement, in its normal form: `path:./server`.
         package: As the lock holds it, with all its requirements as dependencies.
         extras: Extra -> requirements.
+        optional: `npm:` requirements that it can do without.
         pins: `pypi:NAME` or `npm:NAME` -> versions of its own lock file, to be preferred.
         says_version: Whether its version could be read; else it is "0", and suits everybody.
         notes: Sentences that people should see.
@@ -98,14 +99,15 @@ class Direct:
     text: str
     package: Package
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
     pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     says_version: bool = True
     notes: tuple[str, ...] = ()
 
     @property
     def everything(self) -> tuple[str, ...]:
-        """Its requirements, with those of every extra."""
-        return (*self.package.dependencies, *(text for texts in self.extras.values() for text in texts))
+        """Its requirements, with those of every extra, and those that it can do without."""
+        return (*self.package.dependencies, *self.optional, *(text for texts in self.extras.values() for text in texts))
 
     def needs(self, extra: str = "") -> tuple[str, ...]:
         """Return its requirements, or those that an extra adds; an extra that it does not have adds none."""

@@ -21,6 +21,7 @@ from hatchlock.resolve.asker import Asker, node_names, python_choice
 from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
 from hatchlock.resolve.explain import TooDeep, explain
 from hatchlock.resolve.node import NodeCandidate
+from hatchlock.resolve.node_optional import Optional, choose_optional
 from hatchlock.resolve.node_tree import FoundTree, node_tree
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.programs import DirectNames
@@ -125,14 +126,22 @@ class _Chosen:
     work: _Work
     packages: Mapping[str, frozenset[str]]
     node_pins: Mapping[str, NodeCandidate]
+    optional: Optional
     rounds: int
 
     def tree(self) -> FoundTree | None:
         work = self.work
-        if work.registry is None or not self.node_pins:
+        if work.registry is None or not (self.node_pins or self.optional.pins):
             return None
         with _named(work.request):
-            return node_tree(work.request, work.registry, self.node_pins, work.preferred, work.indexes.scratch())
+            return node_tree(
+                work.request,
+                work.registry,
+                pins=self.node_pins,
+                optional=self.optional.pins,
+                preferred=work.preferred,
+                scratch=work.indexes.scratch(),
+            )
 
 
 def _choose(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
@@ -175,7 +184,9 @@ def _chosen(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, u
             uses.note(pin, target, indexes.python)
         node_pins |= {pin.candidate.name: pin.candidate for pin in pins if isinstance(pin.candidate, NodeCandidate)}
         packages[platform] = frozenset(pin.candidate.id for pin in pins if not isinstance(pin.candidate, NodeCandidate))
-    return _Chosen(work=work, packages=packages, node_pins=node_pins, rounds=rounds)
+    used = [direct for direct in directs.values() if any(direct.package.id in ids for ids in packages.values())]
+    optional = work.optional(used, chosen, node_pins)
+    return _Chosen(work=work, packages=packages, node_pins=node_pins, optional=optional, rounds=rounds)
 
 
 def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) -> EnvironmentResult:
@@ -183,9 +194,13 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
     told = [direct.package for direct in chosen.work.directs.values()]
     notes = [note for direct in chosen.work.directs.values() for note in direct.notes]
+    notes += chosen.optional.notes
     tree: Mapping[str, str] = {}
     if found:
         tree = found.tree.paths
+        _check_names(name, chosen.work.directs.values(), found)
+        for project, texts in chosen.optional.edges_in(tree):
+            uses.add_edges(project, texts)
         uses.add(found.tree.packages)
         notes += found.notes
         told += found.tree.packages
@@ -205,6 +220,20 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
         emit(Event(name="resolve.note", address=f"env:{name}", message=note))
     sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
     return EnvironmentResult(name=name, packages=sorted_ids, tree=tree, notes=tuple(notes))
+
+
+def _check_names(environment: str, directs: Iterable[Direct], found: FoundTree) -> None:
+    """Refuse a project whose place in the tree npm gave to a package, since somebody below asks for that."""
+    for direct in directs:
+        name = direct.package.name
+        other = found.tree.paths.get(f"node_modules/{name}") if direct.package.namespace is Kind.NPM else None
+        if other is not None:
+            asks = f"{_NPM}{name}@"
+            requirers = [
+                item.id for item in found.tree.packages if any(text.startswith(asks) for text in item.dependencies)
+            ]
+            claims = ((direct.text, ""), (other, next(iter(requirers), "")))
+            raise ClaimedName(address=f"env:{environment}", name=name, claims=claims)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -231,6 +260,16 @@ class _Work:
             most = tuple(name for name, _ in conflicts.count.most_common(3))
             raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
         return _asked_for(asks, found, provider)
+
+    def optional(
+        self,
+        directs: Iterable[Direct],
+        chosen: Mapping[tuple[Kind, str], Any],
+        taken: Mapping[str, NodeCandidate],
+    ) -> Optional:
+        wanting = sorted((direct for direct in directs if direct.optional), key=lambda direct: direct.text)
+        names = self._asker(next(iter(self.request.platforms.values())), chosen).node if wanting else None
+        return choose_optional(wanting, names, taken) if names else Optional()
 
     def _asker(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any]) -> Asker:
         asker = Asker(self.directs)

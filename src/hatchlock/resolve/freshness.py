@@ -17,7 +17,7 @@ from hatchlock.lock.model import Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import is_direct
-from hatchlock.resolve.npm_requirements import declared_npm
+from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
 from hatchlock.resolve.serving import is_from_its_index, serving_index
@@ -167,29 +167,46 @@ def _identity(text: str) -> tuple[str, str]:
 def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
     by_id = {package.id: package for package in lock.packages}
     sources = {by_id[item].source for item in locked.everywhere}
+    overrides = npm_limits(wanted.overrides)
     for text in wanted.requirements:
         if is_direct(text):
             if text not in sources:
                 yield Reason(address=address, what=f"requires {text}, which is not in the lock")
         elif text.startswith(f"{Kind.NPM}:"):
-            yield from _npm_reasons(address, text, locked, by_id)
-    for text in wanted.constraints:
-        name = declared_npm(text.removeprefix(f"{Kind.NPM}:"))[0] if text.startswith(f"{Kind.NPM}:") else ""
-        if name and f"node_modules/{name}" in locked.tree:
-            yield from _npm_reasons(address, text, locked, by_id)
+            yield from _npm_reasons(address, text, overrides, locked, by_id)
+    limits = npm_constraints(wanted.constraints)
+    for package in map(by_id.__getitem__, sorted(set(locked.tree.values()))):
+        for bounds in limits.get(package.name, ()):
+            if not bounds.contains(NpmVersion.parse(package.version), prereleases=False):
+                yield Reason(
+                    address=address, what=f"is constrained to {package.name}@{bounds}, the lock has {package.id}"
+                )
 
 
-def _npm_reasons(address: str, text: str, locked: Environment, by_id: Mapping[str, Package]) -> Iterator[Reason]:
+def _npm_reasons(
+    address: str, text: str, overrides: Mapping[str, NpmBounds], locked: Environment, by_id: Mapping[str, Package]
+) -> Iterator[Reason]:
     name, bounds = declared_npm(text.removeprefix(f"{Kind.NPM}:"))
-    found = locked.tree.get(f"node_modules/{name}")
+    bounds = overrides.get(name, bounds)
+    found = locked.tree.get(f"node_modules/{name}") or _project(name, locked, by_id)
     if found is None:
         yield Reason(address=address, what=f"requires {text}, which is not in the lock")
         return
     package = by_id[found]
-    if package.name != (bounds.real or name) or not bounds.contains(
-        NpmVersion.parse(package.version), prereleases=False
-    ):
+    if package.name != (bounds.real or name) or not _npm_suits(bounds, package):
         yield Reason(address=address, what=f"requires {text}, the lock has {package.id}")
+
+
+def _project(name: str, locked: Environment, by_id: Mapping[str, Package]) -> str | None:
+    """The id of the Node project that stands for a name."""
+    own = (by_id[item] for item in sorted(locked.everywhere))
+    return next((item.id for item in own if item.source and item.namespace is Kind.NPM and item.name == name), None)
+
+
+def _npm_suits(bounds: NpmBounds, package: Package) -> bool:
+    if package.source and package.version.partition("+")[0] == _UNREAD:
+        return True
+    return bounds.contains(NpmVersion.parse(package.version), prereleases=bool(package.source))
 
 
 def _unsatisfied(

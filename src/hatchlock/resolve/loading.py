@@ -67,6 +67,7 @@ class Loader:
         git: Opens git.
         url: Opens what is behind addresses.
         python: Opens Python's indexes, for wheels by address.
+        store: A directory that belongs to no project, wherever it is.
     """
 
     directory: Path
@@ -74,6 +75,7 @@ class Loader:
     git: Callable[[], GitSource]
     url: Callable[[], UrlSource]
     python: Callable[[], PypiSource]
+    store: Path | None = None
     _known: dict[tuple[str, str], Direct] = field(default_factory=dict)
     _commits: dict[str, str] = field(default_factory=dict)
 
@@ -104,12 +106,12 @@ class Loader:
             case Kind.URL:
                 return self._program(text, source.spec)
             case _:
-                return self._wheel(text, source.spec)
+                return self._wheel(text, source.spec, pinned)
 
     def _directory(self, text: str, reference: PathReference) -> Direct:
         root = self.directory / reference.path
         facts = read_project(root, as_=reference.as_)
-        found = snapshot(root)
+        found = snapshot(root, without=self.store)
 
         def sibling(path: str) -> str:
             return f"{Kind.PATH}:{replace(reference, path=_joined(reference.path, path), as_='')}"
@@ -146,6 +148,8 @@ class Loader:
             repository=facts.repository or commit.url,
             source_class="git",
         )
+        if not reference.is_local:
+            _refuse_local(text, (*facts.requirements, *(item for items in facts.extras.values() for item in items)))
         return _direct(text, package, facts, sibling)
 
     def _program(self, text: str, spec: str) -> Direct:
@@ -164,9 +168,11 @@ class Loader:
         )
         return Direct(text=text, package=package, says_version=False)
 
-    def _wheel(self, text: str, spec: str) -> Direct:
+    def _wheel(self, text: str, spec: str, pinned: Package | None) -> Direct:
         wanted = parse(spec)
-        found = self.python().direct_wheel(wanted.url, wanted.name)
+        # an address without a hash may serve other bytes some day: what was locked stays until an upgrade
+        url = f"{wanted.url}#sha256={pinned.files[0].sha256}" if pinned and "#" not in wanted.url else wanted.url
+        found = self.python().direct_wheel(url, wanted.name)
         requirements = tuple(f"{Kind.PYPI}:{item}" for item in found.metadata.requires_dist)
         with_extra = tuple(item for item in requirements if "extra" in item.partition(";")[2])
         return Direct(
@@ -217,6 +223,18 @@ def _package(kind: Kind, text: str, facts: ProjectFacts, found: Snapshot, *, loc
     )
 
 
+def _refuse_local(source: str, requirements: Iterable[str]) -> None:
+    """Somebody else's project has no business in the directories of this machine.
+
+    Raises:
+        BadSource: A requirement names one.
+    """
+    for text in requirements:
+        kind, _, spec = text.partition(" ; ")[0].partition(":")
+        if kind == Kind.GIT and GitReference.parse(spec).is_local:
+            raise BadSource(text=text, why=f"{source} requires it, and it is a directory of this machine")
+
+
 def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[[str], str]) -> Direct:
     conditional: list[str] = []
 
@@ -238,6 +256,7 @@ def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[
         text=text,
         package=replace(package, dependencies=placed_requirements),
         extras=placed_extras,
+        optional=facts.optional,
         pins=facts.pins,
         says_version=facts.version != "0",
         notes=(f"{text} is {facts.layout}", *(f"{text}: {note}" for note in (*facts.notes, *notes))),

@@ -6,6 +6,7 @@ business, since a Node tree holds several versions of one name; see `sources.npm
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +24,7 @@ from hatchlock.sources.npm.trouble import ForeignDependency
 __all__ = ["NodeCandidate", "NodeNames"]
 
 _NEAREST = 3
+_UNREAD = "0.0.0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,7 @@ class NodeNames:
 
     Args:
         registry: Where packages come from.
-        constraints: Name -> bounds, if the name is needed at all.
+        constraints: Name of a package -> bounds, all of which count if it is needed at all.
         overrides: Name -> the only bounds on that name that count.
         preferred: Name -> versions to take if they will do.
         direct: Projects that stand for a name.
@@ -70,7 +72,7 @@ class NodeNames:
         self,
         *,
         registry: NpmSource,
-        constraints: Mapping[str, NpmBounds],
+        constraints: Mapping[str, Sequence[NpmBounds]],
         overrides: Mapping[str, NpmBounds],
         preferred: Mapping[str, Sequence[str]],
         direct: Mapping[str, Direct],
@@ -82,10 +84,7 @@ class NodeNames:
         self._constraints = constraints
         self._overrides = overrides
         self._preferred = preferred
-        self._direct = {
-            name: DirectCandidate(direct=item, version=NpmVersion.parse(item.package.version))
-            for name, item in direct.items()
-        }
+        self._direct = {name: DirectCandidate(direct=item, version=_version(item)) for name, item in direct.items()}
         self._ask = ask
 
     def candidates(self, name: str, asks: Sequence[Ask]) -> Iterator[NodeCandidate | DirectCandidate]:
@@ -95,14 +94,20 @@ class NodeNames:
                 yield self._direct[name]
             return
         bounds = [_bounds(ask) for ask in asks]
-        if name in self._constraints:
-            bounds.append(self._constraints[name])
+        packages = {item.real or name for item in bounds} or {name}
+        if len(packages) > 1:
+            return
+        bounds += self._constraints.get(packages.pop(), ())
         seen = set()
         for release in self._releases(name, bounds, asks[0].requirer if asks else ""):
             fits = all(item.contains(release.version, prereleases=False) for item in bounds)
             if fits and release.version not in seen:
                 seen.add(release.version)
                 yield NodeCandidate(name=name, release=release)
+
+    def is_direct(self, name: str) -> bool:
+        """Return whether a project stands for a name."""
+        return name in self._direct
 
     def allows(self, ask: Ask, candidate: NodeCandidate | DirectCandidate) -> bool:
         """Return whether the version is one of those asked for."""
@@ -135,7 +140,8 @@ class NodeNames:
 
     def usable(self, name: str) -> Iterator[NodeCandidate | DirectCandidate]:
         """Yield every candidate that the constraints allow."""
-        yield from self.candidates(name, ())
+        with contextlib.suppress(UnknownPackage):  # a name that only an alias has
+            yield from self.candidates(name, ())
 
     def ruled_out(self, ask: Ask) -> Iterator[str]:
         """Yield why the newest fitting versions cannot be used."""
@@ -157,7 +163,7 @@ class NodeNames:
 
     def limit(self, name: str) -> str:
         """Return the constraint as text."""
-        return str(self._constraints.get(name, ""))
+        return " and ".join(map(str, self._constraints.get(name, ())))
 
     def _releases(self, name: str, bounds: Sequence[NpmBounds], requirer: str) -> Iterator[NpmCandidate]:
         real = next((item.real for item in bounds if item.real), name)
@@ -169,6 +175,10 @@ class NodeNames:
             yield from self._registry.pick(real, bounds[0].text if bounds else "", node=self._node)
         except UnknownPackage as error:
             raise UnknownPackage(kind=error.kind, name=real, index=error.index, requirer=requirer) from error
+
+
+def _version(direct: Direct) -> NpmVersion:
+    return NpmVersion.parse(direct.package.version if direct.says_version else _UNREAD)
 
 
 def _bounds(ask: Ask) -> NpmBounds:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hatchlock.lock.model import Package
-from hatchlock.resolve.asker import npm_limits
 from hatchlock.resolve.node import NodeCandidate
+from hatchlock.resolve.npm_requirements import npm_constraints, npm_limits
 from hatchlock.resolve.request import EnvironmentRequest
 from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.npm.tree import NpmTree, resolve_tree
@@ -28,16 +28,19 @@ class FoundTree:
 def node_tree(
     request: EnvironmentRequest,
     registry: NpmSource,
+    *,
     pins: Mapping[str, NodeCandidate],
+    optional: Mapping[str, NodeCandidate],
     preferred: Mapping[str, Sequence[str]],
     scratch: Path,
 ) -> FoundTree:
     """Return the tree below what was chosen.
 
     Args:
-        request: For its overrides and Node version.
+        request: For its constraints, overrides and Node version.
         registry: Where packages come from.
         pins: Name (an alias, perhaps) -> what was chosen.
+        optional: The same of what may be left out.
         preferred: `npm:name` -> versions to keep.
         scratch: A directory of ours.
 
@@ -45,10 +48,26 @@ def node_tree(
         HatchlockError: What `sources.npm.tree.resolve_tree` raises.
     """
     roots = {name: _exactly(name, pin) for name, pin in sorted(pins.items())}
+    perhaps = {name: _exactly(name, pin) for name, pin in sorted(optional.items())}
     # of what was chosen as well: npm would put another version beside it, below those who want one
-    overrides = {name: roots.get(name, str(bounds)) for name, bounds in npm_limits(request.overrides).items()}
+    chosen = perhaps | roots
+    overrides = {name: chosen.get(name, str(bounds)) for name, bounds in npm_limits(request.overrides).items()}
+    # a dist-tag moves, so any version may have been it
+    constraints = {
+        name: tuple(item.text for item in limits if item.range is not None)
+        for name, limits in npm_constraints(request.constraints).items()
+    }
     kept = {name.removeprefix("npm:"): tuple(texts) for name, texts in preferred.items() if name.startswith("npm:")}
-    tree = resolve_tree(roots, overrides=overrides, preferred=kept, node=request.node, source=registry, scratch=scratch)
+    tree = resolve_tree(
+        roots,
+        overrides=overrides,
+        preferred=kept,
+        node=request.node,
+        source=registry,
+        scratch=scratch,
+        optional=perhaps,
+        constraints=constraints,
+    )
     notes = [f"npm could not keep {name}: its locked version does not fit any more" for name in tree.ignored_pins]
     return FoundTree(tree=tree, by_id={package.id: package for package in tree.packages}, notes=tuple(notes))
 

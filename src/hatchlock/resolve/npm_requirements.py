@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hatchlock.address import BadSource
 from hatchlock.sources.npm.ranges import NpmRange, NpmVersion
 
-__all__ = ["NpmBounds", "declared_npm", "is_exact"]
+__all__ = ["NpmBounds", "declared_npm", "is_exact", "npm_constraints", "npm_limits"]
 
 _ALIAS = "npm:"
 
@@ -71,3 +72,26 @@ def is_exact(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def npm_constraints(texts: Iterable[str]) -> dict[str, tuple[NpmBounds, ...]]:
+    """Return the npm ones among constraints, all of each package's.
+
+    Raises:
+        BadSource: One is malformed, or for an alias: what goes by one is constrained by its own name.
+    """
+    found: dict[str, tuple[NpmBounds, ...]] = {}
+    for text in sorted(texts):
+        if not text.startswith(_ALIAS):
+            continue
+        name, bounds = declared_npm(text.removeprefix(_ALIAS))
+        if bounds.real:
+            advice = f"write npm:{bounds.real}@{bounds.text or '*'}"
+            raise BadSource(text=text, why="a constraint is on a package, not on an alias", advice=advice)
+        found[name] = (*found.get(name, ()), bounds)
+    return found
+
+
+def npm_limits(texts: Iterable[str]) -> dict[str, NpmBounds]:
+    """Return the npm ones among overrides, by name."""
+    return dict(declared_npm(text.removeprefix(_ALIAS)) for text in sorted(texts) if text.startswith(_ALIAS))

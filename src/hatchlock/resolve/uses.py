@@ -60,6 +60,10 @@ class Uses:
             edges = tuple(sorted({*known.dependencies, *package.dependencies}))
             self._others[package.id] = replace(package, dependencies=edges)
 
+    def add_edges(self, project: str, texts: Iterable[str]) -> None:
+        """Remember further dependencies of a project that was noted, by its id."""
+        self._directs[project][1].update(texts)
+
     def packages(self, index: PypiSource, *, with_scripts: Collection[str]) -> tuple[Package, ...]:
         """Return every package; the scripts of Python packages only for the names given."""
         for (name, _), use in self._wheels.items():

@@ -71,14 +71,14 @@ def check_command(lock: Lock, environment: Environment, platform: str, command: 
         raise CommandTaken(environment=environment.name, command=command, owners=tuple(sorted(owners)))
 
 
-def _owners(
-    environment: Environment, by_id: Mapping[str, Package], platform: str, command: str
-) -> Iterator[Package]:
+def _owners(environment: Environment, by_id: Mapping[str, Package], platform: str, command: str) -> Iterator[Package]:
     here = [by_id[item] for item in environment.on(platform)]
     modules = [by_id[item.artefact.package] for item in _modules(environment, by_id, platform) if item.offered]
     projects = [package for package in here if package.kind in {Kind.PATH, Kind.GIT}]
     yield from (package for package in (*modules, *projects) if command in package.scripts)
-    yield from (package for package in here if package.kind is Kind.URL and command in _program_names(package, platform))
+    yield from (
+        package for package in here if package.kind is Kind.URL and command in _program_names(package, platform)
+    )
     named = {declared(text).name for text in environment.requirements if text.startswith("pypi:")}
     wheels = [package for package in here if package.kind is Kind.PYPI and command in package.scripts]
     if any(package.name in named for package in wheels):

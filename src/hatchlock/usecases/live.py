@@ -28,7 +28,7 @@ def signatures(project: Project, lock: Lock) -> dict[str, str]:
         return {}
     from hatchlock.sources.projects.snapshot import signature
 
-    return {directory: signature(Path(directory)) for directory in directories}
+    return {directory: signature(Path(directory), without=project.home.root) for directory in directories}
 
 
 def _projects(project: Project, lock: Lock) -> list[Package]:
@@ -46,14 +46,15 @@ def _projects(project: Project, lock: Lock) -> list[Package]:
     ]
 
 
-def are_unchanged(known: Mapping[str, str]) -> bool:
+def are_unchanged(known: Mapping[str, str], project: Project) -> bool:
     """Return whether every directory still has its mark."""
     if not known:
         return True
     from hatchlock.sources.projects.snapshot import signature
 
     try:
-        return all(signature(Path(directory)) == mark for directory, mark in known.items())
+        store = project.home.root
+        return all(signature(Path(directory), without=store) == mark for directory, mark in known.items())
     except HatchlockError:
         return False
 
@@ -73,5 +74,5 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
     return tuple(
         Reason(address=f"{Kind.PATH}:{package.name}", what=f"{package.location} changed since it was locked")
         for package in packages
-        if snapshot(project.directory / package.location).sha256 != package.files[0].sha256
+        if snapshot(project.directory / package.location, without=project.home.root).sha256 != package.files[0].sha256
     )

@@ -111,7 +111,7 @@ class Obtain:
             directory = self._project.directory / package.location
             try:
                 with self._writer(artefact, str(directory)) as writer:
-                    snapshot(directory, writer.write)
+                    snapshot(directory, writer.write, without=self._project.home.root)
             except WrongHash as error:
                 raise DirectoryChanged(address=package.id, directory=str(directory)) from error
             return

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
 
+_MEMO_RULE = 2
+"""Raised when the same files give another target than before."""
 _VARIABLES = ("HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR")
 """What of the environment a target depends on."""
 
@@ -129,7 +131,7 @@ def read_target(project: Project) -> Target:
     path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
     key = _memo_key(project)
     known = recall(path, key)
-    if known is not None and "directories" in known and are_unchanged(known["directories"]):
+    if known is not None and "directories" in known and are_unchanged(known["directories"], project):
         target = _remembered(known)
         if target is not None and _engine_is_the_same(target, project.environ):
             return target
@@ -143,7 +145,14 @@ def read_target(project: Project) -> Target:
 def _memo_key(project: Project) -> str:
     variables = {name: project.environ.get(name) for name in _VARIABLES}
     parts = [project.manifest_bytes, project.overlay_bytes, project.lock_bytes or b""]
-    facts = [__version__, str(project.home.root), sys.executable, variables, [sha256_bytes(part) for part in parts]]
+    facts = [
+        _MEMO_RULE,
+        __version__,
+        str(project.home.root),
+        sys.executable,
+        variables,
+        [sha256_bytes(part) for part in parts],
+    ]
     return sha256_bytes(canonical_json(facts))
 
 

@@ -127,7 +127,7 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
     if dev:
         record = _with_live_tree(record, environ)
     elif record.source and record.source.live:
-        threading.Thread(target=_say_what_changed, args=(record.source,), daemon=True).start()
+        threading.Thread(target=_say_what_changed, args=(record.source, home), daemon=True).start()
     return serve(
         record, environ=environ, stdin=0, stdout=1, stderr=2, log=log_path(home, record.project, record.server)
     )
@@ -149,11 +149,11 @@ def _with_live_tree(record: LaunchRecord, environ: Mapping[str, str]) -> LaunchR
     return replace(record, sandbox=replace(record.sandbox, mounts=(*record.sandbox.mounts, mount)))
 
 
-def _say_what_changed(source: SourceTree) -> None:
+def _say_what_changed(source: SourceTree, home: Home) -> None:
     from hatchlock.sources.projects.snapshot import snapshot
 
     try:
-        same = snapshot(Path(source.live)).sha256 == source.sha256
+        same = snapshot(Path(source.live), without=home.root).sha256 == source.sha256
     except (HatchlockError, OSError):
         return  # it may be gone altogether: what was locked of it runs on
     if not same:

@@ -269,6 +269,7 @@ class Sources:
 
         return Loader(
             directory=self._project.directory,
+            store=self._project.home.root,
             scratch=lambda: self.scratch,
             git=lambda: self.git,
             url=lambda: self.url,

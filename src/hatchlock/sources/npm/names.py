@@ -9,13 +9,17 @@ from typing import ClassVar, Literal
 from hatchlock.errors import HatchlockError
 from hatchlock.sources.npm.ranges import BadNpmRange, NpmRange
 
-__all__ = ["BadNpmName", "Wanted", "check_name", "file_name", "is_name", "parse_wanted", "url_name"]
+__all__ = ["BadNpmName", "Wanted", "check_name", "file_name", "is_name", "parse_wanted", "url_name", "without_secrets"]
 
 _PART = r"[A-Za-z0-9!~*'()-][A-Za-z0-9!~*'()._-]*"
 _NAME = re.compile(rf"(?:@[A-Za-z0-9!~*'()._-]+/)?{_PART}", re.ASCII)
 _FORBIDDEN = frozenset({"node_modules", "favicon.ico"})
 _TAG = re.compile(r"[A-Za-z0-9!~*'()._-]+", re.ASCII)
 _FILE = re.compile(r".*\.(?:tgz|tar\.gz|tar)", re.IGNORECASE)
+_USER = re.compile(
+    r"(?P<start>\b[a-z][a-z0-9+.-]*://|\b(?:github|gitlab|bitbucket|gist):)(?P<user>[^/\s]*)@", re.IGNORECASE
+)
+_QUERY = re.compile(r"\?[^#\s]*")
 _LONGEST = 214
 
 
@@ -75,6 +79,19 @@ def file_name(name: str, version: str) -> str:
 def url_name(name: str) -> str:
     """Return a name as it stands in a registry's addresses."""
     return name.replace("/", "%2F")
+
+
+def without_secrets(spec: str) -> str:
+    """Return what is behind a dependency's name as anybody may see it: an address without its query, user and password.
+
+    The user of an ssh address without a password stays: it is part of where that is.
+    """
+    return _QUERY.sub("", _USER.sub(_public_user, spec))
+
+
+def _public_user(found: re.Match[str]) -> str:
+    is_plain = "ssh" in found["start"].lower() and ":" not in found["user"]
+    return found[0] if is_plain else found["start"]
 
 
 def parse_wanted(name: str, spec: str) -> Wanted | None:

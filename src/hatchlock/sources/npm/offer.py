@@ -59,7 +59,11 @@ class Offer:
 
 
 def offer(
-    document: Packument, *, exclude_newer: datetime | None = None, allowed: Collection[str] | None = None
+    document: Packument,
+    *,
+    exclude_newer: datetime | None = None,
+    allowed: Collection[str] | None = None,
+    within: Collection[NpmRange] = (),
 ) -> Offer:
     """Return the part of a document that counts.
 
@@ -67,8 +71,13 @@ def offer(
         document: The registry's.
         exclude_newer: What was uploaded at this moment or later does not count; nor does what has no time.
         allowed: The versions to choose from, if some of them are there; else any.
+        within: Ranges, all of which a version has to be in.
     """
-    usable = [version for version in document.versions if not too_new(document, version, exclude_newer)]
+    usable = [
+        version
+        for version in document.versions
+        if not too_new(document, version, exclude_newer) and all(limit.contains(version) for limit in within)
+    ]
     if allowed is not None:
         usable = [version for version in usable if document.spelling(version) in allowed] or usable
     plain = Offer(document=document, versions=tuple(usable), tags={})

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,6 +20,7 @@ from hatchlock.sources.base import UnknownPackage
 from hatchlock.sources.npm.names import BadNpmName, is_name, parse_wanted
 from hatchlock.sources.npm.offer import Offer, node_allows, offer
 from hatchlock.sources.npm.packument import DEPENDENCIES, Packument, Release
+from hatchlock.sources.npm.ranges import NpmRange
 from hatchlock.sources.npm.registry import NpmSource
 
 __all__ = ["Foreign", "Question", "Relay", "needs_of", "relaying"]
@@ -41,6 +42,8 @@ class Question:
     Attributes:
         roots: Name -> what is wanted of it.
         overrides: Name -> what is taken whoever wants it.
+        optional: As `roots`; what cannot be had of them is left out. Other names than those of `roots`.
+        constraints: Name -> ranges that every version of it has to be in, wherever it stands.
         preferred: Name -> versions to choose from, where some of them still exist.
         node: The Node that the packages are for, "22" or "22.4.1"; "" if that is not to count.
     """
@@ -49,6 +52,12 @@ class Question:
     overrides: Mapping[str, str]
     preferred: Mapping[str, tuple[str, ...]]
     node: str
+    optional: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def limits(self, name: str) -> tuple[NpmRange, ...]:
+        """Return the constraints on a name."""
+        return tuple(map(NpmRange.parse, self.constraints.get(name, ())))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -89,7 +98,7 @@ class Relay:
 
     def look_ahead(self) -> None:
         """Begin to fetch what npm will probably ask for: for each dependency what it would take if that were alone."""
-        for name, spec in sorted(self._question.roots.items()):
+        for name, spec in sorted([*self._question.roots.items(), *self._question.optional.items()]):
             self._want(name, spec)
 
     def document(self, name: str, base: str) -> bytes:
@@ -127,6 +136,7 @@ class Relay:
                 self._source.packument(name),
                 exclude_newer=self._source.exclude_newer,
                 allowed=self._question.preferred.get(name),
+                within=self._question.limits(name),
             )
         return known
 
@@ -141,14 +151,14 @@ class Relay:
 
     def _marked(self, document: Packument, release: Release) -> bytes:
         manifest = dict(document.manifest(release.version))
-        for field in DEPENDENCIES:
-            needs = manifest.get(field, {})
-            manifest[field] = {
+        for kind in DEPENDENCIES:
+            needs = manifest.get(kind, {})
+            manifest[kind] = {
                 name: spec for name, spec in needs.items() if isinstance(spec, str) and parse_wanted(name, spec)
             }
-            for name in needs.keys() - manifest[field].keys():
+            for name in needs.keys() - manifest[kind].keys():
                 marker = self._mark(f"{document.name} {release.version}", name, str(needs[name]))
-                manifest[field] |= (
+                manifest[kind] |= (
                     {name: f"npm:{marker}@{_MARKER_VERSION}"} if is_name(name) else {marker: _MARKER_VERSION}
                 )
         return _json(manifest)

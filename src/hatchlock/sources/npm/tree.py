@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
+from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.digest import canonical_json, key_of
@@ -36,11 +38,24 @@ _FOLDER = "node_modules/"
 # Nothing answers there: npm has only the relay to talk to, whatever a package asks for.
 _NO_PROXY_THERE = "http://127.0.0.1:9"
 _SETTINGS = {
-    **{"audit": "false", "fund": "false", "ignore_scripts": "true", "package_lock": "true", "package_lock_only": "true"},
-    **{"lockfile_version": "3", "fetch_retries": "0", "maxsockets": "32", "replace_registry_host": "never"},
-    **{"progress": "false", "color": "false", "global": "false", "dry_run": "false"},
-    **{"proxy": _NO_PROXY_THERE, "https_proxy": _NO_PROXY_THERE, "noproxy": "127.0.0.1"},
+    "audit": "false",
+    "color": "false",
+    "dry_run": "false",
+    "fetch_retries": "0",
+    "fund": "false",
+    "global": "false",
+    "https_proxy": _NO_PROXY_THERE,
+    "ignore_scripts": "true",
+    "lockfile_version": "3",
+    "maxsockets": "32",
+    "noproxy": "127.0.0.1",
+    "package_lock": "true",
+    "package_lock_only": "true",
+    "progress": "false",
+    "proxy": _NO_PROXY_THERE,
+    "replace_registry_host": "never",
 }
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +83,8 @@ def resolve_tree(
     node: str,
     source: NpmSource,
     scratch: Path,
+    optional: Mapping[str, str] = _NOTHING,
+    constraints: Mapping[str, tuple[str, ...]] = _NOTHING,
 ) -> NpmTree:
     """Return the tree that npm makes of some packages. It does not depend on their order, this machine, or its Node.
 
@@ -78,6 +95,8 @@ def resolve_tree(
         node: The Node that the packages are for, "22" or "22.4.1": npm prefers versions for it. "" if that is not to count.
         source: Tells what exists.
         scratch: A directory to work below; it is made if needed, and nothing is left in it.
+        optional: As `roots`; what cannot be had of them is left out. Names that are among `roots`, too, count there only.
+        constraints: Name -> ranges that every version of it has to be in, wherever it stands.
 
     Raises:
         NpmNotFound: There is no npm.
@@ -89,12 +108,18 @@ def resolve_tree(
         MissingHash: A package of the tree has no hash that can be locked.
         HatchlockError: See `NpmSource.packument`.
     """
-    for name, spec in (*roots.items(), *overrides.items()):
+    for name, spec in (*roots.items(), *optional.items(), *overrides.items()):
         if parse_wanted(check_name(name), spec) is None:
             raise ForeignDependency(requirer=MANIFEST, name=name, spec=spec)
     npm = find_npm(source.environ)
-    roots = {name: overrides.get(name, spec) for name, spec in sorted(roots.items())}
-    question = Question(roots=roots, overrides=dict(sorted(overrides.items())), preferred=dict(preferred), node=node)
+    question = Question(
+        roots={name: overrides.get(name, spec) for name, spec in sorted(roots.items())},
+        overrides=dict(sorted(overrides.items())),
+        preferred=dict(preferred),
+        node=node,
+        optional={name: overrides.get(name, spec) for name, spec in sorted(optional.items()) if name not in roots},
+        constraints=dict(sorted(constraints.items())),
+    )
     ignored: set[str] = set()
     private_directory(scratch)
     while True:
@@ -128,8 +153,9 @@ def _nodes(npm: Npm, question: Question, source: NpmSource, scratch: Path) -> di
 
 def _key(npm: Npm, question: Question, source: NpmSource) -> str:
     limit = source.exclude_newer.isoformat() if source.exclude_newer else ""
-    parts = [npm.version, question.roots, question.overrides, question.preferred, question.node, limit, _SETTINGS]
-    return key_of("npm-tree:1", [canonical_json(part).decode() for part in parts])
+    asked = [question.roots, question.optional, question.overrides, question.constraints, question.preferred]
+    parts = [npm.version, *asked, question.node, limit, _SETTINGS]
+    return key_of("npm-tree:2", [canonical_json(part).decode() for part in parts])
 
 
 def _asked(npm: Npm, question: Question, source: NpmSource, scratch: Path, key: str) -> dict[str, Node]:
@@ -157,9 +183,8 @@ def _run(npm: Npm, question: Question, directory: Path, address: str, stopped: E
     project.mkdir()
     programs.mkdir()
     (programs / "node").symlink_to(npm.node)
-    (project / "package.json").write_bytes(
-        canonical_json({"private": True, "dependencies": question.roots, "overrides": question.overrides})
-    )
+    asked = {"dependencies": question.roots, "optionalDependencies": question.optional, "overrides": question.overrides}
+    (project / "package.json").write_bytes(canonical_json({"private": True, **asked}))
     settings = {**_SETTINGS, "git": str(programs / "no-git"), "registry": address}
     environment = {
         **quiet_settings(directory),
@@ -192,15 +217,18 @@ def _failure(failed: ProcessFailed, relay: Relay, question: Question, source: Np
         unknown.requirer = requirers.get(f"{missing[0]}@{missing[1]}", "")
         error = unknown
     elif isinstance(error, NoNpmVersion):
-        error = _with_what_there_is(error, source)
+        error = _with_what_there_is(error, question, source)
     return _NoTree(error, frozenset({missing[0]}))
 
 
-def _with_what_there_is(error: NoNpmVersion, source: NpmSource) -> NoNpmVersion:
+def _with_what_there_is(error: NoNpmVersion, question: Question, source: NpmSource) -> NoNpmVersion:
     document = source.packument(error.name)
-    newest = next(iter(offer(document, exclude_newer=source.exclude_newer).versions), None)
-    hidden = next(offer(document).ranked(asked), None) if (asked := parse_wanted(error.name, error.wanted)) else None
-    return replace(error, newest=str(newest or ""), excluded=str(hidden or ""))
+    limits = question.limits(error.name)
+    newest = next(iter(offer(document, exclude_newer=source.exclude_newer, within=limits).versions), None)
+    asked = parse_wanted(error.name, error.wanted)
+    hidden = next(offer(document, within=limits).ranked(asked), None) if asked else None
+    constraint = " and ".join(question.constraints.get(error.name, ()))
+    return replace(error, newest=str(newest or ""), excluded=str(hidden or ""), constraint=constraint)
 
 
 def _in_order(failures: Mapping[str, HatchlockError]) -> list[HatchlockError]:

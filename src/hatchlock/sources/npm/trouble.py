@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.sources.npm.names import without_secrets
 
 __all__ = ["MANIFEST", "ForeignDependency", "NoNpmVersion", "NpmConflict", "NpmFailed", "NpmReport"]
 
@@ -33,6 +34,9 @@ class ForeignDependency(HatchlockError):
     name: str
     spec: str
 
+    def __post_init__(self) -> None:
+        self.spec = without_secrets(self.spec)
+
     def __str__(self) -> str:
         return f"{self.requirer} requires {self.name} from {self.spec}, which is not a registry"
 
@@ -51,16 +55,25 @@ class NoNpmVersion(HatchlockError):
     requirer: str
     newest: str = ""
     excluded: str = ""
+    constraint: str = ""
+
+    def __post_init__(self) -> None:
+        self.wanted = without_secrets(self.wanted)
 
     def __str__(self) -> str:
         who = self.requirer or "a package"
         there = f"the newest is {self.newest}" if self.newest else "none may be used"
         limit = f" (exclude-newer hides {self.excluded})" if self.excluded else ""
-        return f"{who} requires {self.name}@{self.wanted}, but there is no such version: {there}{limit}"
+        within = f" within the constraint {self.name}@{self.constraint}" if self.constraint else ""
+        return f"{who} requires {self.name}@{self.wanted}, but there is no such version{within}: {there}{limit}"
 
     def _hint(self) -> str:
         if self.excluded:
             return "move exclude-newer, or ask for an older version"
+        if self.constraint:
+            return (
+                f"change the constraint on {self.name}, or ask for another version of {self.requirer or 'that package'}"
+            )
         return f'ask for another version, or replace it with overrides = ["npm:{self.name}@VERSION"]'
 
 

@@ -18,12 +18,23 @@ _NEVER = _VERSION_CONTROL | {
     *("node_modules", "__pycache__", ".venv", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
     *(".DS_Store", "hatchlock.local.toml"),
     # where programs keep their users' secrets
-    *(".env", ".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".ssh", ".aws", ".docker", ".kube", ".gnupg"),
+    *(
+        ".env",
+        ".netrc",
+        "_netrc",
+        ".npmrc",
+        ".pypirc",
+        ".git-credentials",
+        ".ssh",
+        ".aws",
+        ".docker",
+        ".kube",
+        ".gnupg",
+    ),
     *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"),
     # The lock holds the hash of the project's content: it cannot be part of it, nor what is edited next to it.
     *("hatch.lock", "hatchlock.toml"),
 }
-_STORE = ("blobs", "envs", "projects")
 _EXAMPLES = (".example", ".sample", ".template", ".dist")
 
 
@@ -48,18 +59,18 @@ class _Rules:
     patterns: GitPatterns
 
 
-def walk(root: Path, *, committed: bool = False) -> Iterator[Found]:
+def walk(root: Path, *, committed: bool = False, without: Path | None = None) -> Iterator[Found]:
     """Yield what belongs to the project in `root`, in no order; directories are not yielded, nor entered through links.
 
     These count: `.gitignore` at every level, also above the project up to its repository's root (unless those leave out
     the project as a whole: who names it wants it); `.dockerignore` in `root`; and what never belongs to a project:
-    version control, caches and virtual environments, installed packages, files of secrets, and hatchlock's own files and
-    store.
+    version control, caches and virtual environments, installed packages, files of secrets, and hatchlock's own files.
     Git's settings of this machine (`info/exclude`, `core.excludesFile`) and its index do not count.
 
     Args:
         root: The project's directory, without symlinks in its path.
         committed: It is a checkout: git has decided already, and only version control itself is left out.
+        without: A directory that does not belong to it either, wherever it is: the store. Without symlinks in its path.
 
     Raises:
         PermissionProblem: Something cannot be read.
@@ -69,7 +80,7 @@ def walk(root: Path, *, committed: bool = False) -> Iterator[Found]:
         return
     above, prefix = _rules_above(root)
     docker = DockerPatterns.parse(_own_file(root / ".dockerignore") or b"")
-    yield from _Walk(root=root, prefix=prefix, docker=docker).below("", above)
+    yield from _Walk(root=root, prefix=prefix, docker=docker, without=str(without or "")).below("", above)
 
 
 def repository_root(root: Path) -> Path | None:
@@ -82,6 +93,7 @@ class _Walk:
     root: Path
     prefix: bytes
     docker: DockerPatterns
+    without: str
 
     def below(self, inside: str, rules: Sequence[_Rules]) -> Iterator[Found]:
         directory = self.root / inside
@@ -92,7 +104,7 @@ class _Walk:
         for entry in _entries(directory):
             path = f"{inside}/{entry.name}" if inside else entry.name
             is_directory = entry.is_dir(follow_symlinks=False)
-            if _is_never_part(entry, is_directory=is_directory):
+            if _is_never_part(entry, is_directory=is_directory) or entry.path == self.without:
                 continue
             if _left_out(self.prefix + os.fsencode(path), rules, directory=is_directory):
                 continue
@@ -133,10 +145,7 @@ def _is_never_part(entry: os.DirEntry[str], *, is_directory: bool) -> bool:
     name = entry.name
     if name in _NEVER or (name.startswith(".env.") and not name.endswith(_EXAMPLES)):
         return True
-    if not is_directory:
-        return False
-    directory = Path(entry.path)
-    return (directory / "pyvenv.cfg").is_file() or all((directory / part).is_dir() for part in _STORE)
+    return is_directory and Path(entry.path, "pyvenv.cfg").is_file()
 
 
 def _left_out(path: bytes, rules: Sequence[_Rules], *, directory: bool) -> bool:

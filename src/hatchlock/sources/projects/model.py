@@ -23,6 +23,7 @@ class ProjectFacts:
         version: As it says, normalised; "0" when that cannot be read.
         requirements: What it needs to run, sorted, as the lock writes edges: `pypi:mcp>=1 ; python_version < "3.12"`,
             `npm:zod@^4`, and siblings `path:../core` (relative to the project's directory).
+        optional: Requirements that it can do without, in the same form: npm's `optionalDependencies` on registries.
         extras: Extra -> requirements, in the same form.
         requires_python: A PEP 440 specifier, or "".
         requires_node: npm's `engines.node`, or "".
@@ -43,6 +44,7 @@ class ProjectFacts:
     name: str
     version: str = "0"
     requirements: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requires_python: str = ""
     requires_node: str = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from hatchlock.sources.npm.names import without_secrets
 from hatchlock.sources.npm.ranges import BadNpmRange, BadNpmVersion, NpmRange, NpmVersion
 from hatchlock.sources.projects.loose import Document, rows, string, table
 from hatchlock.sources.projects.model import ProjectFacts
@@ -17,6 +18,8 @@ from hatchlock.sources.projects.workspaces import Member, Workspace, node_worksp
 __all__ = ["read_node"]
 
 _FILE = "package.json"
+_NPM = "npm:"
+_OPTIONAL = "optionalDependencies"
 _BUILDERS = ("build", "prepare", "prepack", "prepublishOnly", "compile")
 _INSTALLERS = ("preinstall", "install", "postinstall")
 _ENDINGS = ("", ".js", ".mjs", ".cjs", ".json", "/index.js", "/index.mjs", "/index.cjs")
@@ -29,7 +32,8 @@ _NAME = re.compile(r"(@[^/\s@]+/)?[^/\s@]+")
 def read_node(tree: ProjectTree) -> ProjectFacts | None:
     """Read a Node project; None if there is no package.json.
 
-    Dependencies and optional dependencies are edges; peer and development dependencies are none. Scripts are never run.
+    Dependencies are requirements; peer and development dependencies are none. An optional dependency on a sibling is
+    a requirement, too: that is always there. Scripts are never run.
 
     Raises:
         BadProjectFile: package.json is no JSON object, or a dependency cannot be locked.
@@ -46,12 +50,15 @@ def read_node(tree: ProjectTree) -> ProjectFacts | None:
         present, entry_notes = _started(tree, document)
         notes += entry_notes
     notes += _typescript_notes(present.values())
+    needed = set(_edges(tree, table(document, "dependencies"), workspace, but=table(document, _OPTIONAL)))
+    perhaps = set(_edges(tree, table(document, _OPTIONAL), workspace))
     return ProjectFacts(
         ecosystem="node",
         layout=_layout(tree, workspace),
         name=_name(tree, document),
         version=_version(document),
-        requirements=tuple(sorted(set(_edges(tree, document, workspace)))),
+        requirements=tuple(sorted({*needed, *(text for text in perhaps if not text.startswith(_NPM))})),
+        optional=tuple(sorted(text for text in perhaps if text.startswith(_NPM))),
         requires_node=string(table(document, "engines").get("node")).strip(),
         scripts=dict(sorted((commands | present if commands else present).items())),
         needs_build=_needs_build(tree, document, declared_entries),
@@ -84,9 +91,12 @@ def _version(document: Document) -> str:
         return "0"
 
 
-def _edges(tree: ProjectTree, document: Document, workspace: Workspace | None) -> Iterator[str]:
-    wanted = {**table(document, "dependencies"), **table(document, "optionalDependencies")}
+def _edges(
+    tree: ProjectTree, wanted: Document, workspace: Workspace | None, *, but: Collection[str] = ()
+) -> Iterator[str]:
     for name, spec in wanted.items():
+        if name in but:
+            continue
         if not isinstance(spec, str):
             raise BadProjectFile(file=_FILE, why=f"the range of its dependency {name} is no text")
         yield _edge(tree, name, spec.strip(), workspace)
@@ -105,7 +115,7 @@ def _edge(tree: ProjectTree, name: str, spec: str, workspace: Workspace | None) 
         return _path_edge(tree, name, spec)
     if member is not None and _satisfies(member, spec):
         return f"path:{tree.relative(member.directory)}"
-    return f"npm:{name}@{without_credentials(spec) or '*'}"
+    return f"{_NPM}{name}@{without_secrets(spec) or '*'}"
 
 
 def _catalogued(name: str, catalogue: str, workspace: Workspace | None) -> str:

@@ -63,6 +63,7 @@ def snapshot(
     sink: Callable[[bytes], object] | None = None,
     *,
     committed: bool = False,
+    without: Path | None = None,
     limit: int = LARGEST_SNAPSHOT,
 ) -> Snapshot:
     """Hash a project's content, and hand the archive to `sink` piece by piece.
@@ -74,6 +75,7 @@ def snapshot(
         root: The project's directory.
         sink: Takes the bytes in order. When an error is raised it has got some of them: they are worth nothing.
         committed: See `ignore.walk`.
+        without: See `ignore.walk`.
         limit: The bytes that all files may have together.
 
     Raises:
@@ -82,7 +84,7 @@ def snapshot(
         MissingProject, LeadsOut, BadEntry, PermissionProblem: As for `list_files`.
     """
     root = _real(root)
-    members = _members(root, committed=committed)
+    members = _members(root, committed=committed, without=without)
     _check_size(root, members, limit)
     digest = hashlib.sha256()
     size = 0
@@ -91,11 +93,11 @@ def snapshot(
         size += len(piece)
         if sink is not None:
             sink(piece)
-    _check_unchanged(members, _members(root, committed=committed))
+    _check_unchanged(members, _members(root, committed=committed, without=without))
     return Snapshot(sha256=digest.hexdigest(), size=size, files=tuple(member.file for member in members))
 
 
-def signature(root: Path, *, committed: bool = False) -> str:
+def signature(root: Path, *, committed: bool = False, without: Path | None = None) -> str:
     """Return a string that changes when a file of the project is changed in the usual ways, without reading any.
 
     For memos only: it is made of paths, modes, sizes and times (also that of the last change of any kind, which no program
@@ -104,7 +106,7 @@ def signature(root: Path, *, committed: bool = False) -> str:
     Raises:
         MissingProject, LeadsOut, BadEntry, PermissionProblem: As for `list_files`.
     """
-    members = _members(_real(root), committed=committed)
+    members = _members(_real(root), committed=committed, without=without)
     return key_of(
         "project-signature:2", (repr((*_facts(member), member.found.status.st_ctime_ns)) for member in members)
     )
@@ -118,9 +120,9 @@ def _real(root: Path) -> Path:
     return real
 
 
-def _members(root: Path, *, committed: bool) -> list[_Member]:
+def _members(root: Path, *, committed: bool, without: Path | None = None) -> list[_Member]:
     try:
-        found = list(walk(root, committed=committed))
+        found = list(walk(root, committed=committed, without=without))
     except FileNotFoundError as error:
         raise ChangedWhileRead(path=str(error.filename)) from error
     members = [_Member(file=_tree_file(root, item), found=item) for item in found]
