@@ -20,7 +20,7 @@ from hatchlock.resolve.requirements import declared, holds
 from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.targets import PythonTarget
 
-__all__ = ["Asker", "node_names", "python_choice"]
+__all__ = ["Asker", "node_names", "python_choice", "python_names"]
 
 
 class Asker:
@@ -80,6 +80,7 @@ def python_choice(
     *,
     preferred: Mapping[str, Sequence[str]],
     chosen: Mapping[tuple[Kind, str], Any],
+    own: frozenset[str],
 ) -> Choice:
     """Return what decides among Python candidates on one target, besides the requirements.
 
@@ -88,6 +89,7 @@ def python_choice(
         target: Where.
         preferred: `pypi:name` -> versions.
         chosen: What earlier platforms took; it comes before what is preferred.
+        own: Names that projects of the environment have.
     """
     versions = {
         name.removeprefix("pypi:"): [*_versions(texts)] for name, texts in preferred.items() if name.startswith("pypi:")
@@ -100,7 +102,13 @@ def python_choice(
         constraints=_limits(request.constraints, target),
         overrides=_limits(request.overrides, target),
         preferred=versions,
+        own=own,
     )
+
+
+def python_names(directs: Iterable[Direct]) -> frozenset[str]:
+    """Return the names of Python that projects have: no index is asked for them."""
+    return frozenset(item.package.name for item in directs if item.package.namespace is Kind.PYPI)
 
 
 def _versions(texts: Iterable[str]) -> Iterator[Version]:

@@ -17,7 +17,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink
 from hatchlock.lock.model import Package
 from hatchlock.net.http import Refused, Unreachable
-from hatchlock.resolve.asker import Asker, node_names, python_choice
+from hatchlock.resolve.asker import Asker, node_names, python_choice, python_names
 from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
 from hatchlock.resolve.explain import TooDeep, explain
 from hatchlock.resolve.node import NodeCandidate
@@ -95,14 +95,21 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
         MissingHash: The index gives no hash. For other troubles with an index see its source.
     """
     prefetch = Prefetch(indexes.python)
+    loaded = []
     for request in requests:
+        with _named(request):
+            directs = _directs(request, indexes.load)
+        loaded.append(directs)
+        own = python_names(directs.values())
         for target in request.platforms.values():
-            choice = python_choice(request, target, preferred=request.preferred, chosen={})
+            choice = python_choice(request, target, preferred=request.preferred, chosen={}, own=own)
             for text in request.requirements:
                 if text.startswith(_PYTHON):
                     prefetch.want(declared(text), choice)
     uses = Uses()
-    chosen = [_choose(request, indexes, prefetch, uses) for request in requests]
+    chosen = [
+        _choose(request, indexes, prefetch, uses, directs) for request, directs in zip(requests, loaded, strict=True)
+    ]
     trees = _trees(chosen)
     results = [_result(item, tree, uses, emit) for item, tree in zip(chosen, trees, strict=True)]
     direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
@@ -144,9 +151,11 @@ class _Chosen:
             )
 
 
-def _choose(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
+def _choose(
+    request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses, directs: Mapping[str, Direct]
+) -> _Chosen:
     with _named(request):
-        return _chosen(request, indexes, prefetch, uses)
+        return _chosen(request, indexes, prefetch, uses, directs)
 
 
 @contextmanager
@@ -161,8 +170,9 @@ def _named(request: EnvironmentRequest) -> Iterator[None]:
         raise
 
 
-def _chosen(request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> _Chosen:
-    directs = _directs(request, indexes.load)
+def _chosen(
+    request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses, directs: Mapping[str, Direct]
+) -> _Chosen:
     work = _Work(
         request=request,
         indexes=indexes,
@@ -276,9 +286,11 @@ class _Work:
         by_namespace: dict[Kind, dict[str, Direct]] = {}
         for direct in self.directs.values():
             by_namespace.setdefault(direct.package.namespace, {})[direct.package.name] = direct
+        own_python = python_names(self.directs.values())
+        choice = python_choice(self.request, target, preferred=self.preferred, chosen=chosen, own=own_python)
         asker.python = PythonNames(
             index=self.indexes.python,
-            choice=python_choice(self.request, target, preferred=self.preferred, chosen=chosen),
+            choice=choice,
             prefetch=self.prefetch,
             direct=by_namespace.pop(Kind.PYPI, {}),
             ask=asker.asks,

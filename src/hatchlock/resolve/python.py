@@ -36,12 +36,14 @@ class Choice:
         constraints: Name -> versions allowed, if the name is needed at all.
         overrides: Name -> the only requirement on that name that counts.
         preferred: Name -> versions to take if they will do, the first that does.
+        own: Names that are not the index's business.
     """
 
     target: PythonTarget
     constraints: Mapping[str, SpecifierSet] = field(default_factory=dict)
     overrides: Mapping[str, SpecifierSet] = field(default_factory=dict)
     preferred: Mapping[str, Sequence[Version]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
 
     def candidates(self, index: PypiSource, name: str, specifiers: Sequence[SpecifierSet]) -> Iterator[WheelCandidate]:
         """Yield the candidates that satisfy all specifiers: the preferred ones, then newest first.
