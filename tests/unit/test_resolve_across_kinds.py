@@ -500,10 +500,3 @@ def test_a_candidate_is_only_equal_to_itself() -> None:
     candidates: Mapping[DirectCandidate, int] = {first: 1, second: 2}
     assert len(candidates) == 2
     assert (str(first), first.id) == ("path:./core", "path:core@1.0")
-
-
-def test_the_name_of_a_project_is_never_told_to_an_index(world: World) -> None:
-    world.directs = [direct("core", "pypi:a"), direct("app", "pypi:core>=1", "pypi:a")]
-    world.python.releases += [R(name="a", version="1.0", requires=("core",))]
-    assert len(world.resolve("path:./app", "path:./core").environments) == 1
-    assert world.python.asked_for("/core/") == []

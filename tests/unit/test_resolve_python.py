@@ -13,8 +13,10 @@ from hatchlock.lock.model import Package
 from hatchlock.net.http import Http
 from hatchlock.resolve.environments import resolve_environments
 from hatchlock.resolve.explain import NoVersion, ResolutionConflict, Unusable
+from hatchlock.resolve.prefetch import Prefetch
+from hatchlock.resolve.python import Choice
 from hatchlock.resolve.request import EnvironmentRequest, Resolution
-from hatchlock.resolve.requirements import DirectUrl
+from hatchlock.resolve.requirements import DirectUrl, parse
 from hatchlock.sources.base import UnknownPackage
 from hatchlock.sources.python.indexes import PythonIndex
 from hatchlock.sources.python.pypi import PypiSource
@@ -361,3 +363,14 @@ def test_a_large_closure_with_a_late_conflict_is_settled_in_few_rounds(tmp_path:
     found = _resolve_all(tmp_path, releases, [request], emit=events.append)
     assert "pypi:top@1.0" in found.environments[0].packages["linux/amd64"]
     assert int(events[0].data["rounds"]) < 100
+
+
+def test_nobody_asks_ahead_for_the_name_of_a_project(tmp_path: Path) -> None:
+    with (
+        serving(R("core", "1.0"), R("a", "1.0")) as index,
+        Http(environ={}) as http,
+        PypiSource(http=http, cache_dir=tmp_path, indexes=[PythonIndex(name="pypi", url=index.url)]) as source,
+    ):
+        for name in ("core", "a"):
+            Prefetch(source).want(parse(name), Choice(target=LINUX, own=frozenset({"core"})))
+        assert list(source._pages) == ["a"]

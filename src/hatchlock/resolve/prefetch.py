@@ -36,7 +36,11 @@ class Prefetch:
 
     def want(self, wanted: Wanted, choice: Choice) -> None:
         """Begin to fetch what `wanted` will need on the choice's target."""
-        if wanted.url or wanted.name in choice.own or not self._is_new(wanted.name, wanted.extras, str(wanted.specifier), choice.target):
+        if (
+            wanted.url
+            or wanted.name in choice.own
+            or not self._is_new(wanted.name, wanted.extras, str(wanted.specifier), choice.target)
+        ):
             return
         try:
             if self._index.page_at_hand(wanted.name):
