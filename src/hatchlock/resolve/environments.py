@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,7 @@ __all__ = [
 
 _MAX_ROUNDS = 20_000
 _NPM_AT_ONCE = 4
+_GLANCE = 0.2
 _PYTHON = f"{Kind.PYPI}:"
 _NPM = f"{Kind.NPM}:"
 
@@ -120,7 +121,14 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
 def _trees(chosen: Sequence[_Chosen]) -> list[FoundTree | None]:
     pool = ThreadPoolExecutor(_NPM_AT_ONCE, thread_name_prefix="npm")
     try:
-        return list(pool.map(_Chosen.tree, chosen))
+        futures = [pool.submit(item.tree) for item in chosen]
+        waiting = set(futures)
+        while waiting:
+            # by glances: a signal between two of them is heard at once, one in a wait without end may not be
+            done, waiting = wait(waiting, timeout=_GLANCE, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        return [future.result() for future in futures]
     finally:
         # whoever interrupts does not wait: the others' npm ends with its registry
         pool.shutdown(wait=False, cancel_futures=True)
