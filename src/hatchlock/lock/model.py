@@ -76,7 +76,8 @@ class Package:
         kind: Where it comes from.
         name: Normalised by the rule of its ecosystem (PEP 503).
         version: As the index writes it, normalised by the rule of its ecosystem (PEP 440); of a project in git or a
-            directory what it says itself, "0" if it says nothing that can be read without running it.
+            directory what it says itself, "0" if it says nothing that can be read without running it, and a mark of its
+            commit or content (`0.3+g1a2b3c4d5e6f`).
         ecosystem: What a project from git, a directory or an archive is: "python", "node", or "" for plain files.
         source: Of what a requirement names itself, that requirement: `path:./server`, `git:https://…@main`; "" otherwise.
         index: The declared index it comes from; a kind's default index has the kind's name.
