@@ -33,7 +33,17 @@ from hatchlock.lock.toml import table
 from hatchlock.paths import LOCK_NAME
 from hatchlock.place import Place
 
-__all__ = ["BadLock", "MissingLock", "NewerLock", "dumps", "loads", "loads_sides", "read_lock", "write_lock"]
+__all__ = [
+    "BadLock",
+    "MissingLock",
+    "NewerLock",
+    "dumps",
+    "loads",
+    "loads_sides",
+    "read_lock",
+    "write_lock",
+    "write_text",
+]
 
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -172,7 +182,12 @@ def write_lock(path: Path, lock: Lock) -> bool:
     Raises:
         PermissionProblem: The directory cannot be written to.
     """
-    data = dumps(lock).encode()
+    return write_text(path, dumps(lock))
+
+
+def write_text(path: Path, text: str) -> bool:
+    """Write what `dumps` gave; see `write_lock`."""
+    data = text.encode()
     if read_optional(path) == data:
         return False
     atomic_write(path, data, mode=0o644)

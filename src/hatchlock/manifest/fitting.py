@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hatchlock.address import Kind
+from hatchlock.manifest.model import MANAGED
 from hatchlock.manifest.problem import Finding, KeyPath
 
-__all__ = ["PRIVATE_KEYS", "index_findings", "runtime_findings"]
+__all__ = ["ONLY_PROCESSES", "PRIVATE_KEYS", "index_findings", "runtime_findings"]
 
 PRIVATE_KEYS = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
 """What a server says about its private environment."""
 
-_ONLY_PROCESSES = frozenset({Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL})
+ONLY_PROCESSES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
 """The kinds that images are not yet made of."""
-_MANAGED = "managed:"
 _WITH_SEVERAL = (Kind.PYPI, Kind.NPM)
 
 
@@ -72,17 +72,17 @@ def _content(places: Sequence[tuple[KeyPath, dict[str, Any]]], who: str, advice:
             yield from _not_in_images(item_path, text, who, advice)
     path, table = next(((path, table) for path, table in places if "python" in table), ((), {}))
     python = table.get("python")
-    if isinstance(python, str) and python.startswith(_MANAGED):
+    if isinstance(python, str) and python.startswith(MANAGED):
         yield Finding(
             path=(*path, "python"),
-            what=f"{_MANAGED} interpreters are for processes, and {who}: its base has the Python",
-            advice=f"write python = {python.removeprefix(_MANAGED)!r}, or {advice}",
+            what=f"{MANAGED} interpreters are for processes, and {who}: its base has the Python",
+            advice=f"write python = {python.removeprefix(MANAGED)!r}, or {advice}",
         )
 
 
 def _not_in_images(path: KeyPath, text: Any, who: str, advice: str) -> Iterator[Finding]:
     kind = Kind.URL if isinstance(text, dict) else str(text or "").partition(":")[0]
-    if kind in _ONLY_PROCESSES:
+    if kind in ONLY_PROCESSES:
         yield Finding(path=path, what=f"{kind}: is not yet put into images, and {who}", advice=advice)
 
 

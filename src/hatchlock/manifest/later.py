@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hatchlock.address import Kind
+from hatchlock.manifest.fitting import ONLY_PROCESSES
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.manifest.words import CLIENTS, CLIENTS_LATER
 
@@ -53,7 +54,7 @@ def _secret_elsewhere(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("keyring:", "command:"))
 
 
-_NOW = (Kind.PYPI, Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
+_NOW = (Kind.PYPI, *ONLY_PROCESSES)
 _KINDS_NOW = f"this version installs {', '.join(f'{kind}:' for kind in (*_NOW, Kind.OCI))}"
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 

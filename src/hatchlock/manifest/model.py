@@ -15,6 +15,7 @@ from hatchlock.address import Source
 from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
 
 __all__ = [
+    "MANAGED",
     "PLATFORMS",
     "ClientSpec",
     "EnvironmentSpec",
@@ -27,6 +28,8 @@ __all__ = [
     "seconds",
 ]
 
+MANAGED = "managed:"
+"""Before a Python version: one of uv's own builds, not one of the machine's."""
 PLATFORMS = ("darwin/amd64", "darwin/arm64", "linux/amd64", "linux/arm64")
 """The platforms that a manifest can name: operating system and architecture, as OCI images name them."""
 

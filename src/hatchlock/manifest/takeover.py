@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.checks import relaxations
+from hatchlock.manifest.fitting import ONLY_PROCESSES
 from hatchlock.manifest.npx import npx_source
 from hatchlock.manifest.problem import NotYet
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
@@ -33,8 +34,6 @@ _PIPX_FLAGS = {"-q", "--quiet", "-v", "--verbose", "--no-cache"}
 _PIPX_VALUES = {"--spec", "--with", "--python"}
 _NPX_FLAGS = {"-y", "--yes", "-q", "--quiet", "-s", "--silent", "--prefer-offline", "--bun"}
 _NPX_VALUES = {"-p", "--package"}
-_ONLY_PROCESSES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
-"""What images are not yet made of."""
 _GIT = "git+"
 _DOCKER_FLAGS = {"-i", "--interactive", "-t", "--tty", "--rm", "--init", "--read-only", "-q", "--quiet"}
 _DOCKER_VALUES = {"-e", "--env", "-v", "--volume", "--mount", "--name", "--network", "--net", "--pull", "--cap-drop"}
@@ -84,11 +83,11 @@ def server_from_source(text: str) -> Server:
     if source.kind is Kind.OCI:
         image = ImageReference.parse(source.spec)
         return name_from(image.repository.rpartition("/")[2]), {"source": str(source)}
-    if source.kind in _ONLY_PROCESSES:
+    if source.kind in ONLY_PROCESSES:
         return name_from(_own_name(source)), {"source": str(source), "runtime": "process"}
     raise NotYet(
         what=f"{source.kind}: is not yet supported",
-        advice=f"this version installs pypi:, oci:, {', '.join(f'{kind}:' for kind in _ONLY_PROCESSES)}",
+        advice=f"this version installs pypi:, oci:, {', '.join(f'{kind}:' for kind in ONLY_PROCESSES)}",
     )
 
 

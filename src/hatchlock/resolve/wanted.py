@@ -11,11 +11,10 @@ from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Environment, Lock, Server
-from hatchlock.manifest.model import EnvironmentSpec, Manifest, ServerSpec
+from hatchlock.manifest.model import MANAGED, EnvironmentSpec, Manifest, ServerSpec
 from hatchlock.resolve.direct import normal_form
 
 __all__ = [
-    "MANAGED",
     "SharedName",
     "WantedEnvironment",
     "container_platforms",
@@ -25,10 +24,6 @@ __all__ = [
     "wanted_environments",
     "wanted_images",
 ]
-
-
-MANAGED = "managed:"
-"""Before a Python version: one of uv's own builds, not one of the machine's."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -87,7 +87,7 @@ def lock_project(
     http = _connections(project, offline=offline) if will_ask else None
     from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
-    from hatchlock.lock.store import dumps, write_lock
+    from hatchlock.lock.store import dumps, write_text
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.build import build_lock
     from hatchlock.resolve.consistent import inconsistencies
@@ -122,10 +122,11 @@ def lock_project(
             keep=present.whole,
         )
     reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
-    differs = dumps(lock).encode() != project.lock_bytes
+    text = dumps(lock)
+    differs = text.encode() != project.lock_bytes
     if differs and (unsound := stale_reasons(loaded.manifest, lock) or inconsistencies(lock)):
         raise UnsoundLock(reasons=tuple(map(str, unsound)))
-    written = differs and not check and write_lock(project.lock, lock)
+    written = differs and not check and write_text(project.lock, text)
     return LockResult(
         lock=lock,
         changes=diff_locks(previous, lock),
