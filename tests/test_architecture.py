@@ -34,6 +34,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "packaging": ("manifest/", "lock/", "sources/", "realise/", "resolve/", "resources/", "migrate/", "usecases/"),
     "pydantic": ("manifest/", "sources/", "migrate/"),
     "pypi_simple": ("sources/",),
+    "pysequoia": ("sources/",),
     "requests": ("engines/docker.py",),
     "resolvelib": ("resolve/",),
     "structlog": ("cli/",),
