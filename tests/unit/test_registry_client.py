@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hatchlock.address import ImageReference
-from hatchlock.net.docker_credentials import BadDockerConfig, Credentials, find_credentials
-from hatchlock.net.registry import ImageUnreachable, Registry, UnknownImage
+from hatchlock.net.docker_credentials import BadDockerConfig, Credentials, Lookup, find_login
+from hatchlock.net.registry import ImageUnreachable, LoginNeeded, Registry, UnknownImage, WrongLogin
 from hatchlock.net.trust import BadCertificates
 from hatchlock.store.blobs import WrongHash
 from support.fake_registry import FakeRegistry, fake_registry, sha256
@@ -121,15 +121,19 @@ def test_basic_authorization_is_given_where_it_is_asked_for(
     assert client.manifest(reference(server)).data
 
 
-def test_without_a_login_the_error_says_how_to_log_in_and_no_secret(
-    server: FakeRegistry, client: Registry, tmp_path: Path
+@pytest.mark.parametrize("basic", [False, True], ids=["token", "basic"])
+def test_no_login_and_a_wrong_one_are_two_errors_that_say_how_to_log_in_and_no_secret(
+    server: FakeRegistry, environ: dict[str, str], tmp_path: Path, *, basic: bool
 ) -> None:
-    server.login = "me:secret"
-    write_config(tmp_path, {"auths": {server.address: auth("me:wrong-secret")}})
-    with pytest.raises(ImageUnreachable) as caught:
-        client.manifest(reference(server))
-    assert caught.value.hint.endswith(f"docker login {server.address}")
-    assert "secret" not in f"{caught.value}{caught.value.hint}"
+    server.login, server.basic = "me:secret", basic
+    for config, expected in (({}, LoginNeeded), ({server.address: auth("me:wrong-secret")}, WrongLogin)):
+        write_config(tmp_path, {"auths": config})
+        registry = Registry(environ=environ, default_host="index.example.com")
+        with pytest.raises(expected) as caught:
+            registry.manifest(reference(server))
+        registry.close()
+        assert caught.value.hint.endswith(f"docker login {server.address}")
+        assert "secret" not in f"{caught.value!r}{caught.value}{caught.value.hint}"
 
 
 def test_an_identity_token_is_exchanged(server: FakeRegistry, client: Registry, tmp_path: Path) -> None:
@@ -176,20 +180,21 @@ def test_credentials_come_from_a_helper_of_the_host(tmp_path: Path, environ: dic
     write_config(
         tmp_path, {"credHelpers": {"registry.example.com": "demo"}, "auths": {"other.example.com": auth("a:b")}}
     )
-    found = find_credentials("registry.example.com", environ)
-    assert found == Credentials(user="me", password="for registry.example.com")
+    found = find_login("registry.example.com", environ)
+    assert found == Lookup(credentials=Credentials(user="me", password="for registry.example.com"))
     assert "for registry" not in repr(found)
-    assert find_credentials("other.example.com", environ) == Credentials(user="a", password="b")
-    assert find_credentials("third.example.com", environ) is None
+    assert find_login("other.example.com", environ).credentials == Credentials(user="a", password="b")
+    assert find_login("third.example.com", environ) == Lookup()
 
 
 def test_a_helper_that_is_missing_is_as_if_there_were_no_login(tmp_path: Path, environ: dict[str, str]) -> None:
     write_config(tmp_path, {"credsStore": "not-installed"})
-    assert find_credentials("registry.example.com", environ) is None
+    found = find_login("registry.example.com", environ)
+    assert (found.credentials, found.problem) == (None, "docker-credential-not-installed could not be asked")
 
 
 def test_a_docker_config_that_is_no_json_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text("{")
     with pytest.raises(BadDockerConfig, match=r"\.docker/config\.json"):
-        find_credentials("registry.example.com", environ)
+        find_login("registry.example.com", environ)

@@ -14,7 +14,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
 from hatchlock.process import ProcessFailed, run
 
-__all__ = ["BadDockerConfig", "Credentials", "docker_config", "find_credentials"]
+__all__ = ["BadDockerConfig", "Credentials", "Lookup", "docker_config", "find_login"]
 
 _TOKEN_USER = "<token>"  # noqa: S105  the helpers' word for "this secret is an identity token"
 _HELPER_SECONDS = 20.0
@@ -52,8 +52,23 @@ def docker_config(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home()) / ".docker"
 
 
-def find_credentials(host: str, environ: Mapping[str, str]) -> Credentials | None:
-    """Return the credentials for a registry, or None: a helper of its own, then the store, then what the file holds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lookup:
+    """What came of looking for a login.
+
+    Attributes:
+        credentials: The login, or None.
+        problem: Why there is none, as a clause, where something else than "there is none" can be said; "" otherwise.
+    """
+
+    credentials: Credentials | None = None
+    problem: str = ""
+
+
+def find_login(host: str, environ: Mapping[str, str]) -> Lookup:
+    """Look for the login of a registry: from a helper of its own, else from the store, else in the file.
+
+    A helper or store that cannot be asked is as if it had no login; the file may still have one.
 
     Args:
         host: `host[:port]`.
@@ -65,14 +80,16 @@ def find_credentials(host: str, environ: Mapping[str, str]) -> Credentials | Non
     """
     path = docker_config(environ) / "config.json"
     config = _load(path)
-    for name in _names(host):
-        helper = config.get("credHelpers", {}).get(name) or config.get("credsStore")
-        found = _from_helper(helper, name, environ) if helper else None
-        if found is None and isinstance(config.get("auths", {}).get(name), dict):
-            found = _from_entry(config["auths"][name], path)
-        if found is not None:
-            return found
-    return None
+    found = Lookup()
+    for helper, name in _helpers(config, host):
+        found = _from_helper(helper, name, environ)
+        if found.credentials or found.problem:
+            break
+    if found.credentials is None:
+        entries = (config.get("auths", {}).get(name) for name in _names(host))
+        known = (_from_entry(entry, path) for entry in entries if isinstance(entry, dict))
+        found = Lookup(credentials=next(filter(None, known), None), problem=found.problem)
+    return found
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -90,6 +107,18 @@ def _load(path: Path) -> dict[str, Any]:
     return config
 
 
+def _helpers(config: Mapping[str, Any], host: str) -> Iterator[tuple[str, str]]:
+    """Yield the programs to ask, each with the name under which it knows the registry."""
+    own = config.get("credHelpers", {})
+    for name in _names(host):
+        if isinstance(own.get(name), str):
+            yield own[name], name
+            return
+    if isinstance(store := config.get("credsStore"), str) and store:
+        # what `docker login` calls them: the last is the default registry's
+        yield from ((store, name) for name in (host, f"https://{host}", f"https://{host}/v1/"))
+
+
 def _names(host: str) -> Iterator[str]:
     yield host
     for scheme in ("https", "http"):
@@ -105,20 +134,22 @@ def _from_entry(entry: Mapping[str, Any], path: Path) -> Credentials | None:
         return None
     try:
         user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except (binascii.Error, TypeError, UnicodeDecodeError) as error:
         raise BadDockerConfig(path=str(path), why=f"an `auth` is not base64: {error}") from error
     return Credentials(user=user, password=password.rstrip("\0"))
 
 
-def _from_helper(helper: str, name: str, environ: Mapping[str, str]) -> Credentials | None:
-    """Ask a helper; one that is missing, locked or without an entry is as if there were no credentials."""
+def _from_helper(helper: str, name: str, environ: Mapping[str, str]) -> Lookup:
     program = f"docker-credential-{helper}"
     try:
         answer = json.loads(run([program, "get"], env=environ, stdin=name.encode(), timeout=_HELPER_SECONDS))
-    except (ProcessFailed, ValueError):
-        return None
-    if not isinstance(answer, dict) or not answer.get("Secret"):
-        return None
+    except ProcessFailed as error:
+        # an entry that is not there is an error status; what it printed is not shown, for it handles secrets
+        return Lookup(problem="" if error.status else f"{program} could not be asked")
+    except ValueError:
+        return Lookup(problem=f"{program} answers with something that is no login")
+    if not isinstance(answer, dict) or not isinstance(answer.get("Secret"), str) or not answer["Secret"]:
+        return Lookup()
     if answer.get("Username") == _TOKEN_USER:
-        return Credentials(identity_token=answer["Secret"])
-    return Credentials(user=answer.get("Username", ""), password=answer["Secret"])
+        return Lookup(credentials=Credentials(identity_token=answer["Secret"]))
+    return Lookup(credentials=Credentials(user=str(answer.get("Username") or ""), password=answer["Secret"]))

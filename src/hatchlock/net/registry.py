@@ -1,37 +1,51 @@
 """A client for container registries: the pull half of the OCI distribution specification 1.1.
 
-Everything that is fetched is checked against its digest before it is handed on. Tokens are got as the distribution project's
-token specification says (`WWW-Authenticate: Bearer`), with the user's Docker credentials where there are any.
+Everything that is fetched is checked against its digest before it is handed on, whoever served it. So a registry's mirrors
+are asked before it. What a tag means is not checked by anything: the first who knows the tag says it.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
-import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
 from hatchlock.address import ImageReference
-from hatchlock.errors import HatchlockError
-from hatchlock.net.docker_credentials import Credentials, find_credentials
-from hatchlock.net.trust import proxy_for, tls_context
+from hatchlock.net.failures import Unreachable
+from hatchlock.net.registry_errors import (
+    ImageProblem,
+    ImageUnreachable,
+    LoginNeeded,
+    MissingPlatform,
+    NoAccess,
+    UnknownImage,
+    UnsupportedImage,
+    WrongLogin,
+)
+from hatchlock.net.registry_login import Logins
+from hatchlock.net.registry_places import Place, Places, normal_reference
+from hatchlock.net.registry_wire import Answer, Wire, reason_of
 from hatchlock.store.blobs import WrongHash
 
 __all__ = [
     "INDEX_TYPES",
+    "ImageProblem",
     "ImageUnreachable",
+    "LoginNeeded",
     "Manifest",
     "MissingPlatform",
+    "NoAccess",
     "Registry",
     "UnknownImage",
+    "UnsupportedImage",
+    "WrongLogin",
 ]
 
 INDEX_TYPES = (
@@ -44,73 +58,19 @@ _MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _CHUNK = 1 << 20
 _MANIFEST_AT_MOST = 4 << 20
-_RETRIES = urllib3.Retry(
-    total=4, connect=2, backoff_factor=0.3, status_forcelist=(429, 502, 503, 504), raise_on_status=False
-)
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_OK = 200
+_ERROR_AT_MOST = 1 << 16
+_TAGS_AT_ONCE = 1000
+_TAG_PAGES_AT_MOST = 200
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+_PARTIAL = 206
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
-_NOT_FOUND = 404
 
-
-@dataclass(kw_only=True, eq=False)
-class ImageUnreachable(HatchlockError):
-    """A registry that does not answer, or refuses."""
-
-    code: ClassVar[str] = "image-unreachable"
-
-    image: str
-    registry: str
-    why: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"image {self.image} cannot be fetched from {self.registry}: {self.why}"
-
-    def _hint(self) -> str:
-        return self.advice or (
-            "check that the registry's name is right and that this machine reaches it; a base of your own is named by "
-            'base = "oci:…", and runtime = "process" needs none'
-        )
-
-
-@dataclass(kw_only=True, eq=False)
-class UnknownImage(HatchlockError):
-    """A registry that answers, and has no such image."""
-
-    code: ClassVar[str] = "unknown-image"
-
-    image: str
-    registry: str
-
-    def __str__(self) -> str:
-        return f"{self.registry} has no image {self.image}"
-
-    def _hint(self) -> str:
-        return "check its name and tag; a private image may also need `docker login`"
-
-
-@dataclass(kw_only=True, eq=False)
-class MissingPlatform(HatchlockError):
-    """An image that does not exist for a declared platform."""
-
-    code: ClassVar[str] = "missing-platform"
-
-    image: str
-    platform: str
-    available: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return (
-            f"image {self.image} does not exist for {self.platform}, only for {', '.join(self.available) or 'nothing'}"
-        )
-
-    def _hint(self) -> str:
-        return "choose another image, or take the platform out of `[project] platforms`"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,12 +89,16 @@ class Manifest:
 
 
 class Registry:
-    """All registries, by the host in an image's reference. May be used from several threads.
+    """All registries, by the host in an image's reference, each behind its mirrors. May be used from several threads.
+
+    A mirror that does not answer, wants a login, or lacks the image is passed over, and one that gives no answer at all is
+    not asked again. One that serves other bytes than a digest names is an error: it is not a mirror.
 
     Args:
         environ: The user's variables: credentials (`HOME`, `DOCKER_CONFIG`), proxies, certificate files.
         default_host: The registry of references without one.
-        plain_http: Hosts (`host[:port]`) to which http is spoken; loopback always is.
+        plain_http: Hosts (`host[:port]`) to which http is spoken, without any login; loopback always is.
+        mirrors: Registry -> mirrors that are asked before it, in order: `host[:port][/path]`.
         offline: Reach nothing: every call fails.
     """
 
@@ -144,40 +108,40 @@ class Registry:
         environ: Mapping[str, str],
         default_host: str,
         plain_http: frozenset[str] = frozenset(),
+        mirrors: Mapping[str, Sequence[str]] | None = None,
         offline: bool = False,
     ) -> None:
-        self._environ = environ
         self._default_host = default_host
-        self._plain_http = plain_http
+        self._places = Places(default_host=default_host, plain_http=plain_http, mirrors=mirrors or {})
+        self._wire = Wire(environ)
+        self._logins = Logins(environ, self._wire)
         self._offline = offline
-        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
-        self._authorization: dict[tuple[str, str], str] = {}
+        self._dead: dict[str, ImageUnreachable] = {}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._wire.close()
+
+    def normal(self, reference: ImageReference) -> ImageReference:
+        """Return the one spelling of an image's name; see `registry_places.normal_reference`."""
+        return normal_reference(reference, default_host=self._default_host)
 
     def manifest(self, reference: ImageReference) -> Manifest:
         """Fetch a manifest or an index.
 
         Raises:
             UnknownImage: The registry has none of this name.
-            ImageUnreachable: It does not answer, or not with a manifest, or refuses.
+            UnsupportedImage: It is in a form that is not known.
+            LoginNeeded, WrongLogin, NoAccess: The registry does not show it.
+            ImageUnreachable: It does not answer, or not with a manifest.
             WrongHash: The reference has a digest, and the answer another one.
         """
-        path = f"/manifests/{reference.reference}"
-        with self._get(reference, path, accept=(*INDEX_TYPES, *_MANIFEST_TYPES)) as answer:
-            data = answer.read(_MANIFEST_AT_MOST)
-            media_type = answer.headers.get("Content-Type", "").partition(";")[0]
-            announced = answer.headers.get("Docker-Content-Digest", "")
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        expected = reference.digest or (announced if announced.startswith("sha256:") else digest)
-        if digest != expected:
-            raise self._wrong(reference, "the manifest of " + str(reference), expected, digest)
-        if media_type not in (*INDEX_TYPES, *_MANIFEST_TYPES):
-            raise self._unreachable(
-                reference, f"it answers with {media_type or 'something'}, which is no image manifest"
-            )
-        return Manifest(digest=digest, media_type=media_type, data=data)
+        return self._first(reference, lambda place: self._manifest(place, reference))
 
     def blob(self, reference: ImageReference, digest: str, write: Callable[[bytes], object]) -> None:
         """Fetch a blob in pieces; those that were written are worth nothing if this raises.
+
+        When a mirror breaks off, the next in line is asked for the rest; no byte is written twice.
 
         Args:
             reference: The image that it belongs to.
@@ -186,175 +150,205 @@ class Registry:
 
         Raises:
             UnknownImage: The registry does not have it.
-            ImageUnreachable: The registry does not answer, breaks off, or refuses.
+            LoginNeeded, WrongLogin, NoAccess: The registry does not show it.
+            ImageUnreachable: The registry does not answer, or breaks off.
             WrongHash: The bytes are others.
         """
         seen = hashlib.sha256()
-        with self._get(reference, f"/blobs/{digest}", accept=("*/*",)) as answer:
-            for piece in answer.stream(_CHUNK, decode_content=False):
-                seen.update(piece)
-                write(piece)
+        done = 0
+        gave: list[str] = []
+
+        def take(place: Place) -> None:
+            nonlocal done
+            with contextlib.closing(self._rest(place, reference, digest, done)) as pieces:
+                for piece in pieces:
+                    gave.append(place.host)
+                    seen.update(piece)
+                    done += len(piece)
+                    _write(piece, write, place)
+
+        self._first(reference, take)
         actual = f"sha256:{seen.hexdigest()}"
         if actual != digest:
-            raise self._wrong(reference, f"a layer or config of {reference}", digest, actual)
+            who = ", ".join(dict.fromkeys(gave)) or self._places.own(reference).host
+            raise _wrong(f"a layer or config of {reference}", digest, actual, who)
+
+    def tags(self, reference: ImageReference) -> tuple[str, ...]:
+        """Return the tags of an image's repository, sorted as text; those of the first registry in line that has any.
+
+        Args:
+            reference: Its own tag and digest do not matter.
+
+        Raises:
+            UnknownImage: The registry has nothing of this name.
+            LoginNeeded, WrongLogin, NoAccess: The registry does not show it.
+            ImageUnreachable: It does not answer, not with a list of tags, or with one that has no end.
+        """
+        named = replace(reference, tag="", digest="")
+        return self._first(named, lambda place: self._tags(place, named))
+
+    def _first(self, reference: ImageReference, ask: Callable[[Place], _T]) -> _T:
+        """Ask the mirrors and then the registry itself, until one has it; what the registry says counts in the end."""
+        own = self._places.own(reference)
+        if self._offline:
+            why, advice = "--offline was given", "fetch it first, without --offline"
+            raise ImageUnreachable(image=str(reference), registry=own.host, why=why, advice=advice, answered=False)
+        tried: list[ImageProblem] = []
+        for place in self._places.mirrors(reference):
+            if place.host in self._dead:
+                tried.append(replace(self._dead[place.host], image=str(reference)))
+                continue
+            try:
+                return ask(place)
+            except ImageProblem as error:
+                tried.append(error)
+                if isinstance(error, ImageUnreachable) and not error.answered:
+                    self._dead[place.host] = error
+        try:
+            return ask(own)
+        except ImageProblem as error:
+            if not tried:
+                raise
+            raise replace(error, tried=tuple(tried)) from error
+
+    def _manifest(self, place: Place, reference: ImageReference) -> Manifest:
+        path = f"/manifests/{reference.reference}"
+        headers = {"Accept": ", ".join((*INDEX_TYPES, *_MANIFEST_TYPES))}
+        with self._get(place, reference, place.url + path, headers) as answer:
+            data = answer.read(_MANIFEST_AT_MOST + 1)
+            media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            announced = answer.headers.get("Docker-Content-Digest", "")
+        if len(data) > _MANIFEST_AT_MOST:
+            raise _odd(place, reference, f"its manifest has more than {_MANIFEST_AT_MOST} bytes")
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        expected = reference.digest or (announced if announced.startswith("sha256:") else digest)
+        if digest != expected:
+            raise _wrong(f"the manifest of {reference}", expected, digest, place.host)
+        if media_type in (*INDEX_TYPES, *_MANIFEST_TYPES):
+            return Manifest(digest=digest, media_type=media_type, data=data)
+        if media_type.startswith("application/vnd."):
+            form = "Docker's image manifest schema 1" if media_type.startswith(_SCHEMA_1) else media_type
+            raise UnsupportedImage(image=str(reference), registry=place.host, form=form)
+        raise _odd(place, reference, f"it answers with {media_type or 'something'}, which is no image manifest")
+
+    def _rest(self, place: Place, reference: ImageReference, digest: str, done: int) -> Generator[bytes, None, None]:
+        """Yield the bytes of a blob from byte `done` on, whether or not the registry can leave out those before it."""
+        headers = {"Accept": "*/*"} | ({"Range": f"bytes={done}-"} if done else {})
+        with self._get(place, reference, f"{place.url}/blobs/{digest}", headers) as answer:
+            skip = done
+            if answer.status == _PARTIAL:
+                if not answer.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+                    raise _odd(place, reference, "it sends another part of a layer than it was asked for")
+                skip = 0
+            for piece in answer.stream(_CHUNK, decode_content=False):
+                if skip < len(piece):
+                    yield piece[skip:]
+                skip = max(0, skip - len(piece))
+
+    def _tags(self, place: Place, reference: ImageReference) -> tuple[str, ...]:
+        url = f"{place.url}/tags/list?n={_TAGS_AT_ONCE}"
+        found: set[str] = set()
+        for _ in range(_TAG_PAGES_AT_MOST):
+            with self._get(place, reference, url, {"Accept": "application/json"}) as answer:
+                data = answer.read(_MANIFEST_AT_MOST)
+                link = _NEXT.search(answer.headers.get("Link", ""))
+            found.update(_listed(place, reference, data))
+            if link is None:
+                break
+            following = urljoin(url, link[1])
+            if urlsplit(following)[:3] != urlsplit(url)[:3]:
+                raise _odd(place, reference, "its list of tags goes on somewhere else")
+            if following == url:
+                raise _odd(place, reference, "its list of tags has no end")
+            url = following
+        else:
+            raise _odd(place, reference, f"its list of tags has more than {_TAG_PAGES_AT_MOST} pages")
+        if not found:
+            raise UnknownImage(image=str(reference), registry=place.host)
+        return tuple(sorted(found))
 
     @contextlib.contextmanager
-    def _get(
-        self, reference: ImageReference, path: str, *, accept: tuple[str, ...]
-    ) -> Iterator[urllib3.BaseHTTPResponse]:
-        if self._offline:
-            raise self._unreachable(reference, "--offline was given", advice="fetch it first, without --offline")
+    def _get(self, place: Place, reference: ImageReference, url: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+        answered = False
         try:
-            answer = self._ask(reference, path, accept)
+            answer = self._admitted(place, str(reference), url, {"Accept-Encoding": "identity", **headers})
+            answered = True
             try:
-                self._check(reference, answer)
+                _check(place, reference, answer)
                 yield answer
                 answer.drain_conn()
             finally:
                 answer.close()
         except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(reference, _reason(error)) from error
+            why = reason_of(error)
+            raise ImageUnreachable(image=str(reference), registry=place.host, why=why, answered=answered) from error
+        except Unreachable as error:
+            raise replace(_odd(place, reference, error.why), advice=error.advice) from error
 
-    def _ask(self, reference: ImageReference, path: str, accept: tuple[str, ...]) -> urllib3.BaseHTTPResponse:
-        host, repository = self._host(reference), self._repository(reference)
-        url = f"{self._scheme(host)}://{host}/v2/{repository}{path}"
-        headers = {"Accept": ", ".join(accept), "Accept-Encoding": "identity"}
-        known = self._authorization.get((host, repository))
-        answer = self._request("GET", url, headers | ({"Authorization": known} if known else {}))
-        if answer.status != _UNAUTHORIZED:
-            return answer
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        answer.drain_conn()
-        authorization = self._authorize(reference, challenge)
-        if not authorization:
-            return answer
-        self._authorization[host, repository] = authorization
-        return self._request("GET", url, headers | {"Authorization": authorization})
-
-    def _check(self, reference: ImageReference, answer: urllib3.BaseHTTPResponse) -> None:
-        if answer.status == _OK:
-            return
-        host = self._host(reference)
-        if answer.status == _NOT_FOUND:
-            raise UnknownImage(image=str(reference), registry=host)
+    def _admitted(self, place: Place, image: str, url: str, headers: Mapping[str, str]) -> Answer:
+        """Ask, and once more with a login where the registry itself wants one."""
+        admission = self._logins.known(place)
+        given = {"Authorization": admission.header} if admission else {}
+        answer, own = self._wire.follow(url, {**headers, **given})
+        if answer.status == _UNAUTHORIZED and own:
+            challenge = ", ".join(answer.headers.getlist("WWW-Authenticate"))
+            answer.drain_conn()
+            admission = self._logins.admit(place, challenge, image)
+            answer, own = self._wire.follow(url, {**headers, "Authorization": admission.header})
         if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
-            raise self._unreachable(
-                reference,
-                f"it wants credentials, or has no such image (status {answer.status})",
-                advice=f"check the image's name, or log in: docker login {host}",
-            )
-        raise self._unreachable(reference, f"it answers with status {answer.status}")
-
-    def _authorize(self, reference: ImageReference, challenge: str) -> str:
-        """Return the header that meets a challenge, "" when there is none to give."""
-        host = self._host(reference)
-        scheme, _, rest = challenge.partition(" ")
-        credentials = find_credentials(host, self._environ)
-        if scheme.lower() == "basic":
-            return _basic(credentials) if credentials and credentials.user else ""
-        facts = dict(_CHALLENGE.findall(rest))
-        realm = facts.get("realm", "")
-        if scheme.lower() != "bearer" or not realm.startswith(("https://", f"{self._scheme(host)}://")):
-            return ""
-        asked = {
-            "service": facts.get("service", ""),
-            "scope": facts.get("scope") or f"repository:{self._repository(reference)}:pull",
-        }
-        answer = self._token(realm, {key: value for key, value in asked.items() if value}, credentials)
-        with contextlib.closing(answer):
-            if answer.status != _OK:
-                return ""
-            return _bearer(answer.read(_MANIFEST_AT_MOST))
-
-    def _token(self, realm: str, asked: Mapping[str, str], credentials: Credentials | None) -> urllib3.BaseHTTPResponse:
-        if credentials and credentials.identity_token:
-            form = {**asked, "grant_type": "refresh_token", "client_id": "hatchlock"}
-            body = urlencode({**form, "refresh_token": credentials.identity_token})
-            headers = {"Content-Type": "application/x-www-form-urlencoded"}
-            return self._request("POST", realm, headers, body=body)
-        headers = {"Authorization": _basic(credentials)} if credentials else {}
-        join = "&" if "?" in realm else "?"
-        return self._request("GET", f"{realm}{join}{urlencode(asked)}", headers)
-
-    def _request(
-        self, method: str, url: str, headers: Mapping[str, str], *, body: str | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        return self._pool(url).request(
-            method, url, headers=dict(headers), body=body, preload_content=False, retries=_RETRIES, timeout=_TIMEOUT
-        )
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        scheme, proxy = url.partition("://")[0], self._proxy(url)
-        if (scheme, proxy) not in self._pools:
-            # Certificates take 45 ms to load: not for plain http.
-            context = tls_context(self._environ) if "https" in (scheme, proxy.partition(":")[0]) else None
-            self._pools[scheme, proxy] = (
-                urllib3.ProxyManager(proxy, ssl_context=context, maxsize=8)
-                if proxy
-                else urllib3.PoolManager(ssl_context=context, maxsize=8)
-            )
-        return self._pools[scheme, proxy]
-
-    def close(self) -> None:
-        """Close the connections."""
-        for pool in self._pools.values():
-            pool.clear()
-
-    def _host(self, reference: ImageReference) -> str:
-        short = self._default_host.removeprefix("index.")
-        return self._default_host if reference.registry in ("", short) else reference.registry
-
-    def _repository(self, reference: ImageReference) -> str:
-        official = self._host(reference) == self._default_host and "/" not in reference.repository
-        return f"library/{reference.repository}" if official else reference.repository
-
-    def _scheme(self, host: str) -> str:
-        return "http" if host in self._plain_http or _is_loopback(host) else "https"
-
-    def _proxy(self, url: str) -> str:
-        # no proxy reaches this machine's own loopback
-        return "" if _is_loopback(urlsplit(url).netloc) else proxy_for(url, self._environ)
-
-    def _wrong(self, reference: ImageReference, what: str, expected: str, actual: str) -> WrongHash:
-        return WrongHash(
-            what=what,
-            expected=expected.removeprefix("sha256:"),
-            actual=actual.removeprefix("sha256:"),
-            where=self._host(reference),
-        )
-
-    def _unreachable(self, reference: ImageReference, why: str, *, advice: str = "") -> ImageUnreachable:
-        return ImageUnreachable(image=str(reference), registry=self._host(reference), why=why, advice=advice)
+            answer.close()
+            if own:
+                raise self._logins.refused(place, admission, answer.status, image)
+            why = f"the storage that it redirects to refuses (status {answer.status})"
+            raise ImageUnreachable(image=image, registry=place.host, why=why)
+        return answer
 
 
-def _is_loopback(host: str) -> bool:
-    name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name == "localhost":
-        return True
+def _write(piece: bytes, write: Callable[[bytes], object], place: Place) -> None:
     try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+        write(piece)
+    except WrongHash as error:
+        raise replace(error, where=error.where or place.host) from error
 
 
-def _basic(credentials: Credentials) -> str:
-    return "Basic " + base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
+def _check(place: Place, reference: ImageReference, answer: Answer) -> None:
+    image, host = str(reference), place.host
+    match answer.status:
+        case 200 | 206:
+            return
+        case 404:
+            whole = "NAME_UNKNOWN" in _codes(answer.read(_ERROR_AT_MOST))
+            raise UnknownImage(image=image, registry=host, whole=whole)
+        case 429:
+            why = "it limits how often it may be asked (status 429)"
+            advice = f"wait, log in (docker login {host}), or name a mirror in the manifest's table of that registry"
+            raise ImageUnreachable(image=image, registry=host, why=why, advice=advice)
+        case status:
+            raise _odd(place, reference, f"it answers with status {status}")
 
 
-def _bearer(data: bytes) -> str:
+def _codes(data: bytes) -> list[str]:
+    """Return the error codes of the distribution specification that an answer holds."""
     try:
-        answer = json.loads(data)
-    except ValueError:
-        return ""
-    token = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else ""
-    return f"Bearer {token}" if token else ""
+        errors = json.loads(data)["errors"]
+        return [str(item["code"]) for item in errors]
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    while isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason:
-        error = error.reason  # type: ignore[assignment]
-    # urllib3 puts the connection in front, the operating system its number
-    return (
-        re.sub(r"^.*(object at 0x[0-9a-f]+>|Connection\(.*?\)): |\[Errno \d+\] ", "", str(error))
-        or type(error).__name__
+def _listed(place: Place, reference: ImageReference, data: bytes) -> list[str]:
+    try:
+        tags = json.loads(data)["tags"] or []
+        return [tag for tag in tags if isinstance(tag, str) and _TAG.fullmatch(tag)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise _odd(place, reference, "it answers with something that is no list of tags") from error
+
+
+def _odd(place: Place, reference: ImageReference, why: str) -> ImageUnreachable:
+    return ImageUnreachable(image=str(reference), registry=place.host, why=why)
+
+
+def _wrong(what: str, expected: str, actual: str, where: str) -> WrongHash:
+    return WrongHash(
+        what=what, expected=expected.removeprefix("sha256:"), actual=actual.removeprefix("sha256:"), where=where
     )
