@@ -1,0 +1,1 @@
+"""Hatch packages: their metadata, their directories and archives, their registry."""

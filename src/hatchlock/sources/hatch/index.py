@@ -1,0 +1,302 @@
+"""The document of a Hatch registry, forms 1.1.0 and 1.2.0, and what each version in it needs.
+
+A version's dependencies stand there as differences against another version of its package. Only those of its own chain
+count, each in its turn: what a later version adds or removes is no affair of an earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urljoin
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hatchlock.manifest.words import Wrong
+from hatchlock.sources.base import BadAnswer
+from hatchlock.sources.hatch.declared import version_of
+from hatchlock.sources.hatch.texts import hatch_text, image_text, python_text, system_text
+from hatchlock.sources.hatch.words import PackageName, QualifiedName, VersionNumber
+
+__all__ = ["HatchRelease", "IndexPackage", "read_index"]
+
+Kinds = Literal["hatch", "python", "system", "docker"]
+_KINDS: tuple[Kinds, ...] = ("hatch", "python", "system", "docker")
+_DEPRECATED = "deprecated"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HatchRelease:
+    """One version of a package, as its registry lists it.
+
+    Attributes:
+        name: The package.
+        version: Numbers with dots, as the registry writes it.
+        repository: The registry's repository that has it.
+        index: The name of the index that it comes from.
+        uri: The address of its archive.
+        added: When the registry got it, as it says (ISO 8601, mostly without a zone); "" if it does not.
+        author: The account that submitted it.
+        status: "unverified", "validated", "reviewed", "verified" or "deprecated"; "" if the registry does not say.
+        remark: What whoever verified it noted.
+        description: The package's.
+        tags: The package's.
+        dependencies: The requirements in force at this version, sorted, as `HatchFacts` has them. Form 1.1.0 knows only
+            Hatch packages and Python packages: the archive's own metadata says everything.
+        requires_python: A PEP 440 specifier, or "".
+    """
+
+    name: str
+    version: str
+    repository: str
+    index: str
+    uri: str
+    added: str = ""
+    author: str = ""
+    status: str = ""
+    remark: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
+    requires_python: str = ""
+
+    @property
+    def id(self) -> str:
+        """`repository:name@version`, for people."""
+        return f"{self.repository}:{self.name}@{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        """What its archive is called in the lock."""
+        return f"{self.name.replace('/', '-')}-v{self.version}.zip"
+
+    @property
+    def note(self) -> str:
+        """The sentence that people should see before they take it, or ""."""
+        if self.status != _DEPRECATED:
+            return ""
+        return f"{self.id} is marked as deprecated by its registry" + (f": {self.remark}" if self.remark else "")
+
+
+class _Row(BaseModel):
+    """A part of the document; what else is in it is passed over."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _Dependency(_Row):
+    name: str
+    version_constraint: str | None = None
+    package_manager: str | None = None
+    channel: str | None = None
+    extras: list[str] | None = None
+    tag: str | None = None
+    digest: str | None = None
+
+
+class _Changes(_Row):
+    added: list[_Dependency] = []
+    removed: list[str] = []
+    modified: list[_Dependency] = []
+
+
+class _ChangesByKind(_Row):
+    hatch: _Changes = _Changes()
+    python: _Changes = _Changes()
+    system: _Changes = _Changes()
+    docker: _Changes = _Changes()
+
+
+class _Author(_Row):
+    GitHubID: str = ""
+
+
+class _Verification(_Row):
+    status: str = ""
+    notes: str | None = None
+
+
+class _Compatibility(_Row):
+    python: str | None = None
+
+
+class _Version(_Row):
+    version: VersionNumber
+    release_uri: str
+    author: _Author = _Author()
+    added_date: str = ""
+    base_version: str | None = None
+    verification: _Verification | None = None
+    compatibility_changes: _Compatibility = _Compatibility()
+    dependency_changes: _ChangesByKind | None = None
+    hatch_dependencies_added: list[_Dependency] = []
+    hatch_dependencies_removed: list[str] = []
+    hatch_dependencies_modified: list[_Dependency] = []
+    python_dependencies_added: list[_Dependency] = []
+    python_dependencies_removed: list[str] = []
+    python_dependencies_modified: list[_Dependency] = []
+
+    def changes(self, kind: Kinds) -> _Changes:
+        """Return what it changes, whichever form it is written in."""
+        if self.dependency_changes is not None:
+            found: _Changes = getattr(self.dependency_changes, kind)
+            return found
+        if kind in {"system", "docker"}:
+            return _Changes()
+        added, removed, modified = (
+            getattr(self, f"{kind}_dependencies_{what}") for what in ("added", "removed", "modified")
+        )
+        return _Changes(added=added, removed=removed, modified=modified)
+
+
+class _Package(_Row):
+    name: PackageName | QualifiedName
+    description: str = ""
+    tags: list[str] = []
+    versions: list[_Version]
+
+
+class _Repository(_Row):
+    name: str
+    packages: list[_Package]
+
+
+class _Index(_Row):
+    registry_schema_version: str
+    repositories: list[_Repository]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexPackage:
+    """A package of a registry.
+
+    Attributes:
+        name: Its name.
+        repository: The repository that has it.
+        description: For people.
+        tags: In the order of the document.
+        releases: Works its versions out, newest first.
+    """
+
+    name: str
+    repository: str
+    description: str
+    tags: tuple[str, ...]
+    releases: Callable[[], tuple[HatchRelease, ...]]
+
+
+def read_index(data: bytes, *, index: str, url: str) -> dict[str, tuple[IndexPackage, ...]]:
+    """Read a registry's document: repository -> its packages.
+
+    Args:
+        data: The document.
+        index: The name of the index.
+        url: Where it came from.
+
+    Raises:
+        BadAnswer: It is none, or of a form that is not known here.
+    """
+    try:
+        document = _Index.model_validate(json.loads(data))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadAnswer(what=url, why=f"it is no document of a Hatch registry ({where}: {first['msg']})") from error
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(what=url, why=f"it is no document of a Hatch registry ({error})") from error
+    if document.registry_schema_version.split(".")[:1] != ["1"]:
+        form = document.registry_schema_version
+        raise BadAnswer(what=url, why=f"its form {form} is not known here, only 1.1.0 and 1.2.0 are")
+    return {
+        repository.name: tuple(_package(package, repository.name, index, url) for package in repository.packages)
+        for repository in document.repositories
+    }
+
+
+def _package(package: _Package, repository: str, index: str, url: str) -> IndexPackage:
+    def releases() -> tuple[HatchRelease, ...]:
+        found = [_release(package, version, repository, index, url) for version in package.versions]
+        return tuple(sorted(found, key=lambda item: version_of(item.version), reverse=True))
+
+    return IndexPackage(
+        name=package.name,
+        repository=repository,
+        description=package.description,
+        tags=tuple(package.tags),
+        releases=releases,
+    )
+
+
+def _release(package: _Package, version: _Version, repository: str, index: str, url: str) -> HatchRelease:
+    chain = _chain(package, version, url)
+    said = [item.compatibility_changes.python for item in chain if item.compatibility_changes.python]
+    verification = version.verification or _Verification()
+    return HatchRelease(
+        name=package.name,
+        version=version.version,
+        repository=repository,
+        index=index,
+        uri=urljoin(url, version.release_uri),
+        added=version.added_date,
+        author=version.author.GitHubID,
+        status=verification.status,
+        remark=verification.notes or "",
+        description=package.description,
+        tags=tuple(package.tags),
+        dependencies=tuple(sorted({text for kind in _KINDS for text in _texts(kind, chain, package.name, url)})),
+        requires_python="".join(said[-1].split()) if said else "",
+    )
+
+
+def _chain(package: _Package, version: _Version, url: str) -> list[_Version]:
+    """Return the versions that a version is a difference against, the first one first, and itself last."""
+    by_version = {item.version: item for item in package.versions}
+    chain = [version]
+    while base := chain[0].base_version:
+        found = by_version.get(base)
+        where = f"{package.name} {chain[0].version}"
+        if found is None:
+            raise BadAnswer(what=url, why=f"{where} is a difference against {base}, which is not there")
+        if found in chain:
+            way = " -> ".join(item.version for item in (found, *chain))
+            raise BadAnswer(what=url, why=f"the versions of {package.name} are differences in a circle: {way}")
+        chain.insert(0, found)
+    return chain
+
+
+def _texts(kind: Kinds, chain: Iterable[_Version], name: str, url: str) -> Iterator[str]:
+    in_force: dict[str, dict[str, Any]] = {}
+    for version in chain:
+        changes = version.changes(kind)
+        for gone in changes.removed:
+            in_force.pop(gone, None)
+        for item in changes.added:
+            in_force[item.name] = item.model_dump(exclude_none=True)
+        for item in changes.modified:
+            in_force[item.name] = in_force.get(item.name, {}) | item.model_dump(exclude_none=True)
+    for found in in_force.values():
+        try:
+            yield _text(kind, found)
+        except (Wrong, InvalidSpecifier) as error:
+            raise BadAnswer(what=url, why=f"{name} needs {found['name']!r}: {error}") from error
+
+
+def _text(kind: Kinds, found: dict[str, Any]) -> str:
+    name = str(found["name"])
+    constraint = str(SpecifierSet("".join(str(found.get("version_constraint", "")).split())))
+    if kind == "hatch":
+        return hatch_text(name, constraint, qualified=True)
+    if kind == "system":
+        return system_text(name, constraint)
+    if kind == "docker":
+        return image_text(name, constraint, tag=str(found.get("tag", "")), digest=str(found.get("digest", "")))
+    return python_text(
+        name,
+        constraint,
+        manager=str(found.get("package_manager", "pip")),
+        channel=str(found.get("channel", "")),
+        extras=found.get("extras", ()),
+    )
