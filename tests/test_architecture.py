@@ -37,6 +37,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pysequoia": ("sources/",),
     "requests": ("engines/docker.py",),
     "resolvelib": ("resolve/",),
+    "rfc8785": ("sources/",),
     "structlog": ("cli/",),
     "tomlkit": ("manifest/", "lock/", "migrate/"),
     "urllib3": ("net/",),

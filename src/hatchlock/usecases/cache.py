@@ -34,6 +34,7 @@ _KINDS = {
     "facts": "npm metadata",
     "tarballs": "npm metadata",
     "trees": "npm metadata",
+    "mcp": "mcp registry",
     "git": "git mirrors",
     "git-refs": "git refs",
     "memo": "plans",

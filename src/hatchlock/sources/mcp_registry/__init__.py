@@ -1,0 +1,1 @@
+"""`mcp:` sources: entries of the official MCP registry and of registries with the same interface."""
