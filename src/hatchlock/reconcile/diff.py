@@ -62,7 +62,7 @@ def _towards(item: Desired, seen: Observed | None) -> Step | None:
         cause="not found" if seen is None else _cause(changed),
         before="" if seen is None else seen.key,
         after=item.key,
-        details=dict(item.facts) if seen is None else changed,
+        details=dict(item.facts) if seen is None else {**changed, **seen.remedy},
         depends_on=item.depends_on,
         privilege=item.privilege,
         loss="" if seen is None else seen.loss,

@@ -57,12 +57,14 @@ class Observed:
         key: The name of its content.
         facts: As in `Desired`, as far as they can be read.
         loss: Why changing or deleting it would lose something that lock and store cannot remake; "" if it would not.
+        remedy: What exactly a step would do about it, field -> value, where that depends on what there is; shown as it is.
     """
 
     address: Address
     key: str
     facts: Mapping[str, str] = field(default_factory=dict)
     loss: str = ""
+    remedy: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
