@@ -29,6 +29,7 @@ PLAN = {
     "unchanged": int,
     "existing": int,
     "summary": dict,
+    "packages": dict,
 }
 
 

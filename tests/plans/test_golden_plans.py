@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hatchlock.address import Address
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action, Desired, Observed, Problem
+from hatchlock.resources.package_counts import PackageCounts
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.toml"))
 
@@ -32,11 +34,12 @@ def wanted(item: Mapping[str, Any]) -> Desired:
 
 def plan_of(case: Path) -> Plan:
     document = tomllib.loads(case.read_text())
-    return diff(
+    plan = diff(
         map(wanted, document.get("desired", ())),
         (Observed(**addressed(item)) for item in document.get("observed", ())),
         (Problem(**addressed(item)) for item in document.get("problems", ())),
     )
+    return replace(plan, packages=PackageCounts(**document.get("packages", {})))
 
 
 @each_case

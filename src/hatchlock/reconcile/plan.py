@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from hatchlock.resources.base import Action, Problem, Step
+from hatchlock.resources.package_counts import PackageCounts, counted
 
 __all__ = ["Plan"]
 
@@ -18,12 +20,14 @@ class Plan:
         problems: What could not be planned, by address.
         unchanged: How many resources are as they should be.
         existing: How many resources of the project exist.
+        packages: Where the packages of the lock come from, and what they take.
     """
 
     steps: tuple[Step, ...] = ()
     problems: tuple[Problem, ...] = ()
     unchanged: int = 0
     existing: int = 0
+    packages: PackageCounts = field(default_factory=PackageCounts)
 
     def count(self, action: Action) -> int:
         """Return how many steps do this."""
@@ -48,11 +52,18 @@ class Plan:
         """Return the plan as people and tests read it: a line per step, indented lines for what belongs to it."""
         lines = [line for step in self.steps for line in _step_lines(step)]
         lines += [f"! {problem.address}  {problem.what}" for problem in self.problems]
-        return "\n".join([*lines, "", self.summary] if lines else [self.summary])
+        if not lines:
+            return self.summary
+        return "\n".join([*lines, "", self.summary, *filter(None, (self._privileges, str(self.packages)))])
+
+    @property
+    def _privileges(self) -> str:
+        counts = Counter(step.privilege for step in self.steps)
+        return f"Steps: {counted(counts)}" if counts.keys() - {"none"} else ""
 
     @property
     def summary(self) -> str:
-        """The last line: counts, or that there is nothing to do."""
+        """One line: counts, or that there is nothing to do."""
         blocked = f", {len(self.problems)} cannot be planned" if self.problems else ""
         if not self.steps:
             return f"{'No steps' if self.problems else 'Nothing to do'}: {self.unchanged} resources are as declared{blocked}"
@@ -61,7 +72,8 @@ class Plan:
 
 
 def _step_lines(step: Step) -> list[str]:
-    lines = [f"{step.action.sign} {step.address}  {step.cause}"]
+    label = f" [{step.privilege}]" if step.privilege != "none" else ""
+    lines = [f"{step.action.sign} {step.address}  {step.cause}{label}"]
     lines += [f"    {name}: {value}" for name, value in step.details.items()]
     lines += [f"    ! {note}" for note in step.notes]
     if step.loss:

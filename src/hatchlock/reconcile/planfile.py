@@ -13,6 +13,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action, Problem, Step
+from hatchlock.resources.package_counts import PackageCounts
 
 __all__ = ["BadPlanFile", "SavedPlan", "plan_to_dict", "read_plan", "write_plan"]
 
@@ -58,6 +59,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "unchanged": plan.unchanged,
         "existing": plan.existing,
         "summary": {action.value: plan.count(action) for action in Action},
+        "packages": asdict(plan.packages),
     }
 
 
@@ -89,6 +91,7 @@ def read_plan(path: Path) -> SavedPlan:
             problems=tuple(Problem(**_with_address(item)) for item in document["problems"]),
             unchanged=document["unchanged"],
             existing=document["existing"],
+            packages=PackageCounts(**document["packages"]),
         )
         return SavedPlan(plan=plan, bindings=dict(document["bindings"]))
     except (ValueError, KeyError, TypeError) as error:
