@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hatchlock.sources.mcp_registry.choose import Choice, image_of
 from hatchlock.sources.mcp_registry.document import Argument, Input, NamedInput, Package, Transport
 from hatchlock.sources.mcp_registry.entry import Entry
-from hatchlock.sources.mcp_registry.runtime_arguments import Runtime, split_runtime
+from hatchlock.sources.mcp_registry.runtime_arguments import split_runtime
 from hatchlock.sources.mcp_registry.template import fill, names_in
 from hatchlock.sources.mcp_registry.variables import Collected, Slot, Variable, Where
 
@@ -73,17 +73,18 @@ def launch(entry: Entry, choice: Choice) -> EntryLaunch:
     collected = Collected(_scope(environment, arguments))
     env = _named_values(collected, environment, "env")
     args = _arguments(collected, arguments)
+    url = _own_url(package, environment, arguments)
     return EntryLaunch(
         args=tuple(args),
         env=env,
         transport=package.transport.type,
-        url=_own_url(package, environment, arguments),
+        url=url,
         command=runtime.command,
         python=runtime.python,
         with_=tuple(f"pypi:{item}" for item in runtime.with_),
         variables=tuple(collected.variables.values()),
         slots=tuple(collected.slots),
-        notes=(*_notes(package, runtime), *collected.notes),
+        notes=(*_notes(package.transport.type, url), *runtime.notes, *collected.notes),
     )
 
 
@@ -103,10 +104,10 @@ def _remote(remote: Transport) -> EntryLaunch:
     )
 
 
-def _notes(package: Package, runtime: Runtime) -> tuple[str, ...]:
-    spoken = package.transport
-    notes = [f"it speaks {spoken.type} at {spoken.url or 'an address that it does not say'}, not stdio"]
-    return (*(notes if spoken.type != "stdio" else ()), *runtime.notes)
+def _notes(transport: str, url: str) -> tuple[str, ...]:
+    if transport == "stdio":
+        return ()
+    return (f"it speaks {transport} at {url or 'an address that it does not say'}, not stdio",)
 
 
 def _merged(listed: Sequence[NamedInput], set_by_options: Sequence[NamedInput]) -> tuple[NamedInput, ...]:
