@@ -35,6 +35,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("manifest/", "sources/", "migrate/"),
     "pypi_simple": ("sources/",),
     "pysequoia": ("sources/",),
+    "rattler": ("sources/conda/", "realise/conda.py"),
     "requests": ("engines/docker.py",),
     "resolvelib": ("resolve/",),
     "rfc8785": ("sources/",),
@@ -44,6 +45,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uv": ("realise/",),
 }
 """Every library that the package uses, and the only places that may import it."""
+
+IMPORTED_AS = {"py_rattler": "rattler"}
+"""Libraries whose module has another name."""
 
 COME_WITH = {"anyio": "mcp", "requests": "docker"}
 """Libraries that show in another one's interface, and are installed with it."""
@@ -117,8 +121,10 @@ def test_libraries_are_imported_only_where_they_belong(module: Module) -> None:
 
 
 def test_every_library_is_declared_and_every_declared_one_has_its_place() -> None:
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    names = {re.split(r"[<>=~!\[; ]", text)[0].replace("-", "_") for text in declared}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    distributions = {re.split(r"[<>=~!\[; ]", text)[0].replace("-", "_") for text in declared}
+    names = {IMPORTED_AS.get(name, name) for name in distributions}
     assert names == set(HOMES) - set(COME_WITH)
     assert set(COME_WITH.values()) <= names
 
