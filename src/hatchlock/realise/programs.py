@@ -11,7 +11,7 @@ from hatchlock.realise.unpack import BadArchive, public_directory, unpack
 __all__ = ["begins_as_program", "install_program", "is_archive"]
 
 _PROGRAM_MODE = 0o755
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".mcpb")
 _MAGIC = 4
 _PROGRAMS = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """How a script, a program for Linux, and one for macOS (of one processor, of several) begin."""

@@ -19,14 +19,14 @@ from hatchlock.store.blobs import Blobs
 __all__ = ["UrlReference", "UrlSource", "url_references"]
 
 _FORM = "write url:https://HOST/PATH/FILE#sha256=… (64 hex digits)"
-_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".mcpb")
 _OF_A_PLATFORM = re.compile(r"(?P<platform>[a-z0-9]+/[a-z0-9]+(?:/[a-z0-9]+)?)=(?P<text>\S+)")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _SECRETS = re.compile(r"token|secret|passw|signature|credential|api.?key|^(?:sig|auth|key)$", re.IGNORECASE)
 
 _ENDINGS = re.compile(
-    r"\.(?:tar\.(?:gz|bz2|xz|zst)|tar|tgz|tbz2|txz|zip|gz|bz2|xz|zst|exe|appimage|bin|run|pyz|jar|sh|py|js|mjs)$"
+    r"\.(?:tar\.(?:gz|bz2|xz|zst)|tar|tgz|tbz2|txz|zip|mcpb|gz|bz2|xz|zst|exe|appimage|bin|run|pyz|jar|sh|py|js|mjs)$"
 )
 _VERSION = r"v?\d+(?:\.\d+)*(?:[-_.+]?(?:alpha|beta|pre|rc|dev|post|nightly|[ab])(?:[-_.]?\d+)*)?"
 _SYSTEMS = r"linux|darwin|macos(?:x)?|mac|osx|apple|windows|win(?:32|64)?|freebsd|pc|unknown|gnu|musl|glibc|msvc|static"
@@ -95,7 +95,7 @@ class UrlReference:
 
     @property
     def is_archive(self) -> bool:
-        """Whether it is unpacked, by its file's name: a tar, compressed or not, or a zip."""
+        """Whether it is unpacked, by its file's name: a tar, compressed or not, or a zip, which an MCP bundle is."""
         return self.file_name.lower().endswith(_ARCHIVES)
 
     def __str__(self) -> str:

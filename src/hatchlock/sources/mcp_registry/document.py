@@ -22,6 +22,7 @@ from hatchlock.sources.base import BadAnswer
 
 __all__ = [
     "Argument",
+    "Document",
     "Input",
     "NamedInput",
     "Package",
@@ -38,7 +39,7 @@ def _both_spellings(name: str) -> AliasChoices:
     return AliasChoices(to_camel(name), name)
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
     """What is read tolerantly: unknown keys are left out, null is absent, names are camelCase or, as of old, snake_case."""
 
     model_config = ConfigDict(
@@ -64,7 +65,7 @@ _Value = Annotated[str, BeforeValidator(_as_text)]
 _Flag = Annotated[bool, Field(strict=True)]
 
 
-class Input(_Document):
+class Input(Document):
     """A value that is fixed, has a default, or is to be given by whoever sets the server up.
 
     Attributes:
@@ -119,7 +120,7 @@ class Argument(Input):
         return value
 
 
-class Transport(_Document):
+class Transport(Document):
     """How a server is spoken to.
 
     Attributes:
@@ -135,7 +136,7 @@ class Transport(_Document):
     variables: dict[str, Input] = {}
 
 
-class Package(_Document):
+class Package(Document):
     """One form in which a server is published.
 
     Attributes:
@@ -163,7 +164,7 @@ class Package(_Document):
     environment_variables: tuple[NamedInput, ...] = ()
 
 
-class Repository(_Document):
+class Repository(Document):
     """Where the source is.
 
     Attributes:
@@ -177,7 +178,7 @@ class Repository(_Document):
     subfolder: str = ""
 
 
-class Server(_Document):
+class Server(Document):
     """A whole `server.json`.
 
     Attributes:
