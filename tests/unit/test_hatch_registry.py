@@ -331,7 +331,7 @@ def test_an_archive_is_hashed_and_read(tmp_path: Path, directory: str) -> None:
     scratch.mkdir()
     found = read_archive(tmp_path / "core.zip", release, scratch=scratch)
     assert found.facts.dependencies == ("hatch:base_pkg>=1.0.0",)
-    assert found.file == "main:core@1.0.0/hatch_metadata.json"
+    assert found.document.file == "main:core@1.0.0/hatch_metadata.json"
     assert list(scratch.iterdir()) == []
     unpack_archive(tmp_path / "core.zip", tmp_path / "laid-out")
     assert sorted(path.name for path in (tmp_path / "laid-out").iterdir()) == sorted(package.contents)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from hatchlock.manifest.problem import KeyPath
 from hatchlock.sources.hatch.facts import HatchFacts
 from hatchlock.sources.hatch.schema import (
     Citation,
-    Dependencies,
-    Dependencies2,
     EntryPoint,
     FlatPython,
+    Hatch2,
+    HatchDependency,
+    Image2,
+    ImageDependency,
     Metadata,
     Metadata2,
     Metadata11,
@@ -19,10 +22,12 @@ from hatchlock.sources.hatch.schema import (
     Provenance,
     Python2,
     PythonDependency,
+    System2,
+    SystemDependency,
 )
 from hatchlock.sources.hatch.texts import hatch_text, image_text, local_text, python_text, system_text
 
-__all__ = ["facts_of"]
+__all__ = ["facts_of", "written_dependencies"]
 
 
 def facts_of(found: Metadata, version: str, notes: Iterable[str]) -> HatchFacts:
@@ -40,7 +45,6 @@ def facts_of(found: Metadata, version: str, notes: Iterable[str]) -> HatchFacts:
 
 def _first(found: MetadataOne, version: str, notes: tuple[str, ...]) -> HatchFacts:
     server, wrapper = _files(found.entry_point)
-    dependencies = _flat(found) if isinstance(found, Metadata11) else _of_four_kinds(found.dependencies)
     works = {"origin": found.citations.origin, "mcp": found.citations.mcp}
     return HatchFacts(
         schema_version=version,
@@ -60,7 +64,7 @@ def _first(found: MetadataOne, version: str, notes: tuple[str, ...]) -> HatchFac
         tools=tuple((tool.name, tool.description) for tool in found.tools),
         requires_python=found.compatibility.python or "",
         requires_hatchling=found.compatibility.hatchling or "",
-        dependencies=tuple(sorted(set(dependencies))),
+        dependencies=_dependencies(found),
         notes=notes,
     )
 
@@ -82,9 +86,13 @@ def _second(found: Metadata2, version: str, notes: tuple[str, ...]) -> HatchFact
         server_file=server,
         wrapper_file=wrapper,
         tools=tuple((tool.name, tool.desc) for tool in found.tools),
-        dependencies=tuple(sorted(set(_of_second(found.dependencies)))),
+        dependencies=_dependencies(found),
         notes=notes,
     )
+
+
+def _dependencies(found: Metadata) -> tuple[str, ...]:
+    return tuple(sorted({text for _, text in written_dependencies(found)}))
 
 
 def _files(entry: str | EntryPoint) -> tuple[str, str]:
@@ -104,37 +112,48 @@ def _provenance(found: Provenance | None) -> tuple[str, ...]:
     return tuple(f"{key}: {text}" for key, text in said.items() if text)
 
 
-def _flat(found: Metadata11) -> Iterator[str]:
-    for item in found.hatch_dependencies:
+def written_dependencies(found: Metadata) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key path and the requirement of each dependency, in the order of the file, by kind."""
+    if isinstance(found, Metadata11):
+        yield from _flat(found)
+        return
+    yield from _numbered("hatch", map(_hatch, found.dependencies.hatch))
+    yield from _numbered("python", map(_python, found.dependencies.python))
+    yield from _numbered("system", map(_system, found.dependencies.system))
+    yield from _numbered("docker", map(_image, found.dependencies.docker))
+
+
+def _numbered(kind: str, texts: Iterable[str]) -> Iterator[tuple[KeyPath, str]]:
+    for number, text in enumerate(texts):
+        yield ("dependencies", kind, number), text
+
+
+def _flat(found: Metadata11) -> Iterator[tuple[KeyPath, str]]:
+    for number, item in enumerate(found.hatch_dependencies):
         constraint = item.version_constraint or ""
-        if item.type.type == "local":
-            yield local_text(item.type.path or ".", constraint)
-        else:
-            yield hatch_text(item.name, constraint, qualified=False)
-    for python in found.python_dependencies:
-        yield _python(python)
+        is_local = item.type.type == "local"
+        text = (
+            local_text(item.type.path or ".", constraint)
+            if is_local
+            else hatch_text(item.name, constraint, qualified=False)
+        )
+        yield ("hatch_dependencies", number), text
+    for number, python in enumerate(found.python_dependencies):
+        yield ("python_dependencies", number), _python(python)
 
 
-def _of_four_kinds(found: Dependencies) -> Iterator[str]:
-    for hatch in found.hatch:
-        yield hatch_text(hatch.name, hatch.version_constraint, qualified=False)
-    for python in found.python:
-        yield _python(python)
-    for system in found.system:
-        yield system_text(system.name, system.version_constraint)
-    for image in found.docker:
-        yield image_text(image.name, image.version_constraint)
+def _hatch(item: HatchDependency | Hatch2) -> str:
+    return hatch_text(item.name, item.version_constraint or "", qualified=isinstance(item, Hatch2))
 
 
-def _of_second(found: Dependencies2) -> Iterator[str]:
-    for hatch in found.hatch:
-        yield hatch_text(hatch.name, hatch.version_constraint or "", qualified=True)
-    for python in found.python:
-        yield _python(python)
-    for system in found.system:
-        yield system_text(system.name, system.version_constraint or "")
-    for image in found.docker:
-        yield image_text(image.name, tag=image.tag or "", digest=image.digest)
+def _system(item: SystemDependency | System2) -> str:
+    return system_text(item.name, item.version_constraint or "")
+
+
+def _image(item: ImageDependency | Image2) -> str:
+    if isinstance(item, Image2):
+        return image_text(item.name, tag=item.tag or "", digest=item.digest)
+    return image_text(item.name, item.version_constraint)
 
 
 def _python(item: PythonDependency | FlatPython | Python2) -> str:

@@ -10,11 +10,9 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.files import reporting_permission
 from hatchlock.manifest.problem import did_you_mean
-from hatchlock.place import Place
 from hatchlock.sources.hatch.facts import HatchFacts
-from hatchlock.sources.hatch.model import METADATA_NAME, metadata_places, read_metadata
-from hatchlock.sources.hatch.places import Places
-from hatchlock.sources.hatch.problems import BadHatchMetadata, report
+from hatchlock.sources.hatch.model import METADATA_NAME, HatchDocument, read_document
+from hatchlock.sources.hatch.problems import report
 from hatchlock.sources.hatch.server_code import implied_note, implied_requirements
 
 __all__ = ["HatchDirectory", "NoHatchPackage", "name_of_directory", "read_directory"]
@@ -52,16 +50,14 @@ class HatchDirectory:
     Attributes:
         facts: Its metadata. Name and version are never empty: where metadata 2.0.0 does not say them, they are those that
             `read_directory` was given, or made of the directory's name and "0".
-        file: Its metadata file's name for people.
-        stands: Where in that file things stand.
+        document: Where in its metadata things stand.
         server_source: The bytes of its server's file.
         wrapper_source: The bytes of what wraps it for Hatch; empty before metadata 1.2.1.
         implied: What its server needs beyond its metadata; see `implied_requirements`.
     """
 
     facts: HatchFacts
-    file: str
-    stands: Places
+    document: HatchDocument
     server_source: bytes
     wrapper_source: bytes
     implied: tuple[str, ...]
@@ -97,9 +93,8 @@ def read_directory(directory: Path, *, shown: str = "", name: str = "", version:
     data = _content(directory, METADATA_NAME)
     if isinstance(data, str):
         raise NoHatchPackage(directory=shown, exists=directory.is_dir())
-    file = f"{shown.rstrip('/')}/{METADATA_NAME}"
-    facts = read_metadata(data, file=file)
-    stands = metadata_places(data)
+    document = read_document(data, file=f"{shown.rstrip('/')}/{METADATA_NAME}")
+    facts = document.facts
     sources: dict[str, bytes] = {}
     problems: list[HatchlockError] = []
     for part, entry in (("mcp_server", facts.server_file), ("hatch_mcp_server", facts.wrapper_file)):
@@ -109,16 +104,14 @@ def read_directory(directory: Path, *, shown: str = "", name: str = "", version:
             advice = did_you_mean(
                 entry, (item.name for item in directory.glob("*.py")), "write it, or name another file"
             )
-            place = Place(file=file, line=stands.line(path))
-            problems.append(BadHatchMetadata(place=place, key=".".join(path), what=content, advice=advice))
+            problems.append(document.problem(path, content, advice))
         else:
             sources[part] = content
     report(problems)
     name = facts.name or name or name_of_directory(directory)
     return HatchDirectory(
         facts=replace(facts, name=name, version=facts.version or version),
-        file=file,
-        stands=stands,
+        document=document,
         server_source=sources["mcp_server"],
         wrapper_source=sources["hatch_mcp_server"],
         implied=implied_requirements(facts, sources["mcp_server"]),

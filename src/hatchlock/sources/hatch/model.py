@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
+from hatchlock.manifest.problem import Finding, KeyPath, dotted
 from hatchlock.place import Place
-from hatchlock.sources.hatch.convert import facts_of
+from hatchlock.sources.hatch.convert import facts_of, written_dependencies
 from hatchlock.sources.hatch.facts import HatchFacts
 from hatchlock.sources.hatch.findings import UNKNOWN_KEY, schema_findings
 from hatchlock.sources.hatch.places import Places, places
 from hatchlock.sources.hatch.problems import BadHatchMetadata, report
 from hatchlock.sources.hatch.schema import MODELS
 
-__all__ = ["METADATA_NAME", "HatchFacts", "metadata_places", "read_metadata"]
+__all__ = ["METADATA_NAME", "HatchDocument", "HatchFacts", "read_document", "read_metadata"]
 
 METADATA_NAME = "hatch_metadata.json"
 """The file that makes a directory a Hatch package."""
@@ -25,8 +26,35 @@ _VERSION_KEYS = ("hatch_schema_version", "package_schema_version")
 _NEWEST_USED = "1.2.2"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HatchDocument:
+    """A package's metadata, and where in its file things stand.
+
+    Attributes:
+        facts: What it says.
+        file: The file's name for people.
+        stands: Where its values stand.
+        written: Requirement -> where it stands first.
+    """
+
+    facts: HatchFacts
+    file: str
+    stands: Places
+    written: Mapping[str, KeyPath]
+
+    def problem(self, path: KeyPath, what: str, advice: str = "") -> BadHatchMetadata:
+        """Return what is wrong with the value at a key path."""
+        place = Place(file=self.file, line=self.stands.line(path))
+        return BadHatchMetadata(place=place, key=dotted(path), what=what, advice=advice)
+
+
 def read_metadata(data: bytes, *, file: str) -> HatchFacts:
-    """Read a package's metadata, of any version from 1 to 2.0.0.
+    """Read a package's metadata, of any version from 1 to 2.0.0; see `read_document`."""
+    return read_document(data, file=file).facts
+
+
+def read_document(data: bytes, *, file: str) -> HatchDocument:
+    """Read a package's metadata, of any version from 1 to 2.0.0, with the places of what it says.
 
     In objects that Hatch's own schemas leave open, an unknown key is left out, with a note; anywhere else it is a mistake.
 
@@ -38,8 +66,7 @@ def read_metadata(data: bytes, *, file: str) -> HatchFacts:
         BadHatchMetadata: The one mistake in it, with its place.
         ManyErrors: All of several, in the order of the lines.
     """
-    document = _parsed(data, file)
-    stands = metadata_places(data)
+    document, stands = _parsed(data, file)
     version = _schema_version(document, stands, file)
     model = MODELS[version]
     unknown, findings = _divided(schema_findings(model, document), is_open=version != "2.0.0")
@@ -49,21 +76,21 @@ def read_metadata(data: bytes, *, file: str) -> HatchFacts:
     findings += [Finding(path=path, what="it is there twice", advice="remove one") for path in stands.repeated]
     findings.sort(key=lambda item: (stands.line(item.path), dotted(item.path), item.what))
     report([_problem(item, stands, file) for item in findings])
+    found = model.model_validate(document)
     notes = [f"{dotted(item.path)} is unknown, and left out" for item in unknown]
-    return facts_of(model.model_validate(document), version, notes)
+    written: dict[str, KeyPath] = {}
+    for path, text in written_dependencies(found):
+        written.setdefault(text, path)
+    return HatchDocument(facts=facts_of(found, version, notes), file=file, stands=stands, written=written)
 
 
-def metadata_places(data: bytes) -> Places:
-    """Return on which lines the values of metadata stand that is JSON."""
-    return places(data.decode("utf-8-sig"))
-
-
-def _parsed(data: bytes, file: str) -> dict[str, Any]:
+def _parsed(data: bytes, file: str) -> tuple[dict[str, Any], Places]:
     place = Place(file=file)
     if len(data) > _LARGEST:
         raise BadHatchMetadata(place=place, what=f"it is larger than {_LARGEST} bytes", advice="this is no metadata")
     try:
-        document = json.loads(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        document, stands = json.loads(text), places(text)
     except UnicodeDecodeError as error:
         raise BadHatchMetadata(place=place, what="it is not UTF-8", advice="save it as UTF-8") from error
     except json.JSONDecodeError as error:
@@ -73,7 +100,7 @@ def _parsed(data: bytes, file: str) -> dict[str, Any]:
         raise BadHatchMetadata(place=place, what="it is nested too deeply", advice="this is no metadata") from None
     if not isinstance(document, dict):
         raise BadHatchMetadata(place=place, what="it must be an object", advice="write { … }")
-    return document
+    return document, stands
 
 
 def _schema_version(document: dict[str, Any], stands: Places, file: str) -> str:
@@ -91,7 +118,7 @@ def _schema_version(document: dict[str, Any], stands: Places, file: str) -> str:
             place=Place(file=file, line=stands.line((key,))),
             key=key,
             what=f"{version!r} is no version of the metadata that is known here",
-            advice=did_you_mean(str(version), MODELS, f"it may be {', '.join(MODELS)}"),
+            advice=f"it may be {', '.join(MODELS)}",
         )
     return version
 

@@ -37,10 +37,12 @@ from hatchlock.sources.hatch.words import (
 __all__ = [
     "MODELS",
     "Citation",
-    "Dependencies",
-    "Dependencies2",
     "EntryPoint",
     "FlatPython",
+    "Hatch2",
+    "HatchDependency",
+    "Image2",
+    "ImageDependency",
     "Metadata",
     "Metadata2",
     "Metadata11",
@@ -49,6 +51,8 @@ __all__ = [
     "Provenance",
     "Python2",
     "PythonDependency",
+    "System2",
+    "SystemDependency",
 ]
 
 
