@@ -168,6 +168,7 @@ class LaunchRecord:
         directory: The project's directory; relative `file:` secrets start there.
         startup_timeout: Seconds until the first answer is overdue.
         source: Its own project, if it comes from one.
+        trust: Its label; nothing is started differently for it.
     """
 
     project: str
@@ -186,6 +187,7 @@ class LaunchRecord:
     directory: str = ""
     startup_timeout: float = 30.0
     source: SourceTree | None = None
+    trust: str = ""
 
     @property
     def digest(self) -> str:
@@ -195,9 +197,10 @@ class LaunchRecord:
     def to_json(self) -> bytes:
         """Return canonical JSON, with its `format_version`."""
         values = asdict(self)
-        if self.source is None:
-            # records of servers without one keep the name that they had before there was any
-            del values["source"]
+        # records of servers without these keep the name that they had before there were any
+        for name in ("source", "trust"):
+            if not values[name]:
+                del values[name]
         return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(values)})
 
     @classmethod

@@ -36,6 +36,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Servers": {
         "probe": ("speak MCP with a server and list its tools", "hatchlock probe time"),
         "logs": ("what a server wrote to stderr", "hatchlock logs time"),
+        "exec": ("run a command where a server runs", "hatchlock exec time -- python -V"),
+    },
+    "Environments": {
+        "env": ("list environments, show one", "hatchlock env show time"),
     },
     "Help": {
         "doctor": ("look for what is missing on this machine", "hatchlock doctor"),
@@ -48,7 +52,7 @@ Options, before or after the command:
   --manifest FILE         the manifest, instead of looking for hatchlock.toml here and above
   -g, --global            your own manifest, in your configuration directory
   --home DIR              the store, instead of $HATCHLOCK_HOME
-  --project NAME          the project, for run, probe and logs outside its directory
+  --project NAME          the project, for run, probe, logs and exec outside its directory
   --offline               ask no network
   --json                  print JSON documents
   --color WHEN            auto, always or never

@@ -64,8 +64,8 @@ def _reported(words: list[str]) -> int:
     from hatchlock.errors import HatchlockError, SystemProblem
 
     own = _split(words)[0]
-    # the stdout of `run` is its server's
-    ui = Ui(json="--json" in own and "run" not in own, stream=not _STREAMING.isdisjoint(own))
+    # the stdout of `run` is its server's, that of `exec` its command's
+    ui = Ui(json="--json" in own and {"run", "exec"}.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
     debug = "--debug" in own
     try:
         return _dispatch(words)

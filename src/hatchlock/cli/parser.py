@@ -74,7 +74,7 @@ def _common(default: str) -> _Parser:
     group.add_argument("--manifest", metavar="FILE", help="the manifest")
     group.add_argument("-g", "--global", dest="use_global", action="store_true", help="your own manifest")
     group.add_argument("--home", metavar="DIR", help="the store")
-    group.add_argument("--project", metavar="NAME", help="the project, for run, probe and logs")
+    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs and exec")
     group.add_argument("--offline", action="store_true", help="ask no network")
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--color", choices=["auto", "always", "never"], help="whether to colour")
@@ -174,6 +174,23 @@ def _logs(command: argparse.ArgumentParser) -> None:
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
 
 
+def _env(command: argparse.ArgumentParser) -> None:
+    command.add_argument("action", choices=["list", "show"], metavar="ACTION", help="list or show")
+    command.add_argument("name", nargs="?", metavar="NAME", help="show: the environment, or a server that uses it")
+    _which_runtime(command)
+    command.add_argument("--platform", metavar="OS/ARCH", help="show: its packages there; this machine if not said")
+    command.add_argument("--verify", action="store_true", help="show: read the installed files again")
+
+
+def _exec(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME", help="a server, or an environment; the command follows --")
+    _which_runtime(command)
+
+
+def _which_runtime(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runtime", choices=["process", "container"], help="which of two environments of that name")
+
+
 def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
@@ -245,6 +262,8 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run,
     "probe": _probe,
     "logs": _logs,
+    "env": _env,
+    "exec": _exec,
     "export": _export,
     "info": _info,
     "diff": _diff,

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.status import EnvironmentStatus, ServerStatus
 
 __all__ = ["apply", "doctor", "plan", "show", "status", "up"]
 
@@ -244,17 +246,31 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "sync": item.sync,
                 "health": item.health,
                 "detail": item.detail,
+                "trust": item.trust,
             }
             for item in found.servers
         ]
-        ui.document({"project": found.project, "generation": found.generation, "servers": servers})
+        environments = [asdict(item) for item in found.environments]
+        ui.document(
+            {"project": found.project, "generation": found.generation, "servers": servers, "environments": environments}
+        )
         return 0
     if found.interrupted:
         ui.say(f"note: an apply did not finish: {found.interrupted}")
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
-    rows += [(item.name, item.runtime, item.sync, item.health, item.detail) for item in found.servers]
-    ui.result(f"project {found.project}, generation {found.generation}\n\n{_table(rows)}")
+    rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
+    blocks = [f"project {found.project}, generation {found.generation}", _table(rows)]
+    if found.environments:
+        others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
+        others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
+        blocks.append(_table(others))
+    ui.result("\n\n".join(blocks))
     return 0
+
+
+def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
+    label = f"[{item.trust}]" if item.trust else ""
+    return " ".join(word for word in (label, item.detail) if word)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

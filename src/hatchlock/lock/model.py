@@ -223,6 +223,7 @@ class Environment:
         managed: Platform -> archive of the interpreter, where uv's own builds are used ("managed:3.11").
         node: "22", or "" when it has no Node.
         base: Reference of the base image, container runtime only; "" otherwise.
+        trust: Its label, as declared; "" for none.
         requirements: What was asked for, as in the manifest, sorted: `pypi:mcp-server-time>=2026.1`.
         constraints: Sorted.
         overrides: Sorted.
@@ -239,6 +240,7 @@ class Environment:
     managed: Mapping[str, File] = field(default_factory=dict)
     node: str = ""
     base: str = ""
+    trust: str = ""
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
@@ -277,6 +279,7 @@ class Server:
         secrets: Variable name -> reference.
         sandbox: The profile, mount sources as declared.
         startup_timeout: Seconds.
+        trust: Its label, or that of the environment that it shares; "" for none.
     """
 
     name: str
@@ -293,6 +296,7 @@ class Server:
     secrets: Mapping[str, SecretReference] = field(default_factory=dict)
     sandbox: Sandbox = field(default_factory=Sandbox)
     startup_timeout: float = 30.0
+    trust: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -92,10 +92,11 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
     servers = merged_servers(document, overlay)
     machines = {key: overlay[key] for key in ("indexes", "registries", "clients") if key in overlay}
     merged = Document.model_validate({**_merge(document, machines), "servers": servers})
+    environments = {name: _environment(name, table) for name, table in (merged.environments or {}).items()}
     return Manifest(
         project=_project(merged.project),
-        environments={name: _environment(name, table) for name, table in (merged.environments or {}).items()},
-        servers={name: _server(name, table) for name, table in (merged.servers or {}).items()},
+        environments=environments,
+        servers={name: _server(name, table, environments) for name, table in (merged.servers or {}).items()},
         indexes={
             kind: tuple(_index(kind, table) for table in (found if isinstance(found, list) else [found]))
             for kind in (Kind.PYPI, Kind.NPM)
@@ -178,7 +179,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
     )
 
 
-def _server(name: str, table: ServerTable) -> ServerSpec:
+def _server(name: str, table: ServerTable, environments: Mapping[str, EnvironmentSpec]) -> ServerSpec:
     source = _source(table.source)
     command = [table.command] if isinstance(table.command, str) else table.command or []
     env = table.env or {}
@@ -195,7 +196,7 @@ def _server(name: str, table: ServerTable) -> ServerSpec:
         isolation=table.isolation or "required",
         clients=tuple(sorted(set(table.clients or ()))),
         groups=tuple(sorted(set(table.groups or ()))),
-        trust=table.trust or "",
+        trust=table.trust or (environments[table.environment].trust if table.environment else ""),
         environment=table.environment,
         private=_private(name, table),
         sandbox=_sandbox(table.sandbox),

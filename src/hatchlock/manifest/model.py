@@ -143,7 +143,7 @@ class ServerSpec:
         isolation: What to do where the process runtime cannot isolate.
         clients: Names of the applications that list it, sorted.
         groups: Free labels, sorted.
-        trust: A free label, or "".
+        trust: A free label, its own or that of the environment that it shares; "" for none.
         environment: The declared environment that it shares; None when it has a private one, or none at all.
         private: What it says about its private environment; nothing when it shares one.
         sandbox: The whole profile, mount sources as written.

@@ -204,7 +204,12 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
     if not all(_may_stay(package, basis) for package in packages) or not _fits(basis, locked, images):
         return None
     return replace(
-        locked, requirements=wanted.requirements, constraints=wanted.constraints, overrides=wanted.overrides, keys={}
+        locked,
+        trust=wanted.trust,
+        requirements=wanted.requirements,
+        constraints=wanted.constraints,
+        overrides=wanted.overrides,
+        keys={},
     )
 
 
@@ -296,6 +301,7 @@ def _resolved(
         node=(wanted.node or basis.answers.host_node()) if has_node else "",
         tree=dict(sorted(result.tree.items())) if result else {},
         base=wanted.base,
+        trust=wanted.trust,
         requirements=wanted.requirements,
         constraints=wanted.constraints,
         overrides=wanted.overrides,

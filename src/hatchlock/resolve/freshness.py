@@ -72,6 +72,7 @@ def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
         reasons += image_reasons(reference, user, lock)
     reasons += _surplus(wanted, manifest, lock)
     if not reasons:
+        reasons += _label_reasons(wanted, lock)
         reasons += _server_reasons(manifest, lock)
     return tuple(sorted(set(reasons)))
 
@@ -268,6 +269,12 @@ def image_reasons(reference: str, user: str, lock: Lock) -> Iterator[Reason]:
     missing = sorted(set(container_platforms(lock.platforms)) - set(image.platforms))
     if missing:
         yield Reason(address=user, what=f"needs the image {reference} for {', '.join(missing)}, which the lock lacks")
+
+
+def _label_reasons(wanted: Iterable[WantedEnvironment], lock: Lock) -> Iterator[Reason]:
+    for item in wanted:
+        if lock.environment(item.name, item.runtime).trust != item.trust:
+            yield Reason(address=f"env:{item.name}", what="trust changed since it was locked")
 
 
 def _surplus(wanted: Iterable[WantedEnvironment], manifest: Manifest, lock: Lock) -> Iterator[Reason]:

@@ -55,6 +55,7 @@ class WantedEnvironment:
         node: "22"; "" when neither manifest nor an earlier lock says.
         node_declared: Whether the manifest says so.
         base: Reference of the base image, container runtime only.
+        trust: Its label; it is not resolved, and a changed one changes nothing else.
         requirements: Sorted, `kind:spec`.
         constraints: Sorted.
         overrides: Sorted.
@@ -69,6 +70,7 @@ class WantedEnvironment:
     managed: bool = False
     node: str = ""
     node_declared: bool = False
+    trust: str = ""
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
@@ -128,6 +130,7 @@ def _environment(
         node=spec.node or (recorded.node if recorded else ""),
         node_declared=bool(spec.node),
         base=base,
+        trust=spec.trust,
         requirements=_texts([*sources, *spec.dependencies]),
         constraints=_texts(spec.constraints),
         overrides=_texts(spec.overrides),
@@ -184,4 +187,5 @@ def launch_of(server: ServerSpec, *, command: tuple[str, ...], choices: tuple[st
         secrets=dict(sorted(server.secrets.items())),
         sandbox=server.sandbox,
         startup_timeout=server.startup_timeout,
+        trust=server.trust,
     )

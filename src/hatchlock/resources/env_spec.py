@@ -121,6 +121,8 @@ class EnvSpec:
         modules: npm packages, sorted by path.
         projects: Sorted by name.
         programs: Sorted by name.
+        prefixes: Directories besides it that its programs need: those of its interpreters.
+        trust: Its label. It goes into nothing.
     """
 
     name: str
@@ -132,6 +134,8 @@ class EnvSpec:
     modules: tuple[ModuleSpec, ...] = ()
     projects: tuple[ProjectSpec, ...] = ()
     programs: tuple[ProgramSpec, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    trust: str = ""
 
     @property
     def address(self) -> Address:
@@ -167,6 +171,7 @@ class EnvSpec:
             **({"python": self.python_version + (" (managed)" if self.interpreter else "")} if self.python else {}),
             **({"node": self.node.version} if self.node else {}),
             **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
+            **({"trust": self.trust} if self.trust else {}),
             "key": self.key,
         }
 
@@ -207,6 +212,7 @@ class EnvSpec:
             "modules": tuple(ModuleSpec(**_placed(item)) for item in data["modules"]),
             "projects": tuple(projects),
             "programs": tuple(ProgramSpec(**_placed(item)) for item in data["programs"]),
+            "prefixes": tuple(data["prefixes"]),
         }
         return cls(**values)
 

@@ -25,7 +25,7 @@ class ImageSpec:
     """An image as it should be in the engine.
 
     Attributes:
-        server: The server that runs it.
+        server: The server that runs it; of an environment that no server uses, the environment.
         reference: The image of the lock that it is, or is based on.
         platform: Its platform.
         key: Its input key (64 hex digits); for an image as it is, the platform manifest's digest.

@@ -15,7 +15,7 @@ from hatchlock.resources.env_target import InterpreterFacts, environment_spec, w
 from hatchlock.resources.image import image_artefacts
 from hatchlock.resources.unplaced import PlatformNotLocked
 
-__all__ = ["artefacts_of", "locked_files"]
+__all__ = ["artefacts_of", "artefacts_of_environment", "locked_files"]
 
 _NOWHERE = Home(root=Path("/"), is_default=False)
 
@@ -38,7 +38,7 @@ def artefacts_of(manifest: Manifest, lock: Lock, platform: str) -> tuple[Artefac
     found = set(_images(lock, container))
     for environment in lock.environments:
         where = platform if environment.runtime == "process" else container
-        found.update(_environment(manifest, lock, environment, where))
+        found.update(artefacts_of_environment(manifest, lock, environment, where))
     return tuple(sorted({artefact.digest: artefact for artefact in sorted(found)}.values()))
 
 
@@ -57,7 +57,14 @@ def _images(lock: Lock, platform: str) -> Iterator[Artefact]:
             yield from image_artefacts(image.reference, image.platforms[platform])
 
 
-def _environment(manifest: Manifest, lock: Lock, environment: Environment, platform: str) -> tuple[Artefact, ...]:
+def artefacts_of_environment(
+    manifest: Manifest, lock: Lock, environment: Environment, platform: str
+) -> tuple[Artefact, ...]:
+    """Return what an environment is made from on one of its platforms, besides its base.
+
+    Raises:
+        FileNotLocked: No locked file of a package runs there.
+    """
     images = {image.reference: image for image in lock.images}
     target = environment_target(manifest, environment, images, platform) if environment.python else None
     if environment.runtime == "container":

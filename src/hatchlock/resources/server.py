@@ -110,6 +110,7 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
         "sandbox": profile_line(record.sandbox),
+        "trust": record.trust,
         "launch record": digest[:_SHOWN_DIGITS],
     }
     return {name: value for name, value in facts.items() if value}

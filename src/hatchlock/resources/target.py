@@ -29,6 +29,7 @@ from hatchlock.resources.image import ImageSpec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import (
     CommandUnclear,
+    ImageNameTaken,
     KeyNotLocked,
     PlatformNotLocked,
     RuntimeNotLocked,
@@ -55,7 +56,7 @@ class Machine:
         interpreters: "3.11" -> facts, or the error that looking for it gave.
         nodes: "22" -> facts, or the error that looking for it gave.
         programs: Command of a server that is a program of this machine -> its path, or the error.
-        engine: The engine's address, the error that looking for it gave, or "" if no server needs one.
+        engine: The engine's address, the error that looking for it gave, or "" if nothing needs one.
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
         is_root: Whether root starts the servers.
     """
@@ -77,7 +78,8 @@ class Machine:
 def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     """Return what should be, for a manifest (overlay applied) and the lock that satisfies it.
 
-    A server that cannot be placed on this machine becomes a problem; the others are not affected.
+    A server, or an environment that no server uses, that cannot be placed on this machine becomes a problem; the others are
+    not affected.
     """
     builder = _Builder(manifest=manifest, lock=lock, machine=machine)
     environments: dict[Address, EnvSpec] = {}
@@ -96,14 +98,27 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             environments[placed.environment.address] = placed.environment
         if placed.image:
             images.append(placed.image)
+    for locked in builder.unused():
+        try:
+            found = builder.environment(locked)
+        except HatchlockError as error:
+            kind = ResourceKind.ENV if locked.runtime == "process" else ResourceKind.IMAGE
+            address = Address(kind=kind, name=locked.name)
+            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
+            continue
+        if isinstance(found, EnvSpec):
+            environments[found.address] = found
+        else:
+            images.append(found)
     return Target(
         project=manifest.project.name,
         environments=tuple(environments[address] for address in sorted(environments)),
-        images=tuple(images),
+        images=tuple(sorted(images, key=lambda image: image.server)),
         servers=tuple(servers),
         entries=tuple(builder.entries()),
         usual_files=tuple(builder.usual_files()),
         problems=tuple(problems),
+        engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
     )
 
 
@@ -126,6 +141,23 @@ class _Builder:
         if launch.runtime == "container":
             return self._image_server(launch) if launch.image else self._container_server(launch)
         return self._process_server(launch) if launch.environment else self._host_server(launch)
+
+    def unused(self) -> Iterator[Environment]:
+        """Yield the declared environments that no server uses: they are for people, and for `exec`."""
+        used = {server.environment for server in self.manifest.servers.values()}
+        for locked in self.lock.environments:
+            if locked.name in self.manifest.environments and locked.name not in used:
+                yield locked
+
+    def environment(self, locked: Environment) -> EnvSpec | ImageSpec:
+        """Return what a declared environment is here: a directory, or an image under the environment's own name."""
+        if locked.runtime == "process":
+            return self._process_environment(locked)
+        if locked.name in self.manifest.servers:
+            raise ImageNameTaken(name=locked.name)
+        if isinstance(self.machine.engine, HatchlockError):
+            raise self.machine.engine
+        return self._environment_image(locked, locked.name)
 
     def entries(self) -> Iterator[EntrySpec]:
         machine = self.machine
@@ -156,11 +188,10 @@ class _Builder:
             yield ClientFile(client=name, scope="user", path=str(user_file))
             yield ClientFile(client=name, scope="project", path=str(client.project_path(machine.directory)))
 
-    def _process_server(self, launch: Server) -> _Placed:
+    def _process_environment(self, locked: Environment) -> EnvSpec:
         machine = self.machine
         if machine.platform not in self.lock.platforms:
             raise PlatformNotLocked(platform=machine.platform, locked=self.lock.platforms)
-        locked = self._environment(launch)
         spec, prefixes = environment_spec(
             self.lock,
             locked,
@@ -170,6 +201,12 @@ class _Builder:
             node=lambda version: _or_raise(machine.nodes[version]),
             target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
+        return replace(spec, prefixes=prefixes, trust=locked.trust)
+
+    def _process_server(self, launch: Server) -> _Placed:
+        machine = self.machine
+        locked = self._environment(launch)
+        spec = self._process_environment(locked)
         tree = machine.home.envs / spec.key
         command = self._command(launch)
         check_command(self.lock, locked, machine.platform, command[0])
@@ -178,7 +215,7 @@ class _Builder:
             launch,
             argv=(_program(command[0], tree, place), *command[1:], *launch.args),
             key=spec.key,
-            read_only_paths=(str(tree), *prefixes),
+            read_only_paths=(str(tree), *spec.prefixes),
         )
         record = replace(record, cwd=launch.cwd or (place.directory if place else ""), source=place)
         return _Placed(server=self._spec(record, spec.address), environment=spec)
@@ -202,9 +239,8 @@ class _Builder:
         note = f"not pinned: {program} is a program of this machine"
         return _Placed(server=self._spec(record, None, note))
 
-    def _container_server(self, launch: Server) -> _Placed:
+    def _environment_image(self, locked: Environment, name: str) -> ImageSpec:
         platform = self._container_platform()
-        locked = self._environment(launch)
         base = self.lock.image(locked.base).platforms[platform]
         target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
         wheels = wheels_of(self.lock, locked, target, platform)
@@ -212,8 +248,8 @@ class _Builder:
         key = input_key(base.digest, files, rule=ASSEMBLER)
         if locked.keys.get(platform) != key:
             raise KeyNotLocked(platform=platform)
-        spec = ImageSpec(
-            server=launch.name,
+        return ImageSpec(
+            server=name,
             reference=locked.base,
             platform=platform,
             key=key,
@@ -221,8 +257,12 @@ class _Builder:
             wheels=wheels,
             python=locked.python,
         )
+
+    def _container_server(self, launch: Server) -> _Placed:
+        locked = self._environment(launch)
+        spec = self._environment_image(locked, launch.name)
         command = self._command(launch)
-        check_command(self.lock, locked, platform, command[0])
+        check_command(self.lock, locked, spec.platform, command[0])
         argv = (_script(command[0], f"{ROOT}/bin"), *command[1:], *launch.args)
         return _Placed(server=self._in_image(launch, spec, argv), image=spec)
 
@@ -284,6 +324,7 @@ class _Builder:
             read_only_paths=read_only_paths,
             directory=str(self.machine.directory),
             startup_timeout=launch.startup_timeout,
+            trust=launch.trust,
         )
         if problems := unsupported(record, root=self.machine.is_root):
             raise SandboxUnsupported(runtime=record.runtime, problems=problems)

@@ -1,4 +1,4 @@
-"""Why a server of the lock cannot be placed on this machine."""
+"""Why a server or environment of the lock cannot be placed on this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hatchlock.errors import HatchlockError
 __all__ = [
     "CommandUnclear",
     "FileNotLocked",
+    "ImageNameTaken",
     "KeyNotLocked",
     "PlatformNotLocked",
     "ProgramMissing",
@@ -115,6 +116,21 @@ class KeyNotLocked(HatchlockError):
 
     def _hint(self) -> str:
         return "run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageNameTaken(HatchlockError):
+    """An environment that no server uses gets an image of its own, and a server of that name has one."""
+
+    code: ClassVar[str] = "image-name-taken"
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"no server uses [environments.{self.name}], and its image would be called like that of [servers.{self.name}]"
+
+    def _hint(self) -> str:
+        return f'rename the environment, or let the server use it: environment = "{self.name}"'
 
 
 @dataclass(kw_only=True, eq=False)

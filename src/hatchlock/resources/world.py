@@ -38,7 +38,8 @@ class Target:
         servers: Their launch records.
         entries: In the files of applications.
         usual_files: The files of every known application.
-        problems: Servers that cannot be placed on this machine.
+        problems: Servers and environments that cannot be placed on this machine.
+        engine: The container engine's address; "" if nothing needs one, or none was found.
     """
 
     project: str
@@ -48,6 +49,7 @@ class Target:
     entries: tuple[EntrySpec, ...] = ()
     usual_files: tuple[ClientFile, ...] = ()
     problems: tuple[Problem, ...] = ()
+    engine: str = ""
 
 
 class World:
@@ -97,6 +99,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "entries": [asdict(spec) | {"value": json.dumps(spec.value)} for spec in target.entries],
         "usual_files": [asdict(file) for file in target.usual_files],
         "problems": [asdict(problem) | {"address": str(problem.address)} for problem in target.problems],
+        "engine": target.engine,
     }
 
 
@@ -114,6 +117,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         entries=tuple(map(_entry, data["entries"])),
         usual_files=tuple(ClientFile(**item) for item in data["usual_files"]),
         problems=tuple(Problem(**item | {"address": Address.parse(item["address"])}) for item in data["problems"]),
+        engine=data["engine"],
     )
 
 

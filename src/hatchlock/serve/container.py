@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import resource
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class ContainerServer:
         """Send the stop signal to its init, which hands it on."""
         with contextlib.suppress(EngineUnreachable):
             self._engine.kill(self._name, self._record.sandbox.stop_signal)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to its init, which hands it on."""
+        with contextlib.suppress(EngineUnreachable, EngineError):
+            self._engine.kill(self._name, signal.Signals(number).name)
 
     def kill(self) -> None:
         """Kill it."""

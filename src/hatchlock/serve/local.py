@@ -80,6 +80,10 @@ class LocalServer:
         """Send the stop signal to its group."""
         self._signal_group(self._stop_signal)
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal to its group."""
+        self._signal_group(number)
+
     def kill(self) -> None:
         """Kill the process that we started; inside bubblewrap everything else dies with it."""
         self._process.kill()
@@ -104,7 +108,9 @@ class LocalServer:
                 os.killpg(self._group, number)
 
 
-def start_isolated(record: LaunchRecord, system: System, *, env: Mapping[str, str], group: int) -> LocalServer:
+def start_isolated(
+    record: LaunchRecord, system: System, *, env: Mapping[str, str], group: int, piped: bool = True
+) -> LocalServer:
     """Start a server inside bubblewrap.
 
     Args:
@@ -112,6 +118,7 @@ def start_isolated(record: LaunchRecord, system: System, *, env: Mapping[str, st
         system: This machine.
         env: The server's whole environment.
         group: The watchdog's process group.
+        piped: Whether its streams are for us; else it has our own stdin, stdout and stderr.
 
     Raises:
         PathMissing: A mount, or a directory that the server needs, does not exist, or its own uid cannot read it.
@@ -130,6 +137,7 @@ def start_isolated(record: LaunchRecord, system: System, *, env: Mapping[str, st
             cwd="/",
             group=group,
             inherited=inherited,
+            piped=piped,
         )
     finally:
         for descriptor in inherited:
@@ -140,8 +148,8 @@ def start_isolated(record: LaunchRecord, system: System, *, env: Mapping[str, st
     return LocalServer(process, stop_signal=_number(record.sandbox), group=inside or process.pid)
 
 
-def start_bare(record: LaunchRecord, *, env: Mapping[str, str], group: int) -> LocalServer:
-    """Start a server with limits only, in the watchdog's process group.
+def start_bare(record: LaunchRecord, *, env: Mapping[str, str], group: int, piped: bool = True) -> LocalServer:
+    """Start a server with limits only, in the watchdog's process group; `piped` as in `start_isolated`.
 
     Raises:
         PathMissing: Its program does not exist.
@@ -154,6 +162,7 @@ def start_bare(record: LaunchRecord, *, env: Mapping[str, str], group: int) -> L
         cwd=record.cwd or env["HOME"],
         group=group,
         inherited=(),
+        piped=piped,
         before=functools.partial(_limit, record.sandbox),
     )
     return LocalServer(process, stop_signal=_number(record.sandbox), group=group)
@@ -166,14 +175,15 @@ def _start(
     cwd: str,
     group: int,
     inherited: tuple[int, ...],
+    piped: bool,
     before: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE if piped else None,
+            stdout=subprocess.PIPE if piped else None,
+            stderr=subprocess.PIPE if piped else None,
             bufsize=0,
             env=dict(env),
             cwd=cwd,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hatchlock.resolve.graph import Reasons, Tree
     from hatchlock.usecases.project import Project
 
-__all__ = ["NotInLock", "read_project_lock", "reasons_of", "trees_of"]
+__all__ = ["NotInLock", "platform_of", "read_project_lock", "reasons_of", "trees_of"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,7 +64,7 @@ def trees_of(lock: Lock, *, name: str | None, platform: str | None) -> tuple[Tre
     if name is not None and not chosen:
         known = (*(item.name for item in lock.environments), *(item.name for item in lock.servers))
         raise NotInLock(what="environment or server", name=name, known=known)
-    return tuple(tree(lock, item, _platform(item, platform, lock)) for item in chosen)
+    return tuple(tree(lock, item, platform_of(item, platform, lock)) for item in chosen)
 
 
 def _is_called(environment: Environment, name: str, lock: Lock) -> bool:
@@ -72,7 +72,12 @@ def _is_called(environment: Environment, name: str, lock: Lock) -> bool:
     return environment.name == name or (environment.name, environment.runtime) in used
 
 
-def _platform(environment: Environment, platform: str | None, lock: Lock) -> str:
+def platform_of(environment: Environment, platform: str | None, lock: Lock) -> str:
+    """Return the platform that is meant: the named one, else this machine's, else the lock's first.
+
+    Raises:
+        NotInLock: The environment is not locked for the named one.
+    """
     from hatchlock.engines.process import host_platform
     from hatchlock.resolve.wanted import container_platforms
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
 
-__all__ = ["Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
+__all__ = ["Connection", "Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
 
-_MEMO_RULE = 2
+_MEMO_RULE = 3
 """Raised when the same files give another target than before."""
 _VARIABLES = ("HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR")
 """What of the environment a target depends on."""
@@ -81,7 +81,7 @@ def make_plan(project: Project, *, purpose: str = "plan", lock_timeout: float = 
         target,
         home=project.home,
         state=state,
-        connect=_Connection(target),
+        connect=Connection(target),
         purpose=purpose,
         lock_timeout=lock_timeout,
     )
@@ -166,13 +166,12 @@ def _remembered(known: Mapping[str, Any]) -> Target | None:
 
 
 def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
-    addresses = {spec.record.engine for spec in target.servers if spec.record.engine}
-    if not addresses:
+    if not target.engine:
         return True
     from hatchlock.engines.locate import EngineNotFound, find_engine
 
     try:
-        return addresses == {find_engine(environ)}
+        return target.engine == find_engine(environ)
     except EngineNotFound:
         return False
 
@@ -223,7 +222,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         interpreters=interpreters,
         nodes=nodes,
         programs=programs,
-        engine=_engine(manifest, project.environ),
+        engine=_engine(manifest, lock, project.environ),
         isolation=(check_isolation(project.environ) or "") if processes else "",
         is_root=os.geteuid() == 0,
     )
@@ -266,8 +265,10 @@ def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
     return path if path and Path(path).is_file() else ProgramMissing(program=command)
 
 
-def _engine(manifest: Manifest, environ: Mapping[str, str]) -> str | HatchlockError:
-    if all(server.runtime == "process" for server in manifest.servers.values()):
+def _engine(manifest: Manifest, lock: Lock, environ: Mapping[str, str]) -> str | HatchlockError:
+    if not any(server.runtime == "container" for server in manifest.servers.values()) and not any(
+        item.runtime == "container" for item in lock.environments
+    ):
         return ""
     from hatchlock.engines.locate import EngineNotFound, find_engine
 
@@ -277,16 +278,21 @@ def _engine(manifest: Manifest, environ: Mapping[str, str]) -> str | HatchlockEr
         return error
 
 
-class _Connection:
-    """Connects to the target's engine on the first call, once."""
+class Connection:
+    """Connects to the target's engine on the first call, once; a target with an image or a container has an engine."""
 
     def __init__(self, target: Target) -> None:
-        self._addresses = sorted({spec.record.engine for spec in target.servers if spec.record.engine})
+        self._address = target.engine
         self._engine: Engine | None = None
 
     def __call__(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            EngineFailed: It does not answer.
+        """
         from hatchlock.engines.docker import Engine
 
         if self._engine is None:
-            self._engine = Engine(self._addresses[0])
+            self._engine = Engine(self._address)
         return self._engine

@@ -9,9 +9,10 @@ from hatchlock.usecases.plan import Planned, make_plan
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
+    from hatchlock.lock.model import Environment
     from hatchlock.usecases.project import Project
 
-__all__ = ["ServerStatus", "Status", "project_status"]
+__all__ = ["EnvironmentStatus", "ServerStatus", "Status", "project_status"]
 
 Sync = Literal["synced", "out-of-sync", "blocked", "surplus"]
 
@@ -26,6 +27,7 @@ class ServerStatus:
         sync: Whether it and everything it needs is as the lock says.
         health: "healthy" or "failed" of the last probe, or "unknown" where nothing of this launch was probed yet.
         detail: Why it is not in sync, or what the last probe said.
+        trust: Its label; "" for none.
     """
 
     name: str
@@ -33,6 +35,26 @@ class ServerStatus:
     sync: Sync
     health: str
     detail: str
+    trust: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentStatus:
+    """An environment that no server uses.
+
+    Attributes:
+        name: Its name.
+        runtime: "process" or "container".
+        sync: Whether it is as the lock says.
+        detail: Why it is not in sync.
+        trust: Its label; "" for none.
+    """
+
+    name: str
+    runtime: str
+    sync: Sync
+    detail: str
+    trust: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +66,14 @@ class Status:
         generation: The number of the last finished apply; 0 for none.
         servers: By name.
         interrupted: What an apply that did not finish had begun; "" if there is none.
+        environments: Those that no server uses, by name.
     """
 
     project: str
     generation: int
     servers: tuple[ServerStatus, ...]
     interrupted: str
+    environments: tuple[EnvironmentStatus, ...] = ()
 
 
 def project_status(project: Project) -> Status:
@@ -67,6 +91,26 @@ def project_status(project: Project) -> Status:
         generation=planned.state.generation(),
         servers=tuple(_server(name, planned) for name in names),
         interrupted=f"begun {left.began}, unfinished: {', '.join(left.running) or 'nothing'}" if left else "",
+        environments=tuple(_environment(item, planned) for item in _unused(project)),
+    )
+
+
+def _unused(project: Project) -> list[Environment]:
+    from hatchlock.usecases.inspect import read_project_lock
+
+    lock = read_project_lock(project)
+    used = {item.environment for item in lock.servers}
+    return [item for item in lock.environments if item.name not in used]
+
+
+def _environment(locked: Environment, planned: Planned) -> EnvironmentStatus:
+    about = {f"env:{locked.name}", f"image:{locked.name}"}
+    problems = [item.what for item in planned.plan.problems if str(item.address) in about]
+    steps = [f"{step.address} {step.cause}" for step in planned.plan.steps if str(step.address) in about]
+    sync: Sync = "blocked" if problems else "out-of-sync" if steps else "synced"
+    detail = "; ".join(problems or steps)
+    return EnvironmentStatus(
+        name=locked.name, runtime=locked.runtime, sync=sync, detail=detail, trust=locked.trust
     )
 
 
@@ -83,15 +127,15 @@ def _server(name: str, planned: Planned) -> ServerStatus:
         step for step in planned.plan.steps if _is_about(step.address, name) or (spec and step.address == spec.needs)
     ]
     health, said = _health(name, planned)
-    runtime = spec.record.runtime if spec else ""
+    runtime, trust = (spec.record.runtime, spec.record.trust) if spec else ("", "")
     if problem:
-        return ServerStatus(name=name, runtime=runtime, sync="blocked", health=health, detail=problem.what)
+        return ServerStatus(name=name, runtime=runtime, sync="blocked", health=health, detail=problem.what, trust=trust)
     if spec is None:
         return ServerStatus(name=name, runtime="", sync="surplus", health=health, detail="not declared any more")
     if steps:
         detail = "; ".join(f"{step.address} {step.cause}" for step in steps)
-        return ServerStatus(name=name, runtime=runtime, sync="out-of-sync", health=health, detail=detail)
-    return ServerStatus(name=name, runtime=runtime, sync="synced", health=health, detail=said)
+        return ServerStatus(name=name, runtime=runtime, sync="out-of-sync", health=health, detail=detail, trust=trust)
+    return ServerStatus(name=name, runtime=runtime, sync="synced", health=health, detail=said, trust=trust)
 
 
 def _is_about(address: Address, name: str) -> bool:

@@ -1,0 +1,124 @@
+"""Is an environment of the process runtime still what was built? Reads only."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.store.receipts import read_receipt
+
+__all__ = ["altered_files", "damages", "size_of"]
+
+_RUN = re.compile(r"[-_.]+")
+_INFO = ".dist-info"
+
+
+def damages(spec: EnvSpec, tree: Path) -> Iterator[str]:
+    """Yield what is wrong with a finished environment, one clause each. Costs some stats for each package.
+
+    Args:
+        spec: What it should be.
+        tree: Where it is; its receipt is there.
+    """
+    try:
+        receipt = read_receipt(tree)
+    except ValueError:
+        receipt = None
+    if receipt is None or not isinstance(receipt, Mapping):
+        yield "its receipt cannot be read"
+    elif receipt.get("files") != [artefact.name for artefact in spec.artefacts]:
+        yield "its receipt is that of another environment"
+    if spec.python:
+        yield from _interpreter_damages(spec, tree)
+    if spec.node and not Path(spec.node.path).exists():
+        yield f"its Node {spec.node.path} is gone"
+    missing = [artefact.package for artefact in _missing(spec, tree)]
+    yield from (f"{package} is not in it any more" for package in missing)
+
+
+def _interpreter_damages(spec: EnvSpec, tree: Path) -> Iterator[str]:
+    python = tree / "bin" / "python"
+    if not Path(spec.python).exists():
+        yield f"its interpreter {spec.python} is gone"
+    elif not os.path.lexists(python):
+        yield "its bin/python is gone"
+    elif os.path.realpath(python) != os.path.realpath(spec.python):
+        yield f"its bin/python is {os.path.realpath(python)}, not {spec.python}"
+
+
+def _missing(spec: EnvSpec, tree: Path) -> Iterator[Artefact]:
+    installed = set(_information(tree))
+    for wheel in spec.wheels:
+        if _normal("-".join(wheel.name.split("-")[:2])) not in installed:
+            yield wheel
+    for module in spec.modules:
+        if not (tree / module.path / "package.json").is_file():
+            yield module.artefact
+    directories = [(item.path, item.artefact) for item in spec.projects]
+    directories += [(item.path, item.artefact) for item in spec.programs]
+    yield from (artefact for path, artefact in directories if not (tree / path).is_dir())
+
+
+def _information(tree: Path) -> dict[str, Path]:
+    """Name and version, normalised -> the directory that says what belongs to them."""
+    found = tree.glob(f"lib/python*/site-packages/*{_INFO}")
+    return {_normal(path.name.removesuffix(_INFO)): path for path in sorted(found)}
+
+
+def _normal(text: str) -> str:
+    return _RUN.sub("-", text).lower()
+
+
+def altered_files(tree: Path) -> tuple[int, tuple[str, ...]]:
+    """Compare the files of Python packages with their RECORDs (the installation's own list of hashes).
+
+    Args:
+        tree: A finished environment.
+
+    Returns:
+        How many files have a hash, and the paths, below the environment and sorted, of those that are others or gone.
+    """
+    checked = 0
+    wrong = []
+    for information in _information(tree).values():
+        for path, expected in _recorded(information):
+            checked += 1
+            if _hash(path) != expected:
+                wrong.append(os.path.relpath(path, tree))
+    return checked, tuple(sorted(wrong))
+
+
+def _recorded(information: Path) -> Iterator[tuple[Path, str]]:
+    record = information / "RECORD"
+    if not record.is_file():
+        yield record, "sha256="
+        return
+    with record.open(encoding="utf-8", newline="") as stream:
+        for row in csv.reader(stream):
+            if len(row) > 1 and row[1].startswith("sha256="):
+                yield information.parent / row[0], row[1]
+
+
+def _hash(path: Path) -> str:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return ""
+    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def size_of(tree: Path) -> int:
+    """Return the bytes of all files below a directory, each file once however many names it has; links are not followed."""
+    sizes: dict[tuple[int, int], int] = {}
+    for directory, _, names in os.walk(tree):
+        for name in names:
+            facts = os.lstat(f"{directory}/{name}")
+            sizes[facts.st_dev, facts.st_ino] = facts.st_size
+    return sum(sizes.values())
