@@ -35,7 +35,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("manifest/", "sources/", "migrate/"),
     "pypi_simple": ("sources/",),
     "pysequoia": ("sources/",),
-    "rattler": ("sources/conda/", "realise/conda.py"),
+    "rattler": ("sources/conda/", "realise/conda_rattler.py"),
     "requests": ("engines/docker.py",),
     "resolvelib": ("resolve/",),
     "rfc8785": ("sources/",),
@@ -122,7 +122,10 @@ def test_libraries_are_imported_only_where_they_belong(module: Module) -> None:
 
 def test_every_library_is_declared_and_every_declared_one_has_its_place() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
+    declared = [
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+    ]
     distributions = {re.split(r"[<>=~!\[; ]", text)[0].replace("-", "_") for text in declared}
     names = {IMPORTED_AS.get(name, name) for name in distributions}
     assert names == set(HOMES) - set(COME_WITH)

@@ -24,8 +24,18 @@ from typing import Any, ClassVar
 from rattler.index import index_fs
 
 from hatchlock.digest import sha256_bytes
+from support import pythons
 
-__all__ = ["PREFIX", "CondaFile", "CondaPackage", "ServedChannel", "serving_channel", "write_channel", "zstd"]
+__all__ = [
+    "PREFIX",
+    "CondaFile",
+    "CondaPackage",
+    "ServedChannel",
+    "interpreter_package",
+    "serving_channel",
+    "write_channel",
+    "zstd",
+]
 
 PREFIX = "/opt/placehold_placehold_placehold_placehold_placehold_placehold_placehold_placehold_placehold_placehold"
 """What stands in files for the directory that they will be installed in."""
@@ -104,6 +114,18 @@ class CondaPackage:
             noarch = {"type": "python", "entry_points": list(self.entry_points)}
             info["link.json"] = {"noarch": noarch, "package_metadata_version": 1}
         return info
+
+
+def interpreter_package(archive: Path, subdir: str = "linux-64", version: str = pythons.FULL) -> CondaPackage:
+    """Return a `python` that starts: the interpreter that runs the tests, as `pythons.make_python_archive` packs it."""
+    files: dict[str, CondaFile] = {}
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            content = packed.extractfile(member) if member.isfile() else None
+            data = content.read() if content else b""
+            target = member.linkname if member.issym() else ""
+            files[member.name.removeprefix("python/")] = CondaFile(data=data, mode=member.mode, target=target)
+    return CondaPackage(name="python", version=version, build="0_cpython", subdir=subdir, files=files)
 
 
 def _path(name: str, file: CondaFile) -> dict[str, Any]:

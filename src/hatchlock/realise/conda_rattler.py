@@ -1,0 +1,78 @@
+"""What of installing conda packages is rattler's: the one module here that imports it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import rattler
+from rattler.exceptions import ExtractError, InstallerError, IoError, LinkError, TransactionError
+from rattler.package_streaming import ArchiveEntry, PackageArchive
+
+from hatchlock.realise.conda_paths import CondaContent, CondaInstallFailed, CondaMember, read_content
+from hatchlock.realise.unpack import BadArchive
+
+__all__ = ["contents_of", "link"]
+
+_DOCUMENTS = ("info/index.json", "info/paths.json", "info/link.json")
+_PARTS: tuple[Literal["info", "pkg"], ...] = ("info", "pkg")
+
+
+def contents_of(archives: Sequence[Path]) -> list[CondaContent]:
+    """Return what is in packages, read without unpacking them.
+
+    Raises:
+        BadArchive: One is damaged, or see `read_content`.
+    """
+    return asyncio.run(_contents(archives))
+
+
+def link(archives: Sequence[Path], prefix: Path, *, subdir: str, cache: Path) -> None:
+    """Unpack checked packages in a cache of their own, and make a directory of them. No script is run.
+
+    Raises:
+        CondaInstallFailed: rattler cannot do it.
+    """
+    try:
+        asyncio.run(_install(archives, prefix, subdir, cache))
+    except (ExtractError, InstallerError, IoError, LinkError, TransactionError) as error:
+        raise CondaInstallFailed(prefix=str(prefix), why=_reason(error)) from error
+
+
+async def _contents(archives: Sequence[Path]) -> list[CondaContent]:
+    return [await _content(archive) for archive in archives]
+
+
+async def _content(archive: Path) -> CondaContent:
+    try:
+        package = await PackageArchive.from_path(archive)
+        documents = await package.read_files(_DOCUMENTS)
+        members = [_member(entry) for part in _PARTS async for entry in package.stream(part)]
+    except (ExtractError, IoError, OSError) as error:
+        raise BadArchive(archive=archive.name, why=f"it is damaged ({_reason(error)})") from error
+    return read_content(archive.name, documents, members)
+
+
+def _member(entry: ArchiveEntry) -> CondaMember:
+    return CondaMember(name=entry.name, is_file=entry.is_file, target=entry.link_target if entry.is_link else None)
+
+
+async def _install(archives: Sequence[Path], prefix: Path, subdir: str, cache: Path) -> None:
+    records = [await rattler.RepoDataRecord.from_package_archive(archive) for archive in archives]
+    await rattler.install(
+        records,
+        prefix,
+        cache_dir=cache,
+        installed_packages=[],
+        platform=rattler.Subdir(subdir),
+        execute_link_scripts=False,
+        show_progress=False,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return ": ".join(
+        line.removeprefix("Caused by: ").strip().rstrip(".") for line in str(error).splitlines() if line.strip()
+    )
