@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.address import ResourceKind
 from hatchlock.engines.apt import AptBusy, AptChange, NotOffered
 from hatchlock.engines.debian_host import HostSystem
+from hatchlock.events import discard
 from hatchlock.lock.model import Environment, Lock
 from hatchlock.paths import Home
 from hatchlock.process import ProcessFailed
 from hatchlock.reconcile.diff import diff
+from hatchlock.reconcile.execute import execute
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.system import (
     DifferentFile,
@@ -30,6 +33,7 @@ from hatchlock.resources.system import (
     UnexpectedTransaction,
 )
 from hatchlock.resources.system_spec import SystemSpec, system_spec
+from hatchlock.state.journal import Journal
 from support.debian_archive import Deb, DebianArchive, serving_debian
 from support.debian_host import DebianHost, debian_files, debian_host
 from support.debs import locked_deb
@@ -226,6 +230,24 @@ def test_what_another_step_has_done_meanwhile_is_not_done_again(trial: Trial) ->
     assert trial.versions("alpha", "beta") == ["1.0-1", "1.0-1"]
 
 
+def test_environments_with_packages_in_common_are_served_one_after_the_other(trial: Trial, tmp_path: Path) -> None:
+    gamma = deb("gamma", Depends="beta")
+    trial.offer(ALPHA, BETA, gamma)
+    specs = [
+        replace(needs(ALPHA, BETA, edges=EDGES), name="one"),
+        replace(needs(gamma, BETA, asked="deb:gamma", edges={"gamma": ("deb:beta",)}), name="two"),
+    ]
+    # neither waits for the other's lease
+    found = SystemResource(specs, home=trial.home, environ=trial.host.environ, purpose="apply", lock_timeout=0)
+    plan = planned(found)
+    journal = Journal(tmp_path / "state" / "journal.ndjson")
+    outcome = execute(plan, {ResourceKind.SYSTEM: found}, journal=journal, emit=discard)
+    journal.close(finished=True)
+    assert outcome.failed == ()
+    assert [str(step.address) for step in outcome.done] == ["system:one", "system:two"]
+    assert trial.versions("alpha", "beta", "gamma") == ["1.0-1", "1.0-1", "1.0-1"]
+
+
 def test_who_has_dpkgs_lock_is_waited_for_and_then_reported(trial: Trial) -> None:
     trial.offer(deb("alpha"))
     with (trial.host.root / "var/lib/dpkg/lock-frontend").open("w") as lock:
@@ -273,18 +295,20 @@ def test_only_root_may(trial: Trial) -> None:
 
 _APPLY = """
 import pickle, sys
-found, steps = pickle.loads(sys.stdin.buffer.read())
-for step in steps:
+from hatchlock.reconcile.diff import diff
+from hatchlock.resources.system import SystemResource
+specs, options = pickle.loads(sys.stdin.buffer.read())
+found = SystemResource(specs, **options)
+for step in diff(found.desired(), found.observe()).steps:
     found.apply(step)
 """
 
 
 def start_apply(trial: Trial, spec: SystemSpec) -> subprocess.Popen[bytes]:
-    found = trial.resource(spec)
-    work = pickle.dumps((found, planned(found).steps))
+    options = {"home": trial.home, "environ": trial.host.environ, "purpose": "apply", "lock_timeout": 30.0}
     process = subprocess.Popen([sys.executable, "-c", _APPLY], stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(work)
+    process.stdin.write(pickle.dumps(([spec], options)))
     process.stdin.close()
     return process
 

@@ -157,13 +157,13 @@ def status_of(*debs: Deb) -> bytes:
 
 @functools.cache
 def new_key(user: str = "archive") -> Any:
-    """Return a certificate with its secret key, one for each name in a run."""
-    return pysequoia.Cert.generate(user_id=f"{user} <{user}@example.com>")
+    """Return a key with its secret part, one for each name in a run."""
+    return pysequoia.Tsk.generate(user_id=f"{user} <{user}@example.com>")
 
 
 def public_part(*keys: Any) -> bytes:
     """Return a binary keyring with the public parts of some keys."""
-    return b"".join(bytes(key) for key in keys)
+    return b"".join(bytes(key.extract_certificate()) for key in keys)
 
 
 @dataclass(kw_only=True)
@@ -264,7 +264,7 @@ class DebianArchive:
 
     def in_release(self, suite: str) -> bytes:
         """Return the Release, signed in the clear."""
-        signer = (self.signer or self.key).secrets.signer()
+        signer = (self.signer or self.key).signer()
         return bytes(pysequoia.sign(signer, self.release(suite).encode(), mode=pysequoia.SignatureMode.CLEAR))
 
     def answer(self, path: str) -> bytes | None:

@@ -23,7 +23,14 @@ __all__ = ["DebianHost", "debian_files", "debian_host"]
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "base-image"
 _PROGRAMS = ("apt-get", "apt-cache", "dpkg-query")
-_LEFT_OUT = ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial", "var/log/apt", "tmp", "usr/share/doc")
+_MADE = ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial", "var/log/apt", "tmp", "usr/share/doc")
+_NOT_NEEDED = (
+    "usr/lib/python3*",
+    "usr/share/zoneinfo",
+    "usr/share/bash-completion",
+    "usr/share/ca-certificates",
+    "etc/ssl",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +85,9 @@ def debian_files() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="debian-files-") as directory:
         root = Path(directory)
         layer = Path(done.stdout.strip(), "layer.tar.gz")
-        subprocess.run(["tar", "-xzf", layer, "-C", root, "--numeric-owner", "--exclude=*.pyc"], check=True)
-        for name in _LEFT_OUT:
+        left = [f"--exclude=./{name}" for name in _NOT_NEEDED]
+        subprocess.run(["tar", "-xzf", layer, "-C", root, "--numeric-owner", *left], check=True)
+        for name in _MADE:
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "tmp").chmod(0o1777)
         os.mknod(root / "dev" / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
@@ -92,7 +100,11 @@ def debian_host(files: Path) -> Iterator[DebianHost]:
     """Make a system of unpacked files, and take it away again."""
     with tempfile.TemporaryDirectory(prefix="debian-host-") as directory:
         root, programs = Path(directory, "root"), Path(directory, "bin")
-        subprocess.run(["cp", "-a", files, root], check=True)
+        # dpkg replaces files and changes none in place, but its own state and what is configured
+        subprocess.run(["cp", "-al", files, root], check=True)
+        for name in ("var", "etc"):
+            shutil.rmtree(root / name)
+            subprocess.run(["cp", "-a", files / name, root / name], check=True)
         programs.mkdir()
         for program in _PROGRAMS:
             _executable(

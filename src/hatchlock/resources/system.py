@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -163,6 +164,7 @@ class SystemResource:
         self._lock_timeout = lock_timeout
         self._download = download
         self._shown: dict[Address, tuple[AptChange, ...]] = {}
+        self._installing = threading.Lock()
         self.problems: tuple[Problem, ...] = ()
 
     def desired(self) -> Iterable[Desired]:
@@ -228,7 +230,9 @@ class SystemResource:
             raise NotRoot(command=_command(self._shown.get(step.address, ())))
         spec = self._specs[step.address]
         path = self._home.root / "locks" / "dpkg.lock"
+        # steps of this apply wait for each other, however long it takes
         with (
+            self._installing,
             lease(path, what="the host's packages", purpose=self._purpose, timeout=self._lock_timeout),
             after_orphans(path.with_suffix(".apt")) as held,
         ):
