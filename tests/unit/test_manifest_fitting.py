@@ -21,29 +21,55 @@ def errors(text: str) -> list[str]:
     return [f"{error.place}: {error}" for error in caught.value.errors]
 
 
+def cautions(text: str) -> list[str]:
+    found = loads(HEAD + text, shown="m").warnings
+    return [f"{item.place}: {item}" for item in found if "images" in item.what]
+
+
 @pytest.mark.parametrize(
     "source",
     [
+        "hatch:weather_kit<2",
         "npm:@scope/server@^1",
         "git:https://example.com/a/b.git@main",
         "path:./server",
         f"url:https://example.com/x#sha256={HASH}",
     ],
 )
-def test_what_images_are_not_yet_made_of_needs_a_process(source: str) -> None:
-    (error,) = errors(f'[servers.a]\nsource = "{source}"\n')
+def test_what_images_are_not_yet_made_of_is_told_where_it_stands(source: str) -> None:
+    (caution,) = cautions(f'[servers.a]\nsource = "{source}"\n')
+    kind = source.partition(":")[0]
     assert (
-        error
-        == f"m:5: servers.a.source: {source.partition(':')[0]}: is not yet put into images, and server 'a' runs in a container"
+        caution
+        == f"m:5: servers.a.source: {kind}: is locked and not yet put into images, and server 'a' runs in a container"
     )
-    assert str(manifest(f'[servers.a]\nsource = "{source}"\nruntime = "process"\n').servers["a"].source) == source
+    assert cautions(f'[servers.a]\nsource = "{source}"\nruntime = "process"\n') == []
 
 
 def test_a_shared_environment_and_what_comes_with_a_server_count_too() -> None:
     text = '[environments.e]\ndependencies = ["pypi:a<2", "npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
-    assert len(errors(text + 'environment = "e"\n')) == 1
-    assert len(errors(text + 'with = ["npm:b"]\n')) == 1
-    assert manifest(text + 'environment = "e"\nruntime = "process"\n').servers
+    assert len(cautions(text + 'environment = "e"\n')) == 1
+    assert len(cautions(text + 'with = ["npm:b"]\n')) == 1
+    assert cautions(text + 'environment = "e"\nruntime = "process"\n') == []
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('source = "deb:git"\n', "m:5: servers.a.source: deb: is a part of an environment, not a server"),
+        ('source = "conda:numpy"\n', "m:5: servers.a.source: conda: is a part of an environment, not a server"),
+        (
+            'source = "pypi:a<2"\nwith = ["mcp:com.example/b"]\n',
+            "m:6: servers.a.with[0]: mcp: describes a server, and is no part of an environment",
+        ),
+        (
+            'source = "oci:example.com/a>=1.2"\n',
+            "m:5: servers.a.source: a server is one image, and this leaves a choice of versions",
+        ),
+    ],
+)
+def test_a_kind_has_its_places(text: str, what: str) -> None:
+    assert errors("[servers.a]\n" + text) == [what]
 
 
 def test_a_table_of_platforms_is_one_source() -> None:

@@ -19,13 +19,16 @@ from typing import IO, ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["BadLayer", "BaseFacts", "base_facts", "base_files"]
+__all__ = ["BadLayer", "BaseFacts", "base_facts", "base_files", "files_matching"]
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LINKS_AT_MOST = 40
 _SEARCHED = ("usr/local/bin", "usr/bin", "bin")
+_NODE_PARTS = {
+    part: re.compile(rb"#define\s+NODE_%s_VERSION\s+(\d+)" % part.encode()) for part in ("MAJOR", "MINOR", "PATCH")
+}
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,6 +53,7 @@ class BaseFacts:
 
     python: str = ""
     python_path: str = ""
+    node: str = ""
     libc: str = ""
     symlinks: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
@@ -72,11 +76,14 @@ def _found(pattern: bytes) -> Callable[[bytes], bytes]:
     return extract
 
 
+_Kept = Sequence[tuple[re.Pattern[str], Callable[[bytes], bytes]]]
+
 # What is kept of the files that tell something: the whole text, or the one string that a binary is read for.
-_KEPT: tuple[tuple[re.Pattern[str], Callable[[bytes], bytes]], ...] = (
+_KEPT: _Kept = (
     (re.compile(r"var/lib/dpkg/status(\.d/[^/]+(?<!\.md5sums))?"), bytes),
     (re.compile(r"(usr/)?lib/apk/db/installed"), bytes),
     (re.compile(r".*/include/python3\.\d+/patchlevel\.h"), _found(rb'#define\s+PY_VERSION\s+"([^"]+)"')),
+    (re.compile(r".*/include/node/node_version\.h"), bytes),
     (re.compile(r".*/libc(\.so\.6|-2\.\d+\.so)"), _found(rb"GNU C Library [^\n]*version (\d+\.\d+)")),
     (re.compile(r".*/bin/python3\.\d+"), _found(rb"\0(3\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d+)?)\+?\0")),
     (re.compile(r".*/libpython3\.\d+\.so\.1\.0"), _found(rb"\0(3\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d+)?)\+?\0")),
@@ -96,12 +103,13 @@ def base_facts(layers: Sequence[Path]) -> BaseFacts:
     tree: dict[str, _Node] = {}
     for layer in layers:
         with _reading(layer):
-            tree = _merge(tree, layer)
+            tree = _merge(tree, layer, _KEPT)
     dpkg = _dpkg(tree)
     python_path = _python_path(tree)
     return BaseFacts(
         python=_python_version(tree, python_path, dpkg),
         python_path=f"/{python_path}" if python_path else "",
+        node=_node_version(tree, dpkg),
         libc=_libc(tree),
         symlinks={path: node.target for path, node in sorted(tree.items()) if "/" not in path and node.target},
         packages=tuple(sorted(f"deb:{name}@{version}" for name, version in dpkg.items())),
@@ -132,6 +140,32 @@ def base_files(layers: Sequence[Path], paths: Iterable[str]) -> dict[str, bytes]
         found |= here
         wanted -= here.keys() | hidden
     return found
+
+
+def files_matching(layers: Sequence[Path], pattern: re.Pattern[str]) -> dict[str, bytes]:
+    """Return the content of all files of a base whose paths match, as its file system would show them.
+
+    Args:
+        layers: Files with the layers' bytes, lowest first.
+        pattern: Matches whole paths relative to the root, `usr/share/keyrings/[^/]+`.
+
+    Returns:
+        Path -> content; symlinks are followed to files that match too, others are left out.
+
+    Raises:
+        BadLayer: A layer is damaged, or compressed in a way that is not known.
+        OSError: A layer cannot be read.
+    """
+    tree: dict[str, _Node] = {}
+    for layer in layers:
+        with _reading(layer):
+            tree = _merge(tree, layer, ((pattern, bytes),))
+    found = {path: _resolve(tree, path) for path in sorted(tree) if pattern.fullmatch(path)}
+    return {
+        path: tree[target].content
+        for path, target in found.items()
+        if pattern.fullmatch(target) and tree[target].kind == tarfile.REGTYPE
+    }
 
 
 def _search(layer: Path, wanted: set[str]) -> tuple[dict[str, bytes], set[str]]:
@@ -180,7 +214,7 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return stream.read() if stream else b""
 
 
-def _merge(lower: Mapping[str, _Node], layer: Path) -> dict[str, _Node]:
+def _merge(lower: Mapping[str, _Node], layer: Path, kept_files: _Kept) -> dict[str, _Node]:
     upper: dict[str, _Node] = {}
     known = ChainMap(upper, dict(lower))
     removed: set[str] = set()
@@ -192,7 +226,7 @@ def _merge(lower: Mapping[str, _Node], layer: Path) -> dict[str, _Node]:
         elif name.startswith(_WHITEOUT):
             removed.add(posixpath.join(directory, name.removeprefix(_WHITEOUT)))
         else:
-            upper[path] = _node(path, member, archive, known)
+            upper[path] = _node(path, member, archive, known, kept_files)
     files = {path for path, node in upper.items() if node.kind != tarfile.DIRTYPE}
     kept = {path: node for path, node in lower.items() if not _covered(path, removed, emptied | files)}
     return {**kept, **upper}
@@ -209,7 +243,9 @@ def _covered(path: str, removed: set[str], emptied: set[str]) -> bool:
     return False
 
 
-def _node(path: str, member: tarfile.TarInfo, archive: tarfile.TarFile, known: Mapping[str, _Node]) -> _Node:
+def _node(
+    path: str, member: tarfile.TarInfo, archive: tarfile.TarFile, known: Mapping[str, _Node], kept_files: _Kept
+) -> _Node:
     if member.islnk():
         original = known.get(posixpath.normpath(f"/{member.linkname}").lstrip("/"))
         return original or _Node(kind=tarfile.REGTYPE)
@@ -217,7 +253,7 @@ def _node(path: str, member: tarfile.TarInfo, archive: tarfile.TarFile, known: M
         return _Node(kind=tarfile.SYMTYPE, target=member.linkname)
     if not member.isreg():
         return _Node(kind=member.type)
-    for pattern, extract in _KEPT:
+    for pattern, extract in kept_files:
         if pattern.fullmatch(path):
             return _Node(kind=tarfile.REGTYPE, content=extract(_read(archive, member)))
     return _Node(kind=tarfile.REGTYPE)
@@ -274,6 +310,21 @@ def _python_version(tree: Mapping[str, _Node], path: str, dpkg: Mapping[str, str
         if content.startswith(wanted):
             return content.decode()
     return name.removeprefix("python")
+
+
+def _node_version(tree: Mapping[str, _Node], dpkg: Mapping[str, str]) -> str:
+    for directory in _SEARCHED:
+        path = _resolve(tree, f"{directory}/node") or _resolve(tree, f"{directory}/nodejs")
+        if not path:
+            continue
+        header = tree.get(f"{posixpath.dirname(posixpath.dirname(path))}/include/node/node_version.h")
+        parts = [_NODE_PARTS[name].search(header.content) if header else None for name in _NODE_PARTS]
+        if all(parts):
+            return ".".join(part[1].decode() for part in parts if part)
+        packaged = re.match(r"(?:\d+:)?(\d+\.\d+\.\d+)", dpkg.get("nodejs", ""))
+        if packaged:
+            return packaged[1]
+    return ""
 
 
 def _libc(tree: Mapping[str, _Node]) -> str:

@@ -1,6 +1,7 @@
 """The lock's values: frozen, sorted, comparable, without machine facts, times or secrets.
 
 Lock ── packages      one per `kind:name@version`, with the hash of every file it may be fetched as
+     ├─ archives      suites of Debian archives, as they were when they were asked
      ├─ images        container images: bases, and servers that are images
      ├─ environments  which packages belong together, for each platform
      └─ servers       how each is launched
@@ -19,6 +20,7 @@ __all__ = [
     "ASSEMBLER",
     "LOCK_MINOR",
     "LOCK_VERSION",
+    "Archive",
     "Environment",
     "File",
     "Image",
@@ -81,12 +83,14 @@ class Package:
         ecosystem: What a project from git, a directory or an archive is: "python", "node", or "" for plain files.
         source: Of what a requirement names itself, that requirement: `path:./server`, `git:https://…@main`; "" otherwise.
         index: The declared index it comes from; a kind's default index has the kind's name.
-        location: Git: the repository's URL. Path: relative to the manifest. A file of its own address: that address.
+        location: Git: the repository's URL. Path, Hatch packages in directories: relative to the manifest. A file of its own
+            address: that address. Hatch packages of a registry: the address of the archive. Deb: the directory in the archive's
+            pool. An image: its reference, as `Lock.images` has it.
         commit: Git: 40 (or 64) hex digits.
         tree_hash: Git: the id of the tree object (of the subdirectory, if there is one).
         subdirectory: Where in the repository it is; "" for its root.
         files: Sorted; every file that some declared platform uses. A project has one: its snapshot.
-        dependencies: Its edges, sorted: `pypi:anyio>=4.5`, with extras and environment marker as the package declares
+        dependencies: Its edges, sorted (but of an entry of the MCP registry, what it stands for comes first): `pypi:anyio>=4.5`, with extras and environment marker as the package declares
             them (`pypi:tzdata ; sys_platform == "win32"`), `npm:zod@^4`. Only those that hold on a declared platform with
             the extras in use.
         scripts: What it can be started by: console script -> `module:function`; npm: command -> file in the package.
@@ -99,6 +103,15 @@ class Package:
         install_script: Whether it wants to run a script when it is installed.
         licence: SPDX expression or the package's own words; "" if it says nothing.
         authors: Authors or maintainers as declared; "" if it says nothing.
+        provides: Names that it stands in for, of its kind or another: `pypi:numpy` of conda's, `deb:mail-transport-agent`.
+        contributors: Of Hatch packages, those whom it names beside the authors.
+        citations: Of Hatch packages, what to cite: `doi: 10.1000/182`.
+        provenance: Of Hatch packages, what it says of its making: `git_sha: 1a2b3c4`.
+        command: Of an entry of the MCP registry, what starts it, where that is not the package's own command.
+        args: Of an entry of the MCP registry, the arguments that it fixes.
+        env: Of an entry of the MCP registry, the variables that it sets, unless the manifest does.
+        needs: Of an entry of the MCP registry, the variables that somebody has to set.
+        transport: Of an entry of the MCP registry, how it says that its server is spoken to; "" for stdio.
         publisher: The account that published it, as the registry says; of git the host and owner; "" if nobody says.
         repository: Its source repository as declared; "" if it says nothing.
         source_class: "registry", "git", "local" or "url".
@@ -128,6 +141,15 @@ class Package:
     install_script: bool = False
     licence: str = ""
     authors: str = ""
+    provides: tuple[str, ...] = ()
+    contributors: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
+    provenance: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    transport: str = ""
     publisher: str = ""
     repository: str = ""
     source_class: str = "registry"
@@ -173,8 +195,16 @@ class ImagePlatform:
         user: From the config; "" means root.
         working_directory: From the config.
         env: From the config, `NAME=value`, in order.
+        ports: Those that it declares to listen on, sorted: `8080/tcp`.
+        volumes: The directories that it declares to keep data in, sorted.
+        stop_signal: What asks it to end, as its config says; "" if it says nothing.
+        version: By its label `org.opencontainers.image.version`; "" without one.
+        licence: By its label `org.opencontainers.image.licenses`; "" without one.
+        repository: By its label `org.opencontainers.image.source`; "" without one.
+        mcp_name: The entry of the MCP registry that it says it belongs to (`io.modelcontextprotocol.server.name`), or "".
         python: Full version of the interpreter found in the layers ("3.11.2"), or "".
         python_path: Its path inside the image ("/usr/bin/python3.11"), after symlinks, or "".
+        node: Full version of the Node found in the layers ("22.11.0"), or "".
         libc: "glibc 2.36" or "musl 1.2", or "".
         symlinks: Top-level symlinks, name -> target ("bin" -> "usr/bin").
         packages: What its package database lists, sorted: `deb:libc6@2.36-9+deb12u10`.
@@ -189,8 +219,16 @@ class ImagePlatform:
     user: str = ""
     working_directory: str = ""
     env: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    version: str = ""
+    licence: str = ""
+    repository: str = ""
+    mcp_name: str = ""
     python: str = ""
     python_path: str = ""
+    node: str = ""
     libc: str = ""
     symlinks: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
@@ -209,6 +247,29 @@ class Image:
     reference: str
     digest: str
     platforms: Mapping[str, ImagePlatform]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Archive:
+    """A suite of a Debian archive, as it was when it was asked.
+
+    Attributes:
+        name: What packages call it as their index: `debian/bookworm-updates`.
+        suite: As apt's sources name it: `bookworm-updates`.
+        components: Sorted.
+        snapshot: The id of a snapshot, `20260701T000000Z`; "" if the archive itself was asked.
+        date: When the archive made its lists, RFC 3339.
+        sha256: 64 hex digits, of its signed list of lists (`InRelease`).
+        keys: Fingerprints of the keys that signed it, sorted.
+    """
+
+    name: str
+    suite: str
+    components: tuple[str, ...] = ()
+    snapshot: str = ""
+    date: str
+    sha256: str
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,7 +326,8 @@ class Server:
 
     Attributes:
         name: As declared.
-        source: As declared, `kind:spec`; "" for a program of this machine or a remote server.
+        source: As declared, `kind:spec`; "" for a program of this machine or a remote server. What an entry of the MCP
+            registry (`mcp:…`) stands for is the first dependency of the package with this source.
         runtime: As declared.
         isolation: As declared.
         environment: Name of its environment; "" when it has none (an image, a program of this machine).
@@ -279,6 +341,7 @@ class Server:
         secrets: Variable name -> reference.
         sandbox: The profile, mount sources as declared.
         startup_timeout: Seconds.
+        transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
         trust: Its label, or that of the environment that it shares; "" for none.
     """
 
@@ -296,6 +359,7 @@ class Server:
     secrets: Mapping[str, SecretReference] = field(default_factory=dict)
     sandbox: Sandbox = field(default_factory=Sandbox)
     startup_timeout: float = 30.0
+    transport: str = "stdio"
     trust: str = ""
 
 
@@ -308,6 +372,7 @@ class Lock:
         platforms: Declared or recorded, sorted.
         exclude_newer: Releases after this moment were ignored, RFC 3339; "" for none.
         packages: By id.
+        archives: By name.
         images: By reference.
         environments: By name and runtime.
         servers: By name.
@@ -317,6 +382,7 @@ class Lock:
     platforms: tuple[str, ...]
     exclude_newer: str = ""
     packages: tuple[Package, ...] = ()
+    archives: tuple[Archive, ...] = ()
     images: tuple[Image, ...] = ()
     environments: tuple[Environment, ...] = ()
     servers: tuple[Server, ...] = ()

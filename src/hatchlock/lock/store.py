@@ -18,6 +18,7 @@ from hatchlock.lock.model import (
     ASSEMBLER,
     LOCK_MINOR,
     LOCK_VERSION,
+    Archive,
     Environment,
     File,
     Image,
@@ -54,6 +55,7 @@ _FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
 # what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
 _TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|\Z))[^\\\0]+", re.DOTALL)
 _T = TypeVar("_T")
+_STDIO = Server(name="", source="", runtime="process").transport
 
 
 def dumps(lock: Lock) -> str:
@@ -75,6 +77,7 @@ def dumps(lock: Lock) -> str:
     blocks += [table("[[server]]", _server(server)) for server in lock.servers]
     blocks += [block for environment in lock.environments for block in _environment(environment)]
     blocks += [block for image in lock.images for block in _image(image)]
+    blocks += [table("[[archive]]", _values(archive)) for archive in lock.archives]
     blocks += [table("[[package]]", _package(package)) for package in lock.packages]
     return _HEADER + "\n" + "\n".join(blocks)
 
@@ -217,6 +220,7 @@ def _read_lock(document: Mapping[str, Any]) -> Lock:
         platforms=tuple(_typed(document.get("platforms", []), "tuple[str, ...]", "platforms")),
         exclude_newer=_moment(document.get("exclude-newer", "")),
         packages=tuple(map(_read_package, document.get("package", ()))),
+        archives=tuple(map(_read_archive, document.get("archive", ()))),
         images=tuple(map(_read_image, document.get("image", ()))),
         environments=tuple(map(_read_environment, document.get("environment", ()))),
         servers=tuple(map(_read_server, document.get("server", ()))),
@@ -249,7 +253,10 @@ def _server(server: Server) -> dict[str, Any]:
         sandbox["mounts"] = [_values(mount) for mount in profile.mounts]
     if profile.reason:
         sandbox["reason"] = profile.reason
-    return {**_values(server), "sandbox": sandbox}
+    values = _values(server)
+    if server.transport == _STDIO:
+        del values["transport"]
+    return {**values, "sandbox": sandbox}
 
 
 def _environment(environment: Environment) -> list[str]:
@@ -346,6 +353,12 @@ def _read_file(data: Mapping[str, Any]) -> File:
     if file.sha512:
         _checked(_SHA512, file.sha512)
     return file
+
+
+def _read_archive(data: Mapping[str, Any]) -> Archive:
+    archive = _read(Archive, data)
+    _checked(_SHA256, archive.sha256)
+    return archive
 
 
 def _read_image(data: Mapping[str, Any]) -> Image:

@@ -19,6 +19,7 @@ from hatchlock.manifest.model import (
     seconds,
 )
 from hatchlock.manifest.schema import (
+    DebianTable,
     Document,
     EnvironmentTable,
     IndexTable,
@@ -31,6 +32,15 @@ from hatchlock.manifest.schema import (
 __all__ = ["build", "merged_servers"]
 
 _T = TypeVar("_T")
+_INDEXES = {
+    Kind.PYPI: "pypi",
+    Kind.NPM: "npm",
+    Kind.DEB: "debian",
+    Kind.HATCH: "hatch",
+    Kind.MCP: "mcp",
+    Kind.CONDA: "conda",
+}
+"""The kinds that have indexes, and the tables that declare them."""
 
 
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,11 +109,11 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
         servers={name: _server(name, table, environments) for name, table in (merged.servers or {}).items()},
         indexes={
             kind: tuple(_index(kind, table) for table in (found if isinstance(found, list) else [found]))
-            for kind in (Kind.PYPI, Kind.NPM)
-            if merged.indexes and (found := getattr(merged.indexes, kind))
+            for kind, key in _INDEXES.items()
+            if merged.indexes and (found := getattr(merged.indexes, key))
         },
         registries={
-            host: RegistrySpec(host=host, plain_http=table.plain_http)
+            host: RegistrySpec(host=host, mirrors=tuple(table.mirrors or ()), plain_http=table.plain_http)
             for host, table in (merged.registries or {}).items()
         },
         clients={
@@ -114,12 +124,17 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
 
 
 def _index(kind: Kind, table: IndexTable) -> IndexSpec:
+    debian = table if isinstance(table, DebianTable) else DebianTable()
     return IndexSpec(
-        name=table.name or str(kind),
+        name=table.name or _INDEXES[kind],
         url=table.url or "",
         mirrors=tuple(table.mirrors or ()),
         ttl=seconds(table.ttl) if table.ttl else None,
         packages=tuple(table.packages or ()),
+        suite=debian.suite or "",
+        components=tuple(sorted(set(debian.components or ()))),
+        snapshot=debian.snapshot or "",
+        keyring=debian.keyring or "",
     )
 
 

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.manifest.model import MANAGED
 from hatchlock.manifest.problem import Finding, KeyPath
 
-__all__ = ["ONLY_PROCESSES", "PRIVATE_KEYS", "index_findings", "runtime_findings"]
+__all__ = ["NOT_IN_IMAGES", "PRIVATE_KEYS", "image_cautions", "index_findings", "kind_findings", "runtime_findings"]
 
 PRIVATE_KEYS = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
 """What a server says about its private environment."""
 
-ONLY_PROCESSES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL)
-"""The kinds that images are not yet made of."""
-_WITH_SEVERAL = (Kind.PYPI, Kind.NPM)
+NOT_IN_IMAGES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL, Kind.HATCH, Kind.DEB, Kind.CONDA)
+"""The kinds that images are not yet made of: such environments are locked, and `plan` refuses their servers."""
+_PARTS = (Kind.DEB, Kind.CONDA)
+"""Parts of an environment, which are no servers."""
+_ENTRIES = (Kind.MCP,)
+"""What describes a server, and is no part of an environment."""
+_WITH_SEVERAL = (Kind.PYPI, Kind.NPM, Kind.CONDA)
+_BOUNDS = re.compile(r"[<>=!~]")
+
+
+def kind_findings(document: dict[str, Any]) -> Iterator[Finding]:
+    """Yield sources of a kind that has no business where it stands."""
+    listed = f"a server comes from {', '.join(f'{kind}:' for kind in Kind if kind not in _PARTS)}"
+    for name, value in _table(document.get("servers")).items():
+        kind = _kind(_table(value).get("source"))
+        if kind in _PARTS:
+            what = f"{kind}: is a part of an environment, not a server"
+            yield Finding(
+                path=("servers", name, "source"), what=what, advice=f'{listed}; list it as with = ["{kind}:…"]'
+            )
+        elif kind == Kind.OCI and _BOUNDS.search(str(_table(value).get("source"))):
+            what = "a server is one image, and this leaves a choice of versions"
+            yield Finding(path=("servers", name, "source"), what=what, advice="name a tag or a digest")
+    places: list[tuple[KeyPath, Any]] = [(("defaults", "with"), _table(document.get("defaults")).get("with"))]
+    for table, key in (("servers", "with"), ("environments", "dependencies")):
+        found = _table(document.get(table)).items()
+        places += [((table, name, key), _table(value).get(key)) for name, value in found]
+    for path, texts in places:
+        for item_path, text in _items(path, texts):
+            if _kind(text) in _ENTRIES:
+                what = f"{_kind(text)}: describes a server, and is no part of an environment"
+                yield Finding(path=item_path, what=what, advice='write it as the source of a server: source = "mcp:…"')
 
 
 def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
-    """Yield what servers of the container runtime, which is the default, want to have in their images and cannot.
+    """Yield what servers of the container runtime, which is the default, say and cannot have.
 
     Environments with a base count too, if no server uses them.
 
@@ -29,6 +59,34 @@ def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Itera
         document: The manifest.
         overlay: Its `runtime` keys count.
     """
+    for places, who, advice in _containers(document, overlay):
+        path, table = next(((path, table) for path, table in places if "python" in table), ((), {}))
+        python = table.get("python")
+        if isinstance(python, str) and python.startswith(MANAGED):
+            yield Finding(
+                path=(*path, "python"),
+                what=f"{MANAGED} interpreters are for processes, and {who}: its base has the Python",
+                advice=f"write python = {python.removeprefix(MANAGED)!r}, or {advice}",
+            )
+
+
+def image_cautions(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
+    """Yield what can be locked for the container runtime and is not yet put into images; see `runtime_findings`."""
+    for places, who, advice in _containers(document, overlay):
+        for key in ("source", "dependencies", "with"):
+            path, table = next(((path, table) for path, table in places if key in table), ((), {}))
+            found = _items((*path, key), table.get(key)) if key != "source" else [((*path, key), table.get(key))]
+            for item_path, text in found:
+                if _kind(text) in NOT_IN_IMAGES:
+                    what = f"{_kind(text)}: is locked and not yet put into images, and {who}"
+                    yield Finding(path=item_path, what=what, advice=advice)
+
+
+_Places = list[tuple[KeyPath, dict[str, Any]]]
+
+
+def _containers(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[tuple[_Places, str, str]]:
+    """Yield, for what runs in a container, the tables that say what is in it, who it is, and the way out."""
     servers, environments = _table(document.get("servers")), _table(document.get("environments"))
     defaults = _table(document.get("defaults"))
     inherited = [_table(overlay.get("defaults")), defaults]
@@ -40,16 +98,15 @@ def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Itera
         said = [_table(_table(overlay.get("servers")).get(name)), server, *inherited]
         if next((table["runtime"] for table in said if "runtime" in table), "container") != "container":
             continue
-        who = f"server {name!r} runs in a container"
+        own: _Places = [(("servers", name), server)]
+        private = [*own, *([(("defaults",), defaults)] if _installs(server) else [])]
+        places = [*own, (("environments", shared), _table(environments.get(shared)))] if shared else private
         advice = f'write runtime = "process" into [servers.{name}]'
-        yield from _not_in_images(("servers", name, "source"), server.get("source"), who, advice)
-        private = [(("servers", name), server), *([(("defaults",), defaults)] if _installs(server) else [])]
-        places = [(("environments", shared), _table(environments.get(shared)))] if shared else private
-        yield from _content(places, who, advice)
+        yield places, f"server {name!r} runs in a container", advice
     for name, value in environments.items():
         table = _table(value)
         if "base" in table and name not in used:
-            yield from _content([(("environments", name), table)], f"environment {name!r} has a base", "remove 'base'")
+            yield [(("environments", name), table)], f"environment {name!r} has a base", "remove 'base'"
 
 
 def _installs(server: dict[str, Any]) -> bool:
@@ -64,26 +121,8 @@ def _shared(server: dict[str, Any], defaults: dict[str, Any]) -> str:
     return str(defaults.get("environment") or "")
 
 
-def _content(places: Sequence[tuple[KeyPath, dict[str, Any]]], who: str, advice: str) -> Iterator[Finding]:
-    """What is said at the first of several places that say it."""
-    for key in ("dependencies", "with"):
-        path, table = next(((path, table) for path, table in places if key in table), ((), {}))
-        for item_path, text in _items((*path, key), table.get(key)):
-            yield from _not_in_images(item_path, text, who, advice)
-    path, table = next(((path, table) for path, table in places if "python" in table), ((), {}))
-    python = table.get("python")
-    if isinstance(python, str) and python.startswith(MANAGED):
-        yield Finding(
-            path=(*path, "python"),
-            what=f"{MANAGED} interpreters are for processes, and {who}: its base has the Python",
-            advice=f"write python = {python.removeprefix(MANAGED)!r}, or {advice}",
-        )
-
-
-def _not_in_images(path: KeyPath, text: Any, who: str, advice: str) -> Iterator[Finding]:
-    kind = Kind.URL if isinstance(text, dict) else str(text or "").partition(":")[0]
-    if kind in ONLY_PROCESSES:
-        yield Finding(path=path, what=f"{kind}: is not yet put into images, and {who}", advice=advice)
+def _kind(text: Any) -> str:
+    return Kind.URL if isinstance(text, dict) else str(text or "").partition(":")[0]
 
 
 def index_findings(document: dict[str, Any]) -> Iterator[Finding]:
@@ -101,7 +140,8 @@ def index_findings(document: dict[str, Any]) -> Iterator[Finding]:
                 yield Finding(
                     path=path, what=f"several indexes are called {name!r}", advice='give each its own: name = "…"'
                 )
-            if number in general[1:]:
+            # of conda's channels the first that has a name serves it
+            if number in general[1:] and kind is not Kind.CONDA:
                 yield Finding(
                     path=path,
                     what="a second index without 'packages' would serve the same names",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hatchlock.address import Kind
-from hatchlock.manifest.fitting import ONLY_PROCESSES
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.manifest.words import CLIENTS, CLIENTS_LATER
 
@@ -54,8 +53,6 @@ def _secret_elsewhere(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("keyring:", "command:"))
 
 
-_NOW = (Kind.PYPI, *ONLY_PROCESSES)
-_KINDS_NOW = f"this version installs {', '.join(f'{kind}:' for kind in (*_NOW, Kind.OCI))}"
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (
@@ -67,9 +64,7 @@ _PACKAGES: tuple[_Rule, ...] = (
 
 _SERVER: tuple[_Rule, ...] = (
     *_PACKAGES,
-    ("source", _kind_outside(*_NOW, Kind.OCI), _KINDS_NOW),
     ("source.*", _kind_outside(Kind.URL), "a table of platforms is about url:"),
-    ("with.*", _kind_outside(*_NOW), "use a base image that has it: base = oci:…"),
     ("url", _always, "let the application connect to it by itself"),
     ("env.*.secret", _secret_elsewhere, "use env:NAME or file:PATH"),
     ("env.*.as", lambda value: value == "file", 'use as = "variable"'),
@@ -85,14 +80,12 @@ _SERVER: tuple[_Rule, ...] = (
     *((f"sandbox.{key}", _not_default, 'use "default"') for key in ("seccomp", "apparmor", "selinux")),
 )
 
-_INDEXES = ("debian", "hatch", "mcp", "conda")
 _RULES: tuple[_Rule, ...] = (
     ("project.audit", _always, ""),
     *((f"environments.*.{key}", when, advice) for key, when, advice in _PACKAGES),
-    ("environments.*.dependencies.*", _kind_outside(*_NOW), _KINDS_NOW),
     *((f"{table}.{key}", when, advice) for table in ("defaults", "servers.*") for key, when, advice in _SERVER),
-    *((f"indexes.{kind}", _always, "this version asks the indexes of pypi and npm") for kind in _INDEXES),
-    ("registries.*.mirrors", _always, "name the mirror itself as the registry of the image"),
+    *((f"indexes.{kind}.packages", _always, "it serves every name of its kind") for kind in ("debian", "mcp", "conda")),
+    ("indexes.debian.mirrors", _always, "name the mirror itself as its url"),
     ("clients.*", _always, _CLIENTS_NOW),
     ("clients.*.if-installed", _always, ""),
     *((table, _always, "") for table in ("policy", "targets", "moved", "forget", "adopt")),

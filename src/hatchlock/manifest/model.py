@@ -148,6 +148,8 @@ class ServerSpec:
         private: What it says about its private environment; nothing when it shares one.
         sandbox: The whole profile, mount sources as written.
         startup_timeout: Seconds.
+        transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
+        entry: The entry of the MCP registry that `source` stands for, `mcp:io.github.acme/weather`; "" if it is no entry's.
     """
 
     name: str
@@ -167,6 +169,8 @@ class ServerSpec:
     private: EnvironmentSpec
     sandbox: Sandbox = field(default_factory=Sandbox)
     startup_timeout: float = 30.0
+    transport: str = "stdio"
+    entry: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +183,10 @@ class IndexSpec:
         mirrors: Addresses that serve the same files, tried in this order.
         ttl: Seconds that its answers may be kept; None when not said.
         packages: Patterns of names that it alone may serve (`acme-*`); empty: it serves what no other claims.
+        suite: Debian: the suite; "" for those of the base's own apt sources.
+        components: Debian: its components; empty: `main`.
+        snapshot: Debian: the id of a snapshot; "" for none.
+        keyring: Debian: a file with the keys that may sign it, as written; "" for those of the base.
     """
 
     name: str
@@ -186,6 +194,10 @@ class IndexSpec:
     mirrors: tuple[str, ...] = ()
     ttl: int | None = None
     packages: tuple[str, ...] = ()
+    suite: str = ""
+    components: tuple[str, ...] = ()
+    snapshot: str = ""
+    keyring: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,10 +206,12 @@ class RegistrySpec:
 
     Attributes:
         host: `host[:port]`.
+        mirrors: Registries that serve the same images and are asked before it, in this order: `host[:port][/path]`.
         plain_http: Whether to speak HTTP; None leaves it to the default: only on loopback.
     """
 
     host: str
+    mirrors: tuple[str, ...] = ()
     plain_http: bool | None = None
 
 

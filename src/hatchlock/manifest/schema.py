@@ -24,6 +24,7 @@ from hatchlock.manifest.words import (
     Platform,
     PythonVersion,
     RegistryHost,
+    RegistryMirror,
     Secret,
     Size,
     SourceText,
@@ -224,10 +225,12 @@ _Indexes = Annotated[
 class DebianTable(IndexTable):
     """An archive of Debian packages."""
 
-    suite: Text | None = _key("The suite.")
-    components: list[Text] | None = _key("The components.")
-    snapshot: Text | None = _key("The snapshot.")
-    keyring: Text | None = _key("The keys that may sign it.")
+    suite: Text | None = _key(
+        "The suite, such as bookworm; those of the base's own apt sources unless said.", min_length=1
+    )
+    components: list[Text] | None = _key("The components; main unless said.", min_length=1)
+    snapshot: Text | None = _key("The id of a snapshot, such as 20260701T000000Z.", pattern=r"^\d{8}T\d{6}Z$")
+    keyring: Text | None = _key("A file with the keys that may sign it; those of the base unless said.", min_length=1)
 
 
 class IndexesTable(_Table):
@@ -238,13 +241,13 @@ class IndexesTable(_Table):
     debian: DebianTable | None = _key("Debian packages.")
     hatch: IndexTable | None = _key("Hatch packages.")
     mcp: IndexTable | None = _key("The MCP registry.")
-    conda: IndexTable | None = _key("Conda packages.")
+    conda: _Indexes | None = _key("Conda channels; of several the first that has a name serves it.")
 
 
 class RegistryTable(_Table):
     """A container registry."""
 
-    mirrors: list[Text] | None = _key("Registries that serve the same images.")
+    mirrors: list[RegistryMirror] | None = _key("Registries that serve the same images, asked before it in this order.")
     plain_http: bool | None = _key("Speak HTTP; only loopback registries unless said.")
 
 

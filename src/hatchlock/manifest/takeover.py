@@ -14,9 +14,8 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.checks import relaxations
-from hatchlock.manifest.fitting import ONLY_PROCESSES
+from hatchlock.manifest.fitting import NOT_IN_IMAGES
 from hatchlock.manifest.npx import npx_source
-from hatchlock.manifest.problem import NotYet
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 
 __all__ = ["CannotTakeOver", "name_from", "server_from_command", "server_from_source"]
@@ -70,8 +69,7 @@ def server_from_source(text: str) -> Server:
         text: `kind:spec`, or an image reference with a registry or path: `ghcr.io/team/server:1.2`.
 
     Raises:
-        BadSource: It is neither.
-        NotYet: Its kind is not supported.
+        BadSource: It is neither, or no server.
     """
     head = text.partition(":")[0]
     if head not in set(Kind) and "/" in text and "://" not in text:
@@ -83,12 +81,16 @@ def server_from_source(text: str) -> Server:
     if source.kind is Kind.OCI:
         image = ImageReference.parse(source.spec)
         return name_from(image.repository.rpartition("/")[2]), {"source": str(source)}
-    if source.kind in ONLY_PROCESSES:
-        return name_from(_own_name(source)), {"source": str(source), "runtime": "process"}
-    raise NotYet(
-        what=f"{source.kind}: is not yet supported",
-        advice=f"this version installs pypi:, oci:, {', '.join(f'{kind}:' for kind in ONLY_PROCESSES)}",
-    )
+    if source.kind is Kind.MCP:
+        return name_from(source.spec.partition("@")[0].rpartition("/")[2]), {"source": str(source)}
+    if source.kind in {Kind.DEB, Kind.CONDA}:
+        raise BadSource(
+            text=text,
+            why=f"{source.kind}: is a part of an environment, not a server",
+            advice=f'list it beside a server: with = ["{source}"]',
+        )
+    assert source.kind in NOT_IN_IMAGES  # noqa: S101  all other kinds were dealt with
+    return name_from(_own_name(source)), {"source": str(source), "runtime": "process"}
 
 
 def _own_name(source: Source) -> str:
@@ -97,6 +99,8 @@ def _own_name(source: Source) -> str:
         name = source.spec.removeprefix("@").partition("@")[0]
         return re.sub(r"/(mcp|server)$", "", name).rpartition("/")[2] if "/" in name else name
     path = re.split(r"[#?]", source.spec)[0]
+    if source.kind is Kind.HATCH:
+        path = re.split(r"[\s<>=!~]", path)[0].replace(":", "/")
     if source.kind is Kind.GIT:
         head, _, last = path.rpartition("/")
         path = f"{head}/{last.partition('@')[0]}".removesuffix(".git")
@@ -116,7 +120,6 @@ def server_from_command(words: Sequence[str]) -> Server:
     Raises:
         BadSource: What it runs is no source.
         CannotTakeOver: It holds an option without counterpart, or a secret among its arguments.
-        NotYet: It runs something that is not supported.
     """
     if not words or not words[0]:
         raise CannotTakeOver(what="there is no command", advice="write hatchlock add -- COMMAND ARGUMENT…")

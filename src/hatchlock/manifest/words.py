@@ -35,6 +35,7 @@ __all__ = [
     "Platform",
     "PythonVersion",
     "RegistryHost",
+    "RegistryMirror",
     "Secret",
     "Size",
     "SourceText",
@@ -68,8 +69,18 @@ _CAPABILITIES = (
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
+# what stands behind a name of these kinds is read by their sources; here it has the right form
+_BOUNDS = re.compile(r"(?=[<>=!~])")
+_DEB = re.compile(r"[a-z0-9][a-z0-9+.-]*\s*(?:(?:[<>]{1,2}|[<>=!]?=|=)\s*[0-9A-Za-z.+:~-]+\s*(?:,\s*|$))*")
+_HATCH = re.compile(
+    r"(?:\.{1,2}(?:/[^\s<>=!]*)?|/[^\s<>=!]*|(?:[A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)?)"
+    r"\s*(?:(?:[<>=!~]=|[<>])\s*\d+(?:\.\d+)*\s*(?:,\s*|$))*"
+)
+_MCP = re.compile(r"[A-Za-z0-9.-]+/[A-Za-z0-9._-]+(?:@[^\s@/]+)?")
+_CONDA = re.compile(r"(?:[A-Za-z0-9_./:-]+::)?[A-Za-z0-9_.-]+(?:[\s<>=!~].*)?")
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
+_MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
 _LARGEST_ID = (1 << 32) - 2
 
@@ -143,7 +154,7 @@ def _source(text: str) -> str:
     try:
         source = Source.parse(text)
         if source.kind is Kind.OCI:
-            ImageReference.parse(source.spec)
+            ImageReference.parse(_BOUNDS.split(source.spec, maxsplit=1)[0].strip())
     except BadSource as error:
         meant = did_you_mean(head, Kind) if colon else ""
         raise Wrong(str(error), meant or error.hint) from error
@@ -186,7 +197,38 @@ def _check_url(text: str, spec: str) -> None:
         raise Wrong(f"{text!r} does not say its hash", "append #sha256=… (64 hex digits)")
 
 
-_CHECKS = {Kind.PYPI: _check_requirement, Kind.NPM: _check_npm, Kind.GIT: _check_git, Kind.URL: _check_url}
+def _check_deb(text: str, spec: str) -> None:
+    if _DEB.fullmatch(spec) is None:
+        raise Wrong(f"{text!r} names no Debian package", "write deb:NAME, deb:NAME>=VERSION or deb:NAME=VERSION")
+
+
+def _check_hatch(text: str, spec: str) -> None:
+    if _HATCH.fullmatch(spec) is None:
+        advice = "write hatch:NAME>=1.2, hatch:REPOSITORY:NAME, or hatch:./DIRECTORY"
+        raise Wrong(f"{text!r} names no Hatch package", advice)
+
+
+def _check_mcp(text: str, spec: str) -> None:
+    if _MCP.fullmatch(spec) is None:
+        advice = "write mcp:io.github.OWNER/NAME, or mcp:io.github.OWNER/NAME@VERSION"
+        raise Wrong(f"{text!r} is no name of the MCP registry", advice)
+
+
+def _check_conda(text: str, spec: str) -> None:
+    if _CONDA.fullmatch(spec) is None:
+        raise Wrong(f"{text!r} names no conda package", "write conda:NAME>=1.2, or conda:CHANNEL::NAME>=1.2")
+
+
+_CHECKS = {
+    Kind.PYPI: _check_requirement,
+    Kind.NPM: _check_npm,
+    Kind.GIT: _check_git,
+    Kind.URL: _check_url,
+    Kind.DEB: _check_deb,
+    Kind.HATCH: _check_hatch,
+    Kind.MCP: _check_mcp,
+    Kind.CONDA: _check_conda,
+}
 
 
 def _base(text: str) -> str:
@@ -301,6 +343,14 @@ def _registry(text: str) -> str:
     return text
 
 
+def _mirror(text: str) -> str:
+    if "@" in text:
+        raise Wrong("the mirror holds credentials, and a manifest holds none", "log in with `docker login`")
+    if _MIRROR.fullmatch(text) is None:
+        raise Wrong(f"{text!r} is no registry", "write host[:port], or host[:port]/path, without https://")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_no_nul)]
 Name = Annotated[str, *_word(_name, pattern=f"^{NAME_PATTERN}$", maxLength=NAME_LENGTH)]
 ClientName = Annotated[str, *_word(_client, enum=sorted((*CLIENTS, *CLIENTS_LATER)))]
@@ -352,3 +402,4 @@ Url = Annotated[str, *_word(_url, pattern="^https?://.+$")]
 Duration = Annotated[str, *_word(_duration, pattern="^[0-9]{1,6}[smhdw]$")]
 Moment = Annotated[str, *_word(_moment), BeforeValidator(_date_as_text)]
 RegistryHost = Annotated[str, *_word(_registry)]
+RegistryMirror = Annotated[str, *_word(_mirror)]

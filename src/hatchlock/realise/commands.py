@@ -17,6 +17,7 @@ __all__ = [
     "CommandTaken",
     "check_commands",
     "console_script",
+    "first_line",
     "is_command_name",
     "is_inside",
     "is_of_python",
@@ -157,9 +158,14 @@ def console_script(interpreter: str, module: str, function: str) -> bytes:
         module: What it imports.
         function: What it calls, `main` or `App.main`.
     """
+    name = function.partition(".")[0]
+    return _SCRIPT.format(first=first_line(interpreter), module=module, name=name, function=function).encode()
+
+
+def first_line(interpreter: str) -> str:
+    """Return what a Python script begins with, so that an interpreter runs it; see `console_script`."""
     first = f"#!{interpreter}"
     if len(first) > _LONGEST_SHEBANG or " " in interpreter:
         quoted = interpreter.replace("'", "'\"'\"'")
         first = f"#!/bin/sh\n'''exec' '{quoted}' \"$0\" \"$@\"\n' '''"
-    name = function.partition(".")[0]
-    return _SCRIPT.format(first=first, module=module, name=name, function=function).encode()
+    return first

@@ -9,14 +9,17 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from hatchlock.address import BadSource, Kind, Source
-from hatchlock.resolve.direct import Direct, is_direct
+from hatchlock.resolve.direct import Direct, direct_source, is_direct
+from hatchlock.resolve.named import named
 from hatchlock.resolve.node import NodeNames
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.programs import ANY, DirectNames
 from hatchlock.resolve.provider import Ask, Names
 from hatchlock.resolve.python import Choice, PythonNames
+from hatchlock.resolve.released import AtPlace, NamedBounds, ReleasedNames
 from hatchlock.resolve.request import EnvironmentRequest
 from hatchlock.resolve.requirements import declared, holds
+from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.targets import PythonTarget
 
@@ -36,11 +39,12 @@ class Asker:
 
     def __init__(self, directs: Mapping[str, Direct]) -> None:
         self._directs = directs
+        self.released: list[ReleasedNames] = []
 
     @property
     def names(self) -> tuple[Names, ...]:
         """All namespaces."""
-        return (self.python, *([self.node] if self.node else []), *self.others)
+        return (self.python, *([self.node] if self.node else []), *self.released, *self.others)
 
     def asks(self, text: str, requirer: str) -> Iterator[Ask]:
         """Yield what a requirement of any kind asks for; nothing if its marker does not hold.
@@ -49,8 +53,8 @@ class Asker:
             BadSource: It is malformed, or of a kind that environments do not take.
             DirectUrl: It is an address that the manifest does not list.
         """
-        if text in self._directs:
-            yield from self._direct(self._directs[text], text, requirer)
+        if is_direct(text) and (direct := self._directs.get(direct_source(text))):
+            yield from self._direct(direct, text, requirer)
             return
         source = Source.parse(text)
         if source.kind is Kind.PYPI:
@@ -58,6 +62,8 @@ class Asker:
         elif source.kind is Kind.NPM and self.node:
             name, bounds = declared_npm(source.spec)
             yield from self.node.asks(name, bounds, requirer)
+        elif found := named(text):
+            yield Ask(namespace=found.kind, name=found.name, bounds=NamedBounds(named=found), requirer=requirer)
         else:
             raise BadSource(text=text, why="an environment takes no such thing", advice="see `hatchlock validate`")
 
@@ -70,6 +76,10 @@ class Asker:
             yield Ask(namespace=Kind.PYPI, name=package.name, bounds=SpecifierSet(), requirer=requirer)
         elif package.namespace is Kind.NPM:
             yield Ask(namespace=Kind.NPM, name=package.name, bounds=NpmBounds(text=""), requirer=requirer)
+        elif package.namespace is Kind.HATCH:
+            reference = declared_hatch(text.partition(":")[2])
+            place = AtPlace(source=direct.text, bounds=str(reference.specifier), allows=reference.allows)
+            yield Ask(namespace=Kind.HATCH, name=package.name, bounds=place, requirer=requirer)
         else:
             yield Ask(namespace=package.namespace, name=package.name, bounds=ANY, requirer=requirer)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from hatchlock.launch import Runtime
 from hatchlock.lock.model import File, Image, Lock, Package
 from hatchlock.manifest.model import Manifest
 from hatchlock.resolve.direct import Direct
@@ -36,6 +37,10 @@ class Answers(Protocol):
 
     def interpreters(self, python: str, platforms: Sequence[str]) -> Mapping[str, File]:
         """Return the archive of uv's own build of a Python version ("3.11") for each platform."""
+        ...
+
+    def entry(self, text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None) -> Package:
+        """Return an entry of the MCP registry (`mcp:NAME@VERSION`), in the version that is pinned if it leaves a choice."""
         ...
 
     def host_node(self) -> str:

@@ -6,17 +6,19 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Environment, File, Image, Lock, Package, Server
+from hatchlock.lock.model import ASSEMBLER, Archive, Environment, File, Image, Lock, Package, Server
+from hatchlock.manifest.fitting import NOT_IN_IMAGES
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
+from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
+from hatchlock.resolve.interpreters import check_interpreters, has_own_python
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
 from hatchlock.resolve.serving import is_from_its_index
 from hatchlock.resolve.wanted import (
@@ -35,30 +37,9 @@ from hatchlock.sources.python.targets import (
 )
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["BaseWithoutPython", "build_lock", "environment_target"]
+__all__ = ["build_lock", "environment_target"]
 
 _WITH_NODE = tuple(f"{kind}:" for kind in (Kind.NPM, Kind.GIT, Kind.PATH))
-
-
-@dataclass(kw_only=True, eq=False)
-class BaseWithoutPython(HatchlockError):
-    """A base image does not have the interpreter that an environment needs."""
-
-    code: ClassVar[str] = "base-without-python"
-
-    base: str
-    platform: str
-    wanted: str
-    found: str
-
-    def __str__(self) -> str:
-        has = f"Python {self.found}" if self.found else "no Python"
-        return f"the base {self.base} has {has} for {self.platform}, the environment wants Python {self.wanted}"
-
-    def _hint(self) -> str:
-        if self.found:
-            return f'set python = "{".".join(self.found.split(".")[:2])}", or choose another base'
-        return 'choose a base with Python in it, for example base = "oci:python:3.11-slim"'
 
 
 def build_lock(
@@ -86,7 +67,8 @@ def build_lock(
         keep: Whether what of the previous lock is fresh is taken over; else only its pins are preferred.
 
     Raises:
-        BaseWithoutPython: A base does not fit its environment.
+        BaseWithoutPython, BaseWithoutNode: A base does not fit its environment.
+        MissingVariables: A server lacks what its entry of the MCP registry needs.
         HatchlockError: What the sources raise.
     """
     recorded = next((lock.platforms for lock in (previous, *others) if lock), (host_platform,))
@@ -102,19 +84,61 @@ def build_lock(
         now=now,
         answers=answers,
     )
+    entries = _entries(basis)
+    manifest = with_entries(manifest, entries)
+    check_variables(manifest, entries.values())
+    basis = replace(basis, manifest=manifest)
     wanted = wanted_environments(manifest, previous)
     images = _images(basis, wanted)
-    resolved, packages, excluded = _environments(basis, wanted, images)
-    environments = tuple(_with_keys(manifest, item, images, packages) for item in resolved)
+    found = _environments(basis, wanted, images)
+    packages = found.packages | {entry.id: entry for entry in entries.values()}
+    images |= _dependencies(basis, packages.values(), images)
+    environments = tuple(_with_keys(manifest, item, images, packages) for item in found.environments)
     lock = Lock(
         project=manifest.project.name,
         platforms=platforms,
-        exclude_newer=excluded,
+        exclude_newer=found.excluded,
         packages=tuple(packages[name] for name in sorted(packages)),
+        archives=_archives(basis, found.archives, packages.values()),
         images=tuple(images[reference] for reference in sorted(images)),
         environments=environments,
     )
     return replace(lock, servers=tuple(_launches(manifest, lock)))
+
+
+def _entries(basis: Basis) -> dict[str, Package]:
+    """Return the entries of the MCP registry that servers are, by source; those of the previous lock as far as they do."""
+    found = {}
+    known = entries_of(basis.previous) if basis.previous else {}
+    for text, runtime in wanted_entries(basis.manifest).items():
+        pinned = known.get(text)
+        pinned = pinned if pinned and basis.may_keep(pinned) else None
+        if pinned and basis.kept and suits_runtime(pinned, runtime):
+            found[text] = pinned
+            continue
+        try:
+            found[text] = basis.answers.entry(text, runtime, basis.platforms, pinned)
+        except HatchlockError as error:
+            error.address = error.address or text
+            raise
+    return found
+
+
+def _archives(basis: Basis, new: Iterable[Archive], packages: Iterable[Package]) -> tuple[Archive, ...]:
+    """Return the suites that packages are from; of one that was not asked again what the previous lock says."""
+    known = {archive.name: archive for archive in (basis.kept.archives if basis.kept else ())}
+    known |= {archive.name: archive for archive in new}
+    return tuple(known[name] for name in sorted({package.index for package in packages} & known.keys()))
+
+
+def _dependencies(basis: Basis, packages: Iterable[Package], known: Mapping[str, Image]) -> dict[str, Image]:
+    """Return the images that others depend on."""
+    wanted = {package.location: package.id for package in packages if package.kind is Kind.OCI}
+    return {
+        reference: _image(basis, reference, user, facts=False)
+        for reference, user in sorted(wanted.items())
+        if reference not in known
+    }
 
 
 def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str, ...]) -> Lock | None:
@@ -129,15 +153,17 @@ def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str,
 def _images(basis: Basis, wanted: Iterable[WantedEnvironment]) -> dict[str, Image]:
     bases = {item.base: f"env:{item.name}" for item in wanted if item.base}
     users = {**wanted_images(basis.manifest), **bases}
-    images = {}
-    for reference, user in sorted(users.items()):
-        try:
-            found = _kept_image(basis, reference) or _find_image(basis, reference, facts=reference in bases)
-        except HatchlockError as error:
-            error.address = error.address or user
-            raise
-        images[reference] = found
-    return images
+    return {
+        reference: _image(basis, reference, user, facts=reference in bases) for reference, user in sorted(users.items())
+    }
+
+
+def _image(basis: Basis, reference: str, user: str, *, facts: bool) -> Image:
+    try:
+        return _kept_image(basis, reference) or _find_image(basis, reference, facts=facts)
+    except HatchlockError as error:
+        error.address = error.address or user
+        raise
 
 
 def _kept_image(basis: Basis, reference: str) -> Image | None:
@@ -160,12 +186,17 @@ def _find_image(basis: Basis, reference: str, *, facts: bool) -> Image:
     return look_up(reference, basis.containers, facts=facts)
 
 
-def _environments(
-    basis: Basis,
-    wanted: Sequence[WantedEnvironment],
-    images: Mapping[str, Image],
-) -> tuple[list[Environment], dict[str, Package], str]:
-    """Return the environments, the packages by id, and the moment after which releases were ignored."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """The environments, the packages by id, the suites that were asked, and after which moment releases were ignored."""
+
+    environments: list[Environment]
+    packages: dict[str, Package]
+    archives: tuple[Archive, ...]
+    excluded: str
+
+
+def _environments(basis: Basis, wanted: Sequence[WantedEnvironment], images: Mapping[str, Image]) -> _Found:
     kept = {item: locked for item in wanted if (locked := _kept_environment(basis, item, images))}
     stale = [item for item in wanted if item not in kept and item.requirements]
     since = basis.manifest.project.exclude_newer
@@ -174,13 +205,20 @@ def _environments(
     resolution = basis.answers.resolve(requests, exclude_newer=limit) if requests else None
     results = dict(zip(stale, resolution.environments, strict=True)) if resolution else {}
     new = {package.id: package for package in resolution.packages} if resolution else {}
-    environments = [kept.get(item) or _resolved(basis, item, results.get(item), new) for item in wanted]
+    environments = [kept.get(item) or _resolved(basis, item, results.get(item), new, images) for item in wanted]
+    for environment in environments:
+        check_interpreters(environment, images, new)
     # what is known of the others is what an earlier resolution needed of them
     held = {name for locked in kept.values() for name in _named(locked)}
     known = [package for package in (basis.kept.packages if basis.kept else ()) if package.id in held]
     # what was read anew comes last: of a project it replaces what was known
     sources = [*known, *new.values()]
-    return environments, _union(sources, environments), _excluded(basis, limit)
+    return _Found(
+        environments=environments,
+        packages=_union(sources, environments),
+        archives=resolution.archives if resolution else (),
+        excluded=_excluded(basis, limit),
+    )
 
 
 def _excluded(basis: Basis, limit: datetime | None) -> str:
@@ -251,7 +289,16 @@ def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image
         preferred=basis.preferred(wanted),
         node=wanted.node or (basis.answers.host_node() if _may_need_node(wanted) else ""),
         pinned=basis.pinned,
+        base=wanted.base,
+        bases=images[wanted.base].platforms if wanted.base else {},
+        glibc={name: _glibc(basis.manifest, wanted, images, name) for name in platforms},
+        min_macos=basis.manifest.project.min_macos,
     )
+
+
+def _glibc(manifest: Manifest, wanted: WantedEnvironment, images: Mapping[str, Image], platform: str) -> str:
+    family, _, version = images[wanted.base].platforms[platform].libc.partition(" ") if wanted.base else ("", "", "")
+    return version if family == "glibc" else manifest.project.min_glibc or DEFAULT_GLIBC
 
 
 def _may_need_node(wanted: WantedEnvironment) -> bool:
@@ -261,11 +308,7 @@ def _may_need_node(wanted: WantedEnvironment) -> bool:
 def environment_target(
     manifest: Manifest, wanted: WantedEnvironment | Environment, images: Mapping[str, Image], platform: str
 ) -> PythonTarget:
-    """Return where an environment's packages are to run on one platform.
-
-    Raises:
-        BaseWithoutPython: Its base has another Python, or none.
-    """
+    """Return where an environment's Python packages are to run on one platform."""
     if wanted.runtime == "process":
         project = manifest.project
         return process_target(
@@ -275,28 +318,33 @@ def environment_target(
             min_macos=project.min_macos or DEFAULT_MACOS,
         )
     base = images[wanted.base].platforms[platform]
-    if base.python.split(".")[:2] != wanted.python.split(".")[:2]:
-        raise BaseWithoutPython(
-            address=f"env:{wanted.name}", base=wanted.base, platform=platform, wanted=wanted.python, found=base.python
-        )
-    return container_target(platform, base.python, libc=base.libc)
+    own = has_own_python(wanted.requirements) or not base.python
+    # whether a base must have Python turns out when something needs it
+    return container_target(platform, wanted.python if own else base.python, libc=base.libc or f"glibc {DEFAULT_GLIBC}")
 
 
 def _resolved(
-    basis: Basis, wanted: WantedEnvironment, result: EnvironmentResult | None, packages: Mapping[str, Package]
+    basis: Basis,
+    wanted: WantedEnvironment,
+    result: EnvironmentResult | None,
+    packages: Mapping[str, Package],
+    images: Mapping[str, Image],
 ) -> Environment:
     per_platform = {name: set(ids) for name, ids in result.packages.items()} if result else {}
     common = set.intersection(*per_platform.values()) if per_platform else set()
     extra = {name: tuple(sorted(ids - common)) for name, ids in sorted(per_platform.items()) if ids - common}
     namespaces = {packages[name].namespace for ids in per_platform.values() for name in ids}
-    has_python = Kind.PYPI in namespaces or wanted.python_declared or wanted.runtime == "container"
+    python = (result.python if result else "") or wanted.python
+    in_base = wanted.base and any(found.python for found in images[wanted.base].platforms.values())
+    needs_python = Kind.PYPI in namespaces or Kind.HATCH in namespaces or wanted.python_declared
+    has_python = needs_python or bool(in_base) or bool(result and result.python)
     has_node = Kind.NPM in namespaces or wanted.node_declared
-    managed = has_python and wanted.managed
+    managed = has_python and wanted.managed and not (result and result.python)
     return Environment(
         name=wanted.name,
         private=wanted.private,
         runtime=wanted.runtime,
-        python=wanted.python if has_python else "",
+        python=python if has_python else "",
         managed=_interpreters(basis, wanted) if managed else {},
         node=(wanted.node or basis.answers.host_node()) if has_node else "",
         tree=dict(sorted(result.tree.items())) if result else {},
@@ -349,12 +397,15 @@ def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> 
 def _with_keys(
     manifest: Manifest, environment: Environment, images: Mapping[str, Image], packages: Mapping[str, Package]
 ) -> Environment:
-    if environment.runtime != "container":
+    """Add the input keys of the images that this version can make of an environment."""
+    everything = [packages[name] for name in environment.everywhere]
+    if environment.runtime != "container" or any(package.kind in NOT_IN_IMAGES for package in everything):
         return environment
     keys = {}
     for platform, base in sorted(images[environment.base].platforms.items()):
         target = environment_target(manifest, environment, images, platform)
-        files = [choose_wheel(packages[name].files, target) for name in environment.on(platform)]
+        wheels = (packages[name] for name in environment.on(platform) if packages[name].kind is Kind.PYPI)
+        files = [choose_wheel(package.files, target) for package in wheels]
         keys[platform] = input_key(base.digest, [file for file in files if file], rule=ASSEMBLER)
     return replace(environment, keys=keys)
 

@@ -11,10 +11,12 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from hatchlock.address import Kind
+from hatchlock.address import BadSource, Kind
 from hatchlock.lock.model import Environment, Package
-from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.direct import direct_source, is_direct
+from hatchlock.resolve.named import Named, named
 from hatchlock.resolve.requirements import holds, parse
+from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["Closure", "Edge", "NpmRoot"]
@@ -56,6 +58,8 @@ class Closure:
         environment: Whose.
         packages: Those of a platform.
         target: Where its Python packages run; None if it has no Python.
+        is_linux: Whether the platform is one of Linux.
+        base: What the base has of Debian, name -> version.
 
     Attributes:
         npm_roots: What leads into the npm tree.
@@ -63,12 +67,24 @@ class Closure:
         held: The edges of such packages that are satisfied.
     """
 
-    def __init__(self, environment: Environment, packages: Iterable[Package], target: PythonTarget | None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        packages: Iterable[Package],
+        target: PythonTarget | None,
+        *,
+        is_linux: bool,
+        base: Mapping[str, str],
+    ) -> None:
         self.npm_roots: dict[NpmRoot, None] = {}
         self.broken: dict[Edge, str] = {}
         self.held: set[Edge] = set()
         self._reasons: dict[str, None] = {}
         self._target = target
+        self._is_linux = is_linux
+        self._base = base
+        self._provided: dict[_Name, Package] = {}
+        self._loose: set[Kind] = set()
         self._packages: dict[_Name, Package] = {}
         self._by_source: dict[str, Package] = {}
         self._extras: dict[_Name, frozenset[str]] = {}
@@ -102,6 +118,9 @@ class Closure:
         known = self._packages.setdefault((package.namespace, package.name), package)
         if known is not package:
             self._say(f"has both {known.id} and {package.id}")
+        for text in package.provides:
+            kind, _, name = text.partition(":")
+            self._provided[Kind(kind), name] = package
         if package.namespace is not Kind.PYPI:
             return
         if self._target is None:
@@ -138,21 +157,63 @@ class Closure:
             self.npm_roots[self._packages[requirer].id if requirer else "", text.removeprefix(_NPM)] = None
         elif is_direct(text):
             self._require_direct(text, requirer)
+        else:
+            self._require_named(text, requirer)
+
+    def _require_named(self, text: str, requirer: _Name | None) -> None:
+        try:
+            wanted = named(text)
+        except BadSource:
+            wanted = None
+        if wanted is None:
+            if text.startswith(f"{Kind.CONDA}:"):  # channels write more than people may
+                self._loose.add(Kind.CONDA)
+            else:
+                self._say(f"has a requirement that cannot be read: {text}")
+            return
+        name = (wanted.kind, wanted.name)
+        package = self._packages.get(name) or self._provided.get(name)
+        why = ""
+        if package is None:
+            why = self._missing(wanted, text, requirer)
+        else:
+            if package.name == wanted.name and not wanted.suits(package):
+                why = f"has {package.id}, but {self._asks(requirer)} {text}"
+            self._reach((package.namespace, package.name), _NO_EXTRAS)
+        self._note(text, requirer, why)
+
+    def _missing(self, wanted: Named, text: str, requirer: _Name | None) -> str:
+        """Of Debian the base has most, under its own name or one that others provide; elsewhere there is none of it."""
+        why = f"{self._asks(requirer)} {text}, which is missing"
+        if wanted.kind is not Kind.DEB:
+            return why
+        version = self._base.get(wanted.name)
+        if version is None:
+            return why if wanted.bounds and self._is_linux else ""
+        return "" if wanted.allows(version) else f"has {wanted.name} {version} in its base, but {why}"
 
     def _require_direct(self, text: str, requirer: _Name | None) -> None:
-        package = self._by_source.get(text)
+        package = self._by_source.get(direct_source(text))
         if package:
+            self._check_place(text, package, requirer)
             self._reach((package.namespace, package.name), _NO_EXTRAS)
         elif requirer is None:
             self._say(f"requires {text}, which is missing")
         else:  # a project may write it in another form than the lock
             self._has_loose_ends = True
 
+    def _check_place(self, text: str, package: Package, requirer: _Name | None) -> None:
+        if package.kind is Kind.HATCH and not declared_hatch(text.partition(":")[2]).allows(package.version):
+            self._say(f"has {package.id}, but {self._asks(requirer)} {text}")
+
     def _require_python(self, text: str, requirer: _Name | None) -> None:
         wanted = self._read(text)
         if wanted is None or not self._holds(wanted.marker, requirer):
             return
         package = self._packages.get(wanted.name)
+        if package is None and (owner := self._provided.get(wanted.name)):
+            self._reach((owner.namespace, owner.name), _NO_EXTRAS)
+            return
         why = f"{self._asks(requirer)} {wanted.text}, which is missing" if package is None else ""
         if package is not None:
             bounds = self._overrides.get(wanted.name, "" if wanted.url else wanted.bounds)
@@ -199,10 +260,9 @@ class Closure:
 
     def _find_unneeded(self) -> None:
         for name, package in self._packages.items():
-            if name in self._extras or (package.source and self._has_loose_ends):
+            if name in self._extras or (package.source and self._has_loose_ends) or package.kind in self._loose:
                 continue
-            if package.source or package.namespace is Kind.PYPI:
-                self._say(f"has {package.id}, which nothing in it requires")
+            self._say(f"has {package.id}, which nothing in it requires")
 
     def _asks(self, requirer: _Name | None) -> str:
         return f"{self._packages[requirer].id} requires" if requirer else "requires"

@@ -6,13 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
+from hatchlock.address import Kind
 from hatchlock.lock.model import Environment, Image, Lock, Package
 from hatchlock.resolve.closure import Closure, Edge
 from hatchlock.resolve.consistent_tree import NpmTree
+from hatchlock.resolve.interpreters import has_own_python
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.sourced import source_reasons
 from hatchlock.resolve.wanted import container_platforms
-from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
+from hatchlock.sources.python.targets import (
+    DEFAULT_GLIBC,
+    BadPlatform,
+    PythonTarget,
+    container_target,
+    process_target,
+)
 
 __all__ = ["inconsistencies"]
 
@@ -68,10 +76,26 @@ def _server_reasons(lock: Lock) -> Iterator[Reason]:
 
 def _unused(lock: Lock) -> Iterator[Reason]:
     packages = {name for item in lock.environments for name in item.everywhere.union(item.tree.values())}
+    entries = {server.source for server in lock.servers}
     for package in lock.packages:
-        if package.id not in packages:
-            yield Reason(address="project", what=f"has {package.id}, which no environment uses")
+        if package.id not in packages and (package.kind is not Kind.MCP or package.source not in entries):
+            yield Reason(address="project", what=f"has {package.id}, which nothing uses")
+    sources = {package.source for package in lock.packages}
+    for server in lock.servers:
+        if server.source.startswith(f"{Kind.MCP}:") and server.source not in sources:
+            what = f"is {server.source}, which is not among the packages"
+            yield Reason(address=f"server:{server.name}", what=what)
+    used = {package.index for package in lock.packages if package.kind is Kind.DEB}
+    known = {archive.name for archive in lock.archives}
+    for name in sorted(used ^ known):
+        what = (
+            f"has packages of {name}, which is not among the archives"
+            if name in used
+            else f"has {name}, of which nothing is"
+        )
+        yield Reason(address="project", what=what)
     images = {item.base for item in lock.environments} | {server.image for server in lock.servers}
+    images |= {package.location for package in lock.packages if package.kind is Kind.OCI}
     for image in lock.images:
         if image.reference not in images:
             yield Reason(address="project", what=f"has the image {image.reference}, which nothing uses")
@@ -118,7 +142,13 @@ class _Checked:
                 self.reasons.append(f"lacks its base for {platform}")
             else:
                 packages = [self._by_id[name] for name in self._environment.on(platform)]
-                closures[platform] = Closure(self._environment, packages, target)
+                closures[platform] = Closure(
+                    self._environment,
+                    packages,
+                    target,
+                    is_linux=platform.startswith("linux/"),
+                    base=targets.debian(self._environment, platform),
+                )
         found = {platform: [*closure.reasons] for platform, closure in closures.items()}
         roots = {root: None for closure in closures.values() for root in closure.npm_roots}
         if self._environment.tree or roots:
@@ -164,7 +194,14 @@ class _Targets:
         if not environment.base:
             return _process_target(platform, environment.python)
         base = self._images[environment.base].platforms[platform]
-        return _container_target(platform, base.python or environment.python, base.libc)
+        python = environment.python if has_own_python(environment.requirements) else base.python or environment.python
+        return _container_target(platform, python, base.libc or f"glibc {DEFAULT_GLIBC}")
+
+    def debian(self, environment: Environment, platform: str) -> Mapping[str, str]:
+        """Return what the environment's base has of Debian, name -> version."""
+        base = self._images[environment.base].platforms.get(platform) if environment.base else None
+        texts = (text.removeprefix(f"{Kind.DEB}:").partition("@") for text in (base.packages if base else ()))
+        return {name: version for name, _, version in texts}
 
 
 @cache

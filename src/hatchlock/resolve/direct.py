@@ -1,6 +1,7 @@
-"""What a requirement names itself instead of asking an index: projects in directories and repositories, files, programs.
+"""What a requirement names itself instead of asking an index.
 
-Each has one version only: what lies there.
+These are projects in directories and repositories, Hatch packages in directories, files, programs, and entries of the MCP
+registry. Each has one version only: what lies there.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Package
 from hatchlock.resolve.requirements import declared
+from hatchlock.sources.conda.declared import declared_conda
+from hatchlock.sources.hatch.declared import declared_hatch, is_path, split_requirement
 from hatchlock.sources.projects.git_reference import GitReference
 from hatchlock.sources.projects.path_reference import PathReference
 
-__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "is_direct", "normal_form"]
+__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "direct_source", "is_direct", "normal_form"]
 
-_KINDS = (Kind.PATH, Kind.GIT, Kind.URL)
+_KINDS = (Kind.PATH, Kind.GIT, Kind.URL, Kind.MCP)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,15 +74,30 @@ def normal_form(text: str) -> str:
             return f"{Kind.PATH}:{PathReference.parse(source.spec)}"
         case Kind.GIT:
             return f"{Kind.GIT}:{GitReference.parse(source.spec)}"
+        case Kind.HATCH:
+            return f"{Kind.HATCH}:{declared_hatch(source.spec)}"
+        case Kind.CONDA:
+            return f"{Kind.CONDA}:{declared_conda(source.spec)}"
         case Kind.PYPI if not is_direct(text):
             return f"{Kind.PYPI}:{declared(text).with_marker}"
     return text
 
 
 def is_direct(text: str) -> bool:
-    """Return whether a requirement names itself what it means: `path:…`, `git:…`, `url:…`, `pypi:NAME @ URL`."""
+    """Return whether a requirement names itself what it means.
+
+    Such are `path:…`, `git:…`, `url:…`, `mcp:…`, `hatch:./DIRECTORY`, `pypi:NAME @ URL`.
+    """
     kind, _, spec = text.partition(":")
+    if kind == Kind.HATCH:
+        return is_path(split_requirement(spec)[0])
     return kind in _KINDS or (kind == Kind.PYPI and "@" in spec.partition(";")[0])
+
+
+def direct_source(text: str) -> str:
+    """Return what a direct requirement names, apart from what it says about versions: `hatch:./kit` of `hatch:./kit>=1`."""
+    kind, _, spec = text.partition(":")
+    return f"{kind}:{declared_hatch(spec).target}" if kind == Kind.HATCH else text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from resolvelib import ResolutionImpossible, ResolutionTooDeep
-from resolvelib.resolvers import Resolution as Search
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink
-from hatchlock.lock.model import Package
+from hatchlock.lock.model import Archive
 from hatchlock.net.http import Refused, Unreachable
-from hatchlock.resolve.asker import Asker, node_names, python_choice, python_names
-from hatchlock.resolve.direct import ClaimedName, Direct, is_direct
-from hatchlock.resolve.explain import TooDeep, explain
+from hatchlock.resolve.asker import python_choice, python_names
+from hatchlock.resolve.conda_layer import CondaFound, conda_packages
+from hatchlock.resolve.deb_layer import DebLayer
+from hatchlock.resolve.direct import ClaimedName, Direct
 from hatchlock.resolve.node import NodeCandidate
-from hatchlock.resolve.node_optional import Optional, choose_optional
+from hatchlock.resolve.node_optional import Optional
 from hatchlock.resolve.node_tree import FoundTree, node_tree
 from hatchlock.resolve.prefetch import Prefetch
-from hatchlock.resolve.programs import DirectNames
-from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Identifier, Pin, Provider
-from hatchlock.resolve.python import PythonNames
+from hatchlock.resolve.provider import Conflicts, Pin
+from hatchlock.resolve.python import OwnedCandidate
+from hatchlock.resolve.released import Released
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
 from hatchlock.resolve.requirements import declared
 from hatchlock.resolve.uses import Uses
+from hatchlock.resolve.work import Indexes, Work, directs_of, needs_npm, with_own_pins
 from hatchlock.sources.npm.offer import node_allows
 from hatchlock.sources.npm.placement import placements
-from hatchlock.sources.npm.registry import NpmSource
-from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
 
 __all__ = [
@@ -48,29 +44,10 @@ __all__ = [
     "resolve_environments",
 ]
 
-_MAX_ROUNDS = 20_000
 _NPM_AT_ONCE = 4
 _GLANCE = 0.2
 _PYTHON = f"{Kind.PYPI}:"
 _NPM = f"{Kind.NPM}:"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Indexes:
-    """Where things come from.
-
-    Attributes:
-        python: Python packages.
-        npm: Opens npm's registry; called only when an environment needs it.
-        load: Requirement, and the package that is pinned -> what the requirement names itself; called for `path:`, `git:`,
-            `url:`, and Python packages by address.
-        scratch: Makes a directory of ours for npm's own resolver.
-    """
-
-    python: PypiSource
-    npm: Callable[[], NpmSource]
-    load: Callable[[str, Package | None], Direct]
-    scratch: Callable[[], Path]
 
 
 def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Indexes, emit: Sink) -> Resolution:
@@ -99,7 +76,7 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
     loaded = []
     for request in requests:
         with _named(request):
-            directs = _directs(request, indexes.load)
+            directs = directs_of(request, indexes.load)
         loaded.append(directs)
         own = python_names(directs.values())
         for target in request.platforms.values():
@@ -115,7 +92,12 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
     results = [_result(item, tree, uses, emit) for item, tree in zip(chosen, trees, strict=True)]
     direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
     packages = uses.packages(indexes.python, with_scripts=direct)
-    return Resolution(environments=tuple(results), packages=tuple(sorted(packages, key=lambda package: package.id)))
+    archives = {archive.name: archive for item in chosen for archive in item.archives}
+    return Resolution(
+        environments=tuple(results),
+        packages=tuple(sorted(packages, key=lambda package: package.id)),
+        archives=tuple(archives[name] for name in sorted(archives)),
+    )
 
 
 def _trees(chosen: Sequence[_Chosen]) -> list[FoundTree | None]:
@@ -138,11 +120,14 @@ def _trees(chosen: Sequence[_Chosen]) -> list[FoundTree | None]:
 class _Chosen:
     """What was chosen for an environment, before npm has told what stands below its packages."""
 
-    work: _Work
+    work: Work
     packages: Mapping[str, frozenset[str]]
     node_pins: Mapping[str, NodeCandidate]
     optional: Optional
     rounds: int
+    archives: tuple[Archive, ...] = ()
+    python: str = ""
+    notes: tuple[str, ...] = ()
 
     def tree(self) -> FoundTree | None:
         work = self.work
@@ -181,30 +166,59 @@ def _named(request: EnvironmentRequest) -> Iterator[None]:
 def _chosen(
     request: EnvironmentRequest, indexes: Indexes, prefetch: Prefetch, uses: Uses, directs: Mapping[str, Direct]
 ) -> _Chosen:
-    work = _Work(
+    work = Work(
         request=request,
         indexes=indexes,
         prefetch=prefetch,
         directs=directs,
-        preferred=_with_own_pins(request.preferred, directs.values()),
-        registry=indexes.npm() if _needs_npm(request, directs) else None,
+        preferred=with_own_pins(request.preferred, directs.values()),
+        registry=indexes.npm() if needs_npm(request, directs) else None,
     )
     chosen: dict[tuple[Kind, str], Any] = {}
     packages: dict[str, frozenset[str]] = {}
     node_pins: dict[str, NodeCandidate] = {}
+    conda: dict[str, CondaFound] = {}
+    debs = DebLayer(request, indexes.debian, preferred=work.preferred)
     rounds = 0
     for platform, target in sorted(request.platforms.items()):
         conflicts = Conflicts()
-        pins = work.resolve(target, chosen, conflicts)
+        found = work.resolve(target, chosen, conflicts)
         rounds += conflicts.rounds
-        for pin in pins:
+        for pin in found.pins:
             chosen.setdefault((pin.namespace, pin.candidate.name), pin.candidate.version)
-            uses.note(pin, target, indexes.python)
-        node_pins |= {pin.candidate.name: pin.candidate for pin in pins if isinstance(pin.candidate, NodeCandidate)}
-        packages[platform] = frozenset(pin.candidate.id for pin in pins if not isinstance(pin.candidate, NodeCandidate))
+            _note(pin, found.conda.target, work, uses)
+        node_pins |= {
+            pin.candidate.name: pin.candidate for pin in found.pins if isinstance(pin.candidate, NodeCandidate)
+        }
+        packages[platform] = frozenset(
+            pin.candidate.id for pin in found.pins if not isinstance(pin.candidate, (NodeCandidate, OwnedCandidate))
+        )
+        conda[platform] = found.conda
+        debs.choose(platform, found.asks.get(Kind.DEB, ()))
+        packages[platform] |= debs.ids(platform) | {
+            f"{Kind.CONDA}:{record.name}@{record.full_version}" for record in found.conda.records
+        }
+    uses.add(debs.packages())
+    uses.add(conda_packages(conda))
     used = [direct for direct in directs.values() if any(direct.package.id in ids for ids in packages.values())]
     optional = work.optional(used, chosen, node_pins)
-    return _Chosen(work=work, packages=packages, node_pins=node_pins, optional=optional, rounds=rounds)
+    return _Chosen(
+        work=work,
+        packages=packages,
+        node_pins=node_pins,
+        optional=optional,
+        rounds=rounds,
+        archives=debs.archives,
+        python=next((item.python for item in conda.values() if item.python), ""),
+        notes=debs.notes,
+    )
+
+
+def _note(pin: Pin, target: PythonTarget, work: Work, uses: Uses) -> None:
+    if isinstance(pin.candidate, Released):
+        uses.add([work.package(pin.candidate)])
+    else:
+        uses.note(pin, target, work.indexes.python)
 
 
 def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) -> EnvironmentResult:
@@ -212,7 +226,7 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
     told = [direct.package for direct in chosen.work.directs.values()]
     notes = [note for direct in chosen.work.directs.values() for note in direct.notes]
-    notes += chosen.optional.notes
+    notes += [*chosen.optional.notes, *chosen.notes]
     tree: Mapping[str, str] = {}
     if found:
         tree = found.tree.paths
@@ -237,7 +251,7 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     for note in notes:
         emit(Event(name="resolve.note", address=f"env:{name}", message=note))
     sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
-    return EnvironmentResult(name=name, packages=sorted_ids, tree=tree, notes=tuple(notes))
+    return EnvironmentResult(name=name, packages=sorted_ids, tree=tree, python=chosen.python, notes=tuple(notes))
 
 
 def _check_names(environment: str, directs: Iterable[Direct], found: FoundTree) -> None:
@@ -252,116 +266,3 @@ def _check_names(environment: str, directs: Iterable[Direct], found: FoundTree) 
             ]
             claims = ((direct.text, ""), (other, next(iter(requirers), "")))
             raise ClaimedName(address=f"env:{environment}", name=name, claims=claims)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Work:
-    """What stays the same over the platforms of an environment."""
-
-    request: EnvironmentRequest
-    indexes: Indexes
-    prefetch: Prefetch
-    directs: Mapping[str, Direct]
-    preferred: Mapping[str, Sequence[str]]
-    registry: NpmSource | None
-
-    def resolve(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any], conflicts: Conflicts) -> list[Pin]:
-        asker = self._asker(target, chosen)
-        provider = Provider(asker.names, conflicts)
-        asks = [ask for text in sorted(self.request.requirements) for ask in asker.asks(text, MANIFEST)]
-        search: Search[Ask, Pin, Identifier] = Search(provider, conflicts)
-        try:
-            found = search.resolve(asks, max_rounds=_MAX_ROUNDS).mapping
-        except ResolutionImpossible as error:
-            raise explain(error.causes, conflicts=conflicts, names=provider.names, target=target) from error
-        except ResolutionTooDeep as error:
-            most = tuple(name for name, _ in conflicts.count.most_common(3))
-            raise TooDeep(rounds=_MAX_ROUNDS, names=most) from error
-        return _asked_for(asks, found, provider)
-
-    def optional(
-        self,
-        directs: Iterable[Direct],
-        chosen: Mapping[tuple[Kind, str], Any],
-        taken: Mapping[str, NodeCandidate],
-    ) -> Optional:
-        wanting = sorted((direct for direct in directs if direct.optional), key=lambda direct: direct.text)
-        names = self._asker(next(iter(self.request.platforms.values())), chosen).node if wanting else None
-        return choose_optional(wanting, names, taken) if names else Optional()
-
-    def _asker(self, target: PythonTarget, chosen: Mapping[tuple[Kind, str], Any]) -> Asker:
-        asker = Asker(self.directs)
-        by_namespace: dict[Kind, dict[str, Direct]] = {}
-        for direct in self.directs.values():
-            by_namespace.setdefault(direct.package.namespace, {})[direct.package.name] = direct
-        own_python = python_names(self.directs.values())
-        choice = python_choice(self.request, target, preferred=self.preferred, chosen=chosen, own=own_python)
-        asker.python = PythonNames(
-            index=self.indexes.python,
-            choice=choice,
-            prefetch=self.prefetch,
-            direct=by_namespace.pop(Kind.PYPI, {}),
-            ask=asker.asks,
-        )
-        if self.registry:
-            own = by_namespace.pop(Kind.NPM, {})
-            asker.node = node_names(
-                self.request, self.registry, own, asker.asks, chosen=chosen, preferred=self.preferred
-            )
-        asker.others = [DirectNames(kind, names, asker.asks) for kind, names in by_namespace.items()]
-        return asker
-
-
-def _asked_for(asks: Iterable[Ask], pins: Mapping[Identifier, Pin], provider: Provider) -> list[Pin]:
-    """Return the pins that the asks lead to.
-
-    What a pin needed that was given up again stays among the rest. resolvelib's own `Resolver` looks from each pin for the
-    way back to the asks, and goes round for ever where two of the rest need each other.
-    """
-    reached: set[Identifier] = set()
-    waiting = [provider.identify(ask) for ask in asks]
-    while waiting:
-        node = waiting.pop()
-        if node not in reached:
-            reached.add(node)
-            waiting += [provider.identify(ask) for ask in provider.get_dependencies(pins[node])]
-    return [pin for node, pin in pins.items() if node in reached]
-
-
-def _directs(request: EnvironmentRequest, load: Callable[[str, Package | None], Direct]) -> dict[str, Direct]:
-    """Return everything that a requirement names itself, siblings included, by requirement."""
-    found: dict[str, Direct] = {}
-    claimed: dict[tuple[Kind, str], str] = {}
-    waiting = sorted(text for text in request.requirements if is_direct(text))
-    requirers = dict.fromkeys(waiting, "")
-    while waiting:
-        text = waiting.pop(0)
-        if text in found:
-            continue
-        direct = load(text, request.pinned.get(text))
-        found[text] = direct
-        key = (direct.package.namespace, direct.package.name)
-        other = claimed.setdefault(key, direct.text)
-        if other != direct.text:
-            claims = tuple((item, requirers.get(item, "")) for item in (other, direct.text))
-            raise ClaimedName(name=direct.package.name, claims=claims)
-        for item in filter(is_direct, direct.everything):
-            requirers.setdefault(item, text)
-            waiting.append(item)
-    return found
-
-
-def _with_own_pins(preferred: Mapping[str, Sequence[str]], directs: Iterable[Direct]) -> dict[str, tuple[str, ...]]:
-    """Return what is preferred, and behind it what projects have in their own lock files."""
-    merged = {name: tuple(versions) for name, versions in preferred.items()}
-    for direct in sorted(directs, key=lambda item: item.text):
-        for name, versions in direct.pins.items():
-            merged[name] = (*merged.get(name, ()), *versions)
-    return merged
-
-
-def _needs_npm(request: EnvironmentRequest, directs: Mapping[str, Direct]) -> bool:
-    texts = [*request.requirements, *(text for direct in directs.values() for text in direct.everything)]
-    return any(text.startswith(_NPM) for text in texts) or any(
-        direct.package.namespace is Kind.NPM for direct in directs.values()
-    )

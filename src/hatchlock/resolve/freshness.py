@@ -16,7 +16,9 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.direct import direct_source, is_direct
+from hatchlock.resolve.entries import entries_of, with_entries
+from hatchlock.resolve.named import Named, name_of, named
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
@@ -64,6 +66,8 @@ def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
     A changed requirement that the locked version still satisfies is no reason.
     """
     reasons = [*_project_reasons(manifest, lock), *_index_reasons(manifest, lock)]
+    manifest = with_entries(manifest, entries_of(lock))
+    reasons += _entry_reasons(manifest)
     wanted = wanted_environments(manifest, lock)
     for environment in wanted:
         reasons += environment_reasons(environment, lock)
@@ -90,6 +94,16 @@ def _project_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
     elif excludes_more(project.exclude_newer, lock):
         what = f"excludes what is newer than {project.exclude_newer}, the lock what is newer than {lock.exclude_newer}"
         yield Reason(address="project", what=what)
+
+
+def _entry_reasons(manifest: Manifest) -> Iterator[Reason]:
+    for server in manifest.servers.values():
+        if server.source is not None and server.source.kind is Kind.MCP:
+            yield Reason(address=f"server:{server.name}", what=f"is {server.source}, which is not in the lock")
+        elif server.runtime == "process" and server.entry and server.source and server.source.kind is Kind.OCI:
+            yield Reason(
+                address=f"server:{server.name}", what="runs as a process now, and its entry was taken as an image"
+            )
 
 
 def _index_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
@@ -157,8 +171,10 @@ def _is_python(text: str) -> bool:
 
 def _identity(text: str) -> tuple[str, str]:
     """Return what stays the same of a requirement when only its bounds move."""
-    if is_direct(text) or text.startswith(f"{Kind.OCI}:"):
-        return "", text
+    if is_direct(text):
+        return "", direct_source(text)
+    if found := named(text):
+        return found.kind, f"{found.name} {found.exact}".strip()
     if text.startswith(f"{Kind.NPM}:"):
         name, bounds = declared_npm(text.removeprefix(f"{Kind.NPM}:"))
         return Kind.NPM, f"{name} {bounds.real}".strip()
@@ -171,8 +187,10 @@ def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment,
     overrides = npm_limits(wanted.overrides)
     for text in wanted.requirements:
         if is_direct(text):
-            if text not in sources:
+            if direct_source(text) not in sources:
                 yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+        elif wanted_name := named(text):
+            yield from _named_reasons(address, text, wanted_name, locked, by_id)
         elif text.startswith(f"{Kind.NPM}:"):
             yield from _npm_reasons(address, text, overrides, locked, by_id)
     limits = npm_constraints(wanted.constraints)
@@ -182,6 +200,23 @@ def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment,
                 yield Reason(
                     address=address, what=f"is constrained to {package.name}@{bounds}, the lock has {package.id}"
                 )
+
+
+def _named_reasons(
+    address: str, text: str, wanted: Named, locked: Environment, by_id: Mapping[str, Package]
+) -> Iterator[Reason]:
+    """What the base has already is not in the lock as a package: that it still is asked for tells enough."""
+    here = [by_id[item] for item in sorted(locked.everywhere) if by_id[item].kind is wanted.kind]
+    found = [item for item in here if item.name == wanted.name]
+    bad = [item for item in found if not wanted.suits(item)]
+    known = {name_of(item) for item in locked.requirements}
+    if bad:
+        yield Reason(address=address, what=f"requires {text}, the lock has {bad[0].version}")
+    elif not found and f"{wanted.kind}:{wanted.name}" not in known:
+        yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+    elif wanted.kind is Kind.CONDA and text not in locked.requirements:
+        # conda's own solver alone knows what its bounds allow
+        yield Reason(address=address, what=f"requires {text}, the lock was made for another requirement")
 
 
 def _npm_reasons(

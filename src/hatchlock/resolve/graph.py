@@ -10,9 +10,11 @@ import networkx as nx
 
 from hatchlock.address import Kind
 from hatchlock.launch import Runtime
-from hatchlock.lock.model import Environment, Lock
+from hatchlock.lock.model import Environment, Lock, Package
+from hatchlock.resolve.direct import direct_source, is_direct
+from hatchlock.resolve.named import name_of
 from hatchlock.resolve.npm_requirements import declared_npm
-from hatchlock.resolve.requirements import declared, holds, parse
+from hatchlock.resolve.requirements import Wanted, declared, holds, parse
 from hatchlock.sources.python.targets import process_target
 
 __all__ = ["Path", "Reasons", "Tree", "render_tree", "render_why", "tree", "why"]
@@ -20,6 +22,7 @@ __all__ = ["Path", "Reasons", "Tree", "render_tree", "render_why", "tree", "why"
 _ROOT = ""
 _MODULES = "node_modules/"
 _MOST_PATHS = 20
+_NAMED = (Kind.DEB, Kind.HATCH, Kind.CONDA, Kind.OCI)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +108,12 @@ def _graph(lock: Lock, environment: Environment, platform: str) -> nx.DiGraph:
     for node, package in places.packages.items():
         graph.add_node(node, id=package.id, name=package.name)
     extras: dict[str, frozenset[str]] = {}
-    pending = [(_ROOT, text) for text in environment.requirements]
+    entries = _entries(lock, environment)
+    pending = [(_ROOT, text) for text in environment.requirements if text not in entries]
+    for text, entry in entries.items():
+        graph.add_node(entry.id, id=entry.id, name=entry.name)
+        graph.add_edge(_ROOT, entry.id, requirement=entry.source)
+        pending.append((entry.id, text))
     while pending:
         requirer, text = pending.pop()
         found = places.find(text, requirer, extras.get(requirer, frozenset()))
@@ -120,6 +128,17 @@ def _graph(lock: Lock, environment: Environment, platform: str) -> nx.DiGraph:
     return graph
 
 
+def _entries(lock: Lock, environment: Environment) -> dict[str, Package]:
+    """Return the entries of the MCP registry that servers of an environment are, by what they stand for."""
+    sources = {
+        item.source
+        for item in lock.servers
+        if (item.environment, item.runtime) == (environment.name, environment.runtime)
+    }
+    entries = [package for package in lock.packages if package.kind is Kind.MCP and package.source in sources]
+    return {entry.dependencies[0]: entry for entry in entries}
+
+
 class _Places:
     """The packages of an environment on a platform, and which of them a requirement means."""
 
@@ -131,20 +150,27 @@ class _Places:
         self.packages = {package.id: package for package in packages if package.id not in in_tree} | tree
         self._python = {package.name: package.id for package in packages if package.namespace is Kind.PYPI}
         self._sources = {package.source: package.id for package in packages if package.source}
+        self._named = {f"{package.kind}:{package.name}": package.id for package in packages if not package.source}
+        self._named |= {text: package.id for package in packages for text in package.provides}
         self._target = process_target(platform, environment.python) if environment.python else None
 
     def find(self, text: str, requirer: str, extras: frozenset[str]) -> tuple[str, str, frozenset[str]] | None:
         """Return the node that a requirement means, how it is shown, and the extras that it wants; None if it holds not."""
-        if text in self._sources:
-            return self._sources[text], text, frozenset()
+        if is_direct(text) and (node := self._sources.get(direct_source(text))):
+            return node, text, frozenset()
         kind, _, spec = text.partition(":")
         if kind == Kind.NPM:
             return self._npm(spec, requirer)
-        if kind != Kind.PYPI or self._target is None:
-            return None
-        target = self._target
-        wanted = declared(text) if requirer == _ROOT else parse(spec)
-        if wanted.name not in self._python or not any(holds(wanted.marker, target, item) for item in ("", *extras)):
+        if kind == Kind.PYPI:
+            return self._wheel(text, declared(text) if requirer == _ROOT else parse(spec), extras)
+        node = self._named.get(name_of(text)) if kind in _NAMED else None
+        return (node, text, frozenset()) if node else None
+
+    def _wheel(self, text: str, wanted: Wanted, extras: frozenset[str]) -> tuple[str, str, frozenset[str]] | None:
+        if wanted.name not in self._python:
+            owner = self._named.get(f"{Kind.PYPI}:{wanted.name}")
+            return (owner, text, frozenset()) if owner else None
+        if self._target is None or not any(holds(wanted.marker, self._target, item) for item in ("", *extras)):
             return None
         return self._python[wanted.name], str(wanted), frozenset(wanted.extras)
 

@@ -1,4 +1,4 @@
-"""Reading what requirements name themselves: projects in directories and repositories, programs, wheels by address.
+"""Reading what requirements name themselves: projects and Hatch packages in directories, repositories, programs, wheels.
 
 Nothing of a project is run; see `sources.projects.detect`.
 """
@@ -19,8 +19,11 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
-from hatchlock.resolve.direct import Direct
+from hatchlock.resolve.direct import Direct, is_direct
+from hatchlock.resolve.hatch_package import local_hatch_package
 from hatchlock.resolve.requirements import parse
+from hatchlock.sources.hatch.declared import HatchReference, declared_hatch
+from hatchlock.sources.hatch.local import read_directory
 from hatchlock.sources.projects.detect import read_project
 from hatchlock.sources.projects.git import GitSource
 from hatchlock.sources.projects.git_reference import GitReference
@@ -83,7 +86,7 @@ class Loader:
         """Return what a requirement names; the same thing is read once, so that a lock holds one state of it.
 
         Args:
-            text: `path:DIR`, `git:URL`, `url:URL`, or `pypi:NAME @ URL`.
+            text: `path:DIR`, `git:URL`, `url:URL`, `hatch:DIR`, or `pypi:NAME @ URL`.
             pinned: The package that the present lock has for it; its commit is kept.
 
         Raises:
@@ -105,6 +108,8 @@ class Loader:
                 return self._repository(text, GitReference.parse(source.spec), pinned)
             case Kind.URL:
                 return self._program(text, source.spec)
+            case Kind.HATCH:
+                return self._hatch(text, declared_hatch(source.spec))
             case _:
                 return self._wheel(text, source.spec, pinned)
 
@@ -152,6 +157,21 @@ class Loader:
             _refuse_local(text, (*facts.requirements, *(item for items in facts.extras.values() for item in items)))
         return _direct(text, package, facts, sibling)
 
+    def _hatch(self, text: str, reference: HatchReference) -> Direct:
+        root = self.directory / reference.path
+        read = read_directory(root, shown=reference.path)
+        found = snapshot(root, without=self.store)
+        version = _marked(read.facts.version, f"s{found.sha256[:12]}")
+        package = local_hatch_package(
+            read,
+            source=text,
+            location=reference.path,
+            version=version,
+            file=File(name=f"{read.facts.name.replace('/', '-')}-{version}.tar", sha256=found.sha256, size=found.size),
+            dependencies=[_beside(reference.path, item) for item in read.requirements],
+        )
+        return Direct(text=text, package=package, notes=tuple(f"{text}: {note}" for note in read.notes))
+
     def _program(self, text: str, spec: str) -> Direct:
         references = url_references(spec)
         files = tuple(sorted(self.url().locate(reference, platform) for platform, reference in references.items()))
@@ -191,6 +211,18 @@ def _version_in(url: str) -> str:
     """Return the version that an address names, as those of releases do: `…/download/v1.2.3/tool_1.2.3.tar.gz`."""
     found = _VERSION.findall(urlsplit(url).path)
     return found[-1] if found else ""
+
+
+def _beside(directory: str, text: str) -> str:
+    """Return a requirement of a Hatch package, with a path in it relative to the manifest instead of to the package."""
+    kind, _, spec = text.partition(":")
+    if kind == Kind.PATH:
+        reference = PathReference.parse(spec)
+        return f"{kind}:{replace(reference, path=_joined(directory, reference.path))}"
+    if kind == Kind.HATCH and is_direct(text):
+        own = declared_hatch(spec)
+        return f"{kind}:{replace(own, path=_joined(directory, own.path))}"
+    return text
 
 
 def _joined(directory: str, path: str) -> str:

@@ -21,7 +21,7 @@ from hatchlock.sources.python.sdists import SourceOnly
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["Choice", "PythonNames"]
+__all__ = ["Choice", "OwnedCandidate", "PythonNames"]
 
 _NEAREST = 3
 _PREFIX = f"{Kind.PYPI}:"
@@ -74,6 +74,25 @@ def _is_pin(operator: str, version: str) -> bool:
     return operator in {"==", "==="} and not version.endswith(".*")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OwnedCandidate:
+    """What conda has of a name of Python's index; its own solver sees to what it needs."""
+
+    name: str
+    version: Version
+
+    @property
+    def id(self) -> str:
+        """A word for people: the lock has it as conda's package."""
+        return f"{Kind.CONDA}:{self.name}@{self.version}"
+
+    def __str__(self) -> str:
+        return f"conda's {self.name} {self.version}"
+
+
+_Candidate = WheelCandidate | DirectCandidate | OwnedCandidate
+
+
 class PythonNames:
     """See `provider.Names`.
 
@@ -82,6 +101,7 @@ class PythonNames:
         choice: What decides among them.
         prefetch: Fetches ahead what will probably be asked for.
         direct: Projects and files that stand for a name; the index is not asked for it.
+        owned: Names that conda's packages have, and their versions; the index is not asked for them.
         ask: Turns a requirement of any kind (`npm:zod@^4`) and its requirer into asks.
     """
 
@@ -94,6 +114,7 @@ class PythonNames:
         choice: Choice,
         prefetch: Prefetch,
         direct: Mapping[str, Direct],
+        owned: Mapping[str, Version],
         ask: Callable[[str, str], Iterator[Ask]],
     ) -> None:
         self._index = index
@@ -103,10 +124,15 @@ class PythonNames:
         self._direct = {
             name: DirectCandidate(direct=item, version=Version(item.package.version)) for name, item in direct.items()
         }
+        self._owned = {name: OwnedCandidate(name=name, version=version) for name, version in owned.items()}
 
-    def candidates(self, name: str, asks: Sequence[Ask]) -> Iterator[WheelCandidate | DirectCandidate]:
+    def candidates(self, name: str, asks: Sequence[Ask]) -> Iterator[_Candidate]:
         """Yield what satisfies all asks; see `Choice.candidates`."""
         specifiers = list({str(ask.bounds): _specifier(ask) for ask in asks}.values())
+        if name in self._owned:
+            if all(item.contains(self._owned[name].version, prereleases=True) for item in specifiers):
+                yield self._owned[name]
+            return
         if name in self._direct:
             own = self._direct[name]
             if self._runs_here(own) and all(self._suits(item, own) for item in specifiers):
@@ -115,7 +141,7 @@ class PythonNames:
         self._page_exists(name, asks)
         yield from self._choice.candidates(self._index, name, specifiers)
 
-    def allows(self, ask: Ask, candidate: WheelCandidate | DirectCandidate) -> bool:
+    def allows(self, ask: Ask, candidate: _Candidate) -> bool:
         """Return whether the version is one of those asked for."""
         if isinstance(candidate, DirectCandidate):
             return self._suits(_specifier(ask), candidate)
@@ -123,11 +149,17 @@ class PythonNames:
 
     def pins(self, ask: Ask) -> bool:
         """Return whether it is `==VERSION`."""
-        return ask.name in self._direct or any(_is_pin(spec.operator, spec.version) for spec in _specifier(ask))
+        return (
+            ask.name in self._direct
+            or ask.name in self._owned
+            or any(_is_pin(spec.operator, spec.version) for spec in _specifier(ask))
+        )
 
-    def needs(self, candidate: WheelCandidate | DirectCandidate, extra: str) -> Iterator[Ask]:
+    def needs(self, candidate: _Candidate, extra: str) -> Iterator[Ask]:
         """Yield what the metadata says, as far as it holds on the target."""
         requirer = str(candidate)
+        if isinstance(candidate, OwnedCandidate):
+            return
         if isinstance(candidate, DirectCandidate):
             requires_python = candidate.package.requires_python
             texts = [text for text in candidate.direct.needs(extra) if self._holds(text, extra)]
@@ -172,15 +204,18 @@ class PythonNames:
                 namespace=self.namespace, name=wanted.name, extra=extra, bounds=wanted.specifier, requirer=requirer
             )
 
-    def usable(self, name: str) -> Iterator[WheelCandidate | DirectCandidate]:
+    def usable(self, name: str) -> Iterator[_Candidate]:
         """Yield every candidate that the target and the constraints allow."""
-        if name in self._direct:
-            yield self._direct[name]
+        if own := self._owned.get(name) or self._direct.get(name):
+            yield own
             return
         yield from self._choice.candidates(self._index, name, [SpecifierSet()])
 
     def ruled_out(self, ask: Ask) -> Iterator[str]:
         """Yield why the newest fitting versions have no wheel for the target."""
+        if ask.name in self._owned:
+            yield f"conda brings {ask.name} {self._owned[ask.name].version}"
+            return
         if ask.name in self._direct:
             own = self._direct[ask.name]
             if not self._runs_here(own):
@@ -194,7 +229,7 @@ class PythonNames:
 
     def refusal(self, ask: Ask) -> SourceOnly | None:
         """Return that the newest fitting version would have to be built, if it is so."""
-        if ask.name in self._direct:
+        if ask.name in self._direct or ask.name in self._owned:
             return None
         newest = next(self._fitting(ask), None)
         return self._index.source_only(ask.name, newest, ask.requirer) if newest else None
@@ -241,7 +276,7 @@ class PythonNames:
     def _fetch_ahead(self, text: str) -> None:
         if text.startswith(_PREFIX):
             wanted = parse(text.removeprefix(_PREFIX))
-            if wanted.name not in self._direct:
+            if wanted.name not in self._direct and wanted.name not in self._owned:
                 self._prefetch.want(wanted, self._choice)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hatchlock.lock.model import Package
+from hatchlock.lock.model import Archive, ImagePlatform, Package
 from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["EnvironmentRequest", "EnvironmentResult", "Resolution"]
@@ -18,12 +18,16 @@ class EnvironmentRequest:
     Attributes:
         name: The environment's name.
         platforms: Declared platform -> where its Python packages are to run.
-        requirements: `pypi:` and PEP 508, extras and markers allowed; `npm:NAME@RANGE`; `path:`, `git:`, `url:`.
+        requirements: `pypi:` and PEP 508, extras and markers allowed; `npm:NAME@RANGE`; those of all other kinds but `mcp:`.
         constraints: `pypi:` and `npm:`: limits on what is needed anyway.
         overrides: In the same form: the only requirement on that name that counts, whatever packages declare.
         preferred: `kind:name` (the kind of the namespace) -> versions to keep if they still will do: present pins.
         node: "22".
         pinned: Requirement that names itself what it means (`git:…`) -> the package of the present lock, to be kept.
+        base: Reference of the base image; "" for processes.
+        bases: Platform -> that image; empty for processes.
+        glibc: Platform -> the oldest glibc that it is to run on.
+        min_macos: The oldest macOS; "" for the usual one.
     """
 
     name: str
@@ -34,6 +38,10 @@ class EnvironmentRequest:
     preferred: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     node: str = ""
     pinned: Mapping[str, Package] = field(default_factory=dict)
+    base: str = ""
+    bases: Mapping[str, ImagePlatform] = field(default_factory=dict)
+    glibc: Mapping[str, str] = field(default_factory=dict)
+    min_macos: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +52,27 @@ class EnvironmentResult:
         name: The environment's name.
         packages: Platform -> ids of packages, sorted.
         tree: Path of each npm package below the environment -> its id.
+        python: The version of the interpreter that is among its packages; "" if none is.
         notes: Sentences that people should see.
     """
 
     name: str
     packages: Mapping[str, tuple[str, ...]]
     tree: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
-    """What was resolved: the environments in the order of the requests, and every package of any of them by id."""
+    """What was resolved: the environments in the order of the requests, and every package of any of them by id.
+
+    Attributes:
+        environments: In the order of the requests.
+        packages: Of all of them, by id.
+        archives: The suites of Debian archives that packages are from, by name.
+    """
 
     environments: tuple[EnvironmentResult, ...]
     packages: tuple[Package, ...]
+    archives: tuple[Archive, ...] = ()

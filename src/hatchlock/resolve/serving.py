@@ -20,7 +20,16 @@ def serving_index(manifest: Manifest, package: Package) -> str:
 
 
 def is_from_its_index(manifest: Manifest, package: Package) -> bool:
-    """Return whether the lock took a package from the index that may serve it; what is from no index always is."""
+    """Return whether the lock took a package from the index that may serve it; what is from no index always is.
+
+    Of conda's channels, and of the suites of a Debian archive, several may serve a name, in their order.
+    """
+    declared = manifest.indexes.get(package.kind, ())
+    match package.kind:
+        case Kind.DEB:
+            return package.index.partition("/")[0] == (declared[0].name if declared else "debian")
+        case Kind.CONDA:
+            return not declared or package.index in {spec.name for spec in declared}
     return not package.index or package.index == serving_index(manifest, package)
 
 

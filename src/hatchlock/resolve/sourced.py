@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from hatchlock.address import BadSource, Kind
 from hatchlock.lock.model import Lock, Package
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import parse
+from hatchlock.sources.hatch.declared import declared_hatch
+from hatchlock.sources.mcp_registry.declared import declared_mcp
+from hatchlock.sources.oci_tags import image_text
 from hatchlock.sources.projects.git_reference import GitReference, is_commit
 from hatchlock.sources.projects.path_reference import PathReference
 from hatchlock.sources.url import url_references
@@ -27,24 +30,45 @@ def source_reasons(lock: Lock) -> Iterator[Reason]:
 
 
 def _contradiction(package: Package) -> str:
+    if package.kind in _UNNAMED:
+        return _UNNAMED[package.kind](package)
     if not package.source:
         places = (package.location, package.commit, package.tree_hash, package.subdirectory)
         return "names a place, and no requirement names that" if any(places) else ""
     kind, _, spec = package.source.partition(":")
-    match kind:
-        case Kind.GIT:
-            return _git(package, GitReference.parse(spec))
-        case Kind.PATH:
-            wanted = PathReference.parse(spec).path
-            return _differs("directory", package.location, wanted) if package.kind is Kind.PATH else "is no directory"
-        case Kind.URL:
-            return _url(package, spec)
-        case Kind.PYPI:
-            return _wheel(package, spec)
-    return f"cannot come from {package.source}"
+    check = _NAMED.get(kind)
+    return check(package, spec) if check else f"cannot come from {package.source}"
 
 
-def _git(package: Package, reference: GitReference) -> str:
+def _path(package: Package, spec: str) -> str:
+    wanted = PathReference.parse(spec).path
+    return _differs("directory", package.location, wanted) if package.kind is Kind.PATH else "is no directory"
+
+
+def _hatch(package: Package, spec: str) -> str:
+    wanted = declared_hatch(spec).path
+    return _differs("directory", package.location, wanted) if package.kind is Kind.HATCH else "is no Hatch package"
+
+
+def _pool(package: Package) -> str:
+    """The directory becomes a part of an address: it stays below the archive."""
+    parts = package.location.split("/")
+    return "" if parts[0] == "pool" and not {"", ".", ".."} & set(parts) else "is not in the pool of its archive"
+
+
+def _image(package: Package) -> str:
+    return _differs("image", package.location, image_text(package.name, package.version))
+
+
+def _entry(package: Package, spec: str) -> str:
+    wanted = declared_mcp(spec)
+    if package.kind is not Kind.MCP or package.name != wanted.name:
+        return f"is not the entry {wanted.name}"
+    return _differs("version", package.version, wanted.version) if wanted.version else ""
+
+
+def _git(package: Package, spec: str) -> str:
+    reference = GitReference.parse(spec)
     if package.kind is not Kind.GIT:
         return "is no repository"
     return (
@@ -77,3 +101,16 @@ def _wheel(package: Package, spec: str) -> str:
 
 def _differs(what: str, found: str, wanted: str) -> str:
     return "" if found == wanted else f"has the {what} {found}, and {wanted} is required"
+
+
+_UNNAMED: Mapping[Kind, Callable[[Package], str]] = {Kind.DEB: _pool, Kind.OCI: _image}
+"""Kinds whose place follows from what they are."""
+_NAMED: Mapping[str, Callable[[Package, str], str]] = {
+    Kind.GIT: _git,
+    Kind.PATH: _path,
+    Kind.URL: _url,
+    Kind.HATCH: _hatch,
+    Kind.MCP: _entry,
+    Kind.PYPI: _wheel,
+}
+"""Kind of what names a package -> its check, of the package and what stands behind the kind."""

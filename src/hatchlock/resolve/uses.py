@@ -53,12 +53,13 @@ class Uses:
             dependencies |= set(_held(candidate.direct.needs(pin.extra), target, pin.extra))
 
     def add(self, packages: Iterable[Package]) -> None:
-        """Remember packages that are complete, as npm's own resolver gives them."""
+        """Remember packages that are complete, as solvers of their own kind give them."""
         for package in packages:
             known = self._others.get(package.id, package)
-            # what is optional, or a peer, is an edge only where it is there
+            # what is optional, or a peer, is an edge only where it is there; a file may be for one platform
             edges = tuple(sorted({*known.dependencies, *package.dependencies}))
-            self._others[package.id] = replace(package, dependencies=edges)
+            files = tuple(sorted({*known.files, *package.files}))
+            self._others[package.id] = replace(package, dependencies=edges, files=files)
 
     def add_edges(self, project: str, texts: Iterable[str]) -> None:
         """Remember further dependencies of a project that was noted, by its id."""

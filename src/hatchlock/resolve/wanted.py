@@ -143,7 +143,7 @@ def _texts(sources: Iterable[Source]) -> tuple[str, ...]:
 
 def named_source(source: Source) -> str:
     """Return a source as the lock refers to it: what names itself what it means has one spelling."""
-    return normal_form(str(source)) if source.kind in {Kind.PATH, Kind.GIT} else str(source)
+    return normal_form(str(source)) if source.kind in {Kind.PATH, Kind.GIT, Kind.HATCH, Kind.CONDA} else str(source)
 
 
 def _recorded(name: str, runtime: Runtime, previous: Lock | None) -> Environment | None:
@@ -174,7 +174,7 @@ def launch_of(server: ServerSpec, *, command: tuple[str, ...], choices: tuple[st
     has_private = server.source is not None and not is_image
     return Server(
         name=server.name,
-        source=str(server.source) if server.source else "",
+        source=server.entry or (str(server.source) if server.source else ""),
         runtime=server.runtime,
         isolation=server.isolation,
         environment=server.environment or (server.name if has_private else ""),

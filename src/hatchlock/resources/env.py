@@ -34,13 +34,15 @@ class EnvResource:
         return [seen for address in self._specs if (seen := self.observe_one(address))]
 
     def observe_one(self, address: Address) -> Observed | None:
-        """Return the environment if its receipt is there and its interpreters still exist."""
+        """Return the environment if its receipt is there, and its interpreters and what conda has for it still exist."""
         spec = self._specs[address]
         key = spec.key
         tree = self._home.envs / key
         if not finished(tree) or (spec.python and not (tree / "bin" / "python").exists()):
             return None
         if spec.node and not Path(spec.node.path).exists():
+            return None
+        if spec.conda and not finished(Path(spec.conda.root)):
             return None
         return Observed(address=address, key=key)
 

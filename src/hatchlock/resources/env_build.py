@@ -12,6 +12,7 @@ from pathlib import Path
 from hatchlock.paths import Home
 from hatchlock.process import run
 from hatchlock.realise.commands import CommandTaken, is_reserved, link_to
+from hatchlock.realise.hatch import install_hatch_package
 from hatchlock.realise.interpreter import install_interpreter
 from hatchlock.realise.npm import NpmPlacement, link_commands, unpack_packages
 from hatchlock.realise.programs import begins_as_program, install_program
@@ -19,10 +20,10 @@ from hatchlock.realise.projects import install_files, install_node_project, inst
 from hatchlock.realise.unpack import public_directory
 from hatchlock.realise.uv_program import uv_program
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import CondaSpec, EnvSpec, ModuleSpec, ProgramSpec, ProjectSpec, directory_name
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs
-from hatchlock.store.receipts import building
+from hatchlock.store.receipts import building, finished
 
 __all__ = ["after_orphans", "build"]
 
@@ -63,6 +64,8 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
     receipt = {"python": spec.python, "python_version": spec.python_version, "files": [a.name for a in spec.artefacts]}
     if spec.interpreter:
         _unpack_interpreter(spec, blobs, home)
+    if spec.conda:
+        _install_conda(spec.conda, spec, blobs, home)
     with building(tree, receipt), _scratch_directory(tree.with_name(f".build-{spec.key}")) as scratch:
         if spec.python:
             _install_python(spec, tree, blobs, scratch, held)
@@ -72,6 +75,8 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
         _link_commands(spec, tree, blobs)
         for program in spec.programs:
             _install_program(program, spec, tree, blobs)
+        if spec.conda:
+            _link_conda(Path(spec.conda.root), tree)
         if spec.python:
             _compile(spec, tree, scratch, held)
 
@@ -80,7 +85,9 @@ def _install_python(spec: EnvSpec, tree: Path, blobs: Blobs, scratch: Path, held
     program = uv_program()
     env = _environment(scratch)
     wheels = [_named_copy(wheel, blobs, scratch) for wheel in spec.wheels]
-    create = [program, "venv", "--quiet", "--python", spec.python, str(tree)]
+    # what conda has for Python is beside its interpreter
+    beside = ["--system-site-packages"] if spec.conda and spec.conda.has_python else []
+    create = [program, "venv", "--quiet", *beside, "--python", spec.python, str(tree)]
     run(create, env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
     if not wheels:
         return
@@ -119,6 +126,33 @@ def _unpack_interpreter(spec: EnvSpec, blobs: Blobs, home: Home) -> None:
         install_interpreter(_checked(spec.interpreter, blobs), root, name=spec.interpreter.name)
 
 
+def _install_conda(conda: CondaSpec, spec: EnvSpec, blobs: Blobs, home: Home) -> None:
+    from hatchlock.realise.conda import install_conda  # noqa: PLC0415  an extra, which few environments need
+
+    root = Path(conda.root)
+    path = home.root / "locks" / f"conda-{root.name}.lock"
+    with lease(path, what=f"conda packages {root.name}", purpose="apply", timeout=_BUILD_TIMEOUT):
+        if finished(root):
+            return
+        files = [(item.name, _checked(item, blobs)) for item in conda.artefacts]
+        receipt = {"conda": [item.name for item in conda.artefacts]}
+        scratch_path = root.with_name(f".build-{root.name}")
+        with building(root, receipt), _scratch_directory(scratch_path) as scratch:
+            install_conda(files, root, platform=conda.platform, scratch=scratch)
+            if conda.has_python:
+                compile_all = [spec.python, "-I", "-S", "-c", _COMPILE, f"{root}/lib"]
+                run(compile_all, env=_environment(scratch), timeout=_BUILD_TIMEOUT)
+
+
+def _link_conda(root: Path, tree: Path) -> None:
+    """Offer conda's programs, unless something else has that name: packages of conda are there for others."""
+    public_directory(tree / "bin")
+    for program in sorted((root / "bin").iterdir()) if (root / "bin").is_dir() else ():
+        command = tree / "bin" / program.name
+        if not is_reserved(program.name) and not os.path.lexists(command) and os.access(program, os.X_OK):
+            command.symlink_to(program)
+
+
 def _install_modules(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
     for module in spec.modules:
         blobs.verify(module.artefact.digest)
@@ -145,6 +179,10 @@ def _install_project(project: ProjectSpec, spec: EnvSpec, tree: Path, blobs: Blo
         case "node":
             install_node_project(
                 tree, name=project.name, snapshot=snapshot, commands=project.commands, directory=directory
+            )
+        case "hatch":
+            install_hatch_package(
+                tree, name=project.name, archive=snapshot, commands=project.commands, directory=directory
             )
         case _:
             install_files(tree, name=project.name, snapshot=snapshot, directory=directory)

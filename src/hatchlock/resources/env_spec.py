@@ -12,7 +12,7 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import key_of, sha256_bytes
 from hatchlock.resources.base import Artefact
 
-__all__ = ["EnvSpec", "ModuleSpec", "NodeSpec", "ProgramSpec", "ProjectSpec", "directory_name"]
+__all__ = ["CondaSpec", "EnvSpec", "ModuleSpec", "NodeSpec", "ProgramSpec", "ProjectSpec", "directory_name"]
 
 _RULE = "env:1"
 _LONGEST_NAME = 60
@@ -33,6 +33,8 @@ def _source_name(name: str, ecosystem: str, digest: str) -> str:
             word = directory_name(name)
         case "node":
             word = f"{name.removeprefix('@').replace('/', '+')}.node"
+        case "hatch":
+            word = f"{directory_name(name)}.hatch"
         case _:
             # two directories of plain files may be called alike, but not if they have the same content
             word = f"{directory_name(name)}.{digest[:_HASH_DIGITS]}"
@@ -65,10 +67,10 @@ class ProjectSpec:
     Attributes:
         name: Its name.
         version: Its version.
-        ecosystem: "python", "node", or "" for plain files.
-        artefact: Its snapshot.
+        ecosystem: "python", "node", "hatch" for a Hatch package, or "" for plain files.
+        artefact: Its snapshot or archive.
         import_root: Python: what goes on the import path, below the project.
-        commands: Python: script -> `module:function`; Node: command -> file below the project.
+        commands: Python: script -> `module:function`; Node, Hatch: command -> file below the project.
         requires: Python: what its metadata says that it requires (PEP 508).
     """
 
@@ -108,6 +110,23 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CondaSpec:
+    """Packages of conda, in a directory of their own that environments share.
+
+    Attributes:
+        root: That directory.
+        platform: `linux/amd64`.
+        artefacts: Their files, sorted by package.
+        has_python: Whether the environment's interpreter is among them.
+    """
+
+    root: str
+    platform: str
+    artefacts: tuple[Artefact, ...]
+    has_python: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EnvSpec:
     """An environment as it should be on this machine.
 
@@ -116,6 +135,7 @@ class EnvSpec:
         python: The interpreter's real path; "" if it has no Python.
         python_version: Its full version.
         interpreter: The archive that the interpreter is unpacked from, if it is none of the machine's.
+        conda: conda's packages, if it has any.
         wheels: What is installed, sorted by file name.
         node: The Node, if it has one.
         modules: npm packages, sorted by path.
@@ -129,6 +149,7 @@ class EnvSpec:
     python: str = ""
     python_version: str = ""
     interpreter: Artefact | None = None
+    conda: CondaSpec | None = None
     wheels: tuple[Artefact, ...] = ()
     node: NodeSpec | None = None
     modules: tuple[ModuleSpec, ...] = ()
@@ -152,6 +173,7 @@ class EnvSpec:
         """Every file that it is made from."""
         return (
             *([self.interpreter] if self.interpreter else []),
+            *(self.conda.artefacts if self.conda else ()),
             *self.wheels,
             *(module.artefact for module in self.modules),
             *(project.artefact for project in self.projects),
@@ -164,6 +186,7 @@ class EnvSpec:
         counts = {
             "packages": len(self.wheels),
             "npm packages": len(self.modules),
+            "conda packages": len(self.conda.artefacts) if self.conda else 0,
             "projects": len(self.projects),
             "programs": len(self.programs),
         }
@@ -181,6 +204,8 @@ class EnvSpec:
         yield self.python_version
         for wheel in self.wheels:
             yield f"{wheel.name} {wheel.digest}"
+        if self.conda:
+            yield f"conda {self.conda.root}"
         if self.node:
             yield f"node {self.node.path} {self.node.version}"
         for module in self.modules:
@@ -207,6 +232,7 @@ class EnvSpec:
         values = {
             **data,
             "interpreter": Artefact(**data["interpreter"]) if data["interpreter"] else None,
+            "conda": _conda(data["conda"]) if data["conda"] else None,
             "wheels": tuple(Artefact(**item) for item in data["wheels"]),
             "node": NodeSpec(**data["node"]) if data["node"] else None,
             "modules": tuple(ModuleSpec(**_placed(item)) for item in data["modules"]),
@@ -224,6 +250,10 @@ class EnvSpec:
 
 def _placed(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "artefact": Artefact(**item["artefact"])}
+
+
+def _conda(item: Mapping[str, Any]) -> CondaSpec:
+    return CondaSpec(**{**item, "artefacts": tuple(Artefact(**file) for file in item["artefacts"])})
 
 
 def _text(commands: Mapping[str, str]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hatchlock.address import Kind
+from hatchlock.digest import key_of
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.paths import Home
 from hatchlock.realise.commands import CommandTaken, is_reserved
@@ -13,13 +14,24 @@ from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import declared
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import (
+    CondaSpec,
+    EnvSpec,
+    ModuleSpec,
+    NodeSpec,
+    ProgramSpec,
+    ProjectSpec,
+    directory_name,
+)
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
 __all__ = ["InterpreterFacts", "check_command", "environment_spec", "wheels_of"]
+
+_PROJECTS = (Kind.PATH, Kind.GIT, Kind.HATCH)
+_CONDA_RULE = "conda:1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +86,7 @@ def check_command(lock: Lock, environment: Environment, platform: str, command: 
 def _owners(environment: Environment, by_id: Mapping[str, Package], platform: str, command: str) -> Iterator[Package]:
     here = [by_id[item] for item in environment.on(platform)]
     modules = [by_id[item.artefact.package] for item in _modules(environment, by_id, platform) if item.offered]
-    projects = [package for package in here if package.kind in {Kind.PATH, Kind.GIT}]
+    projects = [package for package in here if package.kind in _PROJECTS]
     yield from (package for package in (*modules, *projects) if command in package.scripts)
     yield from (
         package for package in here if package.kind is Kind.URL and command in _program_names(package, platform)
@@ -119,21 +131,29 @@ def environment_spec(
     """
     spec = EnvSpec(name=environment.name)
     prefixes: tuple[str, ...] = ()
+    by_id = {package.id: package for package in lock.packages}
+    own = [by_id[item] for item in environment.on(platform)]
+    conda = _conda(own, platform, home)
+    if conda:
+        spec = replace(spec, conda=conda)
+        prefixes = (conda.root,)
     if target is not None:
-        facts, archive = _interpreter(environment, platform, home, python)
+        facts, archive = (
+            (_conda_python(own, conda), None)
+            if conda and conda.has_python
+            else _interpreter(environment, platform, home, python)
+        )
         wheels = wheels_of(lock, environment, target, platform)
         spec = replace(spec, python=facts.path, python_version=facts.version, interpreter=archive, wheels=wheels)
-        prefixes = facts.prefixes
+        prefixes = (*prefixes, *facts.prefixes)
     if environment.node:
         facts = node(environment.node)
         spec = replace(spec, node=NodeSpec(path=facts.path, version=facts.version))
         prefixes = (*prefixes, *facts.prefixes)
-    by_id = {package.id: package for package in lock.packages}
-    own = [by_id[item] for item in environment.on(platform)]
     spec = replace(
         spec,
         modules=tuple(_modules(environment, by_id, platform)),
-        projects=tuple(_project(package) for package in own if package.kind in {Kind.PATH, Kind.GIT}),
+        projects=tuple(_project(package) for package in own if package.kind in _PROJECTS),
         programs=tuple(_program(package, platform) for package in own if package.kind is Kind.URL),
     )
     return spec, tuple(dict.fromkeys(prefixes))
@@ -158,6 +178,31 @@ def _interpreter(
     return facts, artefact
 
 
+def _conda(packages: Sequence[Package], platform: str, home: Home) -> CondaSpec | None:
+    own = [package for package in packages if package.kind is Kind.CONDA]
+    if not own:
+        return None
+    artefacts = tuple(_for_platform(package, platform) for package in own)
+    key = key_of(_CONDA_RULE, [platform, *(f"{item.name} {item.digest}" for item in artefacts)])
+    root = home.root / "conda" / key[:20]
+    has_python = any(package.name == "python" for package in own)
+    return CondaSpec(root=str(root), platform=platform, artefacts=artefacts, has_python=has_python)
+
+
+def _conda_python(packages: Sequence[Package], conda: CondaSpec) -> InterpreterFacts:
+    found = next(package for package in packages if package.kind is Kind.CONDA and package.name == "python")
+    version = found.version.partition("=")[0]
+    minor = ".".join(version.split(".")[:2])
+    return InterpreterFacts(path=f"{conda.root}/bin/python{minor}", version=version, prefixes=())
+
+
+def _for_platform(package: Package, platform: str) -> Artefact:
+    for file in package.files:
+        if file.platform in {"", platform}:
+            return Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)
+    raise FileNotLocked(package=package.id, platform=platform)
+
+
 def _modules(environment: Environment, by_id: Mapping[str, Package], platform: str) -> Iterator[ModuleSpec]:
     asked = {declared_npm(text.removeprefix("npm:"))[0] for text in environment.requirements if text.startswith("npm:")}
     for path, package_id in placements(environment.tree, by_id, platform):
@@ -175,7 +220,7 @@ def _project(package: Package) -> ProjectSpec:
     return ProjectSpec(
         name=package.name,
         version=package.version,
-        ecosystem=package.ecosystem,
+        ecosystem="hatch" if package.kind is Kind.HATCH else package.ecosystem,
         artefact=_artefact(package),
         import_root=package.import_root,
         commands=package.scripts,

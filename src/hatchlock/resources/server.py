@@ -27,12 +27,19 @@ class ServerSpec:
     Attributes:
         record: Its launch record.
         needs: The environment or image it starts from; None for a program of this machine.
+        system: What its environment needs of the host; None for nothing.
         notes: Relaxations of its sandbox, and what is not pinned.
     """
 
     record: LaunchRecord
     needs: Address | None = None
+    system: Address | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def depends_on(self) -> tuple[Address, ...]:
+        """Everything that has to be there first."""
+        return tuple(address for address in (self.needs, self.system) if address)
 
     @property
     def address(self) -> Address:
@@ -55,7 +62,7 @@ class ServerResource:
                 address=address,
                 key=self._digests[address],
                 facts=_facts(spec.record, self._digests[address]),
-                depends_on=(spec.needs,) if spec.needs else (),
+                depends_on=spec.depends_on,
                 notes=spec.notes,
             )
             for address, spec in self._specs.items()

@@ -7,32 +7,39 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from hatchlock.address import Address, Kind, ResourceKind, Source
+from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.writer import entry_for
+from hatchlock.engines.debian_host import HostSystem
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import image_tag, input_key
 from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
 from hatchlock.lock.model import ASSEMBLER, Environment, File, Lock, Server
+from hatchlock.manifest.fitting import NOT_IN_IMAGES
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.build import environment_target
 from hatchlock.resolve.command import main_package
 from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec, wheels_of
 from hatchlock.resources.image import ImageSpec
+from hatchlock.resources.package_counts import count_packages
 from hatchlock.resources.server import ServerSpec
+from hatchlock.resources.system_spec import SystemSpec, system_spec
 from hatchlock.resources.unplaced import (
     CommandUnclear,
     ImageNameTaken,
     KeyNotLocked,
+    NotInImages,
     PlatformNotLocked,
     RuntimeNotLocked,
+    TransportNotServed,
 )
 from hatchlock.resources.world import Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
@@ -59,6 +66,7 @@ class Machine:
         engine: The engine's address, the error that looking for it gave, or "" if nothing needs one.
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
         is_root: Whether root starts the servers.
+        host: Which system it runs.
     """
 
     platform: str
@@ -73,6 +81,7 @@ class Machine:
     nodes: Mapping[str, InterpreterFacts | HatchlockError] = field(default_factory=dict)
     isolation: str = ""
     is_root: bool = False
+    host: HostSystem = field(default_factory=HostSystem)
 
 
 def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
@@ -81,6 +90,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     A server, or an environment that no server uses, that cannot be placed on this machine becomes a problem; the others are
     not affected.
     """
+    manifest = with_entries(manifest, entries_of(lock))
     builder = _Builder(manifest=manifest, lock=lock, machine=machine)
     environments: dict[Address, EnvSpec] = {}
     images: list[ImageSpec] = []
@@ -110,14 +120,18 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             environments[found.address] = found
         else:
             images.append(found)
+    systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
+    (container_platform,) = container_platforms([machine.platform])
     return Target(
         project=manifest.project.name,
+        systems=tuple(systems[name] for name in sorted(systems)),
         environments=tuple(environments[address] for address in sorted(environments)),
         images=tuple(sorted(images, key=lambda image: image.server)),
-        servers=tuple(servers),
+        servers=tuple(_on_system(server, systems) for server in servers),
         entries=tuple(builder.entries()),
         usual_files=tuple(builder.usual_files()),
         problems=tuple(problems),
+        packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
     )
 
@@ -137,6 +151,8 @@ class _Builder:
 
     def server(self, name: str) -> _Placed:
         locked = self.lock.server(name)
+        if locked.transport != "stdio":
+            raise TransportNotServed(transport=locked.transport)
         launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
         if launch.runtime == "container":
             return self._image_server(launch) if launch.image else self._container_server(launch)
@@ -158,6 +174,11 @@ class _Builder:
         if isinstance(self.machine.engine, HatchlockError):
             raise self.machine.engine
         return self._environment_image(locked, locked.name)
+
+    def system(self, environment: str) -> SystemSpec | None:
+        """Return what an environment of the process runtime needs of this host."""
+        locked = self.lock.environment(environment, "process")
+        return system_spec(self.lock, locked, self.machine.platform, self.machine.host)
 
     def entries(self) -> Iterator[EntrySpec]:
         machine = self.machine
@@ -201,6 +222,7 @@ class _Builder:
             node=lambda version: _or_raise(machine.nodes[version]),
             target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
+        self.system(locked.name)  # a host that cannot have what it needs is no place for it
         return replace(spec, prefixes=prefixes, trust=locked.trust)
 
     def _process_server(self, launch: Server) -> _Placed:
@@ -222,14 +244,16 @@ class _Builder:
 
     def _place(self, launch: Server, locked: Environment, spec: EnvSpec, tree: Path) -> SourceTree | None:
         """Return where the server's own project or program is, if it is one."""
-        if not launch.source or not is_direct(launch.source):
+        source = self.manifest.servers[launch.name].source
+        if source is None or not is_direct(str(source)):
             return None
-        package = main_package(Source.parse(launch.source), locked, self.lock)
+        package = main_package(source, locked, self.lock)
         places: list[ProjectSpec | ProgramSpec] = [*spec.projects, *spec.programs]
         found = [item for item in places if package and item.artefact.package == package.id]
         if not found or package is None:
             return None
-        live = _resolved(package.location, self.machine) if package.kind is Kind.PATH else ""
+        is_local = package.source_class == "local" and package.kind in {Kind.PATH, Kind.HATCH}
+        live = _resolved(package.location, self.machine) if is_local else ""
         return SourceTree(directory=str(tree / found[0].path), live=live, sha256=found[0].artefact.digest)
 
     def _host_server(self, launch: Server) -> _Placed:
@@ -241,6 +265,9 @@ class _Builder:
 
     def _environment_image(self, locked: Environment, name: str) -> ImageSpec:
         platform = self._container_platform()
+        packages = self.lock.packages_of(locked, platform)
+        if kinds := sorted({package.kind for package in packages if package.kind in NOT_IN_IMAGES}):
+            raise NotInImages(kinds=tuple(kinds))
         base = self.lock.image(locked.base).platforms[platform]
         target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
         wheels = wheels_of(self.lock, locked, target, platform)
@@ -354,6 +381,12 @@ class _Builder:
                 *notes,
             ),
         )
+
+
+def _on_system(server: ServerSpec, systems: Mapping[str, SystemSpec]) -> ServerSpec:
+    needs = server.needs
+    spec = systems.get(needs.name) if needs and needs.kind is ResourceKind.ENV else None
+    return replace(server, system=spec.address) if spec else server
 
 
 def _script(word: str, directory: str) -> str:

@@ -12,10 +12,12 @@ __all__ = [
     "FileNotLocked",
     "ImageNameTaken",
     "KeyNotLocked",
+    "NotInImages",
     "PlatformNotLocked",
     "ProgramMissing",
     "ProgramNotOffered",
     "RuntimeNotLocked",
+    "TransportNotServed",
 ]
 
 
@@ -146,3 +148,33 @@ class ProgramMissing(HatchlockError):
 
     def _hint(self) -> str:
         return "install it, or give the server a source"
+
+
+@dataclass(kw_only=True, eq=False)
+class NotInImages(HatchlockError):
+    """An environment of the container runtime has packages that images are not yet made of."""
+
+    code: ClassVar[str] = "not-in-images"
+
+    kinds: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"it is locked, and this version does not yet put {', '.join(f'{kind}:' for kind in self.kinds)} into images"
+
+    def _hint(self) -> str:
+        return 'run it as a process (runtime = "process"), or choose a base that has what it needs'
+
+
+@dataclass(kw_only=True, eq=False)
+class TransportNotServed(HatchlockError):
+    """A server does not speak over its standard input and output."""
+
+    code: ClassVar[str] = "transport-not-served"
+
+    transport: str
+
+    def __str__(self) -> str:
+        return f"it is locked, and this version does not yet serve {self.transport}"
+
+    def _hint(self) -> str:
+        return "choose a server that speaks stdio"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.address import Address, ResourceKind
@@ -18,11 +18,14 @@ from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.resources.env import EnvResource
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image import ImageResource, ImageSpec
+from hatchlock.resources.package_counts import PackageCounts
 from hatchlock.resources.server import ServerResource, ServerSpec
+from hatchlock.resources.system import SystemResource
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
+    from hatchlock.resources.system_spec import SystemSpec
 
 __all__ = ["Target", "World", "target_from_dict", "target_to_dict"]
 
@@ -33,22 +36,26 @@ class Target:
 
     Attributes:
         project: The project's name.
+        systems: What environments of the process runtime need of the host.
         environments: For the process runtime.
         images: For the container runtime.
         servers: Their launch records.
         entries: In the files of applications.
         usual_files: The files of every known application.
         problems: Servers and environments that cannot be placed on this machine.
+        packages: Where the packages of the lock come from, and what they take.
         engine: The container engine's address; "" if nothing needs one, or none was found.
     """
 
     project: str
+    systems: tuple[SystemSpec, ...] = ()
     environments: tuple[EnvSpec, ...] = ()
     images: tuple[ImageSpec, ...] = ()
     servers: tuple[ServerSpec, ...] = ()
     entries: tuple[EntrySpec, ...] = ()
     usual_files: tuple[ClientFile, ...] = ()
     problems: tuple[Problem, ...] = ()
+    packages: PackageCounts = field(default_factory=PackageCounts)
     engine: str = ""
 
 
@@ -60,8 +67,10 @@ class World:
         home: The store.
         state: The project's state.
         connect: Gives the engine; called only when there is something to ask it.
+        environ: Where PATH finds the host's package manager; used only when there is something to ask it.
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds to wait for somebody else's lock.
+        offline: Whether nothing may be fetched.
     """
 
     def __init__(
@@ -71,34 +80,57 @@ class World:
         home: Home,
         state: ProjectState,
         connect: Callable[[], Engine],
+        environ: Mapping[str, str],
         purpose: str,
         lock_timeout: float,
+        offline: bool = False,
     ) -> None:
+        self.system = SystemResource(
+            target.systems,
+            home=home,
+            environ=environ,
+            purpose=purpose,
+            lock_timeout=lock_timeout,
+            download=not offline,
+        )
         self.clients = ClientResource(
             target.entries, state=state, home=home, project=target.project, usual=target.usual_files
         )
         self.by_kind: Mapping[ResourceKind, Resource] = {
+            ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(target.environments, home=home, purpose=purpose, lock_timeout=lock_timeout),
             ResourceKind.IMAGE: ImageResource(target.images, project=target.project, home=home, connect=connect),
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }
 
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What cannot be planned, as far as it was seen when the resources were last observed."""
+        return (*self.system.problems, *self.clients.problems)
+
 
 def target_to_dict(target: Target) -> dict[str, Any]:
     """Return a target as JSON values."""
     return {
         "project": target.project,
+        "systems": [spec.to_dict() for spec in target.systems],
         "environments": [spec.to_dict() for spec in target.environments],
         "images": [asdict(spec) for spec in target.images],
         "servers": [
-            {"record": spec.record.to_json().decode(), "needs": str(spec.needs or ""), "notes": spec.notes}
+            {
+                "record": spec.record.to_json().decode(),
+                "needs": str(spec.needs or ""),
+                "system": str(spec.system or ""),
+                "notes": spec.notes,
+            }
             for spec in target.servers
         ],
         # as text, since the order of an entry's fields is part of what is written
         "entries": [asdict(spec) | {"value": json.dumps(spec.value)} for spec in target.entries],
         "usual_files": [asdict(file) for file in target.usual_files],
         "problems": [asdict(problem) | {"address": str(problem.address)} for problem in target.problems],
+        "packages": asdict(target.packages),
         "engine": target.engine,
     }
 
@@ -111,18 +143,26 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
     """
     return Target(
         project=data["project"],
+        systems=tuple(map(_system, data["systems"])),
         environments=tuple(map(EnvSpec.from_dict, data["environments"])),
         images=tuple(map(_image, data["images"])),
         servers=tuple(map(_server, data["servers"])),
         entries=tuple(map(_entry, data["entries"])),
         usual_files=tuple(ClientFile(**item) for item in data["usual_files"]),
         problems=tuple(Problem(**item | {"address": Address.parse(item["address"])}) for item in data["problems"]),
+        packages=PackageCounts(**data["packages"]),
         engine=data["engine"],
     )
 
 
 def _artefacts(items: Iterable[Mapping[str, Any]]) -> tuple[Artefact, ...]:
     return tuple(Artefact(**item) for item in items)
+
+
+def _system(item: Mapping[str, Any]) -> SystemSpec:
+    from hatchlock.resources.system_spec import SystemSpec  # noqa: PLC0415  few projects have one
+
+    return SystemSpec.from_dict(item)
 
 
 def _image(item: Mapping[str, Any]) -> ImageSpec:
@@ -143,5 +183,6 @@ def _server(item: Mapping[str, Any]) -> ServerSpec:
     return ServerSpec(
         record=LaunchRecord.from_json(item["record"].encode()),
         needs=Address.parse(item["needs"]) if item["needs"] else None,
+        system=Address.parse(item["system"]) if item["system"] else None,
         notes=tuple(item["notes"]),
     )

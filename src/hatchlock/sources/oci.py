@@ -2,102 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hatchlock.address import ImageReference
-from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.images.base import BaseFacts, base_facts
 from hatchlock.lock.model import Image, ImagePlatform, Layer
-from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, Registry
+from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, Registry, UnknownImage
+from hatchlock.sources.oci_documents import (
+    BadImage,
+    Descriptor,
+    ImageConfig,
+    ImageManifest,
+    ImagePlace,
+    container_platform,
+    read_config,
+    read_index,
+    read_manifest,
+)
+from hatchlock.sources.oci_tags import tags_near
 from hatchlock.store.blobs import Blobs
 
 __all__ = ["BadImage", "ImageDescription", "container_platform", "describe_image", "fetch_image", "lock_image"]
 
 _WORKERS = 4
 _CONFIG_AT_MOST = 4 << 20
-_DIGEST = r"^sha256:[0-9a-f]{64}$"
-
-
-@dataclass(kw_only=True, eq=False)
-class BadImage(HatchlockError):
-    """An image whose manifest or config is not what the OCI image specification says."""
-
-    code: ClassVar[str] = "bad-image"
-
-    image: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"image {self.image} cannot be used: {self.why}"
-
-    def _hint(self) -> str:
-        return "choose another tag of this image"
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-_T = TypeVar("_T", bound=_Document)
-
-
-class _Platform(_Document):
-    os: str = ""
-    architecture: str = ""
-    variant: str = ""
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
-
-    def serves(self, wanted: _Platform) -> bool:
-        """Whether what is built for this platform is what `wanted` asks for; the usual variant may stay unsaid."""
-        usual = {"arm64": "v8", "arm": "v7"}.get(self.architecture, "")
-        return (self.os, self.architecture, self.variant or usual) == (
-            wanted.os,
-            wanted.architecture,
-            wanted.variant or usual,
-        )
-
-
-class _Descriptor(_Document):
-    digest: str = Field(pattern=_DIGEST)
-    size: int = Field(ge=0)
-    platform: _Platform | None = None
-
-
-class _Index(_Document):
-    manifests: tuple[_Descriptor, ...]
-
-
-class _Manifest(_Document):
-    config: _Descriptor
-    layers: tuple[_Descriptor, ...]
-
-
-class _Run(_Document):
-    entrypoint: tuple[str, ...] | None = Field(default=None, alias="Entrypoint")
-    command: tuple[str, ...] | None = Field(default=None, alias="Cmd")
-    user: str = Field(default="", alias="User")
-    working_directory: str = Field(default="", alias="WorkingDir")
-    env: tuple[str, ...] | None = Field(default=None, alias="Env")
-    labels: dict[str, str] | None = Field(default=None, alias="Labels")
-
-
-class _Roots(_Document):
-    diff_ids: tuple[Annotated[str, Field(pattern=_DIGEST)], ...]
-
-
-class _Config(_Platform):
-    config: _Run | None = None
-    created: str | None = None
-    rootfs: _Roots
+_DEEPEST_INDEX = 3
+_LOOKED_INTO_AT_MOST = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +47,9 @@ class ImageDescription:
         command: From the config.
         user: From the config; "" means root.
         working_directory: From the config.
+        ports: From the config, sorted: `8080/tcp`.
+        volumes: From the config, sorted.
+        stop_signal: From the config.
         labels: From the config.
         layers: Their number.
         size: Bytes of all layers, as they are fetched.
@@ -128,6 +64,9 @@ class ImageDescription:
     command: tuple[str, ...]
     user: str
     working_directory: str
+    ports: tuple[str, ...]
+    volumes: tuple[str, ...]
+    stop_signal: str
     labels: Mapping[str, str]
     layers: int
     size: int
@@ -143,53 +82,47 @@ def describe_image(reference_text: str, platform: str, *, registry: Registry) ->
 
     Raises:
         BadSource: It is no reference.
-        UnknownImage, ImageUnreachable: As the registry answers.
+        ImageProblem: As the registry answers: UnknownImage, LoginNeeded, ImageUnreachable, …
         WrongHash: Bytes are not those that their digest names.
         BadImage: The image is not well-formed.
     """
     reference = ImageReference.parse(reference_text)
-    top = registry.manifest(reference)
-    listed: tuple[str, ...] = ()
-    if top.media_type in INDEX_TYPES:
-        # what has no platform, or an unknown one, are attestations
-        images = (item for item in _parse(_Index, top.data, reference).manifests if item.platform)
-        listed = tuple(sorted(str(item.platform) for item in images if item.platform and item.platform.os != "unknown"))
-        if not listed:
-            raise BadImage(image=str(reference), why="its index lists no image")
-    served = [item for item in listed if _platform(item).serves(_platform(platform))]
-    manifest = _choose(reference, top, (served or listed or (platform,))[0], registry)
-    parsed = _parse(_Manifest, manifest.data, reference)
-    config = _parse(_Config, _small_blob(reference, parsed.config, registry), reference)
-    own = str(_Platform(os=config.os, architecture=config.architecture, variant=config.variant))
-    run = config.config or _Run()
+    top = _top(reference, registry)
+    listing = _listing(reference, top, registry)
+    manifest = top
+    if listing:
+        wanted = ImagePlace.of(platform)
+        served = [item for item in listing if item.place.serves(wanted)]
+        manifest = registry.manifest(replace(reference, digest=(served or listing)[0].digest))
+    parsed = read_manifest(manifest, reference)
+    config = _small_config(reference, parsed.config, registry)
+    said = config.said()
     return ImageDescription(
         reference=reference_text,
         digest=top.digest,
-        platforms=listed or (own,),
-        platform=own,
+        platforms=tuple(sorted({str(item.place) for item in listing})) or (str(config.place),),
+        platform=str(config.place),
         created=config.created or "",
-        entrypoint=run.entrypoint or (),
-        command=run.command or (),
-        user=run.user,
-        working_directory=run.working_directory,
-        labels=run.labels or {},
+        labels=config.labels,
         layers=len(parsed.layers),
         size=sum(layer.size for layer in parsed.layers),
+        **{name: said[name] for name in _DESCRIBED},
     )
 
 
-def _small_blob(reference: ImageReference, descriptor: _Descriptor, registry: Registry) -> bytes:
-    if descriptor.size > _CONFIG_AT_MOST:
-        raise BadImage(image=str(reference), why=f"its config has {descriptor.size} bytes")
-    pieces: list[bytes] = []
-    registry.blob(reference, descriptor.digest, pieces.append)
-    return b"".join(pieces)
+_DESCRIBED = ("entrypoint", "command", "user", "working_directory", "ports", "volumes", "stop_signal")
 
 
-def container_platform(platform: str) -> str:
-    """Return the platform that containers have on a declared platform: on macOS they are Linux of the same processor."""
-    os, _, rest = platform.partition("/")
-    return f"linux/{rest}" if os == "darwin" else platform
+def _small_config(reference: ImageReference, descriptor: Descriptor, registry: Registry) -> ImageConfig:
+    data = bytearray()
+
+    def take(piece: bytes) -> None:
+        data.extend(piece)
+        if len(data) > _CONFIG_AT_MOST:
+            raise BadImage(image=str(reference), why=f"its config has more than {_CONFIG_AT_MOST} bytes")
+
+    registry.blob(reference, descriptor.digest, take)
+    return read_config(bytes(data), reference)
 
 
 def lock_image(
@@ -213,13 +146,15 @@ def lock_image(
 
     Raises:
         BadSource: It is no reference.
-        UnknownImage, ImageUnreachable, MissingPlatform: As the registry answers.
+        ImageProblem: As the registry answers: UnknownImage, LoginNeeded, ImageUnreachable, …
+        MissingPlatform: It does not exist for one of them.
         WrongHash: Bytes are not those that their digest names.
         BadImage, BadLayer: The image is not well-formed, or not in a form that is known.
     """
     reference = ImageReference.parse(reference_text)
-    top = registry.manifest(reference)
-    chosen = {platform: _choose(reference, top, platform, registry) for platform in platforms}
+    top = _top(reference, registry)
+    listing = _listing(reference, top, registry)
+    chosen = {platform: _choose(reference, top, listing, platform, registry) for platform in platforms}
     read: dict[str, ImagePlatform] = {}
     for manifest in chosen.values():
         if manifest.digest not in read:
@@ -244,7 +179,7 @@ def fetch_image(image: Image, platform: str, *, registry: Registry, blobs: Blobs
         emit: Told about each download.
 
     Raises:
-        UnknownImage, ImageUnreachable: As the registry answers.
+        ImageProblem: As the registry answers: UnknownImage, LoginNeeded, ImageUnreachable, …
         WrongHash: Bytes are not those that the lock names.
     """
     reference = ImageReference.parse(image.reference)
@@ -253,48 +188,96 @@ def fetch_image(image: Image, platform: str, *, registry: Registry, blobs: Blobs
     _fetch(reference, wanted, registry=registry, blobs=blobs, emit=emit)
 
 
-def _choose(reference: ImageReference, top: Manifest, platform: str, registry: Registry) -> Manifest:
+def _top(reference: ImageReference, registry: Registry) -> Manifest:
+    try:
+        return registry.manifest(reference)
+    except UnknownImage as error:
+        raise tags_near(reference, error, registry) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    place: ImagePlace
+    digest: str
+
+
+def _listing(reference: ImageReference, top: Manifest, registry: Registry) -> tuple[_Listed, ...]:
+    """Return the images that an index lists, those of indexes in it too; nothing for a manifest.
+
+    Raises:
+        BadImage: The index lists no image, or too much.
+    """
     if top.media_type not in INDEX_TYPES:
+        return ()
+    found = tuple(_Walk(reference, registry).images(top))
+    if not found:
+        raise BadImage(image=str(reference), why="its index lists no image")
+    return found
+
+
+class _Walk:
+    """A way through an index, and what had to be looked into on it."""
+
+    def __init__(self, reference: ImageReference, registry: Registry) -> None:
+        self._reference = reference
+        self._registry = registry
+        self._looked_into = 0
+
+    def images(self, index: Manifest, depth: int = 1) -> Iterator[_Listed]:
+        """Yield the images with their platforms: what the index says, or else their config."""
+        for item in read_index(index, self._reference).manifests:
+            if item.is_index:
+                if depth == _DEEPEST_INDEX:
+                    raise BadImage(image=str(self._reference), why="its indexes list one another too deeply")
+                yield from self.images(self._manifest(item), depth + 1)
+            elif item.is_image and item.platform:
+                yield _Listed(place=item.platform, digest=item.digest)
+            elif item.is_image:
+                config = read_manifest(self._manifest(item), self._reference).config
+                place = _small_config(self._reference, config, self._registry).place
+                yield _Listed(place=place, digest=item.digest)
+
+    def _manifest(self, item: Descriptor) -> Manifest:
+        self._looked_into += 1
+        if self._looked_into > _LOOKED_INTO_AT_MOST:
+            raise BadImage(image=str(self._reference), why="its index lists too much without saying for what platform")
+        return self._registry.manifest(replace(self._reference, digest=item.digest))
+
+
+def _choose(
+    reference: ImageReference, top: Manifest, listing: Sequence[_Listed], platform: str, registry: Registry
+) -> Manifest:
+    if not listing:
         return top
-    wanted = _platform(platform)
-    listed = [item for item in _parse(_Index, top.data, reference).manifests if item.platform]
-    for item in listed:
-        if item.platform and item.platform.serves(wanted):
+    wanted = ImagePlace.of(platform)
+    for item in listing:
+        if item.place.serves(wanted):
             return registry.manifest(replace(reference, digest=item.digest))
-    known = sorted({str(item.platform) for item in listed} - {"unknown/unknown"})
+    known = sorted({str(item.place) for item in listing})
     raise MissingPlatform(image=str(reference), platform=container_platform(platform), available=tuple(known))
 
 
-def _platform(text: str) -> _Platform:
-    os, architecture, variant = [*container_platform(text).split("/"), "", ""][:3]
-    return _Platform(os=os, architecture=architecture, variant=variant)
-
-
 def _check_platform(reference: ImageReference, found: ImagePlatform, platform: str, blobs: Blobs) -> None:
-    config = _parse(_Config, blobs.path(_hex(found.config)).read_bytes(), reference)
-    if not config.serves(_platform(platform)):
-        available = (_Platform(os=config.os, architecture=config.architecture, variant=config.variant),)
-        raise MissingPlatform(
-            image=str(reference),
-            platform=container_platform(platform),
-            available=tuple(str(item) for item in available),
-        )
+    place = read_config(blobs.path(_hex(found.config)).read_bytes(), reference).place
+    if not place.serves(ImagePlace.of(platform)):
+        raise MissingPlatform(image=str(reference), platform=container_platform(platform), available=(str(place),))
 
 
 def _read(
     reference: ImageReference, manifest: Manifest, *, registry: Registry, blobs: Blobs, facts: bool, emit: Sink
 ) -> ImagePlatform:
-    parsed = _parse(_Manifest, manifest.data, reference)
+    parsed = read_manifest(manifest, reference)
+    if parsed.config.size > _CONFIG_AT_MOST:
+        raise BadImage(image=str(reference), why=f"its config has more than {_CONFIG_AT_MOST} bytes")
     _fetch(reference, {parsed.config.digest: parsed.config.size}, registry=registry, blobs=blobs, emit=emit)
-    config = _parse(_Config, blobs.path(_hex(parsed.config.digest)).read_bytes(), reference)
+    config = read_config(blobs.path(_hex(parsed.config.digest)).read_bytes(), reference)
     if len(config.rootfs.diff_ids) != len(parsed.layers):
         raise BadImage(image=str(reference), why="its config and its manifest do not list the same layers")
     found = BaseFacts()
     if facts:
-        layers = {layer.digest: layer.size for layer in parsed.layers}
+        layers = _readable(reference, parsed)
         _fetch(reference, layers, registry=registry, blobs=blobs, emit=emit)
         found = base_facts([blobs.path(_hex(layer.digest)) for layer in parsed.layers])
-    run = config.config or _Run()
     return ImagePlatform(
         digest=manifest.digest,
         config=parsed.config.digest,
@@ -303,17 +286,26 @@ def _read(
             Layer(digest=layer.digest, size=layer.size, diff_id=diff_id)
             for layer, diff_id in zip(parsed.layers, config.rootfs.diff_ids, strict=True)
         ),
-        entrypoint=run.entrypoint or (),
-        command=run.command or (),
-        user=run.user,
-        working_directory=run.working_directory,
-        env=run.env or (),
+        **config.said(),
         python=found.python,
         python_path=found.python_path,
+        node=found.node,
         libc=found.libc,
         symlinks=found.symlinks,
         packages=found.packages,
     )
+
+
+def _readable(reference: ImageReference, manifest: ImageManifest) -> dict[str, int]:
+    """Return the layers to download for what is in them, digest -> size."""
+    for layer in manifest.layers:
+        if layer.media_type.endswith("zstd"):
+            raise BadImage(
+                image=str(reference),
+                why=f"its layer {layer.digest} is compressed with zstd, so what is in it cannot be read",
+                advice="use a base whose layers are compressed with gzip",
+            )
+    return {layer.digest: layer.size for layer in manifest.layers}
 
 
 def _fetch(
@@ -336,16 +328,3 @@ def _fetch(
 
 def _hex(digest: str) -> str:
     return digest.removeprefix("sha256:")
-
-
-def _parse(model: type[_T], data: bytes, reference: ImageReference) -> _T:
-    document = model.__name__.strip("_").lower()
-    try:
-        return model.model_validate(json.loads(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        why = f"its {document} has no valid {where} ({first['msg']})"
-        raise BadImage(image=str(reference), why=why) from error
-    except ValueError as error:
-        raise BadImage(image=str(reference), why=f"its {document} is no JSON") from error

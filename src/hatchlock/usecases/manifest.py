@@ -152,8 +152,7 @@ def server_from_source(text: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the keys of the server that a source (`pypi:…`, `oci:…`, a bare image reference) describes.
 
     Raises:
-        BadSource: It is no source.
-        NotYet: Its kind is not supported.
+        BadSource: It is no source, or no server.
     """
     from hatchlock.manifest import takeover
 
@@ -166,7 +165,6 @@ def server_from_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         BadSource: What it runs is no source.
         CannotTakeOver: It holds an option without counterpart, or a secret among its arguments.
-        NotYet: It runs something that is not supported.
     """
     from hatchlock.manifest import takeover
 

@@ -12,7 +12,7 @@ from hatchlock.address import ImageReference, Kind
 from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Lock, Package
+    from hatchlock.lock.model import File, Lock, Package
     from hatchlock.resources.base import Artefact
     from hatchlock.store.blobs import Blobs, BlobWriter
     from hatchlock.usecases.project import Project
@@ -73,6 +73,12 @@ class Obtain:
                 self._from_index(artefact, package)
             case Kind.URL:
                 self._program(artefact, package)
+            case Kind.CONDA:
+                self._sources.conda.fetch(package, self._file(artefact, package), self._blobs)
+            case Kind.HATCH if not package.source:
+                registry = self._sources.hatch_registry
+                release = registry.release(package.name, package.version, package.publisher)
+                registry.fetch(release, self._file(artefact, package), self._blobs)
             case _:
                 self._snapshot(artefact, package)
 
@@ -86,10 +92,14 @@ class Obtain:
         with self._writer(artefact, str(reference)) as writer:
             self._sources.registry.blob(reference, artefact.name, writer.write)
 
+    @staticmethod
+    def _file(artefact: Artefact, package: Package) -> File:
+        return next(item for item in package.files if item.digest == artefact.digest)
+
     def _from_index(self, artefact: Artefact, package: Package) -> None:
         from hatchlock.net.credentials import without_userinfo
 
-        file = next(item for item in package.files if item.digest == artefact.digest)
+        file = self._file(artefact, package)
         index = self._sources.python if package.kind is Kind.PYPI else self._sources.npm
         url = index.fetch_url(package, file)
         headers = self._sources.npm.headers(url) if package.kind is Kind.NPM else {}
@@ -100,14 +110,14 @@ class Obtain:
         from hatchlock.sources.url import url_references
 
         references = url_references(package.source.partition(":")[2])
-        file = next(item for item in package.files if item.digest == artefact.digest)
+        file = self._file(artefact, package)
         self._sources.url.fetch(references[file.platform], file, self._blobs)
 
     def _snapshot(self, artefact: Artefact, package: Package) -> None:
         from hatchlock.sources.projects.snapshot import snapshot
         from hatchlock.store.blobs import WrongHash
 
-        if package.kind is Kind.PATH:
+        if package.kind in {Kind.PATH, Kind.HATCH}:
             directory = self._project.directory / package.location
             try:
                 with self._writer(artefact, str(directory)) as writer:

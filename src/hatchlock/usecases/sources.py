@@ -13,17 +13,25 @@ from hatchlock.events import Event, Sink
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatchlock.lock.model import File, Image, Package
+    from hatchlock.launch import Runtime
+    from hatchlock.lock.model import File, Image, ImagePlatform, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
     from hatchlock.resolve.direct import Direct
     from hatchlock.resolve.loading import Loader
     from hatchlock.resolve.request import EnvironmentRequest, Resolution
+    from hatchlock.sources.conda.solve import CondaSource
+    from hatchlock.sources.debian.archive import DebianSource
+    from hatchlock.sources.debian.archives import DebArchive
+    from hatchlock.sources.debian.base import DebianBase
+    from hatchlock.sources.hatch.registry import HatchRegistry
+    from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.sources.npm.registry import NpmSource
     from hatchlock.sources.projects.git import GitSource
     from hatchlock.sources.python.pypi import PypiSource
     from hatchlock.sources.url import UrlSource
+    from hatchlock.usecases.desks import DebianDesk, HatchDesk
     from hatchlock.usecases.project import Project
 
 __all__ = ["Sources", "open_http"]
@@ -98,6 +106,7 @@ class Sources:
         self._exclude_newer = exclude_newer
         self._upgrading = upgrading
         self._stack = contextlib.ExitStack()
+        self._archives: dict[tuple[DebArchive, ...], DebianSource] = {}
         self.opened: dict[str, Any] = {}
         self.opening = threading.RLock()
 
@@ -127,11 +136,12 @@ class Sources:
         from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST
         from hatchlock.net.registry import Registry
 
-        plain = [host for host, spec in self._manifest.registries.items() if spec.plain_http]
+        specs = self._manifest.registries
         registry = Registry(
             environ=self._project.environ,
             default_host=DEFAULT_REGISTRY_HOST,
-            plain_http=frozenset(plain),
+            plain_http=frozenset(host for host, spec in specs.items() if spec.plain_http),
+            mirrors={host: spec.mirrors for host, spec in specs.items()},
             offline=self._offline,
         )
         self._stack.callback(registry.close)
@@ -191,6 +201,145 @@ class Sources:
         return self._stack.enter_context(source)
 
     @_opened
+    def hatch_registry(self) -> HatchRegistry:
+        """The manifest's Hatch registries, and Hatch's own."""
+        from hatchlock.sources.hatch.documents import HatchIndex
+        from hatchlock.sources.hatch.registry import HatchRegistry
+
+        indexes = [
+            HatchIndex(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl, packages=spec.packages)
+            for spec in self._manifest.indexes.get("hatch", ())
+        ]
+        source = HatchRegistry(
+            http=self.http,
+            cache_dir=self._project.home.cache,
+            indexes=indexes,
+            exclude_newer=self._exclude_newer,
+            offline=self._offline,
+            refresh=self._refresh,
+        )
+        return self._stack.enter_context(source)
+
+    @_opened
+    def hatch(self) -> HatchDesk:
+        """Hatch packages as the lock holds them."""
+        from hatchlock.store.blobs import Blobs
+        from hatchlock.usecases.desks import HatchDesk
+
+        def tell(address: str, note: str) -> None:
+            self._emit(Event(name="resolve.note", address=address, message=note))
+
+        return HatchDesk(self.hatch_registry, Blobs(self._project.home.blobs), lambda: self.scratch, tell)
+
+    @_opened
+    def mcp_registry(self) -> McpRegistry:
+        """The manifest's registry of MCP servers, or the official one."""
+        from hatchlock.sources.mcp_registry.registry import McpRegistry
+
+        spec = next(iter(self._manifest.indexes.get("mcp", ())), None)
+        return McpRegistry(
+            http=self.http,
+            cache_dir=self._project.home.cache,
+            url=spec.url if spec else "",
+            mirrors=spec.mirrors if spec else (),
+            **({"ttl": spec.ttl} if spec and spec.ttl is not None else {}),
+            offline=self._offline,
+            refresh=self._refresh,
+        )
+
+    @_opened
+    def conda(self) -> CondaSource:
+        """The manifest's channels of conda, or conda-forge."""
+        from hatchlock.sources.conda.channels import CondaChannel
+        from hatchlock.sources.conda.solve import CondaSource
+
+        channels = [
+            CondaChannel(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl)
+            for spec in self._manifest.indexes.get("conda", ())
+        ]
+        source = CondaSource(
+            http=self.http,
+            cache_dir=self._project.home.cache,
+            channels=channels,
+            exclude_newer=self._exclude_newer,
+            offline=self._offline,
+            refresh=self._refresh,
+        )
+        return self._stack.enter_context(source)
+
+    def debian_desk(self, request: EnvironmentRequest, platform: str) -> DebianDesk:
+        """Return what there is of Debian for an environment on a platform: over its base, or for machines over nothing.
+
+        Raises:
+            NotDebian: The base, or for processes this machine, is of another family.
+            HatchlockError: What reading the base raises.
+        """
+        from dataclasses import replace
+
+        from hatchlock.sources.debian.base import host_base
+        from hatchlock.usecases.desks import DebianDesk
+
+        base = request.bases.get(platform)
+        if base is None:
+            # what the machines of a platform have is not known, so everything that is needed is locked
+            found = replace(host_base(), status=(), architecture=platform.partition("/")[2])
+        else:
+            found = self._debian_base(request.base, base, platform)
+        return DebianDesk(source=self._debian(found), base=found)
+
+    def _debian(self, base: DebianBase) -> DebianSource:
+        """Open the archives that a base's apt asks, or the declared one; bases with the same share them."""
+        from datetime import UTC, datetime
+
+        from hatchlock.manifest.model import IndexSpec
+        from hatchlock.sources.debian.archive import DebianSource
+        from hatchlock.sources.debian.archives import archives_for
+
+        spec = next(iter(self._manifest.indexes.get("deb", ())), IndexSpec(name="debian"))
+        keyring = (self._project.directory / spec.keyring).read_bytes() if spec.keyring else None
+        archives = archives_for(
+            base.sources,
+            base.keyrings,
+            name=spec.name,
+            url=spec.url,
+            suite=spec.suite,
+            components=spec.components,
+            snapshot=spec.snapshot,
+            keyring=keyring,
+            architecture=base.architecture,
+        )
+        with self.opening:
+            if archives not in self._archives:
+                source = DebianSource(
+                    http=self.http,
+                    cache_dir=self._project.home.cache,
+                    archives=archives,
+                    **({"ttl": spec.ttl} if spec.ttl is not None else {}),
+                    offline=self._offline,
+                    refresh=self._refresh,
+                    now=datetime.now(UTC),
+                )
+                self._archives[archives] = self._stack.enter_context(source)
+            return self._archives[archives]
+
+    def _debian_base(self, reference: str, base: ImagePlatform, platform: str) -> DebianBase:
+        """Read a base once; its layers are fetched if that was on another machine."""
+        from hatchlock.lock.model import Image
+        from hatchlock.sources.debian.base import debian_base
+        from hatchlock.sources.oci import fetch_image
+        from hatchlock.store.blobs import Blobs
+
+        blobs = Blobs(self._project.home.blobs)
+        layers = [blobs.path(layer.digest.removeprefix("sha256:")) for layer in base.layers]
+        cache = self._project.home.cache / "bases"
+        try:
+            return debian_base(layers, cache=cache, key=base.digest)
+        except FileNotFoundError:
+            image = Image(reference=reference, digest=base.digest, platforms={platform: base})
+            fetch_image(image, platform, registry=self.registry, blobs=blobs, emit=self._emit)
+            return debian_base(layers, cache=cache, key=base.digest)
+
+    @_opened
     def git(self) -> GitSource:
         """Git repositories."""
         from hatchlock.sources.projects.git import GitSource
@@ -232,12 +381,31 @@ class Sources:
 
     def resolve(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
         """Resolve environments; see `resolve.environments.resolve_environments`. Called before anything was asked."""
-        from hatchlock.resolve.environments import Indexes, resolve_environments
+        from hatchlock.resolve.environments import resolve_environments
+        from hatchlock.resolve.work import Indexes
 
         self._exclude_newer = exclude_newer
         self._emit(Event(name="resolve.start", address=", ".join(f"env:{request.name}" for request in requests)))
-        indexes = Indexes(python=self.python, npm=lambda: self.npm, load=self.load, scratch=lambda: self.scratch)
+        indexes = Indexes(
+            python=self.python,
+            npm=lambda: self.npm,
+            load=self.load,
+            scratch=lambda: self.scratch,
+            hatch=lambda: self.hatch,
+            tags=lambda: self.registry,
+            debian=self.debian_desk,
+            conda=lambda: self.conda,
+        )
         return resolve_environments(requests, indexes=indexes, emit=self._emit)
+
+    def entry(self, text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None) -> Package:
+        """Return an entry of the MCP registry; see `desks.entry_package`."""
+        from hatchlock.usecases.desks import entry_package
+
+        package, notes = entry_package(text, runtime, platforms, pinned, registry=self.mcp_registry)
+        for note in notes:
+            self._emit(Event(name="resolve.note", address=package.source, message=note))
+        return package
 
     def load(self, text: str, pinned: Package | None) -> Direct:
         """Read what a requirement names itself; see `resolve.loading.Loader`."""

@@ -1,0 +1,195 @@
+"""What a lock asks of Hatch registries, the MCP registry and Debian archives, brought into the form that resolving wants."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError
+
+if TYPE_CHECKING:
+    from hatchlock.launch import Runtime
+    from hatchlock.lock.model import Archive, Package
+    from hatchlock.sources.debian.archive import DebianSource
+    from hatchlock.sources.debian.base import DebianBase
+    from hatchlock.sources.debian.package import DebPackage, DebUniverse
+    from hatchlock.sources.hatch.index import HatchRelease
+    from hatchlock.sources.hatch.registry import HatchRegistry
+    from hatchlock.sources.mcp_registry.registry import McpRegistry
+    from hatchlock.store.blobs import Blobs
+
+__all__ = ["DebianDesk", "HatchDesk", "RemoteEntry", "entry_package"]
+
+
+@dataclass(kw_only=True, eq=False)
+class RemoteEntry(HatchlockError):
+    """An entry of the MCP registry is a server that runs elsewhere."""
+
+    code: ClassVar[str] = "remote-entry"
+
+    entry: str
+    url: str
+    refused: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        passed = "".join(f"; {kind}: {why}" for kind, why in self.refused)
+        return f"{self.entry} runs at {self.url}, and remote servers are not yet supported{passed}"
+
+    def _hint(self) -> str:
+        return "let the application connect to it by itself"
+
+
+class HatchDesk:
+    """The Hatch registries: versions, and packages as the lock holds them. An archive is fetched and read once.
+
+    Args:
+        registry: The registries.
+        blobs: Where archives are kept.
+        scratch: Makes a directory of ours.
+        emit_note: Told sentences that people should see.
+    """
+
+    def __init__(
+        self,
+        registry: HatchRegistry,
+        blobs: Blobs,
+        scratch: Callable[[], Path],
+        emit_note: Callable[[str, str], object],
+    ) -> None:
+        self._registry = registry
+        self._blobs = blobs
+        self._scratch = scratch
+        self._note = emit_note
+
+    def versions(self, name: str, repository: str = "") -> Sequence[HatchRelease]:
+        """Return the versions of a name; see `HatchRegistry.versions`."""
+        return self._registry.versions(name, repository)
+
+    def locked(self, release: HatchRelease) -> Package:
+        """Return what the lock holds of a version.
+
+        Raises:
+            HatchlockError: What `HatchRegistry.archive` and `read_archive` raise.
+        """
+        from hatchlock.resolve.hatch_package import released_hatch_package
+        from hatchlock.sources.hatch.archive import read_archive
+
+        with tempfile.TemporaryDirectory(dir=self._scratch(), prefix="archive-") as directory:
+            path = Path(directory) / "archive.zip"
+            file = self._registry.archive(release, path)
+            found = read_archive(path, release, scratch=self._scratch())
+            if not self._blobs.has(file.sha256):
+                with self._blobs.add(file.sha256, file.size, what=file.name, where=release.uri) as writer:
+                    writer.write(path.read_bytes())
+        package = released_hatch_package(found, release, file=file)
+        for note in (*found.notes, *([release.note] if release.note else [])):
+            self._note(package.id, note)
+        return package
+
+
+@dataclass(slots=True)
+class DebianDesk:
+    """What there is of Debian for one base and platform: `resolve.shelves.DebDesk`.
+
+    Attributes:
+        source: The archives.
+        base: What the base says.
+        lock: Guards opening the index.
+    """
+
+    source: DebianSource
+    base: DebianBase
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def architecture(self) -> str:
+        """Debian's word for the processor."""
+        return self.base.architecture
+
+    @property
+    def installed(self) -> Sequence[DebPackage]:
+        """What the base has."""
+        return self.base.status
+
+    @property
+    def universe(self) -> DebUniverse:
+        """What the archives have."""
+        return self.source.universe(self.base.architecture)
+
+    @property
+    def archives(self) -> Sequence[Archive]:
+        """The suites that were asked."""
+        from hatchlock.lock.model import Archive
+
+        return [
+            Archive(
+                name=item.name,
+                suite=item.suite,
+                components=tuple(sorted(item.components)),
+                snapshot=item.snapshot,
+                date=item.date,
+                sha256=item.sha256,
+                keys=tuple(sorted(item.keys)),
+            )
+            for item in self.source.releases()
+        ]
+
+
+def entry_package(
+    text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None, *, registry: McpRegistry
+) -> tuple[Package, tuple[str, ...]]:
+    """Return what the lock holds of an entry of the MCP registry, and sentences that people should see.
+
+    Args:
+        text: `mcp:NAME` or `mcp:NAME@VERSION`.
+        runtime: What to choose for.
+        platforms: What is locked for.
+        pinned: What the present lock has: its version is kept where the text leaves a choice.
+        registry: Is asked.
+
+    Raises:
+        RemoteEntry: It runs elsewhere.
+        NothingToRun: None of its packages can be used.
+        HatchlockError: What asking raises.
+    """
+    from hatchlock.address import Kind
+    from hatchlock.lock.model import File, Package
+    from hatchlock.sources.mcp_registry.choose import choose
+    from hatchlock.sources.mcp_registry.declared import declared_mcp
+    from hatchlock.sources.mcp_registry.launch import launch
+
+    wanted = declared_mcp(text.partition(":")[2])
+    entry = registry.entry(wanted.name, wanted.version or (pinned.version if pinned else "latest"))
+    choice = choose(entry, platforms=platforms, runtime=runtime)
+    if choice.remote is not None:
+        raise RemoteEntry(entry=str(entry), url=choice.remote.url, refused=choice.refused)
+    starts = launch(entry, choice)
+    repository = entry.server.repository.url
+    package = Package(
+        kind=Kind.MCP,
+        name=entry.name,
+        version=entry.version,
+        source=text,
+        index=str(Kind.MCP),
+        files=(File(name="server.json", sha256=entry.sha256, size=len(entry.document)),),
+        dependencies=(choice.requirement, *starts.with_),
+        requires_python=f"=={starts.python}.*" if starts.python else "",
+        command=starts.command,
+        args=starts.args,
+        env=dict(sorted(starts.env.items())),
+        needs=starts.needs,
+        transport="" if starts.transport == "stdio" else starts.transport,
+        repository=repository,
+    )
+    notes = [f"{entry} is {choice.requirement}: {choice.why}"]
+    notes += [f"its {kind} package is passed over: {why}" for kind, why in choice.refused]
+    if entry.status != "active":
+        notes.append(
+            f"the registry says that it is {entry.status}"
+            + (f": {entry.status_message}" if entry.status_message else "")
+        )
+    return package, (*notes, *starts.notes)
