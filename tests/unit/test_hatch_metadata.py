@@ -383,6 +383,8 @@ def test_lines_are_found_in_any_layout() -> None:
         ("from mcp.server.fastmcp import FastMCP", ("pypi:mcp[cli]>=1.9",), ("pypi:mcp<2",)),
         ("from mcp.server.fastmcp import FastMCP", ("pypi:mcp==1.20.0",), ()),
         ("from mcp.server.mcpserver import MCPServer", ("pypi:mcp>=1.0",), ("pypi:mcp>=2",)),
+        ("from mcp.server.mcpserver import MCPServer", ("pypi:mcp>=2.1",), ()),
+        ("from mcp.server.fastmcp import FastMCP", ("pypi:mcp<=1.30",), ()),
         ("import mcp", ("pypi:mcp>=1.0",), ()),
         ("from mcp.server.fastmcp import FastMCP", ("conda:forge::mcp>=1.0",), ()),
         ("no python !", (), ()),

@@ -16,7 +16,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Manifest": {
         "remove": ("remove a server and lock", "hatchlock remove time"),
-        "validate": ("check the manifest", "hatchlock validate"),
+        "validate": ("check the manifest, or a Hatch package", "hatchlock validate"),
+        "new": ("write a Hatch package", "hatchlock new weather_kit"),
         "schema": ("print the manifest's JSON Schema", "hatchlock schema > hatchlock.schema.json"),
     },
     "Lock": {

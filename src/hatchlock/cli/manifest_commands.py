@@ -37,7 +37,11 @@ def init(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def validate(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Check a manifest."""
+    """Check a manifest, or the Hatch package that is named."""
+    if arguments.path is not None:
+        from hatchlock.cli.hatch_commands import validate_package
+
+        return validate_package(arguments, ui)
     from hatchlock.usecases import manifest
     from hatchlock.usecases.lock import warnings_of
 

@@ -107,6 +107,15 @@ def _remove(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="the server")
 
 
+def _validate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("path", nargs="?", metavar="PATH", help="a Hatch package; the manifest if not said")
+
+
+def _new(command: argparse.ArgumentParser) -> None:
+    command.add_argument("path", metavar="PATH", help="the directory to write")
+    command.add_argument("--name", help="the package's name; the directory's if not said")
+
+
 def _lock(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--upgrade",
@@ -252,6 +261,8 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "init": _init,
     "add": _add,
     "remove": _remove,
+    "validate": _validate,
+    "new": _new,
     "lock": _lock,
     "tree": _tree,
     "why": _why,

@@ -12,13 +12,16 @@ from packaging.specifiers import SpecifierSet
 from hatchlock.address import Kind
 from hatchlock.sources.hatch.declared import split_requirement
 from hatchlock.sources.hatch.facts import HatchFacts
+from hatchlock.sources.hatch.together import exclude_each_other
 
 __all__ = ["implied_note", "implied_requirements", "server_tools", "wraps"]
 
 _EXTRAS = re.compile(r"\[.*\]")
-_FIRST_WITH_FAST_MCP = "1.2"
-_OLD_NAMES = frozenset({"fastmcp", "FastMCP"})
-_NEW_NAMES = frozenset({"mcpserver", "MCPServer"})
+_GENERATIONS = (
+    (frozenset({"mcpserver", "MCPServer"}), ">=2", ">=2", "<2"),
+    (frozenset({"fastmcp", "FastMCP"}), ">=1.2,<2", "<2", ">=2"),
+)
+"""Of the SDK: names that only one generation has, its versions, what bounds them on the other's side, the other's versions."""
 
 
 def server_tools(source: bytes) -> frozenset[str]:
@@ -81,18 +84,16 @@ def implied_note(facts: HatchFacts, implied: tuple[str, ...]) -> str:
 
 
 def _sdk(imported: set[str], declared: dict[str, str]) -> list[str]:
-    versions = declared.get(f"{Kind.PYPI}:mcp")
     parts = {part for name in imported if name.startswith("mcp.") for part in name.split(".")}
-    lower, upper = "", ""
-    if parts & _NEW_NAMES:
-        lower = ">=2"
-    elif parts & _OLD_NAMES:
-        lower, upper = f">={_FIRST_WITH_FAST_MCP}", "<2"
+    whole, bound, others = next((rest for names, *rest in _GENERATIONS if names & parts), ("", "", ""))
+    versions = declared.get(f"{Kind.PYPI}:mcp")
     if versions is None:
-        return [] if f"{Kind.CONDA}:mcp" in declared else [f"{Kind.PYPI}:mcp{','.join(filter(None, (lower, upper)))}"]
-    bound = upper or lower
-    is_pinned = any(item.operator in {"==", "==="} for item in SpecifierSet(versions))
-    return [f"{Kind.PYPI}:mcp{bound}"] if bound and not is_pinned else []
+        return [] if _says(declared, "mcp") else [f"{Kind.PYPI}:mcp{whole}"]
+    said = SpecifierSet(versions)
+    is_pinned = any(item.operator in {"==", "==="} for item in said)
+    if not bound or is_pinned or exclude_each_other([said, SpecifierSet(others)]):
+        return []
+    return [f"{Kind.PYPI}:mcp{bound}"]
 
 
 def _says(declared: dict[str, str], name: str) -> bool:
