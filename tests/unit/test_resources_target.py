@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from hatchlock.address import Address
+from hatchlock.address import Address, Kind
+from hatchlock.engines.debian_host import HostSystem
 from hatchlock.errors import HatchlockError
+from hatchlock.lock.model import Package
 from hatchlock.paths import Home
 from hatchlock.resources.env_target import InterpreterFacts
 from hatchlock.resources.target import Machine, compile_target
@@ -130,6 +132,41 @@ def test_of_a_packages_files_the_one_for_this_machine_is_taken() -> None:
         placed = compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, platform=platform))
         for wheels in (placed.environments[0].wheels, placed.environments[1].wheels, placed.images[0].wheels):
             assert [wheel.digest[0] for wheel in wheels if wheel.name.startswith("demo_core")] == [digit]
+
+
+BOOKWORM = HostSystem(title="Debian GNU/Linux 12", families=frozenset({"debian"}), codename="bookworm")
+
+
+def on_host(host: HostSystem) -> Target:
+    """The target when the environment of `demo` needs git of a Debian host."""
+    git = Package(kind=Kind.DEB, name="git", version="1:2.39.5-1", index="debian/bookworm")
+    environments = tuple(
+        replace(item, packages=(*item.packages, git.id)) if item.name == "demo" else item for item in LOCK.environments
+    )
+    lock = replace(LOCK, packages=(*LOCK.packages, git), environments=environments)
+    return compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, host=host))
+
+
+def test_packages_of_the_host_come_before_the_servers_of_their_environment() -> None:
+    found = on_host(BOOKWORM)
+    assert found.problems == ()
+    assert [(str(item.address), [one.name for one in item.packages]) for item in found.systems] == [
+        ("system:demo", ["git"])
+    ]
+    waits = {item.record.server: [str(address) for address in item.depends_on] for item in found.servers}
+    assert waits["demo"] == ["env:demo", "system:demo"]
+    assert waits["member"] == ["env:shared"]
+    assert found.packages.privileges["root"] == 1
+    assert target_from_dict(json.loads(json.dumps(target_to_dict(found)))) == found
+
+
+def test_a_host_that_cannot_have_them_is_a_problem_of_that_environments_servers_alone() -> None:
+    found = on_host(HostSystem(title="Fedora Linux 42", families=frozenset({"fedora"})))
+    assert problems(found) == {"server:demo": "it needs git of bookworm on this machine, which is Fedora Linux 42"}
+    assert 'runtime = "container"' in found.problems[0].hint
+    assert found.systems == ()
+    assert [str(item.address) for item in found.environments] == ["env:shared"]
+    assert {item.record.server for item in found.servers} == {"boxed", "host", "member", "shop"}
 
 
 def test_entries_name_the_launcher_and_bind_to_scope() -> None:

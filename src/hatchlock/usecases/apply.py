@@ -94,10 +94,11 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
             needs="agree with --allow-destructive, or keep it: move it elsewhere or rename the server",
         )
     if plan.privileged and not consent.privileged:
+        step = plan.privileged[0]
         raise RefusedError(
-            address=str(plan.privileged[0].address),
-            what="this changes the host as root; nothing was done",
-            needs="agree with --allow-privileged",
+            address=str(step.address),
+            what=f"this changes the host as root: {step.details.get('command', step.cause)}; nothing was done",
+            needs="agree with --allow-privileged, or run that command yourself, as root, and then apply",
         )
     if plan.is_mass_removal and not consent.mass_removal:
         from hatchlock.resources.base import Action
@@ -153,7 +154,7 @@ def apply_project(
         from hatchlock.usecases.bundle import import_bundle
 
         import_bundle(bundle, project, Blobs(project.home.blobs))
-    planned = _plan(project, takeover, lock_timeout)
+    planned = _plan(project, takeover, lock_timeout, offline=offline)
     _check_saved(saved, project, planned)
     if _is_settled(planned):
         return _unchanged(planned)
@@ -163,7 +164,7 @@ def apply_project(
 
     what = f"the project {planned.target.project!r}"
     with lease(planned.state.lease_path, what=what, purpose="apply", timeout=lock_timeout):
-        current = _plan(project, takeover, lock_timeout)
+        current = _plan(project, takeover, lock_timeout, offline=offline)
         if current.plan != planned.plan:
             if saved is not None or not consent.yes:
                 raise StalePlan(changed=("the world",))
@@ -173,8 +174,8 @@ def apply_project(
         return _apply(project, current, offline=offline, emit=emit)
 
 
-def _plan(project: Project, takeover: bool, lock_timeout: float) -> Planned:
-    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover)
+def _plan(project: Project, takeover: bool, lock_timeout: float, *, offline: bool) -> Planned:
+    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, offline=offline)
 
 
 def _is_settled(planned: Planned) -> bool:
@@ -244,7 +245,7 @@ def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:
     changed = {step.address for step in outcome.done if step.action is not Action.DELETE}
     failed = {step.address for step, _ in outcome.failed} | {step.address for step in outcome.not_started}
     for spec in planned.target.servers:
-        touched = spec.address in changed or (spec.needs is not None and spec.needs in changed)
+        touched = not changed.isdisjoint((spec.address, *spec.depends_on))
         if touched and spec.address not in failed:
             yield spec.record.server
 

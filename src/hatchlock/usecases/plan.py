@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,14 @@ class Planned:
     interrupted: Interrupted | None
 
 
-def make_plan(project: Project, *, purpose: str = "plan", lock_timeout: float = 0, takeover: bool = False) -> Planned:
+def make_plan(
+    project: Project,
+    *,
+    purpose: str = "plan",
+    lock_timeout: float = 0,
+    takeover: bool = False,
+    offline: bool = False,
+) -> Planned:
     """Compare the lock with this machine.
 
     Args:
@@ -63,6 +70,7 @@ def make_plan(project: Project, *, purpose: str = "plan", lock_timeout: float = 
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds that its resources wait for locks, when they are applied.
         takeover: Plan for a project that is bound to another directory.
+        offline: Whether its resources may fetch nothing when they are applied.
 
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
@@ -82,12 +90,14 @@ def make_plan(project: Project, *, purpose: str = "plan", lock_timeout: float = 
         home=project.home,
         state=state,
         connect=Connection(target),
+        environ=project.environ,
         purpose=purpose,
         lock_timeout=lock_timeout,
+        offline=offline,
     )
     desired = [item for resource in world.by_kind.values() for item in resource.desired()]
     observed = [item for resource in world.by_kind.values() for item in resource.observe()]
-    plan = diff(desired, observed, [*target.problems, *world.clients.problems])
+    plan = replace(diff(desired, observed, [*target.problems, *world.problems]), packages=target.packages)
     return Planned(plan=plan, target=target, world=world, state=state, interrupted=_interrupted(state))
 
 
@@ -202,6 +212,7 @@ def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]
 
 def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str] | None]:
     """Look at this machine, as far as the manifest's servers need it."""
+    from hatchlock.engines.debian_host import OS_RELEASE, host_system
     from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
     from hatchlock.resources.target import Machine
 
@@ -225,6 +236,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         engine=_engine(manifest, lock, project.environ),
         isolation=(check_isolation(project.environ) or "") if processes else "",
         is_root=os.geteuid() == 0,
+        host=host_system(project.environ),
     )
     if machine.isolation:
         return machine, None  # whatever is in the way of bubblewrap today
@@ -232,7 +244,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
     looked_up = [*interpreters.values(), *nodes.values()]
     found = [item.path for item in looked_up if not isinstance(item, HatchlockError)]
     others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]
-    return machine, [*found, *others]
+    return machine, [*found, *others, *OS_RELEASE]
 
 
 def _node(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:

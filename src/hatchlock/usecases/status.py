@@ -104,14 +104,12 @@ def _unused(project: Project) -> list[Environment]:
 
 
 def _environment(locked: Environment, planned: Planned) -> EnvironmentStatus:
-    about = {f"env:{locked.name}", f"image:{locked.name}"}
+    about = {f"{kind}:{locked.name}" for kind in ("system", "env", "image")}
     problems = [item.what for item in planned.plan.problems if str(item.address) in about]
     steps = [f"{step.address} {step.cause}" for step in planned.plan.steps if str(step.address) in about]
     sync: Sync = "blocked" if problems else "out-of-sync" if steps else "synced"
     detail = "; ".join(problems or steps)
-    return EnvironmentStatus(
-        name=locked.name, runtime=locked.runtime, sync=sync, detail=detail, trust=locked.trust
-    )
+    return EnvironmentStatus(name=locked.name, runtime=locked.runtime, sync=sync, detail=detail, trust=locked.trust)
 
 
 def _blocked(planned: Planned) -> set[str]:
@@ -122,10 +120,11 @@ def _blocked(planned: Planned) -> set[str]:
 
 def _server(name: str, planned: Planned) -> ServerStatus:
     spec = next((item for item in planned.target.servers if item.record.server == name), None)
-    problem = next((item for item in planned.plan.problems if _is_about(item.address, name)), None)
-    steps = [
-        step for step in planned.plan.steps if _is_about(step.address, name) or (spec and step.address == spec.needs)
-    ]
+    needed = spec.depends_on if spec else ()
+    problem = next(
+        (item for item in planned.plan.problems if _is_about(item.address, name) or item.address in needed), None
+    )
+    steps = [step for step in planned.plan.steps if _is_about(step.address, name) or step.address in needed]
     health, said = _health(name, planned)
     runtime, trust = (spec.record.runtime, spec.record.trust) if spec else ("", "")
     if problem:
