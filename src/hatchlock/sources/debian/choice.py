@@ -53,7 +53,7 @@ class DebChoice:
 
     Attributes:
         packages: What is not in the base, or not in that version; by name.
-        edges: Package -> what it needs among `packages`, sorted, as requirements: `deb:libc6>=2.36`. Each names the package
+        edges: Package -> what it needs among `packages`, sorted, as requirements: `deb:libc6>=2.36`; one for each package
             that serves, whether the archive asks for that one, for one of several, or for a virtual name.
         base_edges: Package -> what it needs and the base already has, in the same form.
         roots: Wanted name -> the package that serves; in the base or among `packages`.

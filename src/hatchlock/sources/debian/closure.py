@@ -247,9 +247,10 @@ def _choice(roots: Sequence[tuple[WantedDeb, DebPackage]], system: DebSystem) ->
     edges: dict[str, tuple[str, ...]] = {}
     base_edges: dict[str, tuple[str, ...]] = {}
     for name, package in sorted(system.chosen.items()):
-        texts = [_edge(group, system) for group in package.depends]
-        edges[name] = tuple(sorted({text for target, text in texts if target in system.chosen}))
-        base_edges[name] = tuple(sorted({text for target, text in texts if target not in system.chosen}))
+        needed = _needed(package, system)
+        texts = {target: f"deb:{target}{','.join(sorted(bounds))}" for target, bounds in needed.items()}
+        edges[name] = tuple(sorted(text for target, text in texts.items() if target in system.chosen))
+        base_edges[name] = tuple(sorted(text for target, text in texts.items() if target not in system.chosen))
     upgrades = [
         Upgrade(name=name, old=system.base[name].version, new=package.version)
         for name, package in system.chosen.items()
@@ -265,9 +266,12 @@ def _choice(roots: Sequence[tuple[WantedDeb, DebPackage]], system: DebSystem) ->
     )
 
 
-def _edge(group: Group, system: DebSystem) -> tuple[str, str]:
-    """Return the package that serves a dependency, and the requirement that says so."""
-    serving = [(relation, package) for relation in group for package in system.servers(relation)]
-    relation, package = serving[0]
-    bound = f"{relation.operator}{relation.version}" if relation.version and relation.name == package.name else ""
-    return package.name, f"deb:{package.name}{bound}"
+def _needed(package: DebPackage, system: DebSystem) -> dict[str, set[str]]:
+    """Return the packages that serve a package's dependencies, and the bounds that it has on each."""
+    needed: dict[str, set[str]] = {}
+    for group in package.depends:
+        relation, serving = next((item, found) for item in group for found in system.servers(item))
+        bounds = needed.setdefault(serving.name, set())
+        if relation.version and relation.name == serving.name:
+            bounds.add(f"{relation.operator}{relation.version}")
+    return needed
