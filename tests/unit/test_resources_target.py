@@ -141,7 +141,10 @@ def on_host(host: HostSystem) -> Target:
     """The target when the environment of `demo` needs git of a Debian host."""
     git = Package(kind=Kind.DEB, name="git", version="1:2.39.5-1", index="debian/bookworm")
     environments = tuple(
-        replace(item, packages=(*item.packages, git.id)) if item.name == "demo" else item for item in LOCK.environments
+        replace(item, packages=(*item.packages, git.id), requirements=(*item.requirements, "deb:git>=1:2"))
+        if item.name == "demo"
+        else item
+        for item in LOCK.environments
     )
     lock = replace(LOCK, packages=(*LOCK.packages, git), environments=environments)
     return compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, host=host))

@@ -115,26 +115,26 @@ def system_spec(lock: Lock, environment: Environment, platform: str, host: HostS
         host: This machine's system.
 
     Raises:
-        NotThisDebian: The host is no Debian, or one of another suite.
+        NotThisDebian: The host is no Debian, or one of another suite, or the lock has none of it for this platform.
     """
     packages = list(lock.packages_of(environment, platform))
     debs = sorted((item for item in packages if item.kind is Kind.DEB), key=lambda item: item.name)
-    if not debs:
+    asked = _asked(environment, packages)
+    if not debs and not asked:
         return None
-    named = _named(environment, packages, debs)
     codenames = sorted({name for item in debs if (name := _codename(item.index))})
-    if not host.is_debian or (host.codename and any(name != host.codename for name in codenames)):
-        shown = tuple(item.name for item in debs if item.name in named)
-        is_debian = "debian" in host.families
-        missing = host.missing if is_debian else ()
-        raise NotThisDebian(packages=shown, locked=", ".join(codenames), host=host.title, missing=missing)
+    is_other = bool(host.codename) and any(name != host.codename for name in codenames)
+    if not debs or not host.is_debian or is_other:
+        missing = host.missing if "debian" in host.families else ()
+        locked = ", ".join(codenames)
+        raise NotThisDebian(packages=tuple(sorted(asked)), locked=locked, host=host.title, missing=missing)
     found = (
         HostPackage(
             name=item.name,
             version=item.version,
             needs=tuple(need.removeprefix(_PREFIX) for need in item.dependencies if need.startswith(_PREFIX)),
             sha256=next((file.sha256 for file in item.files if file.platform in {"", platform}), ""),
-            named=item.name in named,
+            named=not asked.isdisjoint((item.name, *(name.removeprefix(_PREFIX) for name in item.provides))),
         )
         for item in debs
     )
@@ -150,30 +150,11 @@ def _codename(index: str) -> str:
     return "" if suite in _MOVING else suite
 
 
-def _named(environment: Environment, packages: list[Package], debs: list[Package]) -> set[str]:
-    """Return whom others than Debian packages ask for; a virtual name is that of nobody, so whom nobody needs counts too."""
-    others = [need for item in packages if item.kind is not Kind.DEB for need in item.dependencies]
-    asked = {_name(text) for text in (*environment.requirements, *others) if text.startswith(_PREFIX)}
-    needed = {item.name: {_name(need) for need in item.dependencies if need.startswith(_PREFIX)} for item in debs}
-    inside = set().union(*needed.values())
-    named = {item.name for item in debs if item.name in asked or item.name not in inside}
-    reached = set(_closure(named, needed))
-    # a circle that only a virtual name leads to
-    return named | {item.name for item in debs if item.name not in reached}
-
-
-def _closure(start: set[str], edges: Mapping[str, set[str]]) -> Iterator[str]:
-    waiting, seen = sorted(start), set(start)
-    while waiting:
-        name = waiting.pop()
-        yield name
-        more = edges.get(name, set()) - seen
-        seen |= more
-        waiting += sorted(more)
-
-
-def _name(requirement: str) -> str:
-    return declared_deb(requirement.removeprefix(_PREFIX))[0]
+def _asked(environment: Environment, packages: list[Package]) -> frozenset[str]:
+    """Return the names that the manifest, or packages of other kinds, ask Debian for."""
+    others = (need for item in packages if item.kind is not Kind.DEB for need in item.dependencies)
+    texts = (text.removeprefix(_PREFIX) for text in (*environment.requirements, *others) if text.startswith(_PREFIX))
+    return frozenset(declared_deb(text)[0] for text in texts)
 
 
 def changes_for(spec: SystemSpec, installed: Mapping[str, InstalledPackage]) -> tuple[AptChange, ...]:
