@@ -18,9 +18,24 @@ from typing import Any
 
 import pysequoia
 
-__all__ = ["Deb", "DebianArchive", "Link", "make_deb", "new_key", "public_part", "serving_debian", "status_of"]
+__all__ = [
+    "Deb",
+    "DebianArchive",
+    "Link",
+    "armored",
+    "fingerprint",
+    "make_deb",
+    "new_key",
+    "public_part",
+    "serving_debian",
+    "status_of",
+]
 
-_COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {"xz": lzma.compress, "gz": functools.partial(gzip.compress, mtime=0), "": bytes}
+_COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
+    "xz": lzma.compress,
+    "gz": functools.partial(gzip.compress, mtime=0),
+    "": bytes,
+}
 
 
 @dataclass(frozen=True)
@@ -157,13 +172,23 @@ def status_of(*debs: Deb) -> bytes:
 
 @functools.cache
 def new_key(user: str = "archive") -> Any:
-    """Return a key with its secret part, one for each name in a run."""
+    """Return a secret key, one for each name in a run."""
     return pysequoia.Tsk.generate(user_id=f"{user} <{user}@example.com>")
 
 
 def public_part(*keys: Any) -> bytes:
     """Return a binary keyring with the public parts of some keys."""
     return b"".join(bytes(key.extract_certificate()) for key in keys)
+
+
+def armored(key: Any) -> bytes:
+    """Return the public part of a key as text."""
+    return str(key.extract_certificate()).encode()
+
+
+def fingerprint(key: Any) -> str:
+    """Return the fingerprint of a key, 40 hex digits in lower case."""
+    return str(key.extract_certificate().fingerprint)
 
 
 @dataclass(kw_only=True)
