@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 def sha256(data: bytes) -> str:
@@ -35,12 +37,24 @@ class FakeRegistry:
     """What the next answers are instead."""
     breaks_off: bool = False
     """Close the connection in the middle of every answer."""
+    denies: bool = False
+    """Show nothing, even to those who have logged in."""
+    realm: str = ""
+    """Where tokens are to be asked for, if not here."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path -> where it leads."""
+    links: dict[str, str] = field(default_factory=dict)
+    """Path of a list of tags -> its `Link`, instead of the right one."""
+    tags_at_once: int = 1000
+    knows_ranges: bool = True
     asked: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+    """What came with each of them."""
     tokens: list[dict[str, list[str]]] = field(default_factory=list)
 
-    def blob(self, data: bytes) -> dict[str, Any]:
+    def blob(self, data: bytes, media_type: str = "application/octet-stream") -> dict[str, Any]:
         self.blobs[sha256(data)] = data
-        return {"digest": sha256(data), "size": len(data), "mediaType": "application/octet-stream"}
+        return {"digest": sha256(data), "size": len(data), "mediaType": media_type}
 
     def document(self, name: str, tag: str, media_type: str, content: dict[str, Any]) -> str:
         data = json.dumps({"schemaVersion": 2, "mediaType": media_type, **content}).encode()
@@ -58,8 +72,8 @@ class FakeRegistry:
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{number:064x}" for number, _ in enumerate(layers)]},
         }
         content = {
-            "config": self.blob(json.dumps(config).encode()),
-            "layers": [self.blob(layer) for layer in layers],
+            "config": self.blob(json.dumps(config).encode(), CONFIG),
+            "layers": [self.blob(layer, LAYER) for layer in layers],
         }
         return self.document(name, tag, MANIFEST, content)
 
@@ -97,13 +111,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         self.state.asked.append(url.path)
+        self.state.authorizations.append(self.headers.get("Authorization", ""))
         if url.path == "/token":
             self._token(parse_qs(url.query))
         elif self.state.statuses:
             self._answer(self.state.statuses.pop(0), b"{}")
         elif not self._admitted():
-            scheme = "Basic" if self.state.basic else f'Bearer realm="http://{self.state.address}/token",service="fake"'
+            realm = self.state.realm or f"http://{self.state.address}/token"
+            scheme = "Basic" if self.state.basic else f'Bearer realm="{realm}",service="fake"'
             self._answer(401, b"{}", {"WWW-Authenticate": scheme})
+        elif self.state.denies:
+            self._answer(403, b"{}")
+        elif url.path in self.state.redirects:
+            self._answer(307, b"", {"Location": self.state.redirects[url.path]})
+        elif url.path.endswith("/tags/list"):
+            self._tags(url.path, parse_qs(url.query))
         else:
             self._serve(url.path)
 
@@ -118,15 +140,35 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(401, b"{}")
 
+    def _tags(self, path: str, query: dict[str, list[str]]) -> None:
+        start = f"{path.removesuffix('/tags/list')}/manifests/"
+        known = sorted(key.removeprefix(start) for key in self.state.documents if key.startswith(start))
+        tags = [tag for tag in known if ":" not in tag]
+        if not tags:
+            self._answer(404, b'{"errors": [{"code": "NAME_UNKNOWN"}]}')
+            return
+        left = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        page, more = left[: self.state.tags_at_once], left[self.state.tags_at_once :]
+        link = {"Link": f'<{path}?n={self.state.tags_at_once}&last={page[-1]}>; rel="next"'} if more else {}
+        link = {"Link": self.state.links[path]} if path in self.state.links else link
+        self._answer(200, json.dumps({"name": "x", "tags": page}).encode(), link)
+
     def _serve(self, path: str) -> None:
         digest = path.rpartition("/")[2]
         if path in self.state.documents:
             media_type, data = self.state.documents[path]
             self._answer(200, data, {"Content-Type": media_type})
         elif "/blobs/" in path and digest in self.state.blobs:
-            self._answer(200, self.state.blobs[digest])
+            self._blob(self.state.blobs[digest])
         else:
             self._answer(404, b"{}")
+
+    def _blob(self, data: bytes) -> None:
+        wanted = self.headers.get("Range", "").removeprefix("bytes=").removesuffix("-")
+        if wanted and self.state.knows_ranges:
+            self._answer(206, data[int(wanted) :], {"Content-Range": f"bytes {wanted}-{len(data) - 1}/{len(data)}"})
+        else:
+            self._answer(200, data)
 
     def _answer(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

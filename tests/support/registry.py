@@ -1,18 +1,29 @@
-"""An image registry on loopback."""
+"""Image registries on loopback: real ones, open or behind a login, and what pushes to them."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import http.client
+import json
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.engine import wait_until
+from support.fake_registry import CONFIG, LAYER, MANIFEST
 from support.unavailable import unavailable
 
+LOGIN = "keeper:s3cret-pass"
+"""Whom registries behind a login let in."""
+
+_HTPASSWD = "keeper:$2y$05$abcdefghijklmnopqrstuuV7fpPozvyqJfnY19y0802WTlXUm6Rjy\n"
 _CONFIG = """\
 version: 0.1
 log: {{level: error}}
@@ -24,13 +35,31 @@ http: {{addr: "127.0.0.1:{port}"}}
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Yield `127.0.0.1:PORT` of an empty registry for this session."""
+    with serving_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving_registry(directory: Path, *, behind_login: bool = False, proxy_of: str = "") -> Iterator[str]:
+    """Serve an empty registry inside the block, and yield its `127.0.0.1:PORT`.
+
+    Args:
+        directory: Where it keeps its things.
+        behind_login: Let in only `LOGIN`, by HTTP's Basic.
+        proxy_of: Be a mirror of that registry, which it asks for what it does not have yet.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         unavailable("there is no docker-registry on this machine (`apt-get install docker-registry`)")
-    directory = tmp_path_factory.mktemp("registry")
     port = free_port()
+    text = _CONFIG.format(directory=directory / "data", port=port)
+    if behind_login:
+        (directory / "htpasswd").write_text(_HTPASSWD)
+        text += f"auth: {{htpasswd: {{realm: private, path: {directory / 'htpasswd'}}}}}\n"
+    if proxy_of:
+        text += f"proxy: {{remoteurl: 'http://{proxy_of}'}}\n"
     config = directory / "config.yml"
-    config.write_text(_CONFIG.format(directory=directory / "data", port=port))
+    config.write_text(text)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log, start_new_session=True)
     try:
@@ -40,6 +69,56 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def push(address: str, name: str, tag: str, *, layers: list[bytes], login: str = "", **run: Any) -> str:
+    """Push an image for linux/amd64 whose layers are gzipped tars, and return its manifest's digest."""
+    diff_ids = [_digest(f"tar of {number}".encode()) for number, _ in enumerate(layers)]
+    config = {
+        "os": "linux",
+        "architecture": "amd64",
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    }
+    push_to = _Push(address, name, login)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": push_to.blob(json.dumps(config).encode(), CONFIG),
+        "layers": [push_to.blob(layer, LAYER) for layer in layers],
+    }
+    data = json.dumps(manifest).encode()
+    push_to.ask("PUT", f"/v2/{name}/manifests/{tag}", data, {"Content-Type": MANIFEST})
+    return _digest(data)
+
+
+class _Push:
+    def __init__(self, address: str, name: str, login: str) -> None:
+        self._address = address
+        self._name = name
+        self._login = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
+
+    def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
+        digest = _digest(data)
+        where = self.ask("POST", f"/v2/{self._name}/blobs/uploads/", b"", {})
+        path = "/" + where.split("/", 3)[3] if "://" in where else where
+        self.ask("PUT", f"{path}&digest={digest}", data, {"Content-Type": "application/octet-stream"})
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    def ask(self, method: str, path: str, data: bytes, headers: dict[str, str]) -> str:
+        """Return the answer's `Location`."""
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        try:
+            connection.request(method, path, data, {**headers, **self._login})
+            answer = connection.getresponse()
+            assert answer.status in {201, 202}, answer.read()
+            return answer.headers.get("Location", "")
+        finally:
+            connection.close()
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def free_port() -> int:
@@ -53,7 +132,7 @@ def _serves(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status == http.client.OK
+        return connection.getresponse().status in {http.client.OK, http.client.UNAUTHORIZED}
     except OSError:
         return False
     finally:

@@ -311,11 +311,14 @@ class _Oci(_Addressed):
                 why="what a tag means is asked each time, and only once it is locked stays", holds=_asks_again
             ),
             Law.MIRRORS: Exempt(
-                why="mirrors of registries come later",
-                holds=lambda *_: not accepts('[registries."example.com"]\nmirrors = ["mirror.example.com"]\n'),
+                why="mirrors of registries are asked first, and have tests of their own", holds=_asks_mirrors_first
             ),
             Law.CLAIMS: _no_indexes("the reference says which registry"),
         }
+
+    def tables(self, place: Place, mirrors: Sequence[Place], /) -> str:
+        addresses = json.dumps([mirror.address for mirror in mirrors])
+        return f'[registries."{place.address}"]\nmirrors = {addresses}\n'
 
     @contextlib.contextmanager
     def serve(self, _root: Path, /) -> Iterator[Place]:
@@ -352,6 +355,14 @@ def _says_its_hash(subject: Subject, root: Path) -> bool:
     with _served(subject, root) as place, desk(subject, root / "run", place, offline=True) as found:
         text = f"url:{place.address}/thing-{_ONE}#sha256={'0' * 64}"
         return found.sources.load(text, None).package.files[0].sha256 == "0" * 64 and not place.asked
+
+
+def _asks_mirrors_first(subject: Subject, root: Path) -> bool:
+    with _served(subject, root) as place, subject.serve(root) as mirror:
+        mirror.put("thing", _ONE)
+        with desk(subject, root / "run", place, mirrors=[mirror]) as found:
+            found.lock("thing", _ONE)
+        return bool(mirror.asked) and not place.asked
 
 
 def _asks_again(subject: Subject, root: Path) -> bool:

@@ -180,7 +180,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
         *("servers.time.sandbox.apparmor", "servers.time.sandbox.selinux"),
         *("servers.tracker.url", "servers.tracker.headers"),
         *("servers.registry.source", "indexes.debian"),
-        *('registries."ghcr.io".mirrors', "clients.cursor.if-installed", "clients.codex"),
+        *("clients.cursor.if-installed", "clients.codex"),
         *("policy", "targets", "moved", "forget", "adopt"),
     ]
     lines = path.read_text().splitlines()

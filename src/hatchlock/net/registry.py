@@ -332,7 +332,7 @@ def _codes(data: bytes) -> list[str]:
     try:
         errors = json.loads(data)["errors"]
         return [str(item["code"]) for item in errors]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return []
 
 
@@ -340,7 +340,7 @@ def _listed(place: Place, reference: ImageReference, data: bytes) -> list[str]:
     try:
         tags = json.loads(data)["tags"] or []
         return [tag for tag in tags if isinstance(tag, str) and _TAG.fullmatch(tag)]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _odd(place, reference, "it answers with something that is no list of tags") from error
 
 

@@ -79,9 +79,7 @@ class UnknownImage(ImageProblem):
     whole: bool = False
 
     def _sentence(self) -> str:
-        if self.whole:
-            return f"{self.registry} has no repository of that name: {self.image}"
-        return f"{self.registry} has no image {self.image}"
+        return f"{self.registry} has no image {self.image}" + (", nor any other of that name" if self.whole else "")
 
     def _hint(self) -> str:
         return "check its name and tag; a private image may also need `docker login`"

@@ -175,7 +175,7 @@ def _basic(credentials: Credentials) -> str:
 def _token_in(data: bytes) -> str:
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     token = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else ""
     return token if isinstance(token, str) and token.isascii() and token.isprintable() else ""
