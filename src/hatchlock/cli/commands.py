@@ -16,6 +16,7 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
     "export": "export_commands",
     "info": "info_commands",
+    "search": "registry_commands",
     "new": "hatch_commands",
     **dict.fromkeys(["env", "exec"], "environment_commands"),
     **dict.fromkeys(["diff", "outdated"], "lock_commands"),

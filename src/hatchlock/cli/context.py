@@ -13,7 +13,7 @@ from hatchlock.paths import Home
 if TYPE_CHECKING:
     from hatchlock.usecases.project import Project
 
-__all__ = ["directory_of", "home_of", "project_of"]
+__all__ = ["directory_of", "home_of", "project_of", "project_or_none"]
 
 
 def home_of(arguments: argparse.Namespace) -> Home:
@@ -58,6 +58,30 @@ def project_of(arguments: argparse.Namespace) -> Project:
         use_global=arguments.use_global,
         home=home_of(arguments),
         environ=os.environ,
+    )
+
+
+def project_or_none(arguments: argparse.Namespace) -> Project:
+    """Return the project whose indexes count; outside of any there is an empty one.
+
+    Raises:
+        NoManifest: There is none where one was named.
+    """
+    from hatchlock.paths import MANIFEST_NAME
+    from hatchlock.usecases.project import NoManifest, Project
+
+    try:
+        return project_of(arguments)
+    except NoManifest:
+        if arguments.manifest or arguments.use_global:
+            raise
+    return Project(
+        manifest=directory_of(arguments).resolve() / MANIFEST_NAME,
+        home=home_of(arguments),
+        environ=os.environ,
+        manifest_bytes=b"",
+        overlay_bytes=b"",
+        lock_bytes=None,
     )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from hatchlock.cli.context import directory_of, home_of, project_of
+from hatchlock.cli.context import directory_of, project_or_none
 from hatchlock.cli.ui import Ui, printable
 
 if TYPE_CHECKING:
     from hatchlock.usecases.info import Fact
-    from hatchlock.usecases.project import Project
 
 __all__ = ["info"]
 
@@ -30,7 +28,7 @@ def info(arguments: argparse.Namespace, ui: Ui) -> int:
 
     found = describe_source(
         arguments.source,
-        project=_project(arguments),
+        project=project_or_none(arguments),
         directory=directory_of(arguments).resolve(),
         now=datetime.now(UTC),
         offline=arguments.offline,
@@ -51,26 +49,6 @@ def info(arguments: argparse.Namespace, ui: Ui) -> int:
     for note in found.notes:
         ui.say(f"note: {printable(note)}")
     return 0
-
-
-def _project(arguments: argparse.Namespace) -> Project:
-    """Return the project whose indexes count; outside of any there is an empty one."""
-    from hatchlock.paths import MANIFEST_NAME
-    from hatchlock.usecases.project import NoManifest, Project
-
-    try:
-        return project_of(arguments)
-    except NoManifest:
-        if arguments.manifest or arguments.use_global:
-            raise
-    return Project(
-        manifest=directory_of(arguments).resolve() / MANIFEST_NAME,
-        home=home_of(arguments),
-        environ=os.environ,
-        manifest_bytes=b"",
-        overlay_bytes=b"",
-        lock_bytes=None,
-    )
 
 
 def _lines(name: str, fact: Fact) -> list[str]:

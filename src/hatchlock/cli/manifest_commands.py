@@ -6,9 +6,10 @@ import argparse
 import json
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import directory_of, project_of
+from hatchlock.cli.registry_commands import entry_server, given_of
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import UsageError
 from hatchlock.files import atomic_write
@@ -16,6 +17,7 @@ from hatchlock.files import atomic_write
 if TYPE_CHECKING:
     from hatchlock.usecases.lock import LockResult
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.registry_servers import Given
 
 __all__ = ["add", "init", "lock", "remove", "schema", "tree", "validate", "why"]
 
@@ -74,19 +76,34 @@ def add(arguments: argparse.Namespace, ui: Ui) -> int:
             what="`add` takes a SOURCE, or a command line behind `--`",
             advice="hatchlock add pypi:mcp-server-time, or hatchlock add -- uvx mcp-server-time",
         )
-    name, fields = (
-        manifest.server_from_source(arguments.source)
-        if arguments.source
-        else manifest.server_from_command(arguments.words)
-    )
+    given = given_of(arguments)
+    is_entry = (arguments.source or "").startswith("mcp:")
+    name, fields = ("", {}) if is_entry else _described(arguments, given)
+    project = project_of(arguments)
+    if is_entry:
+        name, fields = entry_server(arguments, ui, project, given)
     if arguments.runtime:
         fields["runtime"] = arguments.runtime
     if arguments.clients:
         fields["clients"] = arguments.clients
     chosen = arguments.name or name
-    project = project_of(arguments)
     edited = manifest.add(project.manifest_text, chosen, fields)
     return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
+
+
+def _described(arguments: argparse.Namespace, given: Given) -> tuple[str, dict[str, Any]]:
+    """What a source or a command line says by itself, and what was given beside it."""
+    from hatchlock.usecases import manifest
+
+    if given.arguments:
+        advice = "write a server's own arguments behind its command: hatchlock add -- COMMAND ARGUMENT…"
+        raise UsageError(what="--arg answers what an entry of the MCP registry asks, and this is none", advice=advice)
+    name, fields = (
+        manifest.server_from_source(arguments.source)
+        if arguments.source
+        else manifest.server_from_command(arguments.words)
+    )
+    return name, fields | {key: {**fields.get(key, {}), **value} for key, value in given.keys().items()}
 
 
 def remove(arguments: argparse.Namespace, ui: Ui) -> int:

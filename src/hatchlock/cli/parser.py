@@ -101,6 +101,13 @@ def _add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--client", action="append", dest="clients", metavar="NAME", help="an application that lists it"
     )
+    command.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable of the server")
+    command.add_argument(
+        "--secret", action="append", dest="secrets", metavar="NAME=REF", help="a variable, and where it is: env:NAME"
+    )
+    command.add_argument(
+        "--arg", action="append", dest="answers", metavar="NAME=VALUE", help="what an entry of the MCP registry asks"
+    )
 
 
 def _remove(command: argparse.ArgumentParser) -> None:
@@ -232,6 +239,14 @@ def _info(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help="kind:spec, for example pypi:mcp-server-time")
 
 
+def _search(command: argparse.ArgumentParser) -> None:
+    command.add_argument("terms", nargs="+", metavar="WORD", help="all of them are in what is found")
+    command.add_argument(
+        "--kind", action="append", dest="kinds", choices=["mcp", "hatch"], help="ask this index only; both if not said"
+    )
+    command.add_argument("--limit", type=int, default=20, metavar="N", help="show so many at most (20)")
+
+
 def _fetch(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--platform",
@@ -277,6 +292,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "exec": _exec,
     "export": _export,
     "info": _info,
+    "search": _search,
     "diff": _diff,
     "outdated": _outdated,
     "fetch": _fetch,

@@ -64,6 +64,11 @@ class Ui:
         self._clear_progress()
         print(self._coloured(_shown(text), sys.stderr.isatty()), file=sys.stderr, flush=True)
 
+    def ask(self, text: str) -> None:
+        """Ask something on stderr; the answer is typed behind it."""
+        self._clear_progress()
+        print(_shown(text), end="", file=sys.stderr, flush=True)
+
     def event(self, event: Event) -> None:
         """Tell of an event: as a line for programs; or to people, if it is a step or takes time.
 

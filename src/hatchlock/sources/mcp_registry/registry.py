@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from hatchlock.address import Kind
@@ -108,6 +108,12 @@ class McpRegistry:
         self._offline = offline or http.offline
         self._refresh = refresh
         self._dead: dict[str, Unreachable] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Its connections are those of `http`, which are closed with it."""
 
     def entry(self, name: str, version: str = LATEST) -> Entry:
         """Return a version of a server, or its newest one.

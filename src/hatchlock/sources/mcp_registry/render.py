@@ -23,7 +23,9 @@ __all__ = [
     "UnknownVariable",
     "WrongAnswer",
     "check_answer",
+    "described",
     "option_for",
+    "proposal",
     "render",
 ]
 
@@ -53,7 +55,7 @@ class MissingVariables(HatchlockError):
 
     def __str__(self) -> str:
         width = max(len(variable.name) for variable in self.variables)
-        lines = [f"  {variable.name:<{width}}  {_described(variable)}".rstrip() for variable in self.variables]
+        lines = [f"  {variable.name:<{width}}  {described(variable)}".rstrip() for variable in self.variables]
         return "\n".join([f"{self.source} needs what it was not told:", *lines])
 
     def _hint(self) -> str:
@@ -194,12 +196,18 @@ def check_answer(variable: Variable, answer: Answer) -> None:
 def option_for(variable: Variable) -> tuple[str, str]:
     """Return the option of `add` that answers a variable, with something in place of the value."""
     if variable.secret:
-        return ("--secret", f"{variable.name}=env:{_variable_name(variable.name)}")
-    example = variable.default or variable.placeholder or (variable.choices[0] if variable.choices else "…")
+        return ("--secret", f"{variable.name}={proposal(variable)}")
+    example = variable.default or variable.placeholder or (variable.choices[0] if variable.choices else "VALUE")
     return ("--env" if variable.where == "env" else "--arg", f"{variable.name}={example}")
 
 
-def _described(variable: Variable) -> str:
+def proposal(variable: Variable) -> str:
+    """Return what to propose as the answer: of a secret where it could be, never what it is; "" for nothing."""
+    return f"env:{_variable_name(variable.name)}" if variable.secret else variable.default
+
+
+def described(variable: Variable) -> str:
+    """Return what people have to know to answer, on one line; "" if there is nothing to say."""
     facts = [
         "a secret" if variable.secret else "",
         f"one of {', '.join(variable.choices)}" if variable.choices else "",

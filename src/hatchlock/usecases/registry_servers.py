@@ -1,0 +1,305 @@
+"""`search`, and `add mcp:NAME`: servers of the indexes that list servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from hatchlock.errors import HatchlockError
+from hatchlock.usecases.sources import Sources
+
+if TYPE_CHECKING:
+    from hatchlock.events import Sink
+    from hatchlock.launch import SecretReference
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.sources.mcp_registry.entry import Entry
+    from hatchlock.sources.mcp_registry.launch import EntryLaunch
+    from hatchlock.sources.mcp_registry.render import Answer
+    from hatchlock.sources.mcp_registry.variables import Variable
+    from hatchlock.usecases.project import Project
+
+__all__ = ["EntryGone", "FoundServer", "Given", "SearchResult", "search_servers", "server_from_entry"]
+
+IndexKind = Literal["mcp", "hatch"]
+_KINDS: tuple[IndexKind, ...] = ("mcp", "hatch")
+_IN_PROCESSES = ("npm", "mcpb")
+"""Kinds of package that images are not yet made of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundServer:
+    """A server that an index lists, in its newest version.
+
+    Attributes:
+        kind: Which index.
+        name: As there.
+        version: As there.
+        description: One sentence, or "".
+        packages: The kinds of package that it comes as, in the index's order; "remote" for one that runs somewhere.
+        status: "active", "deprecated", or what else the index says; "" if it does not say.
+        message: Why, or "".
+        source: What `add` takes.
+    """
+
+    kind: IndexKind
+    name: str
+    version: str
+    description: str
+    packages: tuple[str, ...]
+    status: str
+    message: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchResult:
+    """What a search came to.
+
+    Attributes:
+        servers: The best first, those of the MCP registry before those of Hatch.
+        total: How many there are; `servers` may be fewer.
+        notes: What the search could not look at, as sentences.
+    """
+
+    servers: tuple[FoundServer, ...]
+    total: int
+    notes: tuple[str, ...]
+
+
+@dataclass(kw_only=True, eq=False)
+class EntryGone(HatchlockError):
+    """A registry has deleted an entry, which is done to what is malware or spam, or was published by mistake."""
+
+    code: ClassVar[str] = "entry-deleted"
+
+    entry: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the registry has deleted {self.entry}" + (f": {self.why}" if self.why else "")
+
+    def _hint(self) -> str:
+        return "choose another version or another server"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """What was said of a server beside its source.
+
+    Attributes:
+        env: Variable -> value.
+        secrets: Variable -> where the secret is: `env:NAME`.
+        arguments: What an entry asks for -> values.
+        others: Further words of the command line, for the one that is proposed.
+    """
+
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    arguments: Mapping[str, tuple[str, ...]]
+    others: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as words of the command line."""
+        listed = [("--env", name, value) for name, value in self.env.items()]
+        listed += [("--secret", name, value) for name, value in self.secrets.items()]
+        listed += [("--arg", name, value) for name, values in self.arguments.items() for value in values]
+        return (*self.others, *(word for option, name, value in listed for word in (option, f"{name}={value}")))
+
+    def references(self) -> dict[str, SecretReference]:
+        """Return the secrets as references."""
+        from hatchlock.launch import SecretReference
+
+        return {name: SecretReference(secret=text) for name, text in self.secrets.items()}
+
+    def keys(self) -> dict[str, Any]:
+        """Return the variables as a manifest's key `env`, if there are any."""
+        env = {**self.env, **{name: {"secret": text} for name, text in self.secrets.items()}}
+        return {"env": env} if env else {}
+
+
+def search_servers(
+    project: Project, words: Sequence[str], *, kinds: Iterable[IndexKind] = (), limit: int, offline: bool, emit: Sink
+) -> SearchResult:
+    """Look for servers in the indexes that list servers.
+
+    An index that cannot be asked is a note, as long as another one answers.
+
+    Args:
+        project: Whose indexes are asked; one without a manifest has the usual ones.
+        words: All of them are in what is found.
+        kinds: Which indexes; all if none is named.
+        limit: How many to return at most.
+        offline: Know only what is cached.
+        emit: Told about progress.
+
+    Raises:
+        HatchlockError: No index could be asked: Unreachable, Refused, BadAnswer, …; or the manifest has mistakes.
+    """
+    asked = tuple(kind for kind in _KINDS if kind in kinds) or _KINDS
+    search = {"mcp": _search_mcp, "hatch": _search_hatch}
+    found: list[FoundServer] = []
+    notes: list[str] = []
+    errors: list[HatchlockError] = []
+    with Sources(project, _manifest(project), offline=offline, refresh=False, emit=emit) as sources:
+        for kind in asked:
+            try:
+                servers, note = search[kind](sources, words)
+            except HatchlockError as error:
+                errors.append(error)
+                notes.append(f"the index of {kind}: was left out: {error}")
+                continue
+            found += servers
+            notes += [note] if note else []
+    if len(errors) == len(asked):
+        raise errors[0]
+    return SearchResult(servers=tuple(found[:limit]), total=len(found), notes=tuple(notes))
+
+
+def _search_mcp(sources: Sources, words: Sequence[str]) -> tuple[list[FoundServer], str]:
+    result = sources.mcp_registry.search(words)
+    servers = [
+        FoundServer(
+            kind="mcp",
+            name=entry.name,
+            version=entry.version,
+            description=entry.server.description,
+            packages=_kinds_of(entry),
+            status=entry.status,
+            message=entry.status_message,
+            source=str(entry),
+        )
+        for entry in result.entries
+    ]
+    return servers, "" if result.complete else "the MCP registry has more than was looked at: say more words"
+
+
+def _kinds_of(entry: Entry) -> tuple[str, ...]:
+    kinds = dict.fromkeys(package.registry_type for package in entry.server.packages)
+    return (*kinds, *(("remote",) if entry.server.remotes else ()))
+
+
+def _search_hatch(sources: Sources, words: Sequence[str]) -> tuple[list[FoundServer], str]:
+    servers = [
+        FoundServer(
+            kind="hatch",
+            name=release.name,
+            version=release.version,
+            description=release.description,
+            packages=("hatch",),
+            status=release.status,
+            message=release.remark,
+            source=f"hatch:{release.name}=={release.version}",
+        )
+        for release in sources.hatch_registry.search(words)
+    ]
+    return servers, ""
+
+
+def server_from_entry(
+    text: str,
+    project: Project,
+    given: Given,
+    *,
+    runtime: Literal["process", "container"] | None = None,
+    ask: Callable[[Sequence[Variable]], Mapping[str, Answer]] | None = None,
+    offline: bool = False,
+    emit: Sink,
+) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    """Return the server that an entry of the MCP registry describes: what was said of it, and nothing that the entry says.
+
+    Args:
+        text: `mcp:NAME`, or `mcp:NAME@VERSION`.
+        project: Whose registry is asked, for whose platforms.
+        given: What was said.
+        runtime: Where it is to run; the manifest's default if not said.
+        ask: Asks for the required variables without an answer, and returns what it was told; None if nobody is there.
+        offline: Know only what is cached.
+        emit: Told about progress.
+
+    Returns:
+        Its name, its keys as in the manifest, with the exact version in its source, and what people should know, as sentences.
+
+    Raises:
+        BadSource: It is no entry's name.
+        UnknownEntry, EntryGone: There is no such entry any more.
+        NothingToRun: It has nothing that can run here.
+        MissingVariables: Something required has no answer; all of it is named.
+        UnknownVariable, WrongAnswer, SecretAsText, SecretArgument: An answer is not right.
+        HatchlockError: The registry cannot be asked; or the manifest has mistakes.
+    """
+    from hatchlock.address import Source
+    from hatchlock.sources.mcp_registry.declared import LATEST, declared_mcp
+
+    reference = declared_mcp(Source.parse(text).spec)
+    manifest = _manifest(project)
+    with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
+        entry = sources.mcp_registry.entry(reference.name, reference.version or LATEST)
+    if entry.status == "deleted":
+        raise EntryGone(entry=str(entry), why=entry.status_message)
+    launch, fields, notes = _chosen(entry, manifest, runtime)
+    answered = _answered(entry, launch, given, ask)
+    name = _name_of(reference.name)
+    return name, {"source": str(entry), **fields, **answered}, (*_status_notes(entry), *notes)
+
+
+def _chosen(
+    entry: Entry, manifest: Manifest, runtime: Literal["process", "container"] | None
+) -> tuple[EntryLaunch, dict[str, Any], tuple[str, ...]]:
+    from hatchlock.sources.mcp_registry.choose import choose
+    from hatchlock.sources.mcp_registry.launch import launch
+    from hatchlock.usecases.manifest import this_platforms
+
+    platforms = manifest.project.platforms or this_platforms()
+    choice = choose(entry, platforms=platforms, runtime=runtime or "container")
+    # what images are not made of would be refused by `plan`, as for `add npm:…`
+    fields = {"runtime": "process"} if runtime is None and choice.kind in _IN_PROCESSES else {}
+    found = launch(entry, choice)
+    return found, fields, (f"{entry} is {choice.requirement or found.url}: {choice.why}", *found.notes)
+
+
+def _answered(
+    entry: Entry,
+    launch: EntryLaunch,
+    given: Given,
+    ask: Callable[[Sequence[Variable]], Mapping[str, Answer]] | None,
+) -> dict[str, Any]:
+    from hatchlock.sources.mcp_registry.answers import told
+    from hatchlock.sources.mcp_registry.render import MissingVariables, render
+
+    said = told(launch, env=given.env, secrets=given.references(), arguments=given.arguments)
+    answers = dict(said.answers)
+    try:
+        fields = render(said.launch, answers, source=str(entry))
+    except MissingVariables as missing:
+        answers |= ask(missing.variables) if ask else {}
+        if any(variable.name not in answers for variable in missing.variables):
+            raise replace(missing, given=given.options) from None
+        fields = render(said.launch, answers, source=str(entry))
+    whole = {name: value if isinstance(value, str) else {"secret": value.secret} for name, value in said.env.items()}
+    if whole:
+        fields["env"] = {**fields.get("env", {}), **whole}
+    return fields
+
+
+def _name_of(name: str) -> str:
+    from hatchlock.manifest.takeover import name_from
+
+    return name_from(name.rpartition("/")[2])
+
+
+def _status_notes(entry: Entry) -> tuple[str, ...]:
+    if entry.status == "active":
+        return ()
+    return (f"{entry} is {entry.status}" + (f": {entry.status_message}" if entry.status_message else ""),)
+
+
+def _manifest(project: Project) -> Manifest:
+    from hatchlock.manifest.load import load_bytes
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.manifest.model import Project as Table
+
+    if not project.manifest_bytes:
+        return Manifest(project=Table(name="none"))
+    return load_bytes(project.manifest, project.manifest_bytes, b"").manifest
