@@ -16,7 +16,8 @@ import pytest
 
 from hatchlock.address import ResourceKind
 from hatchlock.engines.apt import AptBusy, AptChange, NotOffered
-from hatchlock.engines.debian_host import HostSystem
+from hatchlock.engines.debian_host import HostSystem, host_system
+from hatchlock.engines.process import host_platform
 from hatchlock.events import discard
 from hatchlock.lock.model import Environment, Lock
 from hatchlock.paths import Home
@@ -37,6 +38,7 @@ from hatchlock.state.journal import Journal
 from support.debian_archive import Deb, DebianArchive, serving_debian
 from support.debian_host import DebianHost, debian_files, debian_host
 from support.debs import locked_deb
+from support.project import TrialProject
 
 BOOKWORM = HostSystem(title="Debian", families=frozenset({"debian"}), codename="bookworm")
 
@@ -365,3 +367,92 @@ def is_of(session: int, pid: int) -> bool:
         return os.getsid(pid) == session
     except ProcessLookupError:
         return False
+
+
+# The whole way, from the manifest on
+
+MANIFEST = """\
+[project]
+name = "trial"
+platforms = ["{platform}"]
+
+[defaults]
+runtime = "process"
+isolation = "best-effort"
+
+[indexes.debian]
+url = "{url}"
+suite = "{suite}"
+components = ["main"]
+keyring = "archive.gpg"
+
+[servers.notes]
+source = "path:./notes#as=files"
+command = ["./start"]
+with = ["deb:alpha>=1"]
+
+[servers.plain]
+command = ["/bin/cat"]
+"""
+
+
+@pytest.fixture
+def project(trial: Trial, tmp_path: Path) -> TrialProject:
+    suite = host_system(os.environ).codename
+    trial.offer(*(replace(item, suite=suite) for item in (ALPHA, BETA)))
+    manifest = MANIFEST.format(platform=host_platform(), url=trial.archive.url, suite=suite)
+    made = TrialProject(tmp_path, manifest, PATH=trial.host.environ["PATH"])
+    (made.directory / "archive.gpg").write_bytes(trial.archive.keyring)
+    start = made.directory / "notes" / "start"
+    start.parent.mkdir()
+    start.write_text("#!/bin/sh\ncat /usr/share/alpha/version\n")
+    start.chmod(0o755)
+    made.ok("lock")
+    return made
+
+
+def test_a_project_gets_its_packages_of_the_host_only_with_consent_and_once(
+    trial: Trial, project: TrialProject
+) -> None:
+    shown = project.ok("plan").out
+    assert "~ system:notes  packages changed [root]\n    packages: alpha not installed -> alpha 1.0-1\n" in shown
+    assert "Steps: 3 need no privilege, 1 root\n" in shown
+    assert "Packages: 2 from registries, 1 local; 1 needs no privilege, 2 root\n" in shown
+    refused = project.fails("apply", "--yes", status=3)
+    assert "apt-get install --yes" in refused.err
+    assert "--allow-privileged" in refused.err
+    assert (trial.versions("alpha"), project.active()) == ([""], {})
+    project.ok("apply", "--yes", "--allow-privileged", "--no-probe")
+    assert trial.versions("alpha", "beta") == ["1.0-1", "1.0-1"]
+    assert sorted(project.active()) == ["notes", "plain"]
+    assert "Nothing to do" in project.ok("plan").out
+
+
+def test_what_the_manifest_no_longer_names_stays_on_the_host(trial: Trial, project: TrialProject) -> None:
+    project.ok("apply", "--yes", "--allow-privileged", "--no-probe")
+    project.ok("remove", "notes")
+    assert project.steps() == ["delete server:notes"]
+    project.ok("apply", "--yes", "--no-probe")
+    assert trial.versions("alpha", "beta") == ["1.0-1", "1.0-1"]
+
+
+def test_a_host_that_is_newer_holds_back_its_servers_and_no_others(trial: Trial, project: TrialProject) -> None:
+    trial.offer(deb("alpha", "2.0-1"))
+    trial.host.run("apt-get", "install", "--yes", "alpha")
+    planned_now = project.fails("plan")
+    assert "! system:notes  this machine has newer packages, which are not downgraded: alpha 2.0-1" in planned_now.out
+    assert 'runtime = "container"' in planned_now.err
+    applied = project.run("apply", "--yes", "--no-probe")
+    assert (applied.status, sorted(project.active())) == (1, ["plain"])
+    assert "blocked" in next(line for line in project.ok("status").out.splitlines() if line.startswith("notes"))
+
+
+def test_offline_only_what_apt_has_already_is_installed(trial: Trial, project: TrialProject) -> None:
+    words = ["apply", "--yes", "--offline", "--allow-privileged", "--no-probe"]
+    asked = len(trial.archive.asked)
+    assert project.run(*words).status == 1
+    assert (trial.versions("alpha"), trial.archive.asked[asked:]) == ([""], [])
+    trial.host.run("apt-get", "install", "--yes", "--download-only", "alpha=1.0-1")
+    asked = len(trial.archive.asked)
+    project.ok(*words)
+    assert (trial.versions("alpha", "beta"), trial.archive.asked[asked:]) == (["1.0-1", "1.0-1"], [])
