@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hashlib
 import http.client
 import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.engine import wait_until
-from support.fake_registry import CONFIG, LAYER, MANIFEST
+from support.fake_registry import CONFIG, INDEX, LAYER, MANIFEST
 from support.unavailable import unavailable
 
 LOGIN = "keeper:s3cret-pass"
@@ -71,12 +72,22 @@ def serving_registry(directory: Path, *, behind_login: bool = False, proxy_of: s
         process.wait(30)
 
 
-def push(address: str, name: str, tag: str, *, layers: list[bytes], login: str = "", **run: Any) -> str:
-    """Push an image for linux/amd64 whose layers are gzipped tars, and return its manifest's digest."""
-    diff_ids = [_digest(f"tar of {number}".encode()) for number, _ in enumerate(layers)]
+def push(
+    address: str,
+    name: str,
+    tag: str,
+    *,
+    layers: list[bytes],
+    login: str = "",
+    platform: str = "linux/amd64",
+    **run: Any,
+) -> str:
+    """Push an image whose layers are gzipped tars, and return its manifest's digest."""
+    system, architecture = platform.split("/")
+    diff_ids = [_digest(gzip.decompress(layer)) for layer in layers]
     config = {
-        "os": "linux",
-        "architecture": "amd64",
+        "os": system,
+        "architecture": architecture,
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     }
@@ -92,6 +103,24 @@ def push(address: str, name: str, tag: str, *, layers: list[bytes], login: str =
     return _digest(data)
 
 
+def push_index(
+    address: str, name: str, tags: Sequence[str], architectures: Sequence[str], *, layers: list[bytes]
+) -> None:
+    """Push one image for several architectures of Linux under all of some tags."""
+    push_to = _Push(address, name, "")
+    children = []
+    for architecture in architectures:
+        # the one tag becomes another image each time; the index names them by their digests
+        digest = push(address, name, f"for-{architecture}", layers=layers, architecture=architecture)
+        platform = {"os": "linux", "architecture": architecture}
+        size = len(push_to.manifest(digest))
+        children.append({"mediaType": MANIFEST, "digest": digest, "size": size, "platform": platform})
+    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": children}
+    for tag in tags:
+        data = json.dumps(document).encode()
+        push_to.ask("PUT", f"/v2/{name}/manifests/{tag}", data, {"Content-Type": INDEX})
+
+
 class _Push:
     def __init__(self, address: str, name: str, login: str) -> None:
         self._address = address
@@ -104,6 +133,15 @@ class _Push:
         path = "/" + where.split("/", 3)[3] if "://" in where else where
         self.ask("PUT", f"{path}&digest={digest}", data, {"Content-Type": "application/octet-stream"})
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    def manifest(self, digest: str) -> bytes:
+        """Return a manifest's bytes."""
+        connection = http.client.HTTPConnection(self._address, timeout=30)
+        try:
+            connection.request("GET", f"/v2/{self._name}/manifests/{digest}", headers={"Accept": MANIFEST})
+            return connection.getresponse().read()
+        finally:
+            connection.close()
 
     def ask(self, method: str, path: str, data: bytes, headers: dict[str, str]) -> str:
         """Return the answer's `Location`."""

@@ -73,13 +73,17 @@ def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Itera
 def image_cautions(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
     """Yield what can be locked for the container runtime and is not yet put into images; see `runtime_findings`."""
     for places, who, advice in _containers(document, overlay):
+        found: dict[str, KeyPath] = {}
         for key in ("source", "dependencies", "with"):
             path, table = next(((path, table) for path, table in places if key in table), ((), {}))
-            found = _items((*path, key), table.get(key)) if key != "source" else [((*path, key), table.get(key))]
-            for item_path, text in found:
+            items = _items((*path, key), table.get(key)) if key != "source" else [((*path, key), table.get(key))]
+            for item_path, text in items:
                 if _kind(text) in NOT_IN_IMAGES:
-                    what = f"{_kind(text)}: is locked and not yet put into images, and {who}"
-                    yield Finding(path=item_path, what=what, advice=advice)
+                    found.setdefault(_kind(text), item_path)
+        if found:
+            listed = ", ".join(f"{kind}:" for kind in found)
+            what = f"{listed} {'are' if len(found) > 1 else 'is'} locked and not yet put into images, and {who}"
+            yield Finding(path=next(iter(found.values())), what=what, advice=advice)
 
 
 _Places = list[tuple[KeyPath, dict[str, Any]]]

@@ -129,7 +129,8 @@ class Loader:
         kept = self._commits.get(text) or (pinned.commit if pinned else "")
         commit = self.git().locate(reference, commit=kept)
         with tempfile.TemporaryDirectory(dir=self.scratch(), prefix="checkout-") as directory:
-            repository = Path(directory) / "repository"
+            # plain files are called like the directory that they are in
+            repository = Path(directory) / _repository_name(commit.url)
             root = self.git().checkout(commit, repository, whole=True)
             facts = read_project(root, workspace_root=repository, as_=reference.as_, committed=True)
             found = snapshot(root, committed=True)
@@ -200,6 +201,12 @@ class Loader:
             package=replace(found.package, source=text, dependencies=requirements),
             extras=dict.fromkeys(map(canonicalize_name, found.metadata.extras), with_extra),
         )
+
+
+def _repository_name(url: str) -> str:
+    """Return the last word of a repository's address, fit to be a directory's name."""
+    last = url.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return re.sub(r"[^A-Za-z0-9._-]", "-", last).lstrip(".-") or "repository"
 
 
 def _marked(version: str, mark: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec
-from hatchlock.store.receipts import read_receipt
+from hatchlock.store.receipts import finished, read_receipt
 
 __all__ = ["altered_files", "damages", "size_of"]
 
@@ -37,6 +37,8 @@ def damages(spec: EnvSpec, tree: Path) -> Iterator[str]:
         yield "its receipt is that of another environment"
     if spec.python:
         yield from _interpreter_damages(spec, tree)
+    if spec.conda and not finished(Path(spec.conda.root)):
+        yield f"what conda has for it, {spec.conda.root}, is gone"
     if spec.node and not Path(spec.node.path).exists():
         yield f"its Node {spec.node.path} is gone"
     missing = [artefact.package for artefact in _missing(spec, tree)]

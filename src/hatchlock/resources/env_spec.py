@@ -72,6 +72,7 @@ class ProjectSpec:
         import_root: Python: what goes on the import path, below the project.
         commands: Python: script -> `module:function`; Node, Hatch: command -> file below the project.
         requires: Python: what its metadata says that it requires (PEP 508).
+        about: Hatch: who made it, under which licence, and what to cite, for people. It goes into nothing.
     """
 
     name: str
@@ -81,6 +82,7 @@ class ProjectSpec:
     import_root: str = ""
     commands: Mapping[str, str] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    about: str = ""
 
     @property
     def path(self) -> str:
@@ -194,6 +196,7 @@ class EnvSpec:
             **({"python": self.python_version + (" (managed)" if self.interpreter else "")} if self.python else {}),
             **({"node": self.node.version} if self.node else {}),
             **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
+            **{project.name: f"{project.version}, {project.about}" for project in self.projects if project.about},
             **({"trust": self.trust} if self.trust else {}),
             "key": self.key,
         }

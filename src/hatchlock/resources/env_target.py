@@ -227,7 +227,21 @@ def _project(package: Package) -> ProjectSpec:
         requires=tuple(item.removeprefix("pypi:") for item in package.dependencies if item.startswith("pypi:"))
         if python
         else (),
+        about=_about(package) if package.kind is Kind.HATCH else "",
     )
+
+
+def _about(package: Package) -> str:
+    said = {
+        "licence": package.licence,
+        "by": package.authors,
+        "with": ", ".join(package.contributors),
+        "from": package.publisher,
+        "source": package.repository,
+        "cite": "; ".join(package.citations),
+        "made": "; ".join(package.provenance),
+    }
+    return ", ".join(f"{word} {text}" for word, text in said.items() if text) or "it says nothing of itself"
 
 
 def _program(package: Package, platform: str) -> ProgramSpec:

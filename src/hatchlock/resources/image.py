@@ -25,7 +25,8 @@ class ImageSpec:
     """An image as it should be in the engine.
 
     Attributes:
-        server: The server that runs it; of an environment that no server uses, the environment.
+        server: The server that runs it; of an environment that no server uses, the environment; of an image that an
+            environment depends on, both names: `mixed.cache`.
         reference: The image of the lock that it is, or is based on.
         platform: Its platform.
         key: Its input key (64 hex digits); for an image as it is, the platform manifest's digest.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -120,6 +122,11 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             environments[found.address] = found
         else:
             images.append(found)
+    for address, make in builder.beside():
+        try:
+            images.append(make())
+        except HatchlockError as error:
+            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
     systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
     (container_platform,) = container_platforms([machine.platform])
     return Target(
@@ -164,6 +171,29 @@ class _Builder:
         for locked in self.lock.environments:
             if locked.name in self.manifest.environments and locked.name not in used:
                 yield locked
+
+    def beside(self) -> Iterator[tuple[Address, Callable[[], ImageSpec]]]:
+        """Yield the images that environments depend on: loaded as they are, under the environment's and their own name."""
+        for locked in self.lock.environments:
+            for package in self.lock.packages:
+                if package.kind is Kind.OCI and package.id in locked.everywhere:
+                    word = re.sub(r"[^a-z0-9]+", "-", package.name.rpartition("/")[2].lower()).strip("-")
+                    name = f"{locked.name}.{word}"
+                    address = Address(kind=ResourceKind.IMAGE, name=name)
+                    yield address, partial(self._as_it_is, name, package.location)
+
+    def _as_it_is(self, name: str, reference: str) -> ImageSpec:
+        if isinstance(self.machine.engine, HatchlockError):
+            raise self.machine.engine
+        platform = self._container_platform()
+        image = self.lock.image(reference).platforms[platform]
+        return ImageSpec(
+            server=name,
+            reference=reference,
+            platform=platform,
+            key=image.digest.removeprefix("sha256:"),
+            base=replace(image, packages=()),
+        )
 
     def environment(self, locked: Environment) -> EnvSpec | ImageSpec:
         """Return what a declared environment is here: a directory, or an image under the environment's own name."""
@@ -294,15 +324,8 @@ class _Builder:
         return _Placed(server=self._in_image(launch, spec, argv), image=spec)
 
     def _image_server(self, launch: Server) -> _Placed:
-        platform = self._container_platform()
-        image = self.lock.image(launch.image).platforms[platform]
-        spec = ImageSpec(
-            server=launch.name,
-            reference=launch.image,
-            platform=platform,
-            key=image.digest.removeprefix("sha256:"),
-            base=replace(image, packages=()),
-        )
+        spec = self._as_it_is(launch.name, launch.image)
+        image = spec.base
         argv = (*(launch.command or image.entrypoint), *(launch.args or image.command))
         if not argv:
             raise CommandUnclear(source=launch.source, choices=())

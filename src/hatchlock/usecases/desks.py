@@ -64,6 +64,7 @@ class HatchDesk:
         self._blobs = blobs
         self._scratch = scratch
         self._note = emit_note
+        self._known: dict[str, Package] = {}
 
     def versions(self, name: str, repository: str = "") -> Sequence[HatchRelease]:
         """Return the versions of a name; see `HatchRegistry.versions`."""
@@ -75,6 +76,11 @@ class HatchDesk:
         Raises:
             HatchlockError: What `HatchRegistry.archive` and `read_archive` raise.
         """
+        if release.id not in self._known:
+            self._known[release.id] = self._fetched(release)
+        return self._known[release.id]
+
+    def _fetched(self, release: HatchRelease) -> Package:
         from hatchlock.resolve.hatch_package import released_hatch_package
         from hatchlock.sources.hatch.archive import read_archive
 

@@ -278,9 +278,14 @@ def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
 
 
 def _engine(manifest: Manifest, lock: Lock, environ: Mapping[str, str]) -> str | HatchlockError:
-    if not any(server.runtime == "container" for server in manifest.servers.values()) and not any(
-        item.runtime == "container" for item in lock.environments
-    ):
+    from hatchlock.address import Kind
+
+    wanting = (
+        *(server.runtime == "container" for server in manifest.servers.values()),
+        *(item.runtime == "container" for item in lock.environments),
+        *(package.kind is Kind.OCI for package in lock.packages),
+    )
+    if not any(wanting):
         return ""
     from hatchlock.engines.locate import EngineNotFound, find_engine
 
