@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import host_platform
+from hatchlock.engines.process import check_isolation, host_platform
 from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Index, serving
-from support.mcp_registry import RegistryServer, published, real_entries, serving_mcp
+from support.mcp_registry import OFFICIAL, RegistryServer, published, real_entries, serving_mcp
 from support.project import TrialProject, server_release
 from support.terminal import Session, at_terminal
+from support.unavailable import unavailable
 
 MANIFEST = """\
 [project]
@@ -200,10 +201,28 @@ def test_a_deprecated_entry_is_told_and_a_deleted_one_refused(project: TrialProj
         ),
     ]
     done = project.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
-    assert f"note: {ENTRY} is deprecated: old" in done.err
+    assert done.err.count("the registry says that it is deprecated: old") == 1
     assert (
         "has deleted mcp:io.github.acme/bad@1.0.0: malware" in project.fails("add", "mcp:io.github.acme/bad@1.0.0").err
     )
+
+
+def test_who_is_asked_is_warned_first(project: TrialProject, registry: RegistryServer) -> None:
+    registry.entries = [ASKING | {"_meta": {OFFICIAL: {"status": "deprecated", "isLatest": True}}}]
+    done = typed(project, ("the registry says that it is deprecated", ""), ("it is needed", "\x04"))
+    assert done.status == 1
+    assert done.shown.index("deprecated") < done.shown.index("REGION")
+
+
+def test_an_entry_becomes_a_server_that_runs(project: TrialProject, registry: RegistryServer) -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+    registry.entries = [tiny(environmentVariables=[{"name": "LEVEL", "default": "info"}])]
+    project.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
+    registry.entries = []
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.tools("tiny") == ["echo", "large", "attempt"]
+    assert project.steps() == []
 
 
 # search

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hatchlock.launch import SecretReference
+from hatchlock.sources.mcp_registry.answers import told
 from hatchlock.sources.mcp_registry.choose import Runtime, choose
 from hatchlock.sources.mcp_registry.entry import entry_of
 from hatchlock.sources.mcp_registry.launch import EntryLaunch, launch
@@ -398,3 +399,21 @@ def test_options_for_the_command_line_propose_and_never_hold_a_secret() -> None:
         ("--arg", "PORT=80"),
         ("--secret", "my.token=env:MY_TOKEN"),
     ]
+
+
+def test_a_whole_variable_can_be_said_instead_of_what_the_entry_asks_for_it() -> None:
+    found = launched("oci", runtimeArguments=GITHUB_RUN, environmentVariables=[variable("LEVEL", default="info")])
+    said = told(found, env={"LEVEL": "debug", "NEW": "x"}, secrets={"GITHUB_TOKEN": TOKEN}, arguments={})
+    assert (said.answers, asked(said.launch)) == ({}, {})
+    assert said.env == {"LEVEL": "debug", "NEW": "x", "GITHUB_TOKEN": TOKEN}
+    assert render(said.launch, said.answers) == {}
+    by_name = told(found, env={}, secrets={"token": TOKEN}, arguments={})
+    assert (by_name.answers, by_name.env) == ({"token": TOKEN}, {})
+    with pytest.raises(SecretAsText):
+        told(found, env={"GITHUB_TOKEN": "ghp_abc"}, secrets={}, arguments={})
+
+
+def test_one_value_or_several_are_told_apart() -> None:
+    found = launched("npm", packageArguments=[option("--allow", isRepeated=True)])
+    assert told(found, env={}, secrets={}, arguments={"allow": ("a", "b")}).answers == {"allow": ("a", "b")}
+    assert told(found, env={}, secrets={}, arguments={"allow": ("a",)}).answers == {"allow": "a"}

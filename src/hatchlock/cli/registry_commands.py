@@ -123,7 +123,7 @@ def entry_server(arguments: argparse.Namespace, ui: Ui, project: Project, given:
     """
     from hatchlock.usecases.registry_servers import server_from_entry
 
-    name, fields, notes = server_from_entry(
+    return server_from_entry(
         arguments.source,
         project,
         given,
@@ -132,10 +132,6 @@ def entry_server(arguments: argparse.Namespace, ui: Ui, project: Project, given:
         offline=arguments.offline,
         emit=ui.event,
     )
-    if not ui.json:
-        for note in notes:
-            ui.say(f"note: {printable(note)}")
-    return name, fields
 
 
 def _asker(ui: Ui) -> Callable[[Sequence[Variable]], Mapping[str, Answer]] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Event
 from hatchlock.usecases.sources import Sources
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["EntryGone", "FoundServer", "Given", "SearchResult", "search_servers"
 
 IndexKind = Literal["mcp", "hatch"]
 _KINDS: tuple[IndexKind, ...] = ("mcp", "hatch")
+_ACTIVE, _DELETED = "active", "deleted"
 _IN_PROCESSES = ("npm", "mcpb")
 """Kinds of package that images are not yet made of."""
 
@@ -206,7 +208,7 @@ def server_from_entry(
     ask: Callable[[Sequence[Variable]], Mapping[str, Answer]] | None = None,
     offline: bool = False,
     emit: Sink,
-) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+) -> tuple[str, dict[str, Any]]:
     """Return the server that an entry of the MCP registry describes: what was said of it, and nothing that the entry says.
 
     Args:
@@ -216,10 +218,10 @@ def server_from_entry(
         runtime: Where it is to run; the manifest's default if not said.
         ask: Asks for the required variables without an answer, and returns what it was told; None if nobody is there.
         offline: Know only what is cached.
-        emit: Told about progress.
+        emit: Told about progress; and, before somebody is asked, what the registry warns of.
 
     Returns:
-        Its name, its keys as in the manifest, with the exact version in its source, and what people should know, as sentences.
+        Its name, and its keys as in the manifest, with the exact version in its source. What it comes to is for `lock` to tell.
 
     Raises:
         BadSource: It is no entry's name.
@@ -236,17 +238,22 @@ def server_from_entry(
     manifest = _manifest(project)
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
         entry = sources.mcp_registry.entry(reference.name, reference.version or LATEST)
-    if entry.status == "deleted":
+    if entry.status == _DELETED:
         raise EntryGone(entry=str(entry), why=entry.status_message)
-    launch, fields, notes = _chosen(entry, manifest, runtime)
-    answered = _answered(entry, launch, given, ask)
-    name = _name_of(reference.name)
-    return name, {"source": str(entry), **fields, **answered}, (*_status_notes(entry), *notes)
+    launch, fields = _chosen(entry, manifest, runtime)
+
+    def ask_warned(variables: Sequence[Variable]) -> Mapping[str, Answer]:
+        if entry.status != _ACTIVE:
+            emit(Event(name="resolve.note", address=str(entry), message=_warning(entry)))
+        return ask(variables) if ask else {}
+
+    answered = _answered(entry, launch, given, ask_warned)
+    return _name_of(reference.name), {"source": str(entry), **fields, **answered}
 
 
 def _chosen(
     entry: Entry, manifest: Manifest, runtime: Literal["process", "container"] | None
-) -> tuple[EntryLaunch, dict[str, Any], tuple[str, ...]]:
+) -> tuple[EntryLaunch, dict[str, Any]]:
     from hatchlock.sources.mcp_registry.choose import choose
     from hatchlock.sources.mcp_registry.launch import launch
     from hatchlock.usecases.manifest import this_platforms
@@ -255,15 +262,14 @@ def _chosen(
     choice = choose(entry, platforms=platforms, runtime=runtime or "container")
     # what images are not made of would be refused by `plan`, as for `add npm:…`
     fields = {"runtime": "process"} if runtime is None and choice.kind in _IN_PROCESSES else {}
-    found = launch(entry, choice)
-    return found, fields, (f"{entry} is {choice.requirement or found.url}: {choice.why}", *found.notes)
+    return launch(entry, choice), fields
 
 
 def _answered(
     entry: Entry,
     launch: EntryLaunch,
     given: Given,
-    ask: Callable[[Sequence[Variable]], Mapping[str, Answer]] | None,
+    ask: Callable[[Sequence[Variable]], Mapping[str, Answer]],
 ) -> dict[str, Any]:
     from hatchlock.sources.mcp_registry.answers import told
     from hatchlock.sources.mcp_registry.render import MissingVariables, render
@@ -273,7 +279,7 @@ def _answered(
     try:
         fields = render(said.launch, answers, source=str(entry))
     except MissingVariables as missing:
-        answers |= ask(missing.variables) if ask else {}
+        answers |= ask(missing.variables)
         if any(variable.name not in answers for variable in missing.variables):
             raise replace(missing, given=given.options) from None
         fields = render(said.launch, answers, source=str(entry))
@@ -289,10 +295,10 @@ def _name_of(name: str) -> str:
     return name_from(name.rpartition("/")[2])
 
 
-def _status_notes(entry: Entry) -> tuple[str, ...]:
-    if entry.status == "active":
-        return ()
-    return (f"{entry} is {entry.status}" + (f": {entry.status_message}" if entry.status_message else ""),)
+def _warning(entry: Entry) -> str:
+    return f"the registry says that it is {entry.status}" + (
+        f": {entry.status_message}" if entry.status_message else ""
+    )
 
 
 def _manifest(project: Project) -> Manifest:
