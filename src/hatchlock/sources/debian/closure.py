@@ -7,6 +7,7 @@ this fails, since nothing is taken out of a base.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,6 +118,9 @@ class _Marking:
     def __init__(self, system: DebSystem, candidates: Candidates) -> None:
         self._system = system
         self._candidates = candidates
+        self._of_source: defaultdict[str, list[DebPackage]] = defaultdict(list)
+        for package in system.base.values():
+            self._of_source[package.source[0]].append(package)
 
     def everything(self, roots: Sequence[tuple[WantedDeb, DebPackage]]) -> _Failure | None:
         """Add what is asked for, so that dependencies can be served by it, then what that needs."""
@@ -209,10 +213,8 @@ class _Marking:
     def _siblings(self, package: DebPackage) -> Iterator[DebPackage]:
         """Yield what apt upgrades along: the base's other packages of the same source, as far as they follow."""
         name, version = package.source
-        for installed in self._system.base.values():
-            if installed.name == package.name or installed.source[0] != name:
-                continue
-            newer = self._newer(installed)
+        for installed in self._of_source.get(name, ()):
+            newer = self._newer(installed) if installed.name != package.name else None
             if newer and newer.source == (name, version):
                 yield newer
 
