@@ -35,6 +35,7 @@ _KINDS = {
     "tarballs": "npm metadata",
     "trees": "npm metadata",
     "mcp": "mcp registry",
+    "channels": "conda channels",
     "git": "git mirrors",
     "git-refs": "git refs",
     "memo": "plans",
