@@ -73,20 +73,12 @@ def serving_registry(directory: Path, *, behind_login: bool = False, proxy_of: s
 
 
 def push(
-    address: str,
-    name: str,
-    tag: str,
-    *,
-    layers: list[bytes],
-    login: str = "",
-    platform: str = "linux/amd64",
-    **run: Any,
+    address: str, name: str, tag: str, *, layers: list[bytes], login: str = "", architecture: str = "amd64", **run: Any
 ) -> str:
-    """Push an image whose layers are gzipped tars, and return its manifest's digest."""
-    system, architecture = platform.split("/")
+    """Push an image of Linux whose layers are gzipped tars, and return its manifest's digest."""
     diff_ids = [_digest(gzip.decompress(layer)) for layer in layers]
     config = {
-        "os": system,
+        "os": "linux",
         "architecture": architecture,
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
