@@ -456,3 +456,13 @@ def test_offline_only_what_apt_has_already_is_installed(trial: Trial, project: T
     asked = len(trial.archive.asked)
     project.ok(*words)
     assert (trial.versions("alpha", "beta"), trial.archive.asked[asked:]) == (["1.0-1", "1.0-1"], [])
+
+
+def test_an_environment_may_be_packages_of_the_host_and_nothing_else(trial: Trial, project: TrialProject) -> None:
+    head = project.manifest.read_text().partition("[servers.notes]")[0]
+    project.write(f'{head}[environments.tools]\ndependencies = ["deb:alpha"]\n')
+    project.ok("lock")
+    assert project.steps() == ["update system:tools", "create env:tools"]
+    project.ok("apply", "--yes", "--allow-privileged")
+    assert trial.versions("alpha", "beta") == ["1.0-1", "1.0-1"]
+    assert project.steps() == []

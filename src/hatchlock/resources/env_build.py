@@ -77,6 +77,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
             _install_program(program, spec, tree, blobs)
         if spec.conda:
             _link_conda(Path(spec.conda.root), tree)
+        public_directory(tree)  # all that it has may be packages of the host
         if spec.python:
             _compile(spec, tree, scratch, held)
 
