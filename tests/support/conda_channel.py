@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from rattler.index import index_fs
 
@@ -194,7 +195,7 @@ class ServedChannel:
             return self.broken, b"", ""
         if self.login and headers.get("Authorization") != _basic(*self.login):
             return 401, b"", ""
-        file = self.root / path.lstrip("/")
+        file = self.root / unquote(path).lstrip("/")
         if not file.is_file():
             return 404, b"", ""
         data = file.read_bytes()

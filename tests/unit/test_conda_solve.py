@@ -7,6 +7,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -367,6 +368,37 @@ def test_a_file_without_a_sha256_cannot_be_locked(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with opened(tmp_path / "cache", root.as_uri()) as source, pytest.raises(MissingHash, match=r"tool-1\.0-0\.conda"):
         solved(source, "tool")
+
+
+def test_versions_with_an_epoch_or_a_plus_are_fetched_by_their_name(tmp_path: Path, channel: ServedChannel) -> None:
+    odd = CondaPackage(name="_odd.tool", version="1!2.0+g1", build="h1+x", noarch="generic")
+    channel.root = write_channel(tmp_path / "odd", [odd])
+    blobs = Blobs(tmp_path / "blobs")
+    for address in (channel.url, channel.root.as_uri()):
+        with opened(tmp_path / "cache", address) as source:
+            [package] = lock_packages(
+                {"linux/amd64": solved(source, "_odd.tool", preferred={"_odd.tool": "1!2.0+g1=h1+x"})}
+            )
+            assert (package.version, package.files[0].name) == ("1!2.0+g1=h1+x", odd.file_name)
+            source.fetch(package, package.files[0], blobs)
+            blobs.path(package.files[0].sha256).unlink()
+
+
+def test_a_file_of_another_name_than_its_package_is_a_bad_answer(tmp_path: Path) -> None:
+    root = write_channel(tmp_path / "names", [CondaPackage(name="tool", noarch="generic")], shards=False)
+    path = root / "noarch" / "repodata.json"
+    document = json.loads(path.read_text())
+    document["packages.conda"]["tool-9.9-0.conda"] = document["packages.conda"].pop("tool-1.0-0.conda")
+    path.write_text(json.dumps(document))
+    with opened(tmp_path / "cache", root.as_uri()) as source, pytest.raises(BadAnswer, match=r"tool-9\.9-0\.conda"):
+        solved(source, "tool")
+
+
+def test_threads_may_ask_at_once(tmp_path: Path, channel: ServedChannel) -> None:
+    with opened(tmp_path, channel.url) as source, ThreadPoolExecutor(6) as workers:
+        asked = [*PLATFORMS] * 4
+        found = list(workers.map(lambda platform: solved(source, "pure", platform=platform), asked))
+        assert found == [solved(source, "pure", platform=platform) for platform in asked]
 
 
 def test_shards_on_another_host_are_left_for_the_whole_lists(tmp_path: Path, channel: ServedChannel) -> None:

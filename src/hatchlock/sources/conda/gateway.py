@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import rattler
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
@@ -23,6 +24,7 @@ from hatchlock.sources.conda.relay import Relay
 
 __all__ = ["Gateway", "Question", "usual_address"]
 
+_ENDINGS = (".conda", ".tar.bz2")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -171,6 +173,12 @@ class Gateway:
     def _record(self, question: Question, record: rattler.RepoDataRecord) -> CondaRecord:
         channel = self._channel_of(question, record)
         facts = json.loads(record.to_json())
+        stem = f"{record.name.normalized}-{record.version}-{record.build}"
+        if record.file_name not in {f"{stem}{ending}" for ending in _ENDINGS}:
+            raise BadAnswer(
+                what=f"the file {record.file_name} of the channel {channel.name}",
+                why=f"a package {stem} would be in a file of that name, ending in {' or '.join(_ENDINGS)}",
+            )
         if not record.sha256:
             raise MissingHash(file=record.file_name, index=channel.name)
         return CondaRecord(
@@ -194,7 +202,7 @@ class Gateway:
 
     def _channel_of(self, question: Question, record: rattler.RepoDataRecord) -> CondaChannel:
         for channel in question.channels:
-            if record.url == f"{self._relay.address(channel)}/{record.subdir}/{record.file_name}":
+            if unquote(record.url) == f"{self._relay.address(channel)}/{record.subdir}/{record.file_name}":
                 return channel
         raise BadAnswer(
             what=f"the file {record.file_name} of a conda channel",
