@@ -177,10 +177,11 @@ def test_where_a_redirect_leads_no_login_goes_and_none_is_given_when_it_is_asked
             f"http://{storage.address}/v2/team/app/blobs/{sha256(LAYER)}"
         )
         assert taken(registry, reference(own), sha256(LAYER)) == LAYER
-        storage.login, storage.basic = "me:secret", True
-        with pytest.raises(ImageUnreachable, match="the storage that it redirects to refuses"):
-            taken(registry, reference(own), sha256(LAYER))
-        assert set(storage.authorizations) == {""}
+        storage.login = "me:secret"
+        for storage.basic in (True, False):
+            with pytest.raises(ImageUnreachable, match="the storage that it redirects to refuses"):
+                taken(registry, reference(own), sha256(LAYER))
+        assert (set(storage.authorizations), storage.tokens) == ({""}, [])
     registry.close()
 
 
