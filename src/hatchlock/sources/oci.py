@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from hatchlock.address import ImageReference
 from hatchlock.events import Event, Sink, discard
 from hatchlock.images.base import BaseFacts, base_facts
 from hatchlock.lock.model import Image, ImagePlatform, Layer
+from hatchlock.net.cache import Cache
 from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, Registry, UnknownImage
 from hatchlock.sources.oci_documents import (
     BadImage,
@@ -28,6 +30,8 @@ from hatchlock.store.blobs import Blobs
 __all__ = ["BadImage", "ImageDescription", "container_platform", "describe_image", "fetch_image", "lock_image"]
 
 _WORKERS = 4
+# Raised when what is read of layers, or how, changes.
+_FACTS_FORM = "base-facts-1"
 _CONFIG_AT_MOST = 4 << 20
 _DEEPEST_INDEX = 3
 _LOOKED_INTO_AT_MOST = 32
@@ -132,6 +136,7 @@ def lock_image(
     registry: Registry,
     blobs: Blobs,
     facts: bool,
+    known: Cache | None = None,
     emit: Sink = discard,
 ) -> Image:
     """Resolve an image's reference.
@@ -142,6 +147,7 @@ def lock_image(
         registry: Where manifests and blobs come from.
         blobs: Where configs, and with `facts` layers, are kept.
         facts: Read a base's facts from its layers, which means to download them. Nothing of the image is run.
+        known: Where the facts of bases are kept, by the digests of their manifests: layers are read once.
         emit: Told about each download.
 
     Raises:
@@ -155,10 +161,13 @@ def lock_image(
     top = _top(reference, registry)
     listing = _listing(reference, top, registry)
     chosen = {platform: _choose(reference, top, listing, platform, registry) for platform in platforms}
-    read: dict[str, ImagePlatform] = {}
-    for manifest in chosen.values():
-        if manifest.digest not in read:
-            read[manifest.digest] = _read(reference, manifest, registry=registry, blobs=blobs, facts=facts, emit=emit)
+    manifests = {manifest.digest: manifest for manifest in chosen.values()}
+
+    def read_one(manifest: Manifest) -> ImagePlatform:
+        return _read(reference, manifest, registry=registry, blobs=blobs, facts=facts, known=known, emit=emit)
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        read = dict(zip(manifests, pool.map(read_one, manifests.values()), strict=True))
     for platform, manifest in chosen.items():
         _check_platform(reference, read[manifest.digest], platform, blobs)
     return Image(
@@ -264,7 +273,14 @@ def _check_platform(reference: ImageReference, found: ImagePlatform, platform: s
 
 
 def _read(
-    reference: ImageReference, manifest: Manifest, *, registry: Registry, blobs: Blobs, facts: bool, emit: Sink
+    reference: ImageReference,
+    manifest: Manifest,
+    *,
+    registry: Registry,
+    blobs: Blobs,
+    facts: bool,
+    known: Cache | None,
+    emit: Sink,
 ) -> ImagePlatform:
     parsed = read_manifest(manifest, reference)
     if parsed.config.size > _CONFIG_AT_MOST:
@@ -273,11 +289,13 @@ def _read(
     config = read_config(blobs.path(_hex(parsed.config.digest)).read_bytes(), reference)
     if len(config.rootfs.diff_ids) != len(parsed.layers):
         raise BadImage(image=str(reference), why="its config and its manifest do not list the same layers")
-    found = BaseFacts()
-    if facts:
+    found = (_kept_facts(manifest, known) if facts and known else None) or BaseFacts()
+    if facts and found == BaseFacts():
         layers = _readable(reference, parsed)
         _fetch(reference, layers, registry=registry, blobs=blobs, emit=emit)
         found = base_facts([blobs.path(_hex(layer.digest)) for layer in parsed.layers])
+        if known:
+            known.save(f"{_FACTS_FORM} {manifest.digest}", json.dumps(asdict(found)).encode())
     return ImagePlatform(
         digest=manifest.digest,
         config=parsed.config.digest,
@@ -294,6 +312,14 @@ def _read(
         symlinks=found.symlinks,
         packages=found.packages,
     )
+
+
+def _kept_facts(manifest: Manifest, known: Cache) -> BaseFacts | None:
+    kept = known.load(f"{_FACTS_FORM} {manifest.digest}")
+    if kept is None:
+        return None
+    facts = json.loads(kept.body)
+    return BaseFacts(**{**facts, "packages": tuple(facts["packages"])})
 
 
 def _readable(reference: ImageReference, manifest: ImageManifest) -> dict[str, int]:

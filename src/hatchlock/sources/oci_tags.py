@@ -15,14 +15,17 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from hatchlock.address import BadSource, ImageReference
-from hatchlock.net.registry import ImageProblem, Registry, UnknownImage
+from hatchlock.net.registry_errors import ImageProblem, UnknownImage
 from hatchlock.net.registry_places import normal_reference
+
+if TYPE_CHECKING:
+    from hatchlock.net.registry import Registry  # and with it the HTTP library, which a plan does not load
 
 __all__ = [
     "OciRequirement",
@@ -264,8 +267,10 @@ def _versions(tags: Sequence[str]) -> Iterator[_Tag]:
 
 def _short(reference: ImageReference) -> ImageReference:
     """Return the shortest spelling of an image's name: `nginx` for `library/nginx` of the engines' default registry."""
+    if reference.registry and "docker" not in reference.registry.lower():
+        return replace(reference, registry=reference.registry.lower())
     if reference.registry:
-        from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST  # noqa: PLC0415  0.2 s, and most names need none
+        from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST  # noqa: PLC0415  0.2 s, which most names do not need
 
         if normal_reference(reference, default_host=DEFAULT_REGISTRY_HOST).registry not in DEFAULT_REGISTRY_HOST:
             return replace(reference, registry=reference.registry.lower())

@@ -373,11 +373,15 @@ class Sources:
 
     def look_up_image(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
         """Ask a registry for an image; see `sources.oci.lock_image`."""
+        from hatchlock.net.cache import Cache
         from hatchlock.sources.oci import lock_image
         from hatchlock.store.blobs import Blobs
 
         blobs = Blobs(self._project.home.blobs)
-        return lock_image(reference, platforms, registry=self.registry, blobs=blobs, facts=facts, emit=self._emit)
+        known = Cache(self._project.home.cache / "bases")
+        return lock_image(
+            reference, platforms, registry=self.registry, blobs=blobs, facts=facts, known=known, emit=self._emit
+        )
 
     def resolve(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
         """Resolve environments; see `resolve.environments.resolve_environments`. Called before anything was asked."""
