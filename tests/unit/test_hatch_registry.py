@@ -52,6 +52,14 @@ CORE = [
             "python": [{"name": "maboss", "version_constraint": ">=2.5", "package_manager": "conda"}],
         },
     ),
+    HatchPackage(
+        name="core",
+        version="2.1.0",
+        dependencies={
+            "hatch": [{"name": "base_pkg", "version_constraint": ">=2.0.0"}, {"name": "more_pkg"}],
+            "python": [{"name": "maboss", "version_constraint": ">=2.6", "package_manager": "conda"}],
+        },
+    ),
     HatchPackage(name="core", version="1.9.0", base="1.0.0"),
 ]
 NEEDS = {
@@ -59,6 +67,7 @@ NEEDS = {
     "1.9.0": (),
     "1.10.0": ("hatch:base_pkg>=1.0.0", "pypi:num-py>=1.20"),
     "2.0.0": ("conda:maboss>=2.5", "hatch:base_pkg>=2.0.0"),
+    "2.1.0": ("conda:maboss>=2.6", "hatch:base_pkg>=2.0.0", "hatch:more_pkg"),
 }
 
 
@@ -81,7 +90,7 @@ def closed_address() -> str:
 def test_a_version_needs_what_its_own_chain_of_differences_says(tmp_path: Path, form: str) -> None:
     with serving_hatch(CORE, form=form) as server, asking(server.index_url, tmp_path) as registry:
         found = registry.versions("core")
-        assert [item.version for item in found] == ["2.0.0", "1.10.0", "1.9.0", "1.0.0"]
+        assert [item.version for item in found] == ["2.1.0", "2.0.0", "1.10.0", "1.9.0", "1.0.0"]
         assert {item.version: item.dependencies for item in found} == NEEDS
         assert registry.release("core", "1.10").dependencies == NEEDS["1.10.0"]
     assert len(server.asked) == 1
@@ -105,6 +114,17 @@ def test_form_1_2_0_has_system_packages_images_and_a_verification(tmp_path: Path
     assert (old.status, old.note) == ("validated", "")
     assert new.note == "main:thing@1.1 is marked as deprecated by its registry: use other_pkg"
     assert (old.author, old.added) == ("anna-example", "2026-01-01T00:00:00.000001")
+
+
+def test_a_changed_constraint_keeps_what_was_said_before(tmp_path: Path) -> None:
+    conda = {"name": "maboss", "version_constraint": ">=2.5", "package_manager": "conda", "channel": "colomoto"}
+    changes = {"python": {"modified": [{"name": "maboss", "version_constraint": ">=2.6"}]}}
+    packages = [
+        HatchPackage(name="core", dependencies={"python": [conda]}),
+        HatchPackage(name="core", version="1.1", entry={"dependency_changes": changes}),
+    ]
+    with serving_hatch(packages) as server, asking(server.index_url, tmp_path) as registry:
+        assert registry.release("core", "1.1").dependencies == ("conda:colomoto::maboss>=2.6",)
 
 
 def test_a_base_version_that_is_missing_is_an_error_of_its_package_alone(tmp_path: Path) -> None:
@@ -184,7 +204,7 @@ def test_what_did_not_change_is_not_sent_again(tmp_path: Path) -> None:
     with serving_hatch(CORE, etag=True) as server:
         for _ in range(2):
             with asking(server.index_url, tmp_path, index={"ttl": 0.0}) as registry:
-                assert len(registry.versions("core")) == 4
+                assert len(registry.versions("core")) == 5
             assert registry.stale == {}
     assert len(server.asked) == 2
 
@@ -218,7 +238,7 @@ def test_the_newest_day_that_has_an_index_counts(tmp_path: Path) -> None:
         serving_hatch(CORE, dates=("2026-02-27", "2026-02-26")) as server,
         asking(server.index_url, tmp_path, now=lambda: now) as registry,
     ):
-        assert len(registry.versions("core")) == 4
+        assert len(registry.versions("core")) == 5
     days = [path.split("/")[1] for path in server.asked]
     assert days == ["2026-03-01", "2026-02-28", "2026-02-27"]
 
@@ -242,7 +262,7 @@ def test_a_mirror_is_asked_when_the_index_cannot_be_reached(tmp_path: Path) -> N
     with serving_hatch(CORE) as server:
         index = HatchIndex(url=closed_address(), mirrors=(server.index_url,))
         with asking("", tmp_path, indexes=[index]) as registry:
-            assert len(registry.versions("core")) == 4
+            assert len(registry.versions("core")) == 5
 
 
 def test_an_index_claims_names_and_no_other_has_them(tmp_path: Path) -> None:
