@@ -84,7 +84,7 @@ class CondaLayer:
     ) -> None:
         self._open = channels
         self._request = request
-        self._preferred = {name: versions[0] for name, versions in preferred.items() if versions}
+        self._preferred = preferred
 
     def find(self, texts: Iterable[str], target: PythonTarget) -> CondaFound:
         """Return what satisfies requirements, `conda:…`, on a platform.

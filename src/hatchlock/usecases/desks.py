@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.debian.base import DebianBase
     from hatchlock.sources.debian.package import DebPackage, DebUniverse
     from hatchlock.sources.hatch.index import HatchRelease
+    from hatchlock.sources.hatch.local import HatchDirectory
     from hatchlock.sources.hatch.registry import HatchRegistry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.store.blobs import Blobs
@@ -64,7 +65,7 @@ class HatchDesk:
         self._blobs = blobs
         self._scratch = scratch
         self._note = emit_note
-        self._known: dict[str, Package] = {}
+        self._known: dict[str, tuple[Package, HatchDirectory]] = {}
 
     def versions(self, name: str, repository: str = "") -> Sequence[HatchRelease]:
         """Return the versions of a name; see `HatchRegistry.versions`."""
@@ -76,11 +77,15 @@ class HatchDesk:
         Raises:
             HatchlockError: What `HatchRegistry.archive` and `read_archive` raise.
         """
+        return self.read(release)[0]
+
+    def read(self, release: HatchRelease) -> tuple[Package, HatchDirectory]:
+        """Return what the lock holds of a version, and what it says of itself; see `locked`."""
         if release.id not in self._known:
             self._known[release.id] = self._fetched(release)
         return self._known[release.id]
 
-    def _fetched(self, release: HatchRelease) -> Package:
+    def _fetched(self, release: HatchRelease) -> tuple[Package, HatchDirectory]:
         from hatchlock.resolve.hatch_package import released_hatch_package
         from hatchlock.sources.hatch.archive import read_archive
 
@@ -94,7 +99,7 @@ class HatchDesk:
         package = released_hatch_package(found, release, file=file)
         for note in (*found.notes, *([release.note] if release.note else [])):
             self._note(package.id, note)
-        return package
+        return package, found
 
 
 @dataclass(slots=True)

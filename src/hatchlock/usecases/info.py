@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
+from hatchlock.usecases.info_kinds import conda_facts, deb_facts, hatch_facts, mcp_facts
 from hatchlock.usecases.sources import Sources
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ Fact = str | int | bool | None | tuple[str, ...] | Mapping[str, str]
 """What is known: None or empty where nobody says."""
 
 _MOST_REASONS = 3
-_KINDS = (Kind.PYPI, Kind.NPM, Kind.OCI, Kind.GIT, Kind.PATH, Kind.URL)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,31 +76,29 @@ def describe_source(
         emit: Told about progress.
 
     Raises:
-        BadSource: It is no source, or of a kind that cannot be told about.
+        BadSource: It is no source.
         NothingFits: It has no version for this machine.
         ManyErrors: The manifest has mistakes.
         HatchlockError: What asking its source raises: UnknownPackage, UnknownImage, Unreachable, …
     """
     source = Source.parse(text)
     with Sources(project, _manifest(project), offline=offline, refresh=False, emit=emit) as sources:
-        match source.kind:
-            case Kind.PYPI:
-                facts, notes = _pypi(source.spec, sources, now)
-            case Kind.NPM:
-                facts, notes = _npm(source.spec, sources, now)
-            case Kind.OCI:
-                facts, notes = _oci(source.spec, sources, now)
-            case Kind.PATH:
-                facts, notes = _path(source.spec, directory)
-            case Kind.GIT:
-                facts, notes = _git(source.spec, sources)
-            case Kind.URL:
-                facts, notes = _url(source.spec, sources)
-            case _:
-                known = ", ".join(f"{kind}:" for kind in _KINDS)
-                raise BadSource(
-                    text=text, why=f"{source.kind}: is not yet supported", advice=f"this version knows {known}"
-                )
+        spec = source.spec
+        of_kind: Mapping[Kind, Callable[[], _Found]] = {
+            Kind.PYPI: lambda: _pypi(spec, sources, now),
+            Kind.NPM: lambda: _npm(spec, sources, now),
+            Kind.OCI: lambda: _oci(spec, sources, now),
+            Kind.PATH: lambda: _path(spec, directory),
+            Kind.GIT: lambda: _git(spec, sources),
+            Kind.URL: lambda: _url(spec, sources),
+            Kind.HATCH: lambda: hatch_facts(spec, directory, sources),
+            Kind.MCP: lambda: mcp_facts(spec, sources),
+            Kind.DEB: lambda: deb_facts(spec, sources),
+            Kind.CONDA: lambda: conda_facts(spec, sources),
+        }
+        facts, notes = of_kind[source.kind]()
+    if "uploaded" in facts and "age_days" not in facts:
+        facts = {**facts, **_when(str(facts["uploaded"]), now)}
     return SourceInfo(source=str(source), facts={"kind": str(source.kind), **facts}, notes=tuple(notes))
 
 
