@@ -369,6 +369,37 @@ def test_a_locked_archive_comes_into_the_store(tmp_path: Path) -> None:
     assert len(server.asked_for("archives")) == 1
 
 
+def test_an_archive_comes_once_and_is_known_offline(tmp_path: Path) -> None:
+    package = HatchPackage(name="core")
+    blobs = Blobs(tmp_path / "blobs")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with serving_hatch(package) as server:
+        for options in ({}, {}, {"offline": True}):
+            with asking(server.index_url, tmp_path / "cache", **options) as registry:
+                file = registry.locate(registry.release("core", "1.0.0"), blobs, scratch=scratch)
+            assert file == File(name="core-v1.0.0.zip", sha256=package.sha256, size=len(package.archive))
+        assert len(server.asked_for("archives")) == 1
+        with asking(server.index_url, tmp_path / "cache", refresh=True) as registry:
+            registry.locate(registry.release("core", "1.0.0"), blobs, scratch=scratch)
+        assert len(server.asked_for("archives")) == 2
+        blobs.remove(package.sha256)
+        with asking(server.index_url, tmp_path / "cache", offline=True) as registry, pytest.raises(Offline):
+            registry.locate(registry.release("core", "1.0.0"), blobs, scratch=scratch)
+    assert list(scratch.iterdir()) == []
+
+
+def test_an_archive_beside_an_index_file_is_read_each_time(tmp_path: Path) -> None:
+    document = HatchServer(packages=[HatchPackage(name="core", entry={"release_uri": "core.zip"})]).document()
+    (tmp_path / "index.json").write_text(json.dumps(document))
+    found = []
+    for tags in (["a"], ["b"]):
+        (tmp_path / "core.zip").write_bytes(HatchPackage(name="core", metadata={"tags": tags}).archive)
+        with asking((tmp_path / "index.json").as_uri(), tmp_path / "cache") as registry:
+            found.append(registry.locate(registry.release("core", "1.0.0"), Blobs(tmp_path / "b"), scratch=tmp_path))
+    assert found[0] != found[1]
+
+
 def test_an_archive_that_was_changed_after_it_was_locked_is_refused_and_not_kept(tmp_path: Path) -> None:
     package = HatchPackage(name="core")
     tampered = bytearray(package.archive)
@@ -418,6 +449,10 @@ def test_an_index_cannot_lead_to_files_of_this_machine_or_to_plain_http(tmp_path
             registry.archive(release, tmp_path / "core.zip")
 
 
+def needing(**names: str) -> dict[str, list[dict[str, str]]]:
+    return {kind: [{"name": name, "version_constraint": ">=1.0"}] for kind, name in names.items()}
+
+
 def release_and_scratch(tmp_path: Path, package: HatchPackage) -> Any:
     (tmp_path / "core.zip").write_bytes(package.archive)
     with serving_hatch(HatchPackage(name="core")) as server, asking(server.index_url, tmp_path) as registry:
@@ -429,6 +464,12 @@ def release_and_scratch(tmp_path: Path, package: HatchPackage) -> Any:
     [
         (HatchPackage(name="other"), "its archive is of 'other'"),
         (HatchPackage(name="core", version="1.0.1"), r"its archive is of version 1\.0\.1"),
+        (
+            HatchPackage(name="core", dependencies=needing(hatch="../core")),
+            r"it needs hatch:\.\./core>=1\.0, a directory of",
+        ),
+        (HatchPackage(name="core", dependencies=needing(hatch="/etc")), "it needs hatch:/etc>=1"),
+        (HatchPackage(name="core", dependencies=needing(python="./lib")), r"it needs path:\./lib, a directory of"),
         (HatchPackage(name="core", files={"hatch_metadata.json": None}), "no hatch_metadata.json at its top"),
         (HatchPackage(name="core", directory="a/b"), "no hatch_metadata.json at its top"),
     ],

@@ -6,8 +6,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from hatchlock.address import Kind
 from hatchlock.realise.unpack import Limits, unpack
-from hatchlock.sources.hatch.declared import version_of
+from hatchlock.sources.hatch.declared import is_path, split_requirement, version_of
 from hatchlock.sources.hatch.index import HatchRelease
 from hatchlock.sources.hatch.local import HatchDirectory, NoHatchPackage, read_directory
 from hatchlock.sources.hatch.problems import BadHatchPackage
@@ -30,7 +31,8 @@ def read_archive(archive: Path, release: HatchRelease, *, scratch: Path) -> Hatc
 
     Raises:
         BadArchive: It is damaged or too large, or something in it leads out of its directory.
-        BadHatchPackage: It has no metadata, or is another package or version than its registry says.
+        BadHatchPackage: It has no metadata, or is another package or version than its registry says, or needs something
+            that is in a directory: somebody else's package has no business in those of this machine.
         BadHatchMetadata, ManyErrors: Its metadata is wrong.
         OSError: The disk is full, or the like.
     """
@@ -45,6 +47,9 @@ def read_archive(archive: Path, release: HatchRelease, *, scratch: Path) -> Hatc
     said = found.facts
     if said.name != release.name:
         raise BadHatchPackage(package=release.id, why=f"its archive is of {said.name!r}")
+    if paths := [text for text in said.dependencies if _is_directory(text)]:
+        why = f"it needs {paths[0]}, a directory of the machine that it is used on"
+        raise BadHatchPackage(package=release.id, why=why)
     if version_of(said.version) != version_of(release.version):
         raise BadHatchPackage(package=release.id, why=f"its archive is of version {said.version}")
     return replace(found, facts=replace(said, version=release.version))
@@ -63,3 +68,8 @@ def unpack_archive(archive: Path, into: Path, *, name: str = "") -> None:
         OSError: The disk is full, or the like.
     """
     unpack(archive, into, name=name, strip=None, limits=_LIMITS)
+
+
+def _is_directory(text: str) -> bool:
+    kind, _, spec = text.partition(":")
+    return kind == Kind.PATH or (kind == Kind.HATCH and is_path(split_requirement(spec)[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from hatchlock.address import Kind
 from hatchlock.lock.model import File
 from hatchlock.net.cache import Cache
-from hatchlock.net.http import Http
+from hatchlock.net.http import Http, Offline
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.hatch.declared import version_of
 from hatchlock.sources.hatch.documents import HatchIndex, IndexDocuments, file_of
@@ -40,7 +41,7 @@ class HatchRegistry:
 
     Args:
         http: Asks the registries.
-        cache_dir: Where documents are kept, for `ttl`.
+        cache_dir: Where documents are kept, for `ttl`, and the hashes of archives.
         indexes: What the manifest declares: those that claim a name, then the one without `packages`; if there is none,
             Hatch's own registry.
         ttl: Seconds for which a document is not asked for again, unless its index says otherwise.
@@ -72,6 +73,9 @@ class HatchRegistry:
         self._largest = largest
         cache = Cache(cache_dir / f"hatch-{_CACHE_FORM}")
         self._documents = IndexDocuments(http=http, cache=cache, ttl=ttl, offline=offline, refresh=refresh, now=now)
+        self._offline = offline or http.offline
+        self._refresh = refresh
+        self._archives = Cache(cache_dir / f"hatch-archives-{_CACHE_FORM}")
         self._lock = threading.Lock()
         self._read: dict[str, dict[str, tuple[IndexPackage, ...]]] = {}
 
@@ -143,6 +147,37 @@ class HatchRegistry:
             size = stream.tell()
         return File(name=release.file_name, sha256=digest.hexdigest(), size=size)
 
+    def locate(self, release: HatchRelease, blobs: Blobs, *, scratch: Path) -> File:
+        """Bring a version's archive into the store, and return what the lock says of it.
+
+        What an address gave once is remembered, so that no archive comes twice, and offline it is known; with `refresh` it is
+        fetched again.
+
+        Args:
+            release: Which.
+            blobs: Where it goes.
+            scratch: A directory of ours; it is as it was afterwards.
+
+        Raises:
+            Offline: It is not in the store, and nobody may be asked. For the rest see `archive`.
+        """
+        is_kept = file_of(release.uri) is None  # a file of this machine may change, and is read fast
+        if is_kept and not self._refresh and (known := self._known_archive(release)) and blobs.has(known.sha256):
+            return known
+        with tempfile.TemporaryDirectory(dir=scratch, prefix="archive-") as directory:
+            path = Path(directory) / "archive.zip"
+            file = self.archive(release, path)
+            if not blobs.has(file.sha256):
+                with (
+                    blobs.add(file.sha256, file.size, what=file.name, where=release.uri) as writer,
+                    path.open("rb") as stream,
+                ):
+                    while piece := stream.read(_CHUNK):
+                        writer.write(piece)
+        if is_kept:
+            self._archives.save(release.uri, f"{file.sha256} {file.size}".encode())
+        return file
+
     def fetch(self, release: HatchRelease, file: File, blobs: Blobs) -> None:
         """Bring a locked archive into the store, unless it is there.
 
@@ -173,6 +208,13 @@ class HatchRegistry:
                     if all(word in text for word in wanted):
                         found += package.releases()[:1]
         yield from sorted(found, key=lambda item: (item.name, item.repository, item.index))
+
+    def _known_archive(self, release: HatchRelease) -> File | None:
+        kept = self._archives.load(release.uri)
+        if kept is None:
+            return None
+        sha256, _, size = kept.body.decode().partition(" ")
+        return File(name=release.file_name, sha256=sha256, size=int(size))
 
     def _package(self, name: str, repository: str) -> IndexPackage:
         index = self._index_of(name)
@@ -220,6 +262,8 @@ class HatchRegistry:
 
         self._check_address(release)
         path = file_of(release.uri)
+        if path is None and self._offline:
+            raise Offline(url=release.uri)
         if path is None:
             self._http.download(release.uri, limited)
             return
