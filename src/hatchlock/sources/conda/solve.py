@@ -106,7 +106,7 @@ class CondaSource:
         platform: str,
         glibc: str,
         macos: str,
-        preferred: Mapping[str, str] | None = None,
+        preferred: Mapping[str, str | Sequence[str]] | None = None,
     ) -> tuple[CondaRecord, ...]:
         """Return the packages that satisfy requirements on a platform, with all that they need, sorted by name.
 
