@@ -23,11 +23,15 @@ def bundle_manifest(kind: str = "node", **other: Any) -> dict[str, Any]:
     )
 
 
-def make_bundle(path: Path, manifest: Mapping[str, Any] | None = None, *items: Item, signed: bool = False) -> Path:
-    """Write a bundle with its main file and further members."""
+def make_bundle(
+    path: Path, manifest: Mapping[str, Any] | None = None, *items: Item, main: bool = True, signed: bool = False
+) -> Path:
+    """Write a bundle with a main file (unless it is among the further members)."""
     said = bundle_manifest() if manifest is None else manifest
-    main = said.get("server", {}).get("entry_point", "server/index.js")
-    members = [Item("manifest.json", json.dumps(dict(said)).encode()), Item(main, b"main", mode=0o755), *items]
+    entry_point = said.get("server", {}).get("entry_point", "server/index.js")
+    members = [Item("manifest.json", json.dumps(dict(said)).encode())]
+    members += [Item(entry_point, b"main", mode=0o755)] if main else []
+    members += items
     make_zip(path, members)
     if signed:
         with path.open("ab") as stream:

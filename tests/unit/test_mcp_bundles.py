@@ -206,6 +206,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
         (with_config(command="/usr/bin/env"), "starts /usr/bin/env, which is not in it"),
         (with_config(command=f"{HERE}/../../bin/sh"), "which is not in it"),
         (with_config(command="server/../../sh"), "which is not in it"),
+        (with_config(env={'x}"; evil #': "1"}), "is no name of an environment variable"),
     ],
 )
 def test_a_manifest_that_cannot_be_followed_is_refused(tmp_path: Path, manifest: dict[str, Any], why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from hatchlock.realise.bundles import install_bundle, is_bundle
 from hatchlock.realise.commands import is_command_name
 from hatchlock.realise.unpack import BadArchive, public_directory, unpack
 
@@ -27,7 +28,8 @@ def install_program(environment: Path, *, name: str, file: Path, file_name: str)
 
     An archive (by its file name: tar, also with gzip, bzip2 or xz, or zip) is unpacked, without the directory that
     everything in it is in, if there is exactly one. Where no file of it may be executed, as in archives made on Windows,
-    those that begin as programs do are made executable. Anything else is one program.
+    those that begin as programs do are made executable. An MCP bundle has one command, called `name`. Anything else is one
+    program.
 
     Args:
         environment: The environment's directory.
@@ -40,11 +42,15 @@ def install_program(environment: Path, *, name: str, file: Path, file_name: str)
 
     Raises:
         BadArchive: The archive cannot be used, or `name` cannot be that of a directory.
+        BadBundle: See `install_bundle`.
         OSError: The disk is full, or the like.
     """
     if not is_command_name(name):
         raise BadArchive(archive=file_name, why=f"{name!r} cannot be the name of a directory")
     directory = environment / "programs" / name
+    if is_bundle(file_name):
+        launcher = install_bundle(directory, name=name, file=file, file_name=file_name)
+        return (str(launcher.relative_to(environment)),)
     if is_archive(file_name):
         unpack(file, directory, name=file_name, strip=None)
     else:

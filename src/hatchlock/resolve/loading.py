@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
+from hatchlock.realise.bundles import is_bundle
 from hatchlock.resolve.direct import Direct, is_direct
 from hatchlock.resolve.hatch_package import local_hatch_package
 from hatchlock.resolve.requirements import parse
@@ -184,7 +185,7 @@ class Loader:
             source=text,
             location=first.url if len(references) == 1 else "",
             files=files,
-            scripts={} if first.is_archive else {first.name: first.name},
+            scripts={} if first.is_archive and not is_bundle(first.file_name) else {first.name: first.name},
             source_class="url",
         )
         return Direct(text=text, package=package, says_version=False)

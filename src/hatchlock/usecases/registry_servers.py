@@ -227,6 +227,7 @@ def server_from_entry(
         BadSource: It is no entry's name.
         UnknownEntry, EntryGone: There is no such entry any more.
         NothingToRun: It has nothing that can run here.
+        WrongHash, BadBundle: The bundle that it names is another one now, or cannot be run.
         MissingVariables: Something required has no answer; all of it is named.
         UnknownVariable, WrongAnswer, SecretAsText, SecretArgument: An answer is not right.
         HatchlockError: The registry cannot be asked; or the manifest has mistakes.
@@ -238,9 +239,9 @@ def server_from_entry(
     manifest = _manifest(project)
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
         entry = sources.mcp_registry.entry(reference.name, reference.version or LATEST)
-    if entry.status == _DELETED:
-        raise EntryGone(entry=str(entry), why=entry.status_message)
-    launch, fields = _chosen(entry, manifest, runtime)
+        if entry.status == _DELETED:
+            raise EntryGone(entry=str(entry), why=entry.status_message)
+        launch, fields = _chosen(entry, project, manifest, runtime, sources)
 
     def ask_warned(variables: Sequence[Variable]) -> Mapping[str, Answer]:
         if entry.status != _ACTIVE:
@@ -252,7 +253,11 @@ def server_from_entry(
 
 
 def _chosen(
-    entry: Entry, manifest: Manifest, runtime: Literal["process", "container"] | None
+    entry: Entry,
+    project: Project,
+    manifest: Manifest,
+    runtime: Literal["process", "container"] | None,
+    sources: Sources,
 ) -> tuple[EntryLaunch, dict[str, Any]]:
     from hatchlock.sources.mcp_registry.choose import choose
     from hatchlock.sources.mcp_registry.launch import launch
@@ -262,7 +267,31 @@ def _chosen(
     choice = choose(entry, platforms=platforms, runtime=runtime or "container")
     # what images are not made of would be refused by `plan`, as for `add npm:…`
     fields = {"runtime": "process"} if runtime is None and choice.kind in _IN_PROCESSES else {}
+    if choice.kind == "mcpb":
+        fields |= _interpreter(choice.requirement, project, sources)
     return launch(entry, choice), fields
+
+
+def _interpreter(requirement: str, project: Project, sources: Sources) -> dict[str, str]:
+    """Only the bundle itself says what starts it, so it is fetched, and checked, already now."""
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.wanted import default_python
+    from hatchlock.sources.mcp_registry.mcpb import read_bundle
+    from hatchlock.sources.url import url_references
+    from hatchlock.store.blobs import Blobs
+
+    references = url_references(requirement.removeprefix("url:"))
+    platform = next((name for name in (host_platform(), "") if name in references), min(references))
+    reference = references[platform]
+    blobs = Blobs(project.home.blobs)
+    sources.url.fetch(reference, sources.url.locate(reference, platform), blobs)
+    facts = read_bundle(blobs.path(reference.sha256), sha256=reference.sha256, name=reference.file_name)
+    match facts.type:
+        case "python":
+            return {"python": default_python()}
+        case "node":
+            return {"node": sources.host_node()}
+    return {}
 
 
 def _answered(

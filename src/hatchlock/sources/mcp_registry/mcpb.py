@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ HERE = "${__dirname}"
 
 _MANIFEST = "manifest.json"
 _MANIFEST_AT_MOST = 1 << 20
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNED = b"MCPB_SIG_END"
 _SYSTEMS = {"darwin": "darwin", "linux": "linux", "win32": "windows"}
 _HERE_AS_TEXT = "\x01"
@@ -350,7 +352,10 @@ def _command(server: _Server, entry_point: str, system: str, shown: str) -> Bund
         raise BadBundle(bundle=shown, why=f"it starts {command}, which is not in it")
     if "/" in command and not command.startswith(HERE):
         command = f"{HERE}/{command.removeprefix('./')}"
-    return BundleCommand(command=command, args=tuple(args or ()), env={**config.env, **own.env})
+    env = {**config.env, **own.env}
+    if wrong := sorted(name for name in env if _ENV_NAME.fullmatch(name) is None):
+        raise BadBundle(bundle=shown, why=f"{wrong[0]!r} is no name of an environment variable")
+    return BundleCommand(command=command, args=tuple(args or ()), env=env)
 
 
 def _input(option: _Option) -> Input:
