@@ -308,7 +308,7 @@ for step in diff(found.desired(), found.observe()).steps:
 
 def start_apply(trial: Trial, spec: SystemSpec) -> subprocess.Popen[bytes]:
     options = {"home": trial.home, "environ": trial.host.environ, "purpose": "apply", "lock_timeout": 30.0}
-    process = subprocess.Popen([sys.executable, "-c", _APPLY], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", _APPLY], stdin=subprocess.PIPE, start_new_session=True)
     assert process.stdin is not None
     process.stdin.write(pickle.dumps(([spec], options)))
     process.stdin.close()
@@ -329,9 +329,11 @@ def test_apt_goes_on_without_a_killed_apply_and_the_next_one_waits_for_it(trial:
     spec = needs(alpha)
     process = start_apply(trial, spec)
     began.read_text()
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     second = start_apply(trial, spec)
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(3)
     go_on.write_text("\n")
     assert second.wait(60) == 0
     assert trial.versions("alpha") == ["1.0-1"]
