@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -145,7 +146,7 @@ def test_a_changed_release_is_refused_and_not_kept(opened: Open) -> None:
 def test_what_stands_around_the_signed_part_is_not_read(opened: Open) -> None:
     with serving_debian(DEBS) as archive:
         signed = archive.in_release("bookworm")
-        archive.raw["dists/bookworm/InRelease"] = b"Codename: evil\nDate: never\n\n" + signed
+        archive.raw["dists/bookworm/InRelease"] = b"Codename: evil\n\n" + signed + b"\nCodename: evil\n"
         assert opened(archive).releases()[0].codename == "bookworm"
 
 
@@ -197,7 +198,7 @@ def test_another_suite_is_refused_though_its_signature_is_right(opened: Open) ->
         opened(archive).releases()
 
 
-@pytest.mark.parametrize("change", ["other", "longer", "bomb"])
+@pytest.mark.parametrize("change", ["other", "longer", "same size"])
 def test_a_list_that_is_not_what_the_release_says_is_refused(opened: Open, change: str) -> None:
     with serving_debian(DEBS) as archive:
         path = "main/binary-amd64/Packages.xz"
@@ -205,7 +206,7 @@ def test_a_list_that_is_not_what_the_release_says_is_refused(opened: Open, chang
         wrong = {
             "other": lzma.compress(b"Package: evil\nVersion: 1\n"),
             "longer": true + b"\0" * 4,
-            "bomb": lzma.compress(b"\0" * (1 << 24)),
+            "same size": b"\1" * len(true),
         }
         archive.raw[f"dists/bookworm/{path}"] = wrong[change]
         with pytest.raises(BadAnswer, match="size and SHA-256 that the signed Release lists"):
@@ -221,6 +222,31 @@ def test_a_list_that_unpacks_to_something_else_is_refused(opened: Open) -> None:
         archive.indexes = lambda suite: listed(suite) | {path: larger}  # type: ignore[method-assign]
         with pytest.raises(BadAnswer, match="size and SHA-256"):
             opened(archive).universe("amd64")
+
+
+@pytest.mark.parametrize("form", ["xz", "gz"])
+def test_no_more_is_read_or_unpacked_than_the_release_lists(opened: Open, form: str) -> None:
+    much = b"\0" * (1 << 26)
+    path = f"main/binary-amd64/Packages.{form}"
+    with serving_debian(DEBS, forms=(form,)) as archive:
+        bomb = lzma.compress(much) if form == "xz" else gzip.compress(much)
+        listed = archive.indexes("bookworm")
+        archive.indexes = lambda _: listed | {path: bomb}  # type: ignore[method-assign,assignment]
+        assert peak_of_refusal(opened(archive)) < len(much) / 4
+        archive.indexes = lambda _: listed  # type: ignore[method-assign,assignment]
+        archive.raw[f"dists/bookworm/{path}"] = much
+        assert peak_of_refusal(opened(archive, refresh=True)) < len(much) / 4
+
+
+def peak_of_refusal(source: DebianSource) -> int:
+    """Return how many bytes were needed at most to refuse a list."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadAnswer, match="size and SHA-256"):
+            source.universe("amd64")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_release_that_is_older_than_the_lists_is_asked_for_again(opened: Open) -> None:

@@ -198,6 +198,18 @@ def test_a_removed_package_is_not_installed(tmp_path: Path) -> None:
     assert [item.name for item in found.status] == ["libc6", "tzdata"]
 
 
+def test_packages_of_another_architecture_serve_nothing(tmp_path: Path) -> None:
+    foreign = status_of(Deb(name="libc6", version="2.35-1", architecture="i386"))
+    found = based_on(
+        tmp_path, {**BOTTOM, "var/lib/dpkg/status": STATUS + b"\n" + status_of(Deb(name="bash")) + b"\n" + foreign}
+    )
+    assert [(item.name, item.architecture) for item in found.status] == [
+        ("libc6", "amd64"),
+        ("tzdata", "all"),
+        ("bash", "amd64"),
+    ]
+
+
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="this machine is no Debian system")
 def test_this_machine_can_be_read() -> None:
     found = host_base()

@@ -101,6 +101,13 @@ def test_the_newest_version_of_all_suites_is_taken_unless_its_suite_steps_back()
     assert chosen(choose("app==1.0,!=1.0-1+deb12u1", universe)) == ["app=1.0-1"]
 
 
+def test_a_suite_of_the_lowest_priority_replaces_nothing_unless_it_is_asked_for() -> None:
+    universe = [package("app", breaks="tool (<< 2)"), package("tool", "2", suite="debian/experimental", pin=1)]
+    with pytest.raises(DebConflict):
+        choose("app", universe, installed("tool", "1"))
+    assert chosen(choose("app tool>=2", universe, installed("tool", "1"))) == ["app=1.0-1", "tool=2"]
+
+
 def test_the_first_alternative_is_taken_unless_another_one_is_there() -> None:
     universe = [package("app", depends="one | two | three"), package("one"), package("two"), package("three")]
     assert names(choose("app", universe)) == ["app", "one"]
