@@ -292,7 +292,14 @@ def test_an_index_can_be_a_file_with_archives_beside_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"<html>", b"[]", b'{"repositories": []}', b'{"registry_schema_version": "2.0.0", "repositories": []}', b"\xff"],
+    [
+        b"<html>",
+        b"[]",
+        b'{"a": "\\ud800"}',
+        b'{"repositories": []}',
+        b'{"registry_schema_version": "2.0.0", "repositories": []}',
+        b"\xff",
+    ],
 )
 def test_an_answer_that_is_no_index_is_an_error(tmp_path: Path, data: bytes) -> None:
     with serving_hatch(CORE) as server, asking(server.index_url, tmp_path) as registry:

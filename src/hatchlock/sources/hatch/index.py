@@ -200,7 +200,9 @@ def read_index(data: bytes, *, index: str, url: str) -> dict[str, tuple[IndexPac
         BadAnswer: It is none, or of a form that is not known here.
     """
     try:
-        document = _Index.model_validate(json.loads(data))
+        parsed = json.loads(data)
+        json.dumps(parsed, ensure_ascii=False).encode()  # halves of characters are in no file that we write
+        document = _Index.model_validate(parsed)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -91,6 +91,10 @@ def _parsed(data: bytes, file: str) -> tuple[dict[str, Any], Places]:
     try:
         text = data.decode("utf-8-sig")
         document, stands = json.loads(text), places(text)
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        what = f"it holds half of a character, {error.object[error.start]!a}"
+        raise BadHatchMetadata(place=place, what=what, advice="write the character itself") from error
     except UnicodeDecodeError as error:
         raise BadHatchMetadata(place=place, what="it is not UTF-8", advice="save it as UTF-8") from error
     except json.JSONDecodeError as error:
