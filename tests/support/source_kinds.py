@@ -21,6 +21,7 @@ from hatchlock.sources.url import UrlSource
 from hatchlock.usecases.sources import Sources
 from support.fake_registry import MANIFEST, FakeRegistry, fake_registry
 from support.git_server import GitServer, Repository, serving_git
+from support.hatch_registry import HatchPackage, HatchServer, serving_hatch
 from support.index import Index, Release, serving
 from support.npm_registry import NpmRegistry, NpmRelease, serving_npm
 from support.source_desk import PLATFORM, Exempt, Law, Place, Subject, accepts, desk
@@ -154,6 +155,47 @@ class _Npm(_Indexed):
         found = sources.npm.candidate(name, NpmVersion.parse(version))
         assert found is not None
         return Package(kind=Kind.NPM, name=name, version=str(found.version), index=found.index, files=(found.file,))
+
+
+# hatch:
+
+
+class _HatchPlace(_Content):
+    def __init__(self, server: HatchServer) -> None:
+        self._server = server
+        self.address = server.index_url
+        self.asked = server.asked
+
+    def put(self, name: str, version: str, content: str = "") -> None:
+        package = HatchPackage(name=name, version=version, metadata={"description": content})
+        kept = [item for item in self._server.packages if item.file_name != package.file_name]
+        self._server.packages[:] = [*kept, package]
+
+
+class _Hatch(_Indexed):
+    kind = Kind.HATCH
+    newest_first = ("10.0.0", "9.0.0", "1.10", "1.9.1", "1.9", "0.1")
+    exempt: ClassVar[Mapping[Law, Exempt]] = {
+        Law.MISSING_HASH: Exempt(
+            why="the hash comes of the archive",
+            holds=lambda subject, root: _is_hashed_here(subject, root),  # noqa: PLW0108  it is defined below
+        ),
+        Law.CLAIMS: Exempt(
+            why="a manifest has one registry",
+            holds=lambda *_: not accepts('[[indexes.hatch]]\nurl = "https://example.com"\n'),
+        ),
+    }
+
+    @contextlib.contextmanager
+    def serve(self, _root: Path, /) -> Iterator[Place]:
+        with serving_hatch() as server:
+            yield _HatchPlace(server)
+
+    def versions(self, sources: Sources, name: str, /) -> list[str]:
+        return [release.version for release in sources.hatch.versions(name)]
+
+    def lock(self, sources: Sources, _place: Place, name: str, version: str, /) -> Package:
+        return sources.hatch.locked(sources.hatch_registry.release(name, version))
 
 
 # git: and path:
@@ -384,5 +426,5 @@ def _served(subject: Subject, root: Path) -> Iterator[Place]:
         yield place
 
 
-SUBJECTS: tuple[Subject, ...] = (_Pypi(), _Npm(), _Git(), _Path(), _Url(), _Oci())
+SUBJECTS: tuple[Subject, ...] = (_Pypi(), _Npm(), _Hatch(), _Git(), _Path(), _Url(), _Oci())
 """One for each kind that this version installs."""

@@ -293,6 +293,10 @@ def test_a_key_that_is_there_twice_is_a_mistake() -> None:
     [
         ({"name": "My-Pkg"}, "'My-Pkg' is no name of a Hatch package"),
         ({"version": "1.0-rc1"}, "'1.0-rc1' is no version"),
+        (
+            {"entry_point": {"mcp_server": "s.py", "hatch_mcp_server": "w.py", "server": "x.py"}},
+            "entry_point.server: unknown key | did you mean 'mcp_server'?",
+        ),
         ({"entry_point": "server.py"}, "entry_point: it must be an object, not a string"),
         ({"entry_point": {"mcp_server": "server.py"}}, "'hatch_mcp_server' is missing"),
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -75,7 +74,7 @@ class HatchDesk:
         """Return what the lock holds of a version.
 
         Raises:
-            HatchlockError: What `HatchRegistry.archive` and `read_archive` raise.
+            HatchlockError: What `HatchRegistry.locate` and `read_archive` raise.
         """
         return self.read(release)[0]
 
@@ -89,13 +88,8 @@ class HatchDesk:
         from hatchlock.resolve.hatch_package import released_hatch_package
         from hatchlock.sources.hatch.archive import read_archive
 
-        with tempfile.TemporaryDirectory(dir=self._scratch(), prefix="archive-") as directory:
-            path = Path(directory) / "archive.zip"
-            file = self._registry.archive(release, path)
-            found = read_archive(path, release, scratch=self._scratch())
-            if not self._blobs.has(file.sha256):
-                with self._blobs.add(file.sha256, file.size, what=file.name, where=release.uri) as writer:
-                    writer.write(path.read_bytes())
+        file = self._registry.locate(release, self._blobs, scratch=self._scratch())
+        found = read_archive(self._blobs.path(file.sha256), release, scratch=self._scratch())
         package = released_hatch_package(found, release, file=file)
         for note in (*found.notes, *([release.note] if release.note else [])):
             self._note(package.id, note)
