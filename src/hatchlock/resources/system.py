@@ -35,7 +35,7 @@ __all__ = [
 
 _INCOMPLETE = "incomplete"
 _NOTE = "this changes the machine for everybody on it; what the manifest no longer names is not removed from it"
-_CONTAINER = 'run it in a container instead: runtime = "container" with a Debian base'
+_CONTAINER = 'run it in a container instead: runtime = "container", with a Debian base that has them'
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import key_of
 from hatchlock.engines.apt import AptChange
-from hatchlock.engines.debian_host import HostSystem, InstalledPackage
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.sources.debian.declared import declared_deb
 from hatchlock.sources.debian.versions import DebVersion
+
+if TYPE_CHECKING:
+    from hatchlock.engines.debian_host import HostSystem, InstalledPackage
+    from hatchlock.lock.model import Environment, Lock, Package
 
 __all__ = ["HostPackage", "NotThisDebian", "SystemSpec", "changes_for", "downgrades", "system_spec"]
 
@@ -41,7 +43,7 @@ class NotThisDebian(HatchlockError):
         return f"{wants}, which is {self.host or 'no Debian'}"
 
     def _hint(self) -> str:
-        return 'run it in a container: runtime = "container" with a Debian base'
+        return 'run it in a container: runtime = "container", with a Debian base that has them'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
