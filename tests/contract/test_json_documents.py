@@ -50,7 +50,8 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["diff", "hatch.lock", "hatch.lock"], {"before", "after", "entries", "notes"}),
         (["outdated"], {"packages", "asked", "notes"}),
         (["tree"], {"trees"}),
-        (["status"], {"project", "generation", "servers"}),
+        (["status"], {"project", "generation", "servers", "environments"}),
+        (["env", "list"], {"environments"}),
         (["doctor"], {"checks"}),
         (["remove", "cat"], {"changes", "written", "warnings"}),
     ],
@@ -124,6 +125,7 @@ def test_apply_prints_a_line_for_each_event_and_a_summary(project: CatProject) -
         (["fly"], "usage", 64),
         (["show", "nothing.json"], "bad-plan-file", 1),
         (["run", "nobody", "--project", "none"], "", 1),
+        (["exec", "nobody", "--project", "none"], "", 64),
         (["probe", "nobody"], "no-such-project", 1),
     ],
 )

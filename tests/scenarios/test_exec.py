@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import secrets
@@ -9,8 +10,10 @@ import select
 import signal
 import socket
 import subprocess
+import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -39,6 +42,10 @@ dependencies = ["pypi:tiny-server"]
 [servers.tiny]
 source = "pypi:tiny-server"
 
+[servers.loose]
+source = "pypi:tiny-server"
+isolation = "best-effort"
+
 [servers.tiny.env]
 GREETING = "hello"
 TOKEN = {{ secret = "env:TINY_TOKEN" }}
@@ -51,7 +58,7 @@ reason = "a test"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialProject]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> TrialProject:
     """An applied project: an environment without a server, and a server with a sandbox of its own."""
     if problem := check_isolation():
         unavailable(problem)
@@ -160,11 +167,16 @@ def tag() -> str:
     return f"tag-{secrets.token_hex(6)}"
 
 
-def waiting(project: TrialProject, code: str, tag: str) -> subprocess.Popen[str]:
-    process = start(project, *python(code), tag)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+@contextlib.contextmanager
+def waiting(project: TrialProject, code: str, tag: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that is at work; it does not outlive the test."""
+    with start(project, *python(code), tag) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
@@ -202,21 +214,32 @@ def test_children_do_not_survive_the_command(project: TrialProject, tag: str) ->
 
 
 class Terminal:
-    """`exec` on a terminal of its own."""
+    """`exec` on a terminal of its own; it ends with the block."""
 
-    def __init__(self, project: TrialProject, *words: str) -> None:
+    def __init__(self, project: TrialProject, *words: str, **variables: str) -> None:
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.chdir(project.directory)
             command = project.command(*words)
-            os.execve(command[0], command, {**project.env, "TERM": "dumb"})
+            os.execve(command[0], command, {**project.env, "TERM": "dumb", **variables})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.master)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
 
     def until(self, text: str) -> str:
         said = ""
         while text not in said:
             ready, _, _ = select.select([self.master], [], [], PATIENCE)
             assert ready, said
-            said += os.read(self.master, 4096).decode()
+            try:
+                said += os.read(self.master, 4096).decode()
+            except OSError as error:
+                raise AssertionError(said) from error  # it has ended
         return said
 
     def type(self, text: str) -> None:
@@ -224,21 +247,25 @@ class Terminal:
 
     def status(self) -> int:
         _, status = os.waitpid(self.pid, 0)
-        os.close(self.master)
         return os.waitstatus_to_exitcode(status)
 
 
 def test_a_terminal_is_a_terminal_and_ctrl_c_interrupts_the_command_only(project: TrialProject) -> None:
-    terminal = Terminal(project, "exec", "tools", "--", "python", "-iqE")
-    terminal.until(">>> ")
-    terminal.type("import sys, os; print(sys.stdin.isatty(), sys.stdout.isatty(), os.environ['TERM'])\n")
-    terminal.until("True True dumb")
-    terminal.type("import time; print('sleep' + 'ing'); time.sleep(600)\n")
-    terminal.until("sleeping")
-    terminal.type("\x03")
-    terminal.until("KeyboardInterrupt")
-    terminal.type("exit(3)\n")
-    assert terminal.status() == 3
+    with Terminal(project, "exec", "tools", "--", "python", "-iqE") as terminal:
+        terminal.until(">>> ")
+        terminal.type("import sys, os; print(sys.stdin.isatty(), sys.stdout.isatty(), os.environ['TERM'])\n")
+        terminal.until("True True dumb")
+        # it has the terminal's descriptor, but is not controlled by it, and cannot type into it
+        terminal.type("open('/dev/tty')\n")
+        terminal.until("OSError: [Errno 6]")
+        terminal.type("import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b'x')\n")
+        terminal.until("Error: [Errno ")
+        terminal.type("import time; print('sleep' + 'ing'); time.sleep(600)\n")
+        terminal.until("sleeping")
+        terminal.type("\x03")
+        terminal.until("KeyboardInterrupt")
+        terminal.type("exit(3)\n")
+        assert terminal.status() == 3
 
 
 def test_what_is_not_there_is_said_with_a_way_out(project: TrialProject, tmp_path: Path) -> None:
@@ -255,9 +282,48 @@ def test_what_is_not_there_is_said_with_a_way_out(project: TrialProject, tmp_pat
     assert "hint: make it with `hatchlock apply`" in missing.err
 
 
-def test_a_machine_that_cannot_isolate_refuses(project: TrialProject, tmp_path: Path) -> None:
+def test_the_terminal_is_left_as_it_was(project: TrialProject) -> None:
+    own, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    command = project.command("exec", "tools", "--", "stty", "raw", "-echo")
+    done = subprocess.run(
+        command,
+        cwd=project.directory,
+        env=project.env,
+        stdin=theirs,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    after = termios.tcgetattr(theirs)
+    os.close(own)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert after == before
+
+
+@pytest.fixture
+def without_isolation(tmp_path: Path) -> str:
+    """A PATH on which bubblewrap does not work, as on machines without user namespaces."""
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
-    done = project.fails("exec", "tools", "--", "true", env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    return f"{tmp_path}:/usr/bin:/bin"
+
+
+def test_a_machine_that_cannot_isolate_refuses(project: TrialProject, without_isolation: str) -> None:
+    done = project.fails("exec", "tools", "--", "true", env={"PATH": without_isolation})
     assert "this server must be isolated, and that is not possible here" in done.err
+
+
+def test_a_server_that_need_not_be_isolated_has_its_commands_on_the_terminal_too(
+    project: TrialProject, without_isolation: str
+) -> None:
+    with Terminal(project, "exec", "loose", "--", "python", "-iqE", PATH=without_isolation) as terminal:
+        assert "loose is not isolated: bubblewrap does not work" in terminal.until(">>> ")
+        terminal.type("import time; print('sleep' + 'ing'); time.sleep(600)\n")
+        terminal.until("sleeping")
+        terminal.type("\x03")
+        terminal.until("KeyboardInterrupt")
+        terminal.type("exit(3)\n")
+        assert terminal.status() == 3

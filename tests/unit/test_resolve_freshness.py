@@ -159,3 +159,27 @@ def test_an_earlier_moment_to_exclude_from_is_a_reason_and_locking_again_asks_an
     again = found.lock(text("2026-01-01"), lock)
     assert again.exclude_newer == "2026-01-02T00:00:00+00:00"
     assert stale_reasons(earlier, again) == ()
+
+
+def test_a_changed_label_makes_the_lock_stale_and_locking_again_asks_nobody() -> None:
+    text = EVERYTHING.replace("[environments.shared]", '[environments.shared]\ntrust = "internal"')
+    assert [str(reason) for reason in stale_reasons(manifest_of(text), LOCK)] == [
+        "env:shared: trust changed since it was locked",
+        "server:member: trust changed since it was locked",
+    ]
+    found = world()
+    lock = found.lock(text, LOCK)
+    assert found.asked == []
+    assert lock.environment("shared", "process").trust == lock.server("member").trust == "internal"
+    assert stale_reasons(manifest_of(text), lock) == ()
+
+
+def test_a_server_has_the_label_of_its_environment_unless_it_says_another() -> None:
+    text = EVERYTHING.replace("[environments.shared]", '[environments.shared]\ntrust = "internal"')
+    text = text.replace("[servers.member]", '[servers.member]\ntrust = "public"')
+    text = text.replace("[servers.demo]", '[servers.demo]\ntrust = "vetted"')
+    lock = world().lock(text)
+    labels = {server.name: server.trust for server in lock.servers}
+    assert labels == {"boxed": "", "demo": "vetted", "host": "", "member": "public", "shop": ""}
+    assert lock.environment("demo", "process").trust == "vetted"
+    assert lock.environment("shared", "process").trust == "internal"

@@ -285,3 +285,74 @@ def test_an_image_whose_locked_key_is_not_that_of_its_files_is_a_problem(keys: d
     placed = compile_target(manifest_of(EVERYTHING), lock, MACHINE)
     assert "is not that of the files in it" in problems(placed)["server:boxed"]
     assert world().lock(EVERYTHING, lock) == LOCK, "locking again mends it"
+
+
+TOOLS = """
+[environments.tools]
+python = "3.11"
+trust = "internal"
+dependencies = ["pypi:demo-lib"]
+
+[environments.box]
+python = "3.11"
+base = "oci:base.example.com/python:3.11"
+dependencies = ["pypi:demo-server>=1"]
+"""
+
+
+def test_environments_that_no_server_uses_are_made_too() -> None:
+    found = target(EVERYTHING + TOOLS)
+    assert [str(item.address) for item in found.environments] == ["env:demo", "env:shared", "env:tools"]
+    assert [str(item.address) for item in found.images] == ["image:box", "image:boxed", "image:shop"]
+    tools = found.environments[2]
+    assert (tools.trust, tools.prefixes, len(tools.wheels)) == ("internal", ("/usr",), 2)
+    assert found.images[0].key == found.images[1].key, "what is in it names it, not who uses it"
+    assert {item.record.server for item in found.servers} == {"boxed", "demo", "host", "member", "shop"}
+    assert target_from_dict(json.loads(json.dumps(target_to_dict(found)))) == found
+
+
+def test_environments_alone_are_enough_for_an_engine() -> None:
+    head = EVERYTHING.partition("[defaults]")[0]
+    found = compile_target(manifest_of(head + TOOLS), world().lock(head + TOOLS), MACHINE)
+    assert (found.engine, found.servers, found.problems) == ("unix:///run/engine.sock", (), ())
+    assert [str(item.address) for item in found.environments] == ["env:tools"]
+    assert [str(item.address) for item in found.images] == ["image:box"]
+
+
+def test_an_environment_that_cannot_be_placed_is_a_problem_of_its_own() -> None:
+    class NoEngine(HatchlockError):
+        code = "no-engine"
+
+        def __str__(self) -> str:
+            return "no engine answers"
+
+    assert problems(target(EVERYTHING + TOOLS, engine=NoEngine()))["image:box"] == "no engine answers"
+    elsewhere = problems(target(EVERYTHING + TOOLS, platform="darwin/arm64"))
+    assert elsewhere["env:tools"] == "the lock is for linux/amd64, linux/arm64, and this machine is darwin/arm64"
+
+
+def test_an_image_of_an_environment_does_not_take_a_servers_name() -> None:
+    text = EVERYTHING + TOOLS.replace("[environments.box]", "[environments.shop]")
+    found = target(text)
+    assert "its image would be called like that of [servers.shop]" in problems(found)["image:shop"]
+    assert 'environment = "shop"' in found.problems[0].hint
+
+
+def test_servers_that_share_a_container_environment_share_the_key_of_its_image() -> None:
+    servers = "".join(
+        f'[servers.{name}]\nsource = "pypi:demo-server"\nenvironment = "box"\nruntime = "container"\n'
+        for name in ("first", "second")
+    )
+    found = target(EVERYTHING + TOOLS + servers)
+    images = {item.server: item.key for item in found.images}
+    assert images["first"] == images["second"] == images["boxed"]
+    assert "box" not in images, "its servers have it"
+
+
+def test_a_label_is_in_the_launch_record_and_in_nothing_that_is_built() -> None:
+    plain, labelled = target(), target(EVERYTHING.replace("[servers.demo]", '[servers.demo]\ntrust = "vetted"'))
+    assert record(labelled, "demo").trust == "vetted"
+    assert record(labelled, "demo").digest != record(plain, "demo").digest
+    assert [item.key for item in labelled.environments] == [item.key for item in plain.environments]
+    assert record(labelled, "host").digest == record(plain, "host").digest
+    assert b"trust" not in record(plain, "demo").to_json()

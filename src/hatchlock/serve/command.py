@@ -23,6 +23,7 @@ from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_containe
 
 if TYPE_CHECKING:
     from hatchlock.serve.container import ContainerServer
+    from hatchlock.serve.local import LocalServer
 
 __all__ = ["run_command"]
 
@@ -119,7 +120,32 @@ def _terminal_as_it_was() -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(termios.error):  # it was closed
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
+            if _foreground() in {None, os.getpgrp()}:  # in the background we would be stopped for it
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _listened_to(group: int) -> Iterator[None]:
+    """Let a group have our terminal: without a sandbox's session of its own it would be stopped when it reads from it."""
+    if _foreground() != os.getpgrp():
+        yield
+        return
+    os.tcsetpgrp(0, group)
+    try:
+        yield
+    finally:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+        with contextlib.suppress(OSError):
+            os.tcsetpgrp(0, os.getpgrp())
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _foreground() -> int | None:
+    """Return the group that our terminal listens to; None if stdin is none, or not the one that we are controlled by."""
+    try:
+        return os.tcgetpgrp(0)
+    except OSError:
+        return None
 
 
 def _as_process(record: LaunchRecord, command: tuple[str, ...], environ: Mapping[str, str], signals: _Signals) -> int:
@@ -137,13 +163,25 @@ def _as_process(record: LaunchRecord, command: tuple[str, ...], environ: Mapping
     try:
         if isinstance(system, str):
             write_all(2, f"hatchlock: {record.server} is not isolated: {system}\n".encode())
-            process = local.start_bare(started, env={**env, MARK: mark}, group=watchdog.group, piped=False)
-        else:
-            process = local.start_isolated(started, system, env=env, group=watchdog.group, piped=False)
-        signals.connect(process.send_signal, process.kill)
-        return process.wait()
+            with _listened_to(watchdog.group):
+                started = replace(record, argv=(_found(command[0], env["PATH"]), *command[1:]))
+                bare_env = {**env, MARK: mark}
+                return _ended(local.start_bare(started, env=bare_env, group=watchdog.group, piped=False), signals)
+        return _ended(local.start_isolated(started, system, env=env, group=watchdog.group, piped=False), signals)
     finally:
         watchdog.release()
+
+
+def _found(command: str, path: str) -> str:
+    """Inside a sandbox it is looked for there."""
+    import shutil  # noqa: PLC0415
+
+    return shutil.which(command, path=path) or command
+
+
+def _ended(process: LocalServer, signals: _Signals) -> int:
+    signals.connect(process.send_signal, process.kill)
+    return process.wait()
 
 
 def _terminal(environ: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from hatchlock.usecases.plan import Connection, read_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hatchlock.lock.model import Environment, Lock
+    from hatchlock.lock.model import Environment, Lock, Package
     from hatchlock.resources.base import Artefact
     from hatchlock.resources.env_spec import EnvSpec
     from hatchlock.resources.world import Target
@@ -279,7 +279,8 @@ class _Here:
             return _state_of_directory(*found)
         if locked.runtime == "container" and tags:
             return self._state_of_image(tags)
-        about = {f"env:{locked.name}", f"image:{locked.name}", *(f"server:{name}" for name in servers)}
+        about = {f"{kind}:{locked.name}" for kind in ("system", "env", "image")}
+        about.update(f"server:{name}" for name in servers)
         return "blocked", tuple(item.what for item in self._target.problems if str(item.address) in about)
 
     def _state_of_image(self, tags: Iterable[str]) -> tuple[State, tuple[str, ...]]:
@@ -340,11 +341,17 @@ def _packages(lock: Lock, locked: Environment, platform: str, artefacts: Iterabl
             name=package.name,
             version=package.version,
             licence=package.licence,
-            size=sizes[package.id],
+            size=sizes[package.id] or _only_size(package, platform),
             source_class=package.source_class,
         )
         for package in lock.packages_of(locked, platform)
     )
+
+
+def _only_size(package: Package, platform: str) -> int:
+    """Of what others install, as apt does on a host: its file's, if there is one for the platform."""
+    files = [file for file in package.files if file.platform in {"", platform}]
+    return files[0].size if len(files) == 1 else 0
 
 
 def _base(lock: Lock, locked: Environment, platform: str) -> BaseFacts | None:

@@ -112,24 +112,20 @@ def execute(
 
 def _record(home: Home, name: str, project: Project | str, runtime: str | None) -> LaunchRecord:
     if isinstance(project, str):
-        return _of_server(home, project, name.removeprefix(_SERVER))
+        return find_record(home, project, name.removeprefix(_SERVER))
     if name.startswith(_ENVIRONMENT):
         return _of_environment(project, name.removeprefix(_ENVIRONMENT), runtime)
     from hatchlock.usecases.inspect import read_project_lock
     from hatchlock.usecases.run import project_name
 
     try:
-        return _of_server(home, project_name(project.manifest), name.removeprefix(_SERVER))
+        return find_record(home, project_name(project.manifest), name.removeprefix(_SERVER))
     except (NoSuchServer, NoSuchProject):
         lock = read_project_lock(project)
         is_environment = any(item.name == name for item in lock.environments)
         if not is_environment and any(item.name == name.removeprefix(_SERVER) for item in lock.servers):
             raise  # not applied yet
     return _of_environment(project, name, runtime)
-
-
-def _of_server(home: Home, project: str, name: str) -> LaunchRecord:
-    return replace(find_record(home, project, name), secrets={})
 
 
 def _of_environment(project: Project, name: str, runtime: str | None) -> LaunchRecord:
