@@ -192,6 +192,8 @@ def entry_package(
     )
     notes = [f"{entry} is {choice.requirement}: {choice.why}"]
     notes += [f"its {kind} package is passed over: {why}" for kind, why in choice.refused]
+    if choice.base_url:
+        notes.append(f"it says that its package is at {choice.base_url}; it is taken from the index that is used here")
     if entry.status != "active":
         notes.append(
             f"the registry says that it is {entry.status}"

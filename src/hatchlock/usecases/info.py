@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from hatchlock.address import BadSource, Kind, Source
-from hatchlock.errors import HatchlockError
-from hatchlock.usecases.info_kinds import conda_facts, deb_facts, hatch_facts, mcp_facts
+from hatchlock.usecases.info_kinds import Fact, NothingFits, conda_facts, deb_facts, hatch_facts, mcp_facts
 from hatchlock.usecases.sources import Sources
 
 if TYPE_CHECKING:
@@ -23,28 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fact", "NothingFits", "SourceInfo", "describe_source"]
 
-Fact = str | int | bool | None | tuple[str, ...] | Mapping[str, str]
-"""What is known: None or empty where nobody says."""
-
 _MOST_REASONS = 3
-
-
-@dataclass(kw_only=True, eq=False)
-class NothingFits(HatchlockError):
-    """A source has no version that could be added on this machine."""
-
-    code: ClassVar[str] = "nothing-fits"
-
-    source: str
-    target: str
-    reasons: tuple[str, ...]
-
-    def __str__(self) -> str:
-        why = "; ".join(self.reasons) or "it has no version in that range"
-        return f"no version of {self.source} can be used on {self.target}: {why}"
-
-    def _hint(self) -> str:
-        return "ask for another range, or choose another Python, platform or package"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

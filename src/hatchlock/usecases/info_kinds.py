@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import Kind
+from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
     from hatchlock.sources.hatch.local import HatchDirectory
-    from hatchlock.usecases.info import Fact
     from hatchlock.usecases.sources import Sources
 
-__all__ = ["conda_facts", "deb_facts", "hatch_facts", "mcp_facts"]
+__all__ = ["Fact", "NothingFits", "conda_facts", "deb_facts", "hatch_facts", "mcp_facts"]
 
-_Found = tuple[Mapping[str, "Fact"], Iterable[str]]
+Fact = str | int | bool | None | tuple[str, ...] | Mapping[str, str]
+"""What is known: None or empty where nobody says."""
+
+_Found = tuple[Mapping[str, Fact], Iterable[str]]
+
+
+@dataclass(kw_only=True, eq=False)
+class NothingFits(HatchlockError):
+    """A source has no version that could be added on this machine."""
+
+    code: ClassVar[str] = "nothing-fits"
+
+    source: str
+    target: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        why = "; ".join(self.reasons) or "it has no version in that range"
+        return f"no version of {self.source} can be used on {self.target}: {why}"
+
+    def _hint(self) -> str:
+        return "ask for another range, or choose another Python, platform or package"
 
 
 def hatch_facts(spec: str, directory: Path, sources: Sources) -> _Found:
     """Return what a Hatch package says of itself, and what its registry says."""
     from hatchlock.sources.hatch.declared import declared_hatch
     from hatchlock.sources.hatch.local import read_directory
-    from hatchlock.usecases.info import NothingFits
 
     wanted = declared_hatch(spec)
     if wanted.path:
@@ -115,7 +136,6 @@ def deb_facts(spec: str, sources: Sources) -> _Found:
     from hatchlock.resolve.wanted import container_platforms
     from hatchlock.sources.base import UnknownPackage
     from hatchlock.sources.debian.declared import declared_deb
-    from hatchlock.usecases.info import NothingFits
 
     name, bounds = declared_deb(spec)
     (platform,) = container_platforms([host_platform()])

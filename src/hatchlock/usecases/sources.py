@@ -120,8 +120,16 @@ class Sources:
     def _tell_stale(self) -> None:
         from hatchlock.net.cache import stale_event
 
-        for name, label in (("python", "pypi"), ("npm", "npm")):
-            if (source := self.opened.get(name)) and source.stale:
+        labels = {
+            "python": "pypi",
+            "npm": "npm",
+            "hatch_registry": "hatch",
+            "mcp_registry": "mcp",
+            "conda": "conda",
+        }
+        opened = [(label, self.opened.get(name)) for name, label in labels.items()]
+        for label, source in (*opened, *(("debian", archive) for archive in self._archives.values())):
+            if source and source.stale:
                 self._emit(stale_event(label, source.stale))
 
     @_opened
