@@ -255,7 +255,8 @@ def _may_stay(package: Package, basis: Basis) -> bool:
     if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package):
         return False
     # only a directory can be another one under the same requirement
-    return package.kind is not Kind.PATH or _is_the_same(package, basis.answers.load(package.source, package))
+    in_directory = package.kind is Kind.PATH or (package.kind is Kind.HATCH and package.location)
+    return not in_directory or _is_the_same(package, basis.answers.load(package.source, package))
 
 
 def _is_the_same(package: Package, direct: Direct) -> bool:

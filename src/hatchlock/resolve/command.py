@@ -7,7 +7,8 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import Kind, Source
 from hatchlock.lock.model import Environment, Lock, Package, Server
 from hatchlock.manifest.model import ServerSpec
-from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.direct import direct_source, is_direct
+from hatchlock.resolve.named import named
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import declared
 from hatchlock.resolve.wanted import named_source
@@ -53,7 +54,10 @@ def main_package(source: Source, environment: Environment, lock: Lock) -> Packag
     """Return the package of an environment that a server's source names, or None if it is not there."""
     text = named_source(source)
     if is_direct(text):
-        found = (item for item in lock.packages if item.source == text)
+        place = direct_source(text)
+        found = (item for item in lock.packages if item.source == place)
+    elif asked := named(text):
+        found = (item for item in lock.packages if (item.kind, item.name) == (asked.kind, asked.name))
     elif source.kind is Kind.NPM:
         name, _ = declared_npm(source.spec)
         wanted = environment.tree.get(f"node_modules/{name}", "")

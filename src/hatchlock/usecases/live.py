@@ -1,4 +1,4 @@
-"""Whether the directories that a lock names (`path:`) are still what was locked of them."""
+"""Whether the directories that a lock names (`path:`, `hatch:`) are still what was locked of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hatchlock.usecases.project import Project
 
 __all__ = ["are_unchanged", "changed_directories", "signatures"]
+
+_IN_DIRECTORIES = (Kind.PATH, Kind.HATCH)
+"""Kinds whose packages may lie in directories; those of a registry have no location."""
 
 
 def signatures(project: Project, lock: Lock) -> dict[str, str]:
@@ -33,7 +36,7 @@ def signatures(project: Project, lock: Lock) -> dict[str, str]:
 
 def _projects(project: Project, lock: Lock) -> list[Package]:
     """Return the directories to look at: one that is gone does no harm as long as the store has what was locked of it."""
-    packages = [package for package in lock.packages if package.kind is Kind.PATH]
+    packages = [package for package in lock.packages if package.kind in _IN_DIRECTORIES and package.location]
     if not packages:
         return []
     from hatchlock.store.blobs import Blobs
@@ -72,7 +75,7 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
     from hatchlock.sources.projects.snapshot import snapshot
 
     return tuple(
-        Reason(address=f"{Kind.PATH}:{package.name}", what=f"{package.location} changed since it was locked")
+        Reason(address=f"{package.kind}:{package.name}", what=f"{package.location} changed since it was locked")
         for package in packages
         if snapshot(project.directory / package.location, without=project.home.root).sha256 != package.files[0].sha256
     )
