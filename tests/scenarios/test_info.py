@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 
 from hatchlock.digest import sha256_bytes
+from support.conda_channel import CondaPackage, serving_channel, write_channel
+from support.debian_archive import Deb, serving_debian
 from support.fake_registry import MANIFEST, FakeRegistry, fake_registry
 from support.git_server import Repository
+from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Release, serving
+from support.mcp_registry import published, serving_mcp
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import TrialProject, snapshot
 
@@ -351,6 +355,96 @@ def test_a_program_by_its_address(outside: TrialProject, files: tuple[Path, str]
     assert (found["size"], found["sha256"]) == (10, sha256_bytes(b"#!/bin/sh\n"))
 
 
-def test_kinds_of_later_versions_are_named(outside: TrialProject) -> None:
-    assert "deb: is not yet supported" in outside.fails("info", "deb:poppler-utils").err
+# hatch:, mcp:, deb:, conda:
+
+
+def test_a_hatch_package_of_a_registry_and_of_a_directory(tmp_path: Path) -> None:
+    kit = HatchPackage(
+        name="kit",
+        version="1.2.0",
+        dependencies={"system": [{"name": "jq", "version_constraint": ">=1.6", "package_manager": "apt"}]},
+        metadata={"contributors": [{"name": "Ben Example"}], "citations": {"origin": "a book"}},
+    )
+    with serving_hatch([HatchPackage(name="kit", version="1.0.0"), kit]) as registry:
+        project = TrialProject(tmp_path, f'[project]\nname = "p"\n[indexes.hatch]\nurl = "{registry.index_url}"\n')
+        found = facts(project, "hatch:kit>=1")
+        assert "there is 1.2.0, 1.0.0" in project.fails("info", "hatch:kit>=2").err
+        for name, content in kit.contents.items():
+            (project.directory / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        local = facts(project, "hatch:./")
+    expected = {
+        "name": "kit",
+        "version": "1.2.0",
+        "newest": "1.2.0",
+        "releases": 2,
+        "licence": "MIT",
+        "authors": "Anna Example <anna@example.com>",
+        "contributors": ["Ben Example"],
+        "citations": ["origin: a book"],
+        "publisher": "main",
+        "submitted_by": "anna-example",
+        "verification": "validated",
+        "sha256": kit.sha256,
+        "tools": ["greet"],
+    }
+    assert {key: found[key] for key in expected} == expected
+    assert "deb:jq>=1.6" in found["requirements"]
+    assert local["requirements"] == found["requirements"]
+    assert "sha256" not in local
+
+
+def test_an_entry_of_the_mcp_registry_says_what_it_would_be(tmp_path: Path) -> None:
+    packages = [
+        {"registryType": "oci", "identifier": "registry.example.com/acme/thing:1.0", "transport": {"type": "stdio"}},
+        {
+            "registryType": "pypi",
+            "identifier": "acme-thing",
+            "version": "1.0",
+            "transport": {"type": "stdio"},
+            "environmentVariables": [
+                {"name": "ACME_KEY", "isRequired": True, "isSecret": True, "description": "The key"}
+            ],
+        },
+    ]
+    entry = published(packages=packages, status="deprecated", message="use acme/new")
+    with serving_mcp(entry) as registry:
+        project = TrialProject(tmp_path, f'[project]\nname = "p"\n[indexes.mcp]\nurl = "{registry.url}"\n')
+        found = facts(project, "mcp:io.github.acme/thing")
+        assert "no such" not in project.fails("info", "mcp:io.github.acme/other").err
+    assert found["as_container"].startswith("oci:registry.example.com/acme/thing:1.0 (")
+    assert found["as_process"].startswith("pypi:acme-thing==1.0 (")
+    assert found["variables"] == {"ACME_KEY": "required, secret, The key"}
+    assert (found["status"], found["notes"]) == (
+        "deprecated",
+        ["the registry says that it is deprecated: use acme/new"],
+    )
+
+
+def test_a_debian_package_of_the_declared_archive(tmp_path: Path) -> None:
+    debs = [Deb(name="tool", version="1.5-2"), Deb(name="tool", version="1.6-1", suite="bookworm-updates")]
+    with serving_debian(debs) as archive:
+        (tmp_path / "keys.gpg").write_bytes(archive.keyring)
+        text = (
+            f'[project]\nname = "p"\n[indexes.debian]\nurl = "{archive.url}"\nsuite = "bookworm bookworm-updates"\n'
+            f'keyring = "{tmp_path}/keys.gpg"\n'
+        )
+        project = TrialProject(tmp_path, text)
+        found = facts(project, "deb:tool")
+        older = facts(project, "deb:tool<<1.6")
+        assert "there is 1.6-1, 1.5-2" in project.fails("info", "deb:tool>=2").err
+        assert "'nothing'" in project.fails("info", "deb:nothing").err
+    assert (found["version"], found["suite"], found["releases"]) == ("1.6-1", "debian/bookworm-updates", 2)
+    assert (older["version"], older["suite"]) == ("1.5-2", "debian/bookworm")
+    assert found["sha256"] == debs[1].sha256
+
+
+def test_a_conda_package_of_the_declared_channel(tmp_path: Path) -> None:
+    write_channel(tmp_path / "channel", [CondaPackage(name="tool", version="2.1", subdir="noarch")])
+    with serving_channel(tmp_path / "channel") as channel:
+        text = f'[project]\nname = "p"\n[indexes.conda]\nname = "acme"\nurl = "{channel.url}"\n'
+        found = facts(TrialProject(tmp_path, text), "conda:tool>=2")
+    assert (found["version"], found["publisher"], found["brings"]) == ("2.1", "acme", 0)
+
+
+def test_what_is_no_source_is_refused(outside: TrialProject) -> None:
     assert "names no kind" in outside.fails("info", "tool").err

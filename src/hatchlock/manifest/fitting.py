@@ -22,7 +22,7 @@ _PARTS = (Kind.DEB, Kind.CONDA)
 """Parts of an environment, which are no servers."""
 _ENTRIES = (Kind.MCP,)
 """What describes a server, and is no part of an environment."""
-_WITH_SEVERAL = (Kind.PYPI, Kind.NPM, Kind.CONDA)
+_WITH_SEVERAL = (Kind.PYPI, Kind.NPM, Kind.HATCH, Kind.CONDA)
 _BOUNDS = re.compile(r"[<>=!~]")
 
 

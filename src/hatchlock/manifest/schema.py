@@ -239,7 +239,7 @@ class IndexesTable(_Table):
     pypi: _Indexes | None = _key("Python packages.")
     npm: _Indexes | None = _key("npm packages.")
     debian: DebianTable | None = _key("Debian packages.")
-    hatch: IndexTable | None = _key("Hatch packages.")
+    hatch: _Indexes | None = _key("Hatch packages.")
     mcp: IndexTable | None = _key("The MCP registry.")
     conda: _Indexes | None = _key("Conda channels; of several the first that has a name serves it.")
 
