@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hatchlock.lock.diff import Change, diff_locks
-from hatchlock.lock.model import Lock
+from hatchlock.lock.model import Archive, Lock
 from support.locks import EVERYTHING, image, package, world
 
 LOCK = world().lock(EVERYTHING)
@@ -89,3 +89,18 @@ def test_an_environment_of_either_runtime_is_seen() -> None:
         after = replace(LOCK, environments=tuple(environments))
         if environment.runtime == "process":
             assert lines(before, after) == [f"~ environment:{environment.name}"]
+
+
+BOOKWORM = Archive(name="debian/bookworm", suite="bookworm", date="2026-01-10T09:21:00Z", sha256="1" * 64, keys=("A",))
+
+
+def test_a_newer_state_of_an_archive_is_one_line() -> None:
+    first, later = (replace(EMPTY, archives=(replace(BOOKWORM, date=f"2026-0{month}-10"),)) for month in (1, 2))
+    assert lines(EMPTY, first) == ["+ archive:debian/bookworm 2026-01-10"]
+    assert lines(first, later) == ["~ archive:debian/bookworm 2026-01-10 -> 2026-02-10"]
+    assert lines(later, EMPTY) == ["- archive:debian/bookworm 2026-02-10"]
+
+
+def test_an_archive_that_is_another_at_the_same_moment_is_said() -> None:
+    before, after = (replace(EMPTY, archives=(replace(BOOKWORM, sha256=digit * 64),)) for digit in "12")
+    assert lines(before, after) == ["~ archive:debian/bookworm 2026-01-10T09:21:00Z (lists or keys)"]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hatchlock.address import Kind
 from hatchlock.cli.lock_views import diff_document, diff_markdown, diff_text
 from hatchlock.digest import sha256_bytes
-from hatchlock.launch import Mount, Sandbox, SecretReference
+from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
 from hatchlock.lock.difference import Entry, Section, compare_locks
-from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Lock, Package, Server
 from hatchlock.resolve.versions import compare_versions
 from hatchlock.usecases.diff import Compared
 from support.values import locks
@@ -132,6 +132,33 @@ def test_a_package_that_begins_to_run_a_script() -> None:
     assert texts(holding(loud), holding(replace(loud, version="1.2")))[0].startswith("changed versions")
 
 
+def test_a_package_of_the_machine_is_installed_as_root() -> None:
+    git, curl = package("git", "1:2.39", kind=Kind.DEB), package("curl", "7.88", kind=Kind.DEB)
+
+    def on(runtime: Runtime, *packages: Package) -> Lock:
+        ids = tuple(item.id for item in packages)
+        environments = (Environment(name="e", private=False, runtime=runtime, packages=ids),)
+        return replace(holding(*packages), environments=environments)
+
+    said = "new privileges ! deb:git root 1:2.39 is installed on the machine, as root"
+    assert texts(on("process", curl), on("process", curl, git))[0] == said
+    assert texts(on("container", git), on("process", git))[0] == said, "in an image it was nobody's machine"
+    newer = replace(git, version="1:2.40")
+    for before, after in (
+        (on("process", git), on("process", newer)),
+        (on("container", curl), on("container", curl, git)),
+        (on("process", git), on("container", git)),
+    ):
+        assert Section.PRIVILEGES not in {item.section for item in entries(before, after)}
+
+
+def test_an_image_that_something_depends_on_needs_the_engine() -> None:
+    old, new = (package("team/db", tag, kind=Kind.OCI) for tag in ("16.1", "16.2"))
+    said = "new privileges ! oci:team/db engine 16.1 is an image for the container engine"
+    assert texts(EMPTY, holding(old))[0] == said
+    assert Section.PRIVILEGES not in {item.section for item in entries(holding(old), holding(new))}
+
+
 def test_a_publisher_that_nobody_knew() -> None:
     known = package(publisher="zoë")
     assert texts(holding(known), holding(known, package("b", publisher="mallory"), package("c", publisher="zoë")))[
@@ -211,6 +238,24 @@ def test_images_by_digest_and_by_platforms() -> None:
     wider = replace(EMPTY, images=(image(one, "linux/amd64", "linux/arm64"),))
     assert texts(before, wider) == [
         f"images ~ oci:r:1 platforms linux/amd64@{one} linux/amd64@{one}, linux/arm64@{one}"
+    ]
+
+
+def archives(**fields: Any) -> Lock:
+    usual = {"name": "debian/bookworm", "suite": "bookworm", "date": "2026-01-10", "sha256": "1" * 64, "keys": ("A",)}
+    return replace(EMPTY, archives=(Archive(**{**usual, **fields}),))
+
+
+def test_the_state_of_an_archive_is_one_line_and_another_key_is_one_to_look_at() -> None:
+    one, two = f"2026-01-10, sha256:{'1' * 64}", f"2026-02-10, sha256:{'2' * 64}"
+    moved = archives(date="2026-02-10", sha256="2" * 64)
+    assert texts(EMPTY, archives()) == [f"archives + archive:debian/bookworm {one}"]
+    assert texts(archives(), moved) == [f"archives ~ archive:debian/bookworm {one} {two}"]
+    assert texts(archives(), EMPTY) == [f"archives - archive:debian/bookworm {one}"]
+    assert texts(archives(), archives(keys=("B",), components=("main",), snapshot="20260101T000000Z")) == [
+        'archives ~ archive:debian/bookworm components ["main"]',
+        'archives ! archive:debian/bookworm keys ["A"] ["B"]',
+        "archives ~ archive:debian/bookworm snapshot 20260101T000000Z",
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hatchlock.lock.model import Environment, Image, Lock, Package
+from hatchlock.lock.model import Archive, Environment, Image, Lock, Package
 
 __all__ = ["Change", "diff_locks"]
 
@@ -17,9 +17,9 @@ class Change:
 
     Attributes:
         sign: "+" added, "-" removed, "~" changed.
-        what: `pypi:anyio`, `oci:python:3.11-slim`, `server:time`, `platforms`.
-        before: The version or digest before; "" if there was none.
-        after: The version or digest after; "" if there is none.
+        what: `pypi:anyio`, `oci:python:3.11-slim`, `archive:debian/bookworm`, `server:time`, `platforms`.
+        before: The version, digest or date before; "" if there was none.
+        after: The version, digest or date after; "" if there is none.
     """
 
     what: str
@@ -41,7 +41,7 @@ _N = TypeVar("_N", bound=_Named)
 
 
 def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
-    """Return what changed, sorted: packages by version, images by digest, environments and servers by content.
+    """Return what changed, sorted: packages by version, archives by date, images by digest, the rest by content.
 
     It is empty only for equal locks.
     """
@@ -51,6 +51,7 @@ def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
             [
                 *_heads(old, after),
                 *_packages(old.packages, after.packages),
+                *_archives(old.archives, after.archives),
                 *_images(old.images, after.images),
                 *_environments(old.environments, after.environments),
                 *_named("server", old.servers, after.servers),
@@ -96,6 +97,22 @@ def _versions(packages: Iterable[Package]) -> dict[str, dict[str, Package]]:
     for package in packages:
         versions.setdefault(f"{package.kind}:{package.name}", {})[package.version] = package
     return versions
+
+
+def _archives(before: Sequence[Archive], after: Sequence[Archive]) -> list[Change]:
+    old = {archive.name: archive for archive in before}
+    new = {archive.name: archive for archive in after}
+    changes = []
+    for name in old.keys() | new.keys():
+        gone, come = old.get(name), new.get(name)
+        if gone == come:
+            continue
+        sign = "~" if gone and come else "+" if come else "-"
+        dates = (gone.date if gone else "", come.date if come else "")
+        if dates[0] == dates[1]:
+            dates = ("", f"{dates[1]} (lists or keys)")
+        changes.append(Change(sign=sign, what=f"archive:{name}", before=dates[0], after=dates[1]))
+    return changes
 
 
 def _images(before: Sequence[Image], after: Sequence[Image]) -> list[Change]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Image, Lock, Package
+from hatchlock.lock.model import Archive, Image, Lock, Package
 from hatchlock.lock.other_differences import (
     FieldChange,
     environment_changes,
@@ -35,6 +35,7 @@ class Section(StrEnum):
     PUBLISHERS = "changed publishers, authors and origins"
     SIGNATURES = "changed signatures"
     PACKAGES = "other facts about packages"
+    ARCHIVES = "archives"
     IMAGES = "images"
     SERVERS = "servers"
     ENVIRONMENTS = "environments"
@@ -48,7 +49,8 @@ class Entry:
     Attributes:
         section: Where it belongs.
         sign: "+" added, "-" removed, "~" changed, "!" changed for the worse, or a new privilege.
-        what: `pypi:anyio`, `oci:python:3.11-slim`, `server:time`, `env:time`, `platforms`. A stranger's text.
+        what: `pypi:anyio`, `archive:debian/bookworm`, `oci:python:3.11-slim`, `server:time`, `env:time`, `platforms`. A
+            stranger's text.
         field: What of it, where it is not all of it: "licence", "args".
         before: Its value before; "" if there was none. A stranger's text, too.
         after: Its value now; "" if there is none.
@@ -80,6 +82,7 @@ def compare_locks(before: Lock, after: Lock, *, order: VersionOrder) -> tuple[En
             for item in new_privileges(before, after)
         ),
         *_packages(before, after, order),
+        *_archives(before, after),
         *_images(before, after),
         *_others(Section.SERVERS, server_changes(before, after)),
         *_others(Section.ENVIRONMENTS, environment_changes(before, after)),
@@ -143,7 +146,8 @@ _TRUST = ("unsigned", "signed", "attested")
 _ORIGINS = ("publisher", "authors", "repository", "source_class", "index", "location", "source", "subdirectory")
 _OTHER_FACTS = (
     *("dependencies", "scripts", "install_script", "requires_python", "requires_node", "ecosystem", "import_root"),
-    *("systems", "processors", "libc"),
+    *("systems", "processors", "libc", "provides", "contributors", "citations", "provenance"),
+    *("command", "args", "env", "needs", "transport"),
 )
 
 
@@ -198,6 +202,35 @@ def _files(what: str, old: Package, new: Package) -> Iterator[Entry]:
             after=arrived.digest if arrived else "",
             note=f"version {new.version} has other bytes" if other else "",
         )
+
+
+def _archives(before: Lock, after: Lock) -> Iterator[Entry]:
+    """A newer state of a suite is one line; what else is said of it, and who signs it, are further ones."""
+    old = {archive.name: archive for archive in before.archives}
+    new = {archive.name: archive for archive in after.archives}
+    for name in old.keys() | new.keys():
+        left, arrived = old.get(name), new.get(name)
+        states = (_state(left), _state(arrived))
+        if states[0] != states[1]:
+            sign = "~" if left and arrived else "+" if arrived else "-"
+            yield Entry(section=Section.ARCHIVES, sign=sign, what=f"archive:{name}", before=states[0], after=states[1])
+        if left is None or arrived is None:
+            continue
+        for field, mark in (("suite", "~"), ("components", "~"), ("snapshot", "~"), ("keys", "!")):
+            was, now = getattr(left, field), getattr(arrived, field)
+            if was != now:
+                yield Entry(
+                    section=Section.ARCHIVES,
+                    sign=mark,
+                    what=f"archive:{name}",
+                    field=field,
+                    before=plain_text(was),
+                    after=plain_text(now),
+                )
+
+
+def _state(archive: Archive | None) -> str:
+    return f"{archive.date}, sha256:{archive.sha256}" if archive else ""
 
 
 def _images(before: Lock, after: Lock) -> Iterator[Entry]:

@@ -11,11 +11,17 @@ from dataclasses import fields
 from typing import Any
 
 from hatchlock.launch import SecretReference
-from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Layer, Package, Server
+from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Package, Server
 
 __all__ = ["known_part"]
 
-_TABLES: Mapping[str, type] = {"package": Package, "image": Image, "environment": Environment, "server": Server}
+_TABLES: Mapping[str, type] = {
+    "package": Package,
+    "archive": Archive,
+    "image": Image,
+    "environment": Environment,
+    "server": Server,
+}
 _LISTS: Mapping[tuple[type, str], type] = {(Package, "files"): File, (ImagePlatform, "layers"): Layer}
 _MAPPINGS: Mapping[tuple[type, str], type] = {
     (Environment, "managed"): File,

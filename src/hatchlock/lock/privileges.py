@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hatchlock.address import Kind
 from hatchlock.launch import Mount, Sandbox
 from hatchlock.lock.model import Lock, Package, Server
 
@@ -32,7 +33,11 @@ class Privilege:
 
 
 def new_privileges(before: Lock, after: Lock) -> Iterator[Privilege]:
-    """Yield what is newly allowed: to servers by their sandboxes, to packages by their scripts, and new publishers."""
+    """Yield what is newly allowed.
+
+    That is: to servers by their sandboxes, to packages by their scripts, what is installed as root on this machine or needs
+    its engine, and new publishers.
+    """
     servers = {server.name: server for server in before.servers}
     for server in after.servers:
         yield from _of_server(servers.get(server.name), server)
@@ -44,8 +49,30 @@ def new_privileges(before: Lock, after: Lock) -> Iterator[Privilege]:
         if package.install_script and not any(item.install_script for item in packages.get(what, ())):
             note = "wants to run a script when it is installed"
             yield Privilege(what=what, field="install-script", value=package.version, note=note)
+    yield from _of_machine(before, after)
     if before.packages:
         yield from _publishers(before, after)
+
+
+def _of_machine(before: Lock, after: Lock) -> Iterator[Privilege]:
+    """Debian packages of the machine are new by their names: a newer version of one is no further privilege."""
+    known, found = _system_packages(before), _system_packages(after)
+    for name in sorted(found.keys() - known.keys()):
+        note = "is installed on the machine, as root"
+        yield Privilege(what=f"{Kind.DEB}:{name}", field="root", value=found[name], note=note)
+    images = {package.name for package in before.packages if package.kind is Kind.OCI}
+    for package in after.packages:
+        if package.kind is Kind.OCI and package.name not in images:
+            note = "is an image for the container engine"
+            yield Privilege(what=f"{Kind.OCI}:{package.name}", field="engine", value=package.version, note=note)
+
+
+def _system_packages(lock: Lock) -> dict[str, str]:
+    """Return the Debian packages of environments that are no images, name -> version."""
+    ids = frozenset[str]().union(*(item.everywhere for item in lock.environments if item.runtime == "process"))
+    return {
+        package.name: package.version for package in lock.packages if package.kind is Kind.DEB and package.id in ids
+    }
 
 
 def _publishers(before: Lock, after: Lock) -> Iterator[Privilege]:
