@@ -13,10 +13,20 @@ from hypothesis import strategies as st
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.lock.diff import diff_locks
-from hatchlock.lock.model import Environment, File, Lock, Package
+from hatchlock.lock.model import Archive, Environment, File, ImagePlatform, Lock, Package, Server
 from hatchlock.lock.store import dumps, loads
 from hatchlock.lock.toml import dump_value, table
-from support.values import ENVIRONMENTS, FILES, PACKAGES, TEXT, launch_records, locks
+from support.values import (
+    ARCHIVES,
+    ENVIRONMENTS,
+    FILES,
+    IMAGE_PLATFORMS,
+    PACKAGES,
+    SERVERS,
+    TEXT,
+    launch_records,
+    locks,
+)
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     TEXT | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False),
@@ -36,7 +46,18 @@ def test_what_is_written_is_read_back_and_written_again_as_the_same_bytes(lock: 
     assert not any(character < " " for character in text.replace("\n", "")), "a raw control character"
 
 
-@pytest.mark.parametrize(("kind", "values"), [(File, FILES), (Package, PACKAGES), (Environment, ENVIRONMENTS)])
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (File, FILES),
+        (Package, PACKAGES),
+        (Archive, ARCHIVES),
+        (ImagePlatform, IMAGE_PLATFORMS),
+        (Environment, ENVIRONMENTS),
+        (Server, SERVERS),
+        (Lock, locks),
+    ],
+)
 def test_every_field_is_among_those_that_are_tried(kind: type[Any], values: st.SearchStrategy[Any]) -> None:
     once = settings(phases=[Phase.generate], database=None)
     for field in fields(kind):

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from hatchlock.lock.model import Package
-from hatchlock.resolve.direct import Direct
 from hatchlock.resolve.environments import Indexes
-from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.pypi import PypiSource
 
-__all__ = ["python_only"]
+__all__ = ["indexes_of", "python_only"]
 
 
 def python_only(python: PypiSource) -> Indexes:
     """Return indexes without anything but Python packages: whoever asks for something else fails the test."""
+    return indexes_of(python)
 
-    def no_npm() -> NpmSource:
-        raise AssertionError("npm was asked for")
 
-    def no_load(text: str, _: Package | None) -> Direct:
-        raise AssertionError(text)
+def indexes_of(python: PypiSource, **others: Any) -> Indexes:
+    """Return indexes of Python packages and of `others`, as `Indexes` names them; any further one fails the test."""
 
-    def no_scratch() -> Path:
-        raise AssertionError("a directory was asked for")
+    def nobody(*asked: object) -> Any:
+        raise AssertionError(asked)
 
-    return Indexes(python=python, npm=no_npm, load=no_load, scratch=no_scratch)
+    names = ("npm", "load", "scratch", "hatch", "tags", "debian", "conda")
+    return Indexes(python=python, **{name: others.get(name, nobody) for name in names})

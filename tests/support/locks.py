@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
+from hatchlock.launch import Runtime
 from hatchlock.lock.model import File, Image, ImagePlatform, Layer, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.model import Manifest
@@ -127,6 +128,7 @@ class World:
 
     packages: dict[str, Package]
     images: dict[str, Image]
+    entries: dict[str, Package] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     preferred: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     limits: list[datetime | None] = field(default_factory=list)
@@ -145,6 +147,12 @@ class World:
     def load(self, text: str, pinned: Package | None) -> Direct:
         del pinned
         raise AssertionError(text)
+
+    def entry(self, text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None) -> Package:
+        """Return the entry that has this text as its source, and remember what it was to be chosen for."""
+        del platforms
+        self.asked.append(f"{text} for {runtime}" + (f", {pinned.version} is pinned" if pinned else ""))
+        return self.entries[text]
 
     def interpreters(self, python: str, platforms: Sequence[str]) -> Mapping[str, File]:
         del platforms

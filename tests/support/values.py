@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree
 from hatchlock.lock.model import (
+    Archive,
     Environment,
     File,
     Image,
@@ -27,11 +28,21 @@ __all__ = ["TEXT", "desired_sets", "launch_records", "locks", "observed_sets", "
 ODD = ['"', "\\", "'", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "#", "[a]", "=", "ä", "\u2028", "𝄞", '"""', ".", ""]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD)
 SOME = TEXT.filter(bool)
-TEXTS = st.lists(TEXT, max_size=4).map(tuple)
-HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
+TEXTS = st.lists(TEXT, max_size=3).map(tuple)
+WORD = st.sampled_from([*ODD, "a"])
+FEW = st.sampled_from([(), ("",), ("a", 'ä"\n'), ("]]", "#", "\x00")])
+"""Words and lists for most of the many fields: a whole lock of random ones is too much to draw."""
+
+
+def hexadecimal(digits: int) -> st.SearchStrategy[str]:
+    # one draw, where a text would be one for each digit
+    return st.integers(0, 16**digits - 1).map(f"{{:0{digits}x}}".format)
+
+
+HEX = hexadecimal(64)
 DIGEST = HEX.map("sha256:".__add__)
-OBJECT = st.text("0123456789abcdef", min_size=40, max_size=40) | HEX
-SHA512 = st.text("0123456789abcdef", min_size=128, max_size=128)
+OBJECT = hexadecimal(40) | HEX
+SHA512 = hexadecimal(128)
 PLATFORM = st.sampled_from(PLATFORMS)
 FILE_NAME = SOME.filter(lambda name: name[0] not in ".-" and not {"/", "\\", "\0"} & set(name))
 SIZE = st.integers(1, 2**62)
@@ -59,27 +70,46 @@ PACKAGES = st.builds(
     version=SOME,
     ecosystem=st.sampled_from(["", "python", "node"]),
     source=TEXT,
-    index=TEXT,
-    location=TEXT,
+    index=WORD,
+    location=WORD,
     commit=st.just("") | OBJECT,
     tree_hash=st.just("") | OBJECT,
-    subdirectory=TEXT,
+    subdirectory=WORD,
     files=st.lists(FILES, max_size=3).map(tuple),
     dependencies=TEXTS,
     scripts=tables(TEXT, TEXT),
-    import_root=TEXT,
-    requires_python=TEXT,
-    requires_node=TEXT,
-    systems=TEXTS,
-    processors=TEXTS,
-    libc=TEXTS,
+    import_root=WORD,
+    requires_python=WORD,
+    requires_node=WORD,
+    systems=FEW,
+    processors=FEW,
+    libc=FEW,
     install_script=st.booleans(),
     licence=TEXT,
-    authors=TEXT,
-    publisher=TEXT,
-    repository=TEXT,
+    authors=WORD,
+    provides=FEW,
+    contributors=FEW,
+    citations=FEW,
+    provenance=FEW,
+    command=FEW,
+    args=FEW,
+    env=st.sampled_from([{}, {"A": ""}, {"ä.b": 'x"\n', "": "="}]),
+    needs=FEW,
+    transport=st.sampled_from(["", "sse", "\n"]),
+    publisher=WORD,
+    repository=WORD,
     source_class=SOME,
     signature=SOME,
+)
+ARCHIVES = st.builds(
+    Archive,
+    name=SOME,
+    suite=SOME,
+    components=FEW,
+    snapshot=TEXT,
+    date=SOME,
+    sha256=HEX,
+    keys=FEW,
 )
 LAYERS = st.builds(Layer, digest=DIGEST, size=SIZE, diff_id=DIGEST)
 IMAGE_PLATFORMS = st.builds(
@@ -89,22 +119,23 @@ IMAGE_PLATFORMS = st.builds(
     config_size=SIZE,
     layers=st.lists(LAYERS, max_size=3).map(tuple),
     entrypoint=TEXTS,
-    command=TEXTS,
+    command=FEW,
     user=TEXT,
-    working_directory=TEXT,
-    env=TEXTS,
-    ports=TEXTS,
-    volumes=TEXTS,
-    stop_signal=TEXT,
-    version=TEXT,
-    licence=TEXT,
-    repository=TEXT,
-    mcp_name=TEXT,
-    python=TEXT,
-    python_path=TEXT,
-    libc=TEXT,
-    symlinks=tables(TEXT, TEXT),
-    packages=TEXTS,
+    working_directory=WORD,
+    env=FEW,
+    ports=FEW,
+    volumes=FEW,
+    stop_signal=WORD,
+    version=WORD,
+    licence=WORD,
+    repository=WORD,
+    mcp_name=WORD,
+    python=WORD,
+    python_path=WORD,
+    node=WORD,
+    libc=WORD,
+    symlinks=tables(WORD, WORD),
+    packages=FEW,
 )
 IMAGES = st.builds(
     Image,
@@ -117,14 +148,14 @@ ENVIRONMENTS = st.builds(
     name=SOME,
     private=st.booleans(),
     runtime=st.sampled_from(["process", "container"]),
-    python=TEXT,
+    python=WORD,
     managed=tables(PLATFORM, FILES),
-    node=TEXT,
-    base=TEXT,
+    node=WORD,
+    base=WORD,
     trust=TEXT,
     requirements=TEXTS,
-    constraints=TEXTS,
-    overrides=TEXTS,
+    constraints=FEW,
+    overrides=FEW,
     packages=TEXTS,
     platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
     tree=tables(TREE_PATH, SOME),
@@ -134,15 +165,15 @@ MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", 
 SANDBOXES = st.builds(
     Sandbox,
     network=TEXTS,
-    user=TEXT,
+    user=WORD,
     run_as=st.sampled_from(["user", "host"]),
     read_only=st.booleans(),
-    memory=TEXT,
+    memory=WORD,
     cpus=st.floats(0, 512),
     pids=st.integers(0, 2**31),
     mounts=st.lists(MOUNTS, max_size=2).map(tuple),
-    writable=TEXTS,
-    capabilities=TEXTS,
+    writable=FEW,
+    capabilities=FEW,
     stop_grace=st.floats(0, 3600),
     reason=TEXT,
 )
@@ -159,17 +190,18 @@ SERVERS = st.builds(
     source=TEXT,
     runtime=st.sampled_from(["process", "container"]),
     isolation=st.sampled_from(["required", "best-effort"]),
-    environment=TEXT,
-    image=TEXT,
+    environment=WORD,
+    image=WORD,
     command=TEXTS,
-    choices=TEXTS,
+    choices=FEW,
     args=TEXTS,
-    cwd=TEXT,
+    cwd=WORD,
     env=tables(TEXT, TEXT),
     secrets=tables(TEXT, SECRETS),
     sandbox=SANDBOXES,
     startup_timeout=SECONDS,
-    trust=TEXT,
+    transport=st.sampled_from(["stdio", "sse", "streamable-http"]),
+    trust=WORD,
 )
 locks = st.builds(
     Lock,
@@ -177,6 +209,7 @@ locks = st.builds(
     platforms=TEXTS,
     exclude_newer=st.sampled_from(["", "2026-01-01T00:00:00+00:00", "2026-02-28T23:59:59Z"]),
     packages=st.lists(PACKAGES, max_size=3).map(tuple),
+    archives=st.lists(ARCHIVES, max_size=1).map(tuple),
     images=st.lists(IMAGES, max_size=2).map(tuple),
     environments=st.lists(ENVIRONMENTS, max_size=2).map(tuple),
     servers=st.lists(SERVERS, max_size=2).map(tuple),

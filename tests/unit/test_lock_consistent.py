@@ -84,7 +84,7 @@ def test_a_package_without_an_environment() -> None:
     found = inconsistencies(
         lock(environment("pypi:a", have=(python("a", "1.0"),)), have=(python("a", "1.0"), python("b", "1.0")))
     )
-    assert list(map(str, found)) == ["project: has pypi:b@1.0, which no environment uses"]
+    assert list(map(str, found)) == ["project: has pypi:b@1.0, which nothing uses"]
 
 
 def test_two_versions_of_one_name() -> None:

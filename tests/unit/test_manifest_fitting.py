@@ -148,31 +148,32 @@ MANAGED = "managed: interpreters are for processes, and"
 
 def test_what_the_defaults_bring_counts_for_servers_that_take_it() -> None:
     with_npm = '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
-    assert errors(with_npm) == [
-        "m:5: defaults.with[0]: npm: is not yet put into images, and server 's' runs in a container"
+    assert cautions(with_npm) == [
+        "m:5: defaults.with[0]: npm: is locked and not yet put into images, and server 's' runs in a container"
     ]
-    assert manifest(with_npm + "with = []\n").servers
-    assert manifest(with_npm + 'runtime = "process"\n').servers
-    assert manifest(with_npm + 'environment = "e"\n[environments.e]\n').servers
-    assert manifest(
-        '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "oci:example.com/a@sha256:' + HASH + '"\n'
-    ).servers
+    assert cautions(with_npm + "with = []\n") == []
+    assert cautions(with_npm + 'runtime = "process"\n') == []
+    assert cautions(with_npm + 'environment = "e"\n[environments.e]\n') == []
+    image = '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "oci:example.com/a@sha256:' + HASH + '"\n'
+    assert cautions(image) == []
 
 
 def test_so_does_an_environment_of_the_defaults() -> None:
     shared = '[defaults]\nenvironment = "e"\n[environments.e]\ndependencies = ["npm:b"]\n'
     server = '[servers.s]\nsource = "pypi:a<2"\n'
-    assert errors(shared + server) == [
-        "m:7: environments.e.dependencies[0]: npm: is not yet put into images, and server 's' runs in a container"
+    where = "m:7: environments.e.dependencies[0]"
+    assert cautions(shared + server) == [
+        f"{where}: npm: is locked and not yet put into images, and server 's' runs in a container"
     ]
-    assert manifest(shared + server + 'python = "3.11"\n').servers
-    assert manifest(shared + server + 'runtime = "process"\n').servers
+    assert cautions(shared + server + 'python = "3.11"\n') == []
+    assert cautions(shared + server + 'runtime = "process"\n') == []
 
 
 def test_an_environment_with_a_base_is_for_containers_even_if_nobody_uses_it() -> None:
-    content = 'base = "oci:python:3.11-slim@sha256:' + HASH + '"\ndependencies = ["npm:b"]\npython = "managed:3.11"\n'
-    assert errors("[environments.e]\n" + content) == [
-        "m:6: environments.e.dependencies[0]: npm: is not yet put into images, and environment 'e' has a base",
+    text = '[environments.e]\nbase = "oci:python:3.11-slim@sha256:' + HASH + '"\ndependencies = ["npm:b"]\n'
+    where = "m:6: environments.e.dependencies[0]"
+    assert cautions(text) == [f"{where}: npm: is locked and not yet put into images, and environment 'e' has a base"]
+    assert errors(text + 'python = "managed:3.11"\n') == [
         f"m:7: environments.e.python: {MANAGED} environment 'e' has a base: its base has the Python",
     ]
 

@@ -170,17 +170,17 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
     assert all("not yet supported" in str(error) for error in errors)
     assert [error.key for error in errors if isinstance(error, NotYet)] == [
         *("project.audit", "defaults.clients[0]"),
-        *(f"environments.tools.dependencies[{index}]" for index in range(3)),
+        *("environments.tools.constraints[0]", "environments.tools.overrides[0]"),
         *("environments.tools.allow-build", "environments.tools.allow-scripts"),
-        *("servers.time.with[0]", "servers.time.files", "servers.time.transport", "servers.time.port"),
-        *("servers.time.path", "servers.time.host-port", "servers.time.serve", "servers.time.probe"),
-        *("servers.time.tools", "servers.time.drift", "servers.time.build", "servers.time.client"),
+        *("servers.time.files", "servers.time.transport", "servers.time.port", "servers.time.path"),
+        *("servers.time.host-port", "servers.time.serve", "servers.time.probe", "servers.time.tools"),
+        *("servers.time.drift", "servers.time.build", "servers.time.client"),
         *("servers.time.env.KEYRING.secret", "servers.time.env.COMMAND.secret", "servers.time.env.FILE.as"),
         *("servers.time.sandbox.network", "servers.time.sandbox.writable", "servers.time.sandbox.seccomp"),
         *("servers.time.sandbox.apparmor", "servers.time.sandbox.selinux"),
         *("servers.tracker.url", "servers.tracker.headers"),
-        *("servers.registry.source", "indexes.debian"),
-        *("clients.cursor.if-installed", "clients.codex"),
+        *("indexes.debian.mirrors", "indexes.debian.packages", "indexes.conda.packages"),
+        *("indexes.mcp.packages", "clients.cursor.if-installed", "clients.codex"),
         *("policy", "targets", "moved", "forget", "adopt"),
     ]
     lines = path.read_text().splitlines()

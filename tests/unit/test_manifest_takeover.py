@@ -6,7 +6,6 @@ import pytest
 
 from hatchlock.address import BadSource
 from hatchlock.manifest.load import loads
-from hatchlock.manifest.problem import NotYet
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 from hatchlock.manifest.takeover import CannotTakeOver, name_from
 from hatchlock.usecases.manifest import add, server_from_command, server_from_source
@@ -60,10 +59,11 @@ def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["deb:x", "conda:x", "mcp:io.example/x", "hatch:x"])
-def test_a_source_whose_time_will_come_is_not_yet_supported(text: str) -> None:
-    with pytest.raises(NotYet, match="not yet supported"):
+@pytest.mark.parametrize("text", ["deb:x", "conda:x"])
+def test_a_part_of_an_environment_is_no_server(text: str) -> None:
+    with pytest.raises(BadSource, match="is a part of an environment, not a server") as caught:
         server_from_source(text)
+    assert f'with = ["{text}"]' in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from hatchlock.lock.store import dumps
-from hatchlock.resolve.build import BaseWithoutPython
 from hatchlock.resolve.freshness import stale_reasons
+from hatchlock.resolve.interpreters import BaseWithoutPython
 from support.locks import EVERYTHING, image, manifest_of, package, world
 
 DEMO = '[project]\nname = "p"\n[servers.demo]\nsource = "pypi:demo-server>=1"\nruntime = "process"\npython = "3.11"\n'
