@@ -228,6 +228,7 @@ def names(cls: type[Any]) -> set[str]:
     [
         ("[[server]]", lock.Server),
         ("[[environment]]", lock.Environment),
+        ("[[archive]]", lock.Archive),
         ("[[image]]", lock.Image),
         ('[image.platforms."OS/ARCH"]', lock.ImagePlatform),
         ("[[package]]", lock.Package),
@@ -238,7 +239,7 @@ def test_the_keys_of_a_block_of_the_lock_are_documented(heading: str, cls: type[
 
 
 def test_the_top_of_the_lock_is_documented() -> None:
-    blocks = {"packages", "images", "environments", "servers"}
+    blocks = {"packages", "archives", "images", "environments", "servers"}
     rules = {"version", "minor", "assembler", "sandbox"}
     assert set(first_words(rows("docs/reference/lock.md", "Top"))) == names(lock.Lock) - blocks | rules
 
