@@ -180,10 +180,6 @@ class _Hatch(_Indexed):
             why="the hash comes of the archive",
             holds=lambda subject, root: _is_hashed_here(subject, root),  # noqa: PLW0108  it is defined below
         ),
-        Law.CLAIMS: Exempt(
-            why="a manifest has one registry",
-            holds=lambda *_: not accepts('[[indexes.hatch]]\nurl = "https://example.com"\n'),
-        ),
     }
 
     @contextlib.contextmanager

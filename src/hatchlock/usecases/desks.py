@@ -190,8 +190,11 @@ def entry_package(
         transport="" if starts.transport == "stdio" else starts.transport,
         repository=repository,
     )
-    notes = [f"{entry} is {choice.requirement}: {choice.why}"]
+    notes = [f"it is {choice.requirement}: {choice.why}"]
     notes += [f"its {kind} package is passed over: {why}" for kind, why in choice.refused]
+    arguments = [item.name for item in starts.variables if item.required and item.where == "argument"]
+    if arguments:
+        notes.append(f"it has to be given {', '.join(arguments)} in `args`")
     if choice.base_url:
         notes.append(f"it says that its package is at {choice.base_url}; it is taken from the index that is used here")
     if entry.status != "active":

@@ -84,6 +84,7 @@ def _hatch(found: HatchDirectory) -> dict[str, Fact]:
         "citations": said.citations,
         "provenance": said.provenance,
         "requires_python": said.requires_python,
+        "requires_hatchling": said.requires_hatchling,
         "requirements": found.requirements,
         "entry_point": said.server_file,
         "tools": tuple(name for name, _ in said.tools),

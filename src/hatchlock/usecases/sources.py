@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.launch import Runtime
-    from hatchlock.lock.model import File, Image, ImagePlatform, Package
+    from hatchlock.lock.model import Archive, File, Image, ImagePlatform, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
@@ -284,16 +284,28 @@ class Sources:
         """
         from dataclasses import replace
 
-        from hatchlock.sources.debian.base import host_base
         from hatchlock.usecases.desks import DebianDesk
 
         base = request.bases.get(platform)
         if base is None:
             # what the machines of a platform have is not known, so everything that is needed is locked
-            found = replace(host_base(), status=(), architecture=platform.partition("/")[2])
+            found = replace(self._host, status=(), architecture=platform.partition("/")[2])
         else:
             found = self._debian_base(request.base, base, platform)
         return DebianDesk(source=self._debian(found), base=found)
+
+    @_opened
+    def _host(self) -> DebianBase:
+        """This machine's apt and keys; where the manifest says everything, any machine will do."""
+        from hatchlock.sources.debian.base import DebianBase, NotDebian, host_base
+
+        try:
+            return host_base()
+        except NotDebian:
+            spec = next(iter(self._manifest.indexes.get("deb", ())), None)
+            if spec is None or not (spec.url and spec.suite and spec.keyring):
+                raise
+            return DebianBase(architecture="", os_release={}, status=(), sources=(), keyrings={})
 
     def _debian(self, base: DebianBase) -> DebianSource:
         """Open the archives that a base's apt asks, or the declared one; bases with the same share them."""
@@ -408,7 +420,19 @@ class Sources:
             debian=self.debian_desk,
             conda=lambda: self.conda,
         )
-        return resolve_environments(requests, indexes=indexes, emit=self._emit)
+        found = resolve_environments(requests, indexes=indexes, emit=self._emit)
+        self._tell_newer(found.archives)
+        return found
+
+    def _tell_newer(self, archives: Sequence[Archive]) -> None:
+        """An archive tells no ages of packages: only a snapshot of it is from before a moment."""
+        limit = self._exclude_newer
+        for archive in archives if limit else ():
+            if limit and archive.date and datetime.fromisoformat(archive.date) > limit:
+                note = (
+                    "it is younger than exclude-newer allows, which cannot be applied to its packages: name a snapshot"
+                )
+                self._emit(Event(name="resolve.note", address=archive.name, message=note))
 
     def entry(self, text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None) -> Package:
         """Return an entry of the MCP registry; see `desks.entry_package`."""
