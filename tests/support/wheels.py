@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -15,12 +15,14 @@ def make_wheel(
     files: Mapping[str, bytes] | None = None,
     entry_points: str = "",
     executable: tuple[str, ...] = (),
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write a wheel (PEP 427) with these files; its name is `NAME-VERSION-py3-none-any.whl`."""
     info = f"{name}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {text}\n" for text in requires)
     content = {
         **(files or {f"{name}/__init__.py": b"VALUE = 1\n"}),
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if entry_points:

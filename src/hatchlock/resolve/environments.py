@@ -78,12 +78,7 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
         with _named(request):
             directs = directs_of(request, indexes.load)
         loaded.append(directs)
-        own = python_names(directs.values())
-        for target in request.platforms.values():
-            choice = python_choice(request, target, preferred=request.preferred, chosen={}, own=own)
-            for text in request.requirements:
-                if text.startswith(_PYTHON):
-                    prefetch.want(declared(text), choice)
+        _fetch_ahead(request, directs, prefetch)
     uses = Uses()
     chosen = [
         _choose(request, indexes, prefetch, uses, directs) for request, directs in zip(requests, loaded, strict=True)
@@ -98,6 +93,17 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
         packages=tuple(sorted(packages, key=lambda package: package.id)),
         archives=tuple(archives[name] for name in sorted(archives)),
     )
+
+
+def _fetch_ahead(request: EnvironmentRequest, directs: Mapping[str, Direct], prefetch: Prefetch) -> None:
+    if any(text.startswith(f"{Kind.CONDA}:") for text in request.requirements):
+        return  # no index is asked for the names that conda will turn out to have
+    own = python_names(directs.values())
+    for target in request.platforms.values():
+        choice = python_choice(request, target, preferred=request.preferred, chosen={}, own=own)
+        for text in request.requirements:
+            if text.startswith(_PYTHON):
+                prefetch.want(declared(text), choice)
 
 
 def _trees(chosen: Sequence[_Chosen]) -> list[FoundTree | None]:
