@@ -8,9 +8,8 @@ import pytest
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Sandbox, SecretReference
-from hatchlock.lock import store
 from hatchlock.lock.conflict import conflict_sides
-from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Layer, Lock, Package, Server
+from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Lock, Package, Server
 from hatchlock.lock.store import BadLock, NewerLock, dumps, loads, loads_sides
 from support.merges import commit, git, merge_file, repository
 
@@ -241,7 +240,7 @@ def test_the_same_without_a_newer_minor_version_is_refused() -> None:
 
 def test_what_a_newer_minor_version_says_of_a_sandbox_is_not_passed_over() -> None:
     text = newer().replace("sandbox = { ", "sandbox = { walls = 4, ")
-    with pytest.raises(NewerLock, match="the lock has minor 3, this hatchlock knows 0") as caught:
+    with pytest.raises(NewerLock, match="the lock has minor 3, this hatchlock knows 1") as caught:
         loads(text.encode())
     assert caught.value.hint == "upgrade hatchlock; nothing was changed"
 
@@ -253,11 +252,21 @@ def test_a_minor_version_is_a_number(value: str) -> None:
         loads(text.encode())
 
 
-def test_a_minor_version_is_written_once_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "new",
+    [
+        replace(EVERY_TABLE, packages=(Package(kind=Kind.DEB, name="git", version="1"),)),
+        replace(EVERY_TABLE, packages=(replace(EVERY_TABLE.packages[0], provides=("pypi:b",)),)),
+        replace(EVERY_TABLE, archives=(Archive(name="debian/x", suite="x", date="", sha256="c" * 64),)),
+        replace(EVERY_TABLE, environments=(replace(EVERY_TABLE.environments[0], trust="internal"),)),
+        replace(EVERY_TABLE, servers=(replace(EVERY_TABLE.servers[0], transport="sse"),)),
+    ],
+    ids=["kind", "field of a package", "archive", "label", "transport"],
+)
+def test_the_minor_version_is_that_of_what_is_in_it(new: Lock) -> None:
     assert "minor" not in dumps(EVERY_TABLE)
-    monkeypatch.setattr(store, "LOCK_MINOR", 2)
-    text = dumps(EVERY_TABLE)
-    assert text.splitlines()[2:4] == ["version = 1", "minor = 2"]
+    text = dumps(new)
+    assert text.splitlines()[2:4] == ["version = 1", "minor = 1"]
     warnings: list[str] = []
-    assert loads(text.encode(), warn=warnings.append) == EVERY_TABLE
+    assert loads(text.encode(), warn=warnings.append) == new
     assert warnings == []

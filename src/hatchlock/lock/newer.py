@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from hatchlock.address import Kind
 from hatchlock.launch import SecretReference
-from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Package, Server
+from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Lock, Package, Server
 
-__all__ = ["known_part"]
+__all__ = ["known_part", "minor_of"]
 
 _TABLES: Mapping[str, type] = {
     "package": Package,
@@ -28,6 +29,31 @@ _MAPPINGS: Mapping[tuple[type, str], type] = {
     (Image, "platforms"): ImagePlatform,
     (Server, "secrets"): SecretReference,
 }
+
+
+_KINDS_OF_1 = (Kind.DEB, Kind.OCI, Kind.HATCH, Kind.MCP, Kind.CONDA)
+_FIELDS_OF_1: Mapping[type, tuple[str, ...]] = {
+    Package: (
+        *("provides", "contributors", "citations", "provenance"),
+        *("command", "args", "env", "needs", "transport"),
+    ),
+    ImagePlatform: ("ports", "volumes", "stop_signal", "version", "licence", "repository", "mcp_name", "node"),
+    Environment: ("trust",),
+    Server: ("trust",),
+}
+
+
+def minor_of(lock: Lock) -> int:
+    """Return the minor version that a lock needs: whoever uses nothing new writes what older versions read."""
+    platforms = (platform for image in lock.images for platform in image.platforms.values())
+    values = (*lock.packages, *platforms, *lock.environments, *lock.servers)
+    new = (
+        bool(lock.archives),
+        any(package.kind in _KINDS_OF_1 for package in lock.packages),
+        any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
+        any(server.transport != "stdio" for server in lock.servers),
+    )
+    return int(any(new))
 
 
 def known_part(document: Mapping[str, Any]) -> dict[str, Any]:

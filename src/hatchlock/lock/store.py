@@ -28,7 +28,7 @@ from hatchlock.lock.model import (
     Package,
     Server,
 )
-from hatchlock.lock.newer import known_part
+from hatchlock.lock.newer import known_part, minor_of
 from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
 from hatchlock.lock.toml import table
 from hatchlock.paths import LOCK_NAME
@@ -65,7 +65,7 @@ def dumps(lock: Lock) -> str:
             "",
             {
                 "version": LOCK_VERSION,
-                "minor": LOCK_MINOR,
+                "minor": minor_of(lock),
                 "assembler": ASSEMBLER,
                 "sandbox": SANDBOX_RULES,
                 "project": lock.project,

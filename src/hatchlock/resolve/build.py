@@ -18,9 +18,10 @@ from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
-from hatchlock.resolve.interpreters import check_interpreters, has_own_python
+from hatchlock.resolve.interpreters import check_interpreters
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
 from hatchlock.resolve.serving import is_from_its_index
+from hatchlock.resolve.targets import environment_target, glibc_of
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -28,16 +29,9 @@ from hatchlock.resolve.wanted import (
     wanted_environments,
     wanted_images,
 )
-from hatchlock.sources.python.targets import (
-    DEFAULT_GLIBC,
-    DEFAULT_MACOS,
-    PythonTarget,
-    container_target,
-    process_target,
-)
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["build_lock", "environment_target"]
+__all__ = ["build_lock"]
 
 _WITH_NODE = tuple(f"{kind}:" for kind in (Kind.NPM, Kind.GIT, Kind.PATH))
 
@@ -292,36 +286,13 @@ def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image
         pinned=basis.pinned,
         base=wanted.base,
         bases=images[wanted.base].platforms if wanted.base else {},
-        glibc={name: _glibc(basis.manifest, wanted, images, name) for name in platforms},
+        glibc={name: glibc_of(basis.manifest, wanted, images, name) for name in platforms},
         min_macos=basis.manifest.project.min_macos,
     )
 
 
-def _glibc(manifest: Manifest, wanted: WantedEnvironment, images: Mapping[str, Image], platform: str) -> str:
-    family, _, version = images[wanted.base].platforms[platform].libc.partition(" ") if wanted.base else ("", "", "")
-    return version if family == "glibc" else manifest.project.min_glibc or DEFAULT_GLIBC
-
-
 def _may_need_node(wanted: WantedEnvironment) -> bool:
     return any(text.startswith(_WITH_NODE) for text in wanted.requirements)
-
-
-def environment_target(
-    manifest: Manifest, wanted: WantedEnvironment | Environment, images: Mapping[str, Image], platform: str
-) -> PythonTarget:
-    """Return where an environment's Python packages are to run on one platform."""
-    if wanted.runtime == "process":
-        project = manifest.project
-        return process_target(
-            platform,
-            wanted.python,
-            min_glibc=project.min_glibc or DEFAULT_GLIBC,
-            min_macos=project.min_macos or DEFAULT_MACOS,
-        )
-    base = images[wanted.base].platforms[platform]
-    own = has_own_python(wanted.requirements) or not base.python
-    # whether a base must have Python turns out when something needs it
-    return container_target(platform, wanted.python if own else base.python, libc=base.libc or f"glibc {DEFAULT_GLIBC}")
 
 
 def _resolved(

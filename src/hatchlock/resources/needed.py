@@ -8,7 +8,7 @@ from pathlib import Path
 from hatchlock.lock.model import Environment, Lock
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
-from hatchlock.resolve.build import environment_target
+from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec, wheels_of

@@ -21,10 +21,10 @@ from hatchlock.manifest.fitting import NOT_IN_IMAGES
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
-from hatchlock.resolve.build import environment_target
 from hatchlock.resolve.command import main_package
 from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.entries import entries_of, with_entries
+from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec

@@ -173,8 +173,8 @@ class _PythonExport:
         platforms: tuple[str, ...],
         request: ExportRequest,
     ) -> None:
-        from hatchlock.resolve.build import environment_target
         from hatchlock.resolve.exports.selection import select
+        from hatchlock.resolve.targets import environment_target
 
         images = {item.reference: item for item in lock.images}
         self._project, self._manifest, self._environment, self._form = project, manifest, environment, request.form

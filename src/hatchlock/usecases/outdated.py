@@ -156,8 +156,8 @@ def _or_unknown(package_id: str, find: Callable[[], Standing]) -> Standing:
 
 
 def _uses(lock: Lock, manifest: Manifest) -> Callable[[Package], tuple[Use, ...]]:
-    from hatchlock.resolve.build import environment_target
     from hatchlock.resolve.outdated import Use
+    from hatchlock.resolve.targets import environment_target
     from hatchlock.resolve.wanted import container_platforms, wanted_environments
 
     wanted = {(item.name, item.runtime): item for item in wanted_environments(manifest, lock)}
