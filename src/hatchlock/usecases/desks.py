@@ -1,10 +1,9 @@
-"""What a lock asks of Hatch registries, the MCP registry and Debian archives, brought into the form that resolving wants."""
+"""What a lock asks of Hatch registries and the MCP registry, brought into the form that resolving wants."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,17 +11,14 @@ from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
     from hatchlock.launch import Runtime
-    from hatchlock.lock.model import Archive, Package
-    from hatchlock.sources.debian.archive import DebianSource
-    from hatchlock.sources.debian.base import DebianBase
-    from hatchlock.sources.debian.package import DebPackage, DebUniverse
+    from hatchlock.lock.model import Package
     from hatchlock.sources.hatch.index import HatchRelease
     from hatchlock.sources.hatch.local import HatchDirectory
     from hatchlock.sources.hatch.registry import HatchRegistry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.store.blobs import Blobs
 
-__all__ = ["DebianDesk", "HatchDesk", "RemoteEntry", "entry_package"]
+__all__ = ["HatchDesk", "RemoteEntry", "entry_package"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -94,54 +90,6 @@ class HatchDesk:
         for note in (*found.notes, *([release.note] if release.note else [])):
             self._note(package.id, note)
         return package, found
-
-
-@dataclass(slots=True)
-class DebianDesk:
-    """What there is of Debian for one base and platform: `resolve.shelves.DebDesk`.
-
-    Attributes:
-        source: The archives.
-        base: What the base says.
-        lock: Guards opening the index.
-    """
-
-    source: DebianSource
-    base: DebianBase
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def architecture(self) -> str:
-        """Debian's word for the processor."""
-        return self.base.architecture
-
-    @property
-    def installed(self) -> Sequence[DebPackage]:
-        """What the base has."""
-        return self.base.status
-
-    @property
-    def universe(self) -> DebUniverse:
-        """What the archives have."""
-        return self.source.universe(self.base.architecture)
-
-    @property
-    def archives(self) -> Sequence[Archive]:
-        """The suites that were asked."""
-        from hatchlock.lock.model import Archive
-
-        return [
-            Archive(
-                name=item.name,
-                suite=item.suite,
-                components=tuple(sorted(item.components)),
-                snapshot=item.snapshot,
-                date=item.date,
-                sha256=item.sha256,
-                keys=tuple(sorted(item.keys)),
-            )
-            for item in self.source.releases()
-        ]
 
 
 def entry_package(

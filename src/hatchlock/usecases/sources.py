@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.launch import Runtime
-    from hatchlock.lock.model import Archive, File, Image, ImagePlatform, Package
+    from hatchlock.lock.model import Archive, File, Image, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
@@ -22,16 +22,14 @@ if TYPE_CHECKING:
     from hatchlock.resolve.loading import Loader
     from hatchlock.resolve.request import EnvironmentRequest, Resolution
     from hatchlock.sources.conda.solve import CondaSource
-    from hatchlock.sources.debian.archive import DebianSource
-    from hatchlock.sources.debian.archives import DebArchive
-    from hatchlock.sources.debian.base import DebianBase
     from hatchlock.sources.hatch.registry import HatchRegistry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.sources.npm.registry import NpmSource
     from hatchlock.sources.projects.git import GitSource
     from hatchlock.sources.python.pypi import PypiSource
     from hatchlock.sources.url import UrlSource
-    from hatchlock.usecases.desks import DebianDesk, HatchDesk
+    from hatchlock.usecases.debian import DebianDesk, DebianPlaces
+    from hatchlock.usecases.desks import HatchDesk
     from hatchlock.usecases.project import Project
 
 __all__ = ["Sources", "open_http"]
@@ -106,7 +104,6 @@ class Sources:
         self._exclude_newer = exclude_newer
         self._upgrading = upgrading
         self._stack = contextlib.ExitStack()
-        self._archives: dict[tuple[DebArchive, ...], DebianSource] = {}
         self.opened: dict[str, Any] = {}
         self.opening = threading.RLock()
 
@@ -128,7 +125,8 @@ class Sources:
             "conda": "conda",
         }
         opened = [(label, self.opened.get(name)) for name, label in labels.items()]
-        for label, source in (*opened, *(("debian", archive) for archive in self._archives.values())):
+        archives = self.opened["debian"].opened if "debian" in self.opened else ()
+        for label, source in (*opened, *(("debian", archive) for archive in archives)):
             if source and source.stale:
                 self._emit(stale_event(label, source.stale))
 
@@ -276,88 +274,25 @@ class Sources:
         return self._stack.enter_context(source)
 
     def debian_desk(self, request: EnvironmentRequest, platform: str) -> DebianDesk:
-        """Return what there is of Debian for an environment on a platform: over its base, or for machines over nothing.
-
-        Raises:
-            NotDebian: The base, or for processes this machine, is of another family.
-            HatchlockError: What reading the base raises.
-        """
-        from dataclasses import replace
-
-        from hatchlock.usecases.desks import DebianDesk
-
-        base = request.bases.get(platform)
-        if base is None:
-            # what the machines of a platform have is not known, so everything that is needed is locked
-            found = replace(self._host, status=(), architecture=platform.partition("/")[2])
-        else:
-            found = self._debian_base(request.base, base, platform)
-        return DebianDesk(source=self._debian(found), base=found)
+        """Return what there is of Debian for an environment on a platform; see `debian.DebianPlaces.desk`."""
+        return self.debian.desk(request, platform)
 
     @_opened
-    def _host(self) -> DebianBase:
-        """This machine's apt and keys; where the manifest says everything, any machine will do."""
-        from hatchlock.sources.debian.base import DebianBase, NotDebian, host_base
-
-        try:
-            return host_base()
-        except NotDebian:
-            spec = next(iter(self._manifest.indexes.get("deb", ())), None)
-            if spec is None or not (spec.url and spec.suite and spec.keyring):
-                raise
-            return DebianBase(architecture="", os_release={}, status=(), sources=(), keyrings={})
-
-    def _debian(self, base: DebianBase) -> DebianSource:
-        """Open the archives that a base's apt asks, or the declared one; bases with the same share them."""
-        from datetime import UTC, datetime
-
+    def debian(self) -> DebianPlaces:
+        """The archives of Debian packages: those of bases and of this machine, or the manifest's."""
         from hatchlock.manifest.model import IndexSpec
-        from hatchlock.sources.debian.archive import DebianSource
-        from hatchlock.sources.debian.archives import archives_for
+        from hatchlock.usecases.debian import DebianPlaces
 
-        spec = next(iter(self._manifest.indexes.get("deb", ())), IndexSpec(name="debian"))
-        keyring = (self._project.directory / spec.keyring).read_bytes() if spec.keyring else None
-        archives = archives_for(
-            base.sources,
-            base.keyrings,
-            name=spec.name,
-            url=spec.url,
-            suite=spec.suite,
-            components=spec.components,
-            snapshot=spec.snapshot,
-            keyring=keyring,
-            architecture=base.architecture,
+        places = DebianPlaces(
+            next(iter(self._manifest.indexes.get("deb", ())), IndexSpec(name="debian")),
+            project=self._project,
+            http=lambda: self.http,
+            registry=lambda: self.registry,
+            offline=self._offline,
+            refresh=self._refresh,
+            emit=self._emit,
         )
-        with self.opening:
-            if archives not in self._archives:
-                source = DebianSource(
-                    http=self.http,
-                    cache_dir=self._project.home.cache,
-                    archives=archives,
-                    **({"ttl": spec.ttl} if spec.ttl is not None else {}),
-                    offline=self._offline,
-                    refresh=self._refresh,
-                    now=datetime.now(UTC),
-                )
-                self._archives[archives] = self._stack.enter_context(source)
-            return self._archives[archives]
-
-    def _debian_base(self, reference: str, base: ImagePlatform, platform: str) -> DebianBase:
-        """Read a base once; its layers are fetched if that was on another machine."""
-        from hatchlock.lock.model import Image
-        from hatchlock.sources.debian.base import debian_base
-        from hatchlock.sources.oci import fetch_image
-        from hatchlock.store.blobs import Blobs
-
-        blobs = Blobs(self._project.home.blobs)
-        layers = [blobs.path(layer.digest.removeprefix("sha256:")) for layer in base.layers]
-        cache = self._project.home.cache / "bases"
-        try:
-            return debian_base(layers, cache=cache, key=base.digest)
-        except FileNotFoundError:
-            image = Image(reference=reference, digest=base.digest, platforms={platform: base})
-            fetch_image(image, platform, registry=self.registry, blobs=blobs, emit=self._emit)
-            return debian_base(layers, cache=cache, key=base.digest)
+        return self._stack.enter_context(places)
 
     @_opened
     def git(self) -> GitSource:
