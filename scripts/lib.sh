@@ -11,9 +11,11 @@ die() {
   exit 1
 }
 
-# Print the first Python on PATH that is new enough.
+# Print the first Python on PATH that is new enough. Not our own environment's, which is about to be made anew and has no
+# pip: whoever follows scripts/quickstart has it on PATH.
 find_python() {
-  local candidate
+  local candidate PATH=:$PATH:
+  PATH=${PATH//":$venv/bin:"/:}
   for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       command -v "$candidate"
