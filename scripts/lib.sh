@@ -15,7 +15,8 @@ die() {
 # pip: whoever follows scripts/quickstart has it on PATH.
 find_python() {
   local candidate PATH=:$PATH:
-  PATH=${PATH//":$venv/bin:"/:}
+  while [[ $PATH == *":$venv/bin:"* ]]; do PATH=${PATH/":$venv/bin:"/:}; done
+  PATH=${PATH#:} PATH=${PATH%:}
   for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       command -v "$candidate"
