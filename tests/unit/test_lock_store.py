@@ -20,6 +20,7 @@ SMALL = Lock(project="p", platforms=("linux/amd64",))
 TREE = Environment(name="e", private=True, runtime="process", node="22")
 HEAD = b'version = 1\nassembler = 1\nsandbox = 1\nproject = "p"\n'
 PACKAGE = HEAD + b'[[package]]\nkind = "pypi"\nname = "a"\nversion = "1"\n'
+DEB = HEAD + b'[[package]]\nkind = "deb"\n'
 ENVIRONMENT = HEAD + b'[[environment]]\nname = "a"\nprivate = true\nruntime = "process"\n'
 
 
@@ -100,6 +101,9 @@ def test_what_toml_cannot_hold_is_not_written() -> None:
         (PACKAGE + b'commit = "main"\n', "'main' is no object of git"),
         (PACKAGE + b'tree-hash = "%s"\n' % (b"a" * 39), "is no object of git"),
         (PACKAGE + b'run-before = "make"\n', "unknown key 'run-before'"),
+        (DEB + b'name = "-oDir::Bin::dpkg"\nversion = "./x"\n', "'-oDir::Bin::dpkg' is no name of a Debian package"),
+        (DEB + b'name = "git/sid"\nversion = "1"\n', "'git/sid' is no name of a Debian package"),
+        (DEB + b'name = "git"\nversion = "1 -oX=y"\n', "'1 -oX=y' is no version of a Debian package"),
         (ENVIRONMENT + b"node = 22\n", "node is 22"),
         (ENVIRONMENT + b'tree = ["a"]\n', "tree is ['a']"),
         (ENVIRONMENT + b"[environment.tree]\na = 1\n", "tree is {'a': 1}"),

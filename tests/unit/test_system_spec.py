@@ -11,6 +11,7 @@ from hatchlock.engines.apt import AptChange
 from hatchlock.engines.debian_host import HostSystem, InstalledPackage
 from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.resources.system_spec import NotThisDebian, SystemSpec, changes_for, downgrades, system_spec
+from hatchlock.resources.unplaced import FileNotLocked
 
 HOST = HostSystem(title="Debian GNU/Linux 12 (bookworm)", families=frozenset({"debian"}), codename="bookworm")
 PLATFORM = "linux/amd64"
@@ -113,6 +114,15 @@ def test_what_is_provided_is_there_if_its_version_will_do() -> None:
     assert todo(found, there("2.1")) == ["installs git 1"]
     assert todo(found, there("1.9")) == ["installs api 2", "installs git 1"]
     assert todo(found, there("")) == ["installs api 2", "installs git 1"]
+
+
+@pytest.mark.parametrize("platform", ["linux/arm64", "darwin/arm64"])
+def test_a_package_without_a_hash_for_this_machine_is_refused_since_apts_file_could_be_any(platform: str) -> None:
+    elsewhere = replace(GIT, files=(File(name="git.deb", sha256="a" * 64, platform=platform),))
+    stronger = replace(GIT, files=(File(name="git.deb", sha512="a" * 128),))
+    for hidden in (elsewhere, stronger, replace(GIT, files=())):
+        with pytest.raises(FileNotLocked, match="no file of deb:git@1"):
+            needed(hidden, *CLOSURE[1:])
 
 
 def test_an_older_version_than_there_is_is_a_downgrade() -> None:

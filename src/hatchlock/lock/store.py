@@ -54,6 +54,8 @@ _OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})?")
 _FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
 # what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
 _TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|\Z))[^\\\0]+", re.DOTALL)
+_DEB_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_DEB_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:-]*")
 _T = TypeVar("_T")
 _STDIO = Server(name="", source="", runtime="process").transport
 
@@ -335,6 +337,8 @@ _NAMES = {
     _SHA512: "sha512",
     _SHA256: "sha256",
     _DIGEST: "sha256",
+    _DEB_NAME: "name of a Debian package",
+    _DEB_VERSION: "version of a Debian package",
 }
 
 
@@ -342,6 +346,9 @@ def _read_package(data: Mapping[str, Any]) -> Package:
     files = tuple(map(_read_file, data.get("files", ())))
     package = _read(Package, data, kind=Kind(data["kind"]), files=files)
     _checked(_OBJECT, package.commit, package.tree_hash)
+    if package.kind is Kind.DEB:
+        _checked(_DEB_NAME, package.name)
+        _checked(_DEB_VERSION, package.version)
     return package
 
 

@@ -262,7 +262,7 @@ class SystemResource:
             )
         offered = apt.digests(wanted)
         hashes = {(item.name, item.version): item.sha256 for item in spec.packages}
-        if other := tuple(name for name in wanted if hashes[name] and offered.get(name, frozenset()) != {hashes[name]}):
+        if other := tuple(name for name in wanted if offered.get(name, frozenset()) != {hashes[name]}):
             raise DifferentFile(packages=tuple(f"{name} {version}" for name, version in other))
         apt.install(wanted, lock_timeout=self._lock_timeout, download=self._download, held=held)
         installed = self._packages().installed

@@ -10,6 +10,7 @@ from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import key_of
 from hatchlock.engines.apt import AptChange
 from hatchlock.errors import HatchlockError
+from hatchlock.resources.unplaced import FileNotLocked
 from hatchlock.sources.debian.declared import declared_deb
 from hatchlock.sources.debian.versions import DebVersion
 
@@ -54,14 +55,14 @@ class HostPackage:
         name: Its name.
         version: The locked one.
         needs: What it depends on, as the lock has it, without `deb:`.
-        sha256: Of its file for this machine; "" if the lock does not say.
+        sha256: Of its file for this machine.
         named: Whether something other than a Debian package asks for it: then exactly its version has to be there.
     """
 
     name: str
     version: str
     needs: tuple[str, ...] = ()
-    sha256: str = ""
+    sha256: str
     named: bool = False
 
 
@@ -118,6 +119,7 @@ def system_spec(lock: Lock, environment: Environment, platform: str, host: HostS
 
     Raises:
         NotThisDebian: The host is no Debian, or one of another suite, or the lock has none of it for this platform.
+        FileNotLocked: The lock has no file of a package for this platform, which apt's could be compared with.
     """
     packages = list(lock.packages_of(environment, platform))
     debs = sorted((item for item in packages if item.kind is Kind.DEB), key=lambda item: item.name)
@@ -135,12 +137,19 @@ def system_spec(lock: Lock, environment: Environment, platform: str, host: HostS
             name=item.name,
             version=item.version,
             needs=tuple(need.removeprefix(_PREFIX) for need in item.dependencies if need.startswith(_PREFIX)),
-            sha256=next((file.sha256 for file in item.files if file.platform in {"", platform}), ""),
+            sha256=_sha256(item, platform),
             named=not asked.isdisjoint((item.name, *(name.removeprefix(_PREFIX) for name in item.provides))),
         )
         for item in debs
     )
     return SystemSpec(name=environment.name, packages=tuple(found))
+
+
+def _sha256(package: Package, platform: str) -> str:
+    found = [file.sha256 for file in package.files if file.platform in {"", platform} and file.sha256]
+    if not found:
+        raise FileNotLocked(package=package.id, platform=platform)
+    return found[0]
 
 
 _MOVING = frozenset({"stable", "oldstable", "oldoldstable", "testing", "unstable", "experimental", "sid"})
