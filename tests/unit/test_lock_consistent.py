@@ -117,6 +117,43 @@ def test_a_requirement_of_a_package() -> None:
     assert found == ["env:e: pypi:a@1.0 requires b<2,>=1, which is missing"]
 
 
+def conda(name: str, version: str, *provides: str) -> Package:
+    names = tuple(f"pypi:{item}" for item in provides)
+    return Package(kind=Kind.CONDA, name=name, version=version, index="conda", provides=names)
+
+
+def test_condas_package_is_there_in_place_of_pythons_if_its_version_will_do() -> None:
+    numpy = conda("numpy", "1.26.4=py311_0", "numpy")
+    assert of("conda:numpy", "pypi:numpy>=1", have=(numpy,)) == []
+    assert of("conda:numpy", "pypi:numpy>=2", have=(numpy,)) == [
+        "env:e: has conda:numpy@1.26.4=py311_0, but requires numpy>=2"
+    ]
+    odd = conda("tool", "2024a_1=0", "tool")
+    assert of("conda:tool", "pypi:tool", have=(odd,)) == []
+
+
+def test_a_name_of_pythons_index_brings_no_package_of_conda_along() -> None:
+    """Else whoever writes a lock could put anything in the place of a name that the manifest asks the index for."""
+    assert of("pypi:requests", have=(conda("evil", "3=0", "requests"),)) == [
+        "env:e: has conda:evil@3=0, which nothing in it requires"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(Kind.HATCH, "pypi:requests"), (Kind.PYPI, "pypi:requests"), (Kind.HATCH, "deb:git"), (Kind.CONDA, "deb:git")],
+)
+def test_nothing_stands_in_for_a_name_but_what_lock_writes(kind: Kind, name: str) -> None:
+    evil = Package(kind=kind, name="evil", version="3", index=kind, provides=(name,))
+    assert f"env:e: has {kind}:evil@3, which cannot stand in for {name}" in of(name, have=(evil,))
+
+
+@pytest.mark.parametrize("text", ["", "requests", "tar:requests", ":"])
+def test_what_is_no_name_of_any_kind_is_stood_in_for_by_nothing(text: str) -> None:
+    odd = replace(conda("odd", "1=0"), provides=(text,))
+    assert of("conda:odd", have=(odd,)) == [f"env:e: has conda:odd@1=0, which cannot stand in for {text}"]
+
+
 def test_what_nothing_requires() -> None:
     found = of("pypi:a", have=(python("a", "1.0"), python("b", "1.0", "c"), python("c", "1.0")))
     assert found == [

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from hatchlock.lock.model import Lock
+from hatchlock.address import Kind
+from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.resolve.freshness import StaleLock, stale_reasons
 from support.locks import EVERYTHING, manifest_of, world
 
@@ -183,3 +184,23 @@ def test_a_server_has_the_label_of_its_environment_unless_it_says_another() -> N
     assert labels == {"boxed": "", "demo": "vetted", "host": "", "member": "public", "shop": ""}
     assert lock.environment("demo", "process").trust == "vetted"
     assert lock.environment("shared", "process").trust == "internal"
+
+
+@pytest.mark.parametrize(("bound", "said"), [("", ""), (">=1", ""), (">=2", "requires numpy>=2, the lock has 1.26=0")])
+def test_a_bound_counts_too_where_condas_package_is_there_in_place_of_pythons(bound: str, said: str) -> None:
+    def text(bound: str) -> str:
+        dependencies = f'["conda:numpy", "pypi:numpy{bound}"]'
+        return f'[project]\nname = "a"\n[environments.e]\npython = "3.11"\ndependencies = {dependencies}\n'
+
+    numpy = Package(kind=Kind.CONDA, name="numpy", version="1.26=0", index="conda", provides=("pypi:numpy",))
+    environment = Environment(
+        name="e",
+        private=False,
+        runtime="process",
+        python="3.11",
+        requirements=("conda:numpy", "pypi:numpy"),
+        packages=(numpy.id,),
+    )
+    lock = Lock(project="a", platforms=("linux/amd64",), packages=(numpy,), environments=(environment,))
+    found = [str(reason) for reason in stale_reasons(manifest_of(text(bound)), lock) if "numpy" in str(reason)]
+    assert found == ([f"env:e: {said}"] if said else [])

@@ -16,6 +16,7 @@ from hatchlock.lock.model import Environment, Package
 from hatchlock.resolve.direct import direct_source, is_direct
 from hatchlock.resolve.named import Named, named
 from hatchlock.resolve.requirements import holds, parse
+from hatchlock.resolve.versions import python_version
 from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.python.targets import PythonTarget
 
@@ -37,6 +38,8 @@ _USUAL = re.compile(
     r"(?: ; (?P<marker>.+))?"
 )
 _Name = tuple[Kind, str]
+_STANDS_IN_AMONG = {Kind.CONDA: Kind.PYPI, Kind.DEB: Kind.DEB}
+"""Kinds whose packages stand in for others -> among whose names. Nothing else is ever there in the place of a name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +123,10 @@ class Closure:
             self._say(f"has both {known.id} and {package.id}")
         for text in package.provides:
             kind, _, name = text.partition(":")
-            self._provided[Kind(kind), name] = package
+            if kind == _STANDS_IN_AMONG.get(package.kind):
+                self._provided[Kind(kind), name] = package
+            else:
+                self._say(f"has {package.id}, which cannot stand in for {text}")
         if package.namespace is not Kind.PYPI:
             return
         if self._target is None:
@@ -212,7 +218,8 @@ class Closure:
             return
         package = self._packages.get(wanted.name)
         if package is None and (owner := self._provided.get(wanted.name)):
-            self._reach((owner.namespace, owner.name), _NO_EXTRAS)
+            # that it is there is conda's affair: this name alone brings it nowhere
+            self._check_owner(owner, wanted, text, requirer)
             return
         why = f"{self._asks(requirer)} {wanted.text}, which is missing" if package is None else ""
         if package is not None:
@@ -221,6 +228,11 @@ class Closure:
                 why = f"has {package.id}, but {self._asks(requirer)} {wanted.name[1]}{bounds}"
             self._reach(wanted.name, wanted.extras)
         self._note(text, requirer, why)
+
+    def _check_owner(self, owner: Package, wanted: _Requirement, text: str, requirer: _Name | None) -> None:
+        bounds = self._overrides.get(wanted.name, "" if wanted.url else wanted.bounds)
+        fits = not bounds or SpecifierSet(bounds).contains(python_version(owner), prereleases=True)
+        self._note(text, requirer, "" if fits else f"has {owner.id}, but {self._asks(requirer)} {wanted.text}")
 
     def _note(self, text: str, requirer: _Name | None, why: str) -> None:
         package = self._packages[requirer] if requirer else None

@@ -23,6 +23,7 @@ from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_cons
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
 from hatchlock.resolve.serving import is_from_its_index, serving_index
+from hatchlock.resolve.versions import python_version
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
@@ -147,13 +148,20 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
 def _requirement_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
     platforms = container_platforms(lock.platforms) if wanted.runtime == "container" else lock.platforms
     for platform in platforms:
-        packages = {item.name: item for item in lock.packages_of(locked, platform) if item.namespace is Kind.PYPI}
+        here = list(lock.packages_of(locked, platform))
+        packages = {name: item for item in here if item.kind is Kind.CONDA for name in _python_names(item)}
+        packages |= {item.name: item for item in here if item.namespace is Kind.PYPI}
         yield from _unsatisfied(address, _only_python(wanted), locked, packages, platform)
     yield from _other_reasons(address, wanted, locked, lock)
     names = set(map(_identity, wanted.requirements))
     for text in locked.requirements:
         if _identity(text) not in names:
             yield Reason(address=address, what=f"does not require {_identity(text)[1]} any more")
+
+
+def _python_names(package: Package) -> Iterator[str]:
+    prefix = f"{Kind.PYPI}:"
+    return (text.removeprefix(prefix) for text in package.provides if text.startswith(prefix))
 
 
 def _only_python(wanted: WantedEnvironment) -> WantedEnvironment:
@@ -277,7 +285,8 @@ def _unsatisfied(
 def _suits(requirement: Requirement, package: Package) -> bool:
     # a version that could not be read without running the project rules nothing out
     is_unread = bool(package.source) and package.version.partition("+")[0] == _UNREAD
-    return is_unread or requirement.specifier.contains(Version(package.version), prereleases=True)
+    version = python_version(package) if package.kind is Kind.CONDA else Version(package.version)
+    return is_unread or requirement.specifier.contains(version, prereleases=True)
 
 
 def _holds(requirement: Requirement, platform: str, python: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from packaging.version import InvalidVersion, Version
 
 from hatchlock.address import Kind
+from hatchlock.lock.model import Package
 from hatchlock.sources.npm.ranges import BadNpmVersion, NpmVersion
 
-__all__ = ["compare_versions"]
+__all__ = ["compare_versions", "python_version"]
 
 
 def compare_versions(namespace: Kind, one: str, other: str) -> int:
@@ -28,3 +29,14 @@ def compare_versions(namespace: Kind, one: str, other: str) -> int:
     except (InvalidVersion, BadNpmVersion):
         return 0
     return 0
+
+
+def python_version(package: Package) -> Version:
+    """Return the version that Python's requirements compare with of a package that stands in for one of Python's index.
+
+    conda allows more than PEP 440; what that cannot express counts as 0.
+    """
+    try:
+        return Version(package.version.partition("=")[0])
+    except InvalidVersion:
+        return Version("0")
