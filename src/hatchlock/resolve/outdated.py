@@ -12,6 +12,7 @@ from packaging.version import Version
 from hatchlock.address import Kind
 from hatchlock.lock.model import Environment, Package
 from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.named import name_of
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm
 from hatchlock.resolve.requirements import Wanted, holds, parse
 from hatchlock.sources.base import UnknownPackage
@@ -20,13 +21,13 @@ from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.targets import PythonTarget
 
-__all__ = ["Standing", "Use", "direct_names", "npm_standing", "python_standing"]
+__all__ = ["Standing", "State", "Use", "direct_names", "npm_standing", "python_standing"]
 
 _PYTHON = f"{Kind.PYPI}:"
 _NPM = f"{Kind.NPM}:"
 _MANIFEST = "the manifest"
 
-State = Literal["", "yanked", "deprecated", "gone", "moved", "unknown"]
+State = Literal["", "yanked", "deprecated", "deleted", "gone", "moved", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +35,12 @@ class Standing:
     """How a locked package or image stands against what there is.
 
     Attributes:
-        what: `pypi:anyio`, `npm:zod`, `oci:python:3.11-slim`.
+        what: `pypi:anyio`, `npm:zod`, `oci:python:3.11-slim`, `mcp:io.github.acme/time`.
         current: The locked version, or digest.
         compatible: The newest one that the manifest's own bounds and platforms allow; `current` if there is none newer.
         newest: The newest one at all, pre-releases only if `current` is one; `current` if there is none newer.
-        state: "yanked" or "deprecated" (by its author), "gone" (its index no longer has it), "moved" (an image's tag),
-            "unknown" (nobody could be asked), or "".
+        state: "yanked" or "deprecated" (by its author), "deleted" (by its registry), "gone" (its index no longer has it),
+            "moved" (an image's tag), "unknown" (nobody could be asked), or "".
         reason: What is said about the state; a stranger's text.
         held_by: Why `newest` cannot be had, if it cannot: "httpx<1 by mcp 1.28.1", "httpx 2.0 needs Python >=3.12".
         environments: The environments and servers that have it, sorted.
@@ -102,7 +103,7 @@ def direct_names(environments: Iterable[Environment]) -> frozenset[str]:
     texts = {text for item in environments for text in item.requirements if not is_direct(text)}
     python = {f"{_PYTHON}{parse(text.removeprefix(_PYTHON)).name}" for text in texts if text.startswith(_PYTHON)}
     npm = {f"{_NPM}{bounds.real or name}" for name, bounds in map(_npm, texts) if name}
-    return frozenset(python | npm)
+    return frozenset(python | npm | {name for name in map(name_of, texts) if name})
 
 
 def python_standing(package: Package, uses: Sequence[Use], index: PypiSource) -> Standing:

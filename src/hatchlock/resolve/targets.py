@@ -37,7 +37,9 @@ def environment_target(
     return container_target(platform, wanted.python if own else base.python, libc=base.libc or f"glibc {DEFAULT_GLIBC}")
 
 
-def glibc_of(manifest: Manifest, wanted: WantedEnvironment, images: Mapping[str, Image], platform: str) -> str:
+def glibc_of(
+    manifest: Manifest, wanted: WantedEnvironment | Environment, images: Mapping[str, Image], platform: str
+) -> str:
     """Return the oldest glibc that an environment's packages have to run on."""
     family, _, version = images[wanted.base].platforms[platform].libc.partition(" ") if wanted.base else ("", "", "")
     return version if family == "glibc" else manifest.project.min_glibc or DEFAULT_GLIBC

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Outdated", "find_outdated"]
 
 _THREADS = 16
+_Found = TypeVar("_Found", bound="Standing | None")
 _HOUR = 3600
 
 
@@ -64,6 +65,7 @@ def find_outdated(
         MissingLock, BadLock, NewerLock: There is no lock that can be read.
         ManyErrors: The manifest has mistakes.
     """
+    from hatchlock.address import Kind
     from hatchlock.manifest.load import load_bytes
     from hatchlock.manifest.model import moment
     from hatchlock.usecases.inspect import read_project_lock
@@ -77,9 +79,9 @@ def find_outdated(
     notes = [
         f"{package.id} is what {package.source} names: `hatchlock lock --upgrade {package.name}` looks there again"
         for package in packages
-        if package.source
+        if package.source and package.kind is not Kind.MCP
     ]
-    packages = [package for package in packages if not package.source]
+    packages = [package for package in packages if not package.source or package.kind is Kind.MCP]
     emit(Event(name="resolve.start", message=f"{len(packages)} packages"))
     with Sources(project, manifest, offline=offline, refresh=refresh, emit=emit, exclude_newer=limit) as sources:
         standings = [*_packages(packages, lock, manifest, sources), *_images(images, lock, sources)]
@@ -93,7 +95,11 @@ def _chosen(lock: Lock, names: Sequence[str], *, everything: bool) -> tuple[list
 
     if not names:
         direct = direct_names(lock.environments)
-        chosen = [item for item in lock.packages if everything or f"{item.kind}:{item.name}" in direct]
+        chosen = [
+            item
+            for item in lock.packages
+            if everything or item.kind is Kind.MCP or direct & {f"{item.kind}:{item.name}", *item.provides}
+        ]
         return chosen, list(lock.images)
     packages: dict[str, Package] = {}
     images: dict[str, Image] = {}
@@ -122,7 +128,9 @@ def _is_called(package: Package, name: str) -> bool:
 def _packages(packages: Sequence[Package], lock: Lock, manifest: Manifest, sources: Sources) -> list[Standing]:
     from hatchlock.address import Kind
     from hatchlock.resolve.outdated import npm_standing, python_standing
+    from hatchlock.usecases.outdated_kinds import OtherKinds
 
+    others = OtherKinds(lock, manifest, sources)
     uses = _uses(lock, manifest)
     for package in packages:
         if package.kind is Kind.PYPI:
@@ -136,13 +144,13 @@ def _packages(packages: Sequence[Package], lock: Lock, manifest: Manifest, sourc
             return _or_unknown(package.id, lambda: python_standing(package, having, sources.python))
         if package.kind is Kind.NPM:
             return _or_unknown(package.id, lambda: npm_standing(package, having, sources.npm))
-        return None
+        return _or_unknown(package.id, lambda: others(package, having))
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="outdated") as pool:
         return [item for item in pool.map(standing, packages) if item is not None]
 
 
-def _or_unknown(package_id: str, find: Callable[[], Standing]) -> Standing:
+def _or_unknown(package_id: str, find: Callable[[], _Found]) -> _Found | Standing:
     """Whoever cannot be asked must not hide what the others said."""
     from hatchlock.resolve.outdated import Standing
 
