@@ -256,8 +256,8 @@ def test_the_example_lock_is_what_this_version_writes() -> None:
     assert dumps(loads(data)).encode() == data
 
 
-def test_the_example_lock_is_fresh_for_the_quickstart() -> None:
-    manifest = load(ROOT / "examples" / "quickstart" / "hatchlock.toml").manifest
+def test_the_example_lock_is_fresh_for_the_example_with_packages_of_every_kind() -> None:
+    manifest = load(ROOT / "examples" / "mixed" / "hatchlock.toml").manifest
     assert stale_reasons(manifest, loads(EXAMPLE.read_bytes())) == ()
 
 
