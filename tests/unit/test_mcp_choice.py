@@ -195,3 +195,20 @@ def test_a_remote_is_the_last_resort_and_streamable_http_its_better_form() -> No
     assert (both.kind, both.remote) == ("npm", None)
     neither = choose(entry(NUGET, remotes=remotes), platforms=LINUX, runtime="container")
     assert (neither.kind, neither.why) == ("remote", "no package of it can run here")
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        OCI | {"identifier": "localhost:5000/acme/thing:1"},
+        OCI | {"identifier": "127.0.0.1:5000/acme/thing:1"},
+        MCPB | {"identifier": "http://127.0.0.1:8080/v1/thing.mcpb"},
+        MCPB | {"identifier": "https://localhost/v1/thing.mcpb"},
+    ],
+)
+def test_an_entry_leads_to_addresses_of_this_machine_only_if_its_registry_is_there(package: dict[str, Any]) -> None:
+    with pytest.raises(NothingToRun, match="it is at an address of this machine"):
+        chosen(package)
+    assert chosen(package, NPM).kind == "npm"
+    here = choose(entry(package), platforms=LINUX, runtime="container", local=True)
+    assert here.kind == package["registryType"]

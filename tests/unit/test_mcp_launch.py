@@ -194,6 +194,33 @@ def test_trap_5_from_names_the_package_and_what_follows_the_command() -> None:
     assert note.endswith("write [indexes.pypi] into the manifest")
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "other @ https://evil.example.com/other-1-py3-none-any.whl",
+        "other@file:///etc/other-1-py3-none-any.whl",
+        "git+https://evil.example.com/other",
+        "./other",
+    ],
+)
+def test_what_comes_with_an_entry_is_of_an_index_and_of_no_address(wanted: str) -> None:
+    found = launched("pypi", runtimeArguments=[option("--with", f"more, {wanted}")])
+    assert found.with_ == ("pypi:more",)
+    assert found.notes == (
+        f"its publisher starts it with --with more, {wanted}, which is left out; if it is needed, write with into the manifest",
+    )
+
+
+@pytest.mark.parametrize("program", ["/bin/sh", "../../bin/sh", "-c"])
+def test_what_an_entry_starts_is_a_command_of_its_package_and_no_program_of_the_machine(program: str) -> None:
+    uvx = launched("pypi", runtimeArguments=[option("--from", "acme-thing"), {"type": "positional", "value": program}])
+    npx = launched(
+        "npm", runtimeArguments=[option("--package", "@acme/thing"), {"type": "positional", "value": program}]
+    )
+    for found in (uvx, npx):
+        assert found.command == ()
+
+
 def test_trap_6_a_secret_in_an_option_becomes_a_variable_that_is_a_reference() -> None:
     found = launched("oci", runtimeArguments=GITHUB_RUN)
     assert asked(found) == {"token": (True, True)}

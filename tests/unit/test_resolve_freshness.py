@@ -204,3 +204,31 @@ def test_a_bound_counts_too_where_condas_package_is_there_in_place_of_pythons(bo
     lock = Lock(project="a", platforms=("linux/amd64",), packages=(numpy,), environments=(environment,))
     found = [str(reason) for reason in stale_reasons(manifest_of(text(bound)), lock) if "numpy" in str(reason)]
     assert found == ([f"env:e: {said}"] if said else [])
+
+
+ENTRY = "mcp:io.github.acme/demo"
+BUNDLE = f"url:https://example.com/x.mcpb#sha256={'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    "dependencies",
+    [
+        *((), ("demo",), ("path:/etc",), ("git:https://evil.example.com/x",), ("hatch:./x",), (ENTRY,)),
+        *(("deb:git",), ("conda:git",), ("pypi:x @ https://evil.example.com/x-1-py3-none-any.whl",)),
+        *((BUNDLE.partition("#")[0],), ("pypi:x", "path:/etc"), ("npm:x@1", "npm:y@1"), ("npm:x@1", "nonsense")),
+    ],
+)
+def test_an_entry_that_stands_for_what_none_can_is_not_in_the_lock(dependencies: tuple[str, ...]) -> None:
+    """Whoever edits a lock brings no directory of this machine and no address of theirs into it by way of an entry."""
+    text = f'[project]\nname = "a"\n[servers.x]\nsource = "{ENTRY}"\nruntime = "process"\n'
+    usual = Package(kind=Kind.MCP, name="io.github.acme/demo", version="1.0", source=ENTRY, index="mcp")
+    said = f"server:x: is {ENTRY}, which is not in the lock"
+
+    def found(entry: Package) -> list[str]:
+        lock = Lock(project="a", platforms=("linux/amd64",), packages=(entry,))
+        return list(map(str, stale_reasons(manifest_of(text), lock)))
+
+    assert said in found(replace(usual, dependencies=dependencies))
+    for right in (("pypi:x==1", "pypi:y>=2"), ("npm:x@1",), ("oci:x:1",), (BUNDLE,)):
+        assert said not in found(replace(usual, dependencies=right))
+        assert said in found(replace(usual, dependencies=right, requires_python="==../3.11.*"))

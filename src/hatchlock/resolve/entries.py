@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from hatchlock.address import Kind, Source
+from hatchlock.address import BadSource, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Lock, Package
 from hatchlock.manifest.model import Manifest, ServerSpec
+from hatchlock.resolve.direct import is_direct
+from hatchlock.sources.url import url_references
 
 __all__ = ["MissingVariables", "check_variables", "entries_of", "suits_runtime", "wanted_entries", "with_entries"]
+
+_PYTHON = re.compile(r"(?:==3\.\d+(?:\.\d+)?\.\*)?")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -50,8 +55,32 @@ def wanted_entries(manifest: Manifest) -> dict[str, Runtime]:
 
 
 def entries_of(lock: Lock) -> dict[str, Package]:
-    """Return the entries that a lock has, by the source that names them."""
-    return {package.source: package for package in lock.packages if package.kind is Kind.MCP}
+    """Return the entries that a lock has, by the source that names them.
+
+    One that stands for what no entry can stand for, as somebody who edits a lock may write it, is as good as none.
+    """
+    return {package.source: package for package in lock.packages if package.kind is Kind.MCP and _is_possible(package)}
+
+
+def _is_possible(entry: Package) -> bool:
+    """An entry names packages of indexes, images, and bundles with their hash; no directory, and nobody else's address."""
+    try:
+        target, *others = map(Source.parse, entry.dependencies)
+    except (BadSource, ValueError):
+        return False
+    plain = [item for item in (target, *others) if item.kind is Kind.PYPI and not is_direct(str(item))]
+    return (
+        len(plain) == len(others) + (target.kind is Kind.PYPI)
+        and (target.kind in {Kind.PYPI, Kind.NPM, Kind.OCI} or _is_bundle(target))
+        and _PYTHON.fullmatch(entry.requires_python) is not None
+    )
+
+
+def _is_bundle(target: Source) -> bool:
+    try:
+        return target.kind is Kind.URL and all(item.sha256 for item in url_references(target.spec).values())
+    except BadSource:
+        return False
 
 
 def suits_runtime(entry: Package, runtime: Runtime) -> bool:

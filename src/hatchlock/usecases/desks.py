@@ -117,7 +117,7 @@ def entry_package(
 
     wanted = declared_mcp(text.partition(":")[2])
     entry = registry.entry(wanted.name, wanted.version or (pinned.version if pinned else "latest"))
-    choice = choose(entry, platforms=platforms, runtime=runtime)
+    choice = choose(entry, platforms=platforms, runtime=runtime, local=registry.is_local)
     if choice.remote is not None:
         raise RemoteEntry(entry=str(entry), url=choice.remote.url, refused=choice.refused)
     starts = launch(entry, choice)

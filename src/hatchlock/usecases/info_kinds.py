@@ -105,7 +105,7 @@ def mcp_facts(spec: str, sources: Sources) -> _Found:
     variables: dict[str, str] = {}
     for runtime in ("container", "process"):
         try:
-            choice = choose(entry, platforms=[host_platform()], runtime=runtime)
+            choice = choose(entry, platforms=[host_platform()], runtime=runtime, local=sources.mcp_registry.is_local)
         except NothingToRun as error:
             chosen[f"as_{runtime}"] = f"nothing: {'; '.join(f'{kind}: {why}' for kind, why in error.refused)}"
             continue

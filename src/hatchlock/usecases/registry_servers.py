@@ -264,7 +264,7 @@ def _chosen(
     from hatchlock.usecases.manifest import this_platforms
 
     platforms = manifest.project.platforms or this_platforms()
-    choice = choose(entry, platforms=platforms, runtime=runtime or "container")
+    choice = choose(entry, platforms=platforms, runtime=runtime or "container", local=sources.mcp_registry.is_local)
     # what images are not made of would be refused by `plan`, as for `add npm:…`
     fields = {"runtime": "process"} if runtime is None and choice.kind in _IN_PROCESSES else {}
     if choice.kind == "mcpb":

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
-from hatchlock.address import BadSource, ImageReference
+from hatchlock.address import BadSource, ImageReference, Kind
 from hatchlock.errors import HatchlockError
+from hatchlock.net.registry_places import is_loopback
 from hatchlock.sources.mcp_registry.document import Package, Server, Transport
 from hatchlock.sources.mcp_registry.entry import Entry
-from hatchlock.sources.url import UrlReference
+from hatchlock.sources.url import UrlReference, url_references
 
 __all__ = ["ORDER", "Choice", "NothingToRun", "choose", "image_of"]
 
@@ -89,7 +91,7 @@ class _Refused:
     why: str
 
 
-def choose(entry: Entry, *, platforms: Sequence[str], runtime: Runtime) -> Choice:
+def choose(entry: Entry, *, platforms: Sequence[str], runtime: Runtime, local: bool = False) -> Choice:
     """Return which package, or which remote, of an entry is used.
 
     Packages go before remotes, since they can be pinned. Among packages those that speak stdio go before others; then the
@@ -99,6 +101,8 @@ def choose(entry: Entry, *, platforms: Sequence[str], runtime: Runtime) -> Choic
         entry: From the registry.
         platforms: What is locked for: `linux/amd64`.
         runtime: Where the server is to run.
+        local: Whether the registry is on this machine: only then may an entry lead to addresses of this machine, of which
+            nobody elsewhere has anything to say.
 
     Raises:
         NothingToRun: There is none.
@@ -108,6 +112,8 @@ def choose(entry: Entry, *, platforms: Sequence[str], runtime: Runtime) -> Choic
     refused: list[tuple[str, str]] = []
     for index, package in enumerate(server.packages):
         found = _requirement(server, index, platforms, runtime)
+        if isinstance(found, str) and not local and _leads_here(found):
+            found = _Refused(why="it is at an address of this machine")
         if isinstance(found, _Refused):
             refused.append((package.registry_type, found.why))
             continue
@@ -122,6 +128,13 @@ def choose(entry: Entry, *, platforms: Sequence[str], runtime: Runtime) -> Choic
     index, remote = min(remotes, key=lambda item: (_REMOTES.index(item[1].type), item[0]))
     why = "no package of it can run here" if refused else "it has no package"
     return Choice(requirement="", kind="remote", index=index, remote=remote, why=why, refused=tuple(refused))
+
+
+def _leads_here(requirement: str) -> bool:
+    kind, _, spec = requirement.partition(":")
+    if kind == Kind.URL:
+        return any(is_loopback(urlsplit(item.url).netloc) for item in url_references(spec).values())
+    return kind == Kind.OCI and is_loopback(ImageReference.parse(spec).registry)
 
 
 def _package(package: Package, index: int, requirement: str) -> Choice:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from hatchlock.address import Kind
 from hatchlock.net.cache import Cache
 from hatchlock.net.cache import Entry as Kept
 from hatchlock.net.http import Http, Offline, Response, Unreachable
 from hatchlock.net.mirrors import first_answer
+from hatchlock.net.registry_places import is_loopback
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.mcp_registry.declared import LATEST
 from hatchlock.sources.mcp_registry.entry import DELETED, UNKNOWN, Entry, Status, entry_of
@@ -83,6 +84,8 @@ class McpRegistry:
         refresh: Ask again for every answer.
 
     Attributes:
+        url: Its base address.
+        is_local: Whether that is on this machine.
         stale: What an older answer than `ttl` allows had to do for, because nobody could be asked -> its age in seconds.
     """
 
@@ -101,6 +104,7 @@ class McpRegistry:
     ) -> None:
         self.stale: dict[str, float] = {}
         self.url = (url or DEFAULT_URL).rstrip("/")
+        self.is_local = is_loopback(urlsplit(self.url).netloc.rpartition("@")[2])
         self._bases = (self.url, *(mirror.rstrip("/") for mirror in mirrors))
         self._http = http
         self._cache = Cache(cache_dir / f"mcp-{_CACHE_FORM}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from hatchlock.sources.mcp_registry.document import Argument, NamedInput, Package
@@ -58,6 +59,7 @@ _NPX_VALUED = frozenset({"-p", "--package", "--registry"})
 _PYTHON_FLAGS = frozenset({"-u", "-B", "-I", "-s"})
 _PYTHON = re.compile(r"python[\d.]*")
 _PYTHON_VERSION = re.compile(r"(?:python)?(3\.\d+(?:\.\d+)?)")
+_COMMAND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -171,7 +173,7 @@ def _uvx(package: Package) -> Runtime:
         if argument.type == "positional" and text in {"uvx", "uv", "tool", "run", "pipx"}:
             continue
         if argument.type == "positional" and has_from:
-            split.command = (text,)
+            _name_command(split, argument)
         elif argument.type == "named" or not _is_python_package(text, package):
             split.arguments.append(argument)
         break
@@ -188,12 +190,23 @@ def _uvx_option(split: Runtime, argument: Argument, package: Package) -> None:
             if version is None:
                 split.leave_out(argument, "python")
         case "--with" | "-w":
-            split.with_ += [item.strip() for item in text.split(",") if item.strip()]
+            wanted = [item.strip() for item in text.split(",") if item.strip()]
+            split.with_ += filter(_is_of_an_index, wanted)
+            if not all(map(_is_of_an_index, wanted)):
+                split.leave_out(argument, "with")
         case "--from":
             if not _is_python_package(text, package):
                 split.leave_out(argument, "source")
         case _:
             split.leave_out(argument, "[indexes.pypi]")
+
+
+def _is_of_an_index(text: str) -> bool:
+    """An entry has no say over which addresses and directories are asked."""
+    try:
+        return Requirement(text).url is None
+    except InvalidRequirement:
+        return False
 
 
 def _python(package: Package) -> Runtime:
@@ -235,12 +248,20 @@ def _npx(package: Package) -> Runtime:
         if argument.type == "positional" and text in {"npx", "npm", "exec", "dlx"}:
             continue
         if argument.type == "positional" and has_package:
-            split.command = (text,)
+            _name_command(split, argument)
         elif argument.type == "named" or not _is_npm_package(text, package):
             split.arguments.append(argument)
         break
     split.arguments += words
     return split
+
+
+def _name_command(split: Runtime, argument: Argument) -> None:
+    """A word is a command of the package; a path would be a program of the machine."""
+    if _COMMAND.fullmatch(_text(argument)):
+        split.command = (_text(argument),)
+    else:
+        split.leave_out(argument, "command")
 
 
 def _is_npm_package(text: str, package: Package) -> bool:
