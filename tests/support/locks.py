@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Runtime
-from hatchlock.lock.model import File, Image, ImagePlatform, Layer, Lock, Package
+from hatchlock.lock.model import Archive, File, Image, ImagePlatform, Layer, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.model import Manifest
 from hatchlock.net.registry import UnknownImage
@@ -124,11 +124,16 @@ def image(reference: str, *platforms: str, python: str = "3.11.2") -> Image:
 
 @dataclass(kw_only=True)
 class World:
-    """What there is to lock, and what was asked of it."""
+    """What there is to lock, and what was asked of it.
+
+    `closure` says which packages environments get that are not of Python alone, by name.
+    """
 
     packages: dict[str, Package]
     images: dict[str, Image]
     entries: dict[str, Package] = field(default_factory=dict)
+    archives: list[Archive] = field(default_factory=list)
+    closure: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     preferred: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     limits: list[datetime | None] = field(default_factory=list)
@@ -179,9 +184,12 @@ class World:
             EnvironmentResult(name=request.name, packages=dict.fromkeys(request.platforms, self._closure(request)))
             for request in requests
         ]
-        return Resolution(environments=tuple(results), packages=tuple(self.packages.values()))
+        packages = tuple(self.packages.values())
+        return Resolution(environments=tuple(results), packages=packages, archives=tuple(self.archives))
 
     def _closure(self, request: EnvironmentRequest) -> tuple[str, ...]:
+        if request.name in self.closure:
+            return self.closure[request.name]
         waiting = [text.removeprefix("pypi:") for text in request.requirements]
         found: dict[str, str] = {}
         while waiting:

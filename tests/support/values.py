@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -63,9 +64,9 @@ FILES = st.builds(
     size=st.integers(0, 2**62),
     platform=st.just("") | PLATFORM,
 ) | st.builds(File, name=FILE_NAME, sha512=SHA512)
-PACKAGES = st.builds(
+ANY_PACKAGE = st.builds(
     Package,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from([kind for kind in Kind if kind is not Kind.DEB]),
     name=SOME,
     version=SOME,
     ecosystem=st.sampled_from(["", "python", "node"]),
@@ -100,6 +101,14 @@ PACKAGES = st.builds(
     repository=WORD,
     source_class=SOME,
     signature=SOME,
+)
+PACKAGES = ANY_PACKAGE | st.builds(
+    replace,
+    ANY_PACKAGE,
+    kind=st.just(Kind.DEB),
+    # they become words of apt
+    name=st.from_regex(r"[a-z0-9][a-z0-9+.-]{1,8}", fullmatch=True),
+    version=st.from_regex(r"[0-9][A-Za-z0-9.+~:-]{0,8}", fullmatch=True),
 )
 ARCHIVES = st.builds(
     Archive,
@@ -208,11 +217,11 @@ locks = st.builds(
     project=SOME,
     platforms=TEXTS,
     exclude_newer=st.sampled_from(["", "2026-01-01T00:00:00+00:00", "2026-02-28T23:59:59Z"]),
-    packages=st.lists(PACKAGES, max_size=3).map(tuple),
-    archives=st.lists(ARCHIVES, max_size=1).map(tuple),
-    images=st.lists(IMAGES, max_size=2).map(tuple),
-    environments=st.lists(ENVIRONMENTS, max_size=2).map(tuple),
-    servers=st.lists(SERVERS, max_size=2).map(tuple),
+    packages=st.lists(PACKAGES, max_size=3, unique_by=lambda item: item.id).map(tuple),
+    archives=st.lists(ARCHIVES, max_size=2, unique_by=lambda item: item.name).map(tuple),
+    images=st.lists(IMAGES, max_size=2, unique_by=lambda item: item.reference).map(tuple),
+    environments=st.lists(ENVIRONMENTS, max_size=2, unique_by=lambda item: (item.name, item.runtime)).map(tuple),
+    servers=st.lists(SERVERS, max_size=2, unique_by=lambda item: item.name).map(tuple),
 )
 
 NAMES = ["a", "b", "cursor/a", "cursor/b", "claude-code/a"]

@@ -187,5 +187,6 @@ def launch_of(server: ServerSpec, *, command: tuple[str, ...], choices: tuple[st
         secrets=dict(sorted(server.secrets.items())),
         sandbox=server.sandbox,
         startup_timeout=server.startup_timeout,
+        transport=server.transport,
         trust=server.trust,
     )
