@@ -15,13 +15,15 @@ from support.project import TrialProject
 from support.source_tree import ROOT
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/hatchlock.toml"))
+# Its base is made where the example is run, and it has what is locked for containers and not yet put into images.
+INTENDED = {"mixed": ["environments.mixed.base", "environments.mixed.dependencies[1]"]}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_valid_and_gives_no_reason_to_warn(example: Path) -> None:
+def test_an_example_is_valid_and_gives_no_reason_to_warn_that_is_not_intended(example: Path) -> None:
     loaded = load(example / "hatchlock.toml")
     assert loaded.manifest.project.name == example.name
-    assert loaded.warnings == ()
+    assert [warning.key for warning in loaded.warnings] == INTENDED.get(example.name, [])
     assert (example / "README.md").read_text().startswith("# ")
     for server in loaded.manifest.servers.values():
         source = Source.parse(str(server.source))
