@@ -30,6 +30,7 @@ PLAN = {
     "existing": int,
     "summary": dict,
     "packages": dict,
+    "notes": list,
 }
 
 
@@ -103,6 +104,7 @@ def test_a_saved_plan_is_the_same_document_with_what_it_is_bound_to(project: Cat
     saved = json.loads((project.directory / "plan.json").read_text())
     shown = project.ok("show", "plan.json", "--json").document
     assert shown == saved
+    assert plan.pop("notes") == []
     assert {name: value for name, value in saved.items() if name != "bindings"} == plan
     assert set(saved["bindings"]) == {"project", "directory", "home", "manifest", "overlay", "lock", "target"}
 

@@ -33,12 +33,14 @@ CHANGES = 2
 def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what differs; with `--out` save it."""
     from hatchlock.usecases.plan import make_plan, plan_bindings
+    from hatchlock.usecases.standing import server_notes
 
     began = time.perf_counter()
     if arguments.out and not Path(arguments.out).absolute().parent.is_dir():
         raise UsageError(what=f"--out {arguments.out}: there is no such directory")
     project = project_of(arguments)
     planned = make_plan(project)
+    notes = server_notes(project, planned.target.listed, offline=arguments.offline)
     if arguments.out:
         from hatchlock.reconcile.planfile import SavedPlan, write_plan
 
@@ -47,11 +49,11 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     if ui.json:
         from hatchlock.reconcile.planfile import plan_to_dict
 
-        ui.document(plan_to_dict(planned.plan))
+        ui.document(plan_to_dict(planned.plan) | {"notes": [asdict(note) for note in notes]})
     else:
         _tell_interrupted(planned, ui)
         took = f" ({time.perf_counter() - began:.2f} s)" if not planned.plan.steps else ""
-        ui.result(f"{planned.plan}{took}")
+        ui.result("\n".join([f"{planned.plan}{took}", *(f"! {note.address}  {note.what}" for note in notes)]))
         _tell_problems(planned, ui)
         if arguments.out:
             ui.say(f"saved: hatchlock apply {arguments.out}")
@@ -237,7 +239,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print sync and health of each server."""
     from hatchlock.usecases.status import project_status
 
-    found = project_status(project_of(arguments))
+    found = project_status(project_of(arguments), offline=arguments.offline)
     if ui.json:
         servers = [
             {

@@ -43,7 +43,7 @@ from hatchlock.resources.unplaced import (
     RuntimeNotLocked,
     TransportNotServed,
 )
-from hatchlock.resources.world import Target
+from hatchlock.resources.world import ListedServer, Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 
 __all__ = ["Machine", "compile_target"]
@@ -140,6 +140,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         problems=tuple(problems),
         packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
+        listed=tuple(builder.listed()),
     )
 
 
@@ -231,6 +232,14 @@ class _Builder:
                 )
                 file = ClientFile(client=client_name, scope=spec.scope, path=path)
                 yield EntrySpec(file=file, server=name, value=value)
+
+    def listed(self) -> Iterator[ListedServer]:
+        found = entries_of(self.lock)
+        spec = next(iter(self.manifest.indexes.get("mcp", ())), None)
+        url, ttl = (spec.url, spec.ttl) if spec else ("", None)
+        for name, server in sorted(self.manifest.servers.items()):
+            if entry := found.get(server.entry):
+                yield ListedServer(server=name, entry=entry.name, version=entry.version, registry=url, ttl=ttl)
 
     def usual_files(self) -> Iterator[ClientFile]:
         machine = self.machine

@@ -27,7 +27,26 @@ if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
     from hatchlock.resources.system_spec import SystemSpec
 
-__all__ = ["Target", "World", "target_from_dict", "target_to_dict"]
+__all__ = ["ListedServer", "Target", "World", "target_from_dict", "target_to_dict"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedServer:
+    """A server that is an entry of the MCP registry, which may say something else of it tomorrow.
+
+    Attributes:
+        server: The server's name.
+        entry: The entry's name.
+        version: The locked version.
+        registry: The registry's address; "" for the official one.
+        ttl: Seconds for which what it says is not asked for again; None for the usual.
+    """
+
+    server: str
+    entry: str
+    version: str
+    registry: str = ""
+    ttl: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +64,7 @@ class Target:
         problems: Servers and environments that cannot be placed on this machine.
         packages: Where the packages of the lock come from, and what they take.
         engine: The container engine's address; "" if nothing needs one, or none was found.
+        listed: Servers that are entries of the MCP registry, by name.
     """
 
     project: str
@@ -57,6 +77,7 @@ class Target:
     problems: tuple[Problem, ...] = ()
     packages: PackageCounts = field(default_factory=PackageCounts)
     engine: str = ""
+    listed: tuple[ListedServer, ...] = ()
 
 
 class World:
@@ -132,6 +153,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "problems": [asdict(problem) | {"address": str(problem.address)} for problem in target.problems],
         "packages": asdict(target.packages),
         "engine": target.engine,
+        "listed": [asdict(item) for item in target.listed],
     }
 
 
@@ -152,6 +174,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         problems=tuple(Problem(**item | {"address": Address.parse(item["address"])}) for item in data["problems"]),
         packages=PackageCounts(**data["packages"]),
         engine=data["engine"],
+        listed=tuple(ListedServer(**item) for item in data["listed"]),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hatchlock.usecases.plan import Planned, make_plan
+from hatchlock.usecases.standing import server_notes
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
@@ -26,7 +27,8 @@ class ServerStatus:
         runtime: "process" or "container".
         sync: Whether it and everything it needs is as the lock says.
         health: "healthy" or "failed" of the last probe, or "unknown" where nothing of this launch was probed yet.
-        detail: Why it is not in sync, or what the last probe said.
+        detail: Why it is not in sync, or what the last probe said; then what the MCP registry says of it, if that is not
+            what it said when it was locked.
         trust: Its label; "" for none.
     """
 
@@ -76,8 +78,12 @@ class Status:
     environments: tuple[EnvironmentStatus, ...] = ()
 
 
-def project_status(project: Project) -> Status:
+def project_status(project: Project, *, offline: bool = False) -> Status:
     """Return how a project stands on this machine. Reads only.
+
+    Args:
+        project: Which.
+        offline: Do not ask what the MCP registry says of its servers now.
 
     Raises:
         HatchlockError: What planning raises.
@@ -86,13 +92,19 @@ def project_status(project: Project) -> Status:
     active = planned.state.active()
     names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
     left = planned.interrupted
+    notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
+    servers = (_server(name, planned) for name in names)
     return Status(
         project=planned.target.project,
         generation=planned.state.generation(),
-        servers=tuple(_server(name, planned) for name in names),
+        servers=tuple(_with_note(server, notes.get(f"server:{server.name}", "")) for server in servers),
         interrupted=f"begun {left.began}, unfinished: {', '.join(left.running) or 'nothing'}" if left else "",
         environments=tuple(_environment(item, planned) for item in _unused(project)),
     )
+
+
+def _with_note(server: ServerStatus, note: str) -> ServerStatus:
+    return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
 
 
 def _unused(project: Project) -> list[Environment]:
