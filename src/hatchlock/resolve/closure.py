@@ -178,7 +178,9 @@ class Closure:
                 self._say(f"has a requirement that cannot be read: {text}")
             return
         name = (wanted.kind, wanted.name)
-        package = self._packages.get(name) or self._provided.get(name)
+        own = self._packages.get(name)
+        # what lies in a directory never stands for a name
+        package = own if own and not own.source else self._provided.get(name)
         why = ""
         if package is None:
             why = self._missing(wanted, text, requirer)

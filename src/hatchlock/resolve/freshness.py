@@ -31,6 +31,7 @@ from hatchlock.resolve.wanted import (
     wanted_environments,
     wanted_images,
 )
+from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.npm.ranges import NpmVersion
 from hatchlock.sources.python.targets import process_target
 
@@ -191,12 +192,11 @@ def _identity(text: str) -> tuple[str, str]:
 
 def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
     by_id = {package.id: package for package in lock.packages}
-    sources = {by_id[item].source for item in locked.everywhere}
+    by_source = {by_id[item].source: by_id[item] for item in locked.everywhere}
     overrides = npm_limits(wanted.overrides)
     for text in wanted.requirements:
         if is_direct(text):
-            if direct_source(text) not in sources:
-                yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+            yield from _direct_reasons(address, text, by_source)
         elif wanted_name := named(text):
             yield from _named_reasons(address, text, wanted_name, locked, by_id)
         elif text.startswith(f"{Kind.NPM}:"):
@@ -210,12 +210,21 @@ def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment,
                 )
 
 
+def _direct_reasons(address: str, text: str, by_source: Mapping[str, Package]) -> Iterator[Reason]:
+    package = by_source.get(direct_source(text))
+    if package is None:
+        yield Reason(address=address, what=f"requires {text}, which is not in the lock")
+    elif package.kind is Kind.HATCH and not declared_hatch(text.partition(":")[2]).allows(package.version):
+        yield Reason(address=address, what=f"requires {text}, the lock has {package.version}")
+
+
 def _named_reasons(
     address: str, text: str, wanted: Named, locked: Environment, by_id: Mapping[str, Package]
 ) -> Iterator[Reason]:
     """What the base has already is not in the lock as a package: that it still is asked for tells enough."""
     here = [by_id[item] for item in sorted(locked.everywhere) if by_id[item].kind is wanted.kind]
-    found = [item for item in here if item.name == wanted.name]
+    # what lies in a directory never stands for a name
+    found = [item for item in here if item.name == wanted.name and not item.source]
     bad = [item for item in found if not wanted.suits(item)]
     known = {name_of(item) for item in locked.requirements}
     if bad:
