@@ -52,6 +52,7 @@ OTHERS: dict[str, Any] = {
     "engine": "",
     "directory": "",
     "startup_timeout": 1.5,
+    "trust": "internal",
     "source": SourceTree(directory="/envs/k/src/a", live="/home/a", sha256="0" * 64),
 }
 

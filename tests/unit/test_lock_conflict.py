@@ -257,7 +257,10 @@ def test_a_minor_version_is_a_number(value: str) -> None:
     [
         replace(EVERY_TABLE, packages=(Package(kind=Kind.DEB, name="git", version="1"),)),
         replace(EVERY_TABLE, packages=(replace(EVERY_TABLE.packages[0], provides=("pypi:b",)),)),
-        replace(EVERY_TABLE, archives=(Archive(name="debian/x", suite="x", date="", sha256="c" * 64),)),
+        replace(
+            EVERY_TABLE,
+            archives=(Archive(name="debian/x", suite="x", date="2026-01-01T00:00:00+00:00", sha256="c" * 64),),
+        ),
         replace(EVERY_TABLE, environments=(replace(EVERY_TABLE.environments[0], trust="internal"),)),
         replace(EVERY_TABLE, servers=(replace(EVERY_TABLE.servers[0], transport="sse"),)),
     ],

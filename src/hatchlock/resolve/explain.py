@@ -73,6 +73,8 @@ class ResolutionConflict(HatchlockError):
         ways = [f"ask for other versions of {_and(packages)}"] if packages else []
         ways += [f"change what {_and(projects)} need{'s' if len(projects) == 1 else ''}"] if projects else []
         ways += ["separate them into two environments"]
+        if self.kind not in {Kind.PYPI, Kind.NPM}:
+            return ", or ".join(ways)
         return f'{", ".join(ways)}, or decide with overrides = ["{self.kind}:{self.name}…"]'
 
 

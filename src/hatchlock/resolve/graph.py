@@ -15,6 +15,7 @@ from hatchlock.resolve.direct import direct_source, is_direct
 from hatchlock.resolve.named import name_of
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import Wanted, declared, holds, parse
+from hatchlock.resolve.wanted import container_platforms
 from hatchlock.sources.python.targets import process_target
 
 __all__ = ["Path", "Reasons", "Tree", "render_tree", "render_why", "tree", "why"]
@@ -80,14 +81,17 @@ def tree(lock: Lock, environment: Environment, platform: str) -> Tree:
     return _tree(graph, _ROOT, f"env:{environment.name}", "", set())
 
 
-def why(lock: Lock, package_name: str) -> tuple[Reasons, ...]:
+def why(lock: Lock, package_name: str, *, kind: Kind | None = None) -> tuple[Reasons, ...]:
     """Return, for each environment that has the package, the ways from the manifest to it; () if none has it.
 
     Args:
         lock: The lock.
         package_name: A name without kind and version, in the normal form of its kind.
+        kind: The only kind that counts; None for all.
     """
-    return tuple(reasons for environment in lock.environments for reasons in _reasons(lock, environment, package_name))
+    return tuple(
+        reasons for environment in lock.environments for reasons in _reasons(lock, environment, package_name, kind)
+    )
 
 
 def render_tree(root: Tree) -> str:
@@ -198,10 +202,10 @@ def _tree(graph: nx.DiGraph, node: str, label: str, requirement: str, shown: set
     return Tree(id=label, requirement=requirement, children=children)
 
 
-def _reasons(lock: Lock, environment: Environment, name: str) -> Iterator[Reasons]:
+def _reasons(lock: Lock, environment: Environment, name: str, kind: Kind | None) -> Iterator[Reasons]:
     by_paths: dict[tuple[Path, ...], list[str]] = {}
-    for platform in lock.platforms:
-        paths = tuple(_paths(_graph(lock, environment, platform), name))
+    for platform in container_platforms(lock.platforms) if environment.runtime == "container" else lock.platforms:
+        paths = tuple(_paths(_graph(lock, environment, platform), name, kind))
         if paths:
             by_paths.setdefault(paths, []).append(platform)
     for paths, platforms in by_paths.items():
@@ -214,8 +218,12 @@ def _reasons(lock: Lock, environment: Environment, name: str) -> Iterator[Reason
         )
 
 
-def _paths(graph: nx.DiGraph, name: str) -> Iterator[Path]:
-    nodes = [node for node, data in graph.nodes(data=True) if data.get("name") == name]
+def _paths(graph: nx.DiGraph, name: str, kind: Kind | None) -> Iterator[Path]:
+    nodes = [
+        node
+        for node, data in graph.nodes(data=True)
+        if data.get("name") == name and (kind is None or data["id"].startswith(f"{kind}:"))
+    ]
     # their number can be exponential; sorted by name where the length is the same
     ways = (
         islice(nx.shortest_simple_paths(graph, _ROOT, node), _MOST_PATHS + 1)

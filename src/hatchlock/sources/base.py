@@ -69,8 +69,8 @@ class UnknownPackage(HatchlockError):
         return f"there is no package {self.name!r}{wanted}, on the index {self.index}"
 
     def _hint(self) -> str:
-        other = " If it is an npm package, write npm:NAME" if self.kind == Kind.PYPI else ""
-        return f"check the spelling, and whether it lives on another index.{other}"
+        other = "; if it is an npm package, write npm:NAME" if self.kind == Kind.PYPI else ""
+        return f"check the spelling, and whether it lives on another index{other}"
 
 
 @dataclass(kw_only=True, eq=False)

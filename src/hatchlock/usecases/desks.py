@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.store.blobs import Blobs
 
-__all__ = ["HatchDesk", "RemoteEntry", "entry_package"]
+__all__ = ["DeletedEntry", "HatchDesk", "RemoteEntry", "entry_package"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,10 +33,26 @@ class RemoteEntry(HatchlockError):
 
     def __str__(self) -> str:
         passed = "".join(f"; {kind}: {why}" for kind, why in self.refused)
-        return f"{self.entry} runs at {self.url}, and remote servers are not yet supported{passed}"
+        return f"{self.entry} is at {self.url}, and remote servers are not yet supported{passed}"
 
     def _hint(self) -> str:
         return "let the application connect to it by itself"
+
+
+@dataclass(kw_only=True, eq=False)
+class DeletedEntry(HatchlockError):
+    """An entry of the MCP registry was taken back."""
+
+    code: ClassVar[str] = "deleted-entry"
+
+    entry: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"the registry says that {self.entry} is deleted" + (f": {self.message}" if self.message else "")
+
+    def _hint(self) -> str:
+        return "choose another version or server: `hatchlock search WORDS` looks for one"
 
 
 class HatchDesk:
@@ -106,6 +122,7 @@ def entry_package(
 
     Raises:
         RemoteEntry: It runs elsewhere.
+        DeletedEntry: Its publisher took it back, and no lock has it.
         NothingToRun: None of its packages can be used.
         HatchlockError: What asking raises.
     """
@@ -113,10 +130,13 @@ def entry_package(
     from hatchlock.lock.model import File, Package
     from hatchlock.sources.mcp_registry.choose import choose
     from hatchlock.sources.mcp_registry.declared import declared_mcp
+    from hatchlock.sources.mcp_registry.entry import DELETED
     from hatchlock.sources.mcp_registry.launch import launch
 
     wanted = declared_mcp(text.partition(":")[2])
     entry = registry.entry(wanted.name, wanted.version or (pinned.version if pinned else "latest"))
+    if entry.status == DELETED and not pinned:
+        raise DeletedEntry(entry=str(entry), message=entry.status_message)
     choice = choose(entry, platforms=platforms, runtime=runtime, local=registry.is_local)
     if choice.remote is not None:
         raise RemoteEntry(entry=str(entry), url=choice.remote.url, refused=choice.refused)

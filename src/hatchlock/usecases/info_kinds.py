@@ -66,7 +66,7 @@ def hatch_facts(spec: str, directory: Path, sources: Sources) -> _Found:
         "size": package.files[0].size,
         "sha256": package.files[0].sha256,
     }
-    return {**_hatch(found), **about}, (*found.notes, *([release.note] if release.note else []))
+    return {**_hatch(found), **about}, ()  # its notes were told when it was read
 
 
 def _hatch(found: HatchDirectory) -> dict[str, Fact]:

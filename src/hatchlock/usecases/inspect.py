@@ -91,15 +91,22 @@ def platform_of(environment: Environment, platform: str | None, lock: Lock) -> s
 def reasons_of(lock: Lock, package: str) -> tuple[Reasons, ...]:
     """Return every way from the manifest to a package, for each environment that has it.
 
+    Args:
+        lock: The lock.
+        package: Its name, with or without its kind: `deb:git`.
+
     Raises:
         NotInLock: None has it.
     """
     from packaging.utils import canonicalize_name
 
+    from hatchlock.address import Kind
     from hatchlock.resolve.graph import why
 
-    name = package.partition(":")[2] or package
-    reasons = why(lock, name) or why(lock, canonicalize_name(name))
+    head, _, rest = package.partition(":")
+    kind, name = (Kind(head), rest) if head in set(Kind) and rest else (None, package)
+    reasons = why(lock, name, kind=kind) or why(lock, canonicalize_name(name), kind=kind)
     if not reasons:
-        raise NotInLock(what="package", name=name, known=tuple(item.name for item in lock.packages))
+        known = tuple(item.name for item in lock.packages if kind in {None, item.kind})
+        raise NotInLock(what="package", name=package, known=known)
     return reasons
