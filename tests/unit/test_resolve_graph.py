@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from hatchlock.address import Kind
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.resolve.graph import Tree, render_tree, render_why, tree, why
+from hatchlock.usecases.inspect import NotInLock, reasons_of
 
 
 def _lock(
@@ -98,3 +101,35 @@ def test_a_multitude_of_paths_is_cut_off_and_said() -> None:
     (reasons,) = why(_lock(packages, ["pypi:n0a"]), "n6a")
     assert (len(reasons.paths), reasons.more) == (20, True)
     assert render_why([reasons]).endswith("… and more")
+
+
+def _two_kinds() -> Lock:
+    packages = (
+        Package(kind=Kind.DEB, name="nodejs", version="18"),
+        Package(kind=Kind.OCI, name="127.0.0.1:5000/acme/cache", version="7", location="127.0.0.1:5000/acme/cache:7"),
+        Package(kind=Kind.CONDA, name="nodejs", version="20=h1"),
+    )
+    environment = Environment(
+        name="e",
+        private=False,
+        runtime="container",
+        base="base",
+        requirements=("conda:nodejs", "deb:nodejs", "oci:127.0.0.1:5000/acme/cache>=7"),
+        packages=tuple(sorted(package.id for package in packages)),
+    )
+    platforms = ("darwin/arm64", "linux/amd64")
+    return Lock(project="p", platforms=platforms, packages=packages, environments=(environment,))
+
+
+def test_why_is_asked_with_or_without_the_kind_and_containers_are_linux() -> None:
+    lock = _two_kinds()
+    assert [reasons.platforms for reasons in reasons_of(lock, "nodejs")] == [("linux/amd64", "linux/arm64")]
+    assert [path.ids for path in reasons_of(lock, "nodejs")[0].paths] == [("conda:nodejs@20=h1",), ("deb:nodejs@18",)]
+    assert [path.ids for path in reasons_of(lock, "deb:nodejs")[0].paths] == [("deb:nodejs@18",)]
+    with pytest.raises(NotInLock):
+        reasons_of(lock, "npm:nodejs")
+
+
+def test_a_name_may_have_a_port() -> None:
+    (found,) = reasons_of(_two_kinds(), "127.0.0.1:5000/acme/cache")
+    assert found.paths[0].requirements == ("oci:127.0.0.1:5000/acme/cache>=7",)
