@@ -74,12 +74,26 @@ def numlib(version: str) -> CondaPackage:
     return CondaPackage(name="numlib", version=version, noarch="python", depends=["python >=3.10"], files=files)
 
 
+TRACER = CondaPackage(
+    name="tracer",
+    noarch="python",
+    depends=["python >=3.10"],
+    files={
+        "site-packages/tracer.pth": CondaFile(data=b"import sys; open(sys.base_prefix + '/tracer-ran', 'w').close()\n"),
+        "site-packages/sitecustomize.py": CondaFile(
+            data=b"import sys; open(sys.base_prefix + '/custom-ran', 'w').close()\n"
+        ),
+    },
+)
+"""What is run by every start of an interpreter that it is beside, and leaves a trace."""
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A channel with the interpreter that runs the tests; for other platforms it is one in name."""
     archive = pythons.make_python_archive(tmp_path_factory.mktemp("python") / "python.tar.gz")
     here = SUBDIRS[host_platform()]
-    packages = [interpreter_package(archive, here), numlib("1.0"), numlib("2.0")]
+    packages = [interpreter_package(archive, here), numlib("1.0"), numlib("2.0"), TRACER]
     for subdir in SUBDIRS.values():
         if subdir != here:
             packages.append(CondaPackage(name="python", version=pythons.FULL, build="0_cpython", subdir=subdir))
@@ -155,6 +169,14 @@ def isolated() -> None:
 
 
 CONDA = (f"conda:python={pythons.MINOR}", "conda:numlib>=1", "pypi:tiny-server")
+
+
+def test_nothing_of_a_channel_is_run_by_apply_not_even_its_interpreter(trial: Trial) -> None:
+    trial.wants(*CONDA, "conda:tracer").ok("lock")
+    trial.ok("apply", "--yes", "--no-probe")
+    (prefix,) = (path for path in (trial.store / "conda").iterdir() if not path.name.startswith("."))
+    assert (prefix / "lib" / f"python{pythons.MINOR}" / "site-packages" / "tracer.pth").is_file()
+    assert sorted(prefix.glob("*-ran")) == []
 
 
 def without_network() -> list[str]:

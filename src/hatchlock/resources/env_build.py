@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
     if spec.conda:
         _install_conda(spec.conda, spec, blobs, home)
     with building(tree, receipt), _scratch_directory(tree.with_name(f".build-{spec.key}")) as scratch:
-        if spec.python:
+        if spec.conda and spec.conda.has_python:
+            _write_python(spec, tree, blobs)
+        elif spec.python:
             _install_python(spec, tree, blobs, scratch, held)
         _install_modules(spec, tree, blobs)
         for project in spec.projects:
@@ -86,9 +89,7 @@ def _install_python(spec: EnvSpec, tree: Path, blobs: Blobs, scratch: Path, held
     program = uv_program()
     env = _environment(scratch)
     wheels = [_named_copy(wheel, blobs, scratch) for wheel in spec.wheels]
-    # what conda has for Python is beside its interpreter
-    beside = ["--system-site-packages"] if spec.conda and spec.conda.has_python else []
-    create = [program, "venv", "--quiet", *beside, "--python", spec.python, str(tree)]
+    create = [program, "venv", "--quiet", "--python", spec.python, str(tree)]
     run(create, env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
     if not wheels:
         return
@@ -99,12 +100,31 @@ def _install_python(spec: EnvSpec, tree: Path, blobs: Blobs, scratch: Path, held
     run([*install, *options, *map(str, wheels)], env=env, timeout=_BUILD_TIMEOUT, keep_open=[held])
 
 
+def _write_python(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
+    """Not by uv, which starts the interpreter: one of a channel, with whatever is installed beside it, outside of any sandbox."""
+    from hatchlock.realise.venv import write_environment  # noqa: PLC0415  few environments need it
+
+    wheels = [(wheel.name, _checked(wheel, blobs)) for wheel in spec.wheels]
+    write_environment(tree, wheels, python=_minor(spec), interpreter=Path(spec.python))
+
+
+def _minor(spec: EnvSpec) -> str:
+    return ".".join(spec.python_version.split(".")[:2])
+
+
+def _compiler(spec: EnvSpec) -> str:
+    """The interpreter that makes bytecode; "" for none. conda's is never started: ours will do if it is of the same version."""
+    if not (spec.conda and spec.conda.has_python):
+        return spec.python
+    return sys.executable if _minor(spec) == f"{sys.version_info[0]}.{sys.version_info[1]}" else ""
+
+
 def _compile(spec: EnvSpec, tree: Path, scratch: Path, held: int) -> None:
     # Not by uv, which starts the environment's own interpreter: that runs the `.pth` files of what was installed,
     # as us and outside of any sandbox. Without `site` nothing of it is run.
     directories = [str(tree / "lib"), *(str(tree / item.path) for item in spec.projects if item.ecosystem == "python")]
-    if spec.wheels or spec.projects:
-        compile_all = [spec.python, "-I", "-S", "-c", _COMPILE, *directories]
+    if (spec.wheels or spec.projects) and (compiler := _compiler(spec)):
+        compile_all = [compiler, "-I", "-S", "-c", _COMPILE, *directories]
         run(compile_all, env=_environment(scratch), timeout=_BUILD_TIMEOUT, keep_open=[held])
 
 
@@ -140,8 +160,8 @@ def _install_conda(conda: CondaSpec, spec: EnvSpec, blobs: Blobs, home: Home) ->
         scratch_path = root.with_name(f".build-{root.name}")
         with building(root, receipt), _scratch_directory(scratch_path) as scratch:
             install_conda(files, root, platform=conda.platform, scratch=scratch)
-            if conda.has_python:
-                compile_all = [spec.python, "-I", "-S", "-c", _COMPILE, f"{root}/lib"]
+            if conda.has_python and (compiler := _compiler(spec)):
+                compile_all = [compiler, "-I", "-S", "-c", _COMPILE, f"{root}/lib"]
                 run(compile_all, env=_environment(scratch), timeout=_BUILD_TIMEOUT)
 
 
@@ -170,7 +190,7 @@ def _install_project(project: ProjectSpec, spec: EnvSpec, tree: Path, blobs: Blo
                 tree,
                 name=project.name,
                 version=project.version,
-                python=".".join(spec.python_version.split(".")[:2]),
+                python=_minor(spec),
                 snapshot=snapshot,
                 import_root=project.import_root,
                 scripts=project.commands,
