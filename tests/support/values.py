@@ -115,8 +115,8 @@ ARCHIVES = st.builds(
     name=SOME,
     suite=SOME,
     components=FEW,
-    snapshot=TEXT,
-    date=SOME,
+    snapshot=WORD,
+    date=st.sampled_from(["2026-01-01T00:00:00Z", "2026-02-28T23:59:59+00:00"]),
     sha256=HEX,
     keys=FEW,
 )

@@ -121,6 +121,17 @@ def test_a_lock_of_every_kind_holds_together_and_survives_its_file() -> None:
     assert loads(dumps(lock()).encode()) == lock()
 
 
+def test_what_a_newer_hatchlock_says_of_archives_and_entries_is_passed_over() -> None:
+    first, _, rest = dumps(lock()).partition("minor = 1\n")
+    text = f"{first}minor = 9\n{rest}"
+    for table in ("[[archive]]", "[[package]]"):
+        assert table in text
+        text = text.replace(table, f"{table}\nmood = {{ is = [1] }}")
+    warnings: list[str] = []
+    assert loads(text.encode(), warn=warnings.append) == lock()
+    assert len(warnings) == 1
+
+
 @pytest.mark.parametrize(
     ("gone", "said"),
     [

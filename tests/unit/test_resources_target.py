@@ -10,7 +10,7 @@ import pytest
 from hatchlock.address import Address, Kind
 from hatchlock.engines.debian_host import HostSystem
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Package
+from hatchlock.lock.model import File, Package
 from hatchlock.paths import Home
 from hatchlock.resources.env_target import InterpreterFacts
 from hatchlock.resources.target import Machine, compile_target
@@ -139,7 +139,8 @@ BOOKWORM = HostSystem(title="Debian GNU/Linux 12", families=frozenset({"debian"}
 
 def on_host(host: HostSystem) -> Target:
     """The target when the environment of `demo` needs git of a Debian host."""
-    git = Package(kind=Kind.DEB, name="git", version="1:2.39.5-1", index="debian/bookworm")
+    file = File(name="git_2.39.5-1_amd64.deb", sha256="d" * 64, size=1, platform="linux/amd64")
+    git = Package(kind=Kind.DEB, name="git", version="1:2.39.5-1", index="debian/bookworm", files=(file,))
     environments = tuple(
         replace(item, packages=(*item.packages, git.id), requirements=(*item.requirements, "deb:git>=1:2"))
         if item.name == "demo"

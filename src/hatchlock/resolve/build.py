@@ -375,9 +375,11 @@ def _with_keys(
         return environment
     keys = {}
     for platform, base in sorted(images[environment.base].platforms.items()):
-        target = environment_target(manifest, environment, images, platform)
-        wheels = (packages[name] for name in environment.on(platform) if packages[name].kind is Kind.PYPI)
-        files = [choose_wheel(package.files, target) for package in wheels]
+        files: list[File | None] = []
+        if environment.python:  # else there are no wheels in it
+            target = environment_target(manifest, environment, images, platform)
+            wheels = (packages[name] for name in environment.on(platform) if packages[name].kind is Kind.PYPI)
+            files = [choose_wheel(package.files, target) for package in wheels]
         keys[platform] = input_key(base.digest, [file for file in files if file], rule=ASSEMBLER)
     return replace(environment, keys=keys)
 

@@ -26,7 +26,7 @@ from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
-from hatchlock.resources.base import Problem
+from hatchlock.resources.base import Artefact, Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec, wheels_of
@@ -308,8 +308,10 @@ class _Builder:
         if kinds := sorted({package.kind for package in packages if package.kind in NOT_IN_IMAGES}):
             raise NotInImages(kinds=tuple(kinds))
         base = self.lock.image(locked.base).platforms[platform]
-        target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
-        wheels = wheels_of(self.lock, locked, target, platform)
+        wheels: tuple[Artefact, ...] = ()
+        if locked.python:
+            target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
+            wheels = wheels_of(self.lock, locked, target, platform)
         files = [File(name=wheel.name, sha256=wheel.digest) for wheel in wheels]
         key = input_key(base.digest, files, rule=ASSEMBLER)
         if locked.keys.get(platform) != key:
