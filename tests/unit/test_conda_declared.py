@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatchlock.address import BadSource
+from hatchlock.manifest.load import loads
 from hatchlock.sources.conda.declared import CondaRequirement, declared_conda
 
 FORMS = {
@@ -41,6 +42,13 @@ def test_each_way_to_write_a_requirement_has_one_normal_form(text: str, normal: 
     requirement = declared_conda(text)
     assert str(requirement) == normal
     assert declared_conda(normal) == requirement
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_manifest_takes_each_of_them(text: str) -> None:
+    head = '[project]\nname = "p"\nplatforms = ["linux/amd64"]\n'
+    loaded = loads(f'{head}[environments.e]\ndependencies = ["conda:{text}"]\n', shown="m")
+    assert loaded.manifest.environments["e"].dependencies[0].spec == text.strip()
 
 
 def test_channel_name_version_and_build_are_told_apart() -> None:

@@ -102,6 +102,34 @@ def test_malformed_sources_are_refused_with_their_place(source: str, why: str) -
     assert error.startswith("m:5: servers.a.source: ")
 
 
+@pytest.mark.parametrize("source", ["numpy>>1", "numpy>=", "numpy>=1,", "numpy[version='>=1']", "num py 1 2 3"])
+def test_malformed_requirements_of_conda_are_refused_with_their_place(source: str) -> None:
+    (error,) = errors(f'[environments.e]\ndependencies = ["conda:{source}"]\n')
+    assert error == f"m:5: environments.e.dependencies[0]: {f'conda:{source}'!r} names no conda package"
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("deb:", "write kind:spec, with a kind of "),
+        ("oci:example.com/Upper:1", "write oci:[host[:port]/]path[:tag][@sha256:…]"),
+        ("ocl:example.com/a:1", "did you mean 'oci'?"),
+    ],
+)
+def test_a_kind_is_only_guessed_where_there_is_none_of_its_name(source: str, hint: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        loads(f'{HEAD}[environments.e]\ndependencies = ["{source}"]\n', shown="m")
+    assert caught.value.errors[0].hint.startswith(hint)
+
+
+def test_what_is_no_id_of_a_snapshot_is_told_how_one_looks() -> None:
+    with pytest.raises(ManyErrors) as caught:
+        loads(f'{HEAD}[indexes.debian]\nsnapshot = "2026-07-01"\n', shown="m")
+    (error,) = caught.value.errors
+    assert str(error) == "indexes.debian.snapshot: '2026-07-01' is no id of a snapshot"
+    assert error.hint == "write the moment in UTC, such as 20260701T000000Z"
+
+
 def test_several_indexes_of_a_kind_have_names_and_say_what_they_serve() -> None:
     found = manifest(
         """\

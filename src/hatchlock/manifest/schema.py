@@ -27,6 +27,7 @@ from hatchlock.manifest.words import (
     RegistryMirror,
     Secret,
     Size,
+    SnapshotId,
     SourceText,
     Specifier,
     Text,
@@ -229,7 +230,7 @@ class DebianTable(IndexTable):
         "The suite, such as bookworm; those of the base's own apt sources unless said.", min_length=1
     )
     components: list[Text] | None = _key("The components; main unless said.", min_length=1)
-    snapshot: Text | None = _key("The id of a snapshot, such as 20260701T000000Z.", pattern=r"^\d{8}T\d{6}Z$")
+    snapshot: SnapshotId | None = _key("The id of a snapshot, such as 20260701T000000Z.")
     keyring: Text | None = _key("A file with the keys that may sign it; those of the base unless said.", min_length=1)
 
 

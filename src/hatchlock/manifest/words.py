@@ -38,6 +38,7 @@ __all__ = [
     "RegistryMirror",
     "Secret",
     "Size",
+    "SnapshotId",
     "SourceText",
     "Specifier",
     "Text",
@@ -77,7 +78,11 @@ _HATCH = re.compile(
     r"\s*(?:(?:[<>=!~]=|[<>])\s*\d+(?:\.\d+)*\s*(?:,\s*|$))*"
 )
 _MCP = re.compile(r"[A-Za-z0-9.-]+/[A-Za-z0-9._-]+(?:@[^\s@/]+)?")
-_CONDA = re.compile(r"(?:[A-Za-z0-9_./:-]+::)?[A-Za-z0-9_.-]+(?:[\s<>=!~].*)?")
+_CONDA_BOUND = r"(?:[=!<>~]=|[=<>])?\s*[0-9A-Za-z*][0-9A-Za-z_.!+*-]*"
+_CONDA = re.compile(
+    r"(?:[A-Za-z0-9_./:-]+::)?[A-Za-z0-9_.-]+"
+    rf"(?:\s*{_CONDA_BOUND}(?:\s*[,|]\s*{_CONDA_BOUND})*(?:[\s=]\s*[0-9A-Za-z_.+*]+)?)?"
+)
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
 _MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
@@ -156,7 +161,7 @@ def _source(text: str) -> str:
         if source.kind is Kind.OCI:
             ImageReference.parse(_BOUNDS.split(source.spec, maxsplit=1)[0].strip())
     except BadSource as error:
-        meant = did_you_mean(head, Kind) if colon else ""
+        meant = did_you_mean(head, Kind) if colon and head not in set(Kind) else ""
         raise Wrong(str(error), meant or error.hint) from error
     if check := _CHECKS.get(source.kind):
         check(text, spec.strip())
@@ -387,6 +392,16 @@ VersionNumber = Annotated[
     *_word(
         _pattern(r"\d{1,3}\.\d{1,3}", lambda text: Wrong(f"{text!r} is no version", "write two numbers: 2.28")),
         pattern=r"^\d{1,3}\.\d{1,3}$",
+    ),
+]
+SnapshotId = Annotated[
+    str,
+    *_word(
+        _pattern(
+            r"\d{8}T\d{6}Z",
+            lambda text: Wrong(f"{text!r} is no id of a snapshot", "write the moment in UTC, such as 20260701T000000Z"),
+        ),
+        pattern=r"^\d{8}T\d{6}Z$",
     ),
 ]
 SourceText = Annotated[str, *_word(_source, pattern=f"^({'|'.join(Kind)}):.+$")]
