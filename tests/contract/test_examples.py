@@ -9,8 +9,10 @@ import pytest
 
 from hatchlock.address import Kind, Source
 from hatchlock.manifest.load import load
+from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.projects.detect import read_project
 from hatchlock.sources.projects.path_reference import PathReference
+from hatchlock.usecases.hatch_packages import validate_package
 from support.project import TrialProject
 from support.source_tree import ROOT
 
@@ -27,6 +29,9 @@ def test_an_example_is_valid_and_gives_no_reason_to_warn_that_is_not_intended(ex
     assert (example / "README.md").read_text().startswith("# ")
     for server in loaded.manifest.servers.values():
         source = Source.parse(str(server.source))
+        if source.kind is Kind.HATCH:
+            directory = example / declared_hatch(source.spec).path
+            assert validate_package(directory, shown=str(directory)).package.facts.name == directory.name
         for mount in server.sandbox.mounts:
             assert (example / mount.source).is_dir()
         if source.kind is Kind.PATH:

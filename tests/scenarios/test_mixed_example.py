@@ -1,0 +1,120 @@
+"""`scripts/mixed-example` as somebody uses it who reads its page: one environment with packages of every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.engines.process import check_isolation
+from support.source_tree import ROOT
+from support.unavailable import unavailable
+
+pytestmark = pytest.mark.network
+
+KINDS = ("deb", "git", "hatch", "mcp", "npm", "oci", "path", "pypi", "url")
+SCRIPT = """
+export HOME="$RESULTS/user" HATCHLOCK_HOME="$RESULTS/store"
+keep() { name=$1; shift; hatchlock "$@" >"$RESULTS/$name.out" 2>"$RESULTS/$name.err"; echo $? >"$RESULTS/$name.status"; }
+keep lock lock && cp hatch.lock "$RESULTS/first.lock"
+keep again lock && cp hatch.lock "$RESULTS/again.lock"
+keep upgrade lock --upgrade && cp hatch.lock "$RESULTS/upgrade.lock"
+keep check lock --check
+mkdir "$CLONE" && cp -R hatchlock.toml dice toolbox "$CLONE"
+(cd "$CLONE" && HATCHLOCK_HOME="$RESULTS/other-store" keep clone lock && cp hatch.lock "$RESULTS/clone.lock")
+keep tree tree
+keep why-dateutil why python-dateutil
+keep why-node why deb:libnode108
+keep why-entry why mcp-server-time
+keep outdated outdated --all --json
+keep plan plan --json
+keep apply apply --yes
+keep probe probe toolbox --json
+keep after plan --json
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What each command left."""
+
+    directory: Path
+
+    def lock(self, name: str) -> bytes:
+        return (self.directory / f"{name}.lock").read_bytes()
+
+    def out(self, name: str) -> str:
+        return (self.directory / f"{name}.out").read_text()
+
+    def err(self, name: str) -> str:
+        return (self.directory / f"{name}.err").read_text()
+
+    def status(self, name: str) -> int:
+        return int((self.directory / f"{name}.status").read_text())
+
+    def document(self, name: str) -> Any:
+        return json.loads(self.out(name))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    root = tmp_path_factory.mktemp("mixed")
+    directory = root / "results"
+    (directory / "user").mkdir(parents=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HATCHLOCK_", "XDG_", "PYTHON"))}
+    env = {**kept, "RESULTS": str(directory), "CLONE": str(root / "clone")}
+    script = str(ROOT / "scripts" / "mixed-example")
+    command = [sys.executable, script, str(root / "example"), "--", "sh", "-c", SCRIPT]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False)
+    if not (directory / "lock.out").exists():
+        unavailable(f"the example cannot be served: {(done.stderr.splitlines() or ['no reason was said'])[-1]}")
+    return Results(directory=directory)
+
+
+def test_the_lock_has_every_kind_and_is_the_same_each_time_also_in_another_place(results: Results) -> None:
+    assert results.status("lock") == 0, results.err("lock")
+    first = results.lock("first")
+    assert [kind for kind in KINDS if f'kind = "{kind}"'.encode() not in first] == []
+    for name in ("again", "upgrade", "clone"):
+        assert (results.status(name), results.lock(name) == first) == (0, True), results.err(name)
+    assert results.status("check") == 0
+    assert str(results.directory.parent).encode() not in first
+
+
+def test_the_ways_lead_across_kinds(results: Results) -> None:
+    def names(way: str) -> list[str]:
+        return [step.partition("@")[0] for step in way.split(" → ")]
+
+    ways = [line.strip() for line in results.out("why-dateutil").splitlines()]
+    assert ["hatch:toolbox", "hatch:units_kit", "pypi:python-dateutil"] in [names(way) for way in ways]
+    assert "deb:nodejs@" in results.out("why-node")
+    assert "mcp:io.github.acme/time@1.0.0" in results.out("why-entry")
+    assert [kind for kind in KINDS if f"─ {kind}:" not in results.out("tree")] == []
+
+
+def test_nothing_of_a_fresh_lock_is_outdated(results: Results) -> None:
+    states = {(item["what"], item["state"], item["compatible"]) for item in results.document("outdated")["packages"]}
+    assert {what for what, state, _ in states if state} == set()
+
+
+def test_a_plan_refuses_the_server_in_a_container_alone_and_says_why(results: Results) -> None:
+    plan = results.document("plan")
+    problems = {item["address"]: item["what"] for item in plan["problems"]}
+    # without an engine the image beside the servers cannot be loaded either
+    assert problems.keys() - {"image:mixed.cache"} == {"server:time"}
+    assert "this version does not yet put deb:, git:, hatch:, npm:, path:, url: into images" in problems["server:time"]
+    assert {"env:toolbox", "server:toolbox"} <= {step["address"] for step in plan["steps"]}
+
+
+def test_the_server_that_is_a_process_answers(results: Results) -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+    assert results.status("probe") == 0, results.err("probe")
+    assert [tool["name"] for tool in results.document("probe")["tools"]] == ["convert"]
+    assert results.document("after")["steps"] == []
