@@ -189,7 +189,7 @@ def show_environment(
 
     Raises:
         NotInLock: There is no such environment, server or platform.
-        UsageError: There are two of that name.
+        UsageError: There are two of that name, or not for that runtime.
         FileNotLocked: No locked file of a package runs there.
         HatchlockError: What `list_environments` raises.
     """
@@ -229,7 +229,7 @@ def environment_of(lock: Lock, name: str, runtime: str | None = None) -> Environ
 
     Raises:
         NotInLock: There is none.
-        UsageError: There is one for each runtime, and none was named.
+        UsageError: There is one for each runtime, and none was named; or there is none for the one that was.
     """
     chosen = [item for item in lock.environments if item.name == name] or [
         item
@@ -238,9 +238,15 @@ def environment_of(lock: Lock, name: str, runtime: str | None = None) -> Environ
         if server.name == name and (server.environment, server.runtime) == (item.name, item.runtime)
     ]
     fitting = [item for item in chosen if runtime in {None, item.runtime}]
+    if chosen and not fitting:
+        other = chosen[0].runtime
+        raise UsageError(
+            what=f"{name} is an environment of the {other} runtime",
+            advice=f"leave out --runtime, or say --runtime {other}",
+        )
     if not fitting:
         known = (*(item.name for item in lock.environments), *(item.name for item in lock.servers if item.environment))
-        raise NotInLock(what=f"{runtime} environment" if chosen else "environment", name=name, known=known)
+        raise NotInLock(what="environment", name=name, known=known)
     if len(fitting) > 1:
         raise UsageError(
             what=f"there are two environments {name}, for processes and for containers",

@@ -92,7 +92,7 @@ def execute(
 
     Raises:
         EnvironmentMissing, NoSuchServer, NoSuchProject: It is not there.
-        NotInLock, UsageError: The lock has no such environment, or two.
+        NotInLock, UsageError: The lock has no such environment, or two, or not for that runtime.
         NoSuchCommand: There is no such program.
         HatchlockError: It could not be started (`serve.command.run_command`).
     """
