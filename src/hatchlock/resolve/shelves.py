@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
@@ -74,17 +74,15 @@ class DebDesk(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class HatchShelf:
     """Hatch packages of registries, on all targets of an environment; `on` gives the shelf of one.
 
     Attributes:
         open: Opens the registries.
-        packages: What was read, by version: an archive is read once.
     """
 
     open: Callable[[], HatchArchives]
-    packages: dict[tuple[str, str], Package] = field(default_factory=dict)
 
     def on(self, target: PythonTarget) -> _HatchShelf:
         """Return what there is on one target."""
@@ -92,11 +90,8 @@ class HatchShelf:
 
     def package(self, candidate: Released) -> Package:
         """Return what the lock holds of a candidate."""
-        key = (candidate.publisher, candidate.id)
-        if key not in self.packages:
-            assert isinstance(candidate.release, HatchRelease)  # noqa: S101  made below
-            self.packages[key] = self.open().locked(candidate.release)
-        return self.packages[key]
+        assert isinstance(candidate.release, HatchRelease)  # noqa: S101  made below
+        return self.open().locked(candidate.release)
 
 
 @dataclass(frozen=True, slots=True)
