@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TypeVar
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.writer import entry_for
+from hatchlock.digest import sha256_bytes
 from hatchlock.engines.debian_host import HostSystem
 from hatchlock.errors import HatchlockError
 from hatchlock.images.key import image_tag, input_key
@@ -49,6 +50,7 @@ from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_
 __all__ = ["Machine", "compile_target"]
 
 _T = TypeVar("_T")
+_WORD_DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,13 +177,16 @@ class _Builder:
 
     def beside(self) -> Iterator[tuple[Address, Callable[[], ImageSpec]]]:
         """Yield the images that environments depend on: loaded as they are, under the environment's and their own name."""
-        for locked in self.lock.environments:
-            for package in self.lock.packages:
-                if package.kind is Kind.OCI and package.id in locked.everywhere:
-                    word = re.sub(r"[^a-z0-9]+", "-", package.name.rpartition("/")[2].lower()).strip("-")
-                    name = f"{locked.name}.{word}"
-                    address = Address(kind=ResourceKind.IMAGE, name=name)
-                    yield address, partial(self._as_it_is, name, package.location)
+        images = {package.id: package for package in self.lock.packages if package.kind is Kind.OCI}
+        (container,) = container_platforms([self.machine.platform])
+        for locked in self.lock.environments if images else ():
+            platform = self.machine.platform if locked.runtime == "process" else container
+            own = [images[name] for name in locked.on(platform) if name in images]
+            names = [package.name for package in own]
+            for package in own:
+                name = f"{locked.name}.{_image_word(package.name, names)}"
+                address = Address(kind=ResourceKind.IMAGE, name=name)
+                yield address, partial(self._as_it_is, name, package.location)
 
     def _as_it_is(self, name: str, reference: str) -> ImageSpec:
         if isinstance(self.machine.engine, HatchlockError):
@@ -444,3 +449,10 @@ def _resolved(path: str, machine: Machine) -> str:
     if path == "~" or path.startswith("~/"):
         return str(machine.user_home / path[2:])
     return str((machine.directory / path).absolute())
+
+
+def _image_word(image: str, images: Sequence[str]) -> str:
+    """Return one word for an image of an environment, which none of the others has."""
+    words = [re.sub(r"[^a-z0-9]+", "-", name.rpartition("/")[2].lower()).strip("-") for name in images]
+    word = words[images.index(image)]
+    return word if words.count(word) == 1 else f"{word}-{sha256_bytes(image.encode())[:_WORD_DIGITS]}"
