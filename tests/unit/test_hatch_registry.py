@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from hatchlock.realise.unpack import BadArchive
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.hatch.archive import read_archive, unpack_archive
 from hatchlock.sources.hatch.documents import DEFAULT_URL
+from hatchlock.sources.hatch.index import IndexPackage, read_index
 from hatchlock.sources.hatch.problems import BadHatchMetadata, BadHatchPackage
 from hatchlock.sources.hatch.registry import HatchIndex, HatchRegistry
 from hatchlock.sources.hatch.trouble import (
@@ -143,6 +145,46 @@ def test_base_versions_in_a_circle_are_an_error(tmp_path: Path) -> None:
         pytest.raises(BadAnswer, match=r"differences in a circle: 1\.0 -> 1\.1 -> 1\.0"),
     ):
         registry.versions("thing")
+
+
+def read(*versions: dict[str, Any]) -> IndexPackage:
+    """Return the one package of a document with these versions."""
+    document = {
+        "registry_schema_version": "1.2.0",
+        "repositories": [{"name": "main", "packages": [{"name": "thing", "versions": versions}]}],
+    }
+    (package,) = read_index(json.dumps(document).encode(), index="hatch", url="https://hatch.example.com/i.json")[
+        "main"
+    ]
+    return package
+
+
+def version(number: str, **fields: Any) -> dict[str, Any]:
+    return {"version": number, "release_uri": "https://hatch.example.com/a.zip", **fields}
+
+
+def test_a_long_chain_of_differences_is_followed_once() -> None:
+    """With the length to the power of three, a registry of one package could stop everybody who asks it."""
+    first = version("1.0", dependency_changes={"system": {"added": [{"name": "git"}]}})
+    chain = [version(f"1.{number}", base_version=f"1.{number - 1}") for number in range(1, 3000)]
+    began = time.process_time()
+    found = read(first, *chain).releases()
+    assert time.process_time() - began < 10
+    assert (found[0].version, found[0].dependencies) == ("1.2999", ("deb:git",))
+
+
+@pytest.mark.parametrize("address", ["http://[", "//[::1/x.zip"])
+def test_an_address_that_is_none_is_an_error(address: str) -> None:
+    with pytest.raises(BadAnswer, match=r"the archive of thing 1\.0 is at no address"):
+        read(version("1.0", release_uri=address)).releases()
+
+
+def test_numbers_too_long_for_anybody_are_an_error() -> None:
+    with pytest.raises(BadAnswer, match="is no version"):
+        read(version("9" * 5000))
+    changes = {"system": {"added": [{"name": "git", "version_constraint": f">={'9' * 5000}"}]}}
+    with pytest.raises(BadAnswer, match="thing needs 'git'"):
+        read(version("1.0", dependency_changes=changes)).releases()
 
 
 def test_a_name_in_two_repositories_needs_a_prefix(tmp_path: Path) -> None:

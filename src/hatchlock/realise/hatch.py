@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hatchlock.realise.commands import first_line, is_command_name, is_inside, make_executable
+from hatchlock.realise.commands import BadCommand, first_line, is_command_name, is_inside, is_reserved, make_executable
 from hatchlock.realise.projects import BadProject, source_directory
 from hatchlock.realise.unpack import public_directory, unpack
 
@@ -41,12 +41,15 @@ def install_hatch_package(
     Raises:
         BadArchive: The archive cannot be used.
         BadProject: The name cannot be that of a directory, or a command's file leads out of the package.
+        BadCommand: A command would take the interpreter's place.
         OSError: The disk is full, or the like.
     """
     place = source_directory(environment, name, directory)
     unpack(archive, place, name=name, strip=None)
     public_directory(environment / "bin")
     for command, file in commands.items():
+        if is_reserved(command):
+            raise BadCommand(package=name, command=command, target=file, why="that is the name of an interpreter")
         if not is_command_name(command) or not is_inside(file) or not (place / file).is_file():
             raise BadProject(name=name, why=f"its command {command!r} is {file!r}, which is no file of it")
         script = environment / "bin" / command

@@ -14,6 +14,8 @@ __all__ = ["BadDebVersion", "DebVersion"]
 _VERSION = re.compile(
     r"(?:(?P<epoch>[0-9]+):)?(?P<upstream>[A-Za-z0-9][A-Za-z0-9.+~:-]*?)(?:-(?P<revision>[A-Za-z0-9.+~]+))?", re.ASCII
 )
+# more digits than that are no number to Python
+_LONGEST = 4000
 _LARGEST_EPOCH = 2**31 - 1
 _PAIR = re.compile(r"([^0-9]*)([0-9]*)", re.ASCII)
 # The end of a part sorts before everything but a tilde, letters before what is neither.
@@ -85,7 +87,7 @@ class DebVersion:
 @lru_cache(maxsize=65536)
 def _parse(text: str) -> DebVersion:
     match = _VERSION.fullmatch(text.strip())
-    if match is None or _is_ambiguous(match):
+    if match is None or len(text) > _LONGEST or _is_ambiguous(match):
         raise BadDebVersion(text=text)
     epoch = int(match["epoch"] or 0)
     if epoch > _LARGEST_EPOCH:

@@ -7,12 +7,12 @@ count, each in its turn: what a later version adds or removes is no affair of an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hatchlock.manifest.words import Wrong
@@ -25,6 +25,7 @@ __all__ = ["HatchRelease", "IndexPackage", "read_index"]
 
 Kinds = Literal["hatch", "python", "system", "docker"]
 _KINDS: tuple[Kinds, ...] = ("hatch", "python", "system", "docker")
+_LONGEST_CONSTRAINT = 1000
 _DEPRECATED = "deprecated"
 
 
@@ -220,7 +221,11 @@ def read_index(data: bytes, *, index: str, url: str) -> dict[str, tuple[IndexPac
 
 def _package(package: _Package, repository: str, index: str, url: str) -> IndexPackage:
     def releases() -> tuple[HatchRelease, ...]:
-        found = [_release(package, version, repository, index, url) for version in package.versions]
+        states = _States(package, url)
+        found = [
+            _release(package, version, states.of(version), repository=repository, index=index, url=url)
+            for version in states.versions.values()
+        ]
         return tuple(sorted(found, key=lambda item: version_of(item.version), reverse=True))
 
     return IndexPackage(
@@ -232,63 +237,113 @@ def _package(package: _Package, repository: str, index: str, url: str) -> IndexP
     )
 
 
-def _release(package: _Package, version: _Version, repository: str, index: str, url: str) -> HatchRelease:
-    chain = _chain(package, version, url)
-    said = [item.compatibility_changes.python for item in chain if item.compatibility_changes.python]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _State:
+    """What is in force at a version: by kind, name -> how it is needed; and the range of Python."""
+
+    needs: Mapping[Kinds, Mapping[str, dict[str, Any]]] = field(default_factory=dict)
+    python: str = ""
+
+    def after(self, version: _Version) -> _State:
+        """Return what a version makes of it."""
+        needs = {kind: _changed(self.needs.get(kind, {}), version.changes(kind)) for kind in _KINDS}
+        return _State(needs=needs, python=version.compatibility_changes.python or self.python)
+
+
+class _States:
+    """What is in force at each version of a package; each difference is looked at once, however long the chains are."""
+
+    def __init__(self, package: _Package, url: str) -> None:
+        self.versions = {item.version: item for item in package.versions}
+        self._name = package.name
+        self._url = url
+        self._known: dict[str, _State] = {}
+
+    def of(self, version: _Version) -> _State:
+        """Return what is in force at a version.
+
+        Raises:
+            BadAnswer: It is a difference against what is not there, or against itself.
+        """
+        chain: dict[str, _Version] = {}
+        while version.version not in self._known:
+            if version.version in chain:
+                way = " -> ".join([version.version, *reversed(chain)])
+                raise self._bad(f"the versions of {self._name} are differences in a circle: {way}")
+            chain[version.version] = version
+            base = version.base_version
+            if not base:
+                break
+            if base not in self.versions:
+                raise self._bad(f"{self._name} {version.version} is a difference against {base}, which is not there")
+            version = self.versions[base]
+        state = self._known.get(version.version, _State())
+        for item in reversed(chain.values()):
+            state = self._known[item.version] = state.after(item)
+        return state
+
+    def _bad(self, why: str) -> BadAnswer:
+        return BadAnswer(what=self._url, why=why)
+
+
+def _changed(before: Mapping[str, dict[str, Any]], changes: _Changes) -> Mapping[str, dict[str, Any]]:
+    if not (changes.added or changes.removed or changes.modified):
+        return before
+    needs = dict(before)
+    for gone in changes.removed:
+        needs.pop(gone, None)
+    for item in changes.added:
+        needs[item.name] = item.model_dump(exclude_none=True)
+    for item in changes.modified:
+        needs[item.name] = needs.get(item.name, {}) | item.model_dump(exclude_none=True)
+    return needs
+
+
+def _release(
+    package: _Package, version: _Version, state: _State, *, repository: str, index: str, url: str
+) -> HatchRelease:
     verification = version.verification or _Verification()
     return HatchRelease(
         name=package.name,
         version=version.version,
         repository=repository,
         index=index,
-        uri=urljoin(url, version.release_uri),
+        uri=_address(version, package.name, url),
         added=version.added_date,
         author=version.author.GitHubID,
         status=verification.status,
         remark=verification.notes or "",
         description=package.description,
         tags=tuple(package.tags),
-        dependencies=tuple(sorted({text for kind in _KINDS for text in _texts(kind, chain, package.name, url)})),
-        requires_python="".join(said[-1].split()) if said else "",
+        dependencies=tuple(sorted(set(_texts(state, package.name, url)))),
+        requires_python="".join(state.python.split()),
     )
 
 
-def _chain(package: _Package, version: _Version, url: str) -> list[_Version]:
-    """Return the versions that a version is a difference against, the first one first, and itself last."""
-    by_version = {item.version: item for item in package.versions}
-    chain = [version]
-    while base := chain[0].base_version:
-        found = by_version.get(base)
-        where = f"{package.name} {chain[0].version}"
-        if found is None:
-            raise BadAnswer(what=url, why=f"{where} is a difference against {base}, which is not there")
-        if found in chain:
-            way = " -> ".join(item.version for item in (found, *chain))
-            raise BadAnswer(what=url, why=f"the versions of {package.name} are differences in a circle: {way}")
-        chain.insert(0, found)
-    return chain
+def _address(version: _Version, name: str, url: str) -> str:
+    try:
+        address = urljoin(url, version.release_uri)
+        urlsplit(address)
+    except ValueError as error:
+        raise BadAnswer(what=url, why=f"the archive of {name} {version.version} is at no address: {error}") from error
+    return address
 
 
-def _texts(kind: Kinds, chain: Iterable[_Version], name: str, url: str) -> Iterator[str]:
-    in_force: dict[str, dict[str, Any]] = {}
-    for version in chain:
-        changes = version.changes(kind)
-        for gone in changes.removed:
-            in_force.pop(gone, None)
-        for item in changes.added:
-            in_force[item.name] = item.model_dump(exclude_none=True)
-        for item in changes.modified:
-            in_force[item.name] = in_force.get(item.name, {}) | item.model_dump(exclude_none=True)
-    for found in in_force.values():
-        try:
-            yield _text(kind, found)
-        except (Wrong, InvalidSpecifier) as error:
-            raise BadAnswer(what=url, why=f"{name} needs {found['name']!r}: {error}") from error
+def _texts(state: _State, name: str, url: str) -> Iterator[str]:
+    for kind, needs in state.needs.items():
+        for found in needs.values():
+            try:
+                yield _text(kind, found)
+            except (Wrong, ValueError) as error:
+                raise BadAnswer(what=url, why=f"{name} needs {found['name']!r}: {error}") from error
 
 
 def _text(kind: Kinds, found: dict[str, Any]) -> str:
     name = str(found["name"])
-    constraint = str(SpecifierSet("".join(str(found.get("version_constraint", "")).split())))
+    written = "".join(str(found.get("version_constraint", "")).split())
+    if len(written) > _LONGEST_CONSTRAINT:
+        raise Wrong(f"a constraint of {len(written)} characters is none")
+    constraint = str(SpecifierSet(written))
     if kind == "hatch":
         return hatch_text(name, constraint, qualified=True)
     if kind == "system":

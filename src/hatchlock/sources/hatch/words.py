@@ -33,6 +33,8 @@ __all__ = [
     "VersionNumber",
 ]
 
+# more digits than that are no number to Python
+_LONGEST = 4000
 _NUMBERS = r"\d+(\.\d+)*"
 _IDENTIFIER = r"(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMANTIC = (
@@ -54,8 +56,8 @@ def _matching(pattern: str, what: str, advice: str = "") -> AfterValidator:
     compiled = re.compile(pattern, re.ASCII)
 
     def check(text: str) -> str:
-        if compiled.fullmatch(text) is None:
-            raise Wrong(f"{text!r} is no {what}", advice)
+        if len(text) > _LONGEST or compiled.fullmatch(text) is None:
+            raise Wrong(f"{text[:_LONGEST]!r} is no {what}", advice)
         return text
 
     return AfterValidator(check)
