@@ -13,7 +13,7 @@ from hatchlock.address import BadSource
 from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.sources.hatch.declared import HatchReference, declared_hatch, satisfies, version_of
 from hatchlock.sources.hatch.facts import HatchFacts
-from hatchlock.sources.hatch.model import read_metadata
+from hatchlock.sources.hatch.model import read_document
 from hatchlock.sources.hatch.places import places
 from hatchlock.sources.hatch.server_code import implied_note, implied_requirements, server_tools
 from hatchlock.sources.hatch.together import exclude_each_other
@@ -25,13 +25,13 @@ DIGEST = "sha256:" + "0a" * 32
 
 
 def facts(name: str) -> HatchFacts:
-    return read_metadata((FIXTURES / name / "hatch_metadata.json").read_bytes(), file=name)
+    return read_document((FIXTURES / name / "hatch_metadata.json").read_bytes(), file=name).facts
 
 
 def mistakes(document: Any) -> list[str]:
     data = document if isinstance(document, bytes) else json.dumps(document, indent=2).encode()
     with pytest.raises(HatchlockError) as caught:
-        read_metadata(data, file="m.json")
+        read_document(data, file="m.json")
     errors = caught.value.errors if isinstance(caught.value, ManyErrors) else (caught.value,)
     return [f"{error.place}: {error} | {error.hint}" for error in errors]
 
@@ -130,7 +130,7 @@ def test_the_oldest_metadata_reads_as_1_1_0_does() -> None:
     document = json.loads((FIXTURES / "versions/v1_1_0/hatch_metadata.json").read_text()) | {
         "package_schema_version": "1"
     }
-    found = read_metadata(json.dumps(document).encode(), file="")
+    found = read_document(json.dumps(document).encode(), file="").facts
     assert replace(found, schema_version="1.1.0") == facts("versions/v1_1_0")
 
 
@@ -150,7 +150,7 @@ def test_the_oldest_metadata_reads_as_1_1_0_does() -> None:
     ],
 )
 def test_a_hatch_dependency_is_a_name_or_a_path_by_how_it_is_written(name: str, text: str) -> None:
-    found = read_metadata(json.dumps(with_needs(hatch=[need(name)])).encode(), file="")
+    found = read_document(json.dumps(with_needs(hatch=[need(name)])).encode(), file="").facts
     assert found.dependencies == (text,)
     assert str(declared_hatch(text.removeprefix("hatch:"))) == text.removeprefix("hatch:")
 
@@ -158,7 +158,7 @@ def test_a_hatch_dependency_is_a_name_or_a_path_by_how_it_is_written(name: str, 
 def test_since_metadata_2_0_0_a_name_with_a_namespace_is_a_registrys() -> None:
     names = ["io.github.anna/x", "a/b/c", "../x", "main:io.github.anna/y"]
     document = second(dependencies={"hatch": [{"name": name} for name in names]})
-    found = read_metadata(json.dumps(document).encode(), file="")
+    found = read_document(json.dumps(document).encode(), file="").facts
     assert found.dependencies == (
         "hatch:../x",
         "hatch:./a/b/c",
@@ -168,7 +168,9 @@ def test_since_metadata_2_0_0_a_name_with_a_namespace_is_a_registrys() -> None:
 
 
 def test_python_packages_in_directories_are_projects() -> None:
-    found = read_metadata(json.dumps(with_needs(python=[need("./libs/core"), need("My_Pkg.x")])).encode(), file="")
+    found = read_document(
+        json.dumps(with_needs(python=[need("./libs/core"), need("My_Pkg.x")])).encode(), file=""
+    ).facts
     assert found.dependencies == ("path:./libs/core", "pypi:my-pkg-x>=1.0")
 
 
@@ -347,7 +349,7 @@ def test_metadata_2_is_held_to_its_form(change: dict[str, Any], what: str) -> No
 
 def test_an_unknown_key_that_hatch_allows_is_left_out_with_a_note() -> None:
     document = with_needs(python=[need("numpy", comment="why")]) | {"author": {"name": "A", "orcid": "0"}}
-    found = read_metadata(json.dumps(document).encode(), file="")
+    found = read_document(json.dumps(document).encode(), file="").facts
     assert found.dependencies == ("pypi:numpy>=1.0",)
     assert sorted(found.notes) == [
         "author.orcid is unknown, and left out",

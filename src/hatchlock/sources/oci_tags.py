@@ -34,7 +34,6 @@ __all__ = [
     "declared_oci",
     "fitting_tags",
     "image_text",
-    "settle_reference",
     "tags_near",
 ]
 
@@ -177,20 +176,6 @@ def choose_tag(requirement: OciRequirement, tags: Sequence[str], *, registry: st
     if not fitting:
         raise _unknown(str(requirement), registry, _near(_first_version(requirement), tags))
     return fitting[0]
-
-
-def settle_reference(requirement: OciRequirement, *, registry: Registry) -> ImageReference:
-    """Return the image that a requirement means now; the registry is asked for its tags only if there are bounds.
-
-    Raises:
-        UnknownTag: The image has no tag with such a version.
-        ImageProblem: As the registry answers: UnknownImage, LoginNeeded, ImageUnreachable, …
-    """
-    if not requirement.bounds:
-        return requirement.reference
-    tags = registry.tags(requirement.reference)
-    host = registry.normal(requirement.reference).registry
-    return replace(requirement.reference, tag=choose_tag(requirement, tags, registry=host))
 
 
 def tags_near(reference: ImageReference, error: UnknownImage, registry: Registry) -> UnknownImage:

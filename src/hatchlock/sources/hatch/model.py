@@ -17,7 +17,7 @@ from hatchlock.sources.hatch.places import Places, places
 from hatchlock.sources.hatch.problems import BadHatchMetadata, report
 from hatchlock.sources.hatch.schema import MODELS
 
-__all__ = ["METADATA_NAME", "HatchDocument", "HatchFacts", "read_document", "read_metadata"]
+__all__ = ["METADATA_NAME", "HatchDocument", "read_document"]
 
 METADATA_NAME = "hatch_metadata.json"
 """The file that makes a directory a Hatch package."""
@@ -46,11 +46,6 @@ class HatchDocument:
         """Return what is wrong with the value at a key path."""
         place = Place(file=self.file, line=self.stands.line(path))
         return BadHatchMetadata(place=place, key=dotted(path), what=what, advice=advice)
-
-
-def read_metadata(data: bytes, *, file: str) -> HatchFacts:
-    """Read a package's metadata, of any version from 1 to 2.0.0; see `read_document`."""
-    return read_document(data, file=file).facts
 
 
 def read_document(data: bytes, *, file: str) -> HatchDocument:
