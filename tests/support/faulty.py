@@ -13,7 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Answer", "Faulty", "answering", "certificate", "drip", "http_date", "piece", "reply", "reset", "silence"]
+__all__ = [
+    "Answer",
+    "Faulty",
+    "answering",
+    "certificate",
+    "drip",
+    "flood",
+    "http_date",
+    "piece",
+    "reply",
+    "reset",
+    "silence",
+]
 
 Answer = Callable[["Faulty", socket.socket, str], None]
 """Takes the server, the connection and the request's head; when it returns, the connection is closed."""
@@ -25,6 +37,7 @@ class Faulty:
 
     url: str = ""
     asked: list[str] = field(default_factory=list)
+    flooded: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -75,6 +88,18 @@ def drip(body: bytes, *, pause: float) -> Answer:
             if server.ended.wait(pause):
                 return
             connection.sendall(bytes([byte]))
+
+    return send
+
+
+def flood(length: int, *, status: int = 200, **headers: str) -> Answer:
+    """Answer with zeros for as long as somebody reads; how many those were stands in `flooded`."""
+
+    def send(server: Faulty, connection: socket.socket, _: str) -> None:
+        lines = {"Content-Length": str(length)} | {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.sendall(_head(status, lines))
+        while server.flooded < length and not server.ended.is_set():
+            server.flooded += connection.send(bytes(1 << 16))
 
     return send
 

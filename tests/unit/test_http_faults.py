@@ -16,7 +16,7 @@ import pytest
 from hatchlock.net.http import Http, Offline, Refused, Unreachable
 from hatchlock.net.patience import Patience, Retries
 from hatchlock.store.blobs import Blobs, TooLong, WrongHash
-from support.faulty import Faulty, answering, certificate, drip, http_date, piece, reply, reset, silence
+from support.faulty import Faulty, answering, certificate, drip, flood, http_date, piece, reply, reset, silence
 from support.registry import free_port
 
 QUICK = Patience(connect=1, read=0.3, window=0.3, back_off=0.01, longest=2)
@@ -43,6 +43,17 @@ def test_an_answer_that_breaks_off_is_asked_for_again(http: Http) -> None:
     with answering(reply(body=b"half", length=8), reply(body=b"complete")) as server:
         assert http.get(server.url).data == b"complete"
     assert len(server.asked) == 2
+
+
+def test_an_answer_is_not_kept_in_memory_without_end(http: Http) -> None:
+    with answering(flood(1 << 33)) as server, pytest.raises(Unreachable, match="it sends more than 1000000 bytes"):
+        http.get(server.url, at_most=1_000_000)
+    assert server.flooded < 32 << 20
+    packed = gzip.compress(bytes(8 << 20))
+    with answering(reply(body=packed, Content_Encoding="gzip")) as server:
+        assert len(http.get(server.url, at_most=8 << 20).data) == 8 << 20
+        with pytest.raises(Unreachable, match="it sends more than"):
+            http.get(server.url, at_most=(8 << 20) - 1)
 
 
 def test_an_answer_that_always_breaks_off_is_an_error_with_the_numbers(http: Http) -> None:

@@ -249,6 +249,28 @@ def test_a_cursor_that_leads_back_is_no_endless_search(tmp_path: Path) -> None:
     assert len(registry.asked) <= 3
 
 
+@pytest.mark.parametrize("cursor", ["\ud800", "a\nb", "\x1b[2J", 7, ["a"]])
+def test_what_is_no_cursor_is_an_error(tmp_path: Path, cursor: Any) -> None:
+    body = json.dumps({"servers": [], "metadata": {"nextCursor": cursor}}).encode()
+    with (
+        answering(reply(body=body)) as server,
+        asking(server.url, tmp_path) as source,
+        pytest.raises(BadAnswer, match="goes on at something that is no cursor"),
+    ):
+        source.search(["thing"])
+
+
+@pytest.mark.parametrize("version", ["1.0\n[[server]]", "1.0\x1b[2J", "1.0 2", "\u202e0.1", "1" * 256])
+def test_a_version_that_could_not_stand_in_a_manifest_is_none(tmp_path: Path, version: str) -> None:
+    body = json.dumps({"server": {"name": NAME, "version": version}}).encode()
+    with (
+        answering(reply(body=body)) as server,
+        asking(server.url, tmp_path) as source,
+        pytest.raises(BadAnswer, match="has no exact version"),
+    ):
+        source.entry(NAME)
+
+
 def test_a_list_without_end_is_cut_and_that_is_said(tmp_path: Path) -> None:
     entries = [published(f"io.github.acme/t{number:03}") for number in range(50)]
     with serving_mcp(*entries, page=1) as registry, asking(registry.url, tmp_path) as source:

@@ -16,6 +16,7 @@ from hatchlock.net.registry import ImageUnreachable, LoginNeeded, Registry, Unkn
 from hatchlock.net.trust import BadCertificates
 from hatchlock.store.blobs import WrongHash
 from support.fake_registry import FakeRegistry, fake_registry, sha256
+from support.faulty import Answer, answering, flood, reply
 from support.registry import free_port
 
 
@@ -86,6 +87,23 @@ def test_something_that_is_no_manifest_is_refused(server: FakeRegistry, client: 
     server.documents["/v2/team/app/manifests/1.0"] = ("text/html", b"<html>")
     with pytest.raises(ImageUnreachable, match="text/html"):
         client.manifest(reference(server))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        flood(1 << 33, Content_Type="application/vnd.oci.image.manifest.v1+json"),
+        flood(1 << 33, status=302, Location="/elsewhere"),
+        flood(1 << 33, status=401, WWW_Authenticate='Basic realm="x"'),
+    ],
+)
+def test_what_is_not_wanted_of_an_answer_is_not_read(answer: Answer, client: Registry) -> None:
+    """A registry, or a mirror of it, that goes on sending would fill the memory."""
+    with answering(answer, reply(404)) as server:
+        host = server.url.removeprefix("http://").rstrip("/")
+        with pytest.raises((ImageUnreachable, UnknownImage, LoginNeeded)):
+            client.manifest(ImageReference.parse(f"{host}/team/app:1.0"))
+        assert server.flooded < 32 << 20
 
 
 def test_a_passing_failure_is_tried_again(server: FakeRegistry, client: Registry) -> None:

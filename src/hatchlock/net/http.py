@@ -26,6 +26,8 @@ _RETRIED = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_AT_MOST = 10
 _SMALL = 1 << 16
+# the longest lists of packages that there are have some hundred million
+_ANSWER_AT_MOST = 1 << 30
 _PIECE = 1 << 18
 _PARTIAL = 206
 _UNAUTHORIZED = 401
@@ -128,7 +130,12 @@ class Http:
             threading.Thread(target=lambda: self._tls, daemon=True).start()
 
     def get(
-        self, url: str, *, headers: Mapping[str, str] | None = None, byte_range: tuple[int, int | None] | None = None
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        byte_range: tuple[int, int | None] | None = None,
+        at_most: int = _ANSWER_AT_MOST,
     ) -> Response:
         """Ask for `url` and return the answer, whatever its status below 500 is, save 429.
 
@@ -137,9 +144,10 @@ class Http:
             headers: Further headers; an `Authorization` among them comes before the user's credentials.
             byte_range: First and last byte, both inclusive; `(first, None)` is to the end, `(-n, None)` the last n. A
                 server may ignore it: look at `partial`.
+            at_most: Bytes that the decoded body may have: it is kept in memory.
 
         Raises:
-            Unreachable: No whole answer, or a server error, also after retries.
+            Unreachable: More than `at_most`; no whole answer, or a server error, also after retries.
             Offline: Nobody may be asked.
         """
         wanted = dict(headers or {})
@@ -153,7 +161,7 @@ class Http:
                         url=without_userinfo(url),
                         status=answer.status,
                         headers={name.lower(): value for name, value in answer.headers.items()},
-                        data=b"".join(self._pieces(url, answer, decode=True)),
+                        data=self._whole(url, answer, at_most),
                     )
             except Unreachable as error:
                 retries.wait(error)
@@ -196,6 +204,16 @@ class Http:
                 if known < len(piece):
                     yield piece[known:]
                 known = max(0, known - len(piece))
+
+    def _whole(self, url: str, answer: urllib3.BaseHTTPResponse, at_most: int) -> bytes:
+        data = bytearray()
+        for piece in self._pieces(url, answer, decode=True):
+            data += piece
+            if len(data) > at_most:
+                advice = "check the address; if it is right, whoever runs that server has to mend it"
+                why = f"it sends more than {at_most} bytes"
+                raise Unreachable(url=without_userinfo(url), why=why, advice=advice, answered=True)
+        return bytes(data)
 
     def _pieces(self, url: str, answer: urllib3.BaseHTTPResponse, *, decode: bool) -> Iterator[bytes]:
         pace = Pace(without_userinfo(url), self._patience)

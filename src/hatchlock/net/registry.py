@@ -31,7 +31,7 @@ from hatchlock.net.registry_errors import (
 )
 from hatchlock.net.registry_login import Logins
 from hatchlock.net.registry_places import Place, Places, normal_reference
-from hatchlock.net.registry_wire import Answer, Wire, reason_of
+from hatchlock.net.registry_wire import Answer, Wire, discard, reason_of
 from hatchlock.store.blobs import WrongHash
 
 __all__ = [
@@ -276,7 +276,7 @@ class Registry:
             try:
                 _check(place, reference, answer)
                 yield answer
-                answer.drain_conn()
+                discard(answer)
             finally:
                 answer.close()
         except urllib3.exceptions.HTTPError as error:
@@ -292,7 +292,7 @@ class Registry:
         answer, own = self._wire.follow(url, {**headers, **given})
         if answer.status == _UNAUTHORIZED and own:
             challenge = ", ".join(answer.headers.getlist("WWW-Authenticate"))
-            answer.drain_conn()
+            discard(answer)
             admission = self._logins.admit(place, challenge, image)
             answer, own = self._wire.follow(url, {**headers, "Authorization": admission.header})
         if answer.status in (_UNAUTHORIZED, _FORBIDDEN):

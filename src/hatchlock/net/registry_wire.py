@@ -13,7 +13,7 @@ from hatchlock.net.failures import Unreachable
 from hatchlock.net.registry_places import is_loopback
 from hatchlock.net.trust import proxy_for, tls_context
 
-__all__ = ["Answer", "Wire", "reason_of"]
+__all__ = ["Answer", "Wire", "discard", "reason_of"]
 
 Answer = urllib3.BaseHTTPResponse
 
@@ -21,6 +21,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_AT_MOST = 10
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _WAIT_AT_MOST = 30.0
+_SMALL = 1 << 16
 
 
 class _Retry(urllib3.Retry):
@@ -81,7 +82,7 @@ class Wire:
             target = answer.headers.get("Location", "") if answer.status in _REDIRECTS else ""
             if not target:
                 return answer, own
-            answer.drain_conn()
+            discard(answer)
             following = _redirected(asked, target)
             if _origin(following) != _origin(url):
                 own = False
@@ -110,6 +111,15 @@ class Wire:
     def _proxy(self, url: str) -> str:
         # no proxy reaches this machine's own loopback
         return "" if is_loopback(urlsplit(url).netloc) else proxy_for(url, self._environ)
+
+
+def discard(answer: Answer) -> None:
+    """Free the connection: for the next request if little is left unread, and what is left is known; else it is closed."""
+    left = getattr(answer, "length_remaining", None)
+    if left is not None and left <= _SMALL:
+        answer.drain_conn()
+    else:
+        answer.close()
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ __all__ = ["DebianSource", "NoSnapshot", "ReleaseFacts"]
 
 _DEFAULT_TTL = 600.0
 _NOT_MODIFIED = 304
+_RELEASE_AT_MOST = 32 << 20
 # Raised when the forms below cache_dir change; old directories are left to the cache's cleaning.
 _CACHE_FORM = "1"
 _PATH = "@PATH@"
@@ -275,7 +276,7 @@ class DebianSource:
         try:
             if self._offline:
                 raise Offline(url=url)
-            answer = self._http.get(url, headers=headers)
+            answer = self._http.get(url, headers=headers, at_most=_RELEASE_AT_MOST)
             if answer.status == _NOT_MODIFIED and kept:
                 return kept.body, validators
             data = answer.checked().data

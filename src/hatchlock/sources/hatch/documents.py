@@ -21,6 +21,7 @@ DEFAULT_URL = "https://github.com/CrackingShells/Hatch-Registry/releases/downloa
 
 _DATE = "{date}"
 _DAYS = 8
+_LARGEST = 128 << 20
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
 
@@ -125,7 +126,7 @@ class IndexDocuments:
         days = range(_DAYS) if _DATE in base else range(1)
         for day in days:
             url = base.replace(_DATE, (today - timedelta(days=day)).isoformat())
-            answer = self._http.get(url, headers=_conditions(kept, url))
+            answer = self._http.get(url, headers=_conditions(kept, url), at_most=_LARGEST)
             if answer.status != _NOT_FOUND:
                 return answer
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from hatchlock.sources.mcp_registry.document import Server, canonical_document, 
 __all__ = ["ACTIVE", "DELETED", "UNKNOWN", "Entry", "Status", "entry_of"]
 
 ACTIVE, DELETED, UNKNOWN = "active", "deleted", "unknown"
+# what can stand in a manifest behind the name, and in ids
+_PLAIN = re.compile(r"[!-~]{1,255}")
 _OFFICIAL = "io.modelcontextprotocol.registry/official"
 
 
@@ -91,7 +94,7 @@ def entry_of(answer: Any, *, what: str) -> Entry:
     if not isinstance(document, Mapping):
         raise BadAnswer(what=what, why="it holds no `server`")
     server = parse_server(document, what=what)
-    if not server.version or server.version == "latest":
+    if not server.version or server.version == "latest" or not _PLAIN.fullmatch(server.version):
         raise BadAnswer(what=what, why=f"{server.name} has no exact version")
     meta = answer.get("_meta")
     official = (

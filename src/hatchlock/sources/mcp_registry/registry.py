@@ -27,6 +27,7 @@ DEFAULT_URL = "https://registry.modelcontextprotocol.io"
 _DEFAULT_TTL = 600.0
 _NOT_FOUND = 404
 _PAGE = 100
+_ANSWER_AT_MOST = 32 << 20
 _PAGES_AT_MOST = 20
 _FORGES = ("io.github.", "io.gitlab.", "com.github.", "com.gitlab.")
 # Raised when the form below cache_dir changes; old directories are left to the cache's cleaning.
@@ -246,9 +247,8 @@ class McpRegistry:
             raise Offline(url=f"{self.url}/v0.1/{path}")
 
         def ask(base: str) -> Response:
-            return self._http.get(
-                f"{self._http.credentials.learn(base)}/v0.1/{path}", headers={"Accept": "application/json"}
-            )
+            url = f"{self._http.credentials.learn(base)}/v0.1/{path}"
+            return self._http.get(url, headers={"Accept": "application/json"}, at_most=_ANSWER_AT_MOST)
 
         answer = first_answer(self._bases, ask, dead=self._dead)
         if answer.status == _NOT_FOUND and unknown is not None:
@@ -276,7 +276,9 @@ class _Pages:
             raise BadAnswer(what=what, why="it holds no list of `servers`")
         following = (metadata or {}).get("nextCursor") or (metadata or {}).get("next_cursor") or ""
         self.seen.append(self.cursor)
-        if not isinstance(following, str) or following in self.seen[1:]:
+        if not isinstance(following, str) or not following.isprintable():
+            raise BadAnswer(what=what, why="its list of servers goes on at something that is no cursor")
+        if following in self.seen[1:]:
             raise BadAnswer(what=what, why="its list of servers leads back to a page that it gave before")
         self.items += items
         self.cursor = following
