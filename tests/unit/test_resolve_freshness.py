@@ -232,3 +232,34 @@ def test_an_entry_that_stands_for_what_none_can_is_not_in_the_lock(dependencies:
     for right in (("pypi:x==1", "pypi:y>=2"), ("npm:x@1",), ("oci:x:1",), (BUNDLE,)):
         assert said not in found(replace(usual, dependencies=right))
         assert said in found(replace(usual, dependencies=right, requires_python="==../3.11.*"))
+
+
+def conda_reasons(index: str, *, dependency: str = "conda:x", declared: str = "", also: str = "") -> list[str]:
+    """Return what is said of the index of a package of conda, of a manifest with that dependency."""
+    text = f'[project]\nname = "a"\n{declared}[environments.e]\ndependencies = ["{dependency}"{also}]\n'
+    package = Package(kind=Kind.CONDA, name="x", version="1=0", index=index)
+    environment = Environment(
+        name="e", private=False, runtime="process", requirements=(dependency,), packages=(package.id,)
+    )
+    lock = Lock(project="a", platforms=("linux/amd64",), packages=(package,), environments=(environment,))
+    return [str(item) for item in stale_reasons(manifest_of(text), lock) if str(item).startswith("conda:x")]
+
+
+DECLARED = '[indexes.conda]\nname = "corp"\nurl = "https://conda.example.com/corp"\n'
+
+
+@pytest.mark.parametrize("index", ["http://127.0.0.1:8080/x", "file:///etc", "./here", "/etc", "somebodys", ""])
+def test_a_lock_names_no_channel_of_conda_that_the_manifest_does_not(index: str) -> None:
+    """It would be asked where the lock says, at an address even."""
+    said = f"conda:x: is served by the index conda, the lock took it from {index}"
+    assert conda_reasons(index) == [said]
+    assert conda_reasons(index, declared=DECLARED) != []
+
+
+def test_channels_are_declared_or_named_by_a_requirement() -> None:
+    assert conda_reasons("conda") == []
+    assert conda_reasons("corp", declared=DECLARED) == []
+    assert conda_reasons("conda", declared=DECLARED) != []
+    for declared in ("", DECLARED):
+        assert conda_reasons("bioconda", dependency="conda:bioconda::x", declared=declared) == []
+        assert conda_reasons("bioconda", also=', "conda:bioconda::y"', declared=declared) == []

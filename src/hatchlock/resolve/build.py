@@ -20,7 +20,7 @@ from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
 from hatchlock.resolve.interpreters import check_interpreters
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
-from hatchlock.resolve.serving import is_from_its_index
+from hatchlock.resolve.serving import is_from_its_index, named_channels
 from hatchlock.resolve.targets import environment_target, glibc_of
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -233,7 +233,8 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
     packages = [package for package in kept.packages if package.id in locked.everywhere]
-    if not all(_may_stay(package, basis) for package in packages) or not _fits(basis, locked, images):
+    channels = named_channels(basis.manifest, packages)
+    if not all(_may_stay(package, basis, channels) for package in packages) or not _fits(basis, locked, images):
         return None
     return replace(
         locked,
@@ -245,8 +246,8 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
     )
 
 
-def _may_stay(package: Package, basis: Basis) -> bool:
-    if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package):
+def _may_stay(package: Package, basis: Basis, channels: frozenset[str]) -> bool:
+    if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package, channels):
         return False
     # only a directory can be another one under the same requirement
     in_directory = package.kind is Kind.PATH or (package.kind is Kind.HATCH and package.location)

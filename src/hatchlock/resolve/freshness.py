@@ -22,7 +22,7 @@ from hatchlock.resolve.named import Named, name_of, named
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
-from hatchlock.resolve.serving import is_from_its_index, serving_index
+from hatchlock.resolve.serving import is_from_its_index, named_channels, serving_index
 from hatchlock.resolve.versions import python_version
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -109,8 +109,9 @@ def _entry_reasons(manifest: Manifest) -> Iterator[Reason]:
 
 
 def _index_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
+    channels = named_channels(manifest, lock.packages)
     for package in lock.packages:
-        if not is_from_its_index(manifest, package):
+        if not is_from_its_index(manifest, package, channels):
             what = f"is served by the index {serving_index(manifest, package)}, the lock took it from {package.index}"
             yield Reason(address=f"{package.kind}:{package.name}", what=what)
 

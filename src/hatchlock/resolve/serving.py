@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
-from hatchlock.address import Kind
+from hatchlock.address import BadSource, Kind
 from hatchlock.lock.model import Package
 from hatchlock.manifest.model import Manifest
+from hatchlock.sources.conda.declared import declared_conda
 
-__all__ = ["is_from_its_index", "serving_index"]
+__all__ = ["is_from_its_index", "named_channels", "serving_index"]
 
 
 def serving_index(manifest: Manifest, package: Package) -> str:
@@ -19,17 +21,48 @@ def serving_index(manifest: Manifest, package: Package) -> str:
     return found[0].name if found else str(package.kind)
 
 
-def is_from_its_index(manifest: Manifest, package: Package) -> bool:
+def named_channels(manifest: Manifest, packages: Iterable[Package]) -> frozenset[str]:
+    """Return the channels of conda that are named where something is required, `conda:CHANNEL::NAME`.
+
+    Args:
+        manifest: What is wanted.
+        packages: Those of the lock; Hatch packages may name channels, too.
+    """
+    found = set()
+    for text in (
+        *_required(manifest),
+        *(text for item in packages if item.kind is Kind.HATCH for text in item.dependencies),
+    ):
+        if text.startswith(f"{Kind.CONDA}:"):
+            try:
+                found.add(declared_conda(text.partition(":")[2]).channel)
+            except BadSource:
+                continue  # it names none that could be asked
+    return frozenset(found - {""})
+
+
+def _required(manifest: Manifest) -> Iterator[str]:
+    for environment in (*manifest.environments.values(), *(server.private for server in manifest.servers.values())):
+        yield from map(str, environment.dependencies)
+
+
+def is_from_its_index(manifest: Manifest, package: Package, channels: frozenset[str]) -> bool:
     """Return whether the lock took a package from the index that may serve it; what is from no index always is.
 
     Of conda's channels, and of the suites of a Debian archive, several may serve a name, in their order.
+
+    Args:
+        manifest: What is wanted.
+        package: From the lock.
+        channels: See `named_channels`.
     """
     declared = manifest.indexes.get(package.kind, ())
     match package.kind:
         case Kind.DEB:
             return package.index.partition("/")[0] == (declared[0].name if declared else "debian")
         case Kind.CONDA:
-            return not declared or package.index in {spec.name for spec in declared}
+            usual = {spec.name for spec in declared} or {str(Kind.CONDA)}
+            return package.index in usual | channels
     return not package.index or package.index == serving_index(manifest, package)
 
 
