@@ -13,6 +13,7 @@ from hatchlock.address import Kind
 from hatchlock.engines.process import check_isolation, host_platform
 from hatchlock.lock.store import read_lock
 from support import pythons
+from support.cats import start
 from support.conda_channel import (
     CondaFile,
     CondaPackage,
@@ -21,8 +22,9 @@ from support.conda_channel import (
     serving_channel,
     write_channel,
 )
+from support.engine import wait_until
 from support.index import Index, Release, serving
-from support.project import TrialProject
+from support.project import TrialProject, server_release
 from support.runs import Run
 from support.unavailable import unavailable
 from support.wheels import make_wheel
@@ -60,6 +62,14 @@ def main():
             print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 """
 """An MCP server that is called what its interpreter is, and the package of conda's that it imports."""
+PROGRAM = """\
+#!/bin/sh
+while read -r line; do
+  id=$(printf %s "$line" | sed -n 's/.*"id": *\\([0-9]*\\).*/\\1/p')
+  about='{"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "conda'"'"'s", "version": "1"}}'
+  [ -z "$id" ] || echo '{"jsonrpc": "2.0", "id": '"$id"', "result": '"$about"'}'
+done
+"""
 BLOCKED = "import sys; sys.modules['rattler'] = None"
 """Makes Python behave as if there were no such module."""
 
@@ -98,6 +108,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if subdir != here:
             packages.append(CondaPackage(name="python", version=pythons.FULL, build="0_cpython", subdir=subdir))
         program = CondaFile(data=b"#!/bin/sh\necho conda\n", mode=0o755)
+        served = CondaFile(data=PROGRAM.encode(), mode=0o755)
+        packages.append(CondaPackage(name="echo-program", subdir=subdir, files={"bin/echo-program": served}))
         packages.append(CondaPackage(name="tool", subdir=subdir, files={"bin/tool": program}))
     return write_channel(tmp_path_factory.mktemp("channels") / "main", packages)
 
@@ -309,3 +321,52 @@ def test_every_package_of_the_lock_says_which_channel_it_is_of(trial: Trial) -> 
     own = [package for package in read_lock(trial.lock).packages if package.kind is Kind.CONDA]
     assert {package.index for package in own} == {"main"}
     assert all(file.sha256 for package in own for file in package.files)
+
+
+def test_what_is_gone_of_condas_directory_is_made_again(trial: Trial) -> None:
+    trial.wants(*CONDA).ok("lock")
+    trial.ok("apply", "--yes", "--no-probe")
+    (place,) = (trial.store / "conda").iterdir()
+    before = place.stat().st_ino, sorted(path.name for path in (place / "bin").iterdir())
+    shutil.rmtree(place)
+    assert trial.steps() == ["create env:analysis"]
+    trial.ok("apply", "--yes", "--no-probe")
+    assert sorted(path.name for path in (place / "bin").iterdir()) == before[1]
+    (place / ".hatchlock-receipt.json").unlink()
+    (place / "left").write_text("by a killed apply")
+    trial.ok("apply", "--yes", "--no-probe")
+    assert not (place / "left").exists()
+    assert trial.steps() == []
+
+
+@pytest.mark.usefixtures("isolated")
+def test_an_apply_that_is_killed_while_conda_installs_goes_on_the_next_time(trial: Trial) -> None:
+    trial.wants(*CONDA).ok("lock")
+    with start(trial, "apply", "--yes", "--no-probe") as apply:
+        assert wait_until(lambda: any((trial.store / "conda").glob("*")) or apply.poll() is not None)
+        apply.kill()
+        apply.communicate()
+    trial.ok("apply", "--yes")
+    assert trial.called().endswith(" conda 2.0")
+    assert trial.half_done() == []
+    assert list((trial.store / "conda").glob(".build-*")) == []
+
+
+@pytest.mark.usefixtures("isolated")
+def test_programs_of_conda_stand_beside_another_interpreter(trial: Trial, index: Index, tmp_path: Path) -> None:
+    index.releases.append(server_release(tmp_path / "echo", name="echo-server"))
+    trial.wants("conda:tool", source="pypi:echo-server").ok("lock")
+    trial.ok("apply", "--yes")
+    assert trial.tools("tiny") == ["echo", "large", "attempt"]
+    (command,) = (trial.store / "envs").glob("*/bin/tool")
+    assert command.resolve().is_relative_to(trial.store / "conda")
+
+
+@pytest.mark.usefixtures("isolated")
+def test_a_server_may_be_started_by_a_program_that_conda_has(trial: Trial) -> None:
+    trial.wants(*CONDA, "conda:echo-program")
+    trial.edit('environment = "analysis"\n', 'environment = "analysis"\ncommand = ["echo-program"]\n')
+    trial.ok("lock")
+    trial.ok("apply", "--yes")
+    assert trial.called() == "conda's"
+    assert trial.steps() == []

@@ -23,7 +23,7 @@ from support.hatch_registry import HatchPackage, HatchServer, hatch_metadata, ma
 from support.index import Index, Release, serving
 from support.project import TrialProject, snapshot
 from support.registry import push_index, serving_registry
-from support.runs import SERVERS
+from support.runs import SERVERS, Run
 from support.trees import plant
 from support.unavailable import unavailable
 from support.wheels import make_wheel
@@ -191,6 +191,21 @@ def test_a_package_of_a_directory_answers_and_an_edit_is_refused_until_it_is_loc
     assert trial.tools("kit") == ["echo", "large", "attempt"], "what was applied goes on"
     trial.ok("up", "--yes")
     assert trial.tools("kit") == ["repeat", "large", "attempt"]
+
+
+@pytest.mark.usefixtures("isolated")
+def test_bounds_on_a_directory_do_not_hide_its_command_and_dev_serves_it_as_it_is(trial: Trial) -> None:
+    place = trial.package("own_kit", files={"server.py": SERVER}, **own_needs("middle_kit", ">=1.0.0"))
+    trial.serves("hatch:./own_kit>=1.0").ok("lock")
+    trial.ok("apply", "--yes")
+    server = place / "server.py"
+    server.write_text(server.read_text().replace('"name": "echo", "version"', '"name": "edited", "version"'))
+    command = trial.launch_command("kit")
+    env = {"HOME": str(trial.user_home), "PATH": "/usr/bin:/bin"}
+    for options, name in (([], "echo"), (["--dev"], "edited")):
+        with Run(command=[*command[:-1], *options, command[-1]], env=env) as run:
+            assert run.hello()["serverInfo"]["name"] == name
+            run.end()
 
 
 @pytest.mark.usefixtures("isolated")
