@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.layout import size, table
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.errors import UsageError
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["env", "exec"]
 
-_UNITS = ("bytes", "kB", "MB", "GB")
-_ONE_STEP = 1000
 _LONGEST = 40
 
 
@@ -45,7 +44,7 @@ def _list(arguments: argparse.Namespace, ui: Ui) -> int:
         ("ENVIRONMENT", "RUNTIME", "KIND", "INTERPRETER", "PACKAGES", "TRUST", "STATE", "USED BY")
     ]
     rows += [_row(view) for view in views]
-    ui.result(_table(rows))
+    ui.result(table(rows))
     for view in views:
         for detail in view.details:
             ui.say(f"note: {view.name}: {detail}")
@@ -72,12 +71,6 @@ def _interpreters(view: EnvironmentView) -> str:
 
 def _counts(view: EnvironmentView) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in view.counts.items())
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def _show(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -124,9 +117,9 @@ def _facts(found: EnvironmentDetails) -> list[str]:
         "used by": ", ".join(users) or "nobody",
         "state": state,
         "where": found.path,
-        "on disk": "" if found.size is None else _size(found.size),
+        "on disk": "" if found.size is None else size(found.size),
         "verified": _verified(found),
-        "to fetch": f"{_size(found.download)} for {found.platform}",
+        "to fetch": f"{size(found.download)} for {found.platform}",
     }
     return [view.name, *(f"  {name:<13}{printable(text)}" for name, text in facts.items() if text)]
 
@@ -139,7 +132,7 @@ def _base(found: EnvironmentDetails) -> str:
     base = found.base
     if base is None:
         return ""
-    facts = [f"Python {base.python}" if base.python else "", base.libc, f"{base.packages} packages", _size(base.size)]
+    facts = [f"Python {base.python}" if base.python else "", base.libc, f"{base.packages} packages", size(base.size)]
     return f"{base.reference}, {base.digest}; {', '.join(fact for fact in facts if fact)}"
 
 
@@ -161,24 +154,17 @@ def _packages(found: EnvironmentDetails) -> Iterator[str]:
             printable(f"{item.kind}:{item.name}"),
             printable(item.version),
             _cut(printable(item.licence)) or "not said",
-            _size(item.size) if item.size else "not said",
+            size(item.size) if item.size else "not said",
             item.source_class,
         )
         for item in found.packages
     ]
-    yield from _table(rows).splitlines()
+    yield from table(rows).splitlines()
 
 
 def _cut(text: str) -> str:
     """Some packages give the whole text of their licence."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _size(number: int) -> str:
-    shown, unit = float(number), 0
-    while shown >= _ONE_STEP and unit < len(_UNITS) - 1:
-        shown, unit = shown / _ONE_STEP, unit + 1
-    return f"{shown:.1f} {_UNITS[unit]}" if unit else f"{number} bytes"
 
 
 def exec(arguments: argparse.Namespace, _: Ui) -> int:  # noqa: A001  the command's own name

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import directory_of, project_or_none
+from hatchlock.cli.layout import size
 from hatchlock.cli.ui import Ui, printable
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ __all__ = ["info"]
 
 _ALWAYS = ("licence", "authors", "publisher", "repository")
 """What people look for: that nobody says it is worth a line."""
-_UNITS = ("bytes", "kB", "MB", "GB")
 _ONE_LINE = 60
-_ONE_STEP = 1000
 
 
 def info(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -67,17 +66,10 @@ def _texts(name: str, fact: Fact) -> list[str]:
         case bool():
             return ["yes" if fact else "no"]
         case int():
-            return [_size(fact) if name == "size" else str(fact)]
+            return [size(fact) if name == "size" else str(fact)]
         case str():
             return [fact]
         case Mapping():
             return [key if key == value else f"{key} = {value}" for key, value in fact.items()]
         case _:
             return list(fact)
-
-
-def _size(number: int) -> str:
-    shown, unit = float(number), 0
-    while shown >= _ONE_STEP and unit < len(_UNITS) - 1:
-        shown, unit = shown / _ONE_STEP, unit + 1
-    return f"{shown:.1f} {_UNITS[unit]}" if unit else f"{number} bytes"

@@ -6,12 +6,13 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.layout import table
 from hatchlock.cli.log import logged
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import HatchlockError, SystemProblem, UsageError
@@ -261,11 +262,11 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.say(f"note: an apply did not finish: {found.interrupted}")
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
-    blocks = [f"project {found.project}, generation {found.generation}", _table(rows)]
+    blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
     if found.environments:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
-        blocks.append(_table(others))
+        blocks.append(table(others))
     ui.result("\n\n".join(blocks))
     return 0
 
@@ -273,12 +274,6 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
     label = f"[{item.trust}]" if item.trust else ""
     return " ".join(word for word in (label, item.detail) if word)
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def doctor(arguments: argparse.Namespace, ui: Ui) -> int:

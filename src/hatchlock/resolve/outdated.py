@@ -21,7 +21,7 @@ from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.targets import PythonTarget
 
-__all__ = ["Standing", "State", "Use", "direct_names", "npm_standing", "python_standing"]
+__all__ = ["Standing", "State", "Use", "direct_names", "npm_standing", "plain_standing", "python_standing"]
 
 _PYTHON = f"{Kind.PYPI}:"
 _NPM = f"{Kind.NPM}:"
@@ -118,7 +118,7 @@ def python_standing(package: Package, uses: Sequence[Use], index: PypiSource) ->
         HatchlockError: What `PypiSource.page` raises, but for a name that the index no longer has.
     """
     current = Version(package.version)
-    plain = _plain(package, uses)
+    plain = plain_standing(package, uses)
     try:
         page = index.page(package.name)
     except UnknownPackage:
@@ -166,7 +166,7 @@ def npm_standing(package: Package, uses: Sequence[Use], source: NpmSource) -> St
         HatchlockError: What `NpmSource.packument` raises, but for a name that the registry no longer has.
     """
     current = NpmVersion.parse(package.version)
-    plain = _plain(package, uses)
+    plain = plain_standing(package, uses)
     try:
         versions = source.versions(package.name)
     except UnknownPackage:
@@ -195,7 +195,8 @@ def npm_standing(package: Package, uses: Sequence[Use], source: NpmSource) -> St
     )
 
 
-def _plain(package: Package, uses: Sequence[Use]) -> Standing:
+def plain_standing(package: Package, uses: Sequence[Use]) -> Standing:
+    """Return what is known of a package before anybody is asked: there is nothing newer."""
     return Standing(
         what=f"{package.kind}:{package.name}",
         current=package.version,

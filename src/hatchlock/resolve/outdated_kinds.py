@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from hatchlock.address import Kind
 from hatchlock.lock.model import Package
 from hatchlock.resolve.named import Named, named
-from hatchlock.resolve.outdated import Standing, State, Use
+from hatchlock.resolve.outdated import Standing, State, Use, plain_standing
 from hatchlock.resolve.shelves import DebDesk, ImageTags
 from hatchlock.sources.base import UnknownPackage
 from hatchlock.sources.conda.records import CondaRecord
@@ -60,7 +60,7 @@ def hatch_standing(package: Package, uses: Sequence[Use], registry: HatchRegistr
     Raises:
         HatchlockError: What `HatchRegistry.versions` raises, but for a name that the registry no longer has.
     """
-    plain = _plain(package, uses)
+    plain = plain_standing(package, uses)
     try:
         releases = registry.versions(package.name, package.publisher)
     except (UnknownPackage, UnknownRepository):
@@ -99,7 +99,7 @@ def entry_standing(package: Package, servers: Iterable[str], registry: McpRegist
     Raises:
         HatchlockError: What `McpRegistry.entry` raises, but for a name that the registry no longer has.
     """
-    plain = replace(_plain(package, ()), environments=tuple(sorted(f"server:{name}" for name in servers)))
+    plain = replace(plain_standing(package, ()), environments=tuple(sorted(f"server:{name}" for name in servers)))
     status = registry.status(package.name, package.version)
     state: State = status.status if status.status in {"deprecated", "deleted"} else ""  # type: ignore[assignment]
     plain = replace(plain, state=state, reason=status.message if state else "")
@@ -129,7 +129,7 @@ def image_standing(package: Package, uses: Sequence[Use], registry: ImageTags) -
     bounded = [declared_oci(limit.wanted.text) for limit in limits if not limit.wanted.exact]
     if not bounded:
         return None
-    plain = _plain(package, uses)
+    plain = plain_standing(package, uses)
     tags = registry.tags(bounded[0].reference)
     newest = next(iter(fitting_tags(replace(bounded[0], bounds=">=0"), tags)), package.version)
     manifests = [limit.wanted for limit in limits if limit.is_manifests]
@@ -158,7 +158,7 @@ def deb_standing(package: Package, uses: Sequence[Use], desks: Sequence[DebDesk]
     Raises:
         HatchlockError: What reading the archives raises.
     """
-    plain = _plain(package, uses)
+    plain = plain_standing(package, uses)
     limits = list(_limits(package, uses))
     bounds = [limit.wanted for limit in limits if limit.is_manifests]
     newest = _candidates(package, desks, ())
@@ -189,17 +189,7 @@ def conda_standing(package: Package, uses: Sequence[Use], solve: Callable[[Use],
     """
     found = (record.full_version for use in uses for record in solve(use) if record.name == package.name)
     newest = next(found, package.version)
-    return replace(_plain(package, uses), compatible=newest, newest=newest)
-
-
-def _plain(package: Package, uses: Sequence[Use]) -> Standing:
-    return Standing(
-        what=f"{package.kind}:{package.name}",
-        current=package.version,
-        compatible=package.version,
-        newest=package.version,
-        environments=tuple(sorted({use.environment for use in uses})),
-    )
+    return replace(plain_standing(package, uses), compatible=newest, newest=newest)
 
 
 def _limits(package: Package, uses: Iterable[Use]) -> Iterator[_Limit]:

@@ -12,14 +12,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.talk import write_all
-from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes
+from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes, scratch_directory
 
 if TYPE_CHECKING:
     from hatchlock.serve.container import ContainerServer
@@ -156,7 +155,7 @@ def _as_process(record: LaunchRecord, command: tuple[str, ...], environ: Mapping
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = isinstance(system, str)
-    scratch, mark = (_scratch(), os.urandom(8).hex()) if bare else (None, "")
+    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
     env = server_environment(record, {}, scratch=str(scratch) if scratch else "") | _terminal(environ)
     started = replace(record, argv=command)
     watchdog = Watchdog.start(end_processes(scratch, mark))
@@ -186,12 +185,6 @@ def _ended(process: LocalServer, signals: _Signals) -> int:
 
 def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {"TERM": environ["TERM"]} if "TERM" in environ and os.isatty(1) else {}
-
-
-def _scratch() -> Path:
-    import tempfile  # noqa: PLC0415  a sandbox has its own
-
-    return Path(tempfile.mkdtemp(prefix="hatchlock-"))
 
 
 def _in_container(record: LaunchRecord, command: tuple[str, ...], signals: _Signals) -> int:

@@ -29,7 +29,7 @@ from hatchlock.security.secrets import hidden_values, resolve
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import LogFile, Talk, write_all
-from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes
+from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes, scratch_directory
 
 __all__ = ["ServerFailed", "serve"]
 
@@ -202,7 +202,7 @@ def _process(
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = isinstance(system, str)
-    scratch, mark = (_scratch(), os.urandom(8).hex()) if bare else (None, "")
+    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
     watchdog = Watchdog.start(end_processes(scratch, mark))
     try:
         if isinstance(system, str):
@@ -218,12 +218,6 @@ def _process(
             server.close()
     finally:
         watchdog.release()
-
-
-def _scratch() -> Path:
-    import tempfile  # noqa: PLC0415  a sandbox has its own
-
-    return Path(tempfile.mkdtemp(prefix="hatchlock-"))
 
 
 def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:

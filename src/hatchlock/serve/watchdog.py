@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["CREATED", "DONE", "MARK", "Cleanup", "Watchdog", "end_container", "end_processes"]
+__all__ = ["CREATED", "DONE", "MARK", "Cleanup", "Watchdog", "end_container", "end_processes", "scratch_directory"]
 
 Cleanup = Callable[[bytes, int], None]
 """Gets the notes that `run` left and the watchdog's process group, and ends the server.
@@ -114,6 +114,13 @@ def _keep_only(keep: tuple[int, ...]) -> None:
         if int(name) > 2 and int(name) not in keep:  # noqa: PLR2004  the standard streams
             with contextlib.suppress(OSError):  # the one by which the directory was read
                 os.close(int(name))
+
+
+def scratch_directory() -> Path:
+    """Make a directory for what a server without a sandbox writes; `end_processes` removes it."""
+    import tempfile  # noqa: PLC0415  a sandbox has its own
+
+    return Path(tempfile.mkdtemp(prefix="hatchlock-"))
 
 
 def end_processes(scratch: Path | None, mark: str) -> Cleanup:
