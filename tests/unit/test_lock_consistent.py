@@ -117,6 +117,33 @@ def test_a_requirement_of_a_package() -> None:
     assert found == ["env:e: pypi:a@1.0 requires b<2,>=1, which is missing"]
 
 
+EVIL_WHEEL = "https://evil.example.com/requests-2.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        project("requests", "2.0", "path:../evil"),
+        replace(project("requests", "2.0", "git:https://evil.example.com/x"), kind=Kind.GIT),
+        python("requests", "2.0", source=f"pypi:requests @ {EVIL_WHEEL}", location=EVIL_WHEEL),
+    ],
+)
+def test_what_lies_elsewhere_is_there_for_who_names_that_place_and_not_for_its_name(evil: Package) -> None:
+    """Else whoever writes a lock could have any directory, repository and address in the place of an index's package."""
+    assert f"env:e: has {evil.id}, which nothing in it requires" in of("pypi:requests", have=(evil,))
+    assert of("pypi:requests", evil.source, have=(evil,)) == []
+    if evil.kind is Kind.PYPI:
+        assert of("pypi:requests", have=(evil,), overrides=(evil.source,)) == []
+
+
+def test_packages_of_an_index_bring_nothing_along_that_lies_elsewhere() -> None:
+    evil = replace(project("evil", "2.0", "git:https://evil.example.com/x"), kind=Kind.GIT)
+    index = replace(python("a", "1.0"), dependencies=(evil.source,))
+    assert of("pypi:a", have=(index, evil)) == [f"env:e: has {evil.id}, which nothing in it requires"]
+    own = project("a", "1.0", "path:./a", evil.source)
+    assert of("path:./a", have=(own, evil)) == []
+
+
 def conda(name: str, version: str, *provides: str) -> Package:
     names = tuple(f"pypi:{item}" for item in provides)
     return Package(kind=Kind.CONDA, name=name, version=version, index="conda", provides=names)

@@ -41,6 +41,7 @@ WHEEL = Package(
     location=URL,
     files=(File(name="dep-1.0-py3-none-any.whl", sha256=HASH),),
 )
+DEB = Package(kind=Kind.DEB, name="git", version="1", index="debian/x", location="pool/main/g/git")
 PLAIN = Package(kind=Kind.PYPI, name="x", version="1", index="pypi")
 
 
@@ -48,7 +49,9 @@ def reasons(package: Package) -> list[str]:
     return [str(reason) for reason in source_reasons(Lock(project="p", platforms=(), packages=(package,)))]
 
 
-@pytest.mark.parametrize("package", [PATH, GIT, PROGRAM, WHEEL, PLAIN])
+@pytest.mark.parametrize(
+    "package", [PATH, GIT, PROGRAM, WHEEL, PLAIN, DEB, replace(DEB, location=""), replace(DEB, location="binary")]
+)
 def test_what_lock_writes_is_where_its_requirement_says(package: Package) -> None:
     assert reasons(package) == []
 
@@ -66,6 +69,12 @@ def test_what_lock_writes_is_where_its_requirement_says(package: Package) -> Non
         (replace(WHEEL, files=(File(name="dep-1.0-py3-none-any.whl", sha256=OTHER),)), f"has the sha256 {OTHER}"),
         (replace(PLAIN, location="https://example.com/evil.whl"), "names a place, and no requirement names that"),
         (replace(PLAIN, commit=COMMIT), "names a place, and no requirement names that"),
+        (replace(DEB, location="../elsewhere"), "is at ../elsewhere, which is not below its archive"),
+        (replace(DEB, location="/elsewhere"), "is at /elsewhere, which is not below its archive"),
+        (replace(DEB, source="path:./p"), "cannot come from path:./p"),
+        (replace(DEB, ecosystem="python"), "cannot be a project (python)"),
+        (replace(PLAIN, kind=Kind.HATCH, ecosystem="python"), "cannot be a project (python)"),
+        (replace(WHEEL, kind=Kind.CONDA), "is no wheel"),
         (replace(PATH, source="git:https://example.com/a/g"), "is no repository"),
         (replace(GIT, source="path:./p"), "is no directory"),
         (replace(PATH, source="npm:left-pad"), "cannot come from npm:left-pad"),

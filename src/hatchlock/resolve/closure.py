@@ -90,6 +90,9 @@ class Closure:
         self._loose: set[Kind] = set()
         self._packages: dict[_Name, Package] = {}
         self._by_source: dict[str, Package] = {}
+        # what names itself is there for who names it: the manifest, or a project that the manifest leads to
+        said = (*environment.requirements, *environment.overrides)
+        self._named_sources = {direct_source(text) for text in said if is_direct(text)}
         self._extras: dict[_Name, frozenset[str]] = {}
         self._waiting: list[_Name] = []
         self._has_loose_ends = False
@@ -205,10 +208,16 @@ class Closure:
         if package:
             self._check_place(text, package, requirer)
             self._reach((package.namespace, package.name), _NO_EXTRAS)
+            self._name(package, requirer)
         elif requirer is None:
             self._say(f"requires {text}, which is missing")
-        else:  # a project may write it in another form than the lock
+        elif self._packages[requirer].source:  # a project may write it in another form than the lock
             self._has_loose_ends = True
+
+    def _name(self, package: Package, requirer: _Name | None) -> None:
+        """Packages of an index have no say over directories, repositories and addresses."""
+        if requirer and self._packages[requirer].source:
+            self._named_sources.add(package.source)
 
     def _check_place(self, text: str, package: Package, requirer: _Name | None) -> None:
         if package.kind is Kind.HATCH and not declared_hatch(text.partition(":")[2]).allows(package.version):
@@ -229,6 +238,8 @@ class Closure:
             if bounds and not self._fits(package, bounds):
                 why = f"has {package.id}, but {self._asks(requirer)} {wanted.name[1]}{bounds}"
             self._reach(wanted.name, wanted.extras)
+            if wanted.url and wanted.url.partition("#")[0] == package.location:
+                self._name(package, requirer)
         self._note(text, requirer, why)
 
     def _check_owner(self, owner: Package, wanted: _Requirement, text: str, requirer: _Name | None) -> None:
@@ -274,7 +285,9 @@ class Closure:
 
     def _find_unneeded(self) -> None:
         for name, package in self._packages.items():
-            if name in self._extras or (package.source and self._has_loose_ends) or package.kind in self._loose:
+            if (package.source and self._has_loose_ends) or package.kind in self._loose:
+                continue
+            if name in self._extras and (not package.source or package.source in self._named_sources):
                 continue
             self._say(f"has {package.id}, which nothing in it requires")
 

@@ -30,7 +30,11 @@ def source_reasons(lock: Lock) -> Iterator[Reason]:
 
 
 def _contradiction(package: Package) -> str:
+    if package.ecosystem and package.kind not in {Kind.PATH, Kind.GIT}:
+        return f"cannot be a project ({package.ecosystem})"
     if package.kind in _UNNAMED:
+        if package.source:
+            return f"cannot come from {package.source}"
         return _UNNAMED[package.kind](package)
     if not package.source:
         places = (package.location, package.commit, package.tree_hash, package.subdirectory)
@@ -52,8 +56,9 @@ def _hatch(package: Package, spec: str) -> str:
 
 def _pool(package: Package) -> str:
     """The directory becomes a part of an address: it stays below the archive."""
-    parts = package.location.split("/")
-    return "" if parts[0] == "pool" and not {"", ".", ".."} & set(parts) else "is not in the pool of its archive"
+    # an archive that is flat has no pool, and may have all its files at its top
+    is_below = not package.location or not {"", ".", ".."} & set(package.location.split("/"))
+    return "" if is_below else f"is at {package.location}, which is not below its archive"
 
 
 def _image(package: Package) -> str:
@@ -92,6 +97,8 @@ def _url(package: Package, spec: str) -> str:
 
 
 def _wheel(package: Package, spec: str) -> str:
+    if package.kind is not Kind.PYPI:
+        return "is no wheel"
     url, _, fragment = parse(spec).url.partition("#")
     sha256 = next((item.partition("=")[2] for item in fragment.split("&") if item.startswith("sha256=")), "")
     return _differs("address", package.location, url) or (
