@@ -117,6 +117,14 @@ def test_a_requirement_of_a_package() -> None:
     assert found == ["env:e: pypi:a@1.0 requires b<2,>=1, which is missing"]
 
 
+EVIL_REPOSITORY = Package(
+    kind=Kind.GIT,
+    name="requests",
+    version="2.0",
+    ecosystem="python",
+    source="git:https://evil.example.com/x",
+    location="https://evil.example.com/x",
+)
 EVIL_WHEEL = "https://evil.example.com/requests-2.0-py3-none-any.whl"
 
 
@@ -124,7 +132,7 @@ EVIL_WHEEL = "https://evil.example.com/requests-2.0-py3-none-any.whl"
     "evil",
     [
         project("requests", "2.0", "path:../evil"),
-        replace(project("requests", "2.0", "git:https://evil.example.com/x"), kind=Kind.GIT),
+        EVIL_REPOSITORY,
         python("requests", "2.0", source=f"pypi:requests @ {EVIL_WHEEL}", location=EVIL_WHEEL),
     ],
 )
@@ -137,7 +145,7 @@ def test_what_lies_elsewhere_is_there_for_who_names_that_place_and_not_for_its_n
 
 
 def test_packages_of_an_index_bring_nothing_along_that_lies_elsewhere() -> None:
-    evil = replace(project("evil", "2.0", "git:https://evil.example.com/x"), kind=Kind.GIT)
+    evil = EVIL_REPOSITORY
     index = replace(python("a", "1.0"), dependencies=(evil.source,))
     assert of("pypi:a", have=(index, evil)) == [f"env:e: has {evil.id}, which nothing in it requires"]
     own = project("a", "1.0", "path:./a", evil.source)
