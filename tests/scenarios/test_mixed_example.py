@@ -27,7 +27,7 @@ keep again lock && cp hatch.lock "$RESULTS/again.lock"
 keep upgrade lock --upgrade && cp hatch.lock "$RESULTS/upgrade.lock"
 keep check lock --check
 mkdir "$CLONE" && cp -R hatchlock.toml dice toolbox "$CLONE"
-(cd "$CLONE" && HATCHLOCK_HOME="$RESULTS/other-store" keep clone lock && cp hatch.lock "$RESULTS/clone.lock")
+(cd "$CLONE" && export HATCHLOCK_HOME="$RESULTS/other-store" && keep clone lock && cp hatch.lock "$RESULTS/clone.lock")
 keep tree tree
 keep why-dateutil why python-dateutil
 keep why-node why deb:libnode108
@@ -37,6 +37,8 @@ keep plan plan --json
 keep apply apply --yes
 keep probe probe toolbox --json
 keep after plan --json
+keep bundle fetch --to "$RESULTS/all.bundle"
+(export HATCHLOCK_HOME="$RESULTS/third-store" && keep offline apply --yes --offline --from "$RESULTS/all.bundle")
 """
 
 
@@ -98,9 +100,13 @@ def test_the_ways_lead_across_kinds(results: Results) -> None:
     assert [kind for kind in KINDS if f"─ {kind}:" not in results.out("tree")] == []
 
 
-def test_nothing_of_a_fresh_lock_is_outdated(results: Results) -> None:
-    states = {(item["what"], item["state"], item["compatible"]) for item in results.document("outdated")["packages"]}
-    assert {what for what, state, _ in states if state} == set()
+def test_of_a_fresh_lock_only_the_image_that_the_manifest_holds_back_has_a_newer_version(results: Results) -> None:
+    found = results.document("outdated")
+    standings = {item["what"].rpartition("/")[2]: item for item in found["packages"]}
+    image = standings["cache"]
+    assert (image["current"], image["compatible"], image["newest"]) == ("7.4.1", "7.4.1", "8.0.0")
+    assert [item["what"] for item in found["packages"] if item["state"]] == []
+    assert found["asked"] > len(KINDS)
 
 
 def test_a_plan_refuses_the_server_in_a_container_alone_and_says_why(results: Results) -> None:
@@ -118,3 +124,12 @@ def test_the_server_that_is_a_process_answers(results: Results) -> None:
     assert results.status("probe") == 0, results.err("probe")
     assert [tool["name"] for tool in results.document("probe")["tools"]] == ["convert"]
     assert results.document("after")["steps"] == []
+
+
+def test_a_bundle_is_all_that_another_store_needs(results: Results) -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+    assert results.status("bundle") == 0, results.err("bundle")
+    assert (results.directory / "other-store" / "cache").is_dir()
+    assert not (results.directory / "third-store" / "cache").exists(), "nobody was asked anything"
+    assert "server:toolbox  answered in" in results.err("offline")

@@ -66,6 +66,16 @@ def test_a_newer_hatch_package_that_the_manifest_allows_and_one_that_it_does_not
         assert (item["state"], item["environments"]) == ("", ["tools"])
 
 
+def test_a_hatch_package_that_wants_another_python_is_held_back_by_that(tmp_path: Path) -> None:
+    with serving_hatch(kit("1.0.0")) as registry:
+        where = ("[indexes.hatch]", f'url = "{registry.index_url}"', 'ttl = "0s"')
+        trial = project(tmp_path, *where, "[environments.tools]", 'dependencies = ["hatch:kit"]')
+        registry.packages += [kit("1.1.0"), kit("2.0.0", entry={"compatibility_changes": {"python": ">=3.99"}})]
+        item = found(trial)["hatch:kit"]
+        assert versions(item) == ("1.0.0", "1.1.0", "2.0.0")
+        assert item["held_by"] == ["kit 2.0.0 needs Python >=3.99"]
+
+
 def test_a_hatch_package_that_its_registry_calls_deprecated_or_has_no_more(tmp_path: Path) -> None:
     with serving_hatch(kit("1.0.0")) as registry:
         where = ("[indexes.hatch]", f'url = "{registry.index_url}"', 'ttl = "0s"')

@@ -50,7 +50,8 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
             | {"seconds": round(result.seconds, 3)}
         )
         return 0
-    lines = [f"server    {printable(result.server)} {printable(result.version)}", f"protocol  {result.protocol}"]
+    name = printable(f"{result.server} {result.version}".strip())
+    lines = [f"server    {name}", f"protocol  {result.protocol}"]
     lines.append(f"tools     {len(result.tools)}, answered in {result.seconds:.2f} s")
     for tool in result.tools:
         first_line = next(iter(tool.description.strip().splitlines()), "")
