@@ -203,7 +203,8 @@ def test_a_deprecated_entry_is_told_and_a_deleted_one_refused(project: TrialProj
     done = project.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
     assert done.err.count("the registry says that it is deprecated: old") == 1
     assert (
-        "has deleted mcp:io.github.acme/bad@1.0.0: malware" in project.fails("add", "mcp:io.github.acme/bad@1.0.0").err
+        "says that mcp:io.github.acme/bad@1.0.0 is deleted: malware"
+        in project.fails("add", "mcp:io.github.acme/bad@1.0.0").err
     )
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from hatchlock.sources.hatch.index import HatchRelease
     from hatchlock.sources.hatch.local import HatchDirectory
     from hatchlock.sources.hatch.registry import HatchRegistry
+    from hatchlock.sources.mcp_registry.entry import Entry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.store.blobs import Blobs
 
-__all__ = ["DeletedEntry", "HatchDesk", "RemoteEntry", "entry_package"]
+__all__ = ["DeletedEntry", "HatchDesk", "RemoteEntry", "entry_package", "status_note"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -129,12 +130,12 @@ def entry_package(
     from hatchlock.address import Kind
     from hatchlock.lock.model import File, Package
     from hatchlock.sources.mcp_registry.choose import choose
-    from hatchlock.sources.mcp_registry.declared import declared_mcp
-    from hatchlock.sources.mcp_registry.entry import DELETED
+    from hatchlock.sources.mcp_registry.declared import LATEST, declared_mcp
+    from hatchlock.sources.mcp_registry.entry import ACTIVE, DELETED
     from hatchlock.sources.mcp_registry.launch import launch
 
     wanted = declared_mcp(text.partition(":")[2])
-    entry = registry.entry(wanted.name, wanted.version or (pinned.version if pinned else "latest"))
+    entry = registry.entry(wanted.name, wanted.version or (pinned.version if pinned else LATEST))
     if entry.status == DELETED and not pinned:
         raise DeletedEntry(entry=str(entry), message=entry.status_message)
     choice = choose(entry, platforms=platforms, runtime=runtime, local=registry.is_local)
@@ -165,9 +166,13 @@ def entry_package(
         notes.append(f"it has to be given {', '.join(arguments)} in `args`")
     if choice.base_url:
         notes.append(f"it says that its package is at {choice.base_url}; it is taken from the index that is used here")
-    if entry.status != "active":
-        notes.append(
-            f"the registry says that it is {entry.status}"
-            + (f": {entry.status_message}" if entry.status_message else "")
-        )
+    if entry.status != ACTIVE:
+        notes.append(status_note(entry))
     return package, (*notes, *starts.notes)
+
+
+def status_note(entry: Entry) -> str:
+    """Return what the registry says of an entry beside its document, as a sentence."""
+    return f"the registry says that it is {entry.status}" + (
+        f": {entry.status_message}" if entry.status_message else ""
+    )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.usecases.info_kinds import Fact, NothingFits, conda_facts, deb_facts, hatch_facts, mcp_facts
+from hatchlock.usecases.manifest import manifest_or_empty
 from hatchlock.usecases.sources import Sources
 
 if TYPE_CHECKING:
     from hatchlock.events import Sink
-    from hatchlock.manifest.model import Manifest
     from hatchlock.sources.projects.model import ProjectFacts
     from hatchlock.usecases.project import Project
 
@@ -60,7 +60,7 @@ def describe_source(
         HatchlockError: What asking its source raises: UnknownPackage, UnknownImage, Unreachable, …
     """
     source = Source.parse(text)
-    with Sources(project, _manifest(project), offline=offline, refresh=False, emit=emit) as sources:
+    with Sources(project, manifest_or_empty(project), offline=offline, refresh=False, emit=emit) as sources:
         spec = source.spec
         of_kind: Mapping[Kind, Callable[[], _Found]] = {
             Kind.PYPI: lambda: _pypi(spec, sources, now),
@@ -81,16 +81,6 @@ def describe_source(
 
 
 _Found = tuple[Mapping[str, Fact], Iterable[str]]
-
-
-def _manifest(project: Project) -> Manifest:
-    from hatchlock.manifest.load import load_bytes
-    from hatchlock.manifest.model import Manifest
-    from hatchlock.manifest.model import Project as Table
-
-    if not project.manifest_bytes:
-        return Manifest(project=Table(name="none"))
-    return load_bytes(project.manifest, project.manifest_bytes, b"").manifest
 
 
 def _pypi(spec: str, sources: Sources, now: datetime) -> _Found:

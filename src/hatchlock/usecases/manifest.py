@@ -16,12 +16,15 @@ from hatchlock.place import Place
 
 if TYPE_CHECKING:
     from hatchlock.manifest.load import LoadedManifest
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.usecases.project import Project
 
 __all__ = [
     "ManifestExists",
     "add",
     "init",
     "json_schema",
+    "manifest_or_empty",
     "overlay_of",
     "remove",
     "server_from_command",
@@ -169,3 +172,18 @@ def server_from_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     from hatchlock.manifest import takeover
 
     return takeover.server_from_command(words)
+
+
+def manifest_or_empty(project: Project) -> Manifest:
+    """Return a project's manifest without its overlay; one that declares nothing where there is none.
+
+    Raises:
+        ManyErrors: It has mistakes.
+    """
+    from hatchlock.manifest.load import load_bytes
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.manifest.model import Project as Table
+
+    if not project.manifest_bytes:
+        return Manifest(project=Table(name="none"))
+    return load_bytes(project.manifest, project.manifest_bytes, b"").manifest

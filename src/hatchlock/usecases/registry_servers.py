@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event
+from hatchlock.usecases.manifest import manifest_or_empty
 from hatchlock.usecases.sources import Sources
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from hatchlock.sources.mcp_registry.variables import Variable
     from hatchlock.usecases.project import Project
 
-__all__ = ["EntryGone", "FoundServer", "Given", "SearchResult", "search_servers", "server_from_entry"]
+__all__ = ["FoundServer", "Given", "SearchResult", "search_servers", "server_from_entry"]
 
 IndexKind = Literal["mcp", "hatch"]
 _KINDS: tuple[IndexKind, ...] = ("mcp", "hatch")
-_ACTIVE, _DELETED = "active", "deleted"
 _IN_PROCESSES = ("npm", "mcpb")
 """Kinds of package that images are not yet made of."""
 
@@ -67,22 +67,6 @@ class SearchResult:
     servers: tuple[FoundServer, ...]
     total: int
     notes: tuple[str, ...]
-
-
-@dataclass(kw_only=True, eq=False)
-class EntryGone(HatchlockError):
-    """A registry has deleted an entry, which is done to what is malware or spam, or was published by mistake."""
-
-    code: ClassVar[str] = "entry-deleted"
-
-    entry: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"the registry has deleted {self.entry}" + (f": {self.why}" if self.why else "")
-
-    def _hint(self) -> str:
-        return "choose another version or another server"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +128,7 @@ def search_servers(
     found: list[FoundServer] = []
     notes: list[str] = []
     errors: list[HatchlockError] = []
-    with Sources(project, _manifest(project), offline=offline, refresh=False, emit=emit) as sources:
+    with Sources(project, manifest_or_empty(project), offline=offline, refresh=False, emit=emit) as sources:
         for kind in asked:
             try:
                 servers, note = search[kind](sources, words)
@@ -225,7 +209,7 @@ def server_from_entry(
 
     Raises:
         BadSource: It is no entry's name.
-        UnknownEntry, EntryGone: There is no such entry any more.
+        UnknownEntry, DeletedEntry: There is no such entry any more.
         NothingToRun: It has nothing that can run here.
         WrongHash, BadBundle: The bundle that it names is another one now, or cannot be run.
         MissingVariables: Something required has no answer; all of it is named.
@@ -234,18 +218,20 @@ def server_from_entry(
     """
     from hatchlock.address import Source
     from hatchlock.sources.mcp_registry.declared import LATEST, declared_mcp
+    from hatchlock.sources.mcp_registry.entry import ACTIVE, DELETED
+    from hatchlock.usecases.desks import DeletedEntry, status_note
 
     reference = declared_mcp(Source.parse(text).spec)
-    manifest = _manifest(project)
+    manifest = manifest_or_empty(project)
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
         entry = sources.mcp_registry.entry(reference.name, reference.version or LATEST)
-        if entry.status == _DELETED:
-            raise EntryGone(entry=str(entry), why=entry.status_message)
+        if entry.status == DELETED:
+            raise DeletedEntry(entry=str(entry), message=entry.status_message)
         launch, fields = _chosen(entry, project, manifest, runtime, sources)
 
     def ask_warned(variables: Sequence[Variable]) -> Mapping[str, Answer]:
-        if entry.status != _ACTIVE:
-            emit(Event(name="resolve.note", address=str(entry), message=_warning(entry)))
+        if entry.status != ACTIVE:
+            emit(Event(name="resolve.note", address=str(entry), message=status_note(entry)))
         return ask(variables) if ask else {}
 
     answered = _answered(entry, launch, given, ask_warned)
@@ -322,19 +308,3 @@ def _name_of(name: str) -> str:
     from hatchlock.manifest.takeover import name_from
 
     return name_from(name.rpartition("/")[2])
-
-
-def _warning(entry: Entry) -> str:
-    return f"the registry says that it is {entry.status}" + (
-        f": {entry.status_message}" if entry.status_message else ""
-    )
-
-
-def _manifest(project: Project) -> Manifest:
-    from hatchlock.manifest.load import load_bytes
-    from hatchlock.manifest.model import Manifest
-    from hatchlock.manifest.model import Project as Table
-
-    if not project.manifest_bytes:
-        return Manifest(project=Table(name="none"))
-    return load_bytes(project.manifest, project.manifest_bytes, b"").manifest
