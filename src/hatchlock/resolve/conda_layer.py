@@ -65,6 +65,11 @@ class CondaFound:
     target: PythonTarget
     python: str = ""
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The packages' ids."""
+        return frozenset(map(_id, self.records))
+
 
 class CondaLayer:
     """Solves for the platforms of one environment.
@@ -121,15 +126,15 @@ def conda_packages(found: Mapping[str, CondaFound]) -> tuple[Package, ...]:
     Args:
         found: Platform -> what was solved for it.
     """
-    owned = {
-        f"{Kind.CONDA}:{record.name}@{record.full_version}": record.python_names
-        for item in found.values()
-        for record in item.records
-    }
+    owned = {_id(record): record.python_names for item in found.values() for record in item.records}
     packages = lock_packages({platform: item.records for platform, item in found.items()})
     return tuple(
         replace(package, provides=tuple(f"{Kind.PYPI}:{name}" for name in owned[package.id])) for package in packages
     )
+
+
+def _id(record: CondaRecord) -> str:
+    return f"{Kind.CONDA}:{record.name}@{record.full_version}"
 
 
 def _version(text: str) -> Version:

@@ -201,9 +201,7 @@ def _chosen(
         )
         conda[platform] = found.conda
         debs.choose(platform, found.asks.get(Kind.DEB, ()))
-        packages[platform] |= debs.ids(platform) | {
-            f"{Kind.CONDA}:{record.name}@{record.full_version}" for record in found.conda.records
-        }
+        packages[platform] |= debs.ids(platform) | found.conda.ids
     uses.add(debs.packages())
     uses.add(conda_packages(conda))
     used = [direct for direct in directs.values() if any(direct.package.id in ids for ids in packages.values())]
