@@ -48,6 +48,31 @@ def test_one_line_sources_are_read_with_their_options() -> None:
     )
 
 
+def test_a_login_in_apts_sources_is_not_kept_for_it_would_stand_in_messages() -> None:
+    (source,) = read("deb https://anna:hunter2@deb.example.com/debian bookworm main\n")
+    (other,) = read(
+        "Types: deb\nURIs: https://anna:hunter2@deb.example.com/debian\nSuites: bookworm\nComponents: main\n", SOURCES
+    )
+    assert source == other
+    assert source.url == "https://deb.example.com/debian"
+    with pytest.raises(NoArchive) as caught:
+        archives_for([source], {})
+    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("url", ["http://[", "//[::1", "https://", "http://[::1"])
+def test_an_address_that_is_none_is_no_source(url: str) -> None:
+    with pytest.raises(NoArchive, match="are no http\\(s\\) addresses"):
+        archives_for(read(f"deb {url} bookworm main\n"), {"/etc/apt/trusted.gpg": b"key"})
+
+
+@pytest.mark.parametrize("title", ["abc\\", '"it\'s" \'x"\'"', '"', "a 'b"])
+def test_what_is_quoted_without_end_in_os_release_is_taken_as_it_is(tmp_path: Path, title: str) -> None:
+    files = {"etc/os-release": f"ID=debian\nPRETTY_NAME={title}\n".encode(), "var/lib/dpkg/status": STATUS}
+    found = based_on(tmp_path, files)
+    assert found.os_release["ID"] == "debian"
+
+
 def test_deb822_sources_are_read_with_inline_keys_and_without_disabled_ones() -> None:
     found = read(
         "# the usual ones\n"

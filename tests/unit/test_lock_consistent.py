@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
-from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Lock, Package, Server
 from hatchlock.lock.store import loads
 from hatchlock.resolve.consistent import inconsistencies
 from support.source_tree import ROOT
@@ -383,11 +383,14 @@ def test_what_is_there_twice() -> None:
     have = (python("a", "1.0"),)
     one = environment("pypi:a", have=have)
     server = Server(name="s", source="", runtime="process")
-    found = inconsistencies(lock(one, one, have=(*have, *have), servers=(server, server)))
+    archive = Archive(name="debian/x", suite="x", date="2026-01-01T00:00:00Z", sha256="a" * 64)
+    found = inconsistencies(lock(one, one, have=(*have, *have), servers=(server, server), archives=(archive, archive)))
     assert list(map(str, found)) == [
+        "project: has debian/x, of which nothing is",
         "project: has env:e (process) 2 times",
         "project: has pypi:a@1.0 2 times",
         "project: has server:s 2 times",
+        "project: has the archive debian/x 2 times",
     ]
 
 

@@ -49,6 +49,7 @@ def _twice(lock: Lock) -> Iterator[Reason]:
     names = [
         *(package.id for package in lock.packages),
         *(f"oci:{image.reference}" for image in lock.images),
+        *(f"the archive {archive.name}" for archive in lock.archives),
         *(f"env:{item.name} ({item.runtime})" for item in lock.environments),
         *(f"server:{item.name}" for item in lock.servers),
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.net.credentials import without_userinfo
 from hatchlock.sources.debian.control import paragraphs
 
 __all__ = ["AptSource", "BadAptSource", "apt_sources"]
@@ -42,7 +43,7 @@ class AptSource:
     """One suite of binary packages.
 
     Attributes:
-        url: The archive's address.
+        url: The archive's address, without user name and password.
         suite: Suite or codename; it ends in `/` if it is the directory of a flat archive.
         components: Empty for a flat archive.
         architectures: Those that it is limited to; empty for any.
@@ -124,7 +125,8 @@ def _source(options: Mapping[str, str], *, url: str, suite: str, components: lis
     is_key = signed.startswith(_ARMOR)
     words = [] if is_key else signed.replace(",", " ").split()
     return AptSource(
-        url=url.rstrip("/"),
+        # it stands in messages, and what a base says is no login of the user's
+        url=without_userinfo(url).rstrip("/"),
         suite=suite,
         components=tuple(components),
         architectures=tuple((options.get("architectures") or options.get("arch") or "").split()),

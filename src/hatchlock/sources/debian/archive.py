@@ -337,6 +337,8 @@ def _paths(opened: _Opened, architecture: str) -> list[str]:
     """Return the indexes of a suite for one architecture, without the endings of their compressed forms."""
     release, archive = opened.release, opened.archive
     if archive.suite.endswith("/"):
+        if not _is_listed(release.files, "Packages"):
+            raise NoArchive(why=f"{archive.name} lists no Packages in a form that is known")
         return ["Packages"]
     if architecture not in release.architectures:
         return []

@@ -140,7 +140,7 @@ def _sources_of_base(
         if (not suites or source.suite in suites)
         and (not architecture or not source.architectures or architecture in source.architectures)
     ]
-    fetched = [item for item in found if urlsplit(item.url).scheme in {"http", "https"}]
+    fetched = [item for item in found if _is_web(item.url)]
     usable = [item for item in fetched if item.components or item.suite.endswith("/")]
     if usable:
         return usable
@@ -151,6 +151,14 @@ def _sources_of_base(
         f"no source of apt in the base has {wanted}" if wanted else "apt's sources in the base are no http(s) addresses"
     )
     raise NoArchive(why=what)
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _named_keys(source: AptSource, keyrings: Mapping[str, bytes]) -> tuple[tuple[str, bytes], ...]:

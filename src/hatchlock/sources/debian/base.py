@@ -147,8 +147,15 @@ def _os_release(data: bytes) -> dict[str, str]:
     for line in data.decode(errors="replace").splitlines():
         name, equals, value = line.strip().partition("=")
         if equals and not name.startswith("#"):
-            found[name] = "".join(shlex.split(value)) if value.count('"') % 2 == value.count("'") % 2 == 0 else value
+            found[name] = _unquoted(value)
     return found
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return "".join(shlex.split(value))
+    except ValueError:  # quotes or a backslash without an end
+        return value
 
 
 def _installed(files: Mapping[str, bytes]) -> Iterator[DebPackage]:
