@@ -23,6 +23,7 @@ from support.conda_channel import (
     write_channel,
 )
 from support.engine import wait_until
+from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Index, Release, serving
 from support.project import TrialProject, server_release
 from support.runs import Run
@@ -370,3 +371,38 @@ def test_a_server_may_be_started_by_a_program_that_conda_has(trial: Trial) -> No
     trial.ok("apply", "--yes")
     assert trial.called() == "conda's"
     assert trial.steps() == []
+
+
+@pytest.mark.usefixtures("isolated")
+def test_a_hatch_package_that_needs_a_conda_package_gets_it(trial: Trial, index: Index) -> None:
+    needs = {"name": "numlib", "version_constraint": ">=1.5", "package_manager": "conda"}
+    kit = HatchPackage(
+        name="kit",
+        dependencies={"python": [needs]},
+        files={"server.py": f"{SERVER}\n\nmain()\n"},
+        metadata={"tools": []},
+    )
+    with serving_hatch(kit) as registry:
+        trial.head += f'[indexes.hatch]\nurl = "{registry.index_url}"\n'
+        trial.wants(CONDA[0], source="hatch:kit").ok("lock")
+        assert trial.ids() == ["conda:numlib@2.0=0", f"conda:python@{pythons.FULL}=0_cpython", "hatch:kit@1.0.0"]
+        assert "hatch:kit@1.0.0 (hatch:kit) → conda:numlib@2.0=0" in trial.ok("why", "conda:numlib").out
+        trial.ok("apply", "--yes")
+    assert trial.called().endswith(" conda 2.0")
+    assert index.asked_for("numlib") == []
+
+
+@pytest.mark.engine
+def test_in_a_container_they_are_locked_for_its_base_and_not_yet_put_into_it(trial: Trial, base_image: str) -> None:
+    trial.head = trial.head.replace('"darwin/arm64", "linux/amd64", "linux/arm64"', f'"{host_platform()}"')
+    trial.wants(*CONDA)
+    trial.edit('runtime = "process"', 'runtime = "container"')
+    trial.edit("[environments.analysis]\n", f'[environments.analysis]\nbase = "oci:{base_image}"\n')
+    trial.ok("lock")
+    assert read_lock(trial.lock).environment("analysis", "container").python == pythons.MINOR
+    assert "conda:numlib@2.0=0" in trial.ids()
+    problems = {item["address"]: item["what"] for item in trial.plan()["problems"]}
+    assert "conda:" in problems["server:tiny"]
+    first = trial.lock.read_bytes()
+    trial.ok("lock", "--upgrade")
+    assert trial.lock.read_bytes() == first

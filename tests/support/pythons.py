@@ -20,7 +20,7 @@ BASE = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 _LIST = """
 import importlib, json, sys, sysconfig
 for name in ("compileall concurrent.futures.process concurrent.futures.thread ctypes decimal json logging multiprocessing.forkserver "
-             "multiprocessing.popen_fork multiprocessing.queues multiprocessing.synchronize platform site ssl struct "
+             "multiprocessing.popen_fork multiprocessing.queues multiprocessing.synchronize pkgutil platform runpy site ssl struct "
              "subprocess sysconfig tempfile typing").split():
     importlib.import_module(name)
 sysconfig.get_config_vars()
