@@ -358,7 +358,7 @@ def test_what_was_chosen_is_locked_with_a_file_for_each_platform(opened: Open) -
         ]
         assert hello.dependencies == ("deb:libhello>=1",)
         assert (hello.authors, hello.repository, hello.signature) == (
-            "The Example Team <team@example.com>",
+            "The Example Team",
             "https://hello.example.com",
             "signed",
         )

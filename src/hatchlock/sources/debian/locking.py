@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Mapping
+from email.utils import parseaddr
 
 from hatchlock.address import Kind
 from hatchlock.lock.model import File, Package
@@ -48,7 +49,8 @@ def _locked(found: Mapping[str, DebPackage], choices: Mapping[str, DebChoice]) -
         location=_path(package)[0],
         files=_files(found, everywhere=len(found) == len(choices)),
         dependencies=tuple(sorted(edges)),
-        authors=package.fields.get("maintainer", ""),
+        # a name is what people look for; the address is that of a list at the archive
+        authors=parseaddr(package.fields.get("maintainer", ""))[0],
         repository=package.fields.get("homepage", ""),
         signature="signed",
     )
