@@ -268,14 +268,26 @@ def test_debian_packages_are_chosen_over_what_the_base_has(world: Mixed) -> None
     )
 
 
-def test_what_the_base_has_already_is_asked_of_nobody(world: Mixed) -> None:
+def test_what_the_base_has_already_is_asked_of_nobody_and_that_is_said(world: Mixed) -> None:
     world.debs = [deb("git", "1:2.39")]
     world.base = [installed("git", "1:2.39")]
     found = world.resolve("deb:git>=1:2", **boxed())
     assert (ids(found), found.archives) == ([], ())
+    assert world.said == [f"git of Debian: the base has that already on {LINUX}"]
     world.base = [installed("git", "1:2.30")]
     assert ids(world.resolve("deb:git>=1:2.39", **boxed())) == ["deb:git@1:2.39"]
-    assert world.said == [f"git of the base becomes 1:2.39 (it has 1:2.30) on {LINUX}"]
+    assert world.said[1:] == [f"git of the base becomes 1:2.39 (it has 1:2.30) on {LINUX}"]
+
+
+def test_the_version_that_would_do_is_proposed_as_one_would_write_it(world: Mixed) -> None:
+    world.debs = [deb("git", "1:2.39")]
+    with pytest.raises(NoVersion) as caught:
+        world.resolve("deb:git>=2:1")
+    assert caught.value.hint == "ask for git=1:2.39, for example"
+    directory(world, "kit")
+    with pytest.raises(NoVersion) as caught:
+        world.resolve("hatch:./kit>=2")
+    assert caught.value.hint == "ask for kit==1.0.0, for example"  # without the mark of its content
 
 
 def test_bounds_of_two_on_one_debian_package_are_a_conflict_that_names_both(world: Mixed) -> None:

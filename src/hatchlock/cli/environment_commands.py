@@ -102,7 +102,7 @@ def _details_document(found: EnvironmentDetails) -> dict[str, Any]:
 
 def _facts(found: EnvironmentDetails) -> list[str]:
     view = found.view
-    state = "; ".join([view.state, *view.details])
+    state = " ".join("; ".join([view.state, *view.details]).split())  # some reasons are lists of lines
     users = [_user(server, clients) for server, clients in found.clients.items()]
     facts = {
         "description": found.description,

@@ -98,7 +98,12 @@ class DebLayer:
             for platform, choice in sorted(self._choices.items())
             for item in choice.upgrades
         )
-        return (*elsewhere, *newer)
+        there = (
+            f"{', '.join(choice.in_base)} of Debian: the base has that already on {platform}"
+            for platform, choice in sorted(self._choices.items())
+            if choice.in_base
+        )
+        return (*elsewhere, *there, *newer)
 
 
 def _wanted(ask: Ask) -> WantedDeb:

@@ -19,6 +19,8 @@ __all__ = ["Demand", "NoVersion", "ResolutionConflict", "TooDeep", "Unusable", "
 
 _NEAREST = 3
 _MOST_WAYS = 5
+_EXACTLY = {Kind.NPM: "@", Kind.DEB: "="}
+_WITH_MARKS = {Kind.PYPI, Kind.HATCH}
 _Cause = RequirementInformation[Ask, Pin]
 
 
@@ -105,8 +107,10 @@ class NoVersion(HatchlockError):
         if any("exclude-newer" in reason for reason in self.unusable):
             return "move exclude-newer, or ask for an older version"
         if self.nearest:
-            exact = "@" if self.kind is Kind.NPM else "=="
-            return f"ask for {self.name}{exact}{self.nearest[0]}, for example"
+            exact = _EXACTLY.get(self.kind, "==")
+            # what a directory has behind its version is a mark of ours
+            version = self.nearest[0].partition("+")[0] if self.kind in _WITH_MARKS else self.nearest[0]
+            return f"ask for {self.name}{exact}{version}, for example"
         return "choose another Python version or platform"
 
 
