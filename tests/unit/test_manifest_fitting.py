@@ -95,6 +95,10 @@ source = {{ "linux/arm64" = "url:https://example.com/arm#sha256={HASH}", "linux/
         ("npm:@scope", "names no npm package"),
         ("npm: ", "nothing follows"),
         ("git:nothing", "is no git repository"),
+        ("oci:nginx>=x", "are no bounds on a version"),
+        ("oci:nginx>=1.2,", "are no bounds on a version"),
+        ("conda:__glibc", "names no conda package"),
+        ("conda:acme::__glibc>=2", "names no conda package"),
     ],
 )
 def test_malformed_sources_are_refused_with_their_place(source: str, why: str) -> None:

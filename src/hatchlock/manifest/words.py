@@ -72,6 +72,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
 # what stands behind a name of these kinds is read by their sources; here it has the right form
 _BOUNDS = re.compile(r"(?=[<>=!~])")
+_OCI_BOUND = r"(?:[=!<>~]=|[<>])\s*v?\d+(?:\.\d+)*(?:\.\*)?(?:-[A-Za-z0-9_.-]+)?"
+_OCI_BOUNDS = re.compile(rf"{_OCI_BOUND}(?:\s*,\s*{_OCI_BOUND})*")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]*\s*(?:(?:[<>]{1,2}|[<>=!]?=|=)\s*[0-9A-Za-z.+:~-]+\s*(?:,\s*|$))*")
 _HATCH = re.compile(
     r"(?:\.{1,2}(?:/[^\s<>=!]*)?|/[^\s<>=!]*|(?:[A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)?)"
@@ -202,6 +204,12 @@ def _check_url(text: str, spec: str) -> None:
         raise Wrong(f"{text!r} does not say its hash", "append #sha256=… (64 hex digits)")
 
 
+def _check_image(text: str, spec: str) -> None:
+    _, *bounds = _BOUNDS.split(spec, maxsplit=1)
+    if bounds and not _OCI_BOUNDS.fullmatch(bounds[0].strip()):
+        raise Wrong(f"{text!r}: {bounds[0]!r} are no bounds on a version", "write oci:NAME>=1.2,<2, or oci:NAME:TAG")
+
+
 def _check_deb(text: str, spec: str) -> None:
     if _DEB.fullmatch(spec) is None:
         raise Wrong(f"{text!r} names no Debian package", "write deb:NAME, deb:NAME>=VERSION or deb:NAME=VERSION")
@@ -220,7 +228,7 @@ def _check_mcp(text: str, spec: str) -> None:
 
 
 def _check_conda(text: str, spec: str) -> None:
-    if _CONDA.fullmatch(spec) is None:
+    if _CONDA.fullmatch(spec) is None or spec.rpartition("::")[2].startswith("__"):
         raise Wrong(f"{text!r} names no conda package", "write conda:NAME>=1.2, or conda:CHANNEL::NAME>=1.2")
 
 
@@ -229,6 +237,7 @@ _CHECKS = {
     Kind.NPM: _check_npm,
     Kind.GIT: _check_git,
     Kind.URL: _check_url,
+    Kind.OCI: _check_image,
     Kind.DEB: _check_deb,
     Kind.HATCH: _check_hatch,
     Kind.MCP: _check_mcp,
