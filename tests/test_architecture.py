@@ -200,15 +200,11 @@ FORBIDDEN = re.compile(
 )
 
 
-# Whom the packages of a real lock are from, where that is an address for mail at such a host.
-MAIL = re.compile(rb"[\w.+-]+@[\w.-]+")
-
-
 def test_no_file_names_a_registry_or_a_path_of_somebodys_machine() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {match.group().decode()}"
         for path in repository_files()
         for number, line in enumerate(path.read_bytes().splitlines(), 1)
-        for match in FORBIDDEN.finditer(MAIL.sub(b"", line))
+        for match in FORBIDDEN.finditer(line)
     ]
     assert found == []
