@@ -370,6 +370,17 @@ def test_an_image_that_nothing_uses_and_servers_without_what_they_need() -> None
     assert inconsistencies(used) == ()
 
 
+def test_an_image_that_is_named_by_its_digest_is_that_one() -> None:
+    reference = f"shop:1@sha256:{'a' * 64}"
+    shop = Server(name="shop", source=f"oci:{reference}", runtime="container", image=reference)
+    found = replace(image(reference, "linux/amd64", "linux/arm64"), digest=f"sha256:{'a' * 64}")
+    assert inconsistencies(lock(images=(found,), servers=(shop,))) == ()
+    other = replace(found, digest=f"sha256:{'b' * 64}")
+    assert list(map(str, inconsistencies(lock(images=(other,), servers=(shop,))))) == [
+        f"project: has the image {reference} as sha256:{'b' * 64}"
+    ]
+
+
 def test_a_private_environment_whose_server_has_gone() -> None:
     have = (python("a", "1.0"),)
     private = environment("pypi:a", have=have, private=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from hatchlock.events import Event
 from hatchlock.lock.model import Image
 from hatchlock.net.registry import MissingPlatform, Registry, UnsupportedImage
-from hatchlock.sources.oci import BadImage, container_platform, describe_image, fetch_image, lock_image
+from hatchlock.sources.oci import BadImage, check_image, container_platform, describe_image, fetch_image, lock_image
 from hatchlock.sources.oci_tags import UnknownTag
 from hatchlock.store.blobs import Blobs, WrongHash
 from support.fake_registry import CONFIG, INDEX, LAYER, MANIFEST, FakeRegistry, fake_registry, sha256
@@ -325,3 +326,23 @@ def test_a_config_that_is_longer_than_it_says_is_not_read_to_its_end(world: Worl
     world.server.blobs[config["digest"]] = b" " * (5 << 20)
     with pytest.raises(BadImage, match="its config has more than"):
         describe_image(world.reference, "linux/amd64", registry=world.registry)
+
+
+def test_what_a_lock_has_of_an_image_is_what_its_digests_name(world: World) -> None:
+    """Whoever edits a lock could put other layers, of the same repository, below a digest that everybody trusts."""
+    make_index(world.server)
+    image = world.lock("linux/amd64", "linux/arm64")
+    amd, arm = image.platforms["linux/amd64"], image.platforms["linux/arm64"]
+    for platform in image.platforms:
+        check_image(image, platform, registry=world.registry)
+    edited = (
+        replace(amd, layers=arm.layers),
+        replace(amd, layers=()),
+        replace(amd, config=arm.config, config_size=arm.config_size),
+        replace(amd, digest=world.server.image("team/app", "other", layers=[b"other"])),
+    )
+    for item in edited:
+        with pytest.raises(BadImage) as caught:
+            check_image(replace(image, platforms={"linux/amd64": item}), "linux/amd64", registry=world.registry)
+        assert "as the lock says" in str(caught.value)
+        assert caught.value.hint.endswith(f"run `hatchlock lock --upgrade {world.reference}`")

@@ -35,7 +35,7 @@ def inconsistencies(lock: Lock) -> tuple[Reason, ...]:
     """
     by_id = {package.id: package for package in lock.packages}
     targets = _Targets({image.reference: image for image in lock.images})
-    reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *source_reasons(lock)]
+    reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *_image_reasons(lock), *source_reasons(lock)]
     checked = [(item, _Checked(item, lock, by_id, targets)) for item in lock.environments]
     # What one file of a package, or one place in a tree, needs, another need not: if it holds somewhere, it can be so.
     held = frozenset[Edge]().union(*(found.held for _, found in checked))
@@ -95,11 +95,17 @@ def _unused(lock: Lock) -> Iterator[Reason]:
             else f"has {name}, of which nothing is"
         )
         yield Reason(address="project", what=what)
+
+
+def _image_reasons(lock: Lock) -> Iterator[Reason]:
     images = {item.base for item in lock.environments} | {server.image for server in lock.servers}
     images |= {package.location for package in lock.packages if package.kind is Kind.OCI}
     for image in lock.images:
         if image.reference not in images:
             yield Reason(address="project", what=f"has the image {image.reference}, which nothing uses")
+        _, _, digest = image.reference.partition("@")
+        if digest and digest != image.digest:
+            yield Reason(address="project", what=f"has the image {image.reference} as {image.digest}")
     needed = set(container_platforms(lock.platforms))
     for image in lock.images:
         missing = sorted(needed - set(image.platforms))

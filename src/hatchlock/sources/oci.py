@@ -27,7 +27,15 @@ from hatchlock.sources.oci_documents import (
 from hatchlock.sources.oci_tags import tags_near
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["BadImage", "ImageDescription", "container_platform", "describe_image", "fetch_image", "lock_image"]
+__all__ = [
+    "BadImage",
+    "ImageDescription",
+    "check_image",
+    "container_platform",
+    "describe_image",
+    "fetch_image",
+    "lock_image",
+]
 
 _WORKERS = 4
 # Raised when what is read of layers, or how, changes.
@@ -175,6 +183,37 @@ def lock_image(
         digest=top.digest,
         platforms={platform: read[chosen[platform].digest] for platform in sorted(platforms)},
     )
+
+
+def check_image(image: Image, platform: str, *, registry: Registry) -> None:
+    """Make sure that an image consists of what the lock says: its digests name documents, and those name the rest.
+
+    Args:
+        image: From the lock.
+        platform: One of its platforms.
+        registry: Is asked for the documents.
+
+    Raises:
+        ImageProblem: As the registry answers: UnknownImage, LoginNeeded, ImageUnreachable, …
+        BadImage: The lock has another config or other layers of it, or of another image.
+    """
+    reference = ImageReference.parse(image.reference)
+    found = image.platforms[platform]
+    if found.digest != image.digest:
+        pinned = replace(reference, digest=image.digest)
+        listing = _listing(pinned, registry.manifest(pinned), registry)
+        if found.digest not in {item.digest for item in listing}:
+            raise _otherwise(image, f"{found.digest} is not in it")
+    parsed = read_manifest(registry.manifest(replace(reference, digest=found.digest)), reference)
+    named = [(item.digest, item.size) for item in (parsed.config, *parsed.layers)]
+    locked = [(found.config, found.config_size), *((layer.digest, layer.size) for layer in found.layers)]
+    if named != locked:
+        raise _otherwise(image, f"{found.digest} has another config or other layers")
+
+
+def _otherwise(image: Image, why: str) -> BadImage:
+    advice = f"the lock was edited or merged: run `hatchlock lock --upgrade {image.reference}`"
+    return BadImage(image=f"{image.reference}@{image.digest}", why=f"{why}, as the lock says", advice=advice)
 
 
 def fetch_image(image: Image, platform: str, *, registry: Registry, blobs: Blobs, emit: Sink = discard) -> None:

@@ -156,12 +156,14 @@ class DebianPlaces:
         blobs = Blobs(self._project.home.blobs)
         layers = [blobs.path(layer.digest.removeprefix("sha256:")) for layer in base.layers]
         cache = self._project.home.cache / "bases"
+        # by what is read, and not by the manifest that a lock says it is of
+        key = " ".join(layer.digest for layer in base.layers)
         try:
-            return debian_base(layers, cache=cache, key=base.digest)
+            return debian_base(layers, cache=cache, key=key)
         except FileNotFoundError:
             image = Image(reference=reference, digest=base.digest, platforms={platform: base})
             fetch_image(image, platform, registry=self._registry(), blobs=blobs, emit=self._emit)
-            return debian_base(layers, cache=cache, key=base.digest)
+            return debian_base(layers, cache=cache, key=key)
 
     def _source(self, base: DebianBase) -> DebianSource:
         """Open the archives that a base's apt asks, or the declared one; bases with the same share them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ class Obtain:
     def __init__(self, project: Project, lock: Lock, sources: Sources, blobs: Blobs) -> None:
         self._project = project
         self._packages = {package.id: package for package in lock.packages}
+        self._images = {image.reference: image for image in lock.images}
+        self._checked: set[tuple[str, str]] = set()
+        self._checking = threading.Lock()
         self._sources = sources
         self._blobs = blobs
 
@@ -88,9 +92,22 @@ class Obtain:
             yield writer
 
     def _blob_of_image(self, artefact: Artefact) -> None:
+        self._check_image(artefact)
         reference = ImageReference.parse(artefact.package.removeprefix(f"{Kind.OCI}:"))
         with self._writer(artefact, str(reference)) as writer:
             self._sources.registry.blob(reference, artefact.name, writer.write)
+
+    def _check_image(self, artefact: Artefact) -> None:
+        """Before anything of an image comes: who edits a lock puts no other layers below a digest."""
+        from hatchlock.sources.oci import check_image
+
+        image = self._images[artefact.package.removeprefix(f"{Kind.OCI}:")]
+        with self._checking:
+            for platform, item in image.platforms.items():
+                mine = artefact.name in {item.config, *(layer.digest for layer in item.layers)}
+                if mine and (image.reference, platform) not in self._checked:
+                    check_image(image, platform, registry=self._sources.registry)
+                    self._checked.add((image.reference, platform))
 
     @staticmethod
     def _file(artefact: Artefact, package: Package) -> File:

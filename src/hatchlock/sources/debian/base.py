@@ -88,7 +88,7 @@ def debian_base(layers: Sequence[Path], *, cache: Path, key: str) -> DebianBase:
     Args:
         layers: Files with the layers' bytes, lowest first.
         cache: A directory where what was read is kept.
-        key: Names the image's content: the digest of its manifest.
+        key: Names the image's content: the digests of its layers.
 
     Raises:
         NotDebian: It has no packages of dpkg, or is of another family.
