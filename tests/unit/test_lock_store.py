@@ -102,6 +102,8 @@ def test_what_toml_cannot_hold_is_not_written() -> None:
         (PACKAGE + b'tree-hash = "%s"\n' % (b"a" * 39), "is no object of git"),
         (PACKAGE + b'run-before = "make"\n', "unknown key 'run-before'"),
         (DEB + b'name = "-oDir::Bin::dpkg"\nversion = "./x"\n', "'-oDir::Bin::dpkg' is no name of a Debian package"),
+        (HEAD + b'[[archive]]\nname = "a"\nsuite = "a"\ndate = "soon"\nsha256 = ""\n', "Invalid isoformat string"),
+        (HEAD + b'[[archive]]\nname = "a"\nsuite = "a"\ndate = "2026-01-01"\nsha256 = ""\n', "without an offset"),
         (DEB + b'name = "git/sid"\nversion = "1"\n', "'git/sid' is no name of a Debian package"),
         (DEB + b'name = "git"\nversion = "1 -oX=y"\n', "'1 -oX=y' is no version of a Debian package"),
         (ENVIRONMENT + b"node = 22\n", "node is 22"),

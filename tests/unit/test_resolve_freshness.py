@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Environment, Lock, Package
+from hatchlock.lock.model import Archive, Environment, Lock, Package
 from hatchlock.resolve.freshness import StaleLock, stale_reasons
 from support.locks import EVERYTHING, manifest_of, world
 
@@ -263,3 +263,36 @@ def test_channels_are_declared_or_named_by_a_requirement() -> None:
     for declared in ("", DECLARED):
         assert conda_reasons("bioconda", dependency="conda:bioconda::x", declared=declared) == []
         assert conda_reasons("bioconda", also=', "conda:bioconda::y"', declared=declared) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_right"),
+    [
+        ("", True),
+        ('suite = "bookworm bookworm-updates"\ncomponents = ["contrib", "main"]\n', True),
+        ('snapshot = "20260701T000000Z"\n', False),
+        ('suite = "trixie"\n', False),
+        ('components = ["contrib"]\n', False),
+    ],
+)
+def test_what_is_declared_of_debian_counts_for_what_is_locked(declared: str, *, is_right: bool) -> None:
+    text = f'[project]\nname = "a"\n[indexes.debian]\n{declared}[environments.e]\ndependencies = ["deb:git"]\n'
+    git = Package(kind=Kind.DEB, name="git", version="1", index="debian/bookworm", location="pool/main/g/git")
+    environment = Environment(name="e", private=False, runtime="process", requirements=("deb:git",), packages=(git.id,))
+    archive = Archive(
+        name="debian/bookworm",
+        suite="bookworm",
+        components=("main",),
+        date="2026-01-01T00:00:00Z",
+        sha256="a" * 64,
+    )
+    lock = Lock(
+        project="a",
+        platforms=("linux/amd64",),
+        packages=(git,),
+        archives=(archive,),
+        environments=(environment,),
+    )
+    found = [str(item) for item in stale_reasons(manifest_of(text), lock)]
+    said = "is locked from another suite, component or snapshot than [indexes.debian] declares"
+    assert found == ([] if is_right else [f"debian/bookworm: {said}"])

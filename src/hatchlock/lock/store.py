@@ -364,6 +364,8 @@ def _read_file(data: Mapping[str, Any]) -> File:
 
 def _read_archive(data: Mapping[str, Any]) -> Archive:
     archive = _read(Archive, data)
+    if datetime.fromisoformat(archive.date).tzinfo is None:
+        raise ValueError(f"date is {archive.date!r}, without an offset")
     _checked(_SHA256, archive.sha256)
     return archive
 

@@ -20,7 +20,7 @@ from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
 from hatchlock.resolve.interpreters import check_interpreters
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
-from hatchlock.resolve.serving import is_from_its_index, named_channels
+from hatchlock.resolve.serving import is_as_declared, is_from_its_index, named_channels
 from hatchlock.resolve.targets import environment_target, glibc_of
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -234,6 +234,9 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
     locked = kept.environment(wanted.name, wanted.runtime)
     packages = [package for package in kept.packages if package.id in locked.everywhere]
     channels = named_channels(basis.manifest, packages)
+    used = {package.index for package in packages}
+    if not all(is_as_declared(basis.manifest, archive) for archive in kept.archives if archive.name in used):
+        return None
     if not all(_may_stay(package, basis, channels) for package in packages) or not _fits(basis, locked, images):
         return None
     return replace(

@@ -22,7 +22,7 @@ from hatchlock.resolve.named import Named, name_of, named
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.requirements import holds
-from hatchlock.resolve.serving import is_from_its_index, named_channels, serving_index
+from hatchlock.resolve.serving import is_as_declared, is_from_its_index, named_channels, serving_index
 from hatchlock.resolve.versions import python_version
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
@@ -114,6 +114,11 @@ def _index_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
         if not is_from_its_index(manifest, package, channels):
             what = f"is served by the index {serving_index(manifest, package)}, the lock took it from {package.index}"
             yield Reason(address=f"{package.kind}:{package.name}", what=what)
+
+    for archive in lock.archives:
+        if not is_as_declared(manifest, archive):
+            what = "is locked from another suite, component or snapshot than [indexes.debian] declares"
+            yield Reason(address=archive.name, what=what)
 
 
 def excludes_more(since: str | None, lock: Lock) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from hatchlock.address import BadSource, Kind
-from hatchlock.lock.model import Package
+from hatchlock.lock.model import Archive, Package
 from hatchlock.manifest.model import Manifest
 from hatchlock.sources.conda.declared import declared_conda
 
-__all__ = ["is_from_its_index", "named_channels", "serving_index"]
+__all__ = ["is_as_declared", "is_from_its_index", "named_channels", "serving_index"]
 
 
 def serving_index(manifest: Manifest, package: Package) -> str:
@@ -64,6 +64,19 @@ def is_from_its_index(manifest: Manifest, package: Package, channels: frozenset[
             usual = {spec.name for spec in declared} or {str(Kind.CONDA)}
             return package.index in usual | channels
     return not package.index or package.index == serving_index(manifest, package)
+
+
+def is_as_declared(manifest: Manifest, archive: Archive) -> bool:
+    """Return whether a suite of Debian is one that the manifest allows, in the snapshot that it names.
+
+    What it does not say is the base's affair, or the machine's; with an address of its own it says all of that.
+    """
+    spec = next(iter(manifest.indexes.get(Kind.DEB, ())), None)
+    if spec is None:
+        return True
+    is_wanted = not (spec.snapshot or spec.url) or archive.snapshot == spec.snapshot
+    has_suite = not spec.suite or archive.suite in spec.suite.split()
+    return is_wanted and has_suite and (not spec.components or set(archive.components) <= set(spec.components))
 
 
 def _matches(package: Package, pattern: str) -> bool:
