@@ -75,7 +75,7 @@ def test_what_a_package_may_do_without_leaves_the_lock_when_it_goes(tmp_path: Pa
     """An optional peer is an edge only while somebody installs it."""
     app = NpmRelease(name="app", manifest={"peerDependencies": {"extra": "*"}, "peerDependenciesMeta": {"extra": peer}})
     with serving_npm(app, NpmRelease(name="extra")) as npm, serving() as index:
-        both = '\n[environments.e]\nnode = "22"\ndependencies = ["npm:app@^1", "npm:extra@^1"]\n'
+        both = '\n[environments.e]\ndependencies = ["npm:app@^1", "npm:extra@^1"]\n'
         project = CatProject(tmp_path, HEAD + INDEXES.format(python=index.url, npm=npm.url) + both)
         project.ok("lock")
         assert b'dependencies = ["npm:extra@*"]' in project.lock.read_bytes()
@@ -94,7 +94,7 @@ def test_what_no_declared_platform_runs_is_in_the_tree_and_in_the_lock_and_stops
     native = [NpmRelease(name=f"native-{system}", manifest={"os": [system]}) for system in ("darwin", "linux", "win32")]
     app = NpmRelease(name="app", manifest={"optionalDependencies": {item.name: "1.0.0" for item in native}})
     with serving_npm(app, native) as npm, serving() as index:
-        manifest = '\n[environments.e]\nnode = "22"\ndependencies = ["npm:app@^1"]\n'
+        manifest = '\n[environments.e]\ndependencies = ["npm:app@^1"]\n'
         project = CatProject(tmp_path, HEAD + INDEXES.format(python=index.url, npm=npm.url) + manifest)
         project.ok("lock")
         lock = loads(project.lock.read_bytes())

@@ -236,10 +236,10 @@ def test_archives_and_images_are_those_that_are_used(change: dict[str, Any], sai
 @pytest.mark.parametrize(
     ("package", "said"),
     [
-        (replace(GIT, location="../../etc"), "is not in the pool of its archive"),
-        (replace(GIT, location="pool/../../etc"), "is not in the pool of its archive"),
-        (replace(GIT, location="pool//x"), "is not in the pool of its archive"),
-        (replace(GIT, location="other/main/g"), "is not in the pool of its archive"),
+        (replace(GIT, location="../../etc"), "is at ../../etc, which is not below its archive"),
+        (replace(GIT, location="pool/../../etc"), "is at pool/../../etc, which is not below its archive"),
+        (replace(GIT, location="pool//x"), "is at pool//x, which is not below its archive"),
+        (replace(GIT, location="/etc"), "is at /etc, which is not below its archive"),
         (replace(DB, location="evil:16.2"), "has the image evil:16.2, and db:16.2 is required"),
         (replace(DB, location="db:17"), "has the image db:17, and db:16.2 is required"),
         (replace(KIT, location="../elsewhere"), "has the directory ../elsewhere, and ./kit is required"),

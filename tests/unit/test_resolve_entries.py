@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import File, Lock, Package
+from hatchlock.lock.model import File, Image, ImagePlatform, Lock, Package
 from hatchlock.lock.store import dumps, loads
 from hatchlock.resolve.consistent import inconsistencies
 from hatchlock.resolve.entries import (
-    MissingVariables,
+    UnsetVariables,
     entries_of,
+    of_other_entries,
     suits_runtime,
     wanted_entries,
     with_entries,
@@ -101,12 +102,12 @@ def test_how_a_server_is_spoken_to_is_locked() -> None:
 
 def test_variables_that_nobody_sets_are_named_all_at_once() -> None:
     found = world_of(entry(needs=("KEY", "TOKEN")))
-    with pytest.raises(MissingVariables) as caught:
+    with pytest.raises(UnsetVariables) as caught:
         found.lock(PROCESS)
     assert str(caught.value) == f"{NAME} needs KEY, TOKEN, and the manifest does not set them"
     assert (caught.value.address, caught.value.names) == ("server:demo", ("KEY", "TOKEN"))
     assert 'env.KEY = { secret = "env:KEY" }' in caught.value.hint
-    with pytest.raises(MissingVariables, match=r"needs TOKEN, and the manifest does not set it"):
+    with pytest.raises(UnsetVariables, match=r"needs TOKEN, and the manifest does not set it"):
         found.lock(PROCESS + '[servers.demo.env]\nKEY = "x"\n')
     said = PROCESS + '[servers.demo.env]\nKEY = "x"\nTOKEN = { secret = "env:T" }\n'
     assert found.lock(said).server("demo").env == {"KEY": "x"}
@@ -169,10 +170,10 @@ def test_a_server_whose_entry_nobody_knows_stays_as_it_is_and_the_lock_is_stale(
 def test_an_error_about_an_entry_says_which() -> None:
     class Silent(World):
         def entry(self, *asked: Any) -> Package:
-            raise MissingVariables(entry=asked[0], names=("X",))
+            raise UnsetVariables(entry=asked[0], names=("X",))
 
     found = world()
-    with pytest.raises(MissingVariables) as caught:
+    with pytest.raises(UnsetVariables) as caught:
         Silent(packages=found.packages, images=found.images).lock(PROCESS)
     assert caught.value.address == NAME
 
@@ -225,3 +226,24 @@ def test_an_image_that_something_depends_on_is_looked_up_without_facts() -> None
     found.asked.clear()
     assert found.lock(text, lock) == lock
     assert found.asked == []
+
+
+def test_an_image_that_says_it_is_of_another_entry_is_told() -> None:
+    entry = Package(
+        kind=Kind.MCP,
+        name="io.github.acme/a",
+        version="1",
+        source="mcp:io.github.acme/a",
+        dependencies=("oci:registry.example.com/a:1",),
+    )
+
+    def lock(name: str) -> Lock:
+        platform = ImagePlatform(digest="sha256:a", config="sha256:b", config_size=1, layers=(), mcp_name=name)
+        image = Image(reference="registry.example.com/a:1", digest="sha256:c", platforms={"linux/amd64": platform})
+        return Lock(project="p", platforms=("linux/amd64",), packages=(entry,), images=(image,))
+
+    assert list(of_other_entries(lock("io.github.acme/a"))) == []
+    assert list(of_other_entries(lock(""))) == []
+    assert list(of_other_entries(lock("io.github.evil/b"))) == [
+        "mcp:io.github.acme/a@1 is the image registry.example.com/a:1, which says that it is of io.github.evil/b"
+    ]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Environment, Lock, Package
+from hatchlock.lock.model import Environment, Image, ImagePlatform, Lock, Package
 from hatchlock.resolve.graph import Tree, render_tree, render_why, tree, why
 from hatchlock.usecases.inspect import NotInLock, reasons_of
 
@@ -133,3 +134,15 @@ def test_why_is_asked_with_or_without_the_kind_and_containers_are_linux() -> Non
 def test_a_name_may_have_a_port() -> None:
     (found,) = reasons_of(_two_kinds(), "127.0.0.1:5000/acme/cache")
     assert found.paths[0].requirements == ("oci:127.0.0.1:5000/acme/cache>=7",)
+
+
+def test_what_only_a_base_has_is_said_to_come_with_it() -> None:
+    platform = ImagePlatform(
+        digest="sha256:a", config="sha256:b", config_size=1, layers=(), packages=("deb:gzip@1.12-1",)
+    )
+    lock = replace(
+        _two_kinds(), images=(Image(reference="base", digest="sha256:c", platforms={"linux/amd64": platform}),)
+    )
+    with pytest.raises(NotInLock) as caught:
+        reasons_of(lock, "gzip")
+    assert caught.value.hint == "it comes with the base base, over which Debian's packages are chosen"

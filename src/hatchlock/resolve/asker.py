@@ -13,6 +13,7 @@ from hatchlock.resolve.direct import Direct, direct_source, is_direct
 from hatchlock.resolve.named import named
 from hatchlock.resolve.node import NodeNames
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
+from hatchlock.resolve.preferred import preferred_of
 from hatchlock.resolve.programs import ANY, DirectNames
 from hatchlock.resolve.provider import Ask, Names
 from hatchlock.resolve.python import Choice, PythonNames
@@ -101,12 +102,7 @@ def python_choice(
         chosen: What earlier platforms took; it comes before what is preferred.
         own: Names that projects of the environment have.
     """
-    versions = {
-        name.removeprefix("pypi:"): [*_versions(texts)] for name, texts in preferred.items() if name.startswith("pypi:")
-    }
-    for (namespace, name), version in chosen.items():
-        if namespace is Kind.PYPI:
-            versions[name] = [version, *versions.get(name, ())]
+    versions = {name: [*_versions(texts)] for name, texts in preferred_of(Kind.PYPI, preferred, chosen).items()}
     return Choice(
         target=target,
         constraints=_limits(request.constraints, target),
@@ -147,15 +143,11 @@ def node_names(
     preferred: Mapping[str, Sequence[str]],
 ) -> NodeNames:
     """Return the names of Node for one target; arguments as in `python_choice` and `NodeNames`."""
-    versions = {name.removeprefix("npm:"): tuple(texts) for name, texts in preferred.items() if name.startswith("npm:")}
-    for (namespace, name), version in chosen.items():
-        if namespace is Kind.NPM:
-            versions[name] = (str(version), *versions.get(name, ()))
     return NodeNames(
         registry=registry,
         constraints=npm_constraints(request.constraints),
         overrides=npm_limits(request.overrides),
-        preferred=versions,
+        preferred=preferred_of(Kind.NPM, preferred, chosen),
         direct=own,
         ask=ask,
         node=request.node,

@@ -62,7 +62,7 @@ def build_lock(
 
     Raises:
         BaseWithoutPython, BaseWithoutNode: A base does not fit its environment.
-        MissingVariables: A server lacks what its entry of the MCP registry needs.
+        UnsetVariables: A server lacks what its entry of the MCP registry needs.
         HatchlockError: What the sources raise.
     """
     recorded = next((lock.platforms for lock in (previous, *others) if lock), (host_platform,))

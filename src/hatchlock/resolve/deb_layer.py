@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hatchlock.address import Kind
 from hatchlock.lock.model import Archive, Package
+from hatchlock.resolve.preferred import preferred_of
 from hatchlock.resolve.provider import Ask
 from hatchlock.resolve.released import NamedBounds
 from hatchlock.resolve.request import EnvironmentRequest
@@ -113,10 +115,7 @@ def _wanted(ask: Ask) -> WantedDeb:
 
 
 def _versions(preferred: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, DebVersion]]:
-    prefix = f"{Kind.DEB}:"
-    for name, versions in preferred.items():
-        if name.startswith(prefix) and versions:
-            try:
-                yield name.removeprefix(prefix), DebVersion.parse(versions[0])
-            except BadDebVersion:
-                continue  # a lock that somebody edited: then there is nothing to prefer
+    for name, versions in preferred_of(Kind.DEB, preferred).items():
+        # a lock that somebody edited has nothing to prefer
+        with contextlib.suppress(BadDebVersion):
+            yield name, DebVersion.parse(next(iter(versions), ""))

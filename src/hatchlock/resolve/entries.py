@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,16 +15,24 @@ from hatchlock.manifest.model import Manifest, ServerSpec
 from hatchlock.resolve.direct import is_direct
 from hatchlock.sources.url import url_references
 
-__all__ = ["MissingVariables", "check_variables", "entries_of", "suits_runtime", "wanted_entries", "with_entries"]
+__all__ = [
+    "UnsetVariables",
+    "check_variables",
+    "entries_of",
+    "of_other_entries",
+    "suits_runtime",
+    "wanted_entries",
+    "with_entries",
+]
 
 _PYTHON = re.compile(r"(?:==3\.\d+(?:\.\d+)?\.\*)?")
 
 
 @dataclass(kw_only=True, eq=False)
-class MissingVariables(HatchlockError):
+class UnsetVariables(HatchlockError):
     """A server of the MCP registry needs variables that the manifest does not set."""
 
-    code: ClassVar[str] = "missing-variables"
+    code: ClassVar[str] = "unset-variables"
 
     entry: str
     names: tuple[str, ...]
@@ -102,7 +110,7 @@ def check_variables(manifest: Manifest, entries: Iterable[Package]) -> None:
     """Refuse servers that lack what their entry needs.
 
     Raises:
-        MissingVariables: One does.
+        UnsetVariables: One does.
     """
     needs = {package.source: package.needs for package in entries}
     for name, server in manifest.servers.items():
@@ -110,7 +118,17 @@ def check_variables(manifest: Manifest, entries: Iterable[Package]) -> None:
             item for item in needs.get(server.entry, ()) if item not in {*server.env_literals, *server.secrets}
         )
         if missing:
-            raise MissingVariables(address=f"server:{name}", entry=server.entry, names=missing)
+            raise UnsetVariables(address=f"server:{name}", entry=server.entry, names=missing)
+
+
+def of_other_entries(lock: Lock) -> Iterator[str]:
+    """Yield what people should see: an entry's image that says, by its label, that it is of another entry."""
+    images = {image.reference: image for image in lock.images}
+    for entry in entries_of(lock).values():
+        image = images.get(entry.dependencies[0].removeprefix(f"{Kind.OCI}:"))
+        said = {found.mcp_name for found in image.platforms.values()} - {"", entry.name} if image else set()
+        for name in sorted(said):
+            yield f"{entry.id} is the image {image.reference if image else ''}, which says that it is of {name}"
 
 
 def _server(server: ServerSpec, entries: Mapping[str, Package]) -> ServerSpec:

@@ -30,7 +30,8 @@ class Named:
         name: Normalised.
         bounds: As somebody would write them behind the name.
         allows: Whether a version, as the lock writes it, would do. Of conda nothing is known here: any does.
-        publisher: Whose it has to be: a repository of a Hatch registry, a channel of conda; "" for anybody's.
+        publisher: Whose it has to be: a repository of a Hatch registry; "" for anybody's.
+        channel: The channel of conda that it has to come from; "" for any.
         exact: Of an image the tag or digest, if it is named by that.
         text: The requirement in its normal form, without its kind.
     """
@@ -40,12 +41,14 @@ class Named:
     bounds: str
     allows: Callable[[str], bool]
     publisher: str = ""
+    channel: str = ""
     exact: str = ""
     text: str
 
     def suits(self, package: Package) -> bool:
         """Return whether a package of that kind and name would do."""
-        return self.publisher in {"", package.publisher, package.index} and self.allows(package.version)
+        is_of = self.publisher in {"", package.publisher} and self.channel in {"", package.index}
+        return is_of and self.allows(package.version)
 
 
 @cache
@@ -86,7 +89,7 @@ def named(text: str) -> Named | None:
                 name=conda.name,
                 bounds=conda.version,
                 allows=lambda _: True,
-                publisher=conda.channel,
+                channel=conda.channel,
                 text=str(conda),
             )
         case Kind.OCI:

@@ -172,9 +172,7 @@ class ReleasedNames:
         if isinstance(candidate, DirectCandidate):
             return False
         named = bounds.named
-        # of conda the channel is its solver's affair
-        mine = self.namespace is not Kind.HATCH or named.publisher in {"", candidate.publisher}
-        return mine and named.allows(candidate.version)
+        return named.publisher in {"", candidate.publisher} and named.allows(candidate.version)
 
     def pins(self, ask: Ask) -> bool:
         """Return whether it is in a directory: there is one version there."""

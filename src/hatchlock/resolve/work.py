@@ -20,6 +20,7 @@ from hatchlock.resolve.direct import ClaimedName, Direct, direct_source, is_dire
 from hatchlock.resolve.explain import TooDeep, explain
 from hatchlock.resolve.node import NodeCandidate
 from hatchlock.resolve.node_optional import Optional, choose_optional
+from hatchlock.resolve.preferred import preferred_of
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.programs import DirectNames
 from hatchlock.resolve.provider import MANIFEST, Ask, Conflicts, Identifier, Pin, Provider
@@ -105,7 +106,7 @@ class Work:
         Raises:
             HatchlockError: What `resolve_environments` raises.
         """
-        layer = CondaLayer(self.indexes.conda, self.request, preferred=self._preferred(Kind.CONDA, {}))
+        layer = CondaLayer(self.indexes.conda, self.request, preferred=preferred_of(Kind.CONDA, self.preferred))
         wanted = {normal_form(text) for text in self.request.requirements if text.startswith(f"{Kind.CONDA}:")}
         while True:
             found = layer.find(wanted, target)
@@ -176,22 +177,10 @@ class Work:
         debian = DebShelf(lambda: self.indexes.debian(self.request, target.platform))
         for shelf in (self.hatch.on(target), self.images, debian, CondaShelf()):
             own = by_namespace.pop(shelf.kind, {})
-            preferred = self._preferred(shelf.kind, chosen)
+            preferred = preferred_of(shelf.kind, self.preferred, chosen)
             asker.released.append(ReleasedNames(shelf, direct=own, ask=asker.asks, preferred=preferred))
         asker.others = [DirectNames(kind, names, asker.asks) for kind, names in by_namespace.items()]
         return asker
-
-    def _preferred(self, kind: Kind, chosen: Mapping[tuple[Kind, str], Any]) -> dict[str, tuple[str, ...]]:
-        prefix = f"{kind}:"
-        found = {
-            name.removeprefix(prefix): tuple(versions)
-            for name, versions in self.preferred.items()
-            if name.startswith(prefix)
-        }
-        for (namespace, name), version in chosen.items():
-            if namespace is kind:
-                found[name] = (str(version), *found.get(name, ()))
-        return found
 
 
 def _text(ask: Ask) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from hatchlock.sources.hatch.index import HatchRelease
     from hatchlock.sources.hatch.local import HatchDirectory
     from hatchlock.sources.hatch.registry import HatchRegistry
+    from hatchlock.sources.mcp_registry.choose import Choice
     from hatchlock.sources.mcp_registry.entry import Entry
+    from hatchlock.sources.mcp_registry.launch import EntryLaunch
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.store.blobs import Blobs
 
@@ -131,7 +133,7 @@ def entry_package(
     from hatchlock.lock.model import File, Package
     from hatchlock.sources.mcp_registry.choose import choose
     from hatchlock.sources.mcp_registry.declared import LATEST, declared_mcp
-    from hatchlock.sources.mcp_registry.entry import ACTIVE, DELETED
+    from hatchlock.sources.mcp_registry.entry import DELETED
     from hatchlock.sources.mcp_registry.launch import launch
 
     wanted = declared_mcp(text.partition(":")[2])
@@ -159,16 +161,22 @@ def entry_package(
         transport="" if starts.transport == "stdio" else starts.transport,
         repository=repository,
     )
-    notes = [f"it is {choice.requirement}: {choice.why}"]
-    notes += [f"its {kind} package is passed over: {why}" for kind, why in choice.refused]
+    return package, tuple(_notes(entry, choice, starts))
+
+
+def _notes(entry: Entry, choice: Choice, starts: EntryLaunch) -> Iterator[str]:
+    from hatchlock.sources.mcp_registry.entry import ACTIVE
+
+    yield f"it is {choice.requirement}: {choice.why}"
+    yield from (f"its {kind} package is passed over: {why}" for kind, why in choice.refused)
     arguments = [item.name for item in starts.variables if item.required and item.where == "argument"]
     if arguments:
-        notes.append(f"it has to be given {', '.join(arguments)} in `args`")
+        yield f"it has to be given {', '.join(arguments)} in `args`"
     if choice.base_url:
-        notes.append(f"it says that its package is at {choice.base_url}; it is taken from the index that is used here")
+        yield f"it says that its package is at {choice.base_url}; it is taken from the index that is used here"
     if entry.status != ACTIVE:
-        notes.append(status_note(entry))
-    return package, (*notes, *starts.notes)
+        yield status_note(entry)
+    yield from starts.notes
 
 
 def status_note(entry: Entry) -> str:

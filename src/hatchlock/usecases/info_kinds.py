@@ -77,6 +77,7 @@ def _hatch(found: HatchDirectory) -> dict[str, Fact]:
         "description": said.description,
         "metadata": said.schema_version,
         "licence": said.licence,
+        "licence_text": said.licence_uri,
         "authors": ", ".join(said.authors),
         "contributors": said.contributors,
         "repository": said.repository,
@@ -95,11 +96,11 @@ def mcp_facts(spec: str, sources: Sources) -> _Found:
     """Return what the MCP registry has, and what of it a server would be in each runtime."""
     from hatchlock.engines.process import host_platform
     from hatchlock.sources.mcp_registry.choose import NothingToRun, choose
-    from hatchlock.sources.mcp_registry.declared import declared_mcp
+    from hatchlock.sources.mcp_registry.declared import LATEST, declared_mcp
     from hatchlock.sources.mcp_registry.launch import launch
 
     wanted = declared_mcp(spec)
-    entry = sources.mcp_registry.entry(wanted.name, wanted.version or "latest")
+    entry = sources.mcp_registry.entry(wanted.name, wanted.version or LATEST)
     status = sources.mcp_registry.status(entry.name, entry.version)
     chosen: dict[str, Fact] = {}
     variables: dict[str, str] = {}

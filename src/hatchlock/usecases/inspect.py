@@ -25,15 +25,27 @@ class NotInLock(HatchlockError):
     what: str
     name: str
     known: tuple[str, ...]
+    bases: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"the lock has no {self.what} {self.name!r}"
 
     def _hint(self) -> str:
+        if self.bases:
+            return f"it comes with {' and '.join(self.bases)}, over which Debian's packages are chosen"
         from difflib import get_close_matches
 
         close = get_close_matches(self.name, self.known, n=1)
         return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _bases_with(lock: Lock, name: str) -> tuple[str, ...]:
+    """Return the images that have a Debian package, as the lock read them."""
+    return tuple(
+        f"the base {image.reference}"
+        for image in lock.images
+        if any(item.startswith(f"deb:{name}@") for found in image.platforms.values() for item in found.packages)
+    )
 
 
 def read_project_lock(project: Project) -> Lock:
@@ -108,5 +120,5 @@ def reasons_of(lock: Lock, package: str) -> tuple[Reasons, ...]:
     reasons = why(lock, name, kind=kind) or why(lock, canonicalize_name(name), kind=kind)
     if not reasons:
         known = tuple(item.name for item in lock.packages if kind in {None, item.kind})
-        raise NotInLock(what="package", name=package, known=known)
+        raise NotInLock(what="package", name=package, known=known, bases=_bases_with(lock, name))
     return reasons

@@ -91,6 +91,7 @@ def lock_project(
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.build import build_lock
     from hatchlock.resolve.consistent import inconsistencies
+    from hatchlock.resolve.entries import of_other_entries
     from hatchlock.resolve.freshness import stale_reasons
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
@@ -132,7 +133,7 @@ def lock_project(
         changes=diff_locks(previous, lock),
         differs=differs,
         written=written,
-        warnings=(*warnings_of(loaded), *notes),
+        warnings=(*warnings_of(loaded), *notes, *of_other_entries(lock)),
         reasons=tuple(map(str, reasons)),
     )
 
