@@ -81,12 +81,14 @@ class Ui:
         if event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
         elif event.name in {"cache.stale", "resolve.note"}:
-            self.say(f"note: {event.address}: {event.message}" if event.address else f"note: {event.message}")
+            # one line: what an index says must not look like a line of ours
+            note = f"{event.address}: {event.message}" if event.address else event.message
+            self.say(f"note: {printable(note)}")
         elif self.verbose:
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
         elif event.name in _PROGRESS and sys.stderr.isatty():
             self._clear_progress()
-            shown = f"  {_PROGRESS[event.name]} {event.address} {event.message}"
+            shown = printable(f"  {_PROGRESS[event.name]} {event.address} {event.message}")
             print(shown[: get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
 
     def _clear_progress(self) -> None:
