@@ -8,14 +8,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hatchlock.errors import HatchlockError
+from hatchlock.realise import conda_paths
 from hatchlock.realise.conda import CondaInstallFailed, install_conda
-from hatchlock.realise.conda_paths import CondaClobber
-from hatchlock.realise.unpack import BadArchive
+from hatchlock.realise.conda_paths import CondaClobber, CondaMember, check_limits
+from hatchlock.realise.unpack import BadArchive, Limits
 from hatchlock.sources.conda.extra import CondaMissing
 from support import pythons
 from support.conda_channel import PREFIX, CondaFile, CondaPackage, interpreter_package
@@ -334,3 +336,23 @@ def test_a_files_name_that_is_a_path_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     with pytest.raises(HatchlockError, match="no file's name"):
         install_conda(nameless, tmp_path / "prefix", platform=PLATFORM, scratch=tmp_path / "scratch")
+
+
+def test_a_package_that_becomes_too_large_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    """Fourteen kilobytes are a gibibyte of zeros: a channel could fill the disk of whoever applies."""
+    member = CondaMember(name="big", is_file=True, size=1)
+    check_limits("big-1.0-0.conda", member, 200_000, 4 << 30)
+    for number, size in ((200_001, 0), (1, (4 << 30) + 1)):
+        with pytest.raises(BadArchive, match="it becomes more than 200000 files or 4294967296 bytes"):
+            check_limits("big-1.0-0.conda", member, number, size)
+    listed = replace(member, name="info/paths.json", size=1 << 30)
+    with pytest.raises(BadArchive, match=r"its info/paths.json has 1073741824 bytes"):
+        check_limits("big-1.0-0.conda", listed, 1, 1 << 30)
+
+
+def test_sizes_are_those_of_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conda_paths, "_LIMITS", Limits(entries=100, size=1 << 20))
+    package = CondaPackage(name="big", files={f"share/{number}": CondaFile(data=bytes(1 << 19)) for number in range(3)})
+    with pytest.raises(BadArchive, match="it becomes more than 100 files or 1048576 bytes"):
+        install(tmp_path, package)
+    assert not (tmp_path / "prefix").exists()

@@ -10,12 +10,22 @@ from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.realise.commands import is_command_name
-from hatchlock.realise.unpack import BadArchive
+from hatchlock.realise.unpack import BadArchive, Limits
 
-__all__ = ["CondaClobber", "CondaContent", "CondaInstallFailed", "CondaMember", "check_contents", "read_content"]
+__all__ = [
+    "CondaClobber",
+    "CondaContent",
+    "CondaInstallFailed",
+    "CondaMember",
+    "check_contents",
+    "check_limits",
+    "read_content",
+]
 
 _ENDINGS = (".conda", ".tar.bz2")
 _PYTHON = "python"
+_DOCUMENT_AT_MOST = 128 << 20
+_LIMITS = Limits()
 _SITE_PACKAGES = "site-packages/"
 _PYTHON_SCRIPTS = "python-scripts/"
 
@@ -60,11 +70,13 @@ class CondaMember:
         name: Its path there; a directory's ends in a slash.
         is_file: Whether it is a plain file.
         target: Of a link, symbolic or hard, where it leads; None of everything else.
+        size: A file's bytes.
     """
 
     name: str
     is_file: bool
     target: str | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,6 +189,24 @@ def _json(archive: str, documents: Mapping[str, bytes | None], name: str) -> Map
     if not isinstance(document, dict):
         raise BadArchive(archive=archive, why=f"its info/{name}.json is missing or damaged")
     return document
+
+
+def check_limits(archive: str, member: CondaMember, number: int, size: int) -> None:
+    """Refuse a package that becomes what no archive may become: a few bytes can stand for very many.
+
+    Args:
+        archive: Its file name.
+        member: The last that was read of its list.
+        number: How many there were, with that.
+        size: Bytes of all of them.
+
+    Raises:
+        BadArchive: It is too much.
+    """
+    if number > _LIMITS.entries or size > _LIMITS.size:
+        raise BadArchive(archive=archive, why=f"it becomes more than {_LIMITS.entries} files or {_LIMITS.size} bytes")
+    if member.name.startswith("info/") and member.name.endswith(".json") and member.size > _DOCUMENT_AT_MOST:
+        raise BadArchive(archive=archive, why=f"its {member.name} has {member.size} bytes")
 
 
 def _links(archive: str, members: Iterable[CondaMember]) -> dict[str, str]:

@@ -11,7 +11,13 @@ import rattler
 from rattler.exceptions import ExtractError, InstallerError, IoError, LinkError, TransactionError
 from rattler.package_streaming import ArchiveEntry, PackageArchive
 
-from hatchlock.realise.conda_paths import CondaContent, CondaInstallFailed, CondaMember, read_content
+from hatchlock.realise.conda_paths import (
+    CondaContent,
+    CondaInstallFailed,
+    CondaMember,
+    check_limits,
+    read_content,
+)
 from hatchlock.realise.unpack import BadArchive
 
 __all__ = ["contents_of", "link"]
@@ -48,15 +54,28 @@ async def _contents(archives: Sequence[Path]) -> list[CondaContent]:
 async def _content(archive: Path) -> CondaContent:
     try:
         package = await PackageArchive.from_path(archive)
+        members = await _members(archive.name, package)
         documents = await package.read_files(_DOCUMENTS)
-        members = [_member(entry) for part in _PARTS async for entry in package.stream(part)]
     except (ExtractError, IoError, OSError) as error:
         raise BadArchive(archive=archive.name, why=f"it is damaged ({_reason(error)})") from error
     return read_content(archive.name, documents, members)
 
 
+async def _members(archive: str, package: PackageArchive) -> list[CondaMember]:
+    """Read the list, and no more of it than may be: what comes before a member is decompressed to get to it."""
+    members: list[CondaMember] = []
+    size = 0
+    for part in _PARTS:
+        async for entry in package.stream(part):
+            members.append(_member(entry))
+            size += entry.size
+            check_limits(archive, members[-1], len(members), size)
+    return members
+
+
 def _member(entry: ArchiveEntry) -> CondaMember:
-    return CondaMember(name=entry.name, is_file=entry.is_file, target=entry.link_target if entry.is_link else None)
+    target = entry.link_target if entry.is_link else None
+    return CondaMember(name=entry.name, is_file=entry.is_file, target=target, size=entry.size)
 
 
 async def _install(archives: Sequence[Path], prefix: Path, subdir: str, cache: Path) -> None:
