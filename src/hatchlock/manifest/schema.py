@@ -35,8 +35,8 @@ from hatchlock.manifest.words import (
     User,
     VariableName,
     VersionNumber,
-    Wrong,
 )
+from hatchlock.manifest.wrong import Wrong
 
 __all__ = ["Document", "MountTable", "OverlayDocument", "SandboxTable", "SecretTable", "ServerTable", "json_schema"]
 

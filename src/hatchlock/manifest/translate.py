@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean
-from hatchlock.manifest.words import Wrong
+from hatchlock.manifest.wrong import Wrong
 
 __all__ = ["schema_findings"]
 

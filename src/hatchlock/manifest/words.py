@@ -6,17 +6,16 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from hatchlock.address import BadSource, ImageReference, Kind, Source
+from hatchlock.address import Kind
 from hatchlock.launch import size_in_bytes
 from hatchlock.manifest.model import PLATFORMS, moment, seconds
 from hatchlock.manifest.problem import did_you_mean
-from hatchlock.manifest.suspicion import holds_git_credentials
+from hatchlock.manifest.specs import check_base, check_source, check_url
+from hatchlock.manifest.wrong import Wrong
 
 __all__ = [
     "CLIENTS",
@@ -46,7 +45,6 @@ __all__ = [
     "User",
     "VariableName",
     "VersionNumber",
-    "Wrong",
 ]
 
 NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
@@ -69,36 +67,11 @@ _CAPABILITIES = (
 )
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
-# what stands behind a name of these kinds is read by their sources; here it has the right form
-_BOUNDS = re.compile(r"(?=[<>=!~])")
-_OCI_BOUND = r"(?:[=!<>~]=|[<>])\s*v?\d+(?:\.\d+)*(?:\.\*)?(?:-[A-Za-z0-9_.-]+)?"
-_OCI_BOUNDS = re.compile(rf"{_OCI_BOUND}(?:\s*,\s*{_OCI_BOUND})*")
-_DEB = re.compile(r"[a-z0-9][a-z0-9+.-]*\s*(?:(?:[<>]{1,2}|[<>=!]?=|=)\s*[0-9A-Za-z.+:~-]+\s*(?:,\s*|$))*")
-_HATCH = re.compile(
-    r"(?:\.{1,2}(?:/[^\s<>=!]*)?|/[^\s<>=!]*|(?:[A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)?)"
-    r"\s*(?:(?:[<>=!~]=|[<>])\s*\d+(?:\.\d+)*\s*(?:,\s*|$))*"
-)
-_MCP = re.compile(r"[A-Za-z0-9.-]+/[A-Za-z0-9._-]+(?:@[^\s@/]+)?")
-_CONDA_BOUND = r"(?:[=!<>~]=|[=<>])?\s*[0-9A-Za-z*][0-9A-Za-z_.!+*-]*"
-_CONDA = re.compile(
-    r"(?:[A-Za-z0-9_./:-]+::)?[A-Za-z0-9_.-]+"
-    rf"(?:\s*{_CONDA_BOUND}(?:\s*[,|]\s*{_CONDA_BOUND})*(?:[\s=]\s*[0-9A-Za-z_.+*]+)?)?"
-)
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
 _MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
 _LARGEST_ID = (1 << 32) - 2
-
-
-class Wrong(ValueError):
-    """A value that its check refuses: the sentence, and a hint."""
-
-    def __init__(self, what: str, advice: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.advice = advice
 
 
 def _pattern(pattern: str, refuse: Callable[[str], Wrong]) -> Callable[[str], str]:
@@ -154,102 +127,6 @@ def _capability(text: str) -> str:
     if word not in _CAPABILITIES:
         raise Wrong(f"there is no capability {text!r}", did_you_mean(word, _CAPABILITIES))
     return word
-
-
-def _source(text: str) -> str:
-    head, colon, spec = text.partition(":")
-    try:
-        source = Source.parse(text)
-        if source.kind is Kind.OCI:
-            ImageReference.parse(_BOUNDS.split(source.spec, maxsplit=1)[0].strip())
-    except BadSource as error:
-        meant = did_you_mean(head, Kind) if colon and head not in set(Kind) else ""
-        raise Wrong(str(error), meant or error.hint) from error
-    if check := _CHECKS.get(source.kind):
-        check(text, spec.strip())
-    return text
-
-
-def _check_requirement(text: str, spec: str) -> None:
-    name, at, version = spec.partition("@")
-    if at and "://" not in version:
-        pinned = "" if version.strip() in {"", "latest"} else f"=={version.strip()}"
-        raise Wrong(f"{text!r} is not a requirement of PEP 508", f"write pypi:{name.strip()}{pinned}")
-    try:
-        Requirement(spec)
-    except InvalidRequirement as error:
-        why = str(error).splitlines()[0]
-        raise Wrong(f"{text!r} is not a requirement of PEP 508: {why}", "write pypi:NAME[EXTRA]>=1.2,<2") from error
-
-
-def _check_npm(text: str, spec: str) -> None:
-    if _NPM.fullmatch(spec) is None:
-        raise Wrong(f"{text!r} names no npm package", "write npm:NAME@RANGE or npm:@SCOPE/NAME@RANGE")
-
-
-def _check_git(text: str, spec: str) -> None:
-    if holds_git_credentials(spec):
-        raise Wrong(
-            "it holds a user name or password, or a port that is no number",
-            "leave them out, and give them to git: a credential helper, ~/.netrc, or an SSH key (git:ssh://git@HOST/…)",
-        )
-    if "/" not in spec or spec.startswith("-") or any(character.isspace() for character in spec):
-        raise Wrong(f"{text!r} is no git repository", "write git:https://HOST/OWNER/REPOSITORY@REF#subdirectory=DIR")
-
-
-def _check_url(text: str, spec: str) -> None:
-    address, _, fragment = spec.partition("#")
-    _url(address)
-    if re.search(r"(^|&)sha256=[0-9a-fA-F]{64}(&|$)", fragment) is None:
-        raise Wrong(f"{text!r} does not say its hash", "append #sha256=… (64 hex digits)")
-
-
-def _check_image(text: str, spec: str) -> None:
-    _, *bounds = _BOUNDS.split(spec, maxsplit=1)
-    if bounds and not _OCI_BOUNDS.fullmatch(bounds[0].strip()):
-        raise Wrong(f"{text!r}: {bounds[0]!r} are no bounds on a version", "write oci:NAME>=1.2,<2, or oci:NAME:TAG")
-
-
-def _check_deb(text: str, spec: str) -> None:
-    if _DEB.fullmatch(spec) is None:
-        raise Wrong(f"{text!r} names no Debian package", "write deb:NAME, deb:NAME>=VERSION or deb:NAME=VERSION")
-
-
-def _check_hatch(text: str, spec: str) -> None:
-    if _HATCH.fullmatch(spec) is None:
-        advice = "write hatch:NAME>=1.2, hatch:REPOSITORY:NAME, or hatch:./DIRECTORY"
-        raise Wrong(f"{text!r} names no Hatch package", advice)
-
-
-def _check_mcp(text: str, spec: str) -> None:
-    if _MCP.fullmatch(spec) is None:
-        advice = "write mcp:io.github.OWNER/NAME, or mcp:io.github.OWNER/NAME@VERSION"
-        raise Wrong(f"{text!r} is no name of the MCP registry", advice)
-
-
-def _check_conda(text: str, spec: str) -> None:
-    if _CONDA.fullmatch(spec) is None or spec.rpartition("::")[2].startswith("__"):
-        raise Wrong(f"{text!r} names no conda package", "write conda:NAME>=1.2, or conda:CHANNEL::NAME>=1.2")
-
-
-_CHECKS = {
-    Kind.PYPI: _check_requirement,
-    Kind.NPM: _check_npm,
-    Kind.GIT: _check_git,
-    Kind.URL: _check_url,
-    Kind.OCI: _check_image,
-    Kind.DEB: _check_deb,
-    Kind.HATCH: _check_hatch,
-    Kind.MCP: _check_mcp,
-    Kind.CONDA: _check_conda,
-}
-
-
-def _base(text: str) -> str:
-    _source(text)
-    if not text.startswith("oci:"):
-        raise Wrong(f"{text!r} is no image, and a base is one", "write oci:REGISTRY/PATH:TAG")
-    return text
 
 
 def _specifier(text: str) -> str:
@@ -312,19 +189,6 @@ def _secret(text: str) -> str:
 def _format(text: str) -> str:
     if text.count("{}") != 1 or text.count("{") != 1 or text.count("}") != 1:
         raise Wrong("a format has exactly one {}, where the secret goes", 'write format = "Bearer {}"')
-    return text
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        port_is_right = parts.port is None or parts.port > 0
-    except ValueError as error:
-        raise Wrong(f"{text!r} is no address: {error}") from error
-    if parts.username is not None or parts.password is not None:
-        raise Wrong("the address holds credentials, and a manifest holds none", "put them into ~/.netrc")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_right:
-        raise Wrong(f"{text!r} is no http(s) address", "write https://HOST/PATH")
     return text
 
 
@@ -413,8 +277,8 @@ SnapshotId = Annotated[
         pattern=r"^\d{8}T\d{6}Z$",
     ),
 ]
-SourceText = Annotated[str, *_word(_source, pattern=f"^({'|'.join(Kind)}):.+$")]
-Base = Annotated[str, *_word(_base, pattern="^oci:.+$")]
+SourceText = Annotated[str, *_word(check_source, pattern=f"^({'|'.join(Kind)}):.+$")]
+Base = Annotated[str, *_word(check_base, pattern="^oci:.+$")]
 Specifier = Annotated[str, *_word(_specifier)]
 Size = Annotated[str, *_word(_size, pattern="^[0-9]+[kmg]?$")]
 User = Annotated[str, *_word(_user, pattern="^[0-9]+(:[0-9]+)?$")]
@@ -422,7 +286,7 @@ AbsolutePath = Annotated[str, *_word(_absolute, pattern="^/.+$")]
 HostPort = Annotated[str, *_word(_host_port, pattern="^.+:[0-9]+$")]
 Secret = Annotated[str, *_word(_secret, pattern="^(env|file|keyring|command):.+$")]
 Format = Annotated[str, *_word(_format, pattern=r"^[^{}]*\{\}[^{}]*$")]
-Url = Annotated[str, *_word(_url, pattern="^https?://.+$")]
+Url = Annotated[str, *_word(check_url, pattern="^https?://.+$")]
 Duration = Annotated[str, *_word(_duration, pattern="^[0-9]{1,6}[smhdw]$")]
 Moment = Annotated[str, *_word(_moment), BeforeValidator(_date_as_text)]
 RegistryHost = Annotated[str, *_word(_registry)]

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from packaging.specifiers import SpecifierSet
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hatchlock.manifest.words import Wrong
+from hatchlock.manifest.wrong import Wrong
 from hatchlock.sources.base import BadAnswer
 from hatchlock.sources.hatch.declared import version_of
 from hatchlock.sources.hatch.texts import hatch_text, image_text, python_text, system_text

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from hatchlock.manifest.words import Wrong
+from hatchlock.manifest.wrong import Wrong
 from hatchlock.sources.hatch.words import (
     CITATIONS,
     Channel,

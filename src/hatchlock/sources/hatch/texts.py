@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from hatchlock.address import Kind
-from hatchlock.manifest.words import Wrong
+from hatchlock.manifest.wrong import Wrong
 from hatchlock.sources.hatch.declared import PACKAGE_NAME, HatchReference, is_path
 
 __all__ = ["NAMES", "hatch_text", "image_text", "local_text", "python_text", "system_text"]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from hatchlock.manifest.words import Wrong
+from hatchlock.manifest.wrong import Wrong
 from hatchlock.sources.hatch.texts import NAMES, hatch_text
 
 __all__ = [
