@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from hatchlock.address import Address, Kind, ResourceKind
-from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.clients.writer import entry_for
-from hatchlock.digest import sha256_bytes
-from hatchlock.engines.debian_host import HostSystem
 from hatchlock.errors import HatchlockError
-from hatchlock.images.key import image_tag, input_key
+from hatchlock.images.key import image_tag
 from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
-from hatchlock.lock.model import ASSEMBLER, Environment, File, Lock, Server
-from hatchlock.manifest.fitting import NOT_IN_IMAGES
+from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
-from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.command import main_package
 from hatchlock.resolve.direct import is_direct
 from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
-from hatchlock.resources.base import Artefact, Problem
-from hatchlock.resources.client import ClientFile, EntrySpec
+from hatchlock.resources.base import Problem
+from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
-from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec, wheels_of
+from hatchlock.resources.env_target import check_command, environment_spec
 from hatchlock.resources.image import ImageSpec
+from hatchlock.resources.image_target import assembled_image, image_as_it_is, images_beside
+from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.package_counts import count_packages
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.system_spec import SystemSpec, system_spec
 from hatchlock.resources.unplaced import (
     CommandUnclear,
     ImageNameTaken,
-    KeyNotLocked,
-    NotInImages,
     PlatformNotLocked,
     RuntimeNotLocked,
     TransportNotServed,
@@ -48,44 +39,6 @@ from hatchlock.resources.world import ListedServer, Target
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 
 __all__ = ["Machine", "compile_target"]
-
-_T = TypeVar("_T")
-_WORD_DIGITS = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What must be known of this machine.
-
-    Attributes:
-        platform: "linux/amd64".
-        system: `sys.platform`.
-        home: The store.
-        user_home: The user's home directory.
-        directory: The project's, absolute.
-        environ: Variables that name the files of applications.
-        interpreters: "3.11" -> facts, or the error that looking for it gave.
-        nodes: "22" -> facts, or the error that looking for it gave.
-        programs: Command of a server that is a program of this machine -> its path, or the error.
-        engine: The engine's address, the error that looking for it gave, or "" if nothing needs one.
-        isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
-        is_root: Whether root starts the servers.
-        host: Which system it runs.
-    """
-
-    platform: str
-    system: str
-    home: Home
-    user_home: Path
-    directory: Path
-    environ: Mapping[str, str]
-    interpreters: Mapping[str, InterpreterFacts | HatchlockError]
-    programs: Mapping[str, str | HatchlockError]
-    engine: str | HatchlockError
-    nodes: Mapping[str, InterpreterFacts | HatchlockError] = field(default_factory=dict)
-    isolation: str = ""
-    is_root: bool = False
-    host: HostSystem = field(default_factory=HostSystem)
 
 
 def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
@@ -124,7 +77,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             environments[found.address] = found
         else:
             images.append(found)
-    for address, make in builder.beside():
+    for address, make in images_beside(lock, machine):
         try:
             images.append(make())
         except HatchlockError as error:
@@ -137,8 +90,8 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         environments=tuple(environments[address] for address in sorted(environments)),
         images=tuple(sorted(images, key=lambda image: image.server)),
         servers=tuple(_on_system(server, systems) for server in servers),
-        entries=tuple(builder.entries()),
-        usual_files=tuple(builder.usual_files()),
+        entries=tuple(client_entries(manifest, machine)),
+        usual_files=tuple(usual_files(machine)),
         problems=tuple(problems),
         packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
@@ -175,68 +128,19 @@ class _Builder:
             if locked.name in self.manifest.environments and locked.name not in used:
                 yield locked
 
-    def beside(self) -> Iterator[tuple[Address, Callable[[], ImageSpec]]]:
-        """Yield the images that environments depend on: loaded as they are, under the environment's and their own name."""
-        images = {package.id: package for package in self.lock.packages if package.kind is Kind.OCI}
-        (container,) = container_platforms([self.machine.platform])
-        for locked in self.lock.environments if images else ():
-            platform = self.machine.platform if locked.runtime == "process" else container
-            own = [images[name] for name in locked.on(platform) if name in images]
-            names = [package.name for package in own]
-            for package in own:
-                name = f"{locked.name}.{_image_word(package.name, names)}"
-                address = Address(kind=ResourceKind.IMAGE, name=name)
-                yield address, partial(self._as_it_is, name, package.location)
-
-    def _as_it_is(self, name: str, reference: str) -> ImageSpec:
-        if isinstance(self.machine.engine, HatchlockError):
-            raise self.machine.engine
-        platform = self._container_platform()
-        image = self.lock.image(reference).platforms[platform]
-        return ImageSpec(
-            server=name,
-            reference=reference,
-            platform=platform,
-            key=image.digest.removeprefix("sha256:"),
-            base=replace(image, packages=()),
-        )
-
     def environment(self, locked: Environment) -> EnvSpec | ImageSpec:
         """Return what a declared environment is here: a directory, or an image under the environment's own name."""
         if locked.runtime == "process":
             return self._process_environment(locked)
         if locked.name in self.manifest.servers:
             raise ImageNameTaken(name=locked.name)
-        if isinstance(self.machine.engine, HatchlockError):
-            raise self.machine.engine
-        return self._environment_image(locked, locked.name)
+        or_raise(self.machine.engine)
+        return assembled_image(self.manifest, self.lock, locked, self.machine, name=locked.name)
 
     def system(self, environment: str) -> SystemSpec | None:
         """Return what an environment of the process runtime needs of this host."""
         locked = self.lock.environment(environment, "process")
         return system_spec(self.lock, locked, self.machine.platform, self.machine.host)
-
-    def entries(self) -> Iterator[EntrySpec]:
-        machine = self.machine
-        for name, server in sorted(self.manifest.servers.items()):
-            for client_name in server.clients:
-                spec, client = self.manifest.client(client_name), CLIENTS[client_name]
-                usual = (
-                    client.user_path(machine.user_home, machine.environ, machine.system)
-                    if spec.scope == "user"
-                    else client.project_path(machine.directory)
-                )
-                path = _resolved(spec.path, machine) if spec.path else str(usual)
-                value = entry_for(
-                    scope=spec.scope,
-                    launcher=str(machine.home.bin / "hatchlock"),
-                    home=machine.home,
-                    project=self.manifest.project.name,
-                    server=name,
-                    client=client,
-                )
-                file = ClientFile(client=client_name, scope=spec.scope, path=path)
-                yield EntrySpec(file=file, server=name, value=value)
 
     def listed(self) -> Iterator[ListedServer]:
         found = entries_of(self.lock)
@@ -245,13 +149,6 @@ class _Builder:
         for name, server in sorted(self.manifest.servers.items()):
             if entry := found.get(server.entry):
                 yield ListedServer(server=name, entry=entry.name, version=entry.version, registry=url, ttl=ttl)
-
-    def usual_files(self) -> Iterator[ClientFile]:
-        machine = self.machine
-        for name, client in sorted(CLIENTS.items()):
-            user_file = client.user_path(machine.user_home, machine.environ, machine.system)
-            yield ClientFile(client=name, scope="user", path=str(user_file))
-            yield ClientFile(client=name, scope="project", path=str(client.project_path(machine.directory)))
 
     def _process_environment(self, locked: Environment) -> EnvSpec:
         machine = self.machine
@@ -262,8 +159,8 @@ class _Builder:
             locked,
             machine.platform,
             home=machine.home,
-            python=lambda version: _or_raise(machine.interpreters[version]),
-            node=lambda version: _or_raise(machine.nodes[version]),
+            python=lambda version: or_raise(machine.interpreters[version]),
+            node=lambda version: or_raise(machine.nodes[version]),
             target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
         self.system(locked.name)  # a host that cannot have what it needs is no place for it
@@ -297,50 +194,26 @@ class _Builder:
         if not found or package is None:
             return None
         is_local = package.source_class == "local" and package.kind in {Kind.PATH, Kind.HATCH}
-        live = _resolved(package.location, self.machine) if is_local else ""
+        live = self.machine.path(package.location) if is_local else ""
         return SourceTree(directory=str(tree / found[0].path), live=live, sha256=found[0].artefact.digest)
 
     def _host_server(self, launch: Server) -> _Placed:
-        program = _or_raise(self.machine.programs[launch.command[0]])
+        program = or_raise(self.machine.programs[launch.command[0]])
         argv = (program, *launch.command[1:], *launch.args)
         record = self._record(launch, argv=argv, key="", read_only_paths=())
         note = f"not pinned: {program} is a program of this machine"
         return _Placed(server=self._spec(record, None, note))
 
-    def _environment_image(self, locked: Environment, name: str) -> ImageSpec:
-        platform = self._container_platform()
-        packages = self.lock.packages_of(locked, platform)
-        if kinds := sorted({package.kind for package in packages if package.kind in NOT_IN_IMAGES}):
-            raise NotInImages(kinds=tuple(kinds))
-        base = self.lock.image(locked.base).platforms[platform]
-        wheels: tuple[Artefact, ...] = ()
-        if locked.python:
-            target = environment_target(self.manifest, locked, {locked.base: self.lock.image(locked.base)}, platform)
-            wheels = wheels_of(self.lock, locked, target, platform)
-        files = [File(name=wheel.name, sha256=wheel.digest) for wheel in wheels]
-        key = input_key(base.digest, files, rule=ASSEMBLER)
-        if locked.keys.get(platform) != key:
-            raise KeyNotLocked(platform=platform)
-        return ImageSpec(
-            server=name,
-            reference=locked.base,
-            platform=platform,
-            key=key,
-            base=replace(base, packages=()),
-            wheels=wheels,
-            python=locked.python,
-        )
-
     def _container_server(self, launch: Server) -> _Placed:
         locked = self._environment(launch)
-        spec = self._environment_image(locked, launch.name)
+        spec = assembled_image(self.manifest, self.lock, locked, self.machine, name=launch.name)
         command = self._command(launch)
         check_command(self.lock, locked, spec.platform, command[0])
         argv = (_script(command[0], f"{ROOT}/bin"), *command[1:], *launch.args)
         return _Placed(server=self._in_image(launch, spec, argv), image=spec)
 
     def _image_server(self, launch: Server) -> _Placed:
-        spec = self._as_it_is(launch.name, launch.image)
+        spec = image_as_it_is(self.lock, launch.image, self.machine, name=launch.name)
         image = spec.base
         argv = (*(launch.command or image.entrypoint), *(launch.args or image.command))
         if not argv:
@@ -349,9 +222,7 @@ class _Builder:
         return _Placed(server=record, image=spec)
 
     def _in_image(self, launch: Server, spec: ImageSpec, argv: tuple[str, ...]) -> ServerSpec:
-        engine = self.machine.engine
-        if isinstance(engine, HatchlockError):
-            raise engine
+        engine = or_raise(self.machine.engine)
         record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
         tag = image_tag(self.manifest.project.name, launch.name, spec.key)
         return self._spec(replace(record, image=tag, engine=engine), spec.address)
@@ -361,12 +232,6 @@ class _Builder:
             return self.lock.environment(launch.environment, launch.runtime)
         except KeyError:
             raise RuntimeNotLocked(runtime=launch.runtime) from None
-
-    def _container_platform(self) -> str:
-        (platform,) = container_platforms([self.machine.platform])
-        if platform not in container_platforms(self.lock.platforms):
-            raise PlatformNotLocked(platform=self.machine.platform, locked=self.lock.platforms)
-        return platform
 
     def _command(self, launch: Server) -> tuple[str, ...]:
         if not launch.command:
@@ -399,7 +264,7 @@ class _Builder:
     def _sandbox(self, launch: Server) -> Sandbox:
         """Return the profile with this machine's facts: where mounts are, and which user a process really is."""
         machine = self.machine
-        mounts = tuple(replace(mount, source=_resolved(mount.source, machine)) for mount in launch.sandbox.mounts)
+        mounts = tuple(replace(mount, source=machine.path(mount.source)) for mount in launch.sandbox.mounts)
         user = launch.sandbox.user
         if launch.runtime == "process" and machine.is_root and user == Sandbox().user:
             uid = private_uid(self.manifest.project.name, launch.name)
@@ -437,22 +302,3 @@ def _program(word: str, tree: Path, place: SourceTree | None) -> str:
     if place and "/" in word and not word.startswith("/"):
         return str(Path(place.directory) / word)
     return _script(word, f"{tree}/bin")
-
-
-def _or_raise(found: _T | HatchlockError) -> _T:
-    if isinstance(found, HatchlockError):
-        raise found
-    return found
-
-
-def _resolved(path: str, machine: Machine) -> str:
-    if path == "~" or path.startswith("~/"):
-        return str(machine.user_home / path[2:])
-    return str((machine.directory / path).absolute())
-
-
-def _image_word(image: str, images: Sequence[str]) -> str:
-    """Return one word for an image of an environment, which none of the others has."""
-    words = [re.sub(r"[^a-z0-9]+", "-", name.rpartition("/")[2].lower()).strip("-") for name in images]
-    word = words[images.index(image)]
-    return word if words.count(word) == 1 else f"{word}-{sha256_bytes(image.encode())[:_WORD_DIGITS]}"
