@@ -17,6 +17,7 @@ __all__ = [
     "fsync_directory",
     "private_directory",
     "read_optional",
+    "refuse_special",
     "reporting_permission",
 ]
 
@@ -108,6 +109,20 @@ def check_private(path: Path) -> None:
         raise _permission_problem(path, "others could write to it")
 
 
+def refuse_special(path: Path) -> None:
+    """Refuse to put a file where a device, a socket or a pipe is: root's rename would take `/dev/null` from everyone.
+
+    Raises:
+        PermissionProblem: One is there. A file, a symlink, a directory or nothing passes.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise PermissionProblem(path=str(path), problem="it is no file that can be replaced", advice="name a file")
+
+
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Replace `path` by a file with these bytes: readers see the old file or the new one, never a part.
 
@@ -118,9 +133,10 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
         durable: Survive a power cut (fsync of file and directory); caches do without.
 
     Raises:
-        PermissionProblem: The directory cannot be written to.
+        PermissionProblem: The directory cannot be written to, or `path` is a device or the like.
         OSError: The disk is full, or the like; `path` is as it was.
     """
+    refuse_special(path)
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     with reporting_permission(path):
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -46,7 +46,7 @@ def test_stats_and_path_change_nothing(project: CatProject) -> None:
     assert pages["bytes"] > 3000
     text = project.ok("cache", "stats").out
     assert "python pages" in text
-    assert "KiB" in text
+    assert " kB" in text
     assert project.ok("cache", "path").out == f"{project.store / 'cache'}\n"
     assert project.ok("cache", "path", "--json").document["path"] == str(project.store / "cache")
     assert tree(project.root) == before

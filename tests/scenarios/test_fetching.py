@@ -183,6 +183,14 @@ def test_a_bundle_is_written_whole_or_not_at_all(project: CatProject, tmp_path: 
     project.fails("fetch", "--to", str(tmp_path / "none" / "bundle.tar"), status=64)
 
 
+def test_a_bundle_does_not_take_the_place_of_a_device(project: CatProject, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = project.fails("fetch", "--to", str(pipe))
+    assert sentence(done) == f"error: {pipe}: it is no file that can be replaced"
+    assert pipe.is_fifo()
+
+
 # an index that misbehaves
 
 

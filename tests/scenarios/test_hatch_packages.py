@@ -151,3 +151,9 @@ def test_validate_of_what_is_no_package_says_so(project: TrialProject) -> None:
 def test_validate_without_a_path_is_about_the_manifest(project: TrialProject) -> None:
     project.write('[project]\nname = "trial"\nplatforms = ["linux/amd64"]\n')
     assert project.ok("validate").out == "hatchlock.toml is valid: 0 servers\n"
+
+
+@pytest.mark.parametrize("command", ["new", "validate"])
+def test_no_name_is_no_directory(project: TrialProject, command: str) -> None:
+    assert "'' names no directory" in project.fails(command, "", status=64).err
+    assert list(project.directory.iterdir()) == []

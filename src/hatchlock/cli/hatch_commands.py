@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hatchlock.cli.context import directory_of
 from hatchlock.cli.ui import Ui, printable
+from hatchlock.errors import UsageError
 
 __all__ = ["new", "validate_package"]
 
@@ -57,4 +58,6 @@ def validate_package(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _below(arguments: argparse.Namespace, path: str) -> Path:
+    if not path:
+        raise UsageError(what="'' names no directory", advice="`.` is the one that you are in")
     return directory_of(arguments) / path

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.layout import size
 from hatchlock.cli.log import logged
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import UsageError
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from hatchlock.usecases.cache import Share, Stats, Swept, Verified
 
 __all__ = ["cache", "fetch"]
-
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
 
 
 def fetch(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -45,11 +43,11 @@ def fetch(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.document({**facts, "fetched": done.fetched, "imported": imported, "bundle": bundle})
         return 0
     if done.imported:
-        ui.result(f"{_files(done.imported.files)} from {arguments.source} ({_size(done.imported.size)})")
+        ui.result(f"{_files(done.imported.files)} from {arguments.source} ({size(done.imported.size)})")
     news = f"{done.fetched} of them new" if done.fetched else "nothing to fetch"
-    ui.result(f"{_files(done.files)} for {', '.join(done.platforms)} in the store ({_size(done.size)}), {news}")
+    ui.result(f"{_files(done.files)} for {', '.join(done.platforms)} in the store ({size(done.size)}), {news}")
     if arguments.target:
-        ui.result(f"{arguments.target} ({_size(done.bundle_size)})")
+        ui.result(f"{arguments.target} ({size(done.bundle_size)})")
     return 0
 
 
@@ -109,7 +107,7 @@ def _show_verified(found: Verified, ui: Ui) -> None:
         ui.result(f"{len(found.damaged)} of {_files(found.checked)} were damaged and are gone")
         ui.say("\nhint: `hatchlock fetch` or `hatchlock apply` fetches them again; look at that disk")
     else:
-        ui.result(f"{_files(found.checked)} are as they should be ({_size(found.size)})")
+        ui.result(f"{_files(found.checked)} are as they should be ({size(found.size)})")
 
 
 def _gc(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -173,15 +171,8 @@ def _table(shares: Iterable[Share]) -> str:
     rows = list(shares)
     rows_and_total = [(share.kind, share.files, share.size) for share in rows]
     rows_and_total.append(("together", sum(share.files for share in rows), sum(share.size for share in rows)))
-    return "\n".join(f"  {kind:<16}{files:>8} files{_size(size):>12}" for kind, files, size in rows_and_total)
+    return "\n".join(f"  {kind:<16}{files:>8} files{size(taken):>12}" for kind, files, taken in rows_and_total)
 
 
 def _files(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
-
-
-def _size(count: int) -> str:
-    if count < _STEP:
-        return f"{count} B"
-    power = min((count.bit_length() - 1) // 10, len(_UNITS))
-    return f"{count / _STEP**power:.1f} {_UNITS[power - 1]}"

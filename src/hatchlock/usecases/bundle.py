@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from hatchlock.digest import algorithm_of, canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import fsync_directory, reporting_permission
+from hatchlock.files import fsync_directory, refuse_special, reporting_permission
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
 from hatchlock.store.blobs import Blobs, WrongHash
 
@@ -122,7 +122,7 @@ def write_bundle(
 
     Raises:
         WrongHash: A blob of the store is damaged.
-        PermissionProblem: The file cannot be written.
+        PermissionProblem: The file cannot be written, or it is a device or the like.
         OSError: The disk is full, or the like; `path` is as it was.
     """
     sizes = {digest: blobs.path(digest).stat().st_size for digest in sorted(set(digests))}
@@ -216,6 +216,7 @@ def _checked(blobs: Blobs, digest: str) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    refuse_special(path)
     with reporting_permission(path):
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
