@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.talk import write_all
-from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes, scratch_directory
+from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
 
 if TYPE_CHECKING:
     from hatchlock.serve.container import ContainerServer
@@ -188,37 +188,11 @@ def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _in_container(record: LaunchRecord, command: tuple[str, ...], signals: _Signals) -> int:
-    from hatchlock.engines.api import Engine  # noqa: PLC0415  processes do without
-    from hatchlock.errors import HatchlockError  # noqa: PLC0415
-    from hatchlock.serve import container  # noqa: PLC0415
+    from hatchlock.serve.container import session  # noqa: PLC0415  processes do without
 
-    engine = Engine(record.engine)
-    engine.ping()
-    session = os.urandom(4).hex()
-    name = container.container_name(record, session)
-    watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
-    try:
-        running = container.start(
-            replace(record, argv=command),
-            engine=engine,
-            session=session,
-            env=server_environment(record, {}),
-            created=lambda: watchdog.note(CREATED),
-        )
-        try:
-            with contextlib.suppress(HatchlockError):
-                container.remove_leftovers(record, engine)
-            signals.connect(running.send_signal, running.kill)
-            return _connected(running)
-        finally:
-            running.close()
-            watchdog.note(DONE)
-    except HatchlockError:
-        # Refused before there was anything, or gone with the engine: the watchdog need not wait for it to appear.
-        watchdog.note(CREATED)
-        raise
-    finally:
-        watchdog.release()
+    with session(replace(record, argv=command), env=server_environment(record, {})) as running:
+        signals.connect(running.server.send_signal, running.server.kill)
+        return _connected(running.server)
 
 
 def _connected(running: ContainerServer) -> int:

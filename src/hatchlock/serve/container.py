@@ -7,18 +7,19 @@ import functools
 import os
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.container import LABEL, HostFacts, container_config
 from hatchlock.serve.server import Take
+from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
 
-__all__ = ["ContainerServer", "ImageMissing", "container_name", "owner", "owner_is_gone", "remove_leftovers", "start"]
+__all__ = ["ContainerServer", "ImageMissing", "Session", "owner", "owner_is_gone", "remove_leftovers", "session"]
 
 _NOT_FOUND = 404
 _KILLED = 137
@@ -102,30 +103,64 @@ class ContainerServer:
         self._engine.remove(self._name)
 
 
-def container_name(record: LaunchRecord, session: str) -> str:
-    """Return the name of a session's container: `hatchlock-PROJECT-SERVER-SESSION`."""
-    return f"hatchlock-{record.project}-{record.server}-{session}"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A container that runs, and who sees to its end.
+
+    Attributes:
+        server: The container.
+        watchdog: Removes it when this process could not.
+        removed: Names of containers that an earlier run had left.
+    """
+
+    server: ContainerServer
+    watchdog: Watchdog
+    removed: Sequence[str]
 
 
-def start(
-    record: LaunchRecord, *, engine: Engine, session: str, env: Mapping[str, str], created: Callable[[], None]
-) -> ContainerServer:
-    """Create a server's container, attach to it, start it.
+@contextlib.contextmanager
+def session(record: LaunchRecord, *, env: Mapping[str, str]) -> Iterator[Session]:
+    """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
+
+    To be called in a process without threads: it forks.
 
     Args:
         record: What to start.
-        engine: Where.
-        session: Eight hex digits of its own.
         env: The variables that go over the image's own.
-        created: Called as soon as the container exists.
 
     Raises:
         ImageMissing: The engine has not got its image.
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
-    name = container_name(record, session)
-    config = container_config(record, env=env, host=_host(), labels={"session": session, "owner": owner(os.getpid())})
+    engine = Engine(record.engine)
+    engine.ping()
+    digits = os.urandom(4).hex()
+    name = f"hatchlock-{record.project}-{record.server}-{digits}"
+    watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
+    try:
+        labels = {"session": digits, "owner": owner(os.getpid())}
+        config = container_config(record, env=env, host=_host(), labels=labels)
+        server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
+        try:
+            removed: list[str] = []
+            with contextlib.suppress(HatchlockError):
+                removed = remove_leftovers(record, engine)
+            yield Session(server=server, watchdog=watchdog, removed=removed)
+        finally:
+            server.close()
+            watchdog.note(DONE)
+    except HatchlockError:
+        # Refused before there was anything, or gone with the engine: the watchdog need not wait for it to appear.
+        watchdog.note(CREATED)
+        raise
+    finally:
+        watchdog.release()
+
+
+def _start(
+    record: LaunchRecord, engine: Engine, name: str, config: Mapping[str, Any], *, created: Callable[[], None]
+) -> ContainerServer:
     try:
         engine.create(name, config)
     except EngineError as error:

@@ -29,7 +29,7 @@ from hatchlock.security.secrets import hidden_values, resolve
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import LogFile, Talk, write_all
-from hatchlock.serve.watchdog import CREATED, DONE, MARK, Watchdog, end_container, end_processes, scratch_directory
+from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
 
 __all__ = ["ServerFailed", "serve"]
 
@@ -159,36 +159,12 @@ def _container(
     record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
 ) -> Iterator[_Started]:
     del environ
-    from hatchlock.engines.api import Engine  # noqa: PLC0415  process servers do without
-    from hatchlock.serve import container  # noqa: PLC0415
+    from hatchlock.serve.container import session  # noqa: PLC0415  process servers do without
 
-    engine = Engine(record.engine)
-    engine.ping()
-    session = os.urandom(4).hex()
-    name = container.container_name(record, session)
-    watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
-    try:
-        server = container.start(
-            record,
-            engine=engine,
-            session=session,
-            env=server_environment(record, secrets),
-            created=lambda: watchdog.note(CREATED),
-        )
-        with contextlib.suppress(HatchlockError):
-            for leftover in container.remove_leftovers(record, engine):
-                talk.say(f"removed {leftover}, which an earlier run had left")
-        try:
-            yield server, watchdog
-        finally:
-            server.close()
-            watchdog.note(DONE)
-    except HatchlockError:
-        # Refused before there was anything, or gone with the engine: the watchdog need not wait for it to appear.
-        watchdog.note(CREATED)
-        raise
-    finally:
-        watchdog.release()
+    with session(record, env=server_environment(record, secrets)) as running:
+        for leftover in running.removed:
+            talk.say(f"removed {leftover}, which an earlier run had left")
+        yield running.server, running.watchdog
 
 
 @contextlib.contextmanager
