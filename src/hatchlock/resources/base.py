@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from hatchlock.address import Address
+from hatchlock.errors import HatchlockError
 
 __all__ = ["Action", "Artefact", "Desired", "Observed", "Privilege", "Problem", "Resource", "Step"]
 
@@ -82,6 +83,11 @@ class Problem:
     code: str
     what: str
     hint: str = ""
+
+    @classmethod
+    def of(cls, address: Address, error: HatchlockError) -> Self:
+        """Return what an error is to the resource that it hinders."""
+        return cls(address=address, code=error.code, what=str(error), hint=error.hint)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,9 +133,7 @@ class ClientResource:
                     self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
-                problems += [
-                    Problem(address=address, code=error.code, what=str(error), hint=error.hint) for address in affected
-                ]
+                problems += [Problem.of(address, error) for address in affected]
         self.problems = tuple(problems)
         return [self._observed(address, found) for address, found in self._found.items()]
 

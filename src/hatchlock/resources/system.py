@@ -188,13 +188,13 @@ class SystemResource:
         try:
             packages = self._packages()
         except HatchlockError as error:
-            self.problems = tuple(_problem(address, error) for address in self._specs)
+            self.problems = tuple(Problem.of(address, error) for address in self._specs)
             return []
         found = []
         for address, spec in self._specs.items():
             seen, self._shown[address] = _observed(spec, packages)
             found.append(seen)
-            problems += [_problem(address, error) for error in _hindrances(self._shown[address])]
+            problems += [Problem.of(address, error) for error in _hindrances(self._shown[address])]
         self.problems = tuple(problems)
         return found
 
@@ -307,7 +307,3 @@ def _hindrances(changes: tuple[AptChange, ...]) -> Iterator[HatchlockError]:
 
     if older := downgrades(changes):
         yield HostIsNewer(packages=older)
-
-
-def _problem(address: Address, error: HatchlockError) -> Problem:
-    return Problem(address=address, code=error.code, what=str(error), hint=error.hint)

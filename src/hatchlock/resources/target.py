@@ -58,7 +58,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             placed = builder.server(name)
         except HatchlockError as error:
             address = Address(kind=ResourceKind.SERVER, name=name)
-            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
+            problems.append(Problem.of(address, error))
             continue
         servers.append(placed.server)
         if placed.environment:
@@ -71,7 +71,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         except HatchlockError as error:
             kind = ResourceKind.ENV if locked.runtime == "process" else ResourceKind.IMAGE
             address = Address(kind=kind, name=locked.name)
-            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
+            problems.append(Problem.of(address, error))
             continue
         if isinstance(found, EnvSpec):
             environments[found.address] = found
@@ -81,7 +81,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         try:
             images.append(make())
         except HatchlockError as error:
-            problems.append(Problem(address=address, code=error.code, what=str(error), hint=error.hint))
+            problems.append(Problem.of(address, error))
     systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
     (container_platform,) = container_platforms([machine.platform])
     return Target(
