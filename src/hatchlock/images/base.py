@@ -100,10 +100,7 @@ def base_facts(layers: Sequence[Path]) -> BaseFacts:
         BadLayer: A layer is damaged, or compressed in a way that is not known.
         OSError: A layer cannot be read.
     """
-    tree: dict[str, _Node] = {}
-    for layer in layers:
-        with _reading(layer):
-            tree = _merge(tree, layer, _KEPT)
+    tree = _merged(layers, _KEPT)
     dpkg = _dpkg(tree)
     python_path = _python_path(tree)
     return BaseFacts(
@@ -156,10 +153,7 @@ def files_matching(layers: Sequence[Path], pattern: re.Pattern[str]) -> dict[str
         BadLayer: A layer is damaged, or compressed in a way that is not known.
         OSError: A layer cannot be read.
     """
-    tree: dict[str, _Node] = {}
-    for layer in layers:
-        with _reading(layer):
-            tree = _merge(tree, layer, ((pattern, bytes),))
+    tree = _merged(layers, ((pattern, bytes),))
     found = {path: _resolve(tree, path) for path in sorted(tree) if pattern.fullmatch(path)}
     return {
         path: tree[target].content
@@ -212,6 +206,14 @@ def _reading(layer: Path) -> Iterator[None]:
 def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     stream: IO[bytes] | None = archive.extractfile(member)
     return stream.read() if stream else b""
+
+
+def _merged(layers: Sequence[Path], kept_files: _Kept) -> dict[str, _Node]:
+    tree: dict[str, _Node] = {}
+    for layer in layers:
+        with _reading(layer):
+            tree = _merge(tree, layer, kept_files)
+    return tree
 
 
 def _merge(lower: Mapping[str, _Node], layer: Path, kept_files: _Kept) -> dict[str, _Node]:
