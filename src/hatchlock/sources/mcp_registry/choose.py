@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -152,14 +152,7 @@ def _with_reasons(chosen: Choice, others: list[Choice], refused: list[tuple[str,
     why = f"{chosen.kind} goes before {', '.join(kinds)} for the {runtime} runtime" if kinds else "the only one of use"
     if others and not kinds:
         why = f"the first of its {chosen.kind} packages"
-    return Choice(
-        requirement=chosen.requirement,
-        kind=chosen.kind,
-        index=chosen.index,
-        base_url=chosen.base_url,
-        why=why,
-        refused=tuple(refused),
-    )
+    return replace(chosen, why=why, refused=tuple(refused))
 
 
 def _requirement(server: Server, index: int, platforms: Sequence[str], runtime: Runtime) -> str | _Refused:
