@@ -194,6 +194,24 @@ def test_trap_5_from_names_the_package_and_what_follows_the_command() -> None:
     assert note.endswith("write [indexes.pypi] into the manifest")
 
 
+def test_trap_5_package_does_for_npx_what_from_does_for_uvx() -> None:
+    arguments = [
+        word("npm"),
+        word("exec"),
+        option("-y"),
+        option("--registry", "https://npm.example.com/"),
+        option("--package", "@acme/thing@1.0.0"),
+        word("serve-it"),
+        word("--now"),
+    ]
+    found = launched("npm", runtimeArguments=arguments)
+    assert (found.command, found.args) == (("serve-it",), ("--now",))
+    (note,) = found.notes
+    assert note.startswith("its publisher starts it with --registry https://npm.example.com/, which is left out")
+    assert note.endswith("write [indexes.npm] into the manifest")
+    assert launched("npm", runtimeArguments=arguments[:4] + arguments[5:]).args == ("serve-it", "--now")
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

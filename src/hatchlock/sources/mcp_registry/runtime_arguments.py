@@ -7,7 +7,7 @@ also put the program's own words among them, the package once more, and the serv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -103,9 +103,9 @@ def split_runtime(package: Package, image: str = "") -> Runtime:
         case "pypi" if _PYTHON.fullmatch(package.runtime_hint):
             return _python(package)
         case "pypi":
-            return _uvx(package)
+            return _UVX.split(package)
         case "npm":
-            return _npx(package)
+            return _NPX.split(package)
     return Runtime(arguments=list(package.runtime_arguments))
 
 
@@ -158,27 +158,38 @@ def _repository(reference: str) -> str:
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
-def _uvx(package: Package) -> Runtime:
-    split = Runtime()
-    words = _paired(package.runtime_arguments, _UVX_VALUED)
-    has_from = False
-    for argument in words:
-        text = _text(argument)
-        if argument.type == "named" and argument.name in _UVX_FLAGS:
-            continue
-        if argument.type == "named" and argument.name in _UVX_VALUED:
-            has_from = has_from or argument.name == "--from"
-            _uvx_option(split, argument, package)
-            continue
-        if argument.type == "positional" and text in {"uvx", "uv", "tool", "run", "pipx"}:
-            continue
-        if argument.type == "positional" and has_from:
-            _name_command(split, argument)
-        elif argument.type == "named" or not _is_python_package(text, package):
-            split.arguments.append(argument)
-        break
-    split.arguments += words
-    return split
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Runner:
+    """A program that fetches a package and starts a command of it."""
+
+    words: frozenset[str]
+    flags: frozenset[str]
+    valued: frozenset[str]
+    naming: frozenset[str]  # those of `valued` that name the package, so that the next word is the command
+    take: Callable[[Runtime, Argument, Package], None]
+    is_package: Callable[[str, Package], bool]
+
+    def split(self, package: Package) -> Runtime:
+        split = Runtime()
+        words = _paired(package.runtime_arguments, self.valued)
+        is_named = False
+        for argument in words:
+            text = _text(argument)
+            if argument.type == "named" and argument.name in self.flags:
+                continue
+            if argument.type == "named" and argument.name in self.valued:
+                is_named = is_named or argument.name in self.naming
+                self.take(split, argument, package)
+                continue
+            if argument.type == "positional" and text in self.words:
+                continue
+            if argument.type == "positional" and is_named:
+                _name_command(split, argument)
+            elif argument.type == "named" or not self.is_package(text, package):
+                split.arguments.append(argument)
+            break
+        split.arguments += words
+        return split
 
 
 def _uvx_option(split: Runtime, argument: Argument, package: Package) -> None:
@@ -232,28 +243,9 @@ def _is_python_package(text: str, package: Package) -> bool:
     return canonicalize_name(name) == canonicalize_name(package.identifier)
 
 
-def _npx(package: Package) -> Runtime:
-    split = Runtime()
-    words = _paired(package.runtime_arguments, _NPX_VALUED)
-    has_package = False
-    for argument in words:
-        text = _text(argument)
-        if argument.type == "named" and argument.name in _NPX_FLAGS:
-            continue
-        if argument.type == "named" and argument.name in _NPX_VALUED:
-            has_package = has_package or argument.name != "--registry"
-            if not _is_npm_package(text, package):
-                split.leave_out(argument, "[indexes.npm]" if argument.name == "--registry" else "with")
-            continue
-        if argument.type == "positional" and text in {"npx", "npm", "exec", "dlx"}:
-            continue
-        if argument.type == "positional" and has_package:
-            _name_command(split, argument)
-        elif argument.type == "named" or not _is_npm_package(text, package):
-            split.arguments.append(argument)
-        break
-    split.arguments += words
-    return split
+def _npx_option(split: Runtime, argument: Argument, package: Package) -> None:
+    if not _is_npm_package(_text(argument), package):
+        split.leave_out(argument, "[indexes.npm]" if argument.name == "--registry" else "with")
 
 
 def _name_command(split: Runtime, argument: Argument) -> None:
@@ -294,3 +286,21 @@ def _paired(arguments: Iterable[Argument], valued: frozenset[str]) -> Iterator[A
 
 
 _ALL_FLAGS = _DOCKER_FLAGS | _UVX_FLAGS | _NPX_FLAGS | _PYTHON_FLAGS
+
+
+_UVX = _Runner(
+    words=frozenset({"uvx", "uv", "tool", "run", "pipx"}),
+    flags=_UVX_FLAGS,
+    valued=_UVX_VALUED,
+    naming=frozenset({"--from"}),
+    take=_uvx_option,
+    is_package=_is_python_package,
+)
+_NPX = _Runner(
+    words=frozenset({"npx", "npm", "exec", "dlx"}),
+    flags=_NPX_FLAGS,
+    valued=_NPX_VALUED,
+    naming=frozenset({"-p", "--package"}),
+    take=_npx_option,
+    is_package=_is_npm_package,
+)
