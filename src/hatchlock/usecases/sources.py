@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar
 
 from hatchlock.events import Event, Sink
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Sources", "open_http"]
 
 _DEFAULT_NODE = "22"
-
 
 _T = TypeVar("_T")
 
@@ -67,6 +66,16 @@ class _opened(Generic[_T]):  # noqa: N801  it is used as a decorator
                     known[self._name] = self._make(instance)
         found: _T = known[self._name]
         return found
+
+
+class _Asking(TypedDict):
+    """How an index is asked; the same for those of all kinds that know when a release was made."""
+
+    http: Http
+    cache_dir: Path
+    exclude_newer: datetime | None
+    offline: bool
+    refresh: bool
 
 
 class Sources:
@@ -130,6 +139,15 @@ class Sources:
             if source and source.stale:
                 self._emit(stale_event(label, source.stale))
 
+    def _asking(self) -> _Asking:
+        return {
+            "http": self.http,
+            "cache_dir": self._project.home.cache,
+            "exclude_newer": self._exclude_newer,
+            "offline": self._offline,
+            "refresh": self._refresh,
+        }
+
     @_opened
     def http(self) -> Http:
         """The connections to package indexes."""
@@ -174,15 +192,7 @@ class Sources:
             )
             for spec in specs
         ]
-        source = PypiSource(
-            http=self.http,
-            cache_dir=self._project.home.cache,
-            indexes=indexes,
-            exclude_newer=self._exclude_newer,
-            offline=self._offline,
-            refresh=self._refresh,
-        )
-        return self._stack.enter_context(source)
+        return self._stack.enter_context(PypiSource(indexes=indexes, **self._asking()))
 
     @_opened
     def npm(self) -> NpmSource:
@@ -194,16 +204,8 @@ class Sources:
             NpmIndex(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl, packages=spec.packages)
             for spec in self._manifest.indexes.get("npm", ())
         ]
-        source = NpmSource(
-            http=self.http,
-            environ=self._project.environ,
-            project=self._project.directory,
-            cache_dir=self._project.home.cache,
-            indexes=indexes,
-            exclude_newer=self._exclude_newer,
-            offline=self._offline,
-            refresh=self._refresh,
-        )
+        environ, directory = self._project.environ, self._project.directory
+        source = NpmSource(environ=environ, project=directory, indexes=indexes, **self._asking())
         return self._stack.enter_context(source)
 
     @_opened
@@ -216,15 +218,7 @@ class Sources:
             HatchIndex(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl, packages=spec.packages)
             for spec in self._manifest.indexes.get("hatch", ())
         ]
-        source = HatchRegistry(
-            http=self.http,
-            cache_dir=self._project.home.cache,
-            indexes=indexes,
-            exclude_newer=self._exclude_newer,
-            offline=self._offline,
-            refresh=self._refresh,
-        )
-        return self._stack.enter_context(source)
+        return self._stack.enter_context(HatchRegistry(indexes=indexes, **self._asking()))
 
     @_opened
     def hatch(self) -> HatchDesk:
@@ -263,15 +257,7 @@ class Sources:
             CondaChannel(name=spec.name, url=spec.url, mirrors=spec.mirrors, ttl=spec.ttl)
             for spec in self._manifest.indexes.get("conda", ())
         ]
-        source = CondaSource(
-            http=self.http,
-            cache_dir=self._project.home.cache,
-            channels=channels,
-            exclude_newer=self._exclude_newer,
-            offline=self._offline,
-            refresh=self._refresh,
-        )
-        return self._stack.enter_context(source)
+        return self._stack.enter_context(CondaSource(channels=channels, **self._asking()))
 
     def debian_desk(self, request: EnvironmentRequest, platform: str) -> DebianDesk:
         """Return what there is of Debian for an environment on a platform; see `debian.DebianPlaces.desk`."""
