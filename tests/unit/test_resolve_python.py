@@ -11,10 +11,10 @@ from hatchlock.address import BadSource
 from hatchlock.events import Event, Sink, discard
 from hatchlock.lock.model import Package
 from hatchlock.net.http import Http
+from hatchlock.resolve.choice import Choice
 from hatchlock.resolve.environments import resolve_environments
 from hatchlock.resolve.explain import NoVersion, ResolutionConflict, Unusable
 from hatchlock.resolve.prefetch import Prefetch
-from hatchlock.resolve.python import Choice
 from hatchlock.resolve.request import EnvironmentRequest, Resolution
 from hatchlock.resolve.requirements import DirectUrl, parse
 from hatchlock.sources.base import UnknownPackage

@@ -9,6 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from hatchlock.address import BadSource, Kind, Source
+from hatchlock.resolve.choice import Choice
 from hatchlock.resolve.direct import Direct, direct_source, is_direct
 from hatchlock.resolve.named import named
 from hatchlock.resolve.node import NodeNames
@@ -16,7 +17,7 @@ from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_cons
 from hatchlock.resolve.preferred import preferred_of
 from hatchlock.resolve.programs import ANY, DirectNames
 from hatchlock.resolve.provider import Ask, Names
-from hatchlock.resolve.python import Choice, PythonNames
+from hatchlock.resolve.python import PythonNames
 from hatchlock.resolve.released import AtPlace, NamedBounds, ReleasedNames
 from hatchlock.resolve.request import EnvironmentRequest
 from hatchlock.resolve.requirements import declared, holds

@@ -10,18 +10,15 @@ from __future__ import annotations
 import threading
 from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement
 
 from hatchlock.errors import HatchlockError
+from hatchlock.resolve.choice import Choice
 from hatchlock.resolve.requirements import Wanted, holds, parse
 from hatchlock.sources.python.metadata import WheelMetadata
 from hatchlock.sources.python.pypi import PypiSource
 from hatchlock.sources.python.simple import ProjectPage
-
-if TYPE_CHECKING:
-    from hatchlock.resolve.python import Choice
 
 __all__ = ["Prefetch"]
 

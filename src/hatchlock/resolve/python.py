@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from hatchlock.address import Kind
+from hatchlock.resolve.choice import Choice, is_pin
 from hatchlock.resolve.direct import Direct, DirectCandidate
 from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.provider import Ask, impossible
@@ -21,57 +22,10 @@ from hatchlock.sources.python.sdists import SourceOnly
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["Choice", "OwnedCandidate", "PythonNames"]
+__all__ = ["OwnedCandidate", "PythonNames"]
 
 _NEAREST = 3
 _PREFIX = f"{Kind.PYPI}:"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
-    """What decides among candidates, apart from the requirements.
-
-    Attributes:
-        target: Where it is to run.
-        constraints: Name -> versions allowed, if the name is needed at all.
-        overrides: Name -> the only requirement on that name that counts.
-        preferred: Name -> versions to take if they will do, the first that does.
-        own: Names that are not the index's business.
-    """
-
-    target: PythonTarget
-    constraints: Mapping[str, SpecifierSet] = field(default_factory=dict)
-    overrides: Mapping[str, SpecifierSet] = field(default_factory=dict)
-    preferred: Mapping[str, Sequence[Version]] = field(default_factory=dict)
-    own: frozenset[str] = frozenset()
-
-    def candidates(self, index: PypiSource, name: str, specifiers: Sequence[SpecifierSet]) -> Iterator[WheelCandidate]:
-        """Yield the candidates that satisfy all specifiers: the preferred ones, then newest first.
-
-        Yanked ones count only when preferred or pinned with `==` (PEP 592). Pre-releases count when a specifier names
-        one (PEP 440), or when the name has no usable final release at all.
-        """
-        limits = [*specifiers, *([self.constraints[name]] if name in self.constraints else [])]
-        versions = index.versions(name)
-        preferred = [version for version in self.preferred.get(name, ()) if version in versions]
-        early: bool | None = any(limit.prereleases for limit in limits) or None
-        pinned = {Version(spec.version) for limit in limits for spec in limit if _is_pin(spec.operator, spec.version)}
-        seen: set[Version] = set()
-        for version in chain(preferred, versions):
-            if version in seen or not all(limit.contains(version, prereleases=True) for limit in limits):
-                continue
-            seen.add(version)
-            if version.is_prerelease and early is None:
-                early = not index.has_final(name, self.target)
-            if version.is_prerelease and not early:
-                continue
-            candidate = index.candidate(name, version, self.target)
-            if candidate and (not candidate.file.yanked or version in preferred or version in pinned):
-                yield candidate
-
-
-def _is_pin(operator: str, version: str) -> bool:
-    return operator in {"==", "==="} and not version.endswith(".*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -149,11 +103,7 @@ class PythonNames:
 
     def pins(self, ask: Ask) -> bool:
         """Return whether it is `==VERSION`."""
-        return (
-            ask.name in self._direct
-            or ask.name in self._owned
-            or any(_is_pin(spec.operator, spec.version) for spec in _specifier(ask))
-        )
+        return ask.name in self._direct or ask.name in self._owned or any(is_pin(spec) for spec in _specifier(ask))
 
     def needs(self, candidate: _Candidate, extra: str) -> Iterator[Ask]:
         """Yield what the metadata says, as far as it holds on the target."""

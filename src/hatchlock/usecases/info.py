@@ -87,7 +87,7 @@ def _pypi(spec: str, sources: Sources, now: datetime) -> _Found:
     from packaging.requirements import InvalidRequirement
 
     from hatchlock.engines.process import host_platform
-    from hatchlock.resolve.python import Choice
+    from hatchlock.resolve.choice import Choice
     from hatchlock.resolve.requirements import holds, parse
     from hatchlock.resolve.wanted import default_python
     from hatchlock.sources.python.targets import process_target
