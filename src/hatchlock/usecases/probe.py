@@ -69,8 +69,8 @@ def probe_server(
         error.address = f"server:{name}"
         _remember(state, record, health="failed", said=error.why)
         return Probed(server=name, error=error)
-    name = f"{result.server} {result.version}".strip()  # a server may say no version
-    said = f"{name}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
+    who = f"{result.server} {result.version}".strip()  # a server may say no version
+    said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
     _remember(state, record, health="healthy", said=said)
     return Probed(server=name, result=result)
 
