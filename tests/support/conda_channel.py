@@ -6,26 +6,24 @@ It is a directory, to be used as `file://` or served on loopback with ETags and,
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import hashlib
 import io
 import json
 import struct
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote
 
 from rattler.index import index_fs
 
 from hatchlock.digest import sha256_bytes
 from support import pythons
+from support.loopback import Handler, answering, basic
 
 __all__ = [
     "PREFIX",
@@ -193,7 +191,7 @@ class ServedChannel:
         self.asked.append(path)
         if self.broken:
             return self.broken, b"", ""
-        if self.login and headers.get("Authorization") != _basic(*self.login):
+        if self.login and headers.get("Authorization") != basic(*self.login):
             return 401, b"", ""
         file = self.root / unquote(path).lstrip("/")
         if not file.is_file():
@@ -203,38 +201,16 @@ class ServedChannel:
         return (304, b"", etag) if headers.get("If-None-Match") == etag else (200, data, etag)
 
 
-def _basic(name: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    channel: ClassVar[ServedChannel]
-
+class _Handler(Handler[ServedChannel]):
     def do_GET(self) -> None:
-        status, data, etag = self.channel.answer(self.path, self.headers)  # type: ignore[arg-type]  # a message is a mapping
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        if etag:
-            self.send_header("ETag", etag)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
+        status, data, etag = self.state.answer(self.path, self.headers)  # type: ignore[arg-type]  # a message is a mapping
+        self.send(status, data, {"ETag": etag} if etag else {})
 
 
 @contextlib.contextmanager
 def serving_channel(root: Path) -> Iterator[ServedChannel]:
     """Serve the directory of a channel on loopback."""
     channel = ServedChannel(root=root)
-    handler = type("Handler", (_Handler,), {"channel": channel})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        channel.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield channel
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, channel) as address:
+        channel.url = address
+        yield channel

@@ -9,14 +9,14 @@ import hashlib
 import io
 import lzma
 import tarfile
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pysequoia
+
+from support.loopback import Handler, answering, fails
 
 __all__ = [
     "Deb",
@@ -321,32 +321,17 @@ class DebianArchive:
         return next((listed[name] for name in named), None) if self.by_hash else None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    archive: DebianArchive
-
+class _Handler(Handler[DebianArchive]):
     def do_GET(self) -> None:
-        archive = self.archive
+        archive = self.state
         archive.asked.append(self.path)
         prefix = next((item for item in ("debian", *archive.aliases) if self.path.startswith(f"/{item}/")), None)
         path = self.path.removeprefix(f"/{prefix}/") if prefix else ""
-        if archive.failures[path] > 0:
-            archive.failures[path] -= 1
-            self._send(503, b"")
+        if fails(archive.failures, path):
+            self.send(503, b"")
             return
         data = archive.answer(path) if path else None
-        self._send(200 if data is not None else 404, data or b"")
-
-    def _send(self, status: int, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
+        self.send(200 if data is not None else 404, data or b"")
 
 
 @contextlib.contextmanager
@@ -354,14 +339,6 @@ def serving_debian(*debs: Deb | Sequence[Deb], **switches: Any) -> Iterator[Debi
     """Serve these packages on loopback inside the block."""
     flat = [item for entry in debs for item in ([entry] if isinstance(entry, Deb) else entry)]
     archive = DebianArchive(debs=flat, **switches)
-    handler = type("Handler", (_Handler,), {"archive": archive})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        archive.root = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield archive
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, archive) as address:
+        archive.root = address
+        yield archive

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from support.loopback import Handler, answering, basic
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -87,22 +86,7 @@ class FakeRegistry:
         return self.document(name, tag, INDEX, {"manifests": manifests})
 
 
-class _Server(ThreadingHTTPServer):
-    def __init__(self, address: tuple[str, int], handler: type[_Handler]) -> None:
-        self.state = FakeRegistry()
-        super().__init__(address, handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    @property
-    def state(self) -> FakeRegistry:
-        return cast("_Server", self.server).state
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
+class _Handler(Handler[FakeRegistry]):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.state.tokens.append(parse_qs(body))
@@ -171,31 +155,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, data)
 
     def _answer(self, status: int, data: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.state.breaks_off:
-            self.close_connection = True
-            data = data[: len(data) // 2]
-        self.wfile.write(data)
+        sent = data[: len(data) // 2] if self.state.breaks_off else data
+        self.send(status, sent, headers, missing=len(data) - len(sent))
 
 
 @contextlib.contextmanager
 def fake_registry() -> Iterator[FakeRegistry]:
     """Serve on a free port of 127.0.0.1 inside the block."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        state = server.state
-        state.address = f"127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield state
-        finally:
-            server.shutdown()
-            thread.join()
+    state = FakeRegistry()
+    with answering(_Handler, state) as address:
+        state.address = address.removeprefix("http://")
+        yield state
 
 
 def _basic(login: str) -> str:
-    return f"Basic {base64.b64encode(login.encode()).decode()}"
+    user, _, password = login.partition(":")
+    return basic(user, password)

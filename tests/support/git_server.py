@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import getpass
 import os
@@ -14,10 +13,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from support.loopback import Handler, answering, basic
 
 __all__ = ["GitServer", "Repository", "SshServer", "serving_git", "serving_ssh", "ssh_available"]
 
@@ -117,9 +117,10 @@ class GitServer:
         return [line for line in self.asked if part in line]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler[GitServer]):
     protocol_version = "HTTP/1.0"
-    server_state: GitServer
+    # a client that goes away is met in `handle`, not when what is left is flushed
+    wbufsize = 0
 
     def do_GET(self) -> None:
         self._answer(b"")
@@ -136,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
 
     def _answer(self, body: bytes) -> None:
-        state = self.server_state
+        state = self.state
         state.asked.append(f"{self.command} {self.path}")
         if state.redirect:
             self.send_response(302)
@@ -144,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif state.status:
             self.send_error(state.status)
-        elif state.login and self.headers.get("Authorization") != _basic(state.login):
+        elif state.login and self.headers.get("Authorization") != basic(*state.login):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.end_headers()
@@ -154,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._run_backend(body)
 
     def _send_file(self) -> None:
-        path = self.server_state.root / unquote(self.path.partition("?")[0]).lstrip("/")
+        path = self.state.root / unquote(self.path.partition("?")[0]).lstrip("/")
         if not path.is_file():
             self.send_error(404)
             return
@@ -168,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             "PATH": os.environ["PATH"],
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_SYSTEM": "/dev/null",
-            "GIT_PROJECT_ROOT": str(self.server_state.root),
+            "GIT_PROJECT_ROOT": str(self.state.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "REQUEST_METHOD": self.command,
             "PATH_INFO": unquote(path),
@@ -177,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "REMOTE_ADDR": "127.0.0.1",
         }
-        if self.server_state.version_2:
+        if self.state.version_2:
             env["GIT_PROTOCOL"] = self.headers.get("Git-Protocol", "")
         answer = subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, check=False).stdout
         head, _, data = answer.partition(b"\r\n\r\n")
@@ -187,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        state = self.server_state
+        state = self.state
         if state.stall_after >= 0 and b"PACK" in data:
             self.wfile.write(data[: state.stall_after])
             self.wfile.flush()
@@ -196,36 +197,21 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(data)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
-
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             super().handle()
-
-
-def _basic(login: tuple[str, str]) -> str:
-    return "Basic " + base64.b64encode(":".join(login).encode()).decode()
 
 
 @contextlib.contextmanager
 def serving_git(root: Path, *, tls: ssl.SSLContext | None = None, **switches: Any) -> Iterator[GitServer]:
     """Serve the repositories below `root` by `git http-backend` inside the block; a bare path serves a work tree's `.git`."""
     state = GitServer(root=root, **switches)
-    handler = type("Handler", (_Handler,), {"server_state": state})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        if tls:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        state.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with answering(_Handler, state, tls=tls) as address:
+        state.url = address
         try:
             yield state
         finally:
             state.resume.set()
-            server.shutdown()
-            thread.join()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import io
 import json
-import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.loopback import Handler, answering, fails
 
 __all__ = ["INDEX_NAME", "SERVER", "HatchPackage", "HatchServer", "hatch_metadata", "make_archive", "serving_hatch"]
 
@@ -207,41 +207,20 @@ def _changes(old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    registry: HatchServer
-
+class _Handler(Handler[HatchServer]):
     def do_GET(self) -> None:
-        registry = self.registry
+        registry = self.state
         registry.asked.append(self.path)
-        key = self.path if registry.failures[self.path] > 0 else "*"
-        if registry.failures[key] > 0:
-            registry.failures[key] -= 1
-            self._send(503, b"")
+        if fails(registry.failures, self.path):
+            self.send(503, b"")
             return
         data = registry.answer(self.path)
         if data is None:
-            self._send(404, b"not found")
-            return
-        tag = f'"{hashlib.sha256(data).hexdigest()}"'
-        headers = {"ETag": tag} if registry.etag else {}
-        if registry.etag and self.headers.get("If-None-Match") == tag:
-            self._send(304, b"", headers)
+            self.send(404, b"not found")
+        elif registry.etag:
+            self.send_tagged(data)
         else:
-            self._send(200, data, headers)
-
-    def _send(self, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
+            self.send(200, data)
 
 
 @contextlib.contextmanager
@@ -249,14 +228,6 @@ def serving_hatch(*packages: HatchPackage | Sequence[HatchPackage], **switches: 
     """Serve these packages on loopback inside the block; versions of a name in the order in which the registry got them."""
     flat = [item for entry in packages for item in ([entry] if isinstance(entry, HatchPackage) else entry)]
     registry = HatchServer(packages=flat, **switches)
-    handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        registry.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, registry) as address:
+        registry.url = f"{address}/"
+        yield registry

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import html
 import io
 import json
-import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.loopback import Handler, answering, basic, fails
 
 __all__ = ["Index", "Release", "serving", "wheel_bytes"]
 
@@ -140,92 +139,61 @@ def _as_html(page: dict[str, Any]) -> bytes:
     return (head + "\n".join(anchors) + "</body></html>").encode()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    index: Index
-
+class _Handler(Handler[Index]):
     def do_GET(self) -> None:
-        index = self.index
+        index = self.state
         wanted = self.headers.get("Range", "")
         index.asked.append(f"{self.path} {wanted}".strip())
-        if index.failures[self.path] > 0:
-            index.failures[self.path] -= 1
-            self._send(503, b"try again")
-        elif index.login and self.headers.get("Authorization") != _basic(index.login):
-            self._send(401, b"who are you?")
+        if fails(index.failures, self.path):
+            self.send(503, b"try again")
+        elif index.login and self.headers.get("Authorization") != basic(*index.login):
+            self.send(401, b"who are you?")
         elif self.path.startswith("/simple/"):
             self._send_page(self.path.split("/")[2])
         elif self.path.startswith("/files/"):
             self._send_file(self.path.removeprefix("/files/"), wanted)
         else:
-            self._send(404, b"")
+            self.send(404, b"")
 
     def _send_page(self, name: str) -> None:
-        page = self.index.page(name)
-        if name in self.index.raw_pages:
-            self._send(200, self.index.raw_pages[name], {"Content-Type": "application/vnd.pypi.simple.v1+json"})
+        page = self.state.page(name)
+        if name in self.state.raw_pages:
+            self.send(200, self.state.raw_pages[name], {"Content-Type": "application/vnd.pypi.simple.v1+json"})
         elif page is None:
-            self._send(404, b"not here")
-        elif self.index.as_html:
-            self._send(200, _as_html(page), {"Content-Type": "text/html; charset=utf-8"})
+            self.send(404, b"not here")
+        elif self.state.as_html:
+            self.send(200, _as_html(page), {"Content-Type": "text/html; charset=utf-8"})
         else:
-            data = json.dumps(page).encode()
-            tag = f'"{hashlib.sha256(data).hexdigest()}"'
-            headers = {"Content-Type": "application/vnd.pypi.simple.v1+json"}
-            if self.index.etag:
-                headers["ETag"] = tag
-            if self.headers.get("If-None-Match") == tag:
-                self._send(304, b"", headers)
+            data, headers = json.dumps(page).encode(), {"Content-Type": "application/vnd.pypi.simple.v1+json"}
+            if self.state.etag:
+                self.send_tagged(data, headers)
             else:
-                self._send(200, data, headers)
+                self.send(200, data, headers)
 
     def _send_file(self, name: str, wanted: str) -> None:
-        releases = {release.file_name: release for release in self.index.releases}
+        releases = {release.file_name: release for release in self.state.releases}
         release = releases.get(name.removesuffix(".metadata"))
         if release is None:
-            self._send(404, b"")
+            self.send(404, b"")
             return
         data = release.metadata if name.endswith(".metadata") else release.data
-        if wanted and self.index.range_refusal:
-            self._send(self.index.range_refusal, b"")
+        if wanted and self.state.range_refusal:
+            self.send(self.state.range_refusal, b"")
             return
-        if not (wanted and self.index.ranges):
-            self._send(200, data)
+        if not (wanted and self.state.ranges):
+            self.send(200, data)
             return
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         start = int(first) if first else max(0, len(data) - int(last))
         end = int(last) + 1 if first and last else len(data)
         piece = data[start:end]
-        self._send(206, piece, {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(data)}"})
-
-    def _send(self, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
-
-
-def _basic(login: tuple[str, str]) -> str:
-    return "Basic " + base64.b64encode(":".join(login).encode()).decode()
+        self.send(206, piece, {"Content-Range": f"bytes {start}-{start + len(piece) - 1}/{len(data)}"})
 
 
 @contextlib.contextmanager
 def serving(*releases: Release, **switches: Any) -> Iterator[Index]:
     """Serve these releases on loopback inside the block."""
     index = Index(releases=list(releases), **switches)
-    handler = type("Handler", (_Handler,), {"index": index})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        index.url = f"http://127.0.0.1:{server.server_address[1]}/simple/"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield index
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, index) as address:
+        index.url = f"{address}/simple/"
+        yield index

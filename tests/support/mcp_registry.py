@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from support.loopback import Handler, answering, fails
 from support.source_tree import ROOT
 
 __all__ = ["OFFICIAL", "RegistryServer", "published", "real_entries", "serving_mcp"]
@@ -95,18 +94,13 @@ def _cursor(item: Mapping[str, Any]) -> str:
     return f"{item['server']['name']}:{item['server']['version']}"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    registry: RegistryServer
+class _Handler(Handler[RegistryServer]):
+    content_type = "application/json"
 
     def do_GET(self) -> None:
-        registry = self.registry
+        registry = self.state
         registry.asked.append(self.path)
-        key = self.path if registry.failures[self.path] > 0 else "*"
-        if registry.failures[key] > 0:
-            registry.failures[key] -= 1
+        if fails(registry.failures, self.path):
             self._send(503, b"{}")
         elif self.path in registry.raw:
             self._send(200, registry.raw[self.path])
@@ -120,41 +114,25 @@ class _Handler(BaseHTTPRequestHandler):
         found: dict[str, Any] | None = None
         match parts.path.split("/")[1:]:
             case ["v0.1", "servers"]:
-                found = self.registry.listed(query)
+                found = self.state.listed(query)
             case ["v0.1", "servers", name, "versions"]:
-                listed = self.registry.versions(unquote(name), deleted=deleted)
+                listed = self.state.versions(unquote(name), deleted=deleted)
                 found = {"servers": listed, "metadata": {"count": len(listed)}} if listed else None
             case ["v0.1", "servers", name, "versions", version]:
-                found = self.registry.version(unquote(name), unquote(version), deleted=deleted)
+                found = self.state.version(unquote(name), unquote(version), deleted=deleted)
         if found is None:
             self._send(404, b'{"error":"Server not found"}')
         else:
             self._send(200, json.dumps(found).encode())
 
     def _send(self, status: int, data: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data) + (10 if self.registry.breaks_off else 0)))
-        self.end_headers()
-        self.wfile.write(data)
-        self.close_connection = self.registry.breaks_off
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
+        self.send(status, data, missing=10 if self.state.breaks_off else 0)
 
 
 @contextlib.contextmanager
 def serving_mcp(*entries: Mapping[str, Any], **switches: Any) -> Iterator[RegistryServer]:
     """Serve these entries on loopback inside the block."""
     registry = RegistryServer(entries=[dict(entry) for entry in entries], **switches)
-    handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        registry.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, registry) as address:
+        registry.url = address
+        yield registry

@@ -9,13 +9,13 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from support.loopback import Handler, answering, fails
 
 __all__ = ["NpmRegistry", "NpmRelease", "make_tarball", "serving_npm"]
 
@@ -137,23 +137,18 @@ class NpmRegistry:
         return document | {"_id": name, "time": {"created": "2020-01-01T00:00:00.000Z", **times}, "readme": "# It"}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    registry: NpmRegistry
+class _Handler(Handler[NpmRegistry]):
+    content_type = "application/json"
 
     def do_GET(self) -> None:
-        registry = self.registry
+        registry = self.state
         registry.asked.append(self.path)
-        key = self.path if registry.failures[self.path] > 0 else "*"
-        if registry.failures[key] > 0:
-            registry.failures[key] -= 1
-            self._send(503, b"{}")
+        if fails(registry.failures, self.path):
+            self.send(503, b"{}")
         elif registry.token and self.headers.get("Authorization") != f"Bearer {registry.token}":
-            self._send(401, b'{"error":"who are you?"}')
+            self.send(401, b'{"error":"who are you?"}')
         elif self.path in registry.raw:
-            self._send(200, registry.raw[self.path])
+            self.send(200, registry.raw[self.path])
         elif "/-/" in self.path:
             self._send_file(unquote(self.path).lstrip("/"))
         else:
@@ -165,42 +160,28 @@ class _Handler(BaseHTTPRequestHandler):
         if version:
             self._send_version(name, unquote(version))
             return
-        short = self.registry.abbreviated and "install-v1" in self.headers.get("Accept", "")
-        document = self.registry.packument(name, short=short)
+        short = self.state.abbreviated and "install-v1" in self.headers.get("Accept", "")
+        document = self.state.packument(name, short=short)
         if document is None:
-            self._send(404, b'{"error":"not found"}')
+            self.send(404, b'{"error":"not found"}')
             return
         data = json.dumps(document).encode()
-        tag = f'"{hashlib.sha256(data).hexdigest()}"'
-        headers = {"ETag": tag} if self.registry.etag else {}
-        if self.registry.etag and self.headers.get("If-None-Match") == tag:
-            self._send(304, b"", headers)
+        if self.state.etag:
+            self.send_tagged(data)
         else:
-            self._send(200, data, headers)
+            self.send(200, data)
 
     def _send_version(self, name: str, version: str) -> None:
-        found = [item for item in self.registry.releases if (item.name, item.version) == (name, version)]
-        if not found or not self.registry.version_documents:
-            self._send(404, b'"version not found"')
+        found = [item for item in self.state.releases if (item.name, item.version) == (name, version)]
+        if not found or not self.state.version_documents:
+            self.send(404, b'"version not found"')
         else:
-            self._send(200, json.dumps(found[0].document(self.registry.url)).encode())
+            self.send(200, json.dumps(found[0].document(self.state.url)).encode())
 
     def _send_file(self, path: str) -> None:
         name, _, file = path.partition("/-/")
-        found = [item for item in self.registry.releases if (item.name, item.file_name) == (name, file)]
-        self._send(200, found[0].data) if found else self._send(404, b"")
-
-    def _send(self, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        pass
+        found = [item for item in self.state.releases if (item.name, item.file_name) == (name, file)]
+        self.send(200, found[0].data) if found else self.send(404, b"")
 
 
 @contextlib.contextmanager
@@ -208,14 +189,6 @@ def serving_npm(*releases: NpmRelease | Sequence[NpmRelease], **switches: Any) -
     """Serve these releases on loopback inside the block; the last one of a name is tagged `latest`."""
     flat = [item for entry in releases for item in ([entry] if isinstance(entry, NpmRelease) else entry)]
     registry = NpmRegistry(releases=flat, **switches)
-    handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        registry.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield registry
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(_Handler, registry) as address:
+        registry.url = f"{address}/"
+        yield registry
