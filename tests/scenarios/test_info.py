@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +20,7 @@ from support.index import Release, serving
 from support.mcp_registry import published, serving_mcp
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import TrialProject, snapshot
+from support.static_files import serving_files
 
 TEN_DAYS_AGO = (datetime.now(UTC) - timedelta(days=10, hours=1)).isoformat()
 HEADERS = (
@@ -338,13 +336,8 @@ def test_nothing_of_a_project_is_run(outside: TrialProject) -> None:
 def files(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     served = tmp_path / "served"
     served.mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield served, f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving_files(served) as address:
+        yield served, address
 
 
 def test_a_program_by_its_address(outside: TrialProject, files: tuple[Path, str]) -> None:

@@ -13,8 +13,9 @@ from hatchlock.engines.process import check_isolation, host_platform
 from hatchlock.lock.store import read_lock
 from support.cats import CatProject
 from support.index import Release, serving
-from support.pythons import FULL, MINOR, make_python_archive, serving_directory
+from support.pythons import FULL, MINOR, make_python_archive
 from support.runs import Run
+from support.static_files import serving_files
 from support.unavailable import unavailable
 from support.wheels import make_wheel
 
@@ -91,7 +92,7 @@ def offer(mirror: Path, address: str, data: bytes, tag: str) -> None:
 def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     directory = tmp_path / "mirror"
     directory.mkdir()
-    with serving_directory(directory) as address:
+    with serving_files(directory) as address:
         yield directory, address
 
 

@@ -15,8 +15,8 @@ from support.index import serving
 from support.mcp_bundles import bundle_manifest, make_bundle
 from support.mcp_registry import RegistryServer, published, serving_mcp
 from support.project import TrialProject
-from support.pythons import serving_directory
 from support.runs import SERVERS
+from support.static_files import serving_files
 from support.unavailable import unavailable
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -51,7 +51,7 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, bundle: Path) -> Iterator[tuple[TrialProject, RegistryServer]]:
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()
-    with serving_directory(bundle.parent) as files, serving() as index, serving_mcp() as registry:
+    with serving_files(bundle.parent) as files, serving() as index, serving_mcp() as registry:
         package = {"registryType": "mcpb", "identifier": f"{files}/{bundle.name}", "fileSha256": digest}
         registry.entries = [published("io.github.acme/tiny", packages=[package])]
         manifest = MANIFEST.format(platform=host_platform(), index=index.url, registry=registry.url)

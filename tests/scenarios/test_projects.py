@@ -21,8 +21,8 @@ from support.git_server import Repository
 from support.index import Index, Release, serving
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import TrialProject
-from support.pythons import serving_directory
 from support.runs import SERVERS, Run
+from support.static_files import serving_files
 from support.trees import plant
 from support.unavailable import unavailable
 from support.wheels import make_wheel
@@ -395,7 +395,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A directory, and the address under which it is served."""
     directory = tmp_path / "served"
     directory.mkdir()
-    with serving_directory(directory) as address:
+    with serving_files(directory) as address:
         yield directory, address
 
 

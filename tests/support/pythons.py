@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.server
 import json
 import subprocess
 import sys
 import tarfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 FULL = ".".join(str(part) for part in sys.version_info[:3])
@@ -42,23 +37,3 @@ def make_python_archive(path: Path) -> Path:
         for file in files:
             archive.add(file, f"python/lib/python{MINOR}/{Path(file).relative_to(stdlib)}")
     return path
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        pass
-
-
-@contextlib.contextmanager
-def serving_directory(directory: Path) -> Iterator[str]:
-    """Serve the files of a directory on loopback inside the block; yields the address without a slash at its end."""
-    handler = functools.partial(_Quiet, directory=str(directory))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -25,7 +25,8 @@ from hatchlock.sources.python import managed
 from hatchlock.sources.python.managed import NoManagedPython, archive_url, find_archives
 from hatchlock.store.receipts import finished
 from support.archives import Item, make_tar
-from support.pythons import FULL, MINOR, make_python_archive, serving_directory
+from support.pythons import FULL, MINOR, make_python_archive
+from support.static_files import serving_files
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64")
 SYSTEMS = {
@@ -45,7 +46,7 @@ def python_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "mirror").mkdir()
-    with serving_directory(tmp_path / "mirror") as address:
+    with serving_files(tmp_path / "mirror") as address:
         yield address
 
 

@@ -31,7 +31,7 @@ from hatchlock.usecases.sources import Sources
 from support.git_server import Repository
 from support.index import Release, serving
 from support.npm_registry import NpmRelease, serving_npm
-from support.pythons import serving_directory
+from support.static_files import serving_files
 from support.trees import plant
 
 HEAD = '[project]\nname = "p"\n'
@@ -151,7 +151,7 @@ def test_a_commit_that_is_gone_is_named(desk: Desk, repository: Repository) -> N
 
 def test_a_program_is_fetched_by_the_address_of_its_platform(desk: Desk) -> None:
     served = plant(desk.root / "served", {"tool-here": "here", "tool-there": "there"})
-    with serving_directory(served) as address:
+    with serving_files(served) as address:
         parts = {
             platform: f"{address}/tool-{where}#sha256={sha256_bytes(where.encode())}&name=tool"
             for platform, where in (("darwin/arm64", "there"), ("linux/amd64", "here"))
@@ -227,7 +227,7 @@ def test_an_interpreters_archive_comes_from_where_uv_has_it(tmp_path: Path) -> N
     name = "cpython-3.11.9+20260101-x86_64-unknown-linux-gnu-install_only.tar.gz"
     plant(tmp_path / "mirror" / "20260101", {name: data.decode()})
     artefact = Artefact(package="python@3.11.9", name=name, digest=sha256_bytes(data))
-    with serving_directory(tmp_path / "mirror") as address:
+    with serving_files(tmp_path / "mirror") as address:
         entry = {
             "name": "cpython",
             "arch": {"family": "x86_64", "variant": None},
