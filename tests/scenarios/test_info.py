@@ -387,7 +387,7 @@ def test_a_hatch_package_of_a_registry_and_of_a_directory(tmp_path: Path) -> Non
 
 
 def test_an_entry_of_the_mcp_registry_says_what_it_would_be(tmp_path: Path) -> None:
-    packages = [
+    packages: list[dict[str, Any]] = [
         {"registryType": "oci", "identifier": "registry.example.com/acme/thing:1.0", "transport": {"type": "stdio"}},
         {
             "registryType": "pypi",
