@@ -368,3 +368,8 @@ def test_a_system_package_that_a_package_needs_is_one_of_the_host_for_a_process(
         assert trial.steps() == ["update system:kit", "create env:kit", "create server:kit"]
         assert "alpha not installed -> alpha 1.0-1" in trial.ok("plan").out
         assert "--allow-privileged" in trial.fails("apply", "--yes", status=3).err
+        archive.date = "Wed, 31 Dec 2025 00:00:00 UTC"
+        later = trial.ok("lock", "--upgrade", "--refresh")
+        assert "warning: debian/bookworm is of 2025-12-31T00:00:00Z, and the lock so far has it of 2026" in later.err
+        archive.date = "Thu, 01 Jan 2026 00:00:00 UTC"
+        assert "mirror" not in trial.ok("lock", "--upgrade", "--refresh").err

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from hatchlock.address import BadSource, Kind
-from hatchlock.lock.model import Archive, Package
+from hatchlock.lock.model import Archive, Lock, Package
 from hatchlock.manifest.model import Manifest
 from hatchlock.sources.conda.declared import declared_conda
 
-__all__ = ["is_as_declared", "is_from_its_index", "named_channels", "serving_index"]
+__all__ = ["is_as_declared", "is_from_its_index", "named_channels", "older_suites", "serving_index"]
 
 
 def serving_index(manifest: Manifest, package: Package) -> str:
@@ -77,6 +78,25 @@ def is_as_declared(manifest: Manifest, archive: Archive) -> bool:
     is_wanted = not (spec.snapshot or spec.url) or archive.snapshot == spec.snapshot
     has_suite = not spec.suite or archive.suite in spec.suite.split()
     return is_wanted and has_suite and (not spec.components or set(archive.components) <= set(spec.components))
+
+
+def older_suites(previous: Lock, lock: Lock) -> Iterator[str]:
+    """Yield what people should see: a suite of Debian that is older now than the previous lock had it.
+
+    A signature is good until `Valid-Until`: until then a mirror can hold back what is newer. Of snapshots nothing is said.
+    """
+    known = {archive.name: archive for archive in previous.archives if not archive.snapshot}
+    for archive in lock.archives:
+        before = known.get(archive.name)
+        if before and not archive.snapshot and _moment(archive) < _moment(before):
+            yield (
+                f"{archive.name} is of {archive.date}, and the lock so far has it of {before.date}: "
+                "its mirror may be behind, or hold packages back"
+            )
+
+
+def _moment(archive: Archive) -> datetime:
+    return datetime.fromisoformat(archive.date)
 
 
 def _matches(package: Package, pattern: str) -> bool:

@@ -93,6 +93,7 @@ def lock_project(
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.entries import of_other_entries
     from hatchlock.resolve.freshness import stale_reasons
+    from hatchlock.resolve.serving import older_suites
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -133,7 +134,12 @@ def lock_project(
         changes=diff_locks(previous, lock),
         differs=differs,
         written=written,
-        warnings=(*warnings_of(loaded), *notes, *of_other_entries(lock)),
+        warnings=(
+            *warnings_of(loaded),
+            *notes,
+            *of_other_entries(lock),
+            *(older_suites(previous, lock) if previous else ()),
+        ),
         reasons=tuple(map(str, reasons)),
     )
 
