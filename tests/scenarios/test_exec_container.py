@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -190,6 +191,17 @@ def test_a_reader_that_goes_away_ends_it(project: TrialProject, engine: str) -> 
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(PATIENCE) == 137
+    assert containers(engine, project.name) == []
+
+
+def test_a_reader_that_does_not_read_does_not_keep_it_from_ending(project: TrialProject, engine: str) -> None:
+    """The pipe is full, then Docker's buffers are; an engine that waits for them to be read sees no end."""
+    with start(project, *python("lone", "while True: print('x' * 1000)")) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) in {128 + signal.SIGTERM, 128 + signal.SIGKILL}
     assert containers(engine, project.name) == []
 
 

@@ -12,6 +12,7 @@ import subprocess
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 from unittest import mock
 
@@ -82,9 +83,20 @@ def apply(project: TrialProject, *words: str) -> None:
     project.ok("apply", "--yes", "--no-probe", *words)
 
 
-def start(project: TrialProject, *words: str) -> subprocess.Popen[str]:
+class Started(subprocess.Popen[str]):
+    """A process; as a context manager it does not outlive a test that fails."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if value is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
+
+
+def start(project: TrialProject, *words: str) -> Started:
     """Start a command of hatchlock without a terminal, with its streams in our hands."""
-    return subprocess.Popen(
+    return Started(
         project.command(*words),
         cwd=project.directory,
         env=project.env,

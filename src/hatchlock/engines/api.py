@@ -7,6 +7,7 @@ may refuse older ones, so they are asked for that; an engine that is older still
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Mapping
@@ -119,6 +120,11 @@ class Attached:
                     (err if header[0] == _STDERR_FRAME else out)(data)
         except (ConnectionError, ValueError):
             return  # closed by us or by the engine: the end
+
+    def hang_up(self) -> None:
+        """End both directions, also for one who is reading; what has not been read is lost."""
+        with contextlib.suppress(OSError):  # already gone
+            self._connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Give the connection up."""

@@ -73,7 +73,8 @@ class ContainerServer:
             self._engine.kill(self._name, signal.Signals(number).name)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill it. What it said and nobody has read is lost: Docker waits for it to be read, and reports no end before."""
+        self._attached.hang_up()
         with contextlib.suppress(EngineUnreachable):
             self._engine.kill(self._name)
 
