@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,20 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.engines.process import host_platform
 from hatchlock.errors import HatchlockError
 from hatchlock.events import discard
-from hatchlock.lock.model import File, Lock, Package
+from hatchlock.lock.model import File, Image, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.net.http import Http, Refused
 from hatchlock.net.patience import Patience
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact
 from hatchlock.sources.base import FileGone
+from hatchlock.sources.oci import BadImage
 from hatchlock.sources.projects.git_errors import CommitGone
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.usecases.obtain import Obtain
 from hatchlock.usecases.project import Project
 from hatchlock.usecases.sources import Sources
+from support.fake_registry import fake_registry
 from support.git_server import Repository
 from support.index import Release, serving
 from support.npm_registry import NpmRelease, serving_npm
@@ -67,8 +70,8 @@ class Desk:
         self.bring(Artefact(package=package.id, name=wanted.name, digest=wanted.digest, size=wanted.size), package)
         return self.blobs.path(wanted.digest).read_bytes()
 
-    def bring(self, artefact: Artefact, *packages: Package) -> None:
-        lock = Lock(project="p", platforms=(host_platform(),), packages=packages)
+    def bring(self, artefact: Artefact, *packages: Package, images: Sequence[Image] = ()) -> None:
+        lock = Lock(project="p", platforms=(host_platform(),), packages=packages, images=tuple(images))
         with self.sources() as sources:
             Obtain(self._project, lock, sources, self.blobs)(artefact)
 
@@ -251,3 +254,31 @@ def test_an_interpreters_archive_comes_from_where_uv_has_it(tmp_path: Path) -> N
         with pytest.raises(WrongHash, match="cpython-3"):
             other.bring(artefact)
         assert other.kept() == []
+
+
+# images
+
+
+def test_a_layer_that_a_lock_puts_below_an_unchanged_digest_is_not_fetched(tmp_path: Path) -> None:
+    with fake_registry() as server:
+        reference = f"{server.address}/team/app:1"
+        server.image("team/app", "1", layers=[b"ours"])
+        server.image("team/app", "2", layers=[b"theirs"])
+        desk = Desk(tmp_path)
+        with desk.sources() as sources:
+            image, other = (
+                sources.look_up_image(item, ["linux/amd64"], facts=False)
+                for item in (reference, f"{server.address}/team/app:2")
+            )
+        good, foreign = image.platforms["linux/amd64"], other.platforms["linux/amd64"]
+        edited = replace(image, platforms={"linux/amd64": replace(good, layers=foreign.layers)})
+        layers = [
+            Artefact(package=f"oci:{reference}", name=layer.digest, digest=layer.digest.removeprefix("sha256:"))
+            for layer in (*good.layers, *foreign.layers)
+        ]
+        with pytest.raises(BadImage, match="as the lock says"):
+            desk.bring(layers[1], images=[edited])
+        assert not desk.blobs.has(layers[1].digest)
+        assert not any(layers[1].name in str(request) for request in server.asked)
+        desk.bring(layers[0], images=[image])
+        assert desk.blobs.has(layers[0].digest)
