@@ -18,7 +18,15 @@ from typing import ClassVar
 
 from hatchlock.place import Place
 
-__all__ = ["HatchlockError", "ManyErrors", "PermissionProblem", "RefusedError", "SystemProblem", "UsageError"]
+__all__ = [
+    "HatchlockError",
+    "KeyProblem",
+    "ManyErrors",
+    "PermissionProblem",
+    "RefusedError",
+    "SystemProblem",
+    "UsageError",
+]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -73,6 +81,27 @@ class UsageError(HatchlockError):
 
     def __str__(self) -> str:
         return self.what
+
+    def _hint(self) -> str:
+        return self.advice
+
+
+@dataclass(kw_only=True, eq=False)
+class KeyProblem(HatchlockError):
+    """Something in a document that people write is wrong; the base of what each document says of itself.
+
+    Attributes:
+        key: The key path that it is about: `servers.time.args`, `dependencies.python[0].name`; "" for the whole document.
+        what: The sentence.
+        advice: The hint, or "".
+    """
+
+    what: str
+    key: str = ""
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}" if self.key else self.what
 
     def _hint(self) -> str:
         return self.advice

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import KeyProblem
 from hatchlock.place import Place
 
 __all__ = ["Caution", "Finding", "KeyPath", "ManifestProblem", "NotYet", "closest", "did_you_mean", "dotted"]
@@ -60,26 +60,10 @@ def did_you_mean(word: str, choices: Iterable[str], otherwise: str = "") -> str:
 
 
 @dataclass(kw_only=True, eq=False)
-class ManifestProblem(HatchlockError):
-    """Something in a manifest or its overlay that is wrong.
-
-    Attributes:
-        key: The dotted key path that it is about; "" for the whole file.
-        what: The sentence.
-        advice: The hint, or "".
-    """
+class ManifestProblem(KeyProblem):
+    """Something in a manifest or its overlay that is wrong."""
 
     code: ClassVar[str] = "manifest"
-
-    what: str
-    key: str = ""
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.what}" if self.key else self.what
-
-    def _hint(self) -> str:
-        return self.advice
 
 
 @dataclass(kw_only=True, eq=False)

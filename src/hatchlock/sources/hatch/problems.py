@@ -6,32 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hatchlock.errors import HatchlockError, ManyErrors
+from hatchlock.errors import HatchlockError, KeyProblem, ManyErrors
 
 __all__ = ["BadHatchMetadata", "BadHatchPackage", "report"]
 
 
 @dataclass(kw_only=True, eq=False)
-class BadHatchMetadata(HatchlockError):
-    """Something in a package's `hatch_metadata.json`, or in what it says about the package's files, is wrong.
-
-    Attributes:
-        key: The key path that it is about: `dependencies.python[0].name`; "" for the whole file.
-        what: The sentence.
-        advice: The hint, or "".
-    """
+class BadHatchMetadata(KeyProblem):
+    """Something in a package's `hatch_metadata.json`, or in what it says about the package's files, is wrong."""
 
     code: ClassVar[str] = "bad-hatch-metadata"
-
-    what: str
-    key: str = ""
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.what}" if self.key else self.what
-
-    def _hint(self) -> str:
-        return self.advice
 
 
 @dataclass(kw_only=True, eq=False)
