@@ -23,7 +23,8 @@ _BLOCK = 512
 _NAME = 100
 _PREFIX = 155
 _LARGEST = 8**11 - 1
-_TYPES = {"file": b"0", "directory": b"5", "symlink": b"2"}
+_TYPES = {"file": b"0", "directory": b"5", "symlink": b"2", "whiteout": b"0"}
+_WHITEOUT = ".wh."
 _PASSWD = f"{USER_NAME}:x:{USER_ID}:{USER_ID}:{USER_NAME}:{USER_HOME}:/usr/sbin/nologin\n".encode()
 _GROUP = f"{USER_NAME}:x:{USER_ID}:\n".encode()
 
@@ -65,9 +66,9 @@ def write_layer(entries: Iterable[Entry], out: BinaryIO) -> str:
         is_file = entry.kind == "file"
         writer.write(
             tar_header(
-                entry.path + ("/" if entry.kind == "directory" else ""),
+                _name(entry),
                 kind=_TYPES[entry.kind],
-                mode=entry.mode,
+                mode=0o644 if entry.kind == "whiteout" else entry.mode,
                 size=size_of(entry) if is_file else 0,
                 target=entry.target,
             )
@@ -91,8 +92,15 @@ class _Hashing:
 
 def _check(path: str) -> None:
     parts = path.split("/")
-    if "" in parts or ".." in parts or "." in parts or any(part.startswith(".wh.") for part in parts):
+    if "" in parts or ".." in parts or "." in parts or any(part.startswith(_WHITEOUT) for part in parts):
         raise ValueError(f"{path!r} cannot be a path of a layer")
+
+
+def _name(entry: Entry) -> str:
+    if entry.kind == "whiteout":
+        directory, _, name = entry.path.rpartition("/")
+        return f"{directory}/{_WHITEOUT}{name}".lstrip("/")
+    return entry.path + ("/" if entry.kind == "directory" else "")
 
 
 def tar_chunks(content: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import posixpath
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-__all__ = ["ROOT", "Entry", "ZipMember", "chunks", "complete", "size_of", "through_symlinks"]
+__all__ = [
+    "ROOT",
+    "Entry",
+    "FileOnDisk",
+    "ZipMember",
+    "chunks",
+    "complete",
+    "entries_below",
+    "size_of",
+    "through_symlinks",
+]
 
 ROOT = "/opt/hatchlock"
 """Where the virtual environment is in every image."""
@@ -35,38 +47,55 @@ class ZipMember:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileOnDisk:
+    """The bytes of a file that was unpacked; it stays until the entry is written.
+
+    Attributes:
+        path: The file.
+        size: Its bytes.
+    """
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A file, directory or symlink, owned by root.
+    """A file, directory or symlink, owned by root, or that something below is to go away.
 
     Attributes:
         path: Relative to the image's root, normalised, without a leading slash: `opt/hatchlock/bin/python`.
-        kind: What it is.
+        kind: What it is. A whiteout (OCI image specification) takes away what lower layers have under its path.
         mode: Permission bits.
         content: A file's bytes.
         target: Where a symlink points.
     """
 
     path: str
-    kind: Literal["file", "directory", "symlink"] = "file"
+    kind: Literal["file", "directory", "symlink", "whiteout"] = "file"
     mode: int = 0o644
-    content: bytes | ZipMember = b""
+    content: bytes | ZipMember | FileOnDisk = b""
     target: str = ""
 
 
 def size_of(entry: Entry) -> int:
     """Return the number of bytes of an entry's content."""
-    return entry.content.size if isinstance(entry.content, ZipMember) else len(entry.content)
+    return len(entry.content) if isinstance(entry.content, bytes) else entry.content.size
 
 
 def chunks(entry: Entry) -> Iterator[bytes]:
     """Yield an entry's content in pieces.
 
     Raises:
-        OSError: The archive that holds it cannot be read.
+        OSError: The file or archive that holds it cannot be read.
         zipfile.BadZipFile: The archive is damaged.
     """
     if isinstance(entry.content, bytes):
         yield from _pieces(io.BytesIO(entry.content))
+        return
+    if isinstance(entry.content, FileOnDisk):
+        with entry.content.path.open("rb") as stream:
+            yield from _pieces(stream)
         return
     with zipfile.ZipFile(entry.content.archive) as archive, archive.open(entry.content.name) as stream:
         yield from _pieces(stream)
@@ -90,6 +119,36 @@ def complete(entries: Iterable[Entry]) -> tuple[Entry, ...]:
             by_path[parent] = Entry(path=parent, kind="directory", mode=0o755)
             parent = posixpath.dirname(parent)
     return tuple(by_path[path] for path in sorted(by_path, key=lambda path: path.split("/")))
+
+
+def entries_below(directory: Path, *, at: str) -> tuple[Entry, ...]:
+    """Return what is in a directory as entries, sorted; contents stay on disk.
+
+    What somebody may execute has mode 0755, everything else 0644, whatever the umask was. Links stay links.
+
+    Args:
+        directory: The directory.
+        at: Where it is in the image, as in `Entry.path`; "" for the root.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return tuple(sorted(_below(directory, at), key=lambda entry: entry.path.split("/")))
+
+
+def _below(directory: Path, at: str) -> Iterator[Entry]:
+    with os.scandir(directory) as found:
+        for item in found:
+            path = f"{at}/{item.name}" if at else item.name
+            if item.is_symlink():
+                yield Entry(path=path, kind="symlink", mode=0o777, target=os.readlink(item.path))  # noqa: PTH115
+            elif item.is_dir():
+                yield Entry(path=path, kind="directory", mode=0o755)
+                yield from _below(Path(item.path), path)
+            else:
+                state = item.stat()
+                mode = 0o755 if stat.S_IMODE(state.st_mode) & 0o111 else 0o644
+                yield Entry(path=path, mode=mode, content=FileOnDisk(path=Path(item.path), size=state.st_size))
 
 
 def through_symlinks(path: str, symlinks: Mapping[str, str]) -> str:
