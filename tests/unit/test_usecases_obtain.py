@@ -17,7 +17,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.engines.process import host_platform
 from hatchlock.errors import HatchlockError
 from hatchlock.events import discard
-from hatchlock.lock.model import File, Image, Lock, Package
+from hatchlock.lock.model import Environment, File, Image, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.net.http import Http, Refused
 from hatchlock.net.patience import Patience
@@ -30,9 +30,12 @@ from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.usecases.obtain import Obtain
 from hatchlock.usecases.project import Project
 from hatchlock.usecases.sources import Sources
+from support.debian_archive import Deb, DebianArchive, serving_debian, status_of
+from support.debs import locked_deb
 from support.fake_registry import fake_registry
 from support.git_server import Repository
 from support.index import Release, serving
+from support.layers import make_layer
 from support.npm_registry import NpmRelease, serving_npm
 from support.static_files import serving_files
 from support.trees import plant
@@ -64,14 +67,28 @@ class Desk:
             with Sources(self._project, manifest, http=http, offline=False, refresh=False, emit=discard) as sources:
                 yield sources
 
-    def obtain(self, package: Package, file: File | None = None) -> bytes:
+    def obtain(self, package: Package, file: File | None = None, **lock: Any) -> bytes:
         """Bring a package's file into the store, and return it from there."""
         wanted = file or package.files[0]
-        self.bring(Artefact(package=package.id, name=wanted.name, digest=wanted.digest, size=wanted.size), package)
+        artefact = Artefact(package=package.id, name=wanted.name, digest=wanted.digest, size=wanted.size)
+        self.bring(artefact, package, **lock)
         return self.blobs.path(wanted.digest).read_bytes()
 
-    def bring(self, artefact: Artefact, *packages: Package, images: Sequence[Image] = ()) -> None:
-        lock = Lock(project="p", platforms=(host_platform(),), packages=packages, images=tuple(images))
+    def bring(
+        self,
+        artefact: Artefact,
+        *packages: Package,
+        images: Sequence[Image] = (),
+        environments: Sequence[Environment] = (),
+        platforms: tuple[str, ...] = (host_platform(),),
+    ) -> None:
+        lock = Lock(
+            project="p",
+            platforms=platforms,
+            packages=packages,
+            images=tuple(images),
+            environments=tuple(environments),
+        )
         with self.sources() as sources:
             Obtain(self._project, lock, sources, self.blobs)(artefact)
 
@@ -90,9 +107,9 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def refused(error: type[HatchlockError], desk: Desk, package: Package) -> str:
+def refused(error: type[HatchlockError], desk: Desk, package: Package, **lock: Any) -> str:
     with pytest.raises(error) as caught:
-        desk.obtain(package)
+        desk.obtain(package, **lock)
     assert caught.value.hint
     assert desk.kept() == []
     return str(caught.value)
@@ -220,6 +237,77 @@ def test_a_tarball_is_fetched_with_the_token_of_npmrc(tmp_path: Path) -> None:
         (tmp_path / ".npmrc").write_text(f"{registry.url.removeprefix('http:')}:_authToken={SECRET}\n")
         assert desk.obtain(package) == release.data
         assert desk.kept() == [release.sha512]
+
+
+# Debian archives
+
+DEBIAN_TABLES = """
+[indexes.debian]
+url = "{url}"
+suite = "bookworm"
+keyring = "archive.gpg"
+"""
+
+
+def debian_desk(root: Path, archive: DebianArchive) -> Desk:
+    root.mkdir(exist_ok=True)
+    (root / "archive.gpg").write_bytes(archive.keyring)
+    return Desk(root, DEBIAN_TABLES.format(url=archive.url))
+
+
+def test_a_debian_package_comes_from_the_archive_that_the_manifest_declares(tmp_path: Path) -> None:
+    hello = Deb(name="hello", version="1:2.0-1")
+    package = locked_deb(hello)
+    environment = Environment(name="e", private=False, runtime="container", packages=(package.id,))
+    with serving_debian(hello) as archive:
+        desk = debian_desk(tmp_path / "one", archive)
+        assert desk.obtain(package, environments=[environment]) == hello.data
+        archive.raw[hello.path] = b"other bytes"
+        other = debian_desk(tmp_path / "two", archive)
+        assert f"{archive.url}/{hello.path}" in refused(WrongHash, other, package, environments=[environment])
+        # most archives keep one version of each package
+        archive.debs = []
+        del archive.raw[hello.path]
+        assert "no longer offers hello_2.0-1_amd64.deb" in refused(FileGone, other, package, environments=[environment])
+
+
+def test_a_debian_package_comes_from_where_the_base_of_its_platform_has_it(tmp_path: Path) -> None:
+    """Ubuntu's archive for arm64 has another address than that for amd64, and both have the same suites."""
+    hello = [Deb(name="hello"), Deb(name="hello", architecture="arm64")]
+    one, two = map(locked_deb, hello)
+    package = replace(one, files=tuple(sorted((*one.files, *two.files))))
+    with serving_debian(hello[0]) as here, serving_debian(hello[1]) as ports, fake_registry() as server:
+        architectures = (("amd64", here), ("arm64", ports))
+        digests = {
+            f"linux/{name}": server.image(
+                "team/base", name, layers=[debian_layer(archive, name)], platform=f"linux/{name}"
+            )
+            for name, archive in architectures
+        }
+        server.index("team/base", "1", digests)
+        reference = f"{server.address}/team/base:1"
+        desk = Desk(tmp_path)
+        with desk.sources() as sources:
+            image = sources.look_up_image(reference, sorted(digests), facts=True)
+        environment = Environment(name="e", private=False, runtime="container", base=reference, packages=(package.id,))
+        found = [
+            desk.obtain(
+                package, file, images=[image], environments=[environment], platforms=("linux/amd64", "linux/arm64")
+            )
+            for file in package.files
+        ]
+        assert found == [item.data for item in sorted(hello, key=lambda item: item.file_name)]
+
+
+def debian_layer(archive: DebianArchive, architecture: str) -> bytes:
+    return make_layer(
+        {
+            "etc/os-release": b"ID=debian\n",
+            "var/lib/dpkg/status": status_of(Deb(name="libc6", architecture=architecture)),
+            "etc/apt/sources.list.d/debian.sources": archive.sources,
+            "usr/share/keyrings/archive.gpg": archive.keyring,
+        }
+    )
 
 
 # interpreters

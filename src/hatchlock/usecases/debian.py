@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from hatchlock.events import Sink
-    from hatchlock.lock.model import Archive, ImagePlatform
+    from hatchlock.lock.model import Archive, Environment, ImagePlatform, Lock, Package
     from hatchlock.manifest.model import IndexSpec
     from hatchlock.net.http import Http
     from hatchlock.net.registry import Registry
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.debian.package import DebPackage, DebUniverse
     from hatchlock.usecases.project import Project
 
-__all__ = ["DebianDesk", "DebianPlaces"]
+__all__ = ["DebianDesk", "DebianPlaces", "desks_having", "request_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +70,37 @@ class DebianDesk:
             )
             for item in self.source.releases()
         ]
+
+
+def request_of(environment: Environment, lock: Lock) -> EnvironmentRequest:
+    """Return as much of an environment's request as says where its Debian packages come from."""
+    from hatchlock.resolve.request import EnvironmentRequest
+
+    bases = lock.image(environment.base).platforms if environment.base else {}
+    return EnvironmentRequest(name=environment.name, platforms={}, requirements=(), base=environment.base, bases=bases)
+
+
+def desks_having(
+    package: Package, lock: Lock, ask: Callable[[EnvironmentRequest, str], DebianDesk], *, platform: str = ""
+) -> Iterator[DebianDesk]:
+    """Yield the desk of each environment that has a Debian package, for the first of its platforms on which it does.
+
+    Args:
+        package: Of the lock.
+        lock: Names the environments.
+        ask: Opens a desk: `Sources.debian_desk`.
+        platform: Look at that one only; "" for any.
+
+    Raises:
+        HatchlockError: What `ask` raises.
+    """
+    from hatchlock.resolve.wanted import container_platforms
+
+    for environment in lock.environments:
+        own = container_platforms(lock.platforms) if environment.runtime == "container" else lock.platforms
+        having = [item for item in own if platform in {"", item} and package.id in environment.on(item)]
+        if having:
+            yield ask(request_of(environment, lock), having[0])
 
 
 class DebianPlaces:

@@ -49,6 +49,7 @@ class Obtain:
 
     def __init__(self, project: Project, lock: Lock, sources: Sources, blobs: Blobs) -> None:
         self._project = project
+        self._lock = lock
         self._packages = {package.id: package for package in lock.packages}
         self._images = {image.reference: image for image in lock.images}
         self._checked: set[tuple[str, str]] = set()
@@ -79,6 +80,8 @@ class Obtain:
                 self._program(artefact, package)
             case Kind.CONDA:
                 self._sources.conda.fetch(package, self._file(artefact, package), self._blobs)
+            case Kind.DEB:
+                self._deb(package, self._file(artefact, package))
             case Kind.HATCH if not package.source:
                 registry = self._sources.hatch_registry
                 release = registry.release(package.name, package.version, package.publisher)
@@ -129,6 +132,13 @@ class Obtain:
         references = url_references(package.source.partition(":")[2])
         file = self._file(artefact, package)
         self._sources.url.fetch(references[file.platform], file, self._blobs)
+
+    def _deb(self, package: Package, file: File) -> None:
+        from hatchlock.usecases.debian import desks_having
+
+        # the same package may be at another address for another processor
+        desks = desks_having(package, self._lock, self._sources.debian_desk, platform=file.platform)
+        next(desks).source.fetch(package, file, self._blobs)
 
     def _snapshot(self, artefact: Artefact, package: Package) -> None:
         from hatchlock.sources.projects.snapshot import snapshot

@@ -70,16 +70,9 @@ class OtherKinds:
         return found
 
     def _desks(self, package: Package) -> list[DebianDesk]:
-        from hatchlock.resolve.request import EnvironmentRequest
+        from hatchlock.usecases.debian import desks_having
 
-        desks = []
-        for environment, platform in self._places(package):
-            bases = self._lock.image(environment.base).platforms if environment.base else {}
-            request = EnvironmentRequest(
-                name=environment.name, platforms={}, requirements=(), base=environment.base, bases=bases
-            )
-            desks.append(self._sources.debian_desk(request, platform))
-        return desks
+        return list(desks_having(package, self._lock, self._sources.debian_desk))
 
     def _solver(self, package: Package) -> Callable[[Use], Sequence[CondaRecord]]:
         places = {environment.name: (environment, platform) for environment, platform in self._places(package)}

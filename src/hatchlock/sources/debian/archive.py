@@ -17,12 +17,13 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
 from hatchlock.net.cache import Cache, Entry
 from hatchlock.net.http import Http, Offline, Unreachable
-from hatchlock.sources.base import BadAnswer
+from hatchlock.sources.base import BadAnswer, FileGone
 from hatchlock.sources.debian.archives import SNAPSHOT_ID, DebArchive, NoArchive
 from hatchlock.sources.debian.fetching import fetch_index
 from hatchlock.sources.debian.index import CompiledIndex, IndexedUniverse, IndexOf, compile_index
 from hatchlock.sources.debian.release import ExpiredRelease, Listed, Release, parse_release
 from hatchlock.sources.debian.signature import checked_signature
+from hatchlock.store.blobs import Blobs
 
 __all__ = ["DebianSource", "NoSnapshot", "ReleaseFacts"]
 
@@ -187,6 +188,31 @@ class DebianSource:
             raise NoArchive(why=f"{package.id} is locked from {package.index}, which is not among the sources any more")
         path = f"{package.location}/{file.name}" if package.location else file.name
         return f"{self._base(archive)}/{quote(path, safe='/+~:')}"
+
+    def fetch(self, package: Package, file: File, blobs: Blobs) -> None:
+        """Bring a locked file into the store, unless it is there.
+
+        Args:
+            package: From the lock.
+            file: One of its files.
+            blobs: Where it goes.
+
+        Raises:
+            WrongHash: The archive has other bytes. None of them are kept.
+            FileGone: It has no such file any more: most archives keep one version of each package.
+            OSError: The disk is full, or the like.
+            HatchlockError: What `url_of` raises.
+        """
+        if blobs.has(file.sha256):
+            return
+        url = self.url_of(package, file)
+        try:
+            with blobs.add(file.sha256, file.size or None, what=file.name, where=url) as writer:
+                self._http.download(url, writer.write)
+        except Unreachable as error:
+            if error.answered and not error.transient:
+                raise FileGone(package=package.id, file=file.name, digest=file.sha256, index=package.index) from error
+            raise
 
     def _make_universe(self, architecture: str) -> IndexedUniverse:
         opened = self._open_all()
