@@ -31,7 +31,9 @@ def laid_out(tmp_path: Path, manifest: dict[str, Any], *items: Item) -> tuple[Pa
     tmp_path.mkdir(exist_ok=True)
     path = make_bundle(tmp_path / "b.mcpb", manifest, main, *items, main=False)
     environment = tmp_path / "env with a blank"
-    return environment, install_program(environment, name="thing", file=path, file_name="Thing-1.0.mcpb")
+    return environment, install_program(
+        environment, name="thing", file=path, file_name="Thing-1.0.mcpb", system="linux"
+    )
 
 
 def run(command: Path, *words: str, **env: str) -> str:

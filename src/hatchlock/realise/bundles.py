@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 from hatchlock.realise.unpack import BadArchive, unpack
@@ -19,7 +18,7 @@ def is_bundle(file_name: str) -> bool:
     return file_name.lower().endswith(".mcpb")
 
 
-def install_bundle(directory: Path, *, name: str, file: Path, file_name: str) -> Path:
+def install_bundle(directory: Path, *, name: str, file: Path, file_name: str, system: str) -> Path:
     """Lay out a verified bundle, and return the command that starts its server: a file called `name`.
 
     The command sets the bundle's variables unless they are set, and gives its own arguments behind the bundle's. What the
@@ -30,6 +29,7 @@ def install_bundle(directory: Path, *, name: str, file: Path, file_name: str) ->
         name: What the command is called.
         file: The verified file.
         file_name: Its own name.
+        system: Where it will run: "linux" or "darwin".
 
     Raises:
         BadBundle: It is none that can be run.
@@ -40,7 +40,6 @@ def install_bundle(directory: Path, *, name: str, file: Path, file_name: str) ->
     from hatchlock.sources.mcp_registry.mcpb import BadBundle, bundle_launch, read_bundle  # noqa: PLC0415
 
     facts = read_bundle(file, name=file_name)
-    system = "darwin" if sys.platform == "darwin" else "linux"
     if not facts.runs_on(f"{system}/any"):
         raise BadBundle(bundle=file_name, why=f"it is for {', '.join(facts.systems)}")
     unpack(file, directory, name=file_name)

@@ -23,17 +23,18 @@ runpy.run_path({file!r}, run_name="__main__")
 
 
 def install_hatch_package(
-    environment: Path, *, name: str, archive: Path, commands: Mapping[str, str], directory: str = ""
+    environment: Path, *, name: str, archive: Path, commands: Mapping[str, str], directory: str = "", at: str = ""
 ) -> Path:
     """Lay out a Hatch package, and offer commands that run files of it as `python FILE` does.
 
     Args:
-        environment: The virtual environment's directory; it stays where it is.
+        environment: The virtual environment's directory.
         name: The package's.
         archive: Its verified archive (zip), or the snapshot of its directory (tar). The one directory that everything is in
             is left out.
         commands: Command -> Python file below the package.
         directory: Its directory below `src`, one word; by default its name.
+        at: Where programs will find the environment, an absolute path; where it is now, if nothing is said.
 
     Returns:
         The directory that it is in.
@@ -47,6 +48,8 @@ def install_hatch_package(
     place = source_directory(environment, name, directory)
     unpack(archive, place, name=name, strip=None)
     public_directory(environment / "bin")
+    shown = at or str(environment)
+    inside = f"{shown}/{place.relative_to(environment)}"
     for command, file in commands.items():
         if is_reserved(command):
             raise BadCommand(package=name, command=command, target=file, why="that is the name of an interpreter")
@@ -54,7 +57,7 @@ def install_hatch_package(
             raise BadProject(name=name, why=f"its command {command!r} is {file!r}, which is no file of it")
         script = environment / "bin" / command
         script.unlink(missing_ok=True)
-        first = first_line(str(environment / "bin" / "python"))
-        script.write_text(_SCRIPT.format(first=first, directory=str(place), file=str(place / file)))
+        first = first_line(f"{shown}/bin/python")
+        script.write_text(_SCRIPT.format(first=first, directory=inside, file=f"{inside}/{file}"))
         make_executable(script)
     return place

@@ -23,7 +23,7 @@ def is_archive(file_name: str) -> bool:
     return file_name.lower().endswith(_ARCHIVES)
 
 
-def install_program(environment: Path, *, name: str, file: Path, file_name: str) -> tuple[str, ...]:
+def install_program(environment: Path, *, name: str, file: Path, file_name: str, system: str) -> tuple[str, ...]:
     """Lay out a verified archive or program.
 
     An archive (by its file name: tar, also with gzip, bzip2 or xz, or zip) is unpacked, without the directory that
@@ -36,6 +36,7 @@ def install_program(environment: Path, *, name: str, file: Path, file_name: str)
         name: What it is called there.
         file: The verified file.
         file_name: Its own name.
+        system: Where it will run: "linux" or "darwin".
 
     Returns:
         What can be started, as paths below the environment, sorted: `programs/NAME/bin/tool`.
@@ -49,7 +50,7 @@ def install_program(environment: Path, *, name: str, file: Path, file_name: str)
         raise BadArchive(archive=file_name, why=f"{name!r} cannot be the name of a directory")
     directory = environment / "programs" / name
     if is_bundle(file_name):
-        launcher = install_bundle(directory, name=name, file=file, file_name=file_name)
+        launcher = install_bundle(directory, name=name, file=file, file_name=file_name, system=system)
         return (str(launcher.relative_to(environment)),)
     if is_archive(file_name):
         unpack(file, directory, name=file_name, strip=None)

@@ -101,11 +101,12 @@ def install_project(
     scripts: Mapping[str, str],
     requires: Sequence[str],
     directory: str = "",
+    at: str = "",
 ) -> Path:
     """Lay out a Python project in a virtual environment.
 
     Args:
-        environment: The virtual environment's directory; it stays where it is.
+        environment: The virtual environment's directory.
         name: Normalised (PEP 503).
         version: Normalised (PEP 440).
         python: The interpreter's version, `3.11`.
@@ -114,6 +115,7 @@ def install_project(
         scripts: Console script -> `module:function`. They take the place of scripts that packages have under the same name.
         requires: What it needs, as `Requires-Dist` says it (PEP 508).
         directory: See `install_files`.
+        at: Where programs will find the environment, an absolute path; where it is now, if nothing is said.
 
     Returns:
         The directory that its files are in.
@@ -128,14 +130,15 @@ def install_project(
         raise BadProject(name=name, why=f"{version!r} is no version")
     if odd := next((text for text in requires if not text.isprintable()), ""):
         raise BadProject(name=name, why=f"{odd!r} is no requirement")
-    texts = _console_scripts(f"{environment}/bin/python", name, scripts)
+    shown = at or str(environment)
+    texts = _console_scripts(f"{shown}/bin/python", name, scripts)
     place = install_files(environment, name=name, snapshot=snapshot, directory=directory)
-    root = _import_root(place, name, import_root)
+    root = _import_root(place, name, import_root).relative_to(environment)
     packages = environment / "lib" / f"python{python}" / "site-packages"
     escaped = name.replace("-", "_")
     info = f"{escaped}-{version.replace('-', '_')}.dist-info"
     files = {
-        f"_hatchlock_{escaped}.pth": f"{root}\n".encode(),
+        f"_hatchlock_{escaped}.pth": f"{shown}/{root}\n".encode(),
         f"{info}/METADATA": _metadata(name, version, requires),
         f"{info}/INSTALLER": b"hatchlock\n",
         f"{info}/entry_points.txt": _entry_points(scripts),

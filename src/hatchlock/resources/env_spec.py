@@ -211,6 +211,10 @@ class EnvSpec:
             yield f"conda {self.conda.root}"
         if self.node:
             yield f"node {self.node.path} {self.node.version}"
+        yield from self.laid_out()
+
+    def laid_out(self) -> Iterator[str]:
+        """Yield what decides on the npm packages, projects and programs in it, a line for each."""
         for module in self.modules:
             yield f"module {module.path} {module.artefact.digest} {module.offered} {_text(module.commands)}"
         for project in self.projects:
