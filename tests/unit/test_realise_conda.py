@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from hatchlock.errors import HatchlockError
+from hatchlock.images.layer import write_layer
 from hatchlock.realise import conda_paths
 from hatchlock.realise.conda import CondaInstallFailed, install_conda
 from hatchlock.realise.conda_paths import CondaClobber, CondaMember, check_limits
+from hatchlock.realise.tree import entries_below
 from hatchlock.realise.unpack import BadArchive, Limits
 from hatchlock.sources.conda.extra import CondaMissing
 from support import pythons
@@ -44,10 +47,10 @@ def stored(directory: Path, *packages: CondaPackage) -> list[tuple[str, Path]]:
     return files
 
 
-def install(place: Path, *packages: CondaPackage, platform: str = PLATFORM) -> Path:
+def install(place: Path, *packages: CondaPackage, platform: str = PLATFORM, at: str = "") -> Path:
     prefix = place / "prefix"
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        install_conda(stored(place / "blobs", *packages), prefix, platform=platform, scratch=Path(scratch))
+        install_conda(stored(place / "blobs", *packages), prefix, platform=platform, scratch=Path(scratch), at=at)
     return prefix
 
 
@@ -123,6 +126,75 @@ def test_a_directory_with_too_long_a_name_for_a_program_is_told(tmp_path: Path) 
         install(tmp_path, CondaPackage(name="tight", subdir="linux-64", files={"lib/tight.so": file}))
     assert str(tmp_path / "prefix") in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+BINARY = b"\x7fELF\0" + PREFIX.encode() + b"/lib:" + PREFIX.encode() + b"/lib64\0tail"
+
+
+def placed(subdir: str) -> list[CondaPackage]:
+    """Packages that name their directory in every way that there is."""
+    script = f"#!{PREFIX}/bin/python3.11 -sE\nprefix = {PREFIX!r}\n".encode()
+    named = {
+        "etc/placed.conf": CondaFile(data=f"root={PREFIX}/share\nlib={PREFIX}/lib\n".encode(), placeholder=PREFIX),
+        "lib/placed.so": CondaFile(data=BINARY, placeholder=PREFIX, binary=True),
+        "lib/placed.so.1": CondaFile(target="placed.so"),
+        "bin/script": CondaFile(data=script, placeholder=PREFIX, mode=0o755),
+    }
+    pure = {"site-packages/pure/main.py": CondaFile(data=b"def run(): pass\n")}
+    return [
+        replace(PYTHON, subdir=subdir),
+        CondaPackage(name="placed", subdir=subdir, files=named),
+        CondaPackage(name="pure", noarch="python", entry_points=["pure-cmd = pure.main:run"], files=pure),
+    ]
+
+
+def diff_id(prefix: Path) -> str:
+    return write_layer(entries_below(prefix, at="opt/hatchlock"), io.BytesIO())
+
+
+@pytest.mark.parametrize("at", ["/opt/hatchlock", f"/opt/{'a' * 95}"], ids=["short", "long"])
+@pytest.mark.parametrize(("platform", "subdir"), [("linux/amd64", "linux-64"), ("linux/arm64", "linux-aarch64")])
+def test_a_directory_for_another_place_names_that_place_wherever_it_was_made(
+    tmp_path: Path, platform: str, subdir: str, at: str
+) -> None:
+    made = []
+    for name in ("s", "l" * 140):
+        (tmp_path / name).mkdir()
+        made.append(install(tmp_path / name, *placed(subdir), platform=platform, at=at))
+    first, second = map(tree, made)
+    assert first == second
+    assert diff_id(made[0]) == diff_id(made[1])
+    assert str(tmp_path) not in repr(first)
+    assert PREFIX not in repr(first)
+    assert first["etc/placed.conf"] == (0o644, f"root={at}/share\nlib={at}/lib\n".encode())
+    binary = f"\x7fELF\0{at}/lib:{at}/lib64".encode().ljust(len(BINARY) - 5, b"\0") + b"\0tail"
+    assert first["lib/placed.so"] == (0o644, binary)
+    assert first["lib/placed.so.1"] == (0, "placed.so")
+    assert first["bin/script"] == (0o755, f"#!{at}/bin/python3.11 -sE\nprefix = {at!r}\n".encode())
+    assert (made[0] / "bin/pure-cmd").read_text().startswith(f"#!{at}/bin/python3.11\n")
+
+
+def test_what_starts_a_script_depends_on_the_place_and_not_on_where_it_was_made(tmp_path: Path) -> None:
+    """The kernel reads 127 bytes of the first line, so a script of a longer one is started in another way."""
+    script = CondaFile(data=f"#!{PREFIX}/bin/python\n".encode(), placeholder=PREFIX, mode=0o755)
+    package = CondaPackage(name="placed", subdir="linux-64", files={"bin/script": script})
+    long = tmp_path / ("l" * 140)
+    long.mkdir()
+    far = f"/opt/{'f' * 130}"
+    assert (install(long, package) / "bin/script").read_bytes().startswith(b"#!/bin/sh\n")
+    shutil.rmtree(long / "prefix")
+    near = (install(long, package, at="/opt/hatchlock") / "bin/script").read_bytes()
+    assert near == b"#!/opt/hatchlock/bin/python\n"
+    made = (install(tmp_path, package, at=far) / "bin/script").read_text()
+    assert made == f"#!/bin/sh\n'''exec' \"{far}/bin/python\" \"$0\" \"$@\" #'''\n"
+
+
+def test_a_place_with_too_long_a_name_for_a_program_is_told_by_its_name(tmp_path: Path) -> None:
+    short = "/opt/short"
+    file = CondaFile(data=b"\0" + short.encode() + b"\0", placeholder=short, binary=True)
+    with pytest.raises(CondaInstallFailed) as caught:
+        install(tmp_path, CondaPackage(name="tight", subdir="linux-64", files={"lib/t.so": file}), at="/opt/hatchlock")
+    assert str(caught.value).startswith("conda packages cannot be installed in /opt/hatchlock: ")
 
 
 def test_no_script_of_a_package_is_run(tmp_path: Path) -> None:
@@ -323,6 +395,22 @@ def test_without_a_network_an_interpreter_is_installed_and_imports_what_came_wit
         f"{prefix}/lib/python{pythons.MINOR}/site-packages/greeter.py",
     ]
     assert run(f"{prefix}/bin/greet") == "hello from greeter\n"
+
+
+def test_what_was_made_for_another_place_runs_there(tmp_path: Path, interpreter: CondaPackage) -> None:
+    code = b"import sys\ndef main():\n    print(sys.prefix, __file__)\n"
+    greeter = CondaPackage(
+        name="greeter",
+        noarch="python",
+        entry_points=["greet = greeter:main"],
+        files={"site-packages/greeter.py": CondaFile(data=code)},
+    )
+    there = tmp_path / "there"
+    made = install(tmp_path, interpreter, greeter, at=str(there))
+    made.rename(there)
+    bare = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")}
+    said = subprocess.run([there / "bin/greet"], check=True, capture_output=True, text=True, env=bare, timeout=60)
+    assert said.stdout == f"{there} {there}/lib/python{pythons.MINOR}/site-packages/greeter.py\n"
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,18 +26,21 @@ _PROGRAM_MODE = 0o755
 _FILE_MODE = 0o644
 
 
-def install_conda(files: Sequence[tuple[str, Path]], prefix: Path, *, platform: str, scratch: Path) -> None:
-    """Lay out verified packages in a directory, where they have to stay: files of theirs name it.
+def install_conda(
+    files: Sequence[tuple[str, Path]], prefix: Path, *, platform: str, scratch: Path, at: str = ""
+) -> None:
+    """Lay out verified packages in a directory, for the one place where they can be used: files of theirs name it.
 
     Nothing of the packages is run, no script before or after linking either, and nothing is fetched. What comes out depends
-    on the packages, the platform and the name of the directory alone; modes are 0755 and 0644. Times of files are those of
-    the packages, where nothing in them had to be changed, so that bytecode which they bring stays valid.
+    on the packages, the platform and that place alone; modes are 0755 and 0644. Times of files are those of the packages,
+    where nothing in them had to be changed, so that bytecode which they bring stays valid as long as the times stay.
 
     Args:
         files: The name of each package's file, and where its bytes are.
         prefix: The directory; it is missing or empty.
         platform: `linux/amd64`.
         scratch: An empty directory on the same file system, for what is not kept.
+        at: Where programs will find the directory, `/opt/hatchlock`; "" if it stays where it is.
 
     Raises:
         CondaMissing: hatchlock was installed without its extra `conda`.
@@ -51,7 +54,7 @@ def install_conda(files: Sequence[tuple[str, Path]], prefix: Path, *, platform: 
 
     archives = _named(files, scratch / "files")
     check_contents(contents_of(archives))
-    link(archives, prefix, subdir=subdir_of(platform), cache=scratch / "cache")
+    link(archives, prefix, subdir=subdir_of(platform), cache=scratch / "cache", at=at or str(prefix))
     _remove_traces(prefix, archives)
     _check_links(prefix)
     _set_modes(prefix)

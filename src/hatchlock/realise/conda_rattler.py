@@ -35,16 +35,18 @@ def contents_of(archives: Sequence[Path]) -> list[CondaContent]:
     return asyncio.run(_contents(archives))
 
 
-def link(archives: Sequence[Path], prefix: Path, *, subdir: str, cache: Path) -> None:
+def link(archives: Sequence[Path], prefix: Path, *, subdir: str, cache: Path, at: str) -> None:
     """Unpack checked packages in a cache of their own, and make a directory of them. No script is run.
+
+    What in them names their directory names `at` afterwards.
 
     Raises:
         CondaInstallFailed: rattler cannot do it.
     """
     try:
-        asyncio.run(_install(archives, prefix, subdir, cache))
+        asyncio.run(_install(archives, prefix, subdir, cache, at))
     except (ExtractError, InstallerError, IoError, LinkError, TransactionError) as error:
-        raise CondaInstallFailed(prefix=str(prefix), why=_reason(error)) from error
+        raise CondaInstallFailed(prefix=at, why=_reason(error)) from error
 
 
 async def _contents(archives: Sequence[Path]) -> list[CondaContent]:
@@ -78,7 +80,7 @@ def _member(entry: ArchiveEntry) -> CondaMember:
     return CondaMember(name=entry.name, is_file=entry.is_file, target=target, size=entry.size)
 
 
-async def _install(archives: Sequence[Path], prefix: Path, subdir: str, cache: Path) -> None:
+async def _install(archives: Sequence[Path], prefix: Path, subdir: str, cache: Path, at: str) -> None:
     records = [await rattler.RepoDataRecord.from_package_archive(archive) for archive in archives]
     await rattler.install(
         records,
@@ -88,6 +90,7 @@ async def _install(archives: Sequence[Path], prefix: Path, subdir: str, cache: P
         platform=rattler.Subdir(subdir),
         execute_link_scripts=False,
         show_progress=False,
+        alternative_target_prefix=at,
     )
 
 
