@@ -41,7 +41,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rfc8785": ("sources/",),
     "structlog": ("cli/",),
     "tomlkit": ("manifest/", "lock/", "migrate/"),
-    "urllib3": ("net/",),
+    "urllib3": ("net/", "engines/docker.py"),
     "uv": ("realise/",),
 }
 """Every library that the package uses, and the only places that may import it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,19 +13,38 @@ import docker
 import docker.auth
 import docker.errors
 import requests
+import urllib3.exceptions
 
 from hatchlock.engines.locate import EngineNotFound, find_engine
 from hatchlock.errors import HatchlockError
 from hatchlock.images.assemble import NotLoaded
 from hatchlock.images.key import IMAGE_PREFIX
 
-__all__ = ["DEFAULT_REGISTRY_HOST", "Engine", "EngineFailed", "EngineNotFound", "ImageFacts", "find_engine"]
+__all__ = [
+    "DEFAULT_REGISTRY_HOST",
+    "Engine",
+    "EngineFailed",
+    "EngineFull",
+    "EngineNotFound",
+    "EngineStopped",
+    "ImageFacts",
+    "ImageInUse",
+    "OtherPlatform",
+    "find_engine",
+]
 
 DEFAULT_REGISTRY_HOST = f"index.{docker.auth.INDEX_NAME}"
 """The registry of images whose reference names none, as the engine's own client has it."""
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_CONFLICT = 409
 _SECONDS = 600  # a large image takes minutes to load
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+_TROUBLES = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,  # what breaks off while an answer is read comes as it is
+)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,6 +64,87 @@ class EngineFailed(HatchlockError):
         return "run `hatchlock doctor`; the engine's log says more"
 
 
+@dataclass(kw_only=True, eq=False)
+class EngineStopped(EngineFailed):
+    """An engine that went away while it was asked something, or is not there any more."""
+
+    code: ClassVar[str] = "engine-stopped"
+
+    def __str__(self) -> str:
+        return f"the container engine at {self.engine} stopped, and did not {self.what}: {self.why}"
+
+    def _hint(self) -> str:
+        return "start it again, then run the same command: it goes on from what is there"
+
+
+@dataclass(kw_only=True, eq=False)
+class EngineFull(HatchlockError):
+    """An engine whose disk has no room for an image. Nothing has the image's name.
+
+    Attributes:
+        engine: Its address.
+        image: The image's tag.
+        sent: Bytes that it was sent.
+        root: Where it keeps its images, by its own account; "" when it does not say.
+        free: Bytes that are free there now; None when that is not on this machine.
+    """
+
+    code: ClassVar[str] = "engine-full"
+
+    engine: str
+    image: str
+    sent: int
+    root: str = ""
+    free: int | None = None
+
+    def __str__(self) -> str:
+        where = f" in {self.root}" if self.root else ""
+        known = f" has {_megabytes(self.free)} free{where}, and" if self.free is not None else where
+        return (
+            f"the disk of the container engine at {self.engine}{known} is too small for image {self.image}: it was sent "
+            f"{_megabytes(self.sent)}, and needs up to twice as much while it loads them"
+        )
+
+    def _hint(self) -> str:
+        return (
+            "make room on the engine's disk, for example with `hatchlock gc`, then run the same command: "
+            "it goes on from what is there"
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class ImageInUse(HatchlockError):
+    """An image that an engine does not give up, because a container uses it."""
+
+    code: ClassVar[str] = "image-in-use"
+
+    image: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the engine keeps image {self.image}: {self.why}"
+
+    def _hint(self) -> str:
+        return "remove the container that uses it"
+
+
+@dataclass(kw_only=True, eq=False)
+class OtherPlatform(HatchlockError):
+    """An engine that does not run what an image is for: it would take the image, and fail to start it."""
+
+    code: ClassVar[str] = "other-platform"
+
+    engine: str
+    runs: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"the container engine at {self.engine} runs {self.runs}, and the image is for {self.wanted}"
+
+    def _hint(self) -> str:
+        return f"let DOCKER_HOST name an engine that runs {self.wanted}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFacts:
     """An image as the engine lists it.
@@ -51,10 +152,30 @@ class ImageFacts:
     Attributes:
         id: The engine's name for its content.
         labels: Its labels.
+        size: Its bytes on the engine's disk, with those of layers that other images have as well.
     """
 
     id: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    size: int = 0
+
+
+class _Counted:
+    """The pieces of an archive on their way: how many bytes went, and what was wrong with the file that they come from."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.size = 0
+        self.problem: OSError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self._pieces:
+                self.size += len(piece)
+                yield piece
+        except OSError as error:
+            self.problem = error
+            raise
 
 
 class Engine:
@@ -103,6 +224,17 @@ class Engine:
         machine = str(self.info().get("Architecture", ""))
         return f"{self.info().get('OSType') or 'linux'}/{_ARCHITECTURES.get(machine, machine)}"
 
+    def check_platform(self, platform: str) -> None:
+        """Refuse an engine whose containers are of another platform than an image.
+
+        Raises:
+            OtherPlatform: They are.
+            EngineFailed: It does not say what it is.
+        """
+        runs = self.platform()
+        if runs != platform:
+            raise OtherPlatform(engine=self.url, runs=runs, wanted=platform)
+
     def images(self) -> dict[str, ImageFacts]:
         """Return all images with a tag of ours, by tag, with one request.
 
@@ -116,7 +248,8 @@ class Engine:
             # Podman puts a host of its own before names without one.
             for tag in (name.removeprefix("localhost/") for name in item.get("RepoTags") or ()):
                 if tag.startswith(f"{IMAGE_PREFIX}/"):
-                    found[tag] = ImageFacts(id=item["Id"], labels=item.get("Labels") or {})
+                    size = int(item.get("Size") or 0)
+                    found[tag] = ImageFacts(id=item["Id"], labels=item.get("Labels") or {}, size=size)
         return dict(sorted(found.items()))
 
     def takes_thin_archives(self) -> bool:
@@ -137,16 +270,34 @@ class Engine:
 
         Raises:
             NotLoaded: The engine refuses it.
-            EngineFailed: The engine broke off.
+            EngineFull: Its disk has no room for it.
+            EngineStopped: The engine broke off.
+            OSError: A layer cannot be read.
         """
-        with self._doing(f"load image {tag}"):
-            try:
-                said = list(self._api.load_image(archive))
-            except docker.errors.APIError as error:
-                raise NotLoaded(image=tag, why=_why(error)) from error
-        problems = [item["error"] for item in said if "error" in item]
+        pieces = _Counted(archive)
+        try:
+            with self._doing(f"load image {tag}"):
+                said = list(self._load(pieces, tag))
+        except EngineFailed:
+            if pieces.problem:
+                raise pieces.problem from None
+            raise
+        problems = "; ".join(item["error"] for item in said if "error" in item)
         if problems:
-            raise NotLoaded(image=tag, why="; ".join(problems))
+            raise self._refusal(tag, problems, pieces.size)
+
+    def _load(self, pieces: _Counted, tag: str) -> Iterator[Mapping[str, Any]]:
+        try:
+            yield from self._api.load_image(pieces)
+        except docker.errors.APIError as error:
+            raise self._refusal(tag, _why(error), pieces.size) from error
+
+    def _refusal(self, tag: str, why: str, sent: int) -> HatchlockError:
+        if not _FULL.search(why):
+            return NotLoaded(image=tag, why=why)
+        root = str(self.info().get("DockerRootDir") or "")
+        is_here = self.info().get("Name") == os.uname().nodename and os.path.isdir(root)  # noqa: PTH112
+        return EngineFull(engine=self.url, image=tag, sent=sent, root=root, free=_free(root) if is_here else None)
 
     def image_layers(self, tag: str) -> tuple[str, ...]:
         """Return an image's diff ids, lowest first; () when there is no such image.
@@ -175,17 +326,45 @@ class Engine:
         """Take a tag away, and the image with it when that was its last one; nothing happens when there is none.
 
         Raises:
-            EngineFailed: A container uses it, or the engine refuses.
+            ImageInUse: It is the image's last one, and a container uses it.
+            EngineFailed: The engine refuses.
         """
         with self._doing(f"remove image {tag}"), contextlib.suppress(docker.errors.ImageNotFound):
-            self._api.remove_image(tag)
+            try:
+                self._api.remove_image(tag)
+            except docker.errors.APIError as error:
+                if error.status_code != _CONFLICT:
+                    raise
+                raise ImageInUse(image=tag, why=_why(error)) from error
 
     @contextlib.contextmanager
     def _doing(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        except _TROUBLES as error:
+            if broken := _broken_connection(error):
+                raise EngineStopped(engine=self.url, what=what, why=broken) from error
             raise EngineFailed(engine=self.url, what=what, why=_why(error)) from error
+
+
+def _broken_connection(error: BaseException | None) -> str:
+    """Return how a connection ended before its time, looking at what led to an error too; "" if it did not."""
+    while error is not None:
+        if isinstance(error, ConnectionError):
+            return error.strerror or str(error)
+        if isinstance(error, urllib3.exceptions.ProtocolError) and "IncompleteRead" in str(error):
+            return "the answer ended in the middle"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _free(directory: str) -> int:
+    facts = os.statvfs(directory)
+    return facts.f_bavail * facts.f_frsize
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _why(error: Exception) -> str:
