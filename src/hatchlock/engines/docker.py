@@ -312,6 +312,14 @@ class Engine:
                 return ()
         return tuple(found["RootFS"].get("Layers") or ())
 
+    def stacks(self) -> tuple[tuple[str, ...], ...]:
+        """Return the layers of every image of ours, by their diff ids, lowest first.
+
+        Raises:
+            EngineFailed: It cannot say.
+        """
+        return tuple(self.image_layers(image) for image in sorted({facts.id for facts in self.images().values()}))
+
     def tag(self, image: str, tag: str) -> None:
         """Give an image, by id or name, another tag.
 
