@@ -15,10 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
-import urllib3
-
 from hatchlock.address import ImageReference
-from hatchlock.net.failures import Unreachable
 from hatchlock.net.registry_errors import (
     ImageProblem,
     ImageUnreachable,
@@ -29,9 +26,9 @@ from hatchlock.net.registry_errors import (
     UnsupportedImage,
     WrongLogin,
 )
-from hatchlock.net.registry_login import Logins
 from hatchlock.net.registry_places import Place, Places, normal_reference
-from hatchlock.net.registry_wire import Answer, Wire, discard, reason_of
+from hatchlock.net.registry_session import Session
+from hatchlock.net.registry_wire import Answer
 from hatchlock.store.blobs import WrongHash
 
 __all__ = [
@@ -67,8 +64,6 @@ _TAG_PAGES_AT_MOST = 200
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 _PARTIAL = 206
-_UNAUTHORIZED = 401
-_FORBIDDEN = 403
 
 _T = TypeVar("_T")
 
@@ -113,14 +108,13 @@ class Registry:
     ) -> None:
         self._default_host = default_host
         self._places = Places(default_host=default_host, plain_http=plain_http, mirrors=mirrors or {})
-        self._wire = Wire(environ)
-        self._logins = Logins(environ, self._wire)
+        self._session = Session(environ)
         self._offline = offline
         self._dead: dict[str, ImageUnreachable] = {}
 
     def close(self) -> None:
         """Close the connections."""
-        self._wire.close()
+        self._session.close()
 
     def normal(self, reference: ImageReference) -> ImageReference:
         """Return the one spelling of an image's name; see `registry_places.normal_reference`."""
@@ -269,39 +263,9 @@ class Registry:
 
     @contextlib.contextmanager
     def _get(self, place: Place, reference: ImageReference, url: str, headers: Mapping[str, str]) -> Iterator[Answer]:
-        answered = False
-        try:
-            answer = self._admitted(place, str(reference), url, {"Accept-Encoding": "identity", **headers})
-            answered = True
-            try:
-                _check(place, reference, answer)
-                yield answer
-                discard(answer)
-            finally:
-                answer.close()
-        except urllib3.exceptions.HTTPError as error:
-            why = reason_of(error)
-            raise ImageUnreachable(image=str(reference), registry=place.host, why=why, answered=answered) from error
-        except Unreachable as error:
-            raise replace(_odd(place, reference, error.why), advice=error.advice) from error
-
-    def _admitted(self, place: Place, image: str, url: str, headers: Mapping[str, str]) -> Answer:
-        """Ask, and once more with a login where the registry itself wants one."""
-        admission = self._logins.known(place)
-        given = {"Authorization": admission.header} if admission else {}
-        answer, own = self._wire.follow(url, {**headers, **given})
-        if answer.status == _UNAUTHORIZED and own:
-            challenge = ", ".join(answer.headers.getlist("WWW-Authenticate"))
-            discard(answer)
-            admission = self._logins.admit(place, challenge, image)
-            answer, own = self._wire.follow(url, {**headers, "Authorization": admission.header})
-        if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
-            answer.close()
-            if own:
-                raise self._logins.refused(place, admission, answer.status, image)
-            why = f"the storage that it redirects to refuses (status {answer.status})"
-            raise ImageUnreachable(image=image, registry=place.host, why=why)
-        return answer
+        with self._session.ask(place, str(reference), url, headers) as answer:
+            _check(place, reference, answer)
+            yield answer
 
 
 def _write(piece: bytes, write: Callable[[bytes], object], place: Place) -> None:

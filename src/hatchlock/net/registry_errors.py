@@ -27,11 +27,13 @@ class ImageProblem(HatchlockError):
         image: As it was asked for.
         registry: `host[:port]` of who was asked: a registry, or a mirror of it.
         tried: What came of the registry's mirrors, in the order in which they were asked before it.
+        pushing: Whether the image was to be stored there, and not to come from there.
     """
 
     image: str
     registry: str
     tried: tuple[ImageProblem, ...] = ()
+    pushing: bool = False
 
     def __str__(self) -> str:
         return "; ".join([self._sentence(), *(f"its mirror: {error}" for error in self.tried)])
@@ -57,9 +59,12 @@ class ImageUnreachable(ImageProblem):
     answered: bool = True
 
     def _sentence(self) -> str:
-        return f"image {self.image} cannot be fetched from {self.registry}: {self.why}"
+        what = "pushed to" if self.pushing else "fetched from"
+        return f"image {self.image} cannot be {what} {self.registry}: {self.why}"
 
     def _hint(self) -> str:
+        if self.pushing:
+            return self.advice or "check the registry's name, and push again: what it has already is not sent twice"
         return self.advice or (
             "check that the registry's name is right and that this machine reaches it; a base of your own is named by "
             'base = "oci:…", and runtime = "process" needs none'
@@ -101,6 +106,8 @@ class LoginNeeded(ImageProblem):
 
     def _sentence(self) -> str:
         reason = f": {self.why_none}" if self.why_none else ""
+        if self.pushing:
+            return f"{self.registry} wants a login of whoever pushes {self.image}{reason}"
         return f"{self.registry} wants a login for image {self.image}, or has no such image{reason}"
 
     def _hint(self) -> str:
@@ -116,7 +123,8 @@ class WrongLogin(ImageProblem):
     code: ClassVar[str] = "wrong-login"
 
     def _sentence(self) -> str:
-        return f"{self.registry} does not accept the login that is kept for it, so image {self.image} cannot be fetched"
+        what = "pushed" if self.pushing else "fetched"
+        return f"{self.registry} does not accept the login that is kept for it, so image {self.image} cannot be {what}"
 
     def _hint(self) -> str:
         return f"log in again: docker login {self.registry}"
@@ -129,9 +137,13 @@ class NoAccess(ImageProblem):
     code: ClassVar[str] = "no-access"
 
     def _sentence(self) -> str:
+        if self.pushing:
+            return f"{self.registry} does not let this login push {self.image}"
         return f"{self.registry} does not let this login read image {self.image}, or has no such image"
 
     def _hint(self) -> str:
+        if self.pushing:
+            return "check the repository's name, or ask its owner for the right to push to it"
         return "check the image's name, or ask its owner for the right to pull it"
 
 

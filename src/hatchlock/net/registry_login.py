@@ -51,10 +51,12 @@ class Logins:
     Args:
         environ: The user's variables; see `docker_credentials`.
         wire: Reaches token services.
+        actions: What a token is for, where the registry does not say it: "pull" or "pull,push".
     """
 
-    def __init__(self, environ: Mapping[str, str], wire: Wire) -> None:
+    def __init__(self, environ: Mapping[str, str], wire: Wire, *, actions: str = "pull") -> None:
         self._environ = environ
+        self._actions = actions
         self._wire = wire
         self._lock = threading.Lock()
         self._found: dict[str, Lookup] = {}
@@ -119,7 +121,7 @@ class Logins:
             raise ImageUnreachable(image=image, registry=place.host, why=why)
         query = {
             "service": asked.get("service", ""),
-            "scope": asked.get("scope") or f"repository:{place.repository}:pull",
+            "scope": asked.get("scope") or f"repository:{place.repository}:{self._actions}",
         }
         answer = self._ask(realm, {key: value for key, value in query.items() if value}, found.credentials)
         with contextlib.closing(answer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -13,7 +14,7 @@ from hatchlock.net.failures import Unreachable
 from hatchlock.net.registry_places import is_loopback
 from hatchlock.net.trust import proxy_for, tls_context
 
-__all__ = ["Answer", "Wire", "discard", "reason_of"]
+__all__ = ["Answer", "Wire", "discard", "reason_of", "same_origin"]
 
 Answer = urllib3.BaseHTTPResponse
 
@@ -46,8 +47,23 @@ class Wire:
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
 
-    def ask(self, method: str, url: str, headers: Mapping[str, str], *, body: str | None = None) -> Answer:
-        """Ask once, repeating what failed in passing; a redirect is an answer like any other.
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        body: str | bytes | BinaryIO | None = None,
+        repeat: bool = True,
+    ) -> Answer:
+        """Ask once; a redirect is an answer like any other.
+
+        Args:
+            method: HTTP's.
+            url: Who, and for what.
+            headers: What else is said.
+            body: What is sent; a stream with a `Content-Length` among the headers.
+            repeat: Ask again after what failed in passing.
 
         Raises:
             urllib3.exceptions.HTTPError: There is no answer.
@@ -60,12 +76,12 @@ class Wire:
             body=body,
             preload_content=False,
             redirect=False,
-            retries=_RETRIES,
+            retries=_RETRIES if repeat else False,
             timeout=_TIMEOUT,
         )
 
-    def follow(self, url: str, headers: Mapping[str, str]) -> tuple[Answer, bool]:
-        """Get a URL, going where redirects lead; another host is told no credentials.
+    def follow(self, url: str, headers: Mapping[str, str], *, method: str = "GET") -> tuple[Answer, bool]:
+        """Get a URL, or its head, going where redirects lead; another host is told no credentials.
 
         Returns:
             The answer, and whether it is the first host's own: what another one asks for is not its affair.
@@ -78,13 +94,13 @@ class Wire:
         asked = [url]
         own = True
         while True:
-            answer = self.ask("GET", asked[-1], headers)
+            answer = self.ask(method, asked[-1], headers)
             target = answer.headers.get("Location", "") if answer.status in _REDIRECTS else ""
             if not target:
                 return answer, own
             discard(answer)
             following = _redirected(asked, target)
-            if _origin(following) != _origin(url):
+            if not same_origin(following, url):
                 own = False
                 headers = {name: value for name, value in headers.items() if name != "Authorization"}
             asked.append(following)
@@ -122,9 +138,9 @@ def discard(answer: Answer) -> None:
         answer.close()
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+def same_origin(one: str, other: str) -> bool:
+    """Return whether two URLs are of the same host, spoken to in the same way: what one is told, the other may know."""
+    return urlsplit(one)[:2] == urlsplit(other)[:2]
 
 
 def _redirected(asked: list[str], target: str) -> str:
