@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
@@ -21,13 +20,15 @@ import uv
 
 from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
 from hatchlock.images.archive import ArchiveLayer, archive_chunks
-from hatchlock.images.assemble import NotLoaded, assemble, compose, load_as_is
-from hatchlock.images.key import image_tag, input_key
-from hatchlock.lock.model import File, Image
+from hatchlock.images.assemble import NotLoaded, as_it_is, load
+from hatchlock.images.key import image_tag
+from hatchlock.lock.model import Image
 from hatchlock.net.registry import Registry
-from hatchlock.realise.wheels import wheel_tree
+from hatchlock.paths import Home
+from hatchlock.resources.image_build import composed
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
+from support.images import load_image, wheel_image
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
@@ -86,6 +87,10 @@ def lock_base(base_image: str, registry: Registry, blobs: Blobs, name: str) -> I
     return image
 
 
+def home_of(directory: Path) -> Home:
+    return Home(root=directory, is_default=False)
+
+
 def demo_wheel(directory: Path) -> Path:
     files = {"demo.py": ASK.encode(), "extra/extra_thing.py": b"NAME = 'from the pth'\n", "demo.pth": b"extra\n"}
     return make_wheel(directory, files=files, entry_points="[console_scripts]\ndemo = demo:main\n")
@@ -97,7 +102,7 @@ def test_the_facts_of_the_base_are_those_of_the_running_base(
     blobs = Blobs(tmp_path / "blobs")
     base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
     tag = image_tag("test-images", "base", "1")
-    load_as_is(base, engine=loader, blobs=blobs, tag=tag)
+    load(as_it_is(base, blobs), engine=loader, tag=tag)
     code = (
         "import json, os, platform, sys; print(json.dumps([platform.python_version(), os.path.realpath(sys.executable),"
         " ' '.join(platform.libc_ver()), os.readlink('/bin')]))"
@@ -116,12 +121,14 @@ def test_an_assembled_image_starts_under_the_whole_sandbox(
     blobs = Blobs(tmp_path / "blobs")
     base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
     wheel = demo_wheel(tmp_path)
-    entries = wheel_tree([(wheel.name, wheel)], python="3.11", python_path=base.python_path, symlinks=base.symlinks)
+    home = home_of(tmp_path)
+    spec = wheel_image(home, base, [(wheel.name, wheel)], platform=loader.platform())
     tag = image_tag("test-images", "demo", "1")
-    made = assemble(entries, engine=loader, base=base, blobs=blobs, key="1", tag=tag, scratch=tmp_path)
+    with composed(spec, home=home) as made:
+        load(made, engine=loader, tag=tag)
     assert loader.image_layers(tag) == (*(layer.diff_id for layer in base.layers), *made.layers)
     assert loader.images()[tag].labels == {"dev.hatchlock.key": "1"}
-    assert not list(tmp_path.glob("layer-*"))
+    assert not list(home.cache.glob("image-*"))
     said = json.loads(sdk.containers.run(tag, ["demo"], remove=True, **SANDBOX))
     assert said == {
         "user": "hatchlock",
@@ -147,8 +154,9 @@ def test_two_assemblies_with_other_stores_umasks_and_time_zones_are_equal(
             blobs = Blobs(tmp_path / name / "blobs")
             base = lock_base(base_image, network, blobs, PLATFORM).platforms[PLATFORM]
             wheel = demo_wheel(tmp_path / name)
-            entries = wheel_tree([(wheel.name, wheel)], python="3.11", python_path="/usr/bin/python3.11", symlinks={})
-            made.append(compose(entries, io.BytesIO(), base=base, blobs=blobs, key="1", env={}))
+            home = home_of(tmp_path / name)
+            with composed(wheel_image(home, base, [(wheel.name, wheel)], platform=PLATFORM), home=home) as image:
+                made.append((image.config, image.layers))
         finally:
             os.umask(previous)
     monkeypatch.undo()
@@ -164,7 +172,7 @@ def test_an_image_whose_layer_is_not_what_its_config_says_is_refused(
     wrong = replace(base, layers=(*base.layers, base.layers[0]))
     tag = image_tag("test-images", "wrong", "1")
     with pytest.raises(NotLoaded, match=tag):
-        load_as_is(wrong, engine=loader, blobs=blobs, tag=tag)
+        load(as_it_is(wrong, blobs), engine=loader, tag=tag)
     assert tag not in loader.images()
 
 
@@ -180,7 +188,7 @@ def test_tags_come_and_go(base_image: str, network: Registry, tmp_path: Path, lo
     blobs = Blobs(tmp_path / "blobs")
     base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
     first, second = image_tag("test-images", "tags", "1"), image_tag("test-images", "tags", "2")
-    load_as_is(base, engine=loader, blobs=blobs, tag=first)
+    load(as_it_is(base, blobs), engine=loader, tag=first)
     loader.tag(first, second)
     assert loader.images()[first].id == loader.images()[second].id
     loader.untag(first)
@@ -197,10 +205,9 @@ def test_a_real_server_assembled_from_its_wheels_answers_initialize(
     blobs = Blobs(tmp_path / "blobs")
     base = lock_base(base_image, network, blobs, loader.platform()).platforms[loader.platform()]
     wheels = download("mcp-server-fetch", tmp_path / "wheels")
-    key = input_key(base.digest, [File(name=name, sha256=name) for name, _ in wheels], rule=1)
-    entries = wheel_tree(wheels, python="3.11", python_path=base.python_path, symlinks=base.symlinks)
-    tag = image_tag("test-images", "fetch", key)
-    assemble(entries, engine=loader, base=base, blobs=blobs, key=key, tag=tag, scratch=tmp_path)
+    tag = image_tag("test-images", "fetch", "1")
+    home = home_of(tmp_path)
+    load_image(wheel_image(home, base, wheels, platform=loader.platform()), loader, home=home, tag=tag)
     container = sdk.containers.create(tag, ["mcp-server-fetch"], stdin_open=True, init=True, **SANDBOX)
     try:
         answer = ask(container, HELLO)

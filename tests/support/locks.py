@@ -19,6 +19,7 @@ from hatchlock.resolve.basis import Upgrade
 from hatchlock.resolve.build import build_lock
 from hatchlock.resolve.direct import Direct
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resources.image_target import with_image_keys
 
 __all__ = ["EVERYTHING", "NOW", "World", "image", "manifest_of", "package", "world"]
 
@@ -140,14 +141,16 @@ class World:
 
     def lock(self, text: str, previous: Lock | None = None, *, upgrade: Upgrade = frozenset()) -> Lock:
         """Lock a manifest against this world."""
-        return build_lock(
-            manifest_of(text),
+        manifest = manifest_of(text)
+        lock = build_lock(
+            manifest,
             previous,
             now=NOW,
             host_platform="linux/amd64",
             upgrade=upgrade,
             answers=self,
         )
+        return with_image_keys(manifest, lock)
 
     def load(self, text: str, pinned: Package | None) -> Direct:
         del pinned

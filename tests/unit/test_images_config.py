@@ -7,7 +7,6 @@ from typing import Any
 
 from hatchlock.images.config import KEY_LABEL, image_config
 from hatchlock.images.key import image_tag, input_key
-from hatchlock.lock.model import File
 
 BASE = {
     "architecture": "arm64",
@@ -60,12 +59,13 @@ def test_the_same_base_written_otherwise_gives_the_same_bytes() -> None:
 
 
 def test_a_key_changes_with_each_thing_that_goes_in_and_not_with_their_order() -> None:
-    one, two = File(name="a.whl", sha256="1" * 64, size=5), File(name="b.whl", sha256="2" * 64)
+    one, two = "a.whl:" + "1" * 64, "b.whl:" + "2" * 64
     key = input_key("sha256:base", [one, two], rule=1)
     assert len(key) == 64
     assert key == input_key("sha256:base", [two, one], rule=1)
     assert len({key, input_key("sha256:other", [one, two], rule=1), input_key("sha256:base", [one], rule=1)}) == 3
     assert key != input_key("sha256:base", [one, two], rule=2)
+    assert key != input_key("sha256:base", [one, two], rule=1, others=["deb tzdata.deb"])
 
 
 def test_a_tag_names_project_server_and_key() -> None:

@@ -21,38 +21,6 @@ def errors(text: str) -> list[str]:
     return [f"{error.place}: {error}" for error in caught.value.errors]
 
 
-def cautions(text: str) -> list[str]:
-    found = loads(HEAD + text, shown="m").warnings
-    return [f"{item.place}: {item}" for item in found if "images" in item.what]
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "hatch:weather_kit<2",
-        "npm:@scope/server@^1",
-        "git:https://example.com/a/b.git@main",
-        "path:./server",
-        f"url:https://example.com/x#sha256={HASH}",
-    ],
-)
-def test_what_images_are_not_yet_made_of_is_told_where_it_stands(source: str) -> None:
-    (caution,) = cautions(f'[servers.a]\nsource = "{source}"\n')
-    kind = source.partition(":")[0]
-    assert (
-        caution
-        == f"m:5: servers.a.source: {kind}: is locked and not yet put into images, and server 'a' runs in a container"
-    )
-    assert cautions(f'[servers.a]\nsource = "{source}"\nruntime = "process"\n') == []
-
-
-def test_a_shared_environment_and_what_comes_with_a_server_count_too() -> None:
-    text = '[environments.e]\ndependencies = ["pypi:a<2", "npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
-    assert len(cautions(text + 'environment = "e"\n')) == 1
-    assert len(cautions(text + 'with = ["npm:b"]\n')) == 1
-    assert cautions(text + 'environment = "e"\nruntime = "process"\n') == []
-
-
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -178,33 +146,8 @@ packages = ["c-*"]
 MANAGED = "managed: interpreters are for processes, and"
 
 
-def test_what_the_defaults_bring_counts_for_servers_that_take_it() -> None:
-    with_npm = '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "pypi:a<2"\n'
-    assert cautions(with_npm) == [
-        "m:5: defaults.with[0]: npm: is locked and not yet put into images, and server 's' runs in a container"
-    ]
-    assert cautions(with_npm + "with = []\n") == []
-    assert cautions(with_npm + 'runtime = "process"\n') == []
-    assert cautions(with_npm + 'environment = "e"\n[environments.e]\n') == []
-    image = '[defaults]\nwith = ["npm:b"]\n[servers.s]\nsource = "oci:example.com/a@sha256:' + HASH + '"\n'
-    assert cautions(image) == []
-
-
-def test_so_does_an_environment_of_the_defaults() -> None:
-    shared = '[defaults]\nenvironment = "e"\n[environments.e]\ndependencies = ["npm:b"]\n'
-    server = '[servers.s]\nsource = "pypi:a<2"\n'
-    where = "m:7: environments.e.dependencies[0]"
-    assert cautions(shared + server) == [
-        f"{where}: npm: is locked and not yet put into images, and server 's' runs in a container"
-    ]
-    assert cautions(shared + server + 'python = "3.11"\n') == []
-    assert cautions(shared + server + 'runtime = "process"\n') == []
-
-
 def test_an_environment_with_a_base_is_for_containers_even_if_nobody_uses_it() -> None:
     text = '[environments.e]\nbase = "oci:python:3.11-slim@sha256:' + HASH + '"\ndependencies = ["npm:b"]\n'
-    where = "m:6: environments.e.dependencies[0]"
-    assert cautions(text) == [f"{where}: npm: is locked and not yet put into images, and environment 'e' has a base"]
     assert errors(text + 'python = "managed:3.11"\n') == [
         f"m:7: environments.e.python: {MANAGED} environment 'e' has a base: its base has the Python",
     ]

@@ -32,18 +32,18 @@ TOKEN = "abcdefgh12345678"  # what a secret looks like
             "x",
             {"source": "pypi:x @ https://example.com/x-1-py3-none-any.whl"},
         ),
-        ("npm:@acme/mcp-server-files@^1", "files", {"source": "npm:@acme/mcp-server-files@^1", "runtime": "process"}),
-        ("npm:@acme/mcp", "acme", {"source": "npm:@acme/mcp", "runtime": "process"}),
+        ("npm:@acme/mcp-server-files@^1", "files", {"source": "npm:@acme/mcp-server-files@^1"}),
+        ("npm:@acme/mcp", "acme", {"source": "npm:@acme/mcp"}),
         (
             "git:https://example.com/a/weather-mcp.git@v1",
             "weather",
-            {"source": "git:https://example.com/a/weather-mcp.git@v1", "runtime": "process"},
+            {"source": "git:https://example.com/a/weather-mcp.git@v1"},
         ),
-        ("path:./servers/weather/", "weather", {"source": "path:./servers/weather/", "runtime": "process"}),
+        ("path:./servers/weather/", "weather", {"source": "path:./servers/weather/"}),
         (
             "url:https://example.com/tool.tar.gz#sha256=00",
             "tool",
-            {"source": "url:https://example.com/tool.tar.gz#sha256=00", "runtime": "process"},
+            {"source": "url:https://example.com/tool.tar.gz#sha256=00"},
         ),
     ],
 )
@@ -176,8 +176,8 @@ def test_what_has_no_counterpart_is_refused(command: str, what: str) -> None:
         ("uvx --from git+https://example.com/a/x y", "x", {"source": "git:https://example.com/a/x", "command": "y"}),
     ],
 )
-def test_what_runs_another_ecosystem_becomes_a_process(command: str, name: str, fields: dict[str, Any]) -> None:
-    assert server_from_command(command.split()) == (name, {**fields, "runtime": "process"})
+def test_what_runs_another_ecosystem_becomes_a_source(command: str, name: str, fields: dict[str, Any]) -> None:
+    assert server_from_command(command.split()) == (name, fields)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from hatchlock.engines.docker import Engine
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.image import ImageResource, ImageSpec
+from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.resources.image import ImageResource
+from hatchlock.resources.image_spec import ImageSpec
 from support.locks import image
 
 HOME = Home(root=Path("/store"), is_default=False)
@@ -20,8 +22,7 @@ ASSEMBLED = ImageSpec(
     platform="linux/amd64",
     key="f" * 64,
     base=BASE,
-    wheels=(WHEEL,),
-    python="3.11",
+    environment=EnvSpec(name="fetch", python="/usr/bin/python3.11", python_version="3.11.2", wheels=(WHEEL,)),
 )
 AS_IT_IS = ImageSpec(server="shop", reference="shop:1", platform="linux/amd64", key="e" * 64, base=BASE)
 

@@ -130,7 +130,9 @@ def test_of_a_packages_files_the_one_for_this_machine_is_taken() -> None:
     lock = found.lock(EVERYTHING)
     for platform, digit in (("linux/amd64", "a"), ("linux/arm64", "b")):
         placed = compile_target(manifest_of(EVERYTHING), lock, replace(MACHINE, platform=platform))
-        for wheels in (placed.environments[0].wheels, placed.environments[1].wheels, placed.images[0].wheels):
+        boxed = placed.images[0].environment
+        assert boxed
+        for wheels in (placed.environments[0].wheels, placed.environments[1].wheels, boxed.wheels):
             assert [wheel.digest[0] for wheel in wheels if wheel.name.startswith("demo_core")] == [digit]
 
 

@@ -1,24 +1,22 @@
-"""Base, layer and config put together and handed to an engine. Nothing is run, and nothing fetched."""
+"""Base, layers and config put together and handed to an engine. Nothing is run, and nothing fetched."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.images.archive import ArchiveLayer, archive_chunks
-from hatchlock.images.base import base_files
 from hatchlock.images.config import KEY_LABEL, image_config
-from hatchlock.images.layer import user_entries, write_layer
+from hatchlock.images.layer import write_layer
 from hatchlock.lock.model import ImagePlatform
-from hatchlock.realise.tree import ROOT, Entry, through_symlinks
+from hatchlock.realise.tree import ROOT, Entry
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["Assembled", "Loader", "NotLoaded", "assemble", "compose", "load_as_is"]
+__all__ = ["Composed", "Concern", "KnownLayers", "Loader", "NotLoaded", "as_it_is", "compose", "load"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -62,139 +60,166 @@ class Loader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Assembled:
-    """The outputs of an assembly: what every machine must get from the same lock.
+class Concern:
+    """What one layer is about: system packages, packages of Python, ….
+
+    Attributes:
+        name: One word, which names its file while it is being made.
+        key: Decides on its bytes (64 hex digits): equal keys, equal layers.
+        entries: Makes its tree; called only when the layer has to be written.
+    """
+
+    name: str
+    key: str
+    entries: Callable[[], Iterable[Entry]]
+
+
+class KnownLayers(Protocol):
+    """What is remembered of layers that were written before."""
+
+    def diff_id(self, key: str) -> str:
+        """Return the diff id of the layer with a key; "" when nobody knows."""
+        ...
+
+    def remember(self, key: str, diff_id: str) -> None:
+        """Keep the diff id of a layer that was written."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composed:
+    """An image: what every machine must get from the same lock.
 
     Attributes:
         config: The config's bytes.
-        layers: The added layers' diff ids, `sha256:…`, lowest first.
+        below: The base's layers, as its registry stores them, lowest first.
+        above: Those that were added, lowest first; without a path where whoever takes the image has the layer.
     """
 
     config: bytes
-    layers: tuple[str, ...]
+    below: tuple[ArchiveLayer, ...]
+    above: tuple[ArchiveLayer, ...] = ()
 
     @property
     def config_digest(self) -> str:
         """`sha256:…` of the config; Docker's image id, unless it uses the containerd image store."""
         return f"sha256:{sha256_bytes(self.config)}"
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The added layers' diff ids, `sha256:…`, lowest first."""
+        return tuple(layer.diff_id for layer in self.above)
+
+    @property
+    def diff_ids(self) -> tuple[str, ...]:
+        """Those of all layers, lowest first."""
+        return tuple(layer.diff_id for layer in (*self.below, *self.above))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every added layer was written."""
+        return all(layer.path for layer in self.above)
+
 
 def compose(
-    entries: Sequence[Entry],
-    out: BinaryIO,
+    concerns: Sequence[Concern],
     *,
     base: ImagePlatform,
     blobs: Blobs,
     key: str,
-    env: Mapping[str, str],
-) -> Assembled:
-    """Write the layer of an image and make its config.
-
-    Args:
-        entries: The tree (`realise.wheels.wheel_tree`).
-        out: Where the layer goes, an uncompressed tar.
-        base: From the lock.
-        blobs: Has the base's config and layers.
-        key: The image's input key.
-        env: Variables beside those that every image gets.
-
-    Raises:
-        BadLayer: A layer of the base cannot be read.
-        OSError: The base is not in the store, or `out` cannot be written.
-    """
-    known = base_files([blobs.path(_hex(layer.digest)) for layer in base.layers], ("etc/passwd", "etc/group"))
-    users = (replace(entry, path=through_symlinks(entry.path, base.symlinks)) for entry in user_entries(known))
-    diff_id = write_layer([*entries, *users], out)
-    config = image_config(
-        blobs.path(_hex(base.config)).read_bytes(),
-        layer_diff_ids=[diff_id],
-        labels={KEY_LABEL: key},
-        env=env,
-        path=[f"{ROOT}/bin"],
-    )
-    return Assembled(config=config, layers=(diff_id,))
-
-
-def assemble(
-    entries: Sequence[Entry],
-    *,
-    engine: Loader,
-    base: ImagePlatform,
-    blobs: Blobs,
-    key: str,
-    tag: str,
     scratch: Path,
+    known: KnownLayers,
     env: Mapping[str, str] | None = None,
-) -> Assembled:
-    """Assemble an image and load it into an engine under its tag.
+    has: Callable[[Sequence[str]], bool] = lambda _: False,
+) -> Composed:
+    """Write the layers of an image, and make its config.
 
     Args:
-        entries: The tree (`realise.wheels.wheel_tree`).
-        engine: Where it goes.
-        base: From the lock; its blobs are in the store (`sources.oci.fetch_image`).
+        concerns: One for each layer, lowest first.
+        base: From the lock; its config is in the store.
         blobs: The store's.
         key: The image's input key.
-        tag: Its name in the engine (`images.key.image_tag`).
-        scratch: A directory for the layer while it is being made; nothing stays there.
+        scratch: A directory for the layers, uncompressed tar files.
+        known: Remembers diff ids.
         env: Variables beside those that every image gets.
-
-    Returns:
-        What was made. The engine has exactly these layers under `tag`.
+        has: Whether whoever takes the image has these layers, on top of one another: the last one is not written then.
 
     Raises:
-        NotLoaded: The engine refuses the image, or made another one of it.
-        BadLayer: A layer of the base cannot be read.
         OSError: The base is not in the store, or the disk is full.
+        HatchlockError: What making the trees raises.
     """
-    with tempfile.NamedTemporaryFile(dir=scratch, prefix="layer-") as file:
-        made = compose(entries, file, base=base, blobs=blobs, key=key, env=env or {})  # type: ignore[arg-type]
-        file.flush()
-        below = _base_layers(base, blobs)
-        above = [ArchiveLayer(diff_id=made.layers[0], path=Path(file.name))]
-        _load(engine, config=made.config, below=below, above=above, tag=tag)
-    return made
+    below = _base_layers(base, blobs)
+    stack = [layer.diff_id for layer in below]
+    above = []
+    for concern in concerns:
+        diff_id = known.diff_id(concern.key)
+        if diff_id and has([*stack, diff_id]):
+            above.append(ArchiveLayer(diff_id=diff_id, path=None))
+        else:
+            above.append(_written(concern, scratch / f"{concern.name}.tar"))
+            known.remember(concern.key, above[-1].diff_id)
+        stack.append(above[-1].diff_id)
+    config = image_config(
+        blobs.path(_hex(base.config)).read_bytes(),
+        layer_diff_ids=[layer.diff_id for layer in above],
+        labels={KEY_LABEL: key},
+        env=env or {},
+        path=[f"{ROOT}/bin"],
+    )
+    return Composed(config=config, below=below, above=tuple(above))
 
 
-def load_as_is(image: ImagePlatform, *, engine: Loader, blobs: Blobs, tag: str) -> None:
-    """Load an image unchanged from the store into an engine, under our tag.
+def as_it_is(image: ImagePlatform, blobs: Blobs) -> Composed:
+    """Return an image of the lock that nothing is added to.
+
+    Raises:
+        OSError: It is not in the store.
+    """
+    return Composed(config=blobs.path(_hex(image.config)).read_bytes(), below=_base_layers(image, blobs))
+
+
+def load(image: Composed, *, engine: Loader, tag: str, whole: Callable[[], Composed] | None = None) -> None:
+    """Load an image into an engine under our tag, sending only what is missing there as far as the engine allows it.
+
+    Args:
+        image: The image; layers that it leaves out should be in the engine.
+        engine: Where it goes.
+        tag: Its name in the engine (`images.key.image_tag`).
+        whole: Makes it with all layers, in case that the engine does not have them after all.
 
     Raises:
         NotLoaded: The engine refuses the image, or made another one of it.
         OSError: The image is not in the store.
     """
-    config = blobs.path(_hex(image.config)).read_bytes()
-    _load(engine, config=config, below=_base_layers(image, blobs), above=[], tag=tag)
-
-
-def _base_layers(base: ImagePlatform, blobs: Blobs) -> list[ArchiveLayer]:
-    return [ArchiveLayer(diff_id=layer.diff_id, path=blobs.path(_hex(layer.digest))) for layer in base.layers]
-
-
-def _load(
-    engine: Loader, *, config: bytes, below: Sequence[ArchiveLayer], above: Sequence[ArchiveLayer], tag: str
-) -> None:
-    """Try without the base's layers where that may do: an engine that lacks one of them refuses at once."""
-    wanted = tuple(layer.diff_id for layer in (*below, *above))
     refused: NotLoaded | None = None
-    for layers in _attempts(below, above, thin=engine.takes_thin_archives()):
+    for attempt in _attempts(image, whole, thin=engine.takes_thin_archives()):
+        layers = (*attempt.below, *attempt.above)
         try:
-            engine.load(archive_chunks(config=config, layers=layers, tag=tag), tag=tag)
+            engine.load(archive_chunks(config=attempt.config, layers=layers, tag=tag), tag=tag)
         except NotLoaded as error:
             refused = error
             continue
-        if engine.image_layers(tag) == wanted:
+        if engine.image_layers(tag) == attempt.diff_ids:
             return
         engine.untag(tag)
         refused = NotLoaded(image=tag, why="what it has under this name now has other layers")
     raise refused or NotLoaded(image=tag, why="it has no layers")
 
 
-def _attempts(
-    below: Sequence[ArchiveLayer], above: Sequence[ArchiveLayer], *, thin: bool
-) -> Iterator[list[ArchiveLayer]]:
+def _attempts(image: Composed, whole: Callable[[], Composed] | None, *, thin: bool) -> Iterator[Composed]:
+    """Without the base's layers where that may do: an engine that lacks one of them refuses at once."""
     if thin:
-        yield [*(replace(layer, path=None) for layer in below), *above]
-    yield [*below, *above]
+        yield replace(image, below=tuple(replace(layer, path=None) for layer in image.below))
+    yield image if image.is_whole or whole is None else whole()
+
+
+def _written(concern: Concern, path: Path) -> ArchiveLayer:
+    with path.open("wb") as file:
+        return ArchiveLayer(diff_id=write_layer(concern.entries(), file), path=path)
+
+
+def _base_layers(base: ImagePlatform, blobs: Blobs) -> tuple[ArchiveLayer, ...]:
+    return tuple(ArchiveLayer(diff_id=layer.diff_id, path=blobs.path(_hex(layer.digest))) for layer in base.layers)
 
 
 def _hex(digest: str) -> str:

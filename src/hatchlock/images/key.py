@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from hatchlock.digest import key_of
 
-if TYPE_CHECKING:
-    from hatchlock.lock.model import File
-
-__all__ = ["IMAGE_PREFIX", "image_tag", "input_key"]
+__all__ = ["IMAGE_PREFIX", "image_tag", "input_key", "local_tag"]
 
 IMAGE_PREFIX = "hatchlock"
+_LOCAL = "-local"
 
 
-def input_key(base_digest: str, files: Iterable[File], *, rule: int) -> str:
+def input_key(base_digest: str, wheels: Iterable[str], *, rule: int, others: Iterable[str] = ()) -> str:
     """Return an image's input key (64 hex digits).
 
     Args:
         base_digest: `sha256:…` of the base's manifest for the platform.
-        files: Those that go in, in any order.
+        wheels: `NAME:SHA256` of each wheel that goes in, in any order.
         rule: The version of the assembler's rules.
+        others: A line for everything else that goes in, in order.
     """
-    return key_of(f"image:{rule}", [base_digest, *sorted(f"{file.name}:{file.sha256}" for file in files)])
+    return key_of(f"image:{rule}", [base_digest, *sorted(wheels), *others])
 
 
 def image_tag(project: str, server: str, key: str) -> str:
     """Return the tag that marks an image in an engine as ours: `hatchlock/PROJECT/SERVER:KEY`."""
     return f"{IMAGE_PREFIX}/{project}/{server}:{key}"
+
+
+def local_tag(tag: str) -> str:
+    """Return the tag of what this machine made of a pinned image: the same with bytecode on top."""
+    return f"{tag}{_LOCAL}"

@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import hatchlock
 from hatchlock.address import BadSource, ImageReference
 from hatchlock.launch import Sandbox, size_in_bytes
-from hatchlock.manifest.fitting import image_cautions, index_findings, kind_findings, runtime_findings
+from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
@@ -242,14 +242,8 @@ def _limits(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:
             )
 
 
-def cautions(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
-    """Yield what works but may surprise; paths are the manifest's.
-
-    Args:
-        document: The manifest.
-        overlay: What is merged over it; only its `runtime` keys matter here.
-    """
-    yield from image_cautions(document, overlay)
+def cautions(document: dict[str, Any]) -> Iterator[Finding]:
+    """Yield what works in a manifest but may surprise."""
     project = document.get("project")
     if isinstance(project, dict) and "platforms" not in project:
         yield Finding(

@@ -11,13 +11,11 @@ from hatchlock.address import Kind
 from hatchlock.manifest.model import MANAGED
 from hatchlock.manifest.problem import Finding, KeyPath
 
-__all__ = ["NOT_IN_IMAGES", "PRIVATE_KEYS", "image_cautions", "index_findings", "kind_findings", "runtime_findings"]
+__all__ = ["PRIVATE_KEYS", "index_findings", "kind_findings", "runtime_findings"]
 
 PRIVATE_KEYS = ("python", "node", "base", "with", "constraints", "overrides", "allow-build", "allow-scripts")
 """What a server says about its private environment."""
 
-NOT_IN_IMAGES = (Kind.NPM, Kind.GIT, Kind.PATH, Kind.URL, Kind.HATCH, Kind.DEB, Kind.CONDA)
-"""The kinds that images are not yet made of: such environments are locked, and `plan` refuses their servers."""
 _PARTS = (Kind.DEB, Kind.CONDA)
 """Parts of an environment, which are no servers."""
 _ENTRIES = (Kind.MCP,)
@@ -68,22 +66,6 @@ def runtime_findings(document: dict[str, Any], overlay: dict[str, Any]) -> Itera
                 what=f"{MANAGED} interpreters are for processes, and {who}: its base has the Python",
                 advice=f"write python = {python.removeprefix(MANAGED)!r}, or {advice}",
             )
-
-
-def image_cautions(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Finding]:
-    """Yield what can be locked for the container runtime and is not yet put into images; see `runtime_findings`."""
-    for places, who, advice in _containers(document, overlay):
-        found: dict[str, KeyPath] = {}
-        for key in ("source", "dependencies", "with"):
-            path, table = next(((path, table) for path, table in places if key in table), ((), {}))
-            items = _items((*path, key), table.get(key)) if key != "source" else [((*path, key), table.get(key))]
-            for item_path, text in items:
-                if _kind(text) in NOT_IN_IMAGES:
-                    found.setdefault(_kind(text), item_path)
-        if found:
-            listed = ", ".join(f"{kind}:" for kind in found)
-            what = f"{listed} {'are' if len(found) > 1 else 'is'} locked and not yet put into images, and {who}"
-            yield Finding(path=next(iter(found.values())), what=what, advice=advice)
 
 
 _Places = list[tuple[KeyPath, dict[str, Any]]]

@@ -97,7 +97,7 @@ def _loaded(main: Toml, local: Toml) -> LoadedManifest:
     if problems := [*_main_problems(main, local), *_overlay_problems(main, local)]:
         raise ManyErrors(errors=tuple(problems))
     return LoadedManifest(
-        manifest=build(main.data, local.data), warnings=_warnings(main, local), shown=main.shown, text=main.text
+        manifest=build(main.data, local.data), warnings=_warnings(main), shown=main.shown, text=main.text
     )
 
 
@@ -130,10 +130,10 @@ def _problems(file: Toml, wrong: Iterable[Finding], unfitting: Iterable[Finding]
     return sorted(problems, key=lambda item: (item.place or Place(file=""), item.key, item.what))
 
 
-def _warnings(file: Toml, local: Toml) -> tuple[Caution, ...]:
+def _warnings(file: Toml) -> tuple[Caution, ...]:
     found = (
         Caution(place=file.place(item.path), key=dotted(item.path), what=item.what, hint=item.advice)
-        for item in cautions(file.data, local.data)
+        for item in cautions(file.data)
     )
     return tuple(sorted(found, key=lambda item: (item.place, item.key, item.what)))
 

@@ -14,7 +14,6 @@ from packaging.utils import canonicalize_name
 from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.checks import relaxations
-from hatchlock.manifest.fitting import NOT_IN_IMAGES
 from hatchlock.manifest.npx import npx_source
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 
@@ -89,8 +88,7 @@ def server_from_source(text: str) -> Server:
             why=f"{source.kind}: is a part of an environment, not a server",
             advice=f'list it beside a server: with = ["{source}"]',
         )
-    assert source.kind in NOT_IN_IMAGES  # noqa: S101  all other kinds were dealt with
-    return name_from(_own_name(source)), {"source": str(source), "runtime": "process"}
+    return name_from(_own_name(source)), {"source": str(source)}
 
 
 def _own_name(source: Source) -> str:

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Archive, Environment, File, Image, Lock, Package, Server
-from hatchlock.manifest.fitting import NOT_IN_IMAGES
+from hatchlock.lock.model import Archive, Environment, File, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
+from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
@@ -47,7 +46,7 @@ def build_lock(
     others: Sequence[Lock] = (),
     keep: bool = True,
 ) -> Lock:
-    """Return the lock for a manifest.
+    """Return the lock for a manifest, but for the input keys of images (`resources.image_target.with_image_keys`).
 
     Args:
         manifest: What is wanted.
@@ -87,7 +86,6 @@ def build_lock(
     found = _environments(basis, wanted, images)
     packages = found.packages | {entry.id: entry for entry in entries.values()}
     images |= _dependencies(basis, packages.values(), images)
-    environments = tuple(_with_keys(manifest, item, images, packages) for item in found.environments)
     lock = Lock(
         project=manifest.project.name,
         platforms=platforms,
@@ -95,7 +93,7 @@ def build_lock(
         packages=tuple(packages[name] for name in sorted(packages)),
         archives=_archives(basis, found.archives, packages.values()),
         images=tuple(images[reference] for reference in sorted(images)),
-        environments=environments,
+        environments=tuple(sorted(found.environments, key=lambda item: (item.name, item.runtime))),
     )
     return replace(lock, servers=tuple(_launches(manifest, lock)))
 
@@ -199,11 +197,16 @@ def _environments(basis: Basis, wanted: Sequence[WantedEnvironment], images: Map
     resolution = basis.answers.resolve(requests, exclude_newer=limit) if requests else None
     results = dict(zip(stale, resolution.environments, strict=True)) if resolution else {}
     new = {package.id: package for package in resolution.packages} if resolution else {}
-    environments = [kept.get(item) or _resolved(basis, item, results.get(item), new, images) for item in wanted]
+    environments = [
+        environment
+        for item in wanted
+        for environment in kept.get(item)
+        or with_builds(_resolved(basis, item, results.get(item), new, images), results.get(item))
+    ]
     for environment in environments:
         check_interpreters(environment, images, new)
     # what is known of the others is what an earlier resolution needed of them
-    held = {name for locked in kept.values() for name in _named(locked)}
+    held = {name for found in kept.values() for locked in found for name in _named(locked)}
     known = [package for package in (basis.kept.packages if basis.kept else ()) if package.id in held]
     # what was read anew comes last: of a project it replaces what was known
     sources = [*known, *new.values()]
@@ -222,8 +225,10 @@ def _excluded(basis: Basis, limit: datetime | None) -> str:
     return moment(since, basis.now).astimezone(UTC).isoformat(timespec="seconds") if since else ""
 
 
-def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> Environment | None:
-    """Return the previous lock's environment, with the requirements as they are written now, if it will still do."""
+def _kept_environment(
+    basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]
+) -> tuple[Environment, ...] | None:
+    """Return the previous lock's environment and its builds', with the requirements as they are now, if they will do."""
     kept = basis.kept
     if kept is None or basis.upgrade is None or list(environment_reasons(wanted, kept)):
         return None
@@ -232,14 +237,18 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
     if wanted.base and images[wanted.base] not in kept.images:
         return None
     locked = kept.environment(wanted.name, wanted.runtime)
-    packages = [package for package in kept.packages if package.id in locked.everywhere]
+    builds = builds_of(locked, kept)
+    here = locked.everywhere.union(*(item.everywhere for item in builds))
+    packages = [package for package in kept.packages if package.id in here]
     channels = named_channels(basis.manifest, packages)
     used = {package.index for package in packages}
     if not all(is_as_declared(basis.manifest, archive) for archive in kept.archives if archive.name in used):
         return None
-    if not all(_may_stay(package, basis, channels) for package in packages) or not _fits(basis, locked, images):
+    if not all(_may_stay(package, basis, channels) for package in packages) or not all(
+        _fits(basis, item, images) for item in (locked, *builds)
+    ):
         return None
-    return replace(
+    current = replace(
         locked,
         trust=wanted.trust,
         requirements=wanted.requirements,
@@ -247,6 +256,7 @@ def _kept_environment(basis: Basis, wanted: WantedEnvironment, images: Mapping[s
         overrides=wanted.overrides,
         keys={},
     )
+    return (current, *kept_builds(locked, wanted, kept))
 
 
 def _may_stay(package: Package, basis: Basis, channels: frozenset[str]) -> bool:
@@ -272,7 +282,7 @@ def _fits(basis: Basis, locked: Environment, images: Mapping[str, Image]) -> boo
     for platform in basis.containers if locked.runtime == "container" else basis.platforms:
         target = environment_target(basis.manifest, locked, images, platform)
         wheels = (package for package in basis.kept.packages_of(locked, platform) if package.kind is Kind.PYPI)
-        if not all(choose_wheel(package.files, target) for package in wheels):
+        if not all(choose_wheel(package.files, target) or package.id in locked.builds for package in wheels):
             return False
     return True
 
@@ -286,13 +296,22 @@ def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image
         constraints=wanted.constraints,
         overrides=wanted.overrides,
         preferred=basis.preferred(wanted),
-        node=wanted.node or (basis.answers.host_node() if _may_need_node(wanted) else ""),
+        node=_node(basis, wanted, images) if wanted.node or _may_need_node(wanted) else "",
         pinned=basis.pinned,
         base=wanted.base,
         bases=images[wanted.base].platforms if wanted.base else {},
         glibc={name: glibc_of(basis.manifest, wanted, images, name) for name in platforms},
         min_macos=basis.manifest.project.min_macos,
+        allow_build=frozenset(wanted.allow_build),
+        build_preferred=build_preferences(basis, wanted) if wanted.allow_build else {},
     )
+
+
+def _node(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> str:
+    """Return the Node that packages are chosen for: the declared or recorded one, else the base's, else this machine's."""
+    bases = images[wanted.base].platforms.values() if wanted.base else ()
+    in_base = next((found.node.partition(".")[0] for found in bases if found.node), "")
+    return wanted.node or in_base or basis.answers.host_node()
 
 
 def _may_need_node(wanted: WantedEnvironment) -> bool:
@@ -306,9 +325,8 @@ def _resolved(
     packages: Mapping[str, Package],
     images: Mapping[str, Image],
 ) -> Environment:
-    per_platform = {name: set(ids) for name, ids in result.packages.items()} if result else {}
-    common = set.intersection(*per_platform.values()) if per_platform else set()
-    extra = {name: tuple(sorted(ids - common)) for name, ids in sorted(per_platform.items()) if ids - common}
+    per_platform = result.packages if result else {}
+    common, extra = split_packages(per_platform)
     namespaces = {packages[name].namespace for ids in per_platform.values() for name in ids}
     python = (result.python if result else "") or wanted.python
     in_base = wanted.base and any(found.python for found in images[wanted.base].platforms.values())
@@ -322,14 +340,14 @@ def _resolved(
         runtime=wanted.runtime,
         python=python if has_python else "",
         managed=_interpreters(basis, wanted) if managed else {},
-        node=(wanted.node or basis.answers.host_node()) if has_node else "",
+        node=_node(basis, wanted, images) if has_node else "",
         tree=dict(sorted(result.tree.items())) if result else {},
         base=wanted.base,
         trust=wanted.trust,
         requirements=wanted.requirements,
         constraints=wanted.constraints,
         overrides=wanted.overrides,
-        packages=tuple(sorted(common)),
+        packages=common,
         platform_packages=extra,
     )
 
@@ -368,24 +386,6 @@ def _union(packages: Iterable[Package], environments: Iterable[Environment]) -> 
             scripts=known.scripts or package.scripts,
         )
     return merged
-
-
-def _with_keys(
-    manifest: Manifest, environment: Environment, images: Mapping[str, Image], packages: Mapping[str, Package]
-) -> Environment:
-    """Add the input keys of the images that this version can make of an environment."""
-    everything = [packages[name] for name in environment.everywhere]
-    if environment.runtime != "container" or any(package.kind in NOT_IN_IMAGES for package in everything):
-        return environment
-    keys = {}
-    for platform, base in sorted(images[environment.base].platforms.items()):
-        files: list[File | None] = []
-        if environment.python:  # else there are no wheels in it
-            target = environment_target(manifest, environment, images, platform)
-            wheels = (packages[name] for name in environment.on(platform) if packages[name].kind is Kind.PYPI)
-            files = [choose_wheel(package.files, target) for package in wheels]
-        keys[platform] = input_key(base.digest, [file for file in files if file], rule=ASSEMBLER)
-    return replace(environment, keys=keys)
 
 
 def _launches(manifest: Manifest, lock: Lock) -> Iterable[Server]:

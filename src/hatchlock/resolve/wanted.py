@@ -25,6 +25,8 @@ __all__ = [
     "wanted_images",
 ]
 
+_USUAL_NODE = "22"
+
 
 @dataclass(kw_only=True, eq=False)
 class SharedName(HatchlockError):
@@ -59,6 +61,7 @@ class WantedEnvironment:
         requirements: Sorted, `kind:spec`.
         constraints: Sorted.
         overrides: Sorted.
+        allow_build: Names of Python that may be built from source, normalised, sorted.
     """
 
     name: str
@@ -74,6 +77,7 @@ class WantedEnvironment:
     requirements: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    allow_build: tuple[str, ...] = ()
 
 
 def default_python() -> str:
@@ -117,9 +121,16 @@ def _environment(
     declared = spec.python.removeprefix(MANAGED)
     recorded = _recorded(spec.name, runtime, previous)
     python = declared or (recorded.python if recorded else "") or default_python()
+    node = spec.node or (recorded.node if recorded else "")
+    requirements = _texts([*sources, *spec.dependencies])
     base = ""
     if runtime == "container":
-        base = spec.base.spec if spec.base else f"python:{python}-slim"
+        named = [text.partition(":")[0] for text in requirements]
+        base = (
+            spec.base.spec
+            if spec.base
+            else _usual_base(named, python, spec.node or (recorded.node if recorded else ""))
+        )
     return WantedEnvironment(
         name=spec.name,
         private=private,
@@ -127,14 +138,22 @@ def _environment(
         python=python,
         python_declared=bool(spec.python),
         managed=spec.python.startswith(MANAGED),
-        node=spec.node or (recorded.node if recorded else ""),
+        node=node,
         node_declared=bool(spec.node),
         base=base,
         trust=spec.trust,
-        requirements=_texts([*sources, *spec.dependencies]),
+        requirements=requirements,
         constraints=_texts(spec.constraints),
         overrides=_texts(spec.overrides),
+        allow_build=spec.allow_build,
     )
+
+
+def _usual_base(kinds: Iterable[str], python: str, node: str) -> str:
+    """Return the official image of the language that kinds or a declared Node name; both need a base that says so."""
+    languages = {Kind.NPM: "node", Kind.PYPI: "python", Kind.HATCH: "python"}
+    named = {languages[Kind(kind)] for kind in kinds if kind in languages} or ({"node"} if node else set())
+    return f"node:{node or _USUAL_NODE}-slim" if named == {"node"} else f"python:{python}-slim"
 
 
 def _texts(sources: Iterable[Source]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
-__all__ = ["InterpreterFacts", "check_command", "environment_spec", "wheels_of"]
+__all__ = ["InterpreterFacts", "check_command", "environment_spec", "for_platform", "wheels_of"]
 
 _PROJECTS = (Kind.PATH, Kind.GIT, Kind.HATCH)
 _CONDA_RULE = "conda:1"
@@ -182,7 +182,7 @@ def _conda(packages: Sequence[Package], platform: str, home: Home) -> CondaSpec 
     own = [package for package in packages if package.kind is Kind.CONDA]
     if not own:
         return None
-    artefacts = tuple(_for_platform(package, platform) for package in own)
+    artefacts = tuple(for_platform(package, platform) for package in own)
     key = key_of(_CONDA_RULE, [platform, *(f"{item.name} {item.digest}" for item in artefacts)])
     root = home.root / "conda" / key[:20]
     has_python = any(package.name == "python" for package in own)
@@ -196,7 +196,12 @@ def _conda_python(packages: Sequence[Package], conda: CondaSpec) -> InterpreterF
     return InterpreterFacts(path=f"{conda.root}/bin/python{minor}", version=version, prefixes=())
 
 
-def _for_platform(package: Package, platform: str) -> Artefact:
+def for_platform(package: Package, platform: str) -> Artefact:
+    """Return the file of a package that has one for each platform.
+
+    Raises:
+        FileNotLocked: It has none for this one.
+    """
     for file in package.files:
         if file.platform in {"", platform}:
             return Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)

@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address
 from hatchlock.images.key import image_tag
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.image_spec import ImageSpec, image_artefacts
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
-    from hatchlock.lock.model import ImagePlatform
+    from hatchlock.images.assemble import Composed
 
-__all__ = ["ImageResource", "ImageSpec", "image_artefacts"]
+__all__ = ["ImageResource"]
 
 _SHOWN_DIGITS = 12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageSpec:
-    """An image as it should be in the engine.
-
-    Attributes:
-        server: The server that runs it; of an environment that no server uses, the environment; of an image that an
-            environment depends on, both names: `mixed.cache`.
-        reference: The image of the lock that it is, or is based on.
-        platform: Its platform.
-        key: Its input key (64 hex digits); for an image as it is, the platform manifest's digest.
-        base: The locked image, without its package list.
-        wheels: What is added; sorted by file name.
-        python: Version of the interpreter ("3.11"); "" for an image that is taken as it is.
-    """
-
-    server: str
-    reference: str
-    platform: str
-    key: str
-    base: ImagePlatform
-    wheels: tuple[Artefact, ...] = ()
-    python: str = ""
-
-    @property
-    def address(self) -> Address:
-        """`image:SERVER`."""
-        return Address(kind=ResourceKind.IMAGE, name=self.server)
-
-    @property
-    def is_assembled(self) -> bool:
-        """Whether something is added to the base."""
-        return bool(self.python)
-
-
-def image_artefacts(reference: str, image: ImagePlatform) -> tuple[Artefact, ...]:
-    """Return the config and layers of a locked image, as its registry stores them."""
-    blobs = [(image.config, image.config_size), *((layer.digest, layer.size) for layer in image.layers)]
-    return tuple(
-        Artefact(package=f"oci:{reference}", name=digest, digest=digest.removeprefix("sha256:"), size=size)
-        for digest, size in blobs
-    )
 
 
 class ImageResource:
@@ -78,6 +36,7 @@ class ImageResource:
         self._project = project
         self._home = home
         self._connect = connect
+        self._known_stacks: list[tuple[str, ...]] | None = None
 
     def desired(self) -> Iterable[Desired]:
         """Return every image, named by its input key."""
@@ -99,47 +58,42 @@ class ImageResource:
         return self._seen(spec) if self._tag(spec) in self._connect().images() else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
-        """Return its wheels, and the config and layers of the locked image."""
-        spec = self._specs[address]
-        own = image_artefacts(spec.reference, spec.base)
-        return [*own, *spec.wheels]
+        """Return what is added, and the config and layers of the locked image."""
+        return self._specs[address].artefacts
 
     def apply(self, step: Step) -> None:
         """Assemble the image, or take it as it is, and load it under its tag.
 
         Raises:
             NotLoaded: The engine refuses it.
-            BadWheel: A wheel cannot be laid out.
-            WrongHash: A blob of the store is damaged; it is removed.
+            OtherOutputs: It is another one than the lock says.
+            HatchlockError: What `image_build.composed` raises.
         """
-        from hatchlock.files import private_directory  # noqa: PLC0415
-        from hatchlock.images.assemble import assemble, load_as_is  # noqa: PLC0415  `plan` does not get here
-        from hatchlock.realise.wheels import wheel_tree  # noqa: PLC0415
+        from hatchlock.images.assemble import load  # noqa: PLC0415  `plan` does not get here
+        from hatchlock.resources.image_build import check_outputs, composed  # noqa: PLC0415
         from hatchlock.store.blobs import Blobs  # noqa: PLC0415
 
         spec = self._specs[step.address]
         blobs = Blobs(self._home.blobs)
-        for artefact in self.artefacts(step.address):
+        for artefact in image_artefacts(spec.reference, spec.base):
             blobs.verify(artefact.digest)
         engine = self._connect()
-        if not spec.is_assembled:
-            load_as_is(spec.base, engine=engine, blobs=blobs, tag=self._tag(spec))
-            return
-        entries = wheel_tree(
-            [(wheel.name, blobs.path(wheel.digest)) for wheel in spec.wheels],
-            python=spec.python,
-            python_path=spec.base.python_path,
-            symlinks=spec.base.symlinks,
-        )
-        assemble(
-            entries,
-            engine=engine,
-            base=spec.base,
-            blobs=blobs,
-            key=spec.key,
-            tag=self._tag(spec),
-            scratch=private_directory(self._home.cache),
-        )
+        stacks = self._stacks(engine)
+        with contextlib.ExitStack() as stack:
+            image = stack.enter_context(composed(spec, home=self._home, has=lambda ids: _is_among(ids, stacks)))
+            check_outputs(spec, image)
+
+            def whole() -> Composed:
+                return stack.enter_context(composed(spec, home=self._home))
+
+            load(image, engine=engine, tag=self._tag(spec), whole=whole)
+        stacks.append(image.diff_ids)
+
+    def _stacks(self, engine: Engine) -> list[tuple[str, ...]]:
+        """Return the layers of every image of ours; asked once, and kept up."""
+        if self._known_stacks is None:
+            self._known_stacks = list(engine.stacks())
+        return self._known_stacks
 
     def _tag(self, spec: ImageSpec) -> str:
         return image_tag(self._project, spec.server, spec.key)
@@ -153,7 +107,11 @@ def _facts(spec: ImageSpec) -> Mapping[str, str]:
         return {"image": spec.reference, "digest": spec.base.digest}
     return {
         "base": f"{spec.reference}@{spec.base.digest[: len('sha256:') + _SHOWN_DIGITS]}",
-        "python": spec.base.python,
-        "packages": str(len(spec.wheels)),
+        **({"Debian packages": str(len(spec.debs))} if spec.debs else {}),
+        **(spec.environment.facts if spec.environment else {}),
         "key": spec.key[:_SHOWN_DIGITS],
     }
+
+
+def _is_among(ids: Sequence[str], stacks: Iterable[Sequence[str]]) -> bool:
+    return any(tuple(stack[: len(ids)]) == tuple(ids) for stack in stacks)

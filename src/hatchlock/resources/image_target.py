@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import sha256_bytes
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Environment, File, Lock
-from hatchlock.manifest.fitting import NOT_IN_IMAGES
+from hatchlock.lock.model import ASSEMBLER, Environment, Lock
 from hatchlock.manifest.model import Manifest
+from hatchlock.paths import Home
+from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_target import wheels_of
-from hatchlock.resources.image import ImageSpec
+from hatchlock.resources.env_spec import EnvSpec, NodeSpec
+from hatchlock.resources.env_target import InterpreterFacts, environment_spec, for_platform
+from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.machine import Machine, or_raise
-from hatchlock.resources.unplaced import KeyNotLocked, NotInImages, PlatformNotLocked
+from hatchlock.resources.unplaced import FileNotLocked, KeyNotLocked, PlatformNotLocked, ProgramNotOffered
 
-__all__ = ["assembled_image", "image_as_it_is", "images_beside"]
+__all__ = ["assembled_image", "image_as_it_is", "image_of", "images_beside", "locked_image", "with_image_keys"]
 
 _WORD_DIGITS = 8
 
 
 def assembled_image(manifest: Manifest, lock: Lock, locked: Environment, machine: Machine, *, name: str) -> ImageSpec:
-    """Return the image of an environment: its base, and its wheels.
+    """Return the image of an environment for this machine: its base, and everything that is added to it.
 
     Args:
         manifest: Where an environment's bounds are.
@@ -38,32 +42,91 @@ def assembled_image(manifest: Manifest, lock: Lock, locked: Environment, machine
 
     Raises:
         PlatformNotLocked: The lock is not for containers of this machine.
-        NotInImages: It has packages that are not installed in images.
         KeyNotLocked: The lock has another key for it than follows from what is in it.
-        FileNotLocked: No file of a package runs there.
+        FileNotLocked, ProgramNotOffered: No file of a package runs there.
     """
-    platform = _container_platform(lock, machine)
-    packages = lock.packages_of(locked, platform)
-    if kinds := sorted({package.kind for package in packages if package.kind in NOT_IN_IMAGES}):
-        raise NotInImages(kinds=tuple(kinds))
-    base = lock.image(locked.base)
-    wheels: tuple[Artefact, ...] = ()
-    if locked.python:
-        target = environment_target(manifest, locked, {locked.base: base}, platform)
-        wheels = wheels_of(lock, locked, target, platform)
-    files = [File(name=wheel.name, sha256=wheel.digest) for wheel in wheels]
-    key = input_key(base.platforms[platform].digest, files, rule=ASSEMBLER)
-    if locked.keys.get(platform) != key:
+    return locked_image(manifest, lock, locked, _container_platform(lock, machine), name=name)
+
+
+def locked_image(manifest: Manifest, lock: Lock, locked: Environment, platform: str, *, name: str) -> ImageSpec:
+    """Return the image of an environment for one platform of the lock; see `assembled_image`."""
+    spec = image_of(manifest, lock, locked, platform, name=name)
+    if locked.keys.get(platform) != spec.key:
         raise KeyNotLocked(platform=platform)
+    return spec
+
+
+def with_image_keys(manifest: Manifest, lock: Lock) -> Lock:
+    """Return a lock with the input keys of all images that are made of its environments.
+
+    Outputs stay where the key did. A platform that a package has no file for gets no key: what is wrong there is said by
+    whoever places the environment.
+    """
+    return replace(lock, environments=tuple(_with_keys(manifest, lock, item) for item in lock.environments))
+
+
+def _with_keys(manifest: Manifest, lock: Lock, locked: Environment) -> Environment:
+    if locked.runtime != "container":
+        return locked
+    keys = {}
+    for platform in sorted(lock.image(locked.base).platforms):
+        with contextlib.suppress(FileNotLocked, ProgramNotOffered):
+            keys[platform] = image_of(manifest, lock, locked, platform, name=locked.name).key
+    return replace(locked, keys=keys)
+
+
+def image_of(manifest: Manifest, lock: Lock, locked: Environment, platform: str, *, name: str) -> ImageSpec:
+    """Return what follows from the packages of an environment, whatever the lock says of its image; see `locked_image`."""
+    base = lock.image(locked.base).platforms[platform]
+    images = {locked.base: lock.image(locked.base)}
+    found, _ = environment_spec(
+        lock,
+        locked,
+        platform,
+        home=Home(root=Path(ROOT), is_default=False),
+        python=lambda _: InterpreterFacts(path=base.python_path, version=base.python, prefixes=()),
+        # whoever starts it finds the base's on PATH
+        node=lambda version: InterpreterFacts(path="", version=base.node or version, prefixes=()),
+        target=environment_target(manifest, locked, images, platform) if locked.python else None,
+    )
+    environment = replace(found, node=_node_of_conda(found) or found.node, trust=locked.trust)
+    debs = tuple(
+        for_platform(package, platform) for package in lock.packages_of(locked, platform) if package.kind is Kind.DEB
+    )
+    key = input_key(
+        base.digest,
+        [f"{wheel.name}:{wheel.digest}" for wheel in environment.wheels],
+        rule=ASSEMBLER,
+        others=_beside_wheels(debs, environment),
+    )
     return ImageSpec(
         server=name,
         reference=locked.base,
         platform=platform,
         key=key,
-        base=replace(base.platforms[platform], packages=()),
-        wheels=wheels,
-        python=locked.python,
+        base=replace(base, packages=()),
+        debs=debs,
+        environment=environment,
     )
+
+
+def _beside_wheels(debs: Iterable[Artefact], environment: EnvSpec) -> Iterator[str]:
+    for deb in debs:
+        yield f"deb {deb.name} {deb.digest}"
+    if environment.conda:
+        yield f"conda {environment.conda.root}"
+    if environment.node and environment.node.path:
+        yield f"node {environment.node.path}"
+    yield from environment.laid_out()
+
+
+def _node_of_conda(found: EnvSpec) -> NodeSpec | None:
+    """Return conda's Node, which is on nobody's PATH."""
+    if not found.node or not found.conda:
+        return None
+    if not any(item.package.startswith("conda:nodejs@") for item in found.conda.artefacts):
+        return None
+    return NodeSpec(path=f"{found.conda.root}/bin/node", version=found.node.version)
 
 
 def image_as_it_is(lock: Lock, reference: str, machine: Machine, *, name: str) -> ImageSpec:

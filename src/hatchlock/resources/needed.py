@@ -11,8 +11,9 @@ from hatchlock.paths import Home
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_target import InterpreterFacts, environment_spec, wheels_of
-from hatchlock.resources.image import image_artefacts
+from hatchlock.resources.env_target import InterpreterFacts, environment_spec
+from hatchlock.resources.image_spec import image_artefacts
+from hatchlock.resources.image_target import image_of
 from hatchlock.resources.unplaced import PlatformNotLocked
 
 __all__ = ["artefacts_of", "artefacts_of_environment", "locked_files"]
@@ -65,10 +66,10 @@ def artefacts_of_environment(
     Raises:
         FileNotLocked: No locked file of a package runs there.
     """
-    images = {image.reference: image for image in lock.images}
-    target = environment_target(manifest, environment, images, platform) if environment.python else None
     if environment.runtime == "container":
-        return wheels_of(lock, environment, target, platform) if target else ()
+        found = image_of(manifest, lock, environment, platform, name=environment.name)
+        return (*found.debs, *(found.environment.artefacts if found.environment else ()))
+    target = environment_target(manifest, environment, {}, platform) if environment.python else None
     # which interpreter of a machine runs them makes no difference to the files
     spec, _ = environment_spec(
         lock, environment, platform, home=_NOWHERE, python=_some_interpreter, node=_some_interpreter, target=target

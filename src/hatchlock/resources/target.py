@@ -22,7 +22,7 @@ from hatchlock.resources.base import Problem
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_target import check_command, environment_spec
-from hatchlock.resources.image import ImageSpec
+from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_target import assembled_image, image_as_it_is, images_beside
 from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.package_counts import count_packages
@@ -209,8 +209,12 @@ class _Builder:
         spec = assembled_image(self.manifest, self.lock, locked, self.machine, name=launch.name)
         command = self._command(launch)
         check_command(self.lock, locked, spec.platform, command[0])
-        argv = (_script(command[0], f"{ROOT}/bin"), *command[1:], *launch.args)
-        return _Placed(server=self._in_image(launch, spec, argv), image=spec)
+        tree = Path(ROOT)
+        place = self._place(launch, locked, spec.environment, tree) if spec.environment else None
+        argv = (_program(command[0], tree, place), *command[1:], *launch.args)
+        server = self._in_image(launch, spec, argv)
+        record = replace(server.record, cwd=launch.cwd or (place.directory if place else ""), source=place)
+        return _Placed(server=replace(server, record=record), image=spec)
 
     def _image_server(self, launch: Server) -> _Placed:
         spec = image_as_it_is(self.lock, launch.image, self.machine, name=launch.name)

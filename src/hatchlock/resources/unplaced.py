@@ -12,7 +12,6 @@ __all__ = [
     "FileNotLocked",
     "ImageNameTaken",
     "KeyNotLocked",
-    "NotInImages",
     "PlatformNotLocked",
     "ProgramMissing",
     "ProgramNotOffered",
@@ -148,21 +147,6 @@ class ProgramMissing(HatchlockError):
 
     def _hint(self) -> str:
         return "install it, or give the server a source"
-
-
-@dataclass(kw_only=True, eq=False)
-class NotInImages(HatchlockError):
-    """An environment of the container runtime has packages that images are not yet made of."""
-
-    code: ClassVar[str] = "not-in-images"
-
-    kinds: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"it is locked, and this version does not yet put {', '.join(f'{kind}:' for kind in self.kinds)} into images"
-
-    def _hint(self) -> str:
-        return 'run it as a process (runtime = "process"), or choose a base that has what it needs'
 
 
 @dataclass(kw_only=True, eq=False)

@@ -17,7 +17,8 @@ from hatchlock.resources.base import Artefact, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.resources.env import EnvResource
 from hatchlock.resources.env_spec import EnvSpec
-from hatchlock.resources.image import ImageResource, ImageSpec
+from hatchlock.resources.image import ImageResource
+from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.package_counts import PackageCounts
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.system import SystemResource
@@ -195,7 +196,14 @@ def _image(item: Mapping[str, Any]) -> ImageSpec:
         name: tuple(value) if isinstance(value, list) else value for name, value in item["base"].items()
     }
     base["layers"] = tuple(Layer(**layer) for layer in base["layers"])
-    return ImageSpec(**{**item, "base": ImagePlatform(**base), "wheels": _artefacts(item["wheels"])})
+    values = {
+        **item,
+        "base": ImagePlatform(**base),
+        "debs": _artefacts(item["debs"]),
+        "environment": EnvSpec.from_dict(item["environment"]) if item["environment"] else None,
+        "outputs": tuple(item["outputs"]),
+    }
+    return ImageSpec(**values)
 
 
 def _entry(item: Mapping[str, Any]) -> EntrySpec:

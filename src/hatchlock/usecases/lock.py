@@ -94,6 +94,7 @@ def lock_project(
     from hatchlock.resolve.entries import of_other_entries
     from hatchlock.resolve.freshness import stale_reasons
     from hatchlock.resolve.serving import older_suites
+    from hatchlock.resources.image_target import with_image_keys
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -123,6 +124,7 @@ def lock_project(
             others=present.locks[1:],
             keep=present.whole,
         )
+    lock = with_image_keys(loaded.manifest, lock)
     reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
     text = dumps(lock)
     differs = text.encode() != project.lock_bytes
