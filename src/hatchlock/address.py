@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Address", "BadSource", "ImageReference", "Kind", "ResourceKind", "Source"]
+__all__ = ["Address", "BadSource", "ImageReference", "Kind", "ResourceKind", "Source", "Transport"]
 
 
 class Kind(StrEnum):
@@ -73,7 +73,10 @@ class Source:
         """
         head, colon, spec = text.partition(":")
         if not colon:
-            raise BadSource(text=text, why="it names no kind", advice=f"write pypi:{text} if it is a Python package")
+            advice = f"write pypi:{text} if it is a Python package"
+            if text.startswith((".", "/")):
+                advice = f"write path:{text} if it is a project, oci:{text} if it is an OCI layout"
+            raise BadSource(text=text, why="it names no kind", advice=advice)
         if head not in set(Kind):
             raise BadSource(text=text, why=f"there is no kind {head!r}")
         if not spec.strip():
@@ -112,6 +115,14 @@ class Address:
         return (list(ResourceKind).index(self.kind), self.name)
 
 
+class Transport(StrEnum):
+    """Where an image is, by the words of containers-transports(5)."""
+
+    REGISTRY = "docker"
+    ENGINE = "docker-daemon"
+    LAYOUT = "oci"
+
+
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     rf"(?:(?P<registry>localhost(?::\d+)?|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::\d+)?|[A-Za-z0-9-]+:\d+|\[[0-9a-f:]+\](?::\d+)?)/)?"
@@ -119,43 +130,74 @@ _REFERENCE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_ENGINE = f"{Transport.ENGINE}:"
+_LAYOUT = re.compile(
+    r"(?P<path>(?:\.{1,2}(?=[/:@]|\Z)|/)[^:@<>=!~,\s]*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageReference:
-    """An image's name: registry, repository, tag and digest, as in the OCI distribution specification.
+    """An image's name: registry, repository, tag and digest, as in the OCI distribution specification, and where it is.
 
     Attributes:
-        registry: `host[:port]`; "" means the engine's default registry.
-        repository: The path below it, without the `library/` that the default registry adds to short names.
-        tag: "" when the reference has none (then "latest" is meant, unless there is a digest).
+        registry: `host[:port]`; "" means the engine's default registry. Of a layout "".
+        repository: The path below it, without the `library/` that the default registry adds to short names. Of a layout its
+            directory, as it is written: `./images/base`.
+        tag: "" when the reference has none (then "latest" is meant, unless there is a digest; in a layout the only image).
         digest: `sha256:…` or "".
+        transport: Where it is.
     """
 
     registry: str
     repository: str
     tag: str
     digest: str
+    transport: Transport = Transport.REGISTRY
 
     @classmethod
     def parse(cls, text: str) -> ImageReference:
         """Read a reference such as `registry.example.com/team/image:1.2@sha256:…`.
 
+        `docker-daemon:NAME[:TAG]` is an image that the engine has. A path that starts with `.` or `/` is a layout's
+        directory: `./DIR[:TAG]`.
+
         Raises:
             BadSource: It is not a reference.
         """
-        match = _REFERENCE.fullmatch(text)
+        if text.startswith((".", "/")):
+            return cls._layout(text)
+        transport = Transport.ENGINE if text.startswith(_ENGINE) else Transport.REGISTRY
+        match = _REFERENCE.fullmatch(text.removeprefix(_ENGINE))
         if match is None:
-            raise BadSource(
-                text=f"oci:{text}",
-                why="that is no image reference",
-                advice="write oci:[host[:port]/]path[:tag][@sha256:…]",
+            inside = (
+                "docker-daemon:NAME[:TAG]" if transport is Transport.ENGINE else "[host[:port]/]path[:tag][@sha256:…]"
             )
+            raise BadSource(text=f"oci:{text}", why="that is no image reference", advice=f"write oci:{inside}")
         return cls(
             registry=match["registry"] or "",
             repository=match["repository"],
             tag=match["tag"] or "",
             digest=match["digest"] or "",
+            transport=transport,
+        )
+
+    @classmethod
+    def _layout(cls, text: str) -> ImageReference:
+        match = _LAYOUT.fullmatch(text)
+        if match is None:
+            raise BadSource(
+                text=f"oci:{text}",
+                why="that is no directory of an OCI layout",
+                advice="write oci:./DIRECTORY[:TAG][@sha256:…], the directory without spaces and any of : @ < > = ! ~ ,",
+            )
+        return cls(
+            registry="",
+            repository=match["path"],
+            tag=match["tag"] or "",
+            digest=match["digest"] or "",
+            transport=Transport.LAYOUT,
         )
 
     @property
@@ -169,6 +211,7 @@ class ImageReference:
         return self.digest or self.tag or "latest"
 
     def __str__(self) -> str:
-        text = f"{self.registry}/{self.repository}" if self.registry else self.repository
+        text = _ENGINE if self.transport is Transport.ENGINE else ""
+        text += f"{self.registry}/{self.repository}" if self.registry else self.repository
         text += f":{self.tag}" if self.tag else ""
         return text + (f"@{self.digest}" if self.digest else "")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from hatchlock.address import BadSource, ImageReference, Kind, Source
+from hatchlock.address import BadSource, ImageReference, Kind, Source, Transport
 from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.suspicion import holds_git_credentials
 from hatchlock.manifest.wrong import Wrong
@@ -42,7 +42,8 @@ def check_source(text: str) -> str:
     try:
         source = Source.parse(text)
         if source.kind is Kind.OCI:
-            ImageReference.parse(_BOUNDS.split(source.spec, maxsplit=1)[0].strip())
+            is_layout = source.spec.startswith((".", "/"))
+            ImageReference.parse(source.spec if is_layout else _BOUNDS.split(source.spec, maxsplit=1)[0].strip())
     except BadSource as error:
         meant = did_you_mean(head, Kind) if colon and head not in set(Kind) else ""
         raise Wrong(str(error), meant or error.hint) from error
@@ -89,6 +90,8 @@ def _check_image(text: str, spec: str) -> None:
     _, *bounds = _BOUNDS.split(spec, maxsplit=1)
     if bounds and not _OCI_BOUNDS.fullmatch(bounds[0].strip()):
         raise Wrong(f"{text!r}: {bounds[0]!r} are no bounds on a version", "write oci:NAME>=1.2,<2, or oci:NAME:TAG")
+    if bounds and spec.startswith(f"{Transport.ENGINE}:"):
+        raise Wrong(f"{text!r}: bounds choose among the tags of a registry, and the engine is none", "name a tag")
 
 
 def _check_deb(text: str, spec: str) -> None:

@@ -33,6 +33,7 @@ from hatchlock.store.blobs import WrongHash
 
 __all__ = [
     "INDEX_TYPES",
+    "MANIFEST_TYPES",
     "ImageProblem",
     "ImageUnreachable",
     "LoginNeeded",
@@ -51,10 +52,12 @@ INDEX_TYPES = (
 )
 """The media types of what lists one manifest per platform."""
 
-_MANIFEST_TYPES = (
+MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+"""The media types of what names one image's config and layers."""
+
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 _CHUNK = 1 << 20
 _MANIFEST_AT_MOST = 4 << 20
@@ -207,7 +210,7 @@ class Registry:
 
     def _manifest(self, place: Place, reference: ImageReference) -> Manifest:
         path = f"/manifests/{reference.reference}"
-        headers = {"Accept": ", ".join((*INDEX_TYPES, *_MANIFEST_TYPES))}
+        headers = {"Accept": ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))}
         with self._get(place, reference, place.url + path, headers) as answer:
             data = answer.read(_MANIFEST_AT_MOST + 1)
             media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -218,7 +221,7 @@ class Registry:
         expected = reference.digest or (announced if announced.startswith("sha256:") else digest)
         if digest != expected:
             raise _wrong(f"the manifest of {reference}", expected, digest, place.host)
-        if media_type in (*INDEX_TYPES, *_MANIFEST_TYPES):
+        if media_type in (*INDEX_TYPES, *MANIFEST_TYPES):
             return Manifest(digest=digest, media_type=media_type, data=data)
         if media_type.startswith("application/vnd."):
             form = "Docker's image manifest schema 1" if media_type.startswith(_SCHEMA_1) else media_type

@@ -12,7 +12,7 @@ from hatchlock.events import Event, Sink, discard
 from hatchlock.images.base import BaseFacts, base_facts
 from hatchlock.lock.model import Image, ImagePlatform, Layer
 from hatchlock.net.cache import Cache
-from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, Registry, UnknownImage
+from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, UnknownImage
 from hatchlock.sources.oci_documents import (
     BadImage,
     Descriptor,
@@ -24,6 +24,7 @@ from hatchlock.sources.oci_documents import (
     read_index,
     read_manifest,
 )
+from hatchlock.sources.oci_places import ImageSource
 from hatchlock.sources.oci_tags import tags_near
 from hatchlock.store.blobs import Blobs
 
@@ -84,7 +85,7 @@ class ImageDescription:
     size: int
 
 
-def describe_image(reference_text: str, platform: str, *, registry: Registry) -> ImageDescription:
+def describe_image(reference_text: str, platform: str, *, registry: ImageSource) -> ImageDescription:
     """Ask what an image is, without fetching its layers and without keeping anything.
 
     Args:
@@ -125,7 +126,7 @@ def describe_image(reference_text: str, platform: str, *, registry: Registry) ->
 _DESCRIBED = ("entrypoint", "command", "user", "working_directory", "ports", "volumes", "stop_signal")
 
 
-def _small_config(reference: ImageReference, descriptor: Descriptor, registry: Registry) -> ImageConfig:
+def _small_config(reference: ImageReference, descriptor: Descriptor, registry: ImageSource) -> ImageConfig:
     data = bytearray()
 
     def take(piece: bytes) -> None:
@@ -141,7 +142,7 @@ def lock_image(
     reference_text: str,
     platforms: Sequence[str],
     *,
-    registry: Registry,
+    registry: ImageSource,
     blobs: Blobs,
     facts: bool,
     known: Cache | None = None,
@@ -185,7 +186,7 @@ def lock_image(
     )
 
 
-def check_image(image: Image, platform: str, *, registry: Registry) -> None:
+def check_image(image: Image, platform: str, *, registry: ImageSource) -> None:
     """Make sure that an image consists of what the lock says: its digests name documents, and those name the rest.
 
     Args:
@@ -216,7 +217,7 @@ def _otherwise(image: Image, why: str) -> BadImage:
     return BadImage(image=f"{image.reference}@{image.digest}", why=f"{why}, as the lock says", advice=advice)
 
 
-def fetch_image(image: Image, platform: str, *, registry: Registry, blobs: Blobs, emit: Sink = discard) -> None:
+def fetch_image(image: Image, platform: str, *, registry: ImageSource, blobs: Blobs, emit: Sink = discard) -> None:
     """Bring an image's config and layers for one platform into the store, those that are not there yet.
 
     Args:
@@ -236,7 +237,7 @@ def fetch_image(image: Image, platform: str, *, registry: Registry, blobs: Blobs
     _fetch(reference, wanted, registry=registry, blobs=blobs, emit=emit)
 
 
-def _top(reference: ImageReference, registry: Registry) -> Manifest:
+def _top(reference: ImageReference, registry: ImageSource) -> Manifest:
     try:
         return registry.manifest(reference)
     except UnknownImage as error:
@@ -249,7 +250,7 @@ class _Listed:
     digest: str
 
 
-def _listing(reference: ImageReference, top: Manifest, registry: Registry) -> tuple[_Listed, ...]:
+def _listing(reference: ImageReference, top: Manifest, registry: ImageSource) -> tuple[_Listed, ...]:
     """Return the images that an index lists, those of indexes in it too; nothing for a manifest.
 
     Raises:
@@ -266,7 +267,7 @@ def _listing(reference: ImageReference, top: Manifest, registry: Registry) -> tu
 class _Walk:
     """A way through an index, and what had to be looked into on it."""
 
-    def __init__(self, reference: ImageReference, registry: Registry) -> None:
+    def __init__(self, reference: ImageReference, registry: ImageSource) -> None:
         self._reference = reference
         self._registry = registry
         self._looked_into = 0
@@ -293,7 +294,7 @@ class _Walk:
 
 
 def _choose(
-    reference: ImageReference, top: Manifest, listing: Sequence[_Listed], platform: str, registry: Registry
+    reference: ImageReference, top: Manifest, listing: Sequence[_Listed], platform: str, registry: ImageSource
 ) -> Manifest:
     if not listing:
         return top
@@ -315,7 +316,7 @@ def _read(
     reference: ImageReference,
     manifest: Manifest,
     *,
-    registry: Registry,
+    registry: ImageSource,
     blobs: Blobs,
     facts: bool,
     known: Cache | None,
@@ -374,7 +375,7 @@ def _readable(reference: ImageReference, manifest: ImageManifest) -> dict[str, i
 
 
 def _fetch(
-    reference: ImageReference, wanted: Mapping[str, int], *, registry: Registry, blobs: Blobs, emit: Sink
+    reference: ImageReference, wanted: Mapping[str, int], *, registry: ImageSource, blobs: Blobs, emit: Sink
 ) -> None:
     missing = [(digest, size) for digest, size in wanted.items() if not blobs.has(_hex(digest))]
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, ClassVar
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from hatchlock.address import BadSource, ImageReference
+from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.net.registry_errors import ImageProblem, UnknownImage
 from hatchlock.net.registry_places import normal_reference
 
 if TYPE_CHECKING:
-    from hatchlock.net.registry import Registry  # and with it the HTTP library, which a plan does not load
+    from hatchlock.sources.oci_places import ImageSource  # and with it the HTTP library, which a plan does not load
 
 __all__ = [
     "OciRequirement",
@@ -119,6 +119,10 @@ def declared_oci(spec: str) -> OciRequirement:
     if match is None:
         raise _bad(spec, "it names no image")
     reference = ImageReference.parse(match["name"])
+    if reference.transport is Transport.LAYOUT and not (reference.tag or reference.digest):
+        raise _bad(spec, "as a dependency, an image of an OCI layout needs its tag")
+    if match["bounds"] and reference.transport is not Transport.REGISTRY:
+        raise _bad(spec, "bounds choose among the tags of a registry, and this is none")
     if not match["bounds"]:
         return OciRequirement(reference=reference)
     if reference.digest:
@@ -178,7 +182,7 @@ def choose_tag(requirement: OciRequirement, tags: Sequence[str], *, registry: st
     return fitting[0]
 
 
-def tags_near(reference: ImageReference, error: UnknownImage, registry: Registry) -> UnknownImage:
+def tags_near(reference: ImageReference, error: UnknownImage, registry: ImageSource) -> UnknownImage:
     """Return the error for an image that does not exist, with what is known of its tags.
 
     Args:
@@ -252,6 +256,8 @@ def _versions(tags: Sequence[str]) -> Iterator[_Tag]:
 
 def _short(reference: ImageReference) -> ImageReference:
     """Return the shortest spelling of an image's name: `nginx` for `library/nginx` of the engines' default registry."""
+    if reference.transport is not Transport.REGISTRY:
+        return reference
     if reference.registry and "docker" not in reference.registry.lower():
         return replace(reference, registry=reference.registry.lower())
     if reference.registry:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Archive, Environment, ImagePlatform, Lock, Package
     from hatchlock.manifest.model import IndexSpec
     from hatchlock.net.http import Http
-    from hatchlock.net.registry import Registry
     from hatchlock.resolve.request import EnvironmentRequest
     from hatchlock.sources.debian.archive import DebianSource
     from hatchlock.sources.debian.archives import DebArchive
     from hatchlock.sources.debian.base import DebianBase
     from hatchlock.sources.debian.package import DebPackage, DebUniverse
+    from hatchlock.sources.oci_places import ImageSource
     from hatchlock.usecases.project import Project
 
 __all__ = ["DebianDesk", "DebianPlaces", "desks_having", "request_of"]
@@ -122,7 +122,7 @@ class DebianPlaces:
         *,
         project: Project,
         http: Callable[[], Http],
-        registry: Callable[[], Registry],
+        registry: Callable[[], ImageSource],
         offline: bool,
         refresh: bool,
         emit: Sink,

@@ -187,7 +187,7 @@ def _oci(spec: str, sources: Sources, now: datetime) -> _Found:
     from hatchlock.engines.process import host_platform
     from hatchlock.sources.oci import container_platform, describe_image
 
-    image = describe_image(spec, container_platform(host_platform()), registry=sources.registry)
+    image = describe_image(spec, container_platform(host_platform()), registry=sources.images)
     labels = image.labels
     facts: dict[str, Fact] = {
         "name": image.reference,

@@ -98,7 +98,7 @@ class Obtain:
         self._check_image(artefact)
         reference = ImageReference.parse(artefact.package.removeprefix(f"{Kind.OCI}:"))
         with self._writer(artefact, str(reference)) as writer:
-            self._sources.registry.blob(reference, artefact.name, writer.write)
+            self._sources.images.blob(reference, artefact.name, writer.write)
 
     def _check_image(self, artefact: Artefact) -> None:
         """Before anything of an image comes: who edits a lock puts no other layers below a digest."""
@@ -109,7 +109,7 @@ class Obtain:
             for platform, item in image.platforms.items():
                 mine = artefact.name in {item.config, *(layer.digest for layer in item.layers)}
                 if mine and (image.reference, platform) not in self._checked:
-                    check_image(image, platform, registry=self._sources.registry)
+                    check_image(image, platform, registry=self._sources.images)
                     self._checked.add((image.reference, platform))
 
     @staticmethod

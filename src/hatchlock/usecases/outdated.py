@@ -214,7 +214,7 @@ def _images(images: Iterable[Image], lock: Lock, sources: Sources) -> list[Stand
     def standing(image: Image) -> Standing:
         users = [f"env:{item.name}" for item in lock.environments if item.base == image.reference]
         users += [f"server:{item.name}" for item in lock.servers if item.image == image.reference]
-        newest = sources.registry.manifest(ImageReference.parse(image.reference)).digest
+        newest = sources.images.manifest(ImageReference.parse(image.reference)).digest
         return Standing(
             what=f"oci:{image.reference}",
             current=image.digest,

@@ -47,7 +47,7 @@ class OtherKinds:
             return kinds.entry_standing(package, self._servers(package), sources.mcp_registry)
         asked: Mapping[Kind, Callable[[], Standing | None]] = {
             Kind.HATCH: lambda: kinds.hatch_standing(package, uses, sources.hatch_registry),
-            Kind.OCI: lambda: kinds.image_standing(package, uses, sources.registry),
+            Kind.OCI: lambda: kinds.image_standing(package, uses, sources.images),
             Kind.DEB: lambda: kinds.deb_standing(package, uses, self._desks(package)),
             Kind.CONDA: lambda: kinds.conda_standing(package, uses, self._solver(package)),
         }

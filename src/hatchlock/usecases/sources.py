@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Archive, File, Image, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
-    from hatchlock.net.registry import Registry
     from hatchlock.resolve.direct import Direct
     from hatchlock.resolve.loading import Loader
     from hatchlock.resolve.request import EnvironmentRequest, Resolution
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.hatch.registry import HatchRegistry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.sources.npm.registry import NpmSource
+    from hatchlock.sources.oci_places import ImagePlaces
     from hatchlock.sources.projects.git import GitSource
     from hatchlock.sources.python.pypi import PypiSource
     from hatchlock.sources.url import UrlSource
@@ -155,21 +155,13 @@ class Sources:
         return self._stack.enter_context(http)
 
     @_opened
-    def registry(self) -> Registry:
-        """The connections to image registries."""
-        from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST
-        from hatchlock.net.registry import Registry
+    def images(self) -> ImagePlaces:
+        """Whatever has images: registries, the container engine, OCI layouts."""
+        from hatchlock.usecases.image_places import open_images
 
-        specs = self._manifest.registries
-        registry = Registry(
-            environ=self._project.environ,
-            default_host=DEFAULT_REGISTRY_HOST,
-            plain_http=frozenset(host for host, spec in specs.items() if spec.plain_http),
-            mirrors={host: spec.mirrors for host, spec in specs.items()},
-            offline=self._offline,
+        return open_images(
+            self._project, self._manifest, offline=self._offline, scratch=lambda: self.scratch, stack=self._stack
         )
-        self._stack.callback(registry.close)
-        return registry
 
     @_opened
     def python(self) -> PypiSource:
@@ -273,7 +265,7 @@ class Sources:
             next(iter(self._manifest.indexes.get("deb", ())), IndexSpec(name="debian")),
             project=self._project,
             http=lambda: self.http,
-            registry=lambda: self.registry,
+            registry=lambda: self.images,
             offline=self._offline,
             refresh=self._refresh,
             emit=self._emit,
@@ -313,7 +305,7 @@ class Sources:
         return Path(self._stack.enter_context(directory))
 
     def look_up_image(self, reference: str, platforms: Sequence[str], *, facts: bool) -> Image:
-        """Ask a registry for an image; see `sources.oci.lock_image`."""
+        """Look an image up where it is; see `sources.oci.lock_image`."""
         from hatchlock.net.cache import Cache
         from hatchlock.sources.oci import lock_image
         from hatchlock.store.blobs import Blobs
@@ -321,7 +313,7 @@ class Sources:
         blobs = Blobs(self._project.home.blobs)
         known = Cache(self._project.home.cache / "bases")
         return lock_image(
-            reference, platforms, registry=self.registry, blobs=blobs, facts=facts, known=known, emit=self._emit
+            reference, platforms, registry=self.images, blobs=blobs, facts=facts, known=known, emit=self._emit
         )
 
     def resolve(self, requests: Sequence[EnvironmentRequest], *, exclude_newer: datetime | None) -> Resolution:
@@ -337,7 +329,7 @@ class Sources:
             load=self.load,
             scratch=lambda: self.scratch,
             hatch=lambda: self.hatch,
-            tags=lambda: self.registry,
+            tags=lambda: self.images,
             debian=self.debian_desk,
             conda=lambda: self.conda,
         )
