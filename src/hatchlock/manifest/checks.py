@@ -14,7 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 import hatchlock
-from hatchlock.address import BadSource, ImageReference
+from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, size_in_bytes
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
@@ -296,7 +296,7 @@ def _mutable(path: KeyPath, spec: str) -> Iterator[Finding]:
         image = ImageReference.parse(spec)
     except BadSource:
         return
-    if not image.mutable:
+    if not image.mutable or image.transport is Transport.LAYOUT:
         return
     if image.reference == "latest":
         what = "the tag `latest` names another image with every release"

@@ -71,7 +71,7 @@ def server_from_source(text: str) -> Server:
         BadSource: It is neither, or no server.
     """
     head = text.partition(":")[0]
-    if head not in set(Kind) and "/" in text and "://" not in text:
+    if head not in set(Kind) and "/" in text and "://" not in text and not text.startswith((".", "/")):
         text = f"oci:{text}"
     source = Source.parse(text)
     if source.kind is Kind.PYPI:
