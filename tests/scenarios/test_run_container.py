@@ -23,8 +23,9 @@ import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from hatchlock.engines.api import Engine, EngineError, EngineUnreachable
+from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
-from hatchlock.serve.container import owner, owner_is_gone, remove_leftovers
+from hatchlock.serve.container import remove_leftovers
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
 
 pytestmark = pytest.mark.engine

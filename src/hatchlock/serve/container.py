@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import resource
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
+from hatchlock.engines.host import host_facts, owner, owner_is_gone
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.container import LABEL, HostFacts, container_config
+from hatchlock.security.container import LABEL, container_config
 from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
 
-__all__ = ["ContainerServer", "ImageMissing", "Session", "owner", "owner_is_gone", "remove_leftovers", "session"]
+__all__ = ["ContainerServer", "ImageMissing", "Session", "is_leftover", "remove_leftovers", "session"]
 
 _NOT_FOUND = 404
 _KILLED = 137
@@ -141,7 +140,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str]) -> Iterator[Session
     watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
     try:
         labels = {"session": digits, "owner": owner(os.getpid())}
-        config = container_config(record, env=env, host=_host(), labels=labels)
+        config = container_config(record, env=env, host=host_facts(), labels=labels)
         server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
         try:
             removed: list[str] = []
@@ -186,46 +185,9 @@ def remove_leftovers(record: LaunchRecord, engine: Engine) -> list[str]:
         EngineUnreachable: The engine does not answer.
     """
     found = engine.list({f"{LABEL}.project": record.project, f"{LABEL}.server": record.server})
-    return [item.name for item in found if _is_leftover(item) and engine.remove(item.id)]
+    return [item.name for item in found if is_leftover(item) and engine.remove(item.id)]
 
 
-def _is_leftover(container: Container) -> bool:
+def is_leftover(container: Container) -> bool:
+    """Whether a container of ours is one whose `run` is provably gone."""
     return owner_is_gone(container.labels.get(f"{LABEL}.owner", ""))
-
-
-def owner(pid: int) -> str:
-    """Return words that name a process of this machine for ever: boot, pid namespace, pid, start time; "" off Linux."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = Path("/proc/self/ns/pid").readlink()
-        return f"{boot} {namespace} {pid} {_start_time(pid)}"
-    except OSError:
-        return ""
-
-
-def owner_is_gone(name: str) -> bool:
-    """Whether `owner` named a process that provably does not run any more: same boot, same namespace, no such process."""
-    boot, _, rest = name.partition(" ")
-    namespace, _, process = rest.partition(" ")
-    pid, _, _ = process.partition(" ")
-    if not pid.isdigit() or not owner(os.getpid()).startswith(f"{boot} {namespace} "):
-        return False
-    return owner(int(pid)) != name
-
-
-def _start_time(pid: int) -> str:
-    """Clock ticks since boot, field 22; the command before it may hold anything, blanks and brackets too."""
-    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return status.rpartition(")")[2].split()[19]
-
-
-def _host() -> HostFacts:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-    unlimited = 1 << 20
-    return HostFacts(
-        uid=os.getuid(),
-        gid=os.getgid(),
-        max_files=files if files != resource.RLIM_INFINITY else unlimited,
-        max_processes=processes if processes != resource.RLIM_INFINITY else unlimited,
-    )
