@@ -99,17 +99,17 @@ def test_where_there_is_a_wheel_for_another_platform_it_is_not_source_only(tmp_p
 
 
 def test_an_archive_that_unpacks_to_too_much_is_not_read_to_its_end(tmp_path: Path) -> None:
-    del tmp_path
     info = tarfile.TarInfo("thing-1.0/zeros")
     info.size = 1 << 40
     body = gzip.compress(info.tobuf() + b"\0" * 1024)
     with serving(Release(name="thing", version="1.0", sdist=True, body=body)) as index, Http(environ={}) as http:
         url = f"{index.url.removesuffix('simple/')}files/thing-1.0.tar.gz"
-        assert read_sdist(http, IndexFile(name="thing-1.0.tar.gz", url=url, sha256="")) is None
+        with pytest.raises(BadAnswer, match="thing-1.0.tar.gz"):
+            read_sdist(http, IndexFile(name="thing-1.0.tar.gz", url=url, sha256=""), scratch=tmp_path)
 
 
-def test_other_bytes_than_the_index_says_are_refused() -> None:
+def test_other_bytes_than_the_index_says_are_refused(tmp_path: Path) -> None:
     with serving(_release(STATIC)) as index, Http(environ={}) as http:
         url = f"{index.url.removesuffix('simple/')}files/thing-1.0.tar.gz"
         with pytest.raises(BadAnswer, match="sha256"):
-            read_sdist(http, IndexFile(name="thing-1.0.tar.gz", url=url, sha256="0" * 64))
+            read_sdist(http, IndexFile(name="thing-1.0.tar.gz", url=url, sha256="0" * 64), scratch=tmp_path)

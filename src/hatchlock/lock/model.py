@@ -18,6 +18,7 @@ from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
 
 __all__ = [
     "ASSEMBLER",
+    "BUILD",
     "LOCK_MINOR",
     "LOCK_VERSION",
     "Archive",
@@ -32,10 +33,12 @@ __all__ = [
 ]
 
 LOCK_VERSION = 1
-LOCK_MINOR = 1
+LOCK_MINOR = 2
 """What a newer one adds, an older hatchlock can pass over; see `newer`."""
 ASSEMBLER = 1
 """The version of the rules that turn locked files into image bytes."""
+BUILD = "/build/"
+"""The environment that a package of `web` is built in is called `web/build/NAME`, as no declared one can be."""
 
 _T = TypeVar("_T")
 
@@ -291,6 +294,9 @@ class Environment:
         packages: Ids of the packages on every declared platform, sorted.
         platform_packages: Platform -> ids that only that platform has in addition, sorted.
         tree: Where each npm package is: path below the environment (`node_modules/zod`) -> id.
+        builds: Id of each package that is built from source, where no wheel will do -> name of the environment that it is
+            built in, which has the same runtime, Python and base.
+        makes: Of such an environment, the id of that package; "" for one that servers run in.
         keys: Container runtime: platform -> input key of the image (64 hex digits).
     """
 
@@ -308,6 +314,8 @@ class Environment:
     packages: tuple[str, ...] = ()
     platform_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tree: Mapping[str, str] = field(default_factory=dict)
+    builds: Mapping[str, str] = field(default_factory=dict)
+    makes: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -53,6 +53,8 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
+    if any(item.builds or item.makes for item in lock.environments):
+        return 2
     return int(any(new))
 
 

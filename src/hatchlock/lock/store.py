@@ -162,6 +162,7 @@ def _without_loose_ends(lock: Lock) -> Lock:
                     for platform, names in item.platform_packages.items()
                 },
                 tree={path: name for path, name in item.tree.items() if name in there},
+                builds={name: built for name, built in item.builds.items() if name in there},
             )
             for item in lock.environments
         ),
@@ -264,7 +265,7 @@ def _server(server: Server) -> dict[str, Any]:
 def _environment(environment: Environment) -> list[str]:
     """Long mappings get a table of their own, a line for each item, so that merges are local."""
     values = _values(environment)
-    tables = {name: values.pop(name) for name in ("managed", "platform-packages", "tree")}
+    tables = {name: values.pop(name) for name in ("managed", "platform-packages", "tree", "builds")}
     return [
         table("[[environment]]", values),
         *(table(f"[environment.{name}]", content) for name, content in tables.items() if content),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from packaging.utils import canonicalize_name
+
 from hatchlock.address import Kind, Source
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
 from hatchlock.manifest.fitting import PRIVATE_KEYS
@@ -154,6 +156,10 @@ def _sources(texts: list[str] | None) -> tuple[Source, ...]:
     return tuple(Source.parse(text) for text in texts or ())
 
 
+def _names(texts: list[str] | None) -> tuple[str, ...]:
+    return tuple(sorted({canonicalize_name(text) for text in texts or ()}))
+
+
 def _source(value: str | dict[str, str] | None) -> Source | None:
     if isinstance(value, dict):
         return Source(
@@ -178,6 +184,7 @@ def _environment(name: str, table: EnvironmentTable) -> EnvironmentSpec:
         dependencies=_sources(table.dependencies),
         constraints=_sources(table.constraints),
         overrides=_sources(table.overrides),
+        allow_build=_names(table.allow_build),
     )
 
 
@@ -191,6 +198,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
         dependencies=_sources(table.with_),
         constraints=_sources(table.constraints),
         overrides=_sources(table.overrides),
+        allow_build=_names(table.allow_build),
     )
 
 

@@ -111,6 +111,7 @@ class EnvironmentSpec:
         dependencies: As written, in order; of a private environment what `with` lists, without the server's source.
         constraints: Bounds on packages that something else brings in.
         overrides: Requirements that replace whatever anyone says about these packages.
+        allow_build: Names of Python packages that may be built from source, normalised (PEP 503), sorted.
     """
 
     name: str
@@ -122,6 +123,7 @@ class EnvironmentSpec:
     dependencies: tuple[Source, ...] = ()
     constraints: tuple[Source, ...] = ()
     overrides: tuple[Source, ...] = ()
+    allow_build: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -110,6 +110,7 @@ def python_choice(
         overrides=_limits(request.overrides, target),
         preferred=versions,
         own=own,
+        build=request.allow_build,
     )
 
 

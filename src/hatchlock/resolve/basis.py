@@ -95,18 +95,22 @@ class Basis:
 
     def preferred(self, wanted: WantedEnvironment) -> dict[str, tuple[str, ...]]:
         """Return the pins of the locks that there are, `kind:name` -> versions, the most preferred first."""
+        return self.preferred_in(wanted.name, wanted.runtime)
+
+    def preferred_in(self, name: str, runtime: Runtime) -> dict[str, tuple[str, ...]]:
+        """Return the pins of an environment of the locks, likewise."""
         found: dict[str, dict[str, None]] = {}
         for lock in self.known:
             try:
-                locked = lock.environment(wanted.name, wanted.runtime)
+                locked = lock.environment(name, runtime)
             except KeyError:
                 continue
             by_id = {package.id: package for package in lock.packages}
             # what is everywhere comes first; of npm, what is at the top of the tree
             top = [found_id for path, found_id in locked.tree.items() if path.count("node_modules/") == 1]
-            extra = [name for ids in locked.platform_packages.values() for name in ids]
-            for name in (*top, *locked.packages, *extra):
-                package = by_id.get(name)
+            extra = [found_id for ids in locked.platform_packages.values() for found_id in ids]
+            for package_id in (*top, *locked.packages, *extra):
+                package = by_id.get(package_id)
                 if package and not package.source and self.may_keep(package):
                     found.setdefault(f"{package.kind}:{package.name}", {})[package.version] = None
         return {name: tuple(versions) for name, versions in found.items()}

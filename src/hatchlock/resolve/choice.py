@@ -25,6 +25,7 @@ class Choice:
         overrides: Name -> the only requirement on that name that counts.
         preferred: Name -> versions to take if they will do, the first that does.
         own: Names that are not the index's business.
+        build: Names that may be taken as source where there is no wheel.
     """
 
     target: PythonTarget
@@ -32,6 +33,7 @@ class Choice:
     overrides: Mapping[str, SpecifierSet] = field(default_factory=dict)
     preferred: Mapping[str, Sequence[Version]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    build: frozenset[str] = frozenset()
 
     def candidates(self, index: PypiSource, name: str, specifiers: Sequence[SpecifierSet]) -> Iterator[WheelCandidate]:
         """Yield the candidates that satisfy all specifiers: the preferred ones, then newest first.
@@ -39,6 +41,7 @@ class Choice:
         Yanked ones count only when preferred or pinned with `==` (PEP 592). Pre-releases count when a specifier names
         one (PEP 440), or when the name has no usable final release at all.
         """
+        build = name in self.build
         limits = [*specifiers, *([self.constraints[name]] if name in self.constraints else [])]
         versions = index.versions(name)
         preferred = [version for version in self.preferred.get(name, ()) if version in versions]
@@ -50,10 +53,10 @@ class Choice:
                 continue
             seen.add(version)
             if version.is_prerelease and early is None:
-                early = not index.has_final(name, self.target)
+                early = not index.has_final(name, self.target, build=build)
             if version.is_prerelease and not early:
                 continue
-            candidate = index.candidate(name, version, self.target)
+            candidate = index.candidate(name, version, self.target, build=build)
             if candidate and (not candidate.file.yanked or version in preferred or version in pinned):
                 yield candidate
 

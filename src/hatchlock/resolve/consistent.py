@@ -8,6 +8,7 @@ from functools import cache
 
 from hatchlock.address import Kind
 from hatchlock.lock.model import Environment, Image, Lock, Package
+from hatchlock.resolve.builds import loose_builds
 from hatchlock.resolve.closure import Closure, Edge
 from hatchlock.resolve.consistent_tree import NpmTree
 from hatchlock.resolve.interpreters import has_own_python
@@ -36,6 +37,7 @@ def inconsistencies(lock: Lock) -> tuple[Reason, ...]:
     by_id = {package.id: package for package in lock.packages}
     targets = _Targets({image.reference: image for image in lock.images})
     reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *_image_reasons(lock), *source_reasons(lock)]
+    reasons += _build_reasons(lock)
     checked = [(item, _Checked(item, lock, by_id, targets)) for item in lock.environments]
     # What one file of a package, or one place in a tree, needs, another need not: if it holds somewhere, it can be so.
     held = frozenset[Edge]().union(*(found.held for _, found in checked))
@@ -71,8 +73,25 @@ def _server_reasons(lock: Lock) -> Iterator[Reason]:
         if server.image and server.image not in images:
             yield Reason(address=address, what=f"is the image {server.image}, which is not in the lock")
     servers = {(server.environment, server.runtime) for server in lock.servers}
-    for name, runtime in sorted({(item.name, item.runtime) for item in lock.environments if item.private} - servers):
+    private = {(item.name, item.runtime) for item in lock.environments if item.private and not item.makes}
+    for name, runtime in sorted(private - servers):
         yield Reason(address=f"env:{name}", what=f"is private, and no server of the {runtime} runtime uses it")
+
+
+def _build_reasons(lock: Lock) -> Iterator[Reason]:
+    """What is built is not built in an environment of another place, nor is there one that nothing is built in."""
+    known = {(item.name, item.runtime) for item in lock.environments if item.makes}
+    for item in lock.environments:
+        address = f"env:{item.name}"
+        for package, name in item.builds.items():
+            if package not in item.everywhere:
+                yield Reason(address=address, what=f"builds {package}, which it does not have")
+            if (name, item.runtime) not in known:
+                yield Reason(address=address, what=f"builds {package} in {name}, which is not in the lock")
+    for item in loose_builds(lock):
+        yield Reason(
+            address=f"env:{item.name}", what=f"is for building {item.makes}, which no environment of its kind does"
+        )
 
 
 def _unused(lock: Lock) -> Iterator[Reason]:

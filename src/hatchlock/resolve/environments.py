@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink
-from hatchlock.lock.model import Archive
+from hatchlock.lock.model import BUILD, Archive
 from hatchlock.net.http import Refused, Unreachable
 from hatchlock.resolve.asker import python_choice, python_names
 from hatchlock.resolve.conda_layer import CondaFound, conda_packages
@@ -24,12 +24,13 @@ from hatchlock.resolve.prefetch import Prefetch
 from hatchlock.resolve.provider import Conflicts, Pin
 from hatchlock.resolve.python import OwnedCandidate
 from hatchlock.resolve.released import Released
-from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
-from hatchlock.resolve.requirements import declared
+from hatchlock.resolve.request import BuildResult, EnvironmentRequest, EnvironmentResult, Resolution
+from hatchlock.resolve.requirements import declared, parse
 from hatchlock.resolve.uses import Uses
 from hatchlock.resolve.work import Indexes, Work, directs_of, needs_npm, with_own_pins
 from hatchlock.sources.npm.offer import node_allows
 from hatchlock.sources.npm.placement import placements
+from hatchlock.sources.python.pypi import WheelCandidate
 from hatchlock.sources.python.targets import BadPlatform, PythonTarget, container_target, process_target
 
 __all__ = [
@@ -84,7 +85,8 @@ def resolve_environments(requests: Sequence[EnvironmentRequest], *, indexes: Ind
         _choose(request, indexes, prefetch, uses, directs) for request, directs in zip(requests, loaded, strict=True)
     ]
     trees = _trees(chosen)
-    results = [_result(item, tree, uses, emit) for item, tree in zip(chosen, trees, strict=True)]
+    builds = [_builds(item, indexes, prefetch, uses) for item in chosen]
+    results = [_result(item, tree, built, uses, emit) for item, tree, built in zip(chosen, trees, builds, strict=True)]
     direct = {declared(text).name for request in requests for text in request.requirements if text.startswith(_PYTHON)}
     packages = uses.packages(indexes.python, with_scripts=direct)
     archives = {archive.name: archive for item in chosen for archive in item.archives}
@@ -134,6 +136,8 @@ class _Chosen:
     archives: tuple[Archive, ...] = ()
     python: str = ""
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Id of each package that comes as source -> what its build asks for."""
 
     def tree(self) -> FoundTree | None:
         work = self.work
@@ -185,6 +189,7 @@ def _chosen(
     node_pins: dict[str, NodeCandidate] = {}
     conda: dict[str, CondaFound] = {}
     debs = DebLayer(request, indexes.debian, preferred=work.preferred)
+    sources: dict[str, tuple[str, ...]] = {}
     rounds = 0
     for platform, target in sorted(request.platforms.items()):
         conflicts = Conflicts()
@@ -193,6 +198,9 @@ def _chosen(
         for pin in found.pins:
             chosen.setdefault((pin.namespace, pin.candidate.name), pin.candidate.version)
             _note(pin, found.conda.target, work, uses)
+            if isinstance(pin.candidate, WheelCandidate) and not pin.candidate.file.is_wheel:
+                asked = indexes.python.build_requires(pin.candidate.file)
+                sources[pin.candidate.id] = tuple(sorted({f"{_PYTHON}{parse(text).with_marker}" for text in asked}))
         node_pins |= {
             pin.candidate.name: pin.candidate for pin in found.pins if isinstance(pin.candidate, NodeCandidate)
         }
@@ -215,7 +223,32 @@ def _chosen(
         archives=debs.archives,
         python=next((item.python for item in conda.values() if item.python), ""),
         notes=debs.notes,
+        sources=sources,
     )
+
+
+def _builds(chosen: _Chosen, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> dict[str, BuildResult]:
+    """Resolve what the builds ask for, each by itself and of wheels alone, on the platforms of its environment."""
+    asking = chosen.work.request
+    found = {}
+    for package_id, texts in sorted(chosen.sources.items()):
+        name = package_id.partition(":")[2].rpartition("@")[0]
+        request = EnvironmentRequest(
+            name=f"{asking.name}{BUILD}{name}",
+            platforms=asking.platforms,
+            requirements=texts,
+            constraints=asking.constraints,
+            overrides=asking.overrides,
+            preferred=asking.build_preferred.get(name, {}),
+            base=asking.base,
+            bases=asking.bases,
+            glibc=asking.glibc,
+            min_macos=asking.min_macos,
+        )
+        own = _choose(request, indexes, prefetch, uses, {})
+        packages = {platform: tuple(sorted(ids)) for platform, ids in own.packages.items()}
+        found[package_id] = BuildResult(requirements=texts, packages=packages)
+    return found
 
 
 def _note(pin: Pin, target: PythonTarget, work: Work, uses: Uses) -> None:
@@ -225,7 +258,9 @@ def _note(pin: Pin, target: PythonTarget, work: Work, uses: Uses) -> None:
         uses.note(pin, target, work.indexes.python)
 
 
-def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) -> EnvironmentResult:
+def _result(
+    chosen: _Chosen, found: FoundTree | None, builds: Mapping[str, BuildResult], uses: Uses, emit: Sink
+) -> EnvironmentResult:
     name = chosen.work.request.name
     packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
     told = [direct.package for direct in chosen.work.directs.values()]
@@ -245,6 +280,7 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     node = chosen.work.request.node
     wanting = [package for package in told if not node_allows(package.requires_node, node)]
     notes += [f"{package.id} wants Node {package.requires_node}, and gets {node}" for package in wanting]
+    notes += [f"{package_id} is built from source: what is in it is known after its build" for package_id in builds]
     notes += [
         f"{package.id} wants to run a script when it is installed; it is installed without"
         for package in told
@@ -255,7 +291,9 @@ def _result(chosen: _Chosen, found: FoundTree | None, uses: Uses, emit: Sink) ->
     for note in notes:
         emit(Event(name="resolve.note", address=f"env:{name}", message=note))
     sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
-    return EnvironmentResult(name=name, packages=sorted_ids, tree=tree, python=chosen.python, notes=tuple(notes))
+    return EnvironmentResult(
+        name=name, packages=sorted_ids, tree=tree, python=chosen.python, notes=tuple(notes), builds=builds
+    )
 
 
 def _check_names(environment: str, directs: Iterable[Direct], found: FoundTree) -> None:

@@ -15,6 +15,7 @@ from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
+from hatchlock.resolve.builds import builds_of, forbidden_builds
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import direct_source, is_direct
 from hatchlock.resolve.entries import entries_of, with_entries
@@ -146,7 +147,10 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
         yield Reason(address=address, what=f"is based on {wanted.base}, in the lock on {locked.base}")
     if wanted.overrides != locked.overrides:
         yield Reason(address=address, what="overrides changed")
+    for package in forbidden_builds(wanted, locked):
+        yield Reason(address=address, what=f"builds {package}, which allow-build does not name any more")
     try:
+        builds_of(locked, lock)
         yield from _requirement_reasons(address, wanted, locked, lock)
     except KeyError as error:
         yield Reason(address=address, what=f"needs {error.args[0]}, which the lock lacks")
@@ -339,6 +343,8 @@ def _label_reasons(wanted: Iterable[WantedEnvironment], lock: Lock) -> Iterator[
 def _surplus(wanted: Iterable[WantedEnvironment], manifest: Manifest, lock: Lock) -> Iterator[Reason]:
     names = {(item.name, item.runtime) for item in wanted}
     for environment in lock.environments:
+        if environment.makes:  # goes with the environment that it is for
+            continue
         if (environment.name, environment.runtime) not in names and environment.name not in manifest.servers:
             yield Reason(address=f"env:{environment.name}", what="is in the lock and not declared any more")
     for server in lock.servers:

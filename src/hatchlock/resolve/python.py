@@ -18,7 +18,7 @@ from hatchlock.resolve.provider import Ask, impossible
 from hatchlock.resolve.requirements import DirectUrl, Wanted, holds, of_another_extra, parse
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.python.pypi import PypiSource, WheelCandidate
-from hatchlock.sources.python.sdists import SourceOnly
+from hatchlock.sources.python.sdists import MetadataNotTold, SourceOnly
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_tags import choose_wheel
 
@@ -117,6 +117,9 @@ class PythonNames:
             try:
                 metadata = self._index.metadata(candidate.file)
                 texts = self._held(metadata.requires_dist, extra)
+            except MetadataNotTold as error:
+                yield impossible(requirer, f"{error}: {error.hint}", self.namespace)
+                return
             except (BadAnswer, InvalidRequirement) as error:
                 why = f"{requirer} has unreadable metadata ({str(error).partition(chr(10))[0]})"
                 yield impossible(requirer, why, self.namespace)

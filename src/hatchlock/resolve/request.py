@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hatchlock.lock.model import Archive, ImagePlatform, Package
 from hatchlock.sources.python.targets import PythonTarget
 
-__all__ = ["EnvironmentRequest", "EnvironmentResult", "Resolution"]
+__all__ = ["BuildResult", "EnvironmentRequest", "EnvironmentResult", "Resolution"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +28,8 @@ class EnvironmentRequest:
         bases: Platform -> that image; empty for processes.
         glibc: Platform -> the oldest glibc that it is to run on.
         min_macos: The oldest macOS; "" for the usual one.
+        allow_build: Names of Python that may be taken as source, where no wheel will do.
+        build_preferred: Name of Python that was built before -> what is preferred where it is built, as `preferred`.
     """
 
     name: str
@@ -42,6 +44,21 @@ class EnvironmentRequest:
     bases: Mapping[str, ImagePlatform] = field(default_factory=dict)
     glibc: Mapping[str, str] = field(default_factory=dict)
     min_macos: str = ""
+    allow_build: frozenset[str] = frozenset()
+    build_preferred: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildResult:
+    """Where a package that comes as source is built.
+
+    Attributes:
+        requirements: What its build asks for, as in a request.
+        packages: Platform -> ids of packages, sorted.
+    """
+
+    requirements: tuple[str, ...]
+    packages: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +71,7 @@ class EnvironmentResult:
         tree: Path of each npm package below the environment -> its id.
         python: The version of the interpreter that is among its packages; "" if none is.
         notes: Sentences that people should see.
+        builds: Id of each package that some platform gets as source -> where it is built.
     """
 
     name: str
@@ -61,6 +79,7 @@ class EnvironmentResult:
     tree: Mapping[str, str] = field(default_factory=dict)
     python: str = ""
     notes: tuple[str, ...] = ()
+    builds: Mapping[str, BuildResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

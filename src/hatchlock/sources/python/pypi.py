@@ -23,8 +23,9 @@ from hatchlock.sources.python.direct_wheel import DirectFiles, named_file
 from hatchlock.sources.python.indexes import Indexes, PythonIndex
 from hatchlock.sources.python.metadata import WheelMetadata
 from hatchlock.sources.python.pages import Pages
-from hatchlock.sources.python.sdists import SourceOnly, read_sdist
-from hatchlock.sources.python.simple import IndexFile, ProjectPage
+from hatchlock.sources.python.sdist_files import SdistFiles
+from hatchlock.sources.python.sdists import MetadataNotTold, SourceOnly
+from hatchlock.sources.python.simple import SDIST_SUFFIXES, IndexFile, ProjectPage
 from hatchlock.sources.python.targets import PythonTarget
 from hatchlock.sources.python.wheel_files import WheelFiles
 from hatchlock.sources.python.wheel_tags import best_rank, build_order
@@ -36,12 +37,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class WheelCandidate:
-    """A version of a package, as the wheel that a target would get; a source makes one for each, equal only to itself.
+    """A version of a package, as the file that a target would get; a source makes one for each, equal only to itself.
 
     Attributes:
         name: Normalised (PEP 503).
         version: Its version.
-        file: The best wheel for the target.
+        file: The best wheel for the target, or the source distribution that one would be built from.
     """
 
     name: str
@@ -104,14 +105,15 @@ class PypiSource:
         self._indexes = Indexes(indexes, http.credentials)
         self._fetched = Pages(http=http, cache_dir=cache_dir, offline=self._offline, refresh=refresh)
         self._wheels = WheelFiles(http=http, cache_dir=cache_dir)
+        self._sdists = SdistFiles(http=http, cache_dir=cache_dir)
         self._direct = DirectFiles(http=http, cache_dir=cache_dir, refresh=refresh)
         self._workers = ThreadPoolExecutor(http.threads, thread_name_prefix="index")
         self._lock = threading.Lock()
         self._pages: dict[str, Future[ProjectPage]] = {}
         self._metadata: dict[str, Future[WheelMetadata]] = {}
         self._complete: dict[str, Future[WheelMetadata]] = {}
-        self._candidates: dict[tuple[str, Version, PythonTarget], WheelCandidate | None] = {}
-        self._finals: dict[tuple[str, PythonTarget], bool] = {}
+        self._candidates: dict[tuple[str, Version, PythonTarget, bool], WheelCandidate | None] = {}
+        self._finals: dict[tuple[str, PythonTarget, bool], bool] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -174,48 +176,64 @@ class PypiSource:
         """Return every version on the index, newest first; see `page` for what is raised."""
         return self.page(name).versions
 
-    def candidate(self, name: str, version: Version, target: PythonTarget) -> WheelCandidate | None:
+    def candidate(
+        self, name: str, version: Version, target: PythonTarget, *, build: bool = False
+    ) -> WheelCandidate | None:
         """Return the best wheel of a version for a target, or None if there is none that may be used there.
 
         Yanked files count; whoever chooses looks at `file.yanked`.
 
+        Args:
+            name: The package.
+            version: Its version.
+            target: Where it is to run.
+            build: Whether its source distribution will do where no wheel does.
+
         Raises:
-            MissingHash: The index gives no sha256 for that wheel.
+            MissingHash: The index gives no sha256 for that file.
         """
-        key = (canonicalize_name(name), version, target)
+        key = (canonicalize_name(name), version, target, build)
         if key not in self._candidates:
             # two threads may both choose; all get what came first
             self._candidates.setdefault(key, self._choose(*key))
         return self._candidates[key]
 
-    def has_final(self, name: str, target: PythonTarget) -> bool:
-        """Return whether a target can use some release that is neither a pre-release nor yanked."""
-        key = (name, target)
+    def has_final(self, name: str, target: PythonTarget, *, build: bool = False) -> bool:
+        """Return whether a target can use some release that is neither a pre-release nor yanked; `build` as above."""
+        key = (name, target, build)
         if key not in self._finals:
             finals = (version for version in self.versions(name) if not version.is_prerelease)
-            candidates = (self.candidate(name, version, target) for version in finals)
+            candidates = (self.candidate(name, version, target, build=build) for version in finals)
             self._finals[key] = any(candidate and not candidate.file.yanked for candidate in candidates)
         return self._finals[key]
 
     def metadata(self, file: IndexFile) -> WheelMetadata:
-        """Return a wheel's metadata; see `WheelFiles.metadata`."""
-        return self._now(self._metadata, file.sha256, lambda _: self._wheels.metadata(file))
+        """Return the metadata of a wheel, or of the one that a source distribution becomes.
+
+        Raises:
+            MetadataNotTold: A source distribution does not say it. For the rest see `WheelFiles.metadata`.
+        """
+        return self._now(self._metadata, file.sha256, lambda _: self._metadata_of(file))
 
     def metadata_ahead(self, file: IndexFile) -> Future[WheelMetadata]:
-        """Begin to fetch a wheel's metadata, unless that was done before."""
-        return self._once(self._metadata, file.sha256, lambda _: self._wheels.metadata(file))
+        """Begin to fetch a file's metadata, unless that was done before."""
+        return self._once(self._metadata, file.sha256, lambda _: self._metadata_of(file))
+
+    def build_requires(self, file: IndexFile) -> Sequence[str]:
+        """Return the PEP 508 requirements of a source distribution's build; see `read_sdist` for what is raised."""
+        return self._sdists.facts(file).system.requires
 
     def dependencies(self, candidate: WheelCandidate) -> Sequence[str]:
         """Return a candidate's PEP 508 requirements; see `metadata` for what is raised."""
         return self.metadata(candidate.file).requires_dist
 
     def metadata_with_scripts(self, file: IndexFile) -> WheelMetadata:
-        """Return a wheel's metadata with its `scripts`; see `WheelFiles.metadata`."""
-        return self._now(self._complete, file.sha256, lambda _: self._wheels.with_scripts(file))
+        """Return a file's metadata with its `scripts`; see `metadata`."""
+        return self._now(self._complete, file.sha256, lambda _: self._with_scripts(file))
 
     def scripts_ahead(self, file: IndexFile) -> Future[WheelMetadata]:
-        """Begin to fetch a wheel's metadata with its scripts, unless that was done before."""
-        return self._once(self._complete, file.sha256, lambda _: self._wheels.with_scripts(file))
+        """Begin to fetch a file's metadata with its scripts, unless that was done before."""
+        return self._once(self._complete, file.sha256, lambda _: self._with_scripts(file))
 
     def why_not(self, name: str, version: Version, target: PythonTarget) -> str:
         """Return why `candidate` is None, as the end of a sentence about that version; "" if it is not None."""
@@ -252,9 +270,8 @@ class PypiSource:
     def _told_by(self, sdists: Sequence[IndexFile]) -> tuple[str, ...]:
         for file in sdists:
             try:
-                if found := read_sdist(self._http, file):
-                    return found.requires_dist
-            except (BadAnswer, Refused, Unreachable):
+                return self._sdists.facts(file).metadata.requires_dist
+            except (BadAnswer, MetadataNotTold, Refused, Unreachable):
                 continue  # it would only have made the explanation better
         return ()
 
@@ -329,7 +346,21 @@ class PypiSource:
                 raise
         return known.result()
 
-    def _choose(self, name: str, version: Version, target: PythonTarget) -> WheelCandidate | None:
+    def _metadata_of(self, file: IndexFile) -> WheelMetadata:
+        return self._wheels.metadata(file) if file.is_wheel else self._sdists.facts(file).metadata
+
+    def _with_scripts(self, file: IndexFile) -> WheelMetadata:
+        return self._wheels.with_scripts(file) if file.is_wheel else self._sdists.facts(file).metadata
+
+    def _choose(self, name: str, version: Version, target: PythonTarget, build: bool) -> WheelCandidate | None:
+        found = self._wheel(name, version, target) or (self._sdist(name, version, target) if build else None)
+        if found is None:
+            return None
+        if not found.sha256:
+            raise MissingHash(file=found.name, index=self._indexes.serving(name).url)
+        return WheelCandidate(name=name, version=version, file=found)
+
+    def _wheel(self, name: str, version: Version, target: PythonTarget) -> IndexFile | None:
         ranked = [
             (file.yanked, rank, build_order(file.name), file.name, file)
             for file in self.page(name).files(version)
@@ -339,12 +370,18 @@ class PypiSource:
             and _python_allows(file.requires_python, target.full_python)
             and not self._too_new(file)
         ]
-        if not ranked:
-            return None
-        file = min(ranked, key=lambda item: item[:4])[4]
-        if not file.sha256:
-            raise MissingHash(file=file.name, index=self._indexes.serving(name).url)
-        return WheelCandidate(name=name, version=version, file=file)
+        return min(ranked, key=lambda item: item[:4])[4] if ranked else None
+
+    def _sdist(self, name: str, version: Version, target: PythonTarget) -> IndexFile | None:
+        ranked = [
+            (file.yanked, SDIST_SUFFIXES.index(suffix), file.name, file)
+            for file in self.page(name).files(version)
+            for suffix in SDIST_SUFFIXES
+            if file.name.endswith(suffix)
+            and _python_allows(file.requires_python, target.full_python)
+            and not self._too_new(file)
+        ]
+        return min(ranked, key=lambda item: item[:3])[3] if ranked else None
 
     def _too_new(self, file: IndexFile) -> bool:
         if self.exclude_newer is None:
