@@ -49,7 +49,7 @@ def keep(home: Home, kind: str, name: str, *, days: float = 0) -> Path:
 
 
 def files(home: Home) -> set[Path]:
-    return {path for path in home.root.rglob("*") if path.is_file()}
+    return {path for path in home.root.rglob("*") if path.is_file() and path.parent.name != "locks"}
 
 
 def mirror(home: Home, *, days: float) -> Path:

@@ -167,6 +167,19 @@ def _apply(command: argparse.ArgumentParser) -> None:
     _consents(command)
 
 
+def _status(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="?", choices=["images"], metavar="WHAT", help="images: what the engine has of them"
+    )
+
+
+def _gc(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for an apply")
+
+
 def _show(command: argparse.ArgumentParser) -> None:
     command.add_argument("plan", metavar="FILE", help="a saved plan")
 
@@ -284,6 +297,8 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "plan": _plan,
     "apply": _apply,
     "up": _consents,
+    "status": _status,
+    "gc": _gc,
     "show": _show,
     "run": _run,
     "probe": _probe,

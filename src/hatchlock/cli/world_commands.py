@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.consent import asker
 from hatchlock.cli.context import home_of, project_of
 from hatchlock.cli.layout import table
 from hatchlock.cli.log import logged
@@ -110,6 +109,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
     from hatchlock.usecases.apply import Consent, apply_project
 
     began = time.perf_counter()
+    ask = asker(ui, "Apply this?")
     emit = logged(ui.event, project.home, arguments.command)
     applied = apply_project(
         project,
@@ -119,7 +119,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
             privileged=arguments.allow_privileged,
             mass_removal=arguments.allow_mass_removal,
         ),
-        confirm=_asker(ui),
+        confirm=ask and (lambda planned: ask(str(planned.plan))),
         saved=saved,
         bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
         takeover=arguments.takeover,
@@ -135,18 +135,6 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
     failed = applied.outcome is not None and (applied.outcome.failed or applied.outcome.not_started)
     unhealthy = any(item.error and not item.skipped for item in probed)
     return 1 if failed or unhealthy or applied.planned.plan.problems else 0
-
-
-def _asker(ui: Ui) -> Callable[[Planned], bool] | None:
-    if ui.json or not sys.stdin.isatty() or os.environ.get("CI") == "true":
-        return None
-
-    def ask(planned: Planned) -> bool:
-        ui.say(str(planned.plan))
-        ui.say("\nApply this? [y/N]")
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-    return ask
 
 
 def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
@@ -237,7 +225,11 @@ def _probe_to_dict(probed: Probed) -> dict[str, Any]:
 
 
 def status(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Print sync and health of each server."""
+    """Print sync and health of each server, or the project's images."""
+    if arguments.what == "images":
+        from hatchlock.cli.gc_commands import status_images
+
+        return status_images(arguments, ui)
     from hatchlock.usecases.status import project_status
 
     found = project_status(project_of(arguments), offline=arguments.offline)

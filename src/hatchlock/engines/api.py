@@ -77,12 +77,14 @@ class Container:
         name: Without the leading slash.
         labels: All of its labels.
         state: "created", "running", "exited", ….
+        image: The engine's name for the content of its image, `sha256:…`.
     """
 
     id: str
     name: str
     labels: Mapping[str, str]
     state: str
+    image: str = ""
 
 
 class Attached:
@@ -232,7 +234,12 @@ class Engine:
         found = self._call("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}")
         return [
             Container(
-                id=item["Id"], name=item["Names"][0].lstrip("/"), labels=item.get("Labels") or {}, state=item["State"]
+                id=item["Id"],
+                name=item["Names"][0].lstrip("/"),
+                labels=item.get("Labels") or {},
+                state=item["State"],
+                # Podman leaves the algorithm out
+                image=f"sha256:{item.get('ImageID', '').removeprefix('sha256:')}",
             )
             for item in found
         ]

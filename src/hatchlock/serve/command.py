@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.talk import write_all
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+from hatchlock.store.receipts import using
 
 if TYPE_CHECKING:
     from hatchlock.serve.container import ContainerServer
@@ -59,7 +61,7 @@ def run_command(record: LaunchRecord, command: tuple[str, ...], *, environ: Mapp
     with _Signals(grace=record.sandbox.stop_grace) as signals:
         if record.runtime == "container":
             return _in_container(record, command, signals)
-        with _terminal_as_it_was():
+        with _terminal_as_it_was(), using(map(Path, record.read_only_paths)):
             return _as_process(record, command, environ, signals)
 
 

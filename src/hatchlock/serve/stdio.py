@@ -30,6 +30,7 @@ from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import LogFile, Talk, write_all
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+from hatchlock.store.receipts import using
 
 __all__ = ["ServerFailed", "serve"]
 
@@ -146,7 +147,7 @@ def _server(
     record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk, reasons: _Reasons
 ) -> Iterator[Server]:
     starter = _container if record.runtime == "container" else _process
-    with starter(record, secrets, environ, talk) as (server, watchdog):
+    with using(map(Path, record.read_only_paths)), starter(record, secrets, environ, talk) as (server, watchdog):
         threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
         yield server
 

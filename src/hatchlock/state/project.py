@@ -149,9 +149,39 @@ class ProjectState:
 
     def generation(self) -> int:
         """Return the number of the newest generation; 0 before the first."""
+        return max(self.generations(), default=0)
+
+    def generations(self) -> tuple[int, ...]:
+        """Return the numbers of the generations that are there, the oldest first."""
         directory = self.root / "generations"
         names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-        return max((int(name) for name in names if _GENERATION.fullmatch(name)), default=0)
+        return tuple(sorted(int(name) for name in names if _GENERATION.fullmatch(name)))
+
+    def generation_lock(self, number: int) -> bytes | None:
+        """Return the bytes of the lock that a generation was applied from, or None when there is no such generation."""
+        return read_optional(self.root / "generations" / str(number) / LOCK_NAME)
+
+    def forget_generation(self, number: int) -> None:
+        """Delete a generation, in one atomic change; what a kill leaves of it is one of the `unfinished`."""
+        import shutil  # noqa: PLC0415  only `gc` gets here
+
+        directory = self.root / "generations" / str(number)
+        part = directory.with_name(f".{number}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        directory.rename(part)
+        shutil.rmtree(part)
+
+    def unfinished(self) -> tuple[Path, ...]:
+        """Return generations that were being written or deleted when the process was killed, sorted."""
+        return tuple(sorted(self.root.glob("generations/.*.part")))
+
+    def records(self) -> tuple[str, ...]:
+        """Return the digests of all launch records that are there, active or not, sorted."""
+        return tuple(sorted(path.stem for path in self.root.glob("launch/*.json") if not path.name.startswith(".")))
+
+    def forget_record(self, digest: str) -> None:
+        """Delete a launch record; neither `active` nor a generation names it any more."""
+        self.record_path(digest).unlink(missing_ok=True)
 
     def record_generation(self, *, lock: bytes, manifest: bytes, facts: Mapping[str, Any]) -> int:
         """Write what a finished apply left, as a new generation, and return its number.

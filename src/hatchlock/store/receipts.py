@@ -7,15 +7,17 @@ was killed is never mistaken for a finished one; the next build clears it away.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["RECEIPT_NAME", "building", "finished", "read_receipt"]
+__all__ = ["RECEIPT_NAME", "building", "discard", "finished", "is_used", "read_receipt", "using"]
 
 RECEIPT_NAME = ".hatchlock-receipt.json"
 _MODE = 0o755
@@ -61,3 +63,61 @@ def building(tree: Path, receipt: Mapping[str, Any]) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(tree, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def using(trees: Iterable[Path]) -> Iterator[None]:
+    """Keep finished trees from being discarded inside the block, and no longer than this process lives.
+
+    Args:
+        trees: Where they are; a directory without a receipt is none of ours, and passed over.
+    """
+    with contextlib.ExitStack() as stack:
+        for tree in trees:
+            with contextlib.suppress(OSError):  # a store on a file system without locks serves all the same
+                handle = os.open(tree / RECEIPT_NAME, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def is_used(tree: Path) -> bool:
+    """Return whether somebody is `using` a finished tree just now."""
+    try:
+        with _alone(tree):
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def discard(tree: Path) -> bool:
+    """Delete a tree, finished or not, unless somebody is `using` it; return whether it is gone.
+
+    The receipt goes first: what a kill leaves of the tree is a half-made one. The caller sees to it that nobody builds it.
+
+    Raises:
+        OSError: Something of it cannot be deleted.
+    """
+    import shutil  # noqa: PLC0415  as above
+
+    try:
+        with _alone(tree):
+            (tree / RECEIPT_NAME).unlink()
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        pass  # it never was finished
+    shutil.rmtree(tree)
+    return True
+
+
+@contextlib.contextmanager
+def _alone(tree: Path) -> Iterator[None]:
+    handle = os.open(tree / RECEIPT_NAME, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)

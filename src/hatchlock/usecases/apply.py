@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hatchlock.resources.base import Artefact
     from hatchlock.usecases.project import Project
 
-__all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_consent", "write_launcher"]
+__all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_agreed", "check_consent", "write_launcher"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +108,20 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
             what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
             needs="agree with --allow-mass-removal",
         )
-    if consent.yes:
+    check_agreed(yes=consent.yes, confirm=confirm)
+
+
+def check_agreed(*, yes: bool, confirm: Callable[[], bool] | None) -> None:
+    """Refuse what nobody agrees to.
+
+    Args:
+        yes: It was agreed to beforehand.
+        confirm: Asks the user; None when there is nobody to ask.
+
+    Raises:
+        RefusedError: It must not be done.
+    """
+    if yes:
         return
     if confirm is None:
         raise RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
@@ -160,10 +173,10 @@ def apply_project(
         return _unchanged(planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
-    from hatchlock.state.lease import lease
+    from hatchlock.usecases.leases import project_lease
 
-    what = f"the project {planned.target.project!r}"
-    with lease(planned.state.lease_path, what=what, purpose="apply", timeout=lock_timeout):
+    name = planned.target.project
+    with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout):
         current = _plan(project, takeover, lock_timeout, offline=offline)
         if current.plan != planned.plan:
             if saved is not None or not consent.yes:
@@ -207,6 +220,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
     from hatchlock.reconcile.execute import execute
     from hatchlock.state.journal import Journal
     from hatchlock.usecases.fetch import fetch
+    from hatchlock.usecases.uses import target_uses, uses_to_dict
 
     plan, state = planned.plan, planned.state
     fetch(project, _artefacts(planned), offline=offline, emit=emit)
@@ -218,7 +232,8 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
     finished = not outcome.failed and not plan.problems
     generation = 0
     if finished:
-        facts = {"steps": [str(step.address) for step in outcome.done]}
+        uses = uses_to_dict(target_uses(planned.target, project.home))
+        facts = {"steps": [str(step.address) for step in outcome.done], "uses": uses}
         lock = project.lock_bytes or b""
         generation = state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
     journal.close(finished=not outcome.failed)

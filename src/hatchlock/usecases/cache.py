@@ -322,18 +322,13 @@ def _mirror_unused(mirror: Path, now: float) -> float:
 @contextlib.contextmanager
 def _no_apply_running(home: Home, purpose: str, timeout: float | None) -> Iterator[list[ProjectState]]:
     """Hold every project's lease inside the block, unless `timeout` is None, and give the projects."""
-    from hatchlock.state.lease import lease
-    from hatchlock.state.project import ProjectState
+    from hatchlock.usecases.leases import all_leases, all_projects
 
-    root = home.root / "projects"
-    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    projects = [ProjectState(home.project(name)) for name in names]
-    with contextlib.ExitStack() as stack:
-        for name, state in zip(names, projects, strict=True):
-            if timeout is not None:
-                what = f"the project {name!r}"
-                stack.enter_context(lease(state.lease_path, what=what, purpose=purpose, timeout=timeout))
-        yield projects
+    if timeout is None:
+        yield list(all_projects(home).values())
+        return
+    with all_leases(home, purpose=purpose, timeout=timeout):
+        yield list(all_projects(home).values())
 
 
 def _named_digests(projects: list[ProjectState]) -> frozenset[str]:

@@ -1,0 +1,338 @@
+"""`gc`: away with what is ours and nobody uses: images, environments, old generations, and what killed commands left.
+
+It deletes nothing that an `apply` could not make again from lock and store, generations apart. What is used is read from
+the launch records that are active and from generations; a session that runs holds what it runs from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hatchlock.errors import HatchlockError
+from hatchlock.events import Event, Sink, discard
+from hatchlock.paths import Home
+from hatchlock.usecases.leases import all_leases, all_projects
+from hatchlock.usecases.uses import TREES, Uses, active_uses, generation_uses, target_uses
+
+if TYPE_CHECKING:
+    from hatchlock.engines.api import Container
+    from hatchlock.engines.docker import ImageFacts
+    from hatchlock.usecases.project import Project
+
+__all__ = ["KEEP", "Collected", "Garbage", "Item", "Kept", "collect_garbage", "find_garbage"]
+
+KEEP = 2
+"""Generations that stay: the last one, and the one before it to go back to."""
+
+Kind = Literal["container", "generation", "image", "environment", "conda packages", "interpreter", "unfinished"]
+
+_RUNNING = "a server that runs uses it"
+_TREE_KINDS: Mapping[str, Kind] = {"envs": "environment", "conda": "conda packages", "pythons": "interpreter"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """Something that nobody uses.
+
+    Attributes:
+        kind: What it is.
+        name: A container's name, a generation's number, an image's tag, a tree or file below the store.
+        size: Bytes; of an image with the layers that others have as well. 0 for what is not worth measuring.
+    """
+
+    kind: Kind
+    name: str
+    size: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """Something that would go, and stays.
+
+    Attributes:
+        name: As an item's.
+        why: The reason, one clause.
+    """
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Garbage:
+    """What could go, in the order in which it goes, and what stays although no project needs it."""
+
+    items: tuple[Item, ...]
+    kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collected:
+    """What `collect_garbage` did: what is gone, and what stayed after all."""
+
+    items: tuple[Item, ...]
+    kept: tuple[Kept, ...]
+
+
+def find_garbage(project: Project, *, keep: int = KEEP) -> Garbage:
+    """Return what nobody uses. Reads only.
+
+    Generations, images and containers are those of this project; trees are those of the store, which all its projects share.
+
+    Args:
+        project: Whose.
+        keep: How many generations stay, the newest; at least 1.
+
+    Raises:
+        BoundElsewhere: The project belongs to another directory.
+        BadState: A project's state cannot be read, so nobody knows what it needs.
+        EngineFailed, EngineError, EngineUnreachable: The engine was found, and does not say what it has.
+    """
+    return _Survey(project, keep).garbage()
+
+
+def collect_garbage(
+    project: Project,
+    *,
+    keep: int = KEEP,
+    yes: bool = False,
+    confirm: Callable[[Garbage], bool] | None = None,
+    lock_timeout: float = 60.0,
+    emit: Sink = discard,
+) -> Collected:
+    """Delete what nobody uses.
+
+    No apply of any project runs meanwhile. What was not there when the user agreed stays, and so does what was taken into
+    use since. After a kill the same command goes on.
+
+    Args:
+        project: Whose.
+        keep: As for `find_garbage`.
+        yes: Do not ask.
+        confirm: Shows what would go, and asks; None when there is nobody to ask.
+        lock_timeout: Seconds to wait for an apply that is running.
+        emit: Told about progress.
+
+    Raises:
+        RefusedError: Nobody agreed; nothing was done.
+        LeaseHeld: An apply did not end in time; nothing was done.
+        HatchlockError: What `find_garbage` raises.
+        OSError: Something cannot be deleted.
+    """
+    from hatchlock.usecases.apply import check_agreed
+
+    found = find_garbage(project, keep=keep)
+    if not found.items:
+        return Collected(items=(), kept=found.kept)
+    check_agreed(yes=yes, confirm=confirm and (lambda: confirm(found)))
+    with all_leases(project.home, purpose="gc", timeout=lock_timeout):
+        survey = _Survey(project, keep)
+        now = survey.garbage()
+        gone: list[Item] = []
+        kept = list(now.kept)
+        for item in now.items:
+            if item not in found.items:
+                continue
+            emit(Event(name="gc.start", address=item.kind, message=item.name))
+            if why := survey.delete(item):
+                kept.append(Kept(name=item.name, why=why))
+            else:
+                gone.append(item)
+        survey.forget_records()
+    return Collected(items=tuple(gone), kept=tuple(kept))
+
+
+class _Survey:
+    """A project, its store and its engine, as they are now."""
+
+    def __init__(self, project: Project, keep: int) -> None:
+        from hatchlock.state.project import ProjectState
+        from hatchlock.usecases.run import project_name
+
+        self._project = project
+        self._home = project.home
+        self._name = project_name(project.manifest)
+        self._state = ProjectState(project.home.project(self._name))
+        self._state.check_binding(self._name, project.directory)
+        self._old = self._state.generations()[:-keep]
+        self._used = self._in_use()
+        self._running: list[Kept] = []
+        self._images = _Images(project, self._name, self._used)
+
+    def garbage(self) -> Garbage:
+        items = [
+            *self._images.leftovers(),
+            *(Item(kind="generation", name=str(number)) for number in self._old),
+            *self._images.unused(),
+            *self._trees(),
+            *(Item(kind="unfinished", name=str(self._below(path))) for path in self._state.unfinished()),
+        ]
+        kept = [*self._images.kept(), *self._running]
+        return Garbage(items=tuple(items), kept=tuple(kept))
+
+    def delete(self, item: Item) -> str:
+        """Delete one thing; return why it had to stay, or "" when it is gone."""
+        if item.kind == "generation":
+            self._state.forget_generation(int(item.name))
+            return ""
+        if item.kind in {"container", "image"}:
+            return self._images.delete(item)
+        return _discard(self._home, item.name)
+
+    def forget_records(self) -> None:
+        """Delete the launch records that nothing names any more."""
+        named = set(self._state.active().values())
+        for number in self._state.generations():
+            named.update((self._state.generation_facts(number) or {}).get("servers", {}).values())
+        for digest in self._state.records():
+            if digest not in named:
+                self._state.forget_record(digest)
+
+    def _in_use(self) -> Uses:
+        used = self._wanted()
+        for name, state in all_projects(self._home).items():
+            used |= active_uses(state, self._home)
+            for number in state.generations():
+                if name != self._name or number not in self._old:
+                    used |= generation_uses(state, number, self._home)
+        return used
+
+    def _wanted(self) -> Uses:
+        """What the lock wants is no garbage, even if the apply that made it did not end well."""
+        from hatchlock.usecases.plan import read_target
+
+        try:
+            return target_uses(read_target(self._project), self._home)
+        except HatchlockError:
+            return Uses()  # there is no lock, or it does not fit: the next apply has to make what it needs anyway
+
+    def _trees(self) -> Iterator[Item]:
+        from hatchlock.resources.env_health import size_of
+        from hatchlock.store.receipts import finished, is_used
+
+        for kind in TREES:
+            for path in _directories(self._home.root / kind):
+                name = str(self._below(path))
+                if not finished(path):
+                    yield Item(kind="unfinished", name=name, size=size_of(path))
+                elif name in self._used.trees:
+                    continue
+                elif is_used(path):
+                    self._running.append(Kept(name=name, why=_RUNNING))
+                else:
+                    yield Item(kind=_TREE_KINDS[kind], name=name, size=size_of(path))
+
+    def _below(self, path: Path) -> Path:
+        return path.relative_to(self._home.root)
+
+
+class _Images:
+    """A project's images and containers in the engine; there are none when no engine answers."""
+
+    def __init__(self, project: Project, name: str, used: Uses) -> None:
+        from hatchlock.engines.locate import EngineNotFound, find_engine
+
+        self._name = name
+        self._used = used
+        self._tags: Mapping[str, ImageFacts] = {}
+        self._containers: list[Container] = []
+        self._missing = ""
+        try:
+            self._address = find_engine(project.environ)
+        except EngineNotFound as error:
+            self._missing = str(error)
+            return
+        from hatchlock.engines import api, docker
+        from hatchlock.images.key import IMAGE_PREFIX
+
+        own = f"{IMAGE_PREFIX}/{name}/"
+        with docker.Engine(self._address) as engine:
+            self._tags = {tag: facts for tag, facts in engine.images().items() if tag.startswith(own)}
+        self._containers = api.Engine(self._address).list({})
+
+    def leftovers(self) -> Iterator[Item]:
+        for container in self._containers:
+            if self._is_leftover(container):
+                yield Item(kind="container", name=container.name)
+
+    def unused(self) -> Iterator[Item]:
+        for tag, facts in self._unused():
+            if not self._users(facts):
+                yield Item(kind="image", name=tag, size=facts.size)
+
+    def kept(self) -> Iterator[Kept]:
+        if self._missing and self._used.images:
+            yield Kept(name="images", why=self._missing)
+        for tag, facts in self._unused():
+            if users := self._users(facts):
+                yield Kept(name=tag, why=f"the container {', '.join(users)} uses it")
+
+    def delete(self, item: Item) -> str:
+        from hatchlock.engines import api, docker
+
+        if item.kind == "container":
+            api.Engine(self._address).remove(item.name)
+            return ""
+        with docker.Engine(self._address) as engine:
+            try:
+                engine.untag(item.name)
+            except docker.ImageInUse as error:
+                return error.why
+        return ""
+
+    def _unused(self) -> Iterable[tuple[str, ImageFacts]]:
+        return [(tag, facts) for tag, facts in self._tags.items() if tag not in self._used.images]
+
+    def _users(self, facts: ImageFacts) -> list[str]:
+        """Names of the containers that are made of an image and stay."""
+        own = [item for item in self._containers if item.image == facts.id and not self._is_leftover(item)]
+        return sorted(item.name for item in own)
+
+    def _is_leftover(self, container: Container) -> bool:
+        from hatchlock.security.container import LABEL
+        from hatchlock.serve.container import is_leftover
+
+        return container.labels.get(f"{LABEL}.project") == self._name and is_leftover(container)
+
+
+def _directories(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _discard(home: Home, name: str) -> str:
+    """Delete a tree below the store; return why it had to stay, or "" when it is gone."""
+    from hatchlock.store import receipts
+
+    with _orphans(home, name) as is_building:
+        if is_building:
+            return "a program that a killed apply had started is still at work in it"
+        if not receipts.discard(home.root / name):
+            return _RUNNING
+    return ""
+
+
+@contextlib.contextmanager
+def _orphans(home: Home, name: str) -> Iterator[bool]:
+    """Tell whether the uv of a killed apply works on; it holds this lock as long as it does (`env_build.after_orphans`)."""
+    kind, _, key = name.partition("/")
+    path = home.root / "locks" / f"env-{key.removeprefix('.build-')}.build"
+    if kind != home.envs.name or not path.exists():
+        yield False
+        return
+    handle = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield True
+    else:
+        yield False
+    finally:
+        os.close(handle)
