@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.base_image import base_image
+from support.base_image import base_image, node_image
 from support.engine import engine
 from support.registry import registry
 
-__all__ = ["base_image", "engine", "registry"]
+__all__ = ["base_image", "engine", "node_image", "registry"]
