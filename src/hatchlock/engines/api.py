@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from hatchlock.errors import HatchlockError
@@ -25,6 +26,7 @@ _CHUNK = 1 << 16
 _HEADER = 8
 _STDERR_FRAME = 2
 _VERSIONS = ((1, 41), (1, 44))
+_OK = 200
 _NOT_FOUND = 404
 _CONFLICT = 409
 
@@ -254,6 +256,38 @@ class Engine:
             parts.append(data[_HEADER : _HEADER + size])
             data = data[_HEADER + size :]
         return b"".join(parts)
+
+    def post(self, path: str, body: BinaryIO, *, content_type: str) -> Iterator[bytes]:
+        """Send a file, and yield the lines of what is answered as they come, for as long as it takes.
+
+        Args:
+            path: Behind the version: `/build?…`.
+            body: What to send, from its beginning.
+            content_type: What that is.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer, or broke off.
+        """
+        path = f"/v{self.ping()}{path}"
+        size = body.seek(0, os.SEEK_END)
+        body.seek(0)
+        head = f"POST {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
+        try:
+            with self._connect(None) as connection:
+                connection.sendall(head.encode())
+                connection.sendfile(body)
+                answer, early = _read_head(connection)
+                status, _ = _parse_head(answer)
+                with connection.makefile("rb") as stream:
+                    if status != _OK:
+                        raise _error(status, early + stream.read(), "POST", path)
+                    *lines, last = early.split(b"\n")
+                    yield from lines
+                    yield last + stream.readline()
+                    yield from stream
+        except OSError as error:
+            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float | None = _ANSWER_SECONDS

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,13 @@ from hatchlock.sources.projects.ignore import Found, walk
 from hatchlock.sources.projects.model import Snapshot, TreeFile
 from hatchlock.sources.projects.problems import BadEntry, ChangedWhileRead, LeadsOut, MissingProject, TooLarge
 
-__all__ = ["LARGEST_SNAPSHOT", "list_files", "signature", "snapshot"]
+__all__ = ["LARGEST_SNAPSHOT", "Pick", "list_files", "signature", "snapshot"]
 
 LARGEST_SNAPSHOT = 512 << 20
 """The bytes that all files of a project may have together."""
+
+Pick = Callable[[Path, Iterable[Found]], Iterable[Found]]
+"""Chooses among what belongs to a directory, which is given without symlinks in its path."""
 
 _CHUNK = 1 << 20
 _END = bytes(1024)
@@ -65,6 +68,7 @@ def snapshot(
     committed: bool = False,
     without: Path | None = None,
     limit: int = LARGEST_SNAPSHOT,
+    pick: Pick | None = None,
 ) -> Snapshot:
     """Hash a project's content, and hand the archive to `sink` piece by piece.
 
@@ -77,6 +81,7 @@ def snapshot(
         committed: See `ignore.walk`.
         without: See `ignore.walk`.
         limit: The bytes that all files may have together.
+        pick: Chooses among what would be in it; None takes all.
 
     Raises:
         ChangedWhileRead: A file changed, came or went meanwhile.
@@ -84,7 +89,7 @@ def snapshot(
         MissingProject, LeadsOut, BadEntry, PermissionProblem: As for `list_files`.
     """
     root = _real(root)
-    members = _members(root, committed=committed, without=without)
+    members = _members(root, committed=committed, without=without, pick=pick)
     _check_size(root, members, limit)
     digest = hashlib.sha256()
     size = 0
@@ -93,11 +98,11 @@ def snapshot(
         size += len(piece)
         if sink is not None:
             sink(piece)
-    _check_unchanged(members, _members(root, committed=committed, without=without))
+    _check_unchanged(members, _members(root, committed=committed, without=without, pick=pick))
     return Snapshot(sha256=digest.hexdigest(), size=size, files=tuple(member.file for member in members))
 
 
-def signature(root: Path, *, committed: bool = False, without: Path | None = None) -> str:
+def signature(root: Path, *, committed: bool = False, without: Path | None = None, pick: Pick | None = None) -> str:
     """Return a string that changes when a file of the project is changed in the usual ways, without reading any.
 
     For memos only: it is made of paths, modes, sizes and times (also that of the last change of any kind, which no program
@@ -106,7 +111,7 @@ def signature(root: Path, *, committed: bool = False, without: Path | None = Non
     Raises:
         MissingProject, LeadsOut, BadEntry, PermissionProblem: As for `list_files`.
     """
-    members = _members(_real(root), committed=committed, without=without)
+    members = _members(_real(root), committed=committed, without=without, pick=pick)
     return key_of(
         "project-signature:2", (repr((*_facts(member), member.found.status.st_ctime_ns)) for member in members)
     )
@@ -120,9 +125,10 @@ def _real(root: Path) -> Path:
     return real
 
 
-def _members(root: Path, *, committed: bool, without: Path | None = None) -> list[_Member]:
+def _members(root: Path, *, committed: bool, without: Path | None = None, pick: Pick | None = None) -> list[_Member]:
     try:
-        found = list(walk(root, committed=committed, without=without))
+        everything = walk(root, committed=committed, without=without)
+        found = list(pick(root, everything) if pick else everything)
     except FileNotFoundError as error:
         raise ChangedWhileRead(path=str(error.filename)) from error
     members = [_Member(file=_tree_file(root, item), found=item) for item in found]
