@@ -27,7 +27,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "why": ("why a package is in the lock", "hatchlock why anyio"),
         "diff": ("how two locks differ", "hatchlock diff main --markdown"),
         "outdated": ("what is newer, and what holds it back", "hatchlock outdated --all"),
-        "export": ("write another tool's lock file", "hatchlock export --format pylock.toml"),
+        "export": ("write another tool's lock file, or an image", "hatchlock export time --to oci:time-image"),
     },
     "World": {
         "show": ("print a saved plan", "hatchlock show plan.json"),

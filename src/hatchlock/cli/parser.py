@@ -221,16 +221,27 @@ def _which_runtime(command: argparse.ArgumentParser) -> None:
 
 
 def _export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", nargs="?", metavar="NAME", help="with --to: a server or environment with an image")
+    command.add_argument(
+        "--to",
+        metavar="TARGET",
+        help="write its image: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO",
+    )
     command.add_argument(
         "--format",
         dest="form",
-        required=True,
         choices=["pylock.toml", "requirements.txt", "package-lock.json", "constraints"],
-        help="what to write",
+        help="another tool's lock file",
     )
     command.add_argument("--environment", metavar="NAME", help="an environment or server; the only one if not said")
     command.add_argument("--runtime", choices=["process", "container"], help="which of two environments of that name")
-    command.add_argument("--platform", metavar="OS/ARCH", help="for this platform only")
+    command.add_argument(
+        "--platform",
+        action="append",
+        default=[],
+        metavar="OS/ARCH",
+        help="for this platform only; with --to one or several, this machine's if not said",
+    )
     command.add_argument("--output", metavar="PATH", help="a file or directory; stdout if not said")
 
 

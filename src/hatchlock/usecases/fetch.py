@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.bundle import Imported
     from hatchlock.usecases.project import Project
 
-__all__ = ["Fetched", "fetch", "fetch_project"]
+__all__ = ["Fetched", "fetch", "fetch_project", "satisfied_lock"]
 
 _THREADS = 8
 
@@ -80,7 +80,7 @@ def fetch_project(
 
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
-    manifest, lock = _satisfied(project)
+    manifest, lock = satisfied_lock(project)
     for platform in platforms:
         if platform not in lock.platforms:
             what = f"--platform {platform}: the lock is for {', '.join(lock.platforms)}"
@@ -118,7 +118,12 @@ def fetch_project(
     )
 
 
-def _satisfied(project: Project) -> tuple[Manifest, Lock]:
+def satisfied_lock(project: Project) -> tuple[Manifest, Lock]:
+    """Return a project's manifest, without overlay, and the lock that satisfies it.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: There is no such lock.
+    """
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.freshness import StaleLock, stale_reasons

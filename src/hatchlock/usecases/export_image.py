@@ -1,0 +1,327 @@
+"""`export --to`: the image of a server or environment, out of hatchlock: a layout, an archive, a registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+from hatchlock.address import ImageReference, Kind, Source
+from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.events import Sink
+from hatchlock.usecases.inspect import NotInLock
+
+if TYPE_CHECKING:
+    from hatchlock.images.assemble import Composed
+    from hatchlock.images.packed import Packed, PlatformImage
+    from hatchlock.lock.model import Lock, Package
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.resources.image_spec import ImageSpec
+    from hatchlock.usecases.project import Project
+
+__all__ = ["ExportedImage", "ImageTarget", "NoImage", "export_image", "image_target"]
+
+Form = Literal["oci", "oci-archive", "docker-archive", "docker"]
+Statement = Callable[["ImageSpec", "Composed"], bytes]
+
+_TARGET = re.compile(rf"(?P<form>{'|'.join(get_args(Form))}):(?P<rest>.+)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_SHOWN_DIGITS = 12
+
+
+@dataclass(kw_only=True, eq=False)
+class NoImage(HatchlockError):
+    """Something that is to be exported as an image runs as a process."""
+
+    code: ClassVar[str] = "no-image"
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} runs as a process in the lock, so it has no image"
+
+    def _hint(self) -> str:
+        return 'give it runtime = "container", and lock'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageTarget:
+    """Where an image is to be written.
+
+    Attributes:
+        text: As the user writes it.
+        form: By the words of containers-transports(5).
+        path: The directory or file; None of a registry.
+        name: What the image is called there; "" if that is not said.
+        reference: The repository of a registry, and the tag; None of a path.
+    """
+
+    text: str
+    form: Form
+    path: Path | None = None
+    name: str = ""
+    reference: ImageReference | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedImage:
+    """What `export_image` made.
+
+    Attributes:
+        target: As the user wrote it.
+        reference: What names exactly this image: in a registry `HOST/REPOSITORY@sha256:…`, else its digest.
+        digest: `sha256:…` of the index, or of the manifest where there is one platform; of a docker-archive, which has
+            none, of the config.
+        platforms: Those that it is for.
+        sent: To a registry: how many blobs, their bytes, how many manifests and tags; zeros if all was there.
+    """
+
+    target: str
+    reference: str
+    digest: str
+    platforms: tuple[str, ...]
+    sent: Mapping[str, int]
+
+
+def image_target(text: str) -> ImageTarget:
+    """Read a target: `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `docker://HOST/REPO[:TAG]`.
+
+    Raises:
+        UsageError: It is none.
+        BadSource: The repository of a registry has not the form of one.
+    """
+    match = _TARGET.fullmatch(text)
+    form: Form | None = next((form for form in get_args(Form) if match and match["form"] == form), None)
+    if match is None or form is None:
+        known = "oci:DIR, oci-archive:FILE, docker-archive:FILE or docker://HOST/REPO:TAG"
+        raise UsageError(what=f"--to {text}: an image cannot be written there", advice=f"write {known}")
+    rest = match["rest"]
+    if form == "docker":
+        reference = ImageReference.parse(rest.removeprefix("//"))
+        if not rest.startswith("//") or reference.digest:
+            raise UsageError(what=f"--to {text}: that is no repository", advice="write docker://HOST/REPO[:TAG]")
+        return ImageTarget(text=text, form=form, reference=reference)
+    path, _, name = rest.partition(":")
+    if not path or (name and not _NAME.fullmatch(name)):
+        raise UsageError(what=f"--to {text}: that is no path and name", advice=f"write {form}:PATH[:NAME]")
+    return ImageTarget(text=text, form=form, path=Path(path), name=name)
+
+
+def export_image(
+    project: Project,
+    name: str,
+    target: ImageTarget,
+    *,
+    platforms: Sequence[str] = (),
+    offline: bool = False,
+    statement: Statement | None = None,
+    emit: Sink,
+) -> ExportedImage:
+    """Put the image of a server or environment together, and write it; what the store lacks for that is fetched.
+
+    The same lock gives the same digest, wherever and however often it is exported.
+
+    Args:
+        project: Whose lock.
+        name: A server or environment of the container runtime.
+        target: Where the image goes.
+        platforms: Of the lock; this machine's if none is named.
+        offline: Fetch nothing; a registry that is a target is asked all the same.
+        statement: Makes an in-toto statement about an image, which goes with it.
+        emit: Told about progress.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
+        NotInLock: It has no such server, environment or platform.
+        NoImage: It runs as a process.
+        UsageError: The target cannot hold the image, or its directory does not exist.
+        NoPlaceForLayout, PermissionProblem: It cannot be written.
+        LoginNeeded, WrongLogin, NoAccess, PushRefused, ImageUnreachable: A registry does not take it.
+        HatchlockError: What fetching and assembling raise.
+        OSError: The disk is full, or the like.
+    """
+    from hatchlock.images.packed import pack
+    from hatchlock.resources.image_build import check_outputs, composed
+    from hatchlock.usecases.fetch import fetch, satisfied_lock
+
+    manifest, lock = satisfied_lock(project)
+    specs = _specs(manifest, lock, name, platforms)
+    _check(target, specs)
+    fetch(project, (artefact for spec in specs for artefact in spec.artefacts), offline=offline, emit=emit)
+    annotations = _annotations(lock, name)
+    with ExitStack() as stack:
+        images: list[PlatformImage] = []
+        for spec in specs:
+            image = stack.enter_context(composed(spec, home=project.home))
+            check_outputs(spec, image)
+            said = statement(spec, image) if statement else b""
+            images.append(_platform_image(spec, image, annotations, said))
+        packed = pack(images)
+        sent = _write(project, manifest, target, packed, images, name=target.name or name, emit=emit)
+    digest = packed.top.digest
+    if target.form == "docker-archive":
+        digest = _config_digest(images[0])
+    reference = replace(target.reference, tag="", digest=digest) if target.reference else digest
+    return ExportedImage(
+        target=target.text,
+        reference=str(reference),
+        digest=digest,
+        platforms=tuple(spec.platform for spec in specs),
+        sent=sent,
+    )
+
+
+def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> list[ImageSpec]:
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.wanted import container_platforms
+    from hatchlock.resources.image_spec import ImageSpec
+    from hatchlock.resources.image_target import locked_image
+
+    wanted = container_platforms(platforms or [host_platform()])
+    locked = container_platforms(lock.platforms)
+    for platform in wanted:
+        if platform not in locked:
+            raise NotInLock(what="platform", name=platform, known=locked)
+    servers = {server.name: server for server in lock.servers}
+    server = servers.get(name)
+    if server and server.runtime == "container" and server.image:
+        found = lock.image(server.image).platforms
+        return [
+            ImageSpec(
+                server=name,
+                reference=server.image,
+                platform=platform,
+                key=found[platform].digest.removeprefix("sha256:"),
+                base=replace(found[platform], packages=()),
+            )
+            for platform in wanted
+        ]
+    environments = [item for item in lock.environments if item.name == (server.environment if server else name)]
+    container = [item for item in environments if item.runtime == "container"]
+    if server and server.runtime != "container":
+        container = []
+    if container:
+        return [locked_image(manifest, lock, container[0], platform, name=name) for platform in wanted]
+    if server or environments:
+        raise NoImage(name=name)
+    raise NotInLock(
+        what="server or environment", name=name, known=(*servers, *(item.name for item in lock.environments))
+    )
+
+
+def _check(target: ImageTarget, specs: Sequence[ImageSpec]) -> None:
+    if target.form == "docker-archive" and len(specs) > 1:
+        raise UsageError(
+            what=f"--to {target.text}: a docker-archive holds one platform",
+            advice="write one for each, or oci-archive:FILE",
+        )
+    if target.path is not None and not target.path.absolute().parent.is_dir():
+        raise UsageError(what=f"--to {target.text}: there is no such directory", advice="make it first")
+    if target.path is not None and target.form != "oci" and target.path.is_dir():
+        raise UsageError(what=f"--to {target.text}: that is a directory", advice="name a file, or write oci:DIR")
+
+
+def _platform_image(
+    spec: ImageSpec, image: Composed, annotations: Mapping[str, str], statement: bytes
+) -> PlatformImage:
+    from hatchlock.images.config import KEY_LABEL
+    from hatchlock.images.packed import PlatformImage
+
+    based = {
+        "org.opencontainers.image.base.digest": spec.base.digest,
+        "org.opencontainers.image.base.name": spec.reference,
+    }
+    own = _said({"title": spec.server, **_image_facts(spec)}) if not spec.is_assembled else based
+    return PlatformImage(
+        config=image.config,
+        layers=(*image.below, *image.above),
+        annotations={**annotations, **own, KEY_LABEL: spec.key},
+        provenance=statement,
+    )
+
+
+def _image_facts(spec: ImageSpec) -> Mapping[str, str]:
+    base = spec.base
+    return {"version": base.version, "licenses": base.licence, "source": base.repository}
+
+
+def _annotations(lock: Lock, name: str) -> Mapping[str, str]:
+    """Return what the lock knows of the package that a server is; of an environment there is only its name."""
+    package = _main_package(lock, name)
+    if package is None:
+        return _said({"title": name})
+    facts = {
+        "title": package.name,
+        "version": package.version,
+        "licenses": package.licence,
+        "source": package.location if package.kind is Kind.GIT else package.repository,
+        "revision": package.commit,
+    }
+    return _said(facts)
+
+
+def _said(facts: Mapping[str, str]) -> Mapping[str, str]:
+    return {f"org.opencontainers.image.{name}": value for name, value in facts.items() if value}
+
+
+def _main_package(lock: Lock, name: str) -> Package | None:
+    from hatchlock.resolve.command import main_package
+    from hatchlock.resolve.entries import entries_of
+
+    server = next((item for item in lock.servers if item.name == name), None)
+    if server is None or server.image or not server.source:
+        return None
+    entry = entries_of(lock).get(server.source)
+    source = Source.parse(entry.dependencies[0] if entry else server.source)
+    return main_package(source, lock.environment(server.environment, server.runtime), lock)
+
+
+def _write(
+    project: Project,
+    manifest: Manifest,
+    target: ImageTarget,
+    packed: Packed,
+    images: Sequence[PlatformImage],
+    *,
+    name: str,
+    emit: Sink,
+) -> Mapping[str, int]:
+    from hatchlock.images.layout import layout_chunks, write_chunks, write_layout
+
+    if target.path is None:
+        return _push(project, manifest, target, packed, emit=emit)
+    if target.form == "oci":
+        write_layout(packed, target.path.absolute(), name=name)
+        return {}
+    chunks = layout_chunks(packed, name=name) if target.form == "oci-archive" else _docker_archive(images[0], name)
+    write_chunks(target.path, chunks)
+    return {}
+
+
+def _docker_archive(image: PlatformImage, name: str) -> Iterator[bytes]:
+    """Without a tag of ours, for whoever loads it is not hatchlock; the digest's digits never take another one's place."""
+    from hatchlock.images.archive import archive_chunks
+
+    digits = _config_digest(image).removeprefix("sha256:")[:_SHOWN_DIGITS]
+    return archive_chunks(config=image.config, layers=image.layers, tag=f"{name.lower()}:{digits}")
+
+
+def _config_digest(image: PlatformImage) -> str:
+    from hatchlock.digest import sha256_bytes
+
+    return f"sha256:{sha256_bytes(image.config)}"
+
+
+def _push(
+    project: Project, manifest: Manifest, target: ImageTarget, packed: Packed, *, emit: Sink
+) -> Mapping[str, int]:
+    from hatchlock.images.pushing import push_image
+    from hatchlock.usecases.image_places import open_pusher
+
+    assert target.reference is not None  # noqa: S101  a target without path has one
+    with closing(open_pusher(project, manifest)) as pusher:
+        pushed = push_image(packed, target.reference, pusher=pusher, emit=emit)
+    return {"blobs": pushed.blobs, "bytes": pushed.size, "documents": pushed.documents}
