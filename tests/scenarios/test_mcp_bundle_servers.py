@@ -62,8 +62,8 @@ def test_a_bundle_becomes_a_server_that_runs(project: tuple[TrialProject, Regist
     if problem := check_isolation():
         unavailable(problem)
     trial, _ = project
-    trial.ok("add", "mcp:io.github.acme/tiny")
-    assert f'runtime = "process"\npython = "{VERSION}"\n' in trial.manifest.read_text()
+    trial.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
+    assert f'python = "{VERSION}"\nruntime = "process"\n' in trial.manifest.read_text()
     trial.ok("apply", "--yes", "--no-probe")
     assert trial.tools("tiny") == ["echo", "large", "attempt"]
     assert trial.steps() == []
@@ -76,12 +76,12 @@ def test_a_bundle_with_other_bytes_is_refused_before_anything_changes(
     before = trial.manifest.read_bytes()
     good = bundle.read_bytes()
     bundle.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    refused = trial.fails("add", "mcp:io.github.acme/tiny")
+    refused = trial.fails("add", "mcp:io.github.acme/tiny", "--runtime", "process")
     assert registry.entries[0]["server"]["packages"][0]["fileSha256"] in refused.err
     assert trial.manifest.read_bytes() == before
     assert not trial.lock.exists()
     bundle.write_bytes(good)
-    trial.ok("add", "mcp:io.github.acme/tiny")
+    trial.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
     bundle.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     trial.ok("cache", "clear")
     for blob in (trial.store / "blobs").rglob("*"):

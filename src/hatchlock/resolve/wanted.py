@@ -15,6 +15,7 @@ from hatchlock.manifest.model import MANAGED, EnvironmentSpec, Manifest, ServerS
 from hatchlock.resolve.direct import normal_form
 
 __all__ = [
+    "USUAL_NODE",
     "SharedName",
     "WantedEnvironment",
     "container_platforms",
@@ -25,7 +26,8 @@ __all__ = [
     "wanted_images",
 ]
 
-_USUAL_NODE = "22"
+USUAL_NODE = "22"
+"""The Node of a container whose manifest names none."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -153,7 +155,7 @@ def _usual_base(kinds: Iterable[str], python: str, node: str) -> str:
     """Return the official image of the language that kinds or a declared Node name; both need a base that says so."""
     languages = {Kind.NPM: "node", Kind.PYPI: "python", Kind.HATCH: "python"}
     named = {languages[Kind(kind)] for kind in kinds if kind in languages} or ({"node"} if node else set())
-    return f"node:{node or _USUAL_NODE}-slim" if named == {"node"} else f"python:{python}-slim"
+    return f"node:{node or USUAL_NODE}-slim" if named == {"node"} else f"python:{python}-slim"
 
 
 def _texts(sources: Iterable[Source]) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ __all__ = ["FoundServer", "Given", "SearchResult", "search_servers", "server_fro
 
 IndexKind = Literal["mcp", "hatch"]
 _KINDS: tuple[IndexKind, ...] = ("mcp", "hatch")
-_IN_PROCESSES = ("npm", "mcpb")
 """Kinds of package that images are not yet made of."""
 
 
@@ -251,17 +250,16 @@ def _chosen(
 
     platforms = manifest.project.platforms or this_platforms()
     choice = choose(entry, platforms=platforms, runtime=runtime or "container", local=sources.mcp_registry.is_local)
-    # what images are not made of would be refused by `plan`, as for `add npm:…`
-    fields = {"runtime": "process"} if runtime is None and choice.kind in _IN_PROCESSES else {}
+    interpreter = {}
     if choice.kind == "mcpb":
-        fields |= _interpreter(choice.requirement, project, sources)
-    return launch(entry, choice), fields
+        interpreter = _interpreter(choice.requirement, project, sources, for_process=runtime == "process")
+    return launch(entry, choice), interpreter
 
 
-def _interpreter(requirement: str, project: Project, sources: Sources) -> dict[str, str]:
+def _interpreter(requirement: str, project: Project, sources: Sources, *, for_process: bool) -> dict[str, str]:
     """Only the bundle itself says what starts it, so it is fetched, and checked, already now."""
     from hatchlock.engines.process import host_platform
-    from hatchlock.resolve.wanted import default_python
+    from hatchlock.resolve.wanted import USUAL_NODE, default_python
     from hatchlock.sources.mcp_registry.mcpb import read_bundle
     from hatchlock.sources.url import url_references
     from hatchlock.store.blobs import Blobs
@@ -276,7 +274,7 @@ def _interpreter(requirement: str, project: Project, sources: Sources) -> dict[s
         case "python":
             return {"python": default_python()}
         case "node":
-            return {"node": sources.host_node()}
+            return {"node": sources.host_node() if for_process else USUAL_NODE}
     return {}
 
 
