@@ -6,9 +6,7 @@ import json
 import random
 import secrets
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import pytest
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from support.index import Index, Release, serving
-from support.project import TrialProject, server_release
+from support.killed import KilledProject
+from support.project import server_release
 from support.runs import wait_for
 from support.wheels import make_wheel
 
@@ -57,45 +56,6 @@ plain-http = true
 """
 CURSOR = '{"mcpServers": {"theirs": {"command": "their-server"}}}\n'
 
-# Runs the command line in a process that kills itself: right before or after the N-th line of the journal is written, or
-# right before the N-th time that it touches the file system, starts a program or connects somewhere. Product code knows
-# nothing of it. Called with N = 0 it counts.
-DRIVER = """
-import os, signal, sys, threading
-from hatchlock.cli.main import main
-
-mode, number, report, *words = sys.argv[1:]
-number, seen, lock = int(number), 0, threading.Lock()
-
-def tick():
-    global seen
-    with lock:
-        seen += 1
-        if seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-if mode == "effects":
-    names = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "subprocess.Popen", "socket.connect"}
-    writing = os.O_WRONLY | os.O_RDWR
-    def hook(event, arguments):
-        if event in names or (event == "open" and isinstance(arguments[2], int) and arguments[2] & writing):
-            tick()
-    sys.addaudithook(hook)
-else:
-    from hatchlock.state.journal import Journal
-    original = Journal.write
-    def write(self, event, **facts):
-        if mode == "before":
-            tick()
-        original(self, event, **facts)
-        if mode == "after":
-            tick()
-    Journal.write = write
-status = main(words)
-if number == 0:
-    open(report, "w").write(str(seen))
-sys.exit(status)
-"""
 APPLY = ("apply", "--yes", "--no-probe")
 
 
@@ -120,7 +80,7 @@ def _slow(directory: Path) -> Release:
     return Release(name="slow-server", version="1.0", body=wheel.read_bytes())
 
 
-class Trial(TrialProject):
+class Trial(KilledProject):
     """A locked project that is applied over and over from nothing, always at the same place."""
 
     def start_over(self) -> None:
@@ -141,43 +101,6 @@ class Trial(TrialProject):
             "journals": [path.name for path in self.store.glob("projects/*/journal.ndjson")],
             "plan": self.steps(),
         }
-
-    def killed(self, mode: str, number: int, *words: str) -> bool:
-        """Run a command that kills itself at this point, and return whether it came to it."""
-        status = self._driven(mode, number, *words)
-        assert status in {0, -signal.SIGKILL}
-        return status != 0
-
-    def points(self, mode: str, *words: str) -> int:
-        """Return how many points there are in a command."""
-        assert self._driven(mode, 0, *words) == 0
-        return int((self.root / "seen").read_text())
-
-    def _driven(self, mode: str, number: int, *words: str) -> int:
-        return subprocess.run(
-            [sys.executable, "-c", DRIVER, mode, str(number), str(self.root / "seen"), *words],
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        ).returncode
-
-    def killed_after(self, seconds: float, *words: str) -> bool:
-        """Start a command, kill it after some time, and return whether that was before its end."""
-        process = subprocess.Popen(
-            self.command(*words),
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        return process.wait() == -signal.SIGKILL
 
 
 @pytest.fixture
