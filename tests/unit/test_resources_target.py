@@ -85,7 +85,7 @@ def test_a_process_starts_its_environments_script_by_its_absolute_path() -> None
 def test_a_container_starts_its_image_on_the_engine_that_was_found() -> None:
     boxed = record(target(), "boxed")
     key = LOCK.environment("boxed", "container").keys["linux/amd64"]
-    assert boxed.image == f"hatchlock/acme/boxed:{key}"
+    assert boxed.image == f"hatchlock/acme/boxed:{key}-local"
     assert boxed.engine == "unix:///run/engine.sock"
     assert boxed.argv == ("/opt/hatchlock/bin/demo-server",)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hatchlock.address import Address
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.build_facts import missing_inputs, told_of_builds
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.receipts import finished
 
@@ -18,16 +19,19 @@ __all__ = ["EnvResource"]
 class EnvResource:
     """The environments of one project; see `resources.base.Resource`."""
 
-    def __init__(self, specs: Iterable[EnvSpec], *, home: Home, purpose: str, lock_timeout: float) -> None:
+    def __init__(self, specs: Iterable[EnvSpec], *, home: Home, logs: Path, purpose: str, lock_timeout: float) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
+        self._logs = logs
         self._purpose = purpose
         self._lock_timeout = lock_timeout
         self._building = {spec.key: threading.Lock() for spec in self._specs.values()}
 
     def desired(self) -> Iterable[Desired]:
         """Return every environment, with how many packages it has."""
-        return [Desired(address=address, key=spec.key, facts=spec.facts) for address, spec in self._specs.items()]
+        return [
+            Desired(address=address, key=spec.key, facts=self._facts(spec)) for address, spec in self._specs.items()
+        ]
 
     def observe(self) -> Iterable[Observed]:
         """Return those of the declared environments that are complete."""
@@ -47,14 +51,15 @@ class EnvResource:
         return Observed(address=address, key=key)
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
-        """Return everything that it is made from."""
-        return self._specs[address].artefacts
+        """Return everything that it is made from, but for what was built already."""
+        return missing_inputs(self._specs[address], self._home).artefacts
 
     def apply(self, step: Step) -> None:
         """Build the environment. Two projects that want the same one build it once.
 
         Raises:
             ProcessFailed: uv could not build it.
+            BuildFailed, BadBuildResult, BuildNotIsolated: A package of it cannot be built.
             BadArchive: An archive cannot be unpacked.
             WrongHash: A blob of the store is damaged; it is removed.
         """
@@ -71,4 +76,7 @@ class EnvResource:
         ):
             if self.observe_one(step.address) is None:
                 with after_orphans(path.with_suffix(".build")) as held:
-                    build(spec, tree, home=self._home, held=held)
+                    build(spec, tree, home=self._home, held=held, logs=self._logs)
+
+    def _facts(self, spec: EnvSpec) -> Mapping[str, str]:
+        return {**spec.facts, **told_of_builds(spec, self._home)}

@@ -16,6 +16,7 @@ from hatchlock.realise.interpreter import install_interpreter
 from hatchlock.realise.unpack import public_directory
 from hatchlock.realise.uv_program import uv_program
 from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_builds import built_environment, sandbox_of_processes
 from hatchlock.resources.env_layout import checked, lay_out_applications, lay_out_modules, minor_version
 from hatchlock.resources.env_spec import CondaSpec, EnvSpec
 from hatchlock.state.lease import lease
@@ -42,7 +43,7 @@ def after_orphans(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
+def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path) -> None:
     """Make an environment; its receipt comes last.
 
     Args:
@@ -50,8 +51,10 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
         tree: Where it is.
         home: The store.
         held: A descriptor that every program that is started inherits; see `after_orphans`.
+        logs: Where what builds of packages say is kept.
 
     Raises:
+        BuildFailed, BadBuildResult, BuildNotIsolated: A package cannot be built.
         ProcessFailed: uv could not build it.
         BadArchive: An archive cannot be unpacked.
         CommandTaken: A program of an archive is called like a command of something else.
@@ -63,7 +66,10 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int) -> None:
         _unpack_interpreter(spec, blobs, home)
     if spec.conda:
         _install_conda(spec.conda, spec, blobs, home)
-    with building(tree, receipt), _scratch_directory(tree.with_name(f".build-{spec.key}")) as scratch:
+    scratch_path = tree.with_name(f".build-{spec.key}")
+    if spec.builds:
+        spec = built_environment(spec, home=home, logs=logs, sandbox=sandbox_of_processes)
+    with building(tree, receipt), _scratch_directory(scratch_path) as scratch:
         if spec.conda and spec.conda.has_python:
             _write_python(spec, tree, blobs)
         elif spec.python:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any, Self
@@ -12,7 +12,16 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import key_of, sha256_bytes
 from hatchlock.resources.base import Artefact
 
-__all__ = ["CondaSpec", "EnvSpec", "ModuleSpec", "NodeSpec", "ProgramSpec", "ProjectSpec", "directory_name"]
+__all__ = [
+    "BuildSpec",
+    "CondaSpec",
+    "EnvSpec",
+    "ModuleSpec",
+    "NodeSpec",
+    "ProgramSpec",
+    "ProjectSpec",
+    "directory_name",
+]
 
 _RULE = "env:1"
 _LONGEST_NAME = 60
@@ -129,6 +138,32 @@ class CondaSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSpec:
+    """A package that has to be built: what comes of it is known after that, and named by what goes in.
+
+    Attributes:
+        package: Its id, `pypi:docopt@0.6.2`.
+        archive: Its source distribution.
+        wheels: What its build environment has, sorted by file name.
+        key: The digest of everything that goes in.
+    """
+
+    package: str
+    archive: Artefact
+    wheels: tuple[Artefact, ...]
+    key: str
+
+    @property
+    def shown(self) -> str:
+        """The package for people: `docopt 0.6.2`."""
+        return self.package.partition(":")[2].replace("@", " ")
+
+    def log_name(self, environment: str) -> str:
+        """Return what `logs --build` calls its log."""
+        return f"{environment}.{self.package.partition(':')[2].rpartition('@')[0]}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EnvSpec:
     """An environment as it should be on this machine.
 
@@ -139,6 +174,7 @@ class EnvSpec:
         interpreter: The archive that the interpreter is unpacked from, if it is none of the machine's.
         conda: conda's packages, if it has any.
         wheels: What is installed, sorted by file name.
+        builds: What is built and installed then, sorted by package.
         node: The Node, if it has one.
         modules: npm packages, sorted by path.
         projects: Sorted by name.
@@ -153,6 +189,7 @@ class EnvSpec:
     interpreter: Artefact | None = None
     conda: CondaSpec | None = None
     wheels: tuple[Artefact, ...] = ()
+    builds: tuple[BuildSpec, ...] = ()
     node: NodeSpec | None = None
     modules: tuple[ModuleSpec, ...] = ()
     projects: tuple[ProjectSpec, ...] = ()
@@ -177,6 +214,7 @@ class EnvSpec:
             *([self.interpreter] if self.interpreter else []),
             *(self.conda.artefacts if self.conda else ()),
             *self.wheels,
+            *(artefact for build in self.builds for artefact in (build.archive, *build.wheels)),
             *(module.artefact for module in self.modules),
             *(project.artefact for project in self.projects),
             *(program.artefact for program in self.programs),
@@ -186,7 +224,7 @@ class EnvSpec:
     def facts(self) -> dict[str, str]:
         """What people see of it."""
         counts = {
-            "packages": len(self.wheels),
+            "packages": len(self.wheels) + len(self.builds),
             "npm packages": len(self.modules),
             "conda packages": len(self.conda.artefacts) if self.conda else 0,
             "projects": len(self.projects),
@@ -196,10 +234,18 @@ class EnvSpec:
             **({"python": self.python_version + (" (managed)" if self.interpreter else "")} if self.python else {}),
             **({"node": self.node.version} if self.node else {}),
             **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
+            **({"builds": self.told_of_builds(())} if self.builds else {}),
             **{project.name: f"{project.version}, {project.about}" for project in self.projects if project.about},
             **({"trust": self.trust} if self.trust else {}),
             "key": self.key,
         }
+
+    def told_of_builds(self, differing: Collection[str]) -> str:
+        """Return what people see of its builds; those with a key of `differing` gave something else each time."""
+        return ", ".join(
+            f"{build.shown} (known after build{', not reproducible' if build.key in differing else ''})"
+            for build in self.builds
+        )
 
     def _parts(self) -> Iterator[str]:
         # what an environment does not have adds nothing, so that names made before there were other kinds stay
@@ -214,7 +260,9 @@ class EnvSpec:
         yield from self.laid_out()
 
     def laid_out(self) -> Iterator[str]:
-        """Yield what decides on the npm packages, projects and programs in it, a line for each."""
+        """Yield what decides on everything in it but wheels and packages of conda, a line for each."""
+        for build in self.builds:
+            yield f"build {build.package} {build.key}"
         for module in self.modules:
             yield f"module {module.path} {module.artefact.digest} {module.offered} {_text(module.commands)}"
         for project in self.projects:
@@ -241,6 +289,7 @@ class EnvSpec:
             "interpreter": Artefact(**data["interpreter"]) if data["interpreter"] else None,
             "conda": _conda(data["conda"]) if data["conda"] else None,
             "wheels": tuple(Artefact(**item) for item in data["wheels"]),
+            "builds": tuple(map(_build, data["builds"])),
             "node": NodeSpec(**data["node"]) if data["node"] else None,
             "modules": tuple(ModuleSpec(**_placed(item)) for item in data["modules"]),
             "projects": tuple(projects),
@@ -261,6 +310,11 @@ def _placed(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _conda(item: Mapping[str, Any]) -> CondaSpec:
     return CondaSpec(**{**item, "artefacts": tuple(Artefact(**file) for file in item["artefacts"])})
+
+
+def _build(item: Mapping[str, Any]) -> BuildSpec:
+    wheels = tuple(Artefact(**wheel) for wheel in item["wheels"])
+    return BuildSpec(**{**item, "archive": Artefact(**item["archive"]), "wheels": wheels})
 
 
 def _text(commands: Mapping[str, str]) -> str:

@@ -9,12 +9,14 @@ from hatchlock.address import Kind
 from hatchlock.digest import key_of
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.paths import Home
+from hatchlock.realise.builds.record import build_key
 from hatchlock.realise.commands import CommandTaken, is_reserved
 from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import declared
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import (
+    BuildSpec,
     CondaSpec,
     EnvSpec,
     ModuleSpec,
@@ -44,7 +46,7 @@ class InterpreterFacts:
 
 
 def wheels_of(lock: Lock, environment: Environment, target: PythonTarget, platform: str) -> tuple[Artefact, ...]:
-    """Return the wheels of an environment on a platform, sorted by file name.
+    """Return the wheels of an environment on a platform, sorted by file name; what is built there is not among them.
 
     Raises:
         FileNotLocked: No locked file of a package runs there.
@@ -54,10 +56,36 @@ def wheels_of(lock: Lock, environment: Environment, target: PythonTarget, platfo
         if package.kind is not Kind.PYPI:
             continue
         file = choose_wheel(package.files, target)
+        if file is None and package.id in environment.builds:
+            continue
         if file is None:
             raise FileNotLocked(package=package.id, platform=platform)
         wheels.append(Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size))
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def _builds(
+    lock: Lock, environment: Environment, target: PythonTarget, platform: str, python: str
+) -> Iterator[BuildSpec]:
+    base = lock.image(environment.base).platforms[platform].digest if environment.base else ""
+    for package in lock.packages_of(environment, platform):
+        if package.id not in environment.builds or choose_wheel(package.files, target):
+            continue
+        file = next((file for file in package.files if not file.name.endswith(".whl")), None)
+        if file is None:
+            raise FileNotLocked(package=package.id, platform=platform)
+        archive = Artefact(package=package.id, name=file.name, digest=file.digest, size=file.size)
+        own = lock.environment(environment.builds[package.id], environment.runtime)
+        wheels = wheels_of(lock, own, target, platform)
+        key = build_key(
+            package=package.id,
+            archive=archive.digest,
+            wheels=[wheel.digest for wheel in wheels],
+            platform=platform,
+            python=python,
+            base=base,
+        )
+        yield BuildSpec(package=package.id, archive=archive, wheels=wheels, key=key)
 
 
 def check_command(lock: Lock, environment: Environment, platform: str, command: str) -> None:
@@ -144,7 +172,9 @@ def environment_spec(
             else _interpreter(environment, platform, home, python)
         )
         wheels = wheels_of(lock, environment, target, platform)
+        builds = tuple(_builds(lock, environment, target, platform, facts.version)) if environment.builds else ()
         spec = replace(spec, python=facts.path, python_version=facts.version, interpreter=archive, wheels=wheels)
+        spec = replace(spec, builds=builds)
         prefixes = (*prefixes, *facts.prefixes)
     if environment.node:
         facts = node(environment.node)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
-from hatchlock.images.key import image_tag
 from hatchlock.paths import Home
+from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.build_facts import missing_inputs, told_of_builds
 from hatchlock.resources.image_spec import ImageSpec, image_artefacts
 
 if TYPE_CHECKING:
@@ -28,20 +31,24 @@ class ImageResource:
         specs: What should be.
         project: The project's name.
         home: The store.
+        logs: Where what builds of packages say is kept.
         connect: Gives the engine; called only when there is something to ask it.
     """
 
-    def __init__(self, specs: Iterable[ImageSpec], *, project: str, home: Home, connect: Callable[[], Engine]) -> None:
+    def __init__(
+        self, specs: Iterable[ImageSpec], *, project: str, home: Home, logs: Path, connect: Callable[[], Engine]
+    ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
         self._home = home
+        self._logs = logs
         self._connect = connect
         self._known_stacks: list[tuple[str, ...]] | None = None
 
     def desired(self) -> Iterable[Desired]:
         """Return every image, named by its input key."""
         return [
-            Desired(address=address, key=spec.key, facts=_facts(spec), privilege="engine")
+            Desired(address=address, key=spec.key, facts=_facts(spec, self._home), privilege="engine")
             for address, spec in self._specs.items()
         ]
 
@@ -50,16 +57,18 @@ class ImageResource:
         if not self._specs:
             return []
         tags = self._connect().images()
-        return [self._seen(spec) for spec in self._specs.values() if self._tag(spec) in tags]
+        return [self._seen(spec) for spec in self._specs.values() if self._is_there(spec, tags)]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the image if the engine has it."""
         spec = self._specs[address]
-        return self._seen(spec) if self._tag(spec) in self._connect().images() else None
+        return self._seen(spec) if self._is_there(spec, self._connect().images()) else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
-        """Return what is added, and the config and layers of the locked image."""
-        return self._specs[address].artefacts
+        """Return what is added, but for what was built already, and the config and layers of the locked image."""
+        spec = self._specs[address]
+        environment = missing_inputs(spec.environment, self._home) if spec.environment else None
+        return replace(spec, environment=environment).artefacts
 
     def apply(self, step: Step) -> None:
         """Assemble the image, or take it as it is, and load it under its tag.
@@ -67,6 +76,7 @@ class ImageResource:
         Raises:
             NotLoaded: The engine refuses it.
             OtherOutputs: It is another one than the lock says.
+            BuildFailed, BadBuildResult: A package of it cannot be built.
             HatchlockError: What `image_build.composed` raises.
         """
         from hatchlock.images.assemble import load  # noqa: PLC0415  `plan` does not get here
@@ -78,6 +88,10 @@ class ImageResource:
         for artefact in image_artefacts(spec.reference, spec.base):
             blobs.verify(artefact.digest)
         engine = self._connect()
+        if spec.environment and missing_inputs(spec.environment, self._home).builds:
+            from hatchlock.resources.image_builds import build_missing  # noqa: PLC0415  few images have any
+
+            build_missing(spec, project=self._project, engine=engine, home=self._home, logs=self._logs)
         stacks = self._stacks(engine)
         with contextlib.ExitStack() as stack:
             image = stack.enter_context(composed(spec, home=self._home, has=lambda ids: _is_among(ids, stacks)))
@@ -86,8 +100,23 @@ class ImageResource:
             def whole() -> Composed:
                 return stack.enter_context(composed(spec, home=self._home))
 
-            load(image, engine=engine, tag=self._tag(spec), whole=whole)
-        stacks.append(image.diff_ids)
+            tag = spec.tag(self._project)
+            load(image, engine=engine, tag=tag, whole=whole)
+            stacks.append(image.diff_ids)
+            if not spec.compiled:
+                return
+            from hatchlock.engines.bytecode import add_bytecode  # noqa: PLC0415
+
+            add_bytecode(
+                engine,
+                image,
+                pinned=tag,
+                tag=spec.started_as(self._project),
+                python=f"{ROOT}/bin/python",
+                directories=spec.compiled,
+                scratch=self._home.cache,
+                whole=whole,
+            )
 
     def _stacks(self, engine: Engine) -> list[tuple[str, ...]]:
         """Return the layers of every image of ours; asked once, and kept up."""
@@ -95,20 +124,20 @@ class ImageResource:
             self._known_stacks = list(engine.stacks())
         return self._known_stacks
 
-    def _tag(self, spec: ImageSpec) -> str:
-        return image_tag(self._project, spec.server, spec.key)
+    def _is_there(self, spec: ImageSpec, tags: Container[str]) -> bool:
+        return spec.tag(self._project) in tags and spec.started_as(self._project) in tags
 
     def _seen(self, spec: ImageSpec) -> Observed:
         return Observed(address=spec.address, key=spec.key)
 
 
-def _facts(spec: ImageSpec) -> Mapping[str, str]:
+def _facts(spec: ImageSpec, home: Home) -> Mapping[str, str]:
     if not spec.is_assembled:
         return {"image": spec.reference, "digest": spec.base.digest}
     return {
         "base": f"{spec.reference}@{spec.base.digest[: len('sha256:') + _SHOWN_DIGITS]}",
         **({"Debian packages": str(len(spec.debs))} if spec.debs else {}),
-        **(spec.environment.facts if spec.environment else {}),
+        **({**spec.environment.facts, **told_of_builds(spec.environment, home)} if spec.environment else {}),
         "key": spec.key[:_SHOWN_DIGITS],
     }
 

@@ -23,9 +23,12 @@ from hatchlock.lock.model import ASSEMBLER
 from hatchlock.net.cache import Cache
 from hatchlock.paths import Home
 from hatchlock.realise.base_tree import BaseTree
+from hatchlock.realise.debs.layer import WANTED_OF_BASE, DebFile, deb_tree
 from hatchlock.realise.tree import ROOT, Entry, entries_below
 from hatchlock.realise.unpack import public_directory
 from hatchlock.realise.wheels import wheel_tree
+from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_builds import kept_environment
 from hatchlock.resources.env_layout import checked, lay_out_applications, lay_out_modules, minor_version
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image_spec import ImageSpec
@@ -34,7 +37,7 @@ from hatchlock.store.blobs import Blobs
 __all__ = ["OtherOutputs", "PlaceTaken", "check_outputs", "composed"]
 
 _LAYERS = "layers-1"
-_WANTED = re.compile("etc/(passwd|group)")
+_WANTED = re.compile(f"etc/(passwd|group)|{WANTED_OF_BASE.pattern}")
 _PLACE = ROOT.lstrip("/")
 
 
@@ -97,6 +100,7 @@ def composed(
         has: See `images.assemble.compose`.
 
     Raises:
+        NotBuilt: A package of it comes as source, and was not built yet.
         PlaceTaken, BaseOverwritten: A layer would overwrite files of the base.
         WrongHash: A blob of the store is damaged; it is removed.
         HatchlockError: What laying packages out raises.
@@ -106,9 +110,10 @@ def composed(
     if spec.environment is None:
         yield as_it_is(spec.base, blobs)
         return
+    environment = kept_environment(spec.environment, home=home)
     with tempfile.TemporaryDirectory(dir=private_directory(home.cache), prefix="image-") as scratch:
         directory = Path(scratch)
-        layers = _Layers(spec, spec.environment, blobs=blobs, below=_below(spec, blobs, home), scratch=directory)
+        layers = _Layers(spec, environment, blobs=blobs, below=_below(spec, blobs, home), scratch=directory)
         yield compose(
             layers.concerns(),
             base=spec.base,
@@ -195,7 +200,10 @@ class _Layers:
             yield Entry(path=self._below.resolve(entry.path), kind=entry.kind, mode=entry.mode, content=entry.content)
 
     def _system(self) -> Iterable[Entry]:
-        raise NotImplementedError
+        files = [_deb(item, checked(item, self._blobs)) for item in self._spec.debs]
+        scratch = self._scratch / "debs"
+        scratch.mkdir()
+        return deb_tree(files, base=self._below, scratch=scratch)
 
     def _conda(self) -> Iterable[Entry]:
         assert self._env.conda is not None  # noqa: S101  else there is no such layer
@@ -252,6 +260,11 @@ class _Layers:
                 command = self._tree / "bin" / entry.path.removeprefix(prefix)
                 public_directory(command.parent)
                 command.touch()
+
+
+def _deb(item: Artefact, path: Path) -> DebFile:
+    name, _, version = item.package.partition(":")[2].partition("@")
+    return DebFile(name=name, version=version, file_name=item.name, path=path)
 
 
 def _concern(name: str, key: Iterable[str], entries: Callable[[], Iterable[Entry]]) -> Concern:

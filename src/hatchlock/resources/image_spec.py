@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.images.key import image_tag, local_tag
 from hatchlock.lock.model import ImagePlatform
+from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec
 
@@ -46,6 +48,24 @@ class ImageSpec:
     def is_assembled(self) -> bool:
         """Whether something is added to the base."""
         return self.environment is not None
+
+    @property
+    def compiled(self) -> tuple[str, ...]:
+        """The directories of the image whose Python files get bytecode on this machine; none without an interpreter."""
+        found = self.environment
+        if found is None or not found.python or not (found.wheels or found.projects or found.conda):
+            return ()
+        sources = (f"{ROOT}/{item.path}" for item in found.projects if item.ecosystem in {"python", "hatch"})
+        conda = [f"{found.conda.root}/lib"] if found.conda else []
+        return (f"{ROOT}/lib", *conda, *sources)
+
+    def tag(self, project: str) -> str:
+        """Return its name in the engine: what every machine that loads it gets."""
+        return image_tag(project, self.server, self.key)
+
+    def started_as(self, project: str) -> str:
+        """Return the name of what containers are made of: of an image with Python files, its sibling with bytecode."""
+        return local_tag(self.tag(project)) if self.compiled else self.tag(project)
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import sha256_bytes
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Environment, Lock
+from hatchlock.lock.model import ASSEMBLER, Environment, ImageOutput, Lock
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
@@ -25,7 +25,16 @@ from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.unplaced import FileNotLocked, KeyNotLocked, PlatformNotLocked, ProgramNotOffered
 
-__all__ = ["assembled_image", "image_as_it_is", "image_of", "images_beside", "locked_image", "with_image_keys"]
+__all__ = [
+    "assembled_image",
+    "image_as_it_is",
+    "image_of",
+    "images_beside",
+    "locked_image",
+    "lost_outputs",
+    "unchanged_image",
+    "with_image_keys",
+]
 
 _WORD_DIGITS = 8
 
@@ -56,23 +65,42 @@ def locked_image(manifest: Manifest, lock: Lock, locked: Environment, platform: 
     return spec
 
 
-def with_image_keys(manifest: Manifest, lock: Lock) -> Lock:
+def with_image_keys(manifest: Manifest, lock: Lock, previous: Sequence[Lock] = ()) -> Lock:
     """Return a lock with the input keys of all images that are made of its environments.
 
-    Outputs stay where the key did. A platform that a package has no file for gets no key: what is wrong there is said by
-    whoever places the environment.
+    A platform that a package has no file for gets no key: what is wrong there is said by whoever places the environment.
+
+    Args:
+        manifest: Where an environment's bounds are.
+        lock: The lock.
+        previous: Locks whose recorded outputs stay, as far as they are of the same keys; the first one counts most.
     """
-    return replace(lock, environments=tuple(_with_keys(manifest, lock, item) for item in lock.environments))
+    known = {
+        key: item.outputs[platform]
+        for before in reversed(previous)
+        for item in before.environments
+        for platform, key in item.keys.items()
+        if platform in item.outputs
+    }
+    return replace(lock, environments=tuple(_with_keys(manifest, lock, item, known) for item in lock.environments))
 
 
-def _with_keys(manifest: Manifest, lock: Lock, locked: Environment) -> Environment:
+def lost_outputs(before: Lock, after: Lock) -> tuple[str, ...]:
+    """Return the environments of which a newer lock no longer says what their images are, sorted."""
+    has = {(item.name, item.runtime): item.outputs.keys() for item in after.environments}
+    names = (item.name for item in before.environments if item.outputs.keys() - has.get((item.name, item.runtime), ()))
+    return tuple(sorted(names))
+
+
+def _with_keys(manifest: Manifest, lock: Lock, locked: Environment, known: Mapping[str, ImageOutput]) -> Environment:
     if locked.runtime != "container":
         return locked
     keys = {}
     for platform in sorted(lock.image(locked.base).platforms):
         with contextlib.suppress(FileNotLocked, ProgramNotOffered):
             keys[platform] = image_of(manifest, lock, locked, platform, name=locked.name).key
-    return replace(locked, keys=keys)
+    outputs = {platform: known[key] for platform, key in keys.items() if key in known}
+    return replace(locked, keys=keys, outputs=outputs)
 
 
 def image_of(manifest: Manifest, lock: Lock, locked: Environment, platform: str, *, name: str) -> ImageSpec:
@@ -99,6 +127,7 @@ def image_of(manifest: Manifest, lock: Lock, locked: Environment, platform: str,
         rule=ASSEMBLER,
         others=_beside_wheels(debs, environment),
     )
+    output = locked.outputs.get(platform)
     return ImageSpec(
         server=name,
         reference=locked.base,
@@ -107,6 +136,7 @@ def image_of(manifest: Manifest, lock: Lock, locked: Environment, platform: str,
         base=replace(base, packages=()),
         debs=debs,
         environment=environment,
+        outputs=(output.config, *output.layers) if output else (),
     )
 
 
@@ -143,7 +173,11 @@ def image_as_it_is(lock: Lock, reference: str, machine: Machine, *, name: str) -
         PlatformNotLocked: The lock is not for containers of this machine.
     """
     or_raise(machine.engine)
-    platform = _container_platform(lock, machine)
+    return unchanged_image(lock, reference, _container_platform(lock, machine), name=name)
+
+
+def unchanged_image(lock: Lock, reference: str, platform: str, *, name: str) -> ImageSpec:
+    """Return an image of the lock for one of its platforms, to which nothing is added."""
     image = lock.image(reference).platforms[platform]
     return ImageSpec(
         server=name,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.errors import HatchlockError
-from hatchlock.images.key import image_tag
 from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
 from hatchlock.lock.model import Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
@@ -228,8 +227,8 @@ class _Builder:
     def _in_image(self, launch: Server, spec: ImageSpec, argv: tuple[str, ...]) -> ServerSpec:
         engine = or_raise(self.machine.engine)
         record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
-        tag = image_tag(self.manifest.project.name, launch.name, spec.key)
-        return self._spec(replace(record, image=tag, engine=engine), spec.address)
+        image = spec.started_as(self.manifest.project.name)
+        return self._spec(replace(record, image=image, engine=engine), spec.address)
 
     def _environment(self, launch: Server) -> Environment:
         try:

@@ -120,8 +120,12 @@ class World:
         )
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
-            ResourceKind.ENV: EnvResource(target.environments, home=home, purpose=purpose, lock_timeout=lock_timeout),
-            ResourceKind.IMAGE: ImageResource(target.images, project=target.project, home=home, connect=connect),
+            ResourceKind.ENV: EnvResource(
+                target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout
+            ),
+            ResourceKind.IMAGE: ImageResource(
+                target.images, project=target.project, home=home, logs=state.builds, connect=connect
+            ),
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }

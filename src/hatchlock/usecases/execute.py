@@ -164,8 +164,6 @@ def _in_directory(spec: EnvSpec, target: Target, project: Project) -> LaunchReco
 
 
 def _in_image(locked: Environment, target: Target) -> LaunchRecord:
-    from hatchlock.images.key import image_tag
-
     keys = set(locked.keys.values())
     image = next((item for item in target.images if item.is_assembled and item.key in keys), None)
     if image is None:
@@ -176,7 +174,7 @@ def _in_image(locked: Environment, target: Target) -> LaunchRecord:
         runtime="container",
         argv=(),
         key=image.key,
-        image=image_tag(target.project, image.server, image.key),
+        image=image.started_as(target.project),
         engine=target.engine,
     )
 
