@@ -48,7 +48,7 @@ def spec(*wheels: Artefact, name: str = "time") -> EnvSpec:
 
 
 def resource(home: Home, *specs: EnvSpec) -> EnvResource:
-    return EnvResource(specs, home=home, purpose="apply", lock_timeout=5)
+    return EnvResource(specs, home=home, logs=home.root / "logs", purpose="apply", lock_timeout=5)
 
 
 def build(found: EnvResource) -> None:
@@ -151,7 +151,8 @@ def test_two_servers_that_want_the_same_one_build_it_once_however_short_the_pati
     home: Home, tmp_path: Path
 ) -> None:
     wheel = stored(home, tmp_path)
-    found = EnvResource([spec(wheel, name="one"), spec(wheel, name="two")], home=home, purpose="apply", lock_timeout=0)
+    specs = [spec(wheel, name="one"), spec(wheel, name="two")]
+    found = EnvResource(specs, home=home, logs=home.root / "logs", purpose="apply", lock_timeout=0)
     steps = diff(found.desired(), found.observe()).steps
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(found.apply, steps))

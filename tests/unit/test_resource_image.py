@@ -32,7 +32,7 @@ def nobody() -> Engine:
 
 
 def resource(*specs: ImageSpec) -> ImageResource:
-    return ImageResource(specs, project="acme", home=HOME, connect=nobody)
+    return ImageResource(specs, project="acme", home=HOME, logs=HOME.root / "logs", connect=nobody)
 
 
 def test_without_images_no_engine_is_asked() -> None:

@@ -58,7 +58,6 @@ _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 _PACKAGES: tuple[_Rule, ...] = (
     ("constraints.*", _kind_outside(Kind.PYPI, Kind.NPM), "constraints are about pypi: and npm:"),
     ("overrides.*", _kind_outside(Kind.PYPI, Kind.NPM), "overrides are about pypi: and npm:"),
-    ("allow-build", _always, "choose a version that has wheels"),
     ("allow-scripts", _always, ""),
 )
 
@@ -73,7 +72,6 @@ _SERVER: tuple[_Rule, ...] = (
     ("transport", lambda value: value == "http", 'use transport = "stdio"'),
     *((key, _always, "") for key in ("port", "path", "host-port", "serve", "probe", "tools", "drift")),
     ("client", _always, "write the field into the application's own file"),
-    ("build", _always, "build the image elsewhere, and name it as source = oci:…"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
     ("sandbox.network", lambda value: isinstance(value, list), 'use "none", or "internet" with a reason'),
     ("sandbox.writable", _always, 'use sandbox.mounts with mode = "rw" and a reason'),

@@ -5,6 +5,7 @@ projects/NAME/
   active.json             server -> digest of its launch record: the one pointer that `run` follows
   launch/DIGEST.json      launch records, never changed
   entries.json            client files in which entries of this project were written
+  builds/NAME.log         what the last build of something said
   journal.ndjson          what the apply that is running, or was killed, had begun and done
   generations/N/          generation.json, hatch.lock, hatchlock.toml
 """
@@ -85,6 +86,11 @@ class ProjectState:
     def journal_path(self) -> Path:
         """The journal of the apply that is running, or was killed."""
         return self.root / "journal.ndjson"
+
+    @property
+    def builds(self) -> Path:
+        """What builds said, `NAME.log` each."""
+        return self.root / "builds"
 
     def bound_to(self) -> str | None:
         """Return the directory of the project's manifest, or None before the first apply."""

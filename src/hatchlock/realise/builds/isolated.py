@@ -1,0 +1,98 @@
+"""A build as a process of this machine, inside bubblewrap: it sees the system, its interpreter and its own /tmp."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.process import ProcessFailed
+from hatchlock.realise.builds.order import build_environment, program
+from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
+from hatchlock.security.sandbox import private_uid
+
+__all__ = ["IsolatedBuild"]
+
+_LARGEST_FILE = 1 << 30
+_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IsolatedBuild:
+    """The sandbox of one build.
+
+    It has no network, no capability, a user of its own, and limits; the files of the system and of its interpreter are
+    read-only. What it starts ends with it.
+
+    Attributes:
+        key: The build's.
+        python: The interpreter, absolute.
+        prefixes: The directories that the interpreter needs.
+        system: This machine.
+    """
+
+    key: str
+    python: str
+    prefixes: tuple[str, ...]
+    system: System
+
+    def __call__(self, order: BinaryIO, result: BinaryIO, log: BinaryIO) -> int:
+        """Run the build to its end and return its exit status, 128+N after signal N.
+
+        Raises:
+            ProcessFailed: It could not be started, or does not end.
+        """
+        uid = private_uid(self.key, "build")
+        limited = (self.system.prlimit, f"--fsize={_LARGEST_FILE}:{_LARGEST_FILE}", "--")
+        record = LaunchRecord(
+            project="build",
+            server=self.key[:12],
+            runtime="process",
+            argv=(*limited, self.python, "-s", "-c", program()),
+            cwd="/tmp",  # noqa: S108  inside
+            sandbox=Sandbox(user=f"{uid}:{uid}", memory="4g", pids=512, files=4096, tmp="4g"),
+            key=self.key,
+            read_only_paths=self.prefixes,
+        )
+        contents = identity_files(record, self.system)
+        files = {path: _memory_file(content.encode()) for path, content in contents.items()}
+        options = bubblewrap_options(record, self.system, env=build_environment(), files=files)
+        arguments = _memory_file(b"".join(f"{item}\0".encode() for item in options))
+        info = _memory_file(b"")
+        inherited = (arguments, info, *files.values())
+        try:
+            return _run(bubblewrap_argv(record, self.system, args=arguments, info=info), inherited, order, result, log)
+        finally:
+            for descriptor in inherited:
+                os.close(descriptor)
+
+
+def _run(argv: tuple[str, ...], inherited: tuple[int, ...], order: BinaryIO, result: BinaryIO, log: BinaryIO) -> int:
+    try:
+        process = subprocess.Popen(
+            argv, stdin=order, stdout=result, stderr=log, env={}, cwd="/", pass_fds=inherited, umask=0o022
+        )
+    except OSError as error:
+        raise ProcessFailed(argv=argv[:1], status=None, output=str(error)) from error
+    with process:
+        try:
+            status = process.wait(_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ProcessFailed(argv=argv[:1], status=None, output=f"no end within {_SECONDS:g} s") from error
+        finally:
+            # everything inside dies with it
+            process.kill()
+    return status if status >= 0 else 128 - status
+
+
+def _memory_file(content: bytes) -> int:
+    if sys.platform != "linux":
+        raise NotImplementedError("bubblewrap exists on Linux only")
+    descriptor = os.memfd_create("hatchlock", 0)
+    with Path(f"/proc/self/fd/{descriptor}").open("wb") as stream:
+        stream.write(content)
+    return descriptor

@@ -1,0 +1,50 @@
+"""What the store knows of an environment's builds: which are there, and which gave something else each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatchlock.paths import Home
+from hatchlock.resources.env_spec import BuildSpec, EnvSpec
+
+if TYPE_CHECKING:
+    from hatchlock.realise.builds.record import BuildRecord
+
+__all__ = ["kept_build", "missing_inputs", "records_of", "told_of_builds"]
+
+
+def records_of(home: Home) -> Path:
+    """Return where a store records what builds gave."""
+    return home.root / "builds"
+
+
+def kept_build(build: BuildSpec, home: Home) -> BuildRecord | None:
+    """Return what a build gave, if the store has that."""
+    from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415  few environments have builds
+    from hatchlock.store.blobs import Blobs  # noqa: PLC0415
+
+    record = BuildRecords(records_of(home)).find(build.key)
+    return record if record and record.package == build.package and Blobs(home.blobs).has(record.sha256) else None
+
+
+def missing_inputs(spec: EnvSpec, home: Home) -> EnvSpec:
+    """Return an environment without the builds that need not be made any more."""
+    return replace(spec, builds=tuple(build for build in spec.builds if kept_build(build, home) is None))
+
+
+def told_of_builds(spec: EnvSpec, home: Home) -> Mapping[str, str]:
+    """Return what people see of an environment's builds, as facts; nothing if there are none."""
+    return {"builds": spec.told_of_builds(set(_differing(spec, home)))} if spec.builds else {}
+
+
+def _differing(spec: EnvSpec, home: Home) -> Iterator[str]:
+    from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415
+
+    records = BuildRecords(records_of(home))
+    for build in spec.builds:
+        record = records.find(build.key)
+        if record and not record.is_reproducible:
+            yield build.key

@@ -1,0 +1,62 @@
+"""What of an image has to be built first: in a container of its own base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatchlock.images.assemble import load
+from hatchlock.images.key import image_tag
+from hatchlock.paths import Home
+from hatchlock.realise.builds.build import Run
+from hatchlock.realise.builds.contained import ContainedBuild
+from hatchlock.resources.env_builds import built_environment
+from hatchlock.resources.env_spec import BuildSpec, EnvSpec
+from hatchlock.resources.image_build import composed
+from hatchlock.resources.image_spec import ImageSpec
+
+if TYPE_CHECKING:
+    from hatchlock.engines.docker import Engine
+
+__all__ = ["build_missing"]
+
+
+def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, logs: Path) -> None:
+    """Build every package of an image that comes as source and that the store does not have built.
+
+    The engine has the base under a tag of ours for as long as that takes.
+
+    Args:
+        spec: The image; the blobs of its base were checked.
+        project: Whose.
+        engine: Where it is built.
+        home: The store.
+        logs: See `built_environment`.
+
+    Raises:
+        BuildFailed, BadBuildResult: Something cannot be built.
+        NotLoaded, EngineError, EngineFailed, EngineUnreachable: The engine refuses, or is gone.
+        WrongHash: A blob of the store is damaged; it is removed.
+    """
+    assert spec.environment is not None  # noqa: S101  the caller looked
+    base = replace(spec, environment=None, debs=(), outputs=())
+    tag = image_tag(project, spec.server, spec.base.digest.removeprefix("sha256:"))
+
+    def sandbox(environment: EnvSpec, build: BuildSpec) -> Run:
+        return ContainedBuild(
+            key=build.key,
+            package=build.package,
+            python=environment.python,
+            image=tag,
+            project=project,
+            engine=engine.url,
+            cores=float(engine.info()["NCPU"]),
+        )
+
+    with composed(base, home=home) as image:
+        load(image, engine=engine, tag=tag)
+        try:
+            built_environment(spec.environment, home=home, logs=logs, sandbox=sandbox)
+        finally:
+            engine.untag(tag)
