@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive"]
+__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "open_tar"]
 
 LONGEST_NAME = 4096
 """Bytes of a path that a system takes."""
@@ -51,6 +51,7 @@ class Member:
         name: As it stands there, unchecked.
         kind: What it is.
         executable: Whether anybody may execute it.
+        mode: A tar's permission bits, as they stand there; 0 in a zip.
         target: Where a symlink points; the name of a hard link's file.
         size: A file's bytes.
         pieces: Reads a file's bytes, as long as the archive is open.
@@ -59,6 +60,7 @@ class Member:
     name: str
     kind: Literal["file", "directory", "symlink", "hardlink"]
     executable: bool = False
+    mode: int = 0
     target: str = ""
     size: int = 0
     pieces: Callable[[], Iterator[bytes]] = field(default=lambda: iter(()))
@@ -87,10 +89,22 @@ def open_archive(archive: Path, *, scratch: Path, limit: int) -> Iterator[Iterat
             with zipfile.ZipFile(raw) as opened:
                 yield _zip_members(opened)
             return
-        # Where it will be, not in /tmp, which may be memory.
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(scratch)) as plain:
-            _copy(_decompressed(raw, magic), plain, limit)
-            yield _tar_members(plain)
+        with open_tar(raw, scratch=scratch, limit=limit) as members:
+            yield members
+
+
+@contextlib.contextmanager
+def open_tar(raw: IO[bytes], *, scratch: Path, limit: int) -> Iterator[Iterator[Member]]:
+    """Yield the members of a tar (plain, gzip, bzip2, xz) that begins where a stream stands and ends with it.
+
+    See `open_archive` for the rest.
+    """
+    magic = raw.read(_MAGIC)
+    raw.seek(-len(magic), os.SEEK_CUR)
+    # Where it will be, not in /tmp, which may be memory.
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(scratch)) as plain:
+        _copy(_decompressed(raw, magic), plain, limit)
+        yield _tar_members(plain)
 
 
 class _Readable(Protocol):
@@ -155,9 +169,9 @@ def _tar_member(info: tarfile.TarInfo, stream: IO[bytes]) -> Member:
     if info.isreg():
         pieces = functools.partial(_slices, stream, info.name, info.offset_data, info.size)
         executable = bool(info.mode & 0o111)
-        return Member(name=info.name, kind="file", executable=executable, size=info.size, pieces=pieces)
+        return Member(name=info.name, kind="file", executable=executable, mode=info.mode, size=info.size, pieces=pieces)
     if info.isdir():
-        return Member(name=info.name, kind="directory")
+        return Member(name=info.name, kind="directory", mode=info.mode)
     if info.issym():
         return Member(name=info.name, kind="symlink", target=info.linkname)
     if info.islnk():

@@ -1,0 +1,207 @@
+"""The file of a Debian package, deb(5): an `ar` archive of two tars, `control` and `data`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, open_tar
+from hatchlock.realise.unpack import BadArchive
+
+__all__ = ["Control", "Field", "control_of_head", "deb_fields", "opened_deb"]
+
+_MAGIC = b"!<arch>\n"
+_HEADER = 60
+_VERSION = re.compile(rb"2\.\d+\n")
+_ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
+_CONTROL_AT_MOST = 64 << 20
+_FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
+
+Field = tuple[str, str]
+"""A field of a control file as it is written: its name, and its value with the line breaks of folded lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """What a package says of itself.
+
+    Attributes:
+        fields: Of its control file, in its order.
+        members: Its other files, name -> content: `conffiles`, `md5sums`, `postinst`, …
+        modes: Their permission bits.
+    """
+
+    fields: tuple[Field, ...]
+    members: Mapping[str, bytes]
+    modes: Mapping[str, int]
+
+    def field(self, name: str) -> str:
+        """Return a field's value, or "" if it does not have it."""
+        return next((value.strip() for key, value in self.fields if key.lower() == name.lower()), "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    name: str
+    offset: int
+    size: int
+
+
+@contextlib.contextmanager
+def opened_deb(path: Path, *, name: str, scratch: Path, limit: int) -> Iterator[tuple[Control, Iterator[Member]]]:
+    """Yield what a package says of itself, and the members of its data as `archives.open_tar` gives them.
+
+    Args:
+        path: The verified file.
+        name: What to call it in messages.
+        scratch: A directory where data may lie unpacked meanwhile, without a name.
+        limit: The bytes that the data may have when they are decompressed.
+
+    Raises:
+        BadArchive: It is no package of format 2, damaged, or compressed with zstd; also while the members are read.
+        OSError: It cannot be read, or the disk is full.
+    """
+    try:
+        with path.open("rb") as stream:
+            control, data = _parts(stream)
+            stream.seek(control.offset)
+            known = _control(stream.read(control.size), control.name, scratch)
+            stream.seek(data.offset)
+            window = _Window(stream, data)
+            with open_tar(io.BufferedReader(window), scratch=scratch, limit=limit) as members:
+                yield known, members
+    except CANNOT_READ as error:
+        raise BadArchive(archive=name, why=_reason(error)) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise BadArchive(archive=name, why=_reason(error)) from error
+
+
+def control_of_head(head: bytes) -> Control | None:
+    """Return what a package says of itself from the first bytes of its file, or None if they do not reach that far.
+
+    Raises:
+        BadArchive: It is no package of format 2, or what it says is damaged or compressed with zstd.
+    """
+    try:
+        found = next(_members(io.BytesIO(head), wanted="control.tar"), None)
+        if found is None or found.offset + found.size > len(head):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            return _control(head[found.offset : found.offset + found.size], found.name, Path(scratch))
+    except (*CANNOT_READ, OSError) as error:
+        raise BadArchive(archive="the package", why=_reason(error)) from error
+
+
+def deb_fields(text: str) -> tuple[Field, ...]:
+    """Return the fields of one paragraph, deb822, as they are written."""
+    found: list[Field] = []
+    for line in text.splitlines():
+        match = _FIELD.fullmatch(line)
+        if match:
+            found.append((match[1], match[2]))
+        elif found and line[:1] in {" ", "\t"}:
+            name, value = found[-1]
+            found[-1] = (name, f"{value}\n{line}")
+    return tuple(found)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CannotRead):
+        return str(error)
+    return f"it is damaged or of an unknown format ({str(error) or type(error).__name__})"
+
+
+def _parts(stream: IO[bytes]) -> tuple[_Part, _Part]:
+    control = next(_members(stream, wanted="control.tar"), None)
+    data = next(_members(stream, wanted="data.tar"), None)
+    if control is None or data is None:
+        raise CannotRead(f"it has no {'data' if control else 'control'}.tar")
+    if data.offset + data.size > stream.seek(0, io.SEEK_END):
+        raise CannotRead("it is cut off")
+    return control, data
+
+
+def _members(stream: IO[bytes], *, wanted: str) -> Iterator[_Part]:
+    """Yield the members of that name in any compressed form, after a look at the format's version."""
+    stream.seek(0)
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        raise CannotRead("it is no archive of ar")
+    is_first = True
+    while header := stream.read(_HEADER):
+        part = _part(header, stream.tell())
+        if part is None:
+            return
+        if is_first and (part.name != "debian-binary" or not _VERSION.fullmatch(stream.read(min(part.size, 16)))):
+            raise CannotRead("it is no Debian package of format 2")
+        is_first = False
+        if part.name in {f"{wanted}{ending}" for ending in _ENDINGS}:
+            yield part
+        stream.seek(part.offset + part.size + part.size % 2)
+
+
+def _part(header: bytes, offset: int) -> _Part | None:
+    if len(header) < _HEADER:
+        return None
+    size = header[48:58].strip()
+    if header[58:] != b"`\n" or not size.isdigit():
+        raise CannotRead(f"it is damaged at byte {offset - _HEADER}")
+    name = header[:16].decode("ascii", "replace").rstrip().removesuffix("/")
+    return _Part(name=name, offset=offset, size=int(size))
+
+
+def _control(data: bytes, name: str, scratch: Path) -> Control:
+    if name.endswith(".zst"):
+        raise CannotRead("it is compressed with zstd, which is not supported")
+    members: dict[str, bytes] = {}
+    modes: dict[str, int] = {}
+    with open_tar(io.BytesIO(data), scratch=scratch, limit=_CONTROL_AT_MOST) as found:
+        kept = [(member.name.removeprefix("./"), member) for member in found if member.kind == "file"]
+        for path, member in kept:
+            if "/" in path or path in {"", ".", ".."}:
+                raise CannotRead(f"its control information has a file {member.name!r}")
+            members[path] = b"".join(member.pieces())
+            modes[path] = member.mode & 0o755
+    fields = deb_fields(members.pop("control", b"").decode(errors="replace"))
+    control = Control(fields=fields, members=members, modes=modes)
+    for key in ("Package", "Version", "Architecture"):
+        if not control.field(key):
+            raise CannotRead(f"its control file has no {key}")
+    return control
+
+
+class _Window(io.RawIOBase):
+    """A part of a file as a file."""
+
+    def __init__(self, stream: IO[bytes], part: _Part) -> None:
+        self._stream = stream
+        self._part = part
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        self._stream.seek(self._part.offset + self._at)
+        data = self._stream.read(min(len(buffer), max(0, self._part.size - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
