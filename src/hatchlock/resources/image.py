@@ -74,7 +74,8 @@ class ImageResource:
         """Assemble the image, or take it as it is, and load it under its tag.
 
         Raises:
-            NotLoaded: The engine refuses it.
+            OtherPlatform: The engine does not run what it is for.
+            NotLoaded, EngineFull, EngineStopped: The engine does not take it.
             OtherOutputs: It is another one than the lock says.
             BuildFailed, BadBuildResult: A package of it cannot be built.
             HatchlockError: What `image_build.composed` raises.
@@ -88,6 +89,7 @@ class ImageResource:
         for artefact in image_artefacts(spec.reference, spec.base):
             blobs.verify(artefact.digest)
         engine = self._connect()
+        engine.check_platform(spec.platform)
         if spec.environment and missing_inputs(spec.environment, self._home).builds:
             from hatchlock.resources.image_builds import build_missing  # noqa: PLC0415  few images have any
 

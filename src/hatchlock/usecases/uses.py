@@ -60,15 +60,13 @@ def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
 
 def target_uses(target: Target, home: Home) -> Uses:
     """Return what of the store and the engine a project has when nothing is left to apply."""
-    from hatchlock.images.key import image_tag, local_tag
-
     directories = [
         place
         for spec in target.environments
         for place in (home.envs / spec.key, *([spec.conda.root] if spec.conda else ()), *spec.prefixes)
     ]
-    tags = [image_tag(target.project, spec.server, spec.key) for spec in target.images]
-    return Uses(trees=frozenset(_trees(directories, home)), images=frozenset([*tags, *map(local_tag, tags)]))
+    tags = [name for spec in target.images for name in _with_pinned(spec.tag(target.project))]
+    return Uses(trees=frozenset(_trees(directories, home)), images=frozenset(tags))
 
 
 def uses_to_dict(uses: Uses) -> Mapping[str, Any]:
