@@ -200,6 +200,9 @@ def _probe(command: argparse.ArgumentParser) -> None:
 
 def _logs(command: argparse.ArgumentParser) -> None:
     _server(command)
+    command.add_argument(
+        "--build", action="store_true", help="of a build: ENVIRONMENT.PACKAGE, or a server that is built"
+    )
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
 
 

@@ -61,13 +61,10 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Print the end of what a server wrote to stderr."""
+    """Print the end of what a server wrote to stderr, or a build to its log."""
     from hatchlock.files import read_optional
-    from hatchlock.usecases.run import find_record, log_path
 
-    home = home_of(arguments)
-    record = find_record(home, _project_name(arguments), arguments.name)
-    path = log_path(home, record.project, record.server)
+    path = _build_log(arguments) if arguments.build else _server_log(arguments)
     older = path.with_name(f"{path.name}.1")
     data = b"".join(read_optional(file) or b"" for file in (older, path))
     lines = [printable(line) for line in data.decode(errors="replace").splitlines()]
@@ -79,3 +76,17 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
         if not lines:
             ui.say(f"{arguments.name} has written nothing to {path}")
     return 0
+
+
+def _server_log(arguments: argparse.Namespace) -> Path:
+    from hatchlock.usecases.run import find_record, log_path
+
+    home = home_of(arguments)
+    record = find_record(home, _project_name(arguments), arguments.name)
+    return log_path(home, record.project, record.server)
+
+
+def _build_log(arguments: argparse.Namespace) -> Path:
+    from hatchlock.usecases.build_log import build_log
+
+    return build_log(home_of(arguments), _project_name(arguments), arguments.name)
