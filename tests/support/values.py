@@ -15,6 +15,7 @@ from hatchlock.lock.model import (
     Environment,
     File,
     Image,
+    ImageOutput,
     ImagePlatform,
     Layer,
     Lock,
@@ -152,6 +153,7 @@ IMAGES = st.builds(
     digest=DIGEST,
     platforms=st.dictionaries(PLATFORM, IMAGE_PLATFORMS, min_size=1, max_size=3),
 )
+OUTPUTS = st.builds(ImageOutput, config=DIGEST, layers=st.lists(DIGEST, min_size=1, max_size=2).map(tuple))
 ENVIRONMENTS = st.builds(
     Environment,
     name=SOME,
@@ -169,6 +171,7 @@ ENVIRONMENTS = st.builds(
     platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
     tree=tables(TREE_PATH, SOME),
     keys=tables(PLATFORM, HEX),
+    outputs=tables(PLATFORM, OUTPUTS),
 )
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))
 SANDBOXES = st.builds(

@@ -240,7 +240,7 @@ def test_the_same_without_a_newer_minor_version_is_refused() -> None:
 
 def test_what_a_newer_minor_version_says_of_a_sandbox_is_not_passed_over() -> None:
     text = newer().replace("sandbox = { ", "sandbox = { walls = 4, ")
-    with pytest.raises(NewerLock, match="the lock has minor 3, this hatchlock knows 1") as caught:
+    with pytest.raises(NewerLock, match="the lock has minor 3, this hatchlock knows 2") as caught:
         loads(text.encode())
     assert caught.value.hint == "upgrade hatchlock; nothing was changed"
 

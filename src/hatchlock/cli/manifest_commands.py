@@ -141,6 +141,7 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
         offline=arguments.offline,
         refresh=arguments.refresh,
         check=arguments.check,
+        images=arguments.images,
         emit=ui.event,
     )
     return _show_lock(result, ui, check=arguments.check)

@@ -133,6 +133,7 @@ def _lock(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--refresh", action="store_true", help="ask the index again, even for what is cached")
     command.add_argument("--check", action="store_true", help="write nothing; exit 2 if the lock would change")
+    command.add_argument("--images", action="store_true", help="assemble every image, and record what it is")
 
 
 def _tree(command: argparse.ArgumentParser) -> None:

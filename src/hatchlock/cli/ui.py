@@ -22,6 +22,7 @@ _PROGRESS = {
     "resolve.start": "resolving",
     "step.start": "working on",
     "verify.start": "checking",
+    "image.start": "assembling the image of",
     "gc.start": "cleaning",
 }
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}

@@ -10,6 +10,7 @@ from hatchlock.address import Kind
 from hatchlock.lock.model import Archive, Image, Lock, Package
 from hatchlock.lock.other_differences import (
     FieldChange,
+    build_changes,
     environment_changes,
     plain_text,
     project_changes,
@@ -85,6 +86,7 @@ def compare_locks(before: Lock, after: Lock, *, order: VersionOrder) -> tuple[En
         *_archives(before, after),
         *_images(before, after),
         *_others(Section.SERVERS, server_changes(before, after)),
+        *_others(Section.SERVERS, build_changes(before, after)),
         *_others(Section.ENVIRONMENTS, environment_changes(before, after)),
         *_others(Section.PROJECT, project_changes(before, after)),
     ]

@@ -2,7 +2,8 @@
 
 Lock ── packages      one per `kind:name@version`, with the hash of every file it may be fetched as
      ├─ archives      suites of Debian archives, as they were when they were asked
-     ├─ images        container images: bases, and servers that are images
+     ├─ images        container images: bases, servers that are images, and what Dockerfiles name
+     ├─ builds        images that are built from the user's own Dockerfiles
      ├─ environments  which packages belong together, for each platform
      └─ servers       how each is launched
 """
@@ -22,9 +23,11 @@ __all__ = [
     "LOCK_MINOR",
     "LOCK_VERSION",
     "Archive",
+    "Build",
     "Environment",
     "File",
     "Image",
+    "ImageOutput",
     "ImagePlatform",
     "Layer",
     "Lock",
@@ -253,6 +256,39 @@ class Image:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """An image that is built from a Dockerfile of the user's own.
+
+    Attributes:
+        server: The server that it is for.
+        context: The directory that it is built from; a relative one is relative to the manifest.
+        dockerfile: The Dockerfile's path in there.
+        target: The stage that is wanted, as declared; "" for the last one.
+        args: Values for its ARGs.
+        files: One: the snapshot of the context, the Dockerfile included.
+        images: References of the images that the Dockerfile names, sorted; they are among the lock's.
+        base: Which of them says what is started, as far as the Dockerfile leaves it open; "" for none.
+        entrypoint: What the Dockerfile says is started.
+        command: Its arguments, likewise.
+        inherits: Which of the two, "entrypoint" and "command", the base says.
+        keys: Platform -> input key of the image (64 hex digits).
+    """
+
+    server: str
+    context: str
+    dockerfile: str
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    images: tuple[str, ...] = ()
+    base: str = ""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    inherits: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Archive:
     """A suite of a Debian archive, as it was when it was asked.
 
@@ -273,6 +309,19 @@ class Archive:
     date: str
     sha256: str
     keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageOutput:
+    """What the image of an environment must be, whoever assembles it. Never a digest of compressed bytes.
+
+    Attributes:
+        config: `sha256:…` of its config.
+        layers: `sha256:…` of each uncompressed layer that is added to the base, lowest first.
+    """
+
+    config: str
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,6 +347,7 @@ class Environment:
             built in, which has the same runtime, Python and base.
         makes: Of such an environment, the id of that package; "" for one that servers run in.
         keys: Container runtime: platform -> input key of the image (64 hex digits).
+        outputs: Platform -> what the image of that key is, where it was recorded (`lock --images`).
     """
 
     name: str
@@ -317,6 +367,7 @@ class Environment:
     builds: Mapping[str, str] = field(default_factory=dict)
     makes: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, ImageOutput] = field(default_factory=dict)
 
     @property
     def everywhere(self) -> frozenset[str]:
@@ -382,6 +433,7 @@ class Lock:
         packages: By id.
         archives: By name.
         images: By reference.
+        builds: By server.
         environments: By name and runtime.
         servers: By name.
     """
@@ -392,6 +444,7 @@ class Lock:
     packages: tuple[Package, ...] = ()
     archives: tuple[Archive, ...] = ()
     images: tuple[Image, ...] = ()
+    builds: tuple[Build, ...] = ()
     environments: tuple[Environment, ...] = ()
     servers: tuple[Server, ...] = ()
 
@@ -410,6 +463,10 @@ class Lock:
             KeyError: There is none.
         """
         return _only([item for item in self.images if item.reference == reference], reference)
+
+    def build(self, server: str) -> Build | None:
+        """Return what a server's image is built from; None if it has another image, or none."""
+        return next((item for item in self.builds if item.server == server), None)
 
     def environment(self, name: str, runtime: Runtime) -> Environment:
         """Return an environment by its name and runtime; servers of both runtimes may share a declared one.

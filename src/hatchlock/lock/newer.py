@@ -12,7 +12,19 @@ from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.launch import SecretReference
-from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Lock, Package, Server
+from hatchlock.lock.model import (
+    Archive,
+    Build,
+    Environment,
+    File,
+    Image,
+    ImageOutput,
+    ImagePlatform,
+    Layer,
+    Lock,
+    Package,
+    Server,
+)
 
 __all__ = ["known_part", "minor_of"]
 
@@ -20,12 +32,18 @@ _TABLES: Mapping[str, type] = {
     "package": Package,
     "archive": Archive,
     "image": Image,
+    "build": Build,
     "environment": Environment,
     "server": Server,
 }
-_LISTS: Mapping[tuple[type, str], type] = {(Package, "files"): File, (ImagePlatform, "layers"): Layer}
+_LISTS: Mapping[tuple[type, str], type] = {
+    (Package, "files"): File,
+    (Build, "files"): File,
+    (ImagePlatform, "layers"): Layer,
+}
 _MAPPINGS: Mapping[tuple[type, str], type] = {
     (Environment, "managed"): File,
+    (Environment, "outputs"): ImageOutput,
     (Image, "platforms"): ImagePlatform,
     (Server, "secrets"): SecretReference,
 }
@@ -53,7 +71,7 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
-    if any(item.builds or item.makes for item in lock.environments):
+    if lock.builds or any(item.builds or item.makes or item.outputs for item in lock.environments):
         return 2
     return int(any(new))
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from hatchlock.lock.model import Environment, Lock, Server
+from hatchlock.lock.model import Build, Environment, ImageOutput, Lock, Server
 
-__all__ = ["FieldChange", "environment_changes", "plain_text", "project_changes", "server_changes"]
+__all__ = ["FieldChange", "build_changes", "environment_changes", "plain_text", "project_changes", "server_changes"]
 
-_LISTED = ("packages", "platform_packages", "tree")
+_LISTED = ("packages", "platform_packages", "tree", "outputs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +50,25 @@ def server_changes(before: Lock, after: Lock) -> Iterator[FieldChange]:
         yield from _fields(what, left.sandbox, arrived.sandbox, prefix="sandbox.")
 
 
+def build_changes(before: Lock, after: Lock) -> Iterator[FieldChange]:
+    """Yield Dockerfiles that came and went, and each field of the others that changed; of the context its hash."""
+    old, new = ({build.server: build for build in lock.builds} for lock in (before, after))
+    for name in old.keys() | new.keys():
+        what, left, arrived = f"server:{name}", old.get(name), new.get(name)
+        if left is None or arrived is None:
+            known = (f"built from {item.context}" if item else "" for item in (left, arrived))
+            yield _came_or_went(what, *known)
+            continue
+        yield from _fields(what, left, arrived, without=("server", "files"), prefix="build.")
+        contents = (_content(left), _content(arrived))
+        if contents[0] != contents[1]:
+            yield FieldChange(sign="~", what=what, field="build.content", before=contents[0], after=contents[1])
+
+
+def _content(build: Build) -> str:
+    return ", ".join(f"sha256:{file.sha256}" for file in build.files)
+
+
 def environment_changes(before: Lock, after: Lock) -> Iterator[FieldChange]:
     """Yield environments that came and went, and each field of the others that changed; of packages how many."""
     old = {(item.name, item.runtime): item for item in before.environments}
@@ -63,6 +82,7 @@ def environment_changes(before: Lock, after: Lock) -> Iterator[FieldChange]:
             continue
         yield from _fields(what, left, arrived, without=("name", "runtime", *_LISTED))
         yield from _package_changes(what, left, arrived)
+        yield from _output_changes(what, left, arrived)
 
 
 def project_changes(before: Lock, after: Lock) -> Iterator[FieldChange]:
@@ -115,6 +135,27 @@ def _package_changes(what: str, old: Environment, new: Environment) -> Iterator[
         }
         note = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
         yield FieldChange(sign="~", what=what, field=field, before=str(len(before)), after=str(len(after)), note=note)
+
+
+def _output_changes(what: str, old: Environment, new: Environment) -> Iterator[FieldChange]:
+    """Another image of the same input is what cannot be: somebody edited one of the locks, or assembles otherwise."""
+    for platform in sorted(old.outputs.keys() | new.outputs.keys()):
+        before, after = old.outputs.get(platform), new.outputs.get(platform)
+        if before == after:
+            continue
+        same = before is not None and after is not None and old.keys.get(platform) == new.keys.get(platform)
+        yield FieldChange(
+            sign="!" if same else "~" if before and after else "+" if after else "-",
+            what=what,
+            field=f"image {platform}",
+            before=_shown(before),
+            after=_shown(after),
+            note="another image of the same input" if same else "",
+        )
+
+
+def _shown(output: ImageOutput | None) -> str:
+    return " ".join((output.config, *output.layers)) if output else ""
 
 
 def _listed(environment: Environment) -> Mapping[str, tuple[str, ...]]:

@@ -19,9 +19,11 @@ from hatchlock.lock.model import (
     LOCK_MINOR,
     LOCK_VERSION,
     Archive,
+    Build,
     Environment,
     File,
     Image,
+    ImageOutput,
     ImagePlatform,
     Layer,
     Lock,
@@ -79,6 +81,7 @@ def dumps(lock: Lock) -> str:
     blocks += [table("[[server]]", _server(server)) for server in lock.servers]
     blocks += [block for environment in lock.environments for block in _environment(environment)]
     blocks += [block for image in lock.images for block in _image(image)]
+    blocks += [table("[[build]]", _values(build)) for build in lock.builds]
     blocks += [table("[[archive]]", _values(archive)) for archive in lock.archives]
     blocks += [table("[[package]]", _package(package)) for package in lock.packages]
     return _HEADER + "\n" + "\n".join(blocks)
@@ -225,6 +228,7 @@ def _read_lock(document: Mapping[str, Any]) -> Lock:
         packages=tuple(map(_read_package, document.get("package", ()))),
         archives=tuple(map(_read_archive, document.get("archive", ()))),
         images=tuple(map(_read_image, document.get("image", ()))),
+        builds=tuple(map(_read_build, document.get("build", ()))),
         environments=tuple(map(_read_environment, document.get("environment", ()))),
         servers=tuple(map(_read_server, document.get("server", ()))),
     )
@@ -240,7 +244,7 @@ def _values(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (File, Layer, SecretReference)):
+    if isinstance(value, (File, ImageOutput, Layer, SecretReference)):
         return {key: item for key, item in _values(value).items() if item or isinstance(item, bool)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
@@ -265,7 +269,7 @@ def _server(server: Server) -> dict[str, Any]:
 def _environment(environment: Environment) -> list[str]:
     """Long mappings get a table of their own, a line for each item, so that merges are local."""
     values = _values(environment)
-    tables = {name: values.pop(name) for name in ("managed", "platform-packages", "tree", "builds")}
+    tables = {name: values.pop(name) for name in ("managed", "platform-packages", "tree", "builds", "outputs")}
     return [
         table("[[environment]]", values),
         *(table(f"[environment.{name}]", content) for name, content in tables.items() if content),
@@ -333,7 +337,7 @@ def _checked(pattern: re.Pattern[str], *texts: str) -> None:
 
 _NAMES = {
     _FILE_NAME: "file name",
-    _TREE_PATH: "path in an environment",
+    _TREE_PATH: "path in a directory",
     _OBJECT: "object of git",
     _SHA512: "sha512",
     _SHA256: "sha256",
@@ -386,13 +390,27 @@ def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
     return platform
 
 
+def _read_build(data: Mapping[str, Any]) -> Build:
+    build = _read(Build, data, files=tuple(map(_read_file, data.get("files", ()))))
+    _checked(_SHA256, *build.keys.values())
+    _checked(_TREE_PATH, build.dockerfile)
+    return build
+
+
 def _read_environment(data: Mapping[str, Any]) -> Environment:
     extra = {name: tuple(items) for name, items in data.get("platform-packages", {}).items()}
     managed = {name: _read_file(item) for name, item in data.get("managed", {}).items()}
-    environment = _read(Environment, data, platform_packages=extra, managed=managed)
+    outputs = {name: _read_output(item) for name, item in data.get("outputs", {}).items()}
+    environment = _read(Environment, data, platform_packages=extra, managed=managed, outputs=outputs)
     _checked(_SHA256, *environment.keys.values())
     _checked(_TREE_PATH, *environment.tree)
     return environment
+
+
+def _read_output(data: Mapping[str, Any]) -> ImageOutput:
+    output = _read(ImageOutput, data)
+    _checked(_DIGEST, output.config, *output.layers)
+    return output
 
 
 def _read_server(data: Mapping[str, Any]) -> Server:

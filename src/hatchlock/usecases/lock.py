@@ -65,6 +65,7 @@ def lock_project(
     offline: bool = False,
     refresh: bool = False,
     check: bool = False,
+    images: bool = False,
     emit: Sink = discard,
 ) -> LockResult:
     """Resolve a project and write its lock, if it changed.
@@ -75,12 +76,13 @@ def lock_project(
         offline: Use what is cached, however old.
         refresh: Ask the index again, even within the TTL.
         check: Write nothing.
+        images: Assemble every image, and record what it is. What was recorded before stays only where nothing changed.
         emit: Told about progress.
 
     Raises:
         ManyErrors: The manifest has mistakes.
         NotInLock: Something that may move is not in the lock.
-        HatchlockError: What resolving raises: unknown package, conflict, unreachable index, …
+        HatchlockError: What resolving raises: unknown package, conflict, unreachable index, …; what `record_outputs` raises.
         PermissionProblem: The lock cannot be written.
     """
     will_ask = project.lock_bytes is None or upgrade is None or bool(upgrade)
@@ -94,7 +96,7 @@ def lock_project(
     from hatchlock.resolve.entries import of_other_entries
     from hatchlock.resolve.freshness import stale_reasons
     from hatchlock.resolve.serving import older_suites
-    from hatchlock.resources.image_target import with_image_keys
+    from hatchlock.resources.image_target import lost_outputs, with_image_keys
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -124,7 +126,18 @@ def lock_project(
             others=present.locks[1:],
             keep=present.whole,
         )
-    lock = with_image_keys(loaded.manifest, lock)
+    lock = with_image_keys(loaded.manifest, lock, present.locks)
+    if images:
+        from hatchlock.usecases.outputs import record_outputs
+
+        recorded = record_outputs(project, loaded.manifest, lock, offline=offline, emit=emit)
+        lock = recorded.lock
+        notes += recorded.notes
+    elif lost := sorted({name for before in present.locks for name in lost_outputs(before, lock)}):
+        notes.append(
+            f"the images of {', '.join(lost)} changed, and the lock no longer says what they are: "
+            "`hatchlock lock --images` records it"
+        )
     reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
     text = dumps(lock)
     differs = text.encode() != project.lock_bytes
