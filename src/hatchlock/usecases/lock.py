@@ -97,6 +97,7 @@ def lock_project(
     from hatchlock.resolve.freshness import stale_reasons
     from hatchlock.resolve.serving import older_suites
     from hatchlock.resources.image_target import lost_outputs, with_image_keys
+    from hatchlock.usecases.deb_scripts import script_warnings
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -126,6 +127,7 @@ def lock_project(
             others=present.locks[1:],
             keep=present.whole,
         )
+        missed = script_warnings(lock, previous, sources, cache=project.home.cache)
     lock = with_image_keys(loaded.manifest, lock, present.locks)
     if images:
         from hatchlock.usecases.outputs import record_outputs
@@ -154,6 +156,7 @@ def lock_project(
             *notes,
             *of_other_entries(lock),
             *(older_suites(previous, lock) if previous else ()),
+            *missed,
         ),
         reasons=tuple(map(str, reasons)),
     )

@@ -19,7 +19,7 @@ from hatchlock.realise.tree import Entry, FileOnDisk
 __all__ = ["WANTED_OF_BASE", "DebFile", "deb_tree"]
 
 WANTED_OF_BASE = re.compile(
-    r"var/lib/dpkg/(status|diversions|status\.d/[^/]+|info/[^/]+\.(list|md5sums))"
+    r"var/lib/dpkg/(status|diversions|status\.d/[^/]+|info/[^/]+\.(list|md5sums)|triggers/[^/]+)"
     r"|etc/ld\.so\.(cache|conf|conf\.d/[^/]+)"
     rf"|{re.escape(TRUST_SETTINGS)}|{CERTIFICATES.pattern}"
 )

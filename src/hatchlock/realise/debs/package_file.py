@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import re
 import tempfile
@@ -14,7 +15,7 @@ from typing import IO
 from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, open_tar
 from hatchlock.realise.unpack import BadArchive
 
-__all__ = ["Control", "Field", "control_of_head", "deb_fields", "opened_deb"]
+__all__ = ["Control", "Field", "control_of_head", "deb_fields", "head_size", "opened_deb"]
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -67,37 +68,58 @@ def opened_deb(path: Path, *, name: str, scratch: Path, limit: int) -> Iterator[
         BadArchive: It is no package of format 2, damaged, or compressed with zstd; also while the members are read.
         OSError: It cannot be read, or the disk is full.
     """
+    with _reporting(name), path.open("rb") as stream:
+        control, data = _parts(stream)
+        stream.seek(control.offset)
+        known = _control(stream.read(control.size), control.name, scratch)
+        window = io.BufferedReader(_Window(stream, data))
+        with open_tar(window, scratch=scratch, limit=limit) as members:
+            yield known, members
+
+
+def head_size(head: bytes) -> int:
+    """Return how many bytes of a package's file reach to the end of what it says of itself.
+
+    Args:
+        head: At least the first 512 bytes of it, if it has as many.
+
+    Raises:
+        BadArchive: It is no package of format 2, or does not begin with its control information.
+    """
+    with _reporting("the package"):
+        control = _control_part(io.BytesIO(head))
+        return control.offset + control.size
+
+
+def control_of_head(head: bytes) -> Control:
+    """Return what a package says of itself, from the first `head_size` bytes of its file or more.
+
+    Raises:
+        BadArchive: It is no package of format 2, or what it says is damaged, cut off or compressed with zstd.
+    """
+    with _reporting("the package"), tempfile.TemporaryDirectory() as scratch:
+        found = _control_part(io.BytesIO(head))
+        return _control(head[found.offset : found.offset + found.size], found.name, Path(scratch))
+
+
+@contextlib.contextmanager
+def _reporting(name: str) -> Iterator[None]:
     try:
-        with path.open("rb") as stream:
-            control, data = _parts(stream)
-            stream.seek(control.offset)
-            known = _control(stream.read(control.size), control.name, scratch)
-            stream.seek(data.offset)
-            window = _Window(stream, data)
-            with open_tar(io.BufferedReader(window), scratch=scratch, limit=limit) as members:
-                yield known, members
+        yield
     except CANNOT_READ as error:
         raise BadArchive(archive=name, why=_reason(error)) from error
     except OSError as error:
-        if error.errno is not None:
+        # a decompressor's complaint has no number
+        if error.errno not in {None, errno.EINVAL}:
             raise
         raise BadArchive(archive=name, why=_reason(error)) from error
 
 
-def control_of_head(head: bytes) -> Control | None:
-    """Return what a package says of itself from the first bytes of its file, or None if they do not reach that far.
-
-    Raises:
-        BadArchive: It is no package of format 2, or what it says is damaged or compressed with zstd.
-    """
-    try:
-        found = next(_members(io.BytesIO(head), wanted="control.tar"), None)
-        if found is None or found.offset + found.size > len(head):
-            return None
-        with tempfile.TemporaryDirectory() as scratch:
-            return _control(head[found.offset : found.offset + found.size], found.name, Path(scratch))
-    except (*CANNOT_READ, OSError) as error:
-        raise BadArchive(archive="the package", why=_reason(error)) from error
+def _control_part(stream: IO[bytes]) -> _Part:
+    control = next(_members(stream, wanted="control.tar"), None)
+    if control is None:
+        raise CannotRead("it has no control.tar")
+    return control
 
 
 def deb_fields(text: str) -> tuple[Field, ...]:
@@ -120,10 +142,10 @@ def _reason(error: Exception) -> str:
 
 
 def _parts(stream: IO[bytes]) -> tuple[_Part, _Part]:
-    control = next(_members(stream, wanted="control.tar"), None)
+    control = _control_part(stream)
     data = next(_members(stream, wanted="data.tar"), None)
-    if control is None or data is None:
-        raise CannotRead(f"it has no {'data' if control else 'control'}.tar")
+    if data is None:
+        raise CannotRead("it has no data.tar")
     if data.offset + data.size > stream.seek(0, io.SEEK_END):
         raise CannotRead("it is cut off")
     return control, data

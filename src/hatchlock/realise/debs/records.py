@@ -9,6 +9,7 @@ from hatchlock.realise.debs.contents import UnpackedDeb
 from hatchlock.realise.debs.database import INFO, STATUS, STATUS_PARTS, Database, Installed
 from hatchlock.realise.debs.package_file import Field
 from hatchlock.realise.debs.placing import Taken
+from hatchlock.realise.debs.triggers import interest_records
 from hatchlock.realise.tree import Entry
 
 __all__ = ["old_records", "records"]
@@ -42,6 +43,7 @@ def records(debs: Sequence[UnpackedDeb], database: Database, taken: Taken, files
     found = [Entry(path=STATUS, content=_status(debs, database))]
     for deb in debs:
         found += _info(deb, taken)
+    found += interest_records(debs, files)
     found += [
         Entry(path=path, content=_without(files[path], lost)) for path, lost in sorted(taken.lost_of_base.items())
     ]
