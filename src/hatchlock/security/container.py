@@ -14,7 +14,7 @@ __all__ = ["LABEL", "HostFacts", "container_config"]
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
 
-_MOST_PROCESSES = 1 << 16
+_MOST_PROCESSES = 1 << 15  # no more than Podman itself may have, which it cannot give to others
 _NETWORK_MODES = {"none": "none", "internet": "bridge", "host": "host"}
 
 
