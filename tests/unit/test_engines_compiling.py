@@ -76,6 +76,7 @@ def test_files_are_found_where_they_are_imported_and_where_they_are(
     (tmp_path / "link").symlink_to("real")
     found = list(compiling._sources(str(tmp_path / "link"), ("test",)))
     assert found == [(f"{tmp_path}/link/package/module.py", f"{real}/package/module.py")]
+    assert list(compiling._sources(str(tmp_path / "none"), ())) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="directories must be root's")

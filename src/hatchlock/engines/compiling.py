@@ -4,7 +4,7 @@ Only its text is used (`engines.bytecode`), by any interpreter from 3.8 on. It p
 writes nothing but its stdout: the root of its container is read-only.
 """
 # Plain strings: `pathlib` costs more than what is done with it.
-# ruff: noqa: PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH112, PTH116, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -60,9 +60,10 @@ def main() -> int:
 def _sources(directory: str, without: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield those that need bytecode, each as it is imported and as it really is.
 
-    A directory that is not root's, or not for everybody, is left alone: the layer would change it.
+    A directory that is not root's, or not for everybody, is left alone: the layer would change it. One that is not there
+    has none.
     """
-    if not _is_public(os.path.realpath(directory), upwards=True):
+    if not os.path.isdir(directory) or not _is_public(os.path.realpath(directory), upwards=True):
         return
     for where, folders, names in os.walk(directory):
         real = os.path.realpath(where)
