@@ -249,7 +249,7 @@ def _scripts(tree: ProjectTree, document: Document) -> dict[str, str]:
 def _build_system(document: Document) -> BuildSystem:
     said = table(document, "build-system")
     backend = string(said.get("build-backend")) or _LEGACY_BACKEND
-    requires = strings(said.get("requires")) or _LEGACY_REQUIRES
+    requires = strings(said.get("requires")) if "requires" in said else _LEGACY_REQUIRES
     if backend.startswith(_SETUPTOOLS):
         # what setuptools before 70.1 asks for when its build begins, and then it is too late
         requires = (*requires, "wheel")
