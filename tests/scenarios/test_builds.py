@@ -160,6 +160,8 @@ def test_a_build_sees_its_inputs_alone_and_its_result_is_installed_once_for_all(
 
         # another environment of the same input: nothing is built or fetched for it
         (record,) = records(project)
+        assert "build" not in project.ok("env", "list").out
+        project.ok("cache", "gc", "--older-than", "0s")
         project.edit("[environments.web]", OTHER)
         project.ok("lock")
         project.ok("apply", "--yes", "--offline")

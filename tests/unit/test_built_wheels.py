@@ -118,7 +118,9 @@ def test_a_build_that_says_something_else_than_a_wheel_is_refused(tmp_path: Path
 
 def test_results_of_one_input_are_compared_and_once_different_stay_so(tmp_path: Path) -> None:
     records = BuildRecords(tmp_path / "builds")
-    one, two = (BuildRecord(package="pypi:thing@1.0", file=FILE, sha256=digit * 64, size=9) for digit in "12")
+    one, two = (
+        BuildRecord(package="pypi:thing@1.0", archive="a" * 64, file=FILE, sha256=digit * 64, size=9) for digit in "12"
+    )
     assert records.find(KEY) is None
     assert records.note(KEY, one).rebuilt == ""
     assert records.note(KEY, one).rebuilt == "equal"

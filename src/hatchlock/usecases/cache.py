@@ -167,7 +167,7 @@ def collect(
     """Delete what the cache has not used for long, and the blobs that no project names.
 
     A blob stays if its digest stands in the lock of any generation of any project, or in the lock that now lies in a
-    project's directory: then an apply, also one that was killed, and a rollback find it. What came into the store, or was
+    project's directory, or if it was built from such a one: then an apply, also one that was killed, and a rollback find it. What came into the store, or was
     fetched again, within a day (or `older_than`, if that is shorter) stays too: it may be for a project that was not applied
     yet.
 
@@ -195,6 +195,7 @@ def collect(
         grace = min(older_than, _DAY)
         blobs = Blobs(home.blobs)
         named = _named_digests(projects)
+        named |= _built_of(home, named)
         for digest in blobs.each():
             path = blobs.path(digest)
             if digest not in named and _unused(path, now) >= grace:
@@ -341,6 +342,13 @@ def _named_digests(projects: list[ProjectState]) -> frozenset[str]:
         for path in locks:
             named.update(_DIGEST.findall(read_optional(path) or b""))
     return frozenset(digest.decode() for digest in named)
+
+
+def _built_of(home: Home, named: frozenset[str]) -> frozenset[str]:
+    from hatchlock.realise.builds.record import BuildRecords
+    from hatchlock.resources.build_facts import records_of
+
+    return frozenset(record.sha256 for record in BuildRecords(records_of(home)).each() if record.archive in named)
 
 
 def _remove_empty_directories(root: Path) -> None:

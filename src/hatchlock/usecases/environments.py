@@ -160,14 +160,14 @@ class EnvironmentDetails:
 
 
 def list_environments(project: Project) -> tuple[EnvironmentView, ...]:
-    """Return the environments of a project's lock, by name and runtime. Reads only.
+    """Return the environments of a project's lock, by name and runtime, but for those to build in. Reads only.
 
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         ManyErrors: The manifest has mistakes.
     """
     lock, here = read_project_lock(project), _Here(project, read_target(project))
-    return tuple(_view(item, lock, here) for item in lock.environments)
+    return tuple(_view(item, lock, here) for item in lock.environments if not item.makes)
 
 
 def show_environment(

@@ -103,7 +103,8 @@ def export_environment(project: Project, request: ExportRequest, *, offline: boo
 
     lock = read_project_lock(project)
     manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest
-    suitable = [item for item in lock.environments if (item.tree if request.form == _NODE else item.python)]
+    theirs = [item for item in lock.environments if not item.makes]
+    suitable = [item for item in theirs if (item.tree if request.form == _NODE else item.python)]
     chosen = _choose(lock, suitable, request)
     platforms = _platforms(lock, chosen, request.platform)
     if request.form == _NODE:

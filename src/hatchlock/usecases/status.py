@@ -112,7 +112,7 @@ def _unused(project: Project) -> list[Environment]:
 
     lock = read_project_lock(project)
     used = {item.environment for item in lock.servers}
-    return [item for item in lock.environments if item.name not in used]
+    return [item for item in lock.environments if item.name not in used and not item.makes]
 
 
 def _environment(locked: Environment, planned: Planned) -> EnvironmentStatus:

@@ -99,7 +99,8 @@ def build_wheel(
         with wheel.open("rb") as stream, blobs.add(sha256, size, what=file, where="its build") as writer:
             while piece := stream.read(_CHUNK):
                 writer.write(piece)
-    return records.note(key, BuildRecord(package=build.package, file=file, sha256=sha256, size=size))
+    made = BuildRecord(package=build.package, archive=digest_file(build.archive), file=file, sha256=sha256, size=size)
+    return records.note(key, made)
 
 
 def last_lines(log: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -40,6 +40,7 @@ class BuildRecord:
 
     Attributes:
         package: Its id.
+        archive: Digest of its source distribution: whoever needs that needs the result.
         file: Name of the wheel.
         sha256: Its digest, after it was normalised.
         size: Its bytes.
@@ -47,6 +48,7 @@ class BuildRecord:
     """
 
     package: str
+    archive: str
     file: str
     sha256: str
     size: int
@@ -78,6 +80,12 @@ class BuildRecords:
             return None
         right = _KEY.fullmatch(found.sha256) and _NAME.fullmatch(found.file) and isinstance(found.size, int)
         return found if right else None
+
+    def each(self) -> Iterator[BuildRecord]:
+        """Yield every record."""
+        for path in sorted(self._root.glob("*.json")):
+            if _KEY.fullmatch(path.stem) and (found := self.find(path.stem)):
+                yield found
 
     def note(self, key: str, record: BuildRecord) -> BuildRecord:
         """Keep what a build gave, compare it with what the same gave before, and return what is known now.
