@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.base_image import base_image, node_image
 from support.engine import engine
+from support.podman import podman
 from support.registry import registry
 
-__all__ = ["base_image", "engine", "node_image", "registry"]
+__all__ = ["base_image", "engine", "node_image", "podman", "registry"]

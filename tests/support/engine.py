@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -28,26 +31,57 @@ def engine() -> Iterator[str]:
 
 
 def _private() -> Iterator[str]:
-    dockerd = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/usr/local/sbin")
-    if dockerd is None or os.geteuid() != 0:
-        unavailable("no container engine answers, and none can be started: that needs root and dockerd")
     directory = Path(tempfile.mkdtemp(prefix="hatchlock-engine-"))
-    address = f"unix://{directory}/sock"
-    command = [
-        *(dockerd, "--data-root", f"{directory}/data", "--exec-root", f"{directory}/exec"),
-        *("--host", address, "--pidfile", f"{directory}/pid"),
-    ]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        if not wait_until(lambda: process.poll() is not None or answers(address)) or process.poll() is not None:
-            unavailable(f"dockerd does not start: {_last_line(directory / 'log')}")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(_PATIENCE)
-        _unmount_below(directory)
-        shutil.rmtree(directory, ignore_errors=True)
+    with OwnEngine(directory) as started:
+        yield started.address
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+class OwnEngine:
+    """A Docker engine of our own below a directory, which can be killed and started again; a context manager."""
+
+    def __init__(self, directory: Path, *options: str, data: Path | None = None) -> None:
+        self.directory = directory
+        self.address = f"unix://{directory}/sock"
+        self._data = data or directory / "data"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_PATIENCE)
+        unmount_below(self.directory)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        dockerd = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin:/usr/local/sbin")
+        if dockerd is None or os.geteuid() != 0:
+            unavailable("no container engine answers, and none can be started: that needs root and dockerd")
+        command = [
+            *(dockerd, "--data-root", str(self._data), "--exec-root", f"{self.directory}/exec"),
+            *("--host", self.address, "--pidfile", f"{self.directory}/pid", *self._options),
+        ]
+        with (self.directory / "log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        self._process = process
+        is_up = wait_until(lambda: process.poll() is not None or answers(self.address))
+        if not is_up or process.poll() is not None:
+            unavailable(f"dockerd does not start: {last_line(self.directory / 'log')}")
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does, and its containerd, which the next one would wait for."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(_PATIENCE)
+        containerd = self.directory / "exec" / "containerd" / "containerd.pid"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(containerd.read_text()), signal.SIGKILL)
+        containerd.unlink()
 
 
 def wait_until(done: Callable[[], bool], *, patience: float = _PATIENCE) -> bool:
@@ -60,12 +94,13 @@ def wait_until(done: Callable[[], bool], *, patience: float = _PATIENCE) -> bool
     return False
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return what an engine said last."""
     return (log.read_text(errors="replace").splitlines() or ["it says nothing"])[-1]
 
 
-def _unmount_below(directory: Path) -> None:
-    """An engine leaves the mount of its network namespaces behind."""
+def unmount_below(directory: Path) -> None:
+    """Unmount what an engine leaves behind, such as the mount of its network namespaces."""
     mounts = Path("/proc/self/mounts")
     points = [line.split()[1] for line in mounts.read_text().splitlines()] if mounts.exists() else []
     for point in reversed([point for point in points if point.startswith(f"{directory}/")]):

@@ -67,6 +67,8 @@ class EngineError(HatchlockError):
         return f"the container engine refused {self.request}: {self.message} (status {self.status})"
 
     def _hint(self) -> str:
+        if "container-init binary not found" in self.message:
+            return "Podman has no program that a container's first process can be: install catatonit"
         return "if the engine has been changed or cleaned by hand, `hatchlock apply` puts things right; else see its own log"
 
 

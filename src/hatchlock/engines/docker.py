@@ -38,6 +38,7 @@ DEFAULT_REGISTRY_HOST = f"index.{docker.auth.INDEX_NAME}"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONFLICT = 409
+_PODMANS_HOST = "localhost/"
 _SECONDS = 600  # a large image takes minutes to load
 _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 _TROUBLES = (
@@ -246,7 +247,7 @@ class Engine:
         found = {}
         for item in listed:
             # Podman puts a host of its own before names without one.
-            for tag in (name.removeprefix("localhost/") for name in item.get("RepoTags") or ()):
+            for tag in (name.removeprefix(_PODMANS_HOST) for name in item.get("RepoTags") or ()):
                 if tag.startswith(f"{IMAGE_PREFIX}/"):
                     size = int(item.get("Size") or 0)
                     found[tag] = ImageFacts(id=item["Id"], labels=item.get("Labels") or {}, size=size)
@@ -258,8 +259,15 @@ class Engine:
         Raises:
             EngineFailed: It does not say what it is.
         """
-        status = dict(self.info().get("DriverStatus") or ())
-        return "BuildahVersion" not in self.info() and "driver-type" not in status
+        return not self._is_podman() and self.names_by_config()
+
+    def names_by_config(self) -> bool:
+        """Whether an image's id is the digest of its config; with containerd's image store it is that of its manifest.
+
+        Raises:
+            EngineFailed: It does not say what it is.
+        """
+        return "driver-type" not in dict(self.info().get("DriverStatus") or ())
 
     def load(self, archive: Iterable[bytes], *, tag: str) -> None:
         """Load a docker-archive.
@@ -312,6 +320,9 @@ class Engine:
                 return ()
         return tuple(found["RootFS"].get("Layers") or ())
 
+    def _is_podman(self) -> bool:
+        return "BuildahVersion" in self.info()
+
     def stacks(self) -> tuple[tuple[str, ...], ...]:
         """Return the layers of every image of ours, by their diff ids, lowest first.
 
@@ -327,8 +338,10 @@ class Engine:
             EngineFailed: There is no such image, or it refuses.
         """
         repository, _, name = tag.rpartition(":")
+        # Podman takes a name without a host for one of Docker's own registry, but not in an archive that it loads
+        host = _PODMANS_HOST if self._is_podman() else ""
         with self._doing(f"tag image {image}"):
-            self._api.tag(image, repository, tag=name)
+            self._api.tag(image, f"{host}{repository}", tag=name)
 
     def untag(self, tag: str) -> None:
         """Take a tag away, and the image with it when that was its last one; nothing happens when there is none.

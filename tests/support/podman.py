@@ -1,0 +1,44 @@
+"""Podman as a service that speaks Docker's API, of our own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hatchlock.engines.locate import answers
+from support.engine import last_line, unmount_below, wait_until
+from support.unavailable import unavailable
+
+_PATIENCE = 60.0
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[str]:
+    """Yield the address of a Podman with a store of its own, `unix://…`."""
+    program, runtime = shutil.which("podman"), shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None or runtime is None or os.geteuid() != 0:
+        unavailable("Podman cannot be started: that needs root, podman and runc")
+    directory = Path(tempfile.mkdtemp(prefix="hatchlock-podman-"))
+    address = f"unix://{directory}/sock"
+    command = [
+        *(program, "--root", f"{directory}/root", "--runroot", f"{directory}/run", "--tmpdir", f"{directory}/tmp"),
+        *("--runtime", runtime),  # crun refuses the hybrid layout of control groups
+        *("system", "service", "--time=0", address),
+    ]
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        if not wait_until(lambda: process.poll() is not None or answers(address)) or process.poll() is not None:
+            unavailable(f"podman does not start: {last_line(directory / 'log')}")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE)
+        unmount_below(directory)
+        shutil.rmtree(directory, ignore_errors=True)
