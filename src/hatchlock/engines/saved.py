@@ -64,4 +64,4 @@ class EngineStore:
             raise EngineFailed(engine=self.url, what="list images", why=str(error)) from error
         names = (name.rpartition(":") for item in listed for name in item.get("RepoTags") or ())
         # Podman puts a host of its own before names without one
-        return tuple(sorted({tag for name, _, tag in names if name.removeprefix("localhost/") == repository}))
+        return tuple(sorted({tag for name, _, tag in names if repository in {name, name.removeprefix("localhost/")}}))
