@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import shutil
+import signal
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +135,51 @@ def test_a_plain_layer_that_is_not_what_it_is_called_is_refused(tmp_path: Path) 
     wrong = ArchiveLayer(diff_id=f"sha256:{'0' * 64}", path=made.layers[1].path)
     with pytest.raises(WrongHash, match="a layer"):
         pack([type(made)(config=made.config, layers=[made.layers[0], wrong])])
+
+
+def test_killed_at_any_instant_the_layout_is_whole_or_not_there(tmp_path: Path) -> None:
+    """Every file and the directory get their names by a rename; the process is killed before and after each."""
+    packed = image(tmp_path / "image")
+    newer = image(tmp_path / "newer", ours=OURS + bytes(512))
+    write_layout(packed, tmp_path / "whole", name="app")
+    layout, deaths = tmp_path / "layout", 0
+    while _dies(deaths + 1, lambda: write_layout(packed, layout, name="app")):
+        deaths += 1
+        assert not layout.exists() or snapshot(layout) == snapshot(tmp_path / "whole")
+        shutil.rmtree(layout, ignore_errors=True)
+    assert deaths == 2 * (len(packed.blobs) + 4)  # the blobs, the manifest, two files, the directory
+    deaths = 0
+    while _dies(deaths + 1, lambda: write_layout(newer, layout, name="app")):
+        deaths += 1
+        (top,) = index(layout)
+        data = (layout / "blobs" / "sha256" / top["digest"].removeprefix("sha256:")).read_bytes()
+        assert data in (packed.top.data, newer.top.data)
+    assert deaths > len(newer.blobs)
+
+
+def _dies(instant: int, act: Callable[[], None]) -> bool:
+    """Do something in a process that is killed at its n-th instant, and return whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        passed = 0
+
+        def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*words: Any) -> Any:
+                nonlocal passed
+                passed += 1
+                if passed == instant:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                done = real(*words)
+                passed += 1
+                if passed == instant:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return done
+
+            return call
+
+        Path.replace = watched(Path.replace)  # type: ignore[method-assign]
+        Path.rename = watched(Path.rename)  # type: ignore[method-assign]
+        act()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
