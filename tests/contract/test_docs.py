@@ -114,6 +114,7 @@ TABLES = {
     "[project]": ("ProjectTable", ("project",)),
     "[environments.NAME]": ("EnvironmentTable", ("environments", "x")),
     "[servers.NAME]": ("ServerTable", ("servers", "x")),
+    "[servers.NAME.build]": ("BuildTable", ("servers", "x", "build")),
     "[servers.NAME.sandbox]": ("SandboxTable", ("servers", "x", "sandbox")),
     "mounts": ("MountTable", ("servers", "x", "sandbox", "mounts", 0)),
     "Secrets": ("SecretTable", ("servers", "x", "env", "X")),
@@ -227,6 +228,7 @@ def names(cls: type[Any]) -> set[str]:
     ("heading", "cls"),
     [
         ("[[server]]", lock.Server),
+        ("[[build]]", lock.Build),
         ("[[environment]]", lock.Environment),
         ("[[archive]]", lock.Archive),
         ("[[image]]", lock.Image),
@@ -239,7 +241,7 @@ def test_the_keys_of_a_block_of_the_lock_are_documented(heading: str, cls: type[
 
 
 def test_the_top_of_the_lock_is_documented() -> None:
-    blocks = {"packages", "archives", "images", "environments", "servers"}
+    blocks = {"packages", "archives", "images", "builds", "environments", "servers"}
     rules = {"version", "minor", "assembler", "sandbox"}
     assert set(first_words(rows("docs/reference/lock.md", "Top"))) == names(lock.Lock) - blocks | rules
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.lock.diff import diff_locks
-from hatchlock.lock.model import Archive, Environment, File, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.model import Archive, Build, Environment, File, ImagePlatform, Lock, Package, Server
 from hatchlock.lock.store import dumps, loads
 from hatchlock.lock.toml import dump_value, table
 from support.values import (
     ARCHIVES,
+    BUILDS,
     ENVIRONMENTS,
     FILES,
     IMAGE_PLATFORMS,
@@ -53,6 +54,7 @@ def test_what_is_written_is_read_back_and_written_again_as_the_same_bytes(lock: 
         (Package, PACKAGES),
         (Archive, ARCHIVES),
         (ImagePlatform, IMAGE_PLATFORMS),
+        (Build, BUILDS),
         (Environment, ENVIRONMENTS),
         (Server, SERVERS),
         (Lock, locks),

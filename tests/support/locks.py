@@ -13,13 +13,14 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import Archive, File, Image, ImagePlatform, Layer, Lock, Package
 from hatchlock.manifest.load import loads
-from hatchlock.manifest.model import Manifest
+from hatchlock.manifest.model import BuildSpec, Manifest
 from hatchlock.net.registry import UnknownImage
 from hatchlock.resolve.basis import Upgrade
 from hatchlock.resolve.build import build_lock
 from hatchlock.resolve.direct import Direct
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult, Resolution
 from hatchlock.resources.image_target import with_image_keys
+from hatchlock.sources.dockerfile.context import ReadContext
 
 __all__ = ["EVERYTHING", "NOW", "World", "image", "manifest_of", "package", "world"]
 
@@ -133,6 +134,7 @@ class World:
     packages: dict[str, Package]
     images: dict[str, Image]
     entries: dict[str, Package] = field(default_factory=dict)
+    dockerfiles: dict[str, str] = field(default_factory=dict)
     archives: list[Archive] = field(default_factory=list)
     closure: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -165,6 +167,12 @@ class World:
     def interpreters(self, python: str, platforms: Sequence[str]) -> Mapping[str, File]:
         del platforms
         raise AssertionError(python)
+
+    def read_context(self, server: str, build: BuildSpec) -> ReadContext:
+        """Return a directory with nothing but the server's Dockerfile."""
+        text = self.dockerfiles[server]
+        file = File(name=f"{server}-context.tar", sha256=sha256_bytes(text.encode()), size=len(text))
+        return ReadContext(file=file, text=text, shown=f"{build.context}/{build.dockerfile}")
 
     def host_node(self) -> str:
         return "22"

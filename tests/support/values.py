@@ -12,6 +12,7 @@ from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree
 from hatchlock.lock.model import (
     Archive,
+    Build,
     Environment,
     File,
     Image,
@@ -173,6 +174,21 @@ ENVIRONMENTS = st.builds(
     keys=tables(PLATFORM, HEX),
     outputs=tables(PLATFORM, OUTPUTS),
 )
+BUILDS = st.builds(
+    Build,
+    server=SOME,
+    context=SOME,
+    dockerfile=TREE_PATH,
+    target=WORD,
+    args=tables(WORD, WORD),
+    files=st.lists(FILES, max_size=1).map(tuple),
+    images=FEW,
+    base=WORD,
+    entrypoint=FEW,
+    command=FEW,
+    inherits=FEW,
+    keys=tables(PLATFORM, HEX),
+)
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))
 SANDBOXES = st.builds(
     Sandbox,
@@ -223,6 +239,7 @@ locks = st.builds(
     packages=st.lists(PACKAGES, max_size=3, unique_by=lambda item: item.id).map(tuple),
     archives=st.lists(ARCHIVES, max_size=2, unique_by=lambda item: item.name).map(tuple),
     images=st.lists(IMAGES, max_size=2, unique_by=lambda item: item.reference).map(tuple),
+    builds=st.lists(BUILDS, max_size=2, unique_by=lambda item: item.server).map(tuple),
     environments=st.lists(ENVIRONMENTS, max_size=2, unique_by=lambda item: (item.name, item.runtime)).map(tuple),
     servers=st.lists(SERVERS, max_size=2, unique_by=lambda item: item.name).map(tuple),
 )

@@ -174,7 +174,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
         "environments.tools.allow-scripts",
         *("servers.time.files", "servers.time.transport", "servers.time.port", "servers.time.path"),
         *("servers.time.host-port", "servers.time.serve", "servers.time.probe", "servers.time.tools"),
-        *("servers.time.drift", "servers.time.build", "servers.time.client"),
+        *("servers.time.drift", "servers.time.client"),
         *("servers.time.env.KEYRING.secret", "servers.time.env.COMMAND.secret", "servers.time.env.FILE.as"),
         *("servers.time.sandbox.network", "servers.time.sandbox.writable", "servers.time.sandbox.seccomp"),
         *("servers.time.sandbox.apparmor", "servers.time.sandbox.selinux"),

@@ -14,7 +14,7 @@ from hatchlock.engines.api import Engine
 from hatchlock.errors import HatchlockError
 from hatchlock.place import Place
 
-__all__ = ["BuildFailed", "BuildWish", "BuilderTooOld", "build_image", "check_builder"]
+__all__ = ["BuildWish", "BuilderTooOld", "ImageBuildFailed", "build_image", "check_builder"]
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)? ?: ?(.*)", re.IGNORECASE)
@@ -23,7 +23,7 @@ _HEREDOCS_SINCE = (1, 33)
 
 
 @dataclass(kw_only=True, eq=False)
-class BuildFailed(HatchlockError):
+class ImageBuildFailed(HatchlockError):
     """An image could not be built.
 
     Attributes:
@@ -32,7 +32,7 @@ class BuildFailed(HatchlockError):
         name: Whose build it is.
     """
 
-    code: ClassVar[str] = "build-failed"
+    code: ClassVar[str] = "image-build-failed"
 
     why: str
     said: tuple[str, ...] = ()
@@ -119,7 +119,7 @@ def build_image(engine: Engine, wish: BuildWish, context: BinaryIO, *, log: Call
         log: Gets what the build writes, in lines without escapes.
 
     Raises:
-        BuildFailed: An instruction failed.
+        ImageBuildFailed: An instruction failed.
         EngineError, EngineUnreachable: The engine refused, or broke off.
     """
     query = {
@@ -139,7 +139,7 @@ def build_image(engine: Engine, wish: BuildWish, context: BinaryIO, *, log: Call
     progress.end()
     if progress.why or not progress.image:
         place = Place(file=wish.shown, line=progress.line)
-        raise BuildFailed(place=place, why=progress.why or "it made no image", said=tuple(progress.said))
+        raise ImageBuildFailed(place=place, why=progress.why or "it made no image", said=tuple(progress.said))
     return progress.image
 
 

@@ -337,7 +337,7 @@ def _checked(pattern: re.Pattern[str], *texts: str) -> None:
 
 _NAMES = {
     _FILE_NAME: "file name",
-    _TREE_PATH: "path in a directory",
+    _TREE_PATH: "path in an environment",
     _OBJECT: "object of git",
     _SHA512: "sha512",
     _SHA256: "sha256",

@@ -9,8 +9,10 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.address import Kind, Source
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
+from hatchlock.manifest.dockerfiles import normal_path
 from hatchlock.manifest.fitting import PRIVATE_KEYS
 from hatchlock.manifest.model import (
+    BuildSpec,
     ClientSpec,
     EnvironmentSpec,
     IndexSpec,
@@ -21,6 +23,7 @@ from hatchlock.manifest.model import (
     seconds,
 )
 from hatchlock.manifest.schema import (
+    BuildTable,
     DebianTable,
     Document,
     EnvironmentTable,
@@ -224,12 +227,23 @@ def _server(name: str, table: ServerTable, environments: Mapping[str, Environmen
         private=_private(name, table),
         sandbox=_sandbox(table.sandbox),
         startup_timeout=_or(table.startup_timeout, 30.0),
+        build=_build(table.build) if table.build is not None else None,
+    )
+
+
+def _build(value: str | BuildTable) -> BuildSpec:
+    table = BuildTable(context=value) if isinstance(value, str) else value
+    return BuildSpec(
+        context=normal_path(table.context),
+        dockerfile=normal_path(table.dockerfile or "Dockerfile").removeprefix("./"),
+        target=table.target or "",
+        args=dict(sorted((table.args or {}).items())),
     )
 
 
 def _runtime(table: ServerTable, source: Source | None) -> Runtime:
     if source is None:
-        return "process"
+        return "container" if table.build is not None else "process"
     return "container" if source.kind is Kind.OCI else table.runtime or "container"
 
 

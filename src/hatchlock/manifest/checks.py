@@ -16,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import hatchlock
 from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, size_in_bytes
+from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
@@ -52,6 +53,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from kind_findings(document)
     yield from runtime_findings(document, overlay)
     yield from index_findings(document)
+    yield from build_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")
@@ -115,9 +117,10 @@ def _environment(path: KeyPath, table: dict[str, Any], environments: dict[str, A
 
 
 def _server(path: KeyPath, table: dict[str, Any], runtime: str) -> Iterator[Finding]:
-    given = [key for key in ("source", "url") if key in table]
+    given = [key for key in ("source", "url", "build") if key in table]
     if len(given) > 1:
-        yield Finding(path=path, what="it has both 'source' and 'url'", advice="keep the one that is meant")
+        what = f"it has both {given[0]!r} and {given[1]!r}"
+        yield Finding(path=path, what=what, advice="keep the one that is meant")
     elif given == ["url"] and "command" in table:
         yield Finding(
             path=(*path, "command"), what="a remote server has no command", advice="remove 'command' or 'url'"
@@ -125,7 +128,7 @@ def _server(path: KeyPath, table: dict[str, Any], runtime: str) -> Iterator[Find
     elif not given and "command" not in table:
         yield Finding(
             path=path,
-            what="it says nothing that could run: no 'source', no 'url', no 'command'",
+            what="it says nothing that could run: no 'source', no 'url', no 'build', no 'command'",
             advice='write source = "pypi:…" or source = "oci:…"',
         )
     command = _text(table.get("command"))
@@ -137,7 +140,7 @@ def _server(path: KeyPath, table: dict[str, Any], runtime: str) -> Iterator[Find
         )
     if not given and "command" in table:
         yield from _program(path, table, runtime)
-    elif _text(table.get("source")).startswith("oci:"):
+    elif "build" in table or _text(table.get("source")).startswith("oci:"):
         yield from _image(path, table, runtime)
     elif runtime == "process" and "base" in table:
         yield Finding(

@@ -17,6 +17,7 @@ from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
 __all__ = [
     "MANAGED",
     "PLATFORMS",
+    "BuildSpec",
     "ClientSpec",
     "EnvironmentSpec",
     "IndexSpec",
@@ -127,13 +128,31 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSpec:
+    """`build`: a Dockerfile of the user's own.
+
+    Attributes:
+        context: The directory, normalised; a relative one begins with a dot and is relative to the manifest.
+        dockerfile: Its path in there.
+        target: The stage that is wanted, by name or number; "" for the last one.
+        args: Values for its ARGs.
+    """
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSpec:
     """A server with defaults and overlay applied.
 
     Attributes:
         name: Its name.
         description: Free text.
-        source: Where it comes from; None for a program of this machine, which then has a `command`. A table of platforms is
+        source: Where it comes from; None for an image that is built, and for a program of this machine, which then has a
+            `command`. A table of platforms is
             one source, `url:linux/amd64=https://… linux/arm64=https://…`, sorted.
         command: One word is a script of its environment (or a program); more words fix its first arguments. Empty: the
             choice is left to the lock.
@@ -151,6 +170,7 @@ class ServerSpec:
         sandbox: The whole profile, mount sources as written.
         startup_timeout: Seconds.
         transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
+        build: The Dockerfile that its image is built from; None for any other server.
         entry: The entry of the MCP registry that `source` stands for, `mcp:io.github.acme/weather`; "" if it is no entry's.
     """
 
@@ -172,6 +192,7 @@ class ServerSpec:
     sandbox: Sandbox = field(default_factory=Sandbox)
     startup_timeout: float = 30.0
     transport: str = "stdio"
+    build: BuildSpec | None = None
     entry: str = ""
 
 

@@ -181,7 +181,21 @@ class DefaultsTable(_PackagesTable):
     groups: list[Name] | None = _key("Free labels to choose servers by.")
     sandbox: SandboxTable | None = _key("What it may do.")
     drift: Any = _key("What to do when it was changed from outside.")
-    build: Any = _key("How its image is built.")
+
+
+class BuildTable(_Table):
+    """A Dockerfile of the user's own."""
+
+    context: Text = Field(min_length=1, description="The directory that it is built from, relative to the project.")
+    dockerfile: Text | None = _key("The Dockerfile in it; Dockerfile unless said.", min_length=1)
+    target: Text | None = _key("The stage whose image is wanted; the last one unless said.", min_length=1)
+    args: dict[VariableName, Text] | None = _key("Values for its ARGs; no secrets.")
+
+
+_Build = Annotated[
+    Annotated[Annotated[Text, Field(min_length=1)], Tag("a word")] | Annotated[BuildTable, Tag("a table")],
+    Discriminator(_word_or_table),
+]
 
 
 class ServerTable(DefaultsTable):
@@ -190,6 +204,7 @@ class ServerTable(DefaultsTable):
     description: Text | None = _key("Free text.")
     source: _Source | None = _key("Where it comes from: kind:spec, or a table of platforms.")
     url: Url | None = _key("Address of a remote server.")
+    build: _Build | None = _key("The directory with the Dockerfile that its image is built from.")
     command: _Command | None = _key("A script of its environment, or a program of this machine; with its arguments.")
     args: list[Text] | None = _key("Arguments.")
 

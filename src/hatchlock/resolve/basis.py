@@ -9,10 +9,11 @@ from typing import Protocol
 
 from hatchlock.launch import Runtime
 from hatchlock.lock.model import File, Image, Lock, Package
-from hatchlock.manifest.model import Manifest
+from hatchlock.manifest.model import BuildSpec, Manifest
 from hatchlock.resolve.direct import Direct
 from hatchlock.resolve.request import EnvironmentRequest, Resolution
 from hatchlock.resolve.wanted import WantedEnvironment
+from hatchlock.sources.dockerfile.context import ReadContext
 
 __all__ = ["Answers", "Basis", "Upgrade"]
 
@@ -41,6 +42,10 @@ class Answers(Protocol):
 
     def entry(self, text: str, runtime: Runtime, platforms: Sequence[str], pinned: Package | None) -> Package:
         """Return an entry of the MCP registry (`mcp:NAME@VERSION`), in the version that is pinned if it leaves a choice."""
+        ...
+
+    def read_context(self, server: str, build: BuildSpec) -> ReadContext:
+        """Return the directory that a server's image is built from, as it is now."""
         ...
 
     def host_node(self) -> str:

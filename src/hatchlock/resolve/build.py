@@ -15,6 +15,7 @@ from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
+from hatchlock.resolve.dockerfiles import locked_builds
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
 from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
 from hatchlock.resolve.interpreters import check_interpreters
@@ -86,6 +87,8 @@ def build_lock(
     found = _environments(basis, wanted, images)
     packages = found.packages | {entry.id: entry for entry in entries.values()}
     images |= _dependencies(basis, packages.values(), images)
+    builds, named = locked_builds(basis, lambda reference, user: _image(basis, reference, user, facts=False))
+    images = named | images
     lock = Lock(
         project=manifest.project.name,
         platforms=platforms,
@@ -93,6 +96,7 @@ def build_lock(
         packages=tuple(packages[name] for name in sorted(packages)),
         archives=_archives(basis, found.archives, packages.values()),
         images=tuple(images[reference] for reference in sorted(images)),
+        builds=builds,
         environments=tuple(sorted(found.environments, key=lambda item: (item.name, item.runtime))),
     )
     return replace(lock, servers=tuple(_launches(manifest, lock)))

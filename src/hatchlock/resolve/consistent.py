@@ -11,6 +11,7 @@ from hatchlock.lock.model import Environment, Image, Lock, Package
 from hatchlock.resolve.builds import loose_builds
 from hatchlock.resolve.closure import Closure, Edge
 from hatchlock.resolve.consistent_tree import NpmTree
+from hatchlock.resolve.dockerfiles import wrong_builds
 from hatchlock.resolve.interpreters import has_own_python
 from hatchlock.resolve.reason import Reason
 from hatchlock.resolve.sourced import source_reasons
@@ -37,7 +38,7 @@ def inconsistencies(lock: Lock) -> tuple[Reason, ...]:
     by_id = {package.id: package for package in lock.packages}
     targets = _Targets({image.reference: image for image in lock.images})
     reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *_image_reasons(lock), *source_reasons(lock)]
-    reasons += _build_reasons(lock)
+    reasons += [*_build_reasons(lock), *wrong_builds(lock)]
     checked = [(item, _Checked(item, lock, by_id, targets)) for item in lock.environments]
     # What one file of a package, or one place in a tree, needs, another need not: if it holds somewhere, it can be so.
     held = frozenset[Edge]().union(*(found.held for _, found in checked))
@@ -54,6 +55,7 @@ def _twice(lock: Lock) -> Iterator[Reason]:
         *(f"the archive {archive.name}" for archive in lock.archives),
         *(f"env:{item.name} ({item.runtime})" for item in lock.environments),
         *(f"server:{item.name}" for item in lock.servers),
+        *(f"the build of server:{item.server}" for item in lock.builds),
     ]
     for name, count in Counter(names).items():
         if count > 1:
@@ -119,6 +121,7 @@ def _unused(lock: Lock) -> Iterator[Reason]:
 def _image_reasons(lock: Lock) -> Iterator[Reason]:
     images = {item.base for item in lock.environments} | {server.image for server in lock.servers}
     images |= {package.location for package in lock.packages if package.kind is Kind.OCI}
+    images |= {name for build in lock.builds for name in build.images}
     for image in lock.images:
         if image.reference not in images:
             yield Reason(address="project", what=f"has the image {image.reference}, which nothing uses")

@@ -18,6 +18,7 @@ from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.builds import builds_of, forbidden_builds
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import direct_source, is_direct
+from hatchlock.resolve.dockerfiles import build_reasons
 from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.named import Named, name_of, named
 from hatchlock.resolve.npm_requirements import NpmBounds, declared_npm, npm_constraints, npm_limits
@@ -78,6 +79,7 @@ def stale_reasons(manifest: Manifest, lock: Lock) -> tuple[Reason, ...]:
     for reference, user in {**wanted_images(manifest), **bases}.items():
         reasons += image_reasons(reference, user, lock)
     reasons += _surplus(wanted, manifest, lock)
+    reasons += build_reasons(manifest, lock)
     if not reasons:
         reasons += _label_reasons(wanted, lock)
         reasons += _server_reasons(manifest, lock)

@@ -12,13 +12,15 @@ from pathlib import Path
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import sha256_bytes
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Environment, ImageOutput, Lock
+from hatchlock.lock.model import ASSEMBLER, Build, Environment, ImageOutput, Lock
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
+from hatchlock.resolve.dockerfiles import build_key
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
+from hatchlock.resources.dockerfile_spec import DockerfileSpec, NamedImage, context_artefacts
 from hatchlock.resources.env_spec import EnvSpec, NodeSpec
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec, for_platform
 from hatchlock.resources.image_spec import ImageSpec
@@ -27,6 +29,7 @@ from hatchlock.resources.unplaced import FileNotLocked, KeyNotLocked, PlatformNo
 
 __all__ = [
     "assembled_image",
+    "built_image",
     "image_as_it_is",
     "image_of",
     "images_beside",
@@ -185,6 +188,37 @@ def unchanged_image(lock: Lock, reference: str, platform: str, *, name: str) -> 
         platform=platform,
         key=image.digest.removeprefix("sha256:"),
         base=replace(image, packages=()),
+    )
+
+
+def built_image(lock: Lock, build: Build, machine: Machine) -> DockerfileSpec:
+    """Return the image that is built from a Dockerfile, for this machine.
+
+    Raises:
+        HatchlockError: There is no engine.
+        PlatformNotLocked: The lock is not for containers of this machine.
+        KeyNotLocked: The lock has another key for it than follows from what is in it.
+    """
+    or_raise(machine.engine)
+    platform = _container_platform(lock, machine)
+    images = {image.reference: image for image in lock.images}
+    key = build_key(build, images, platform)
+    if build.keys.get(platform) != key:
+        raise KeyNotLocked(platform=platform)
+    (snapshot,) = context_artefacts(build)
+    return DockerfileSpec(
+        server=build.server,
+        platform=platform,
+        key=key,
+        context=build.context,
+        snapshot=snapshot,
+        dockerfile=build.dockerfile,
+        target=build.target,
+        args=dict(build.args),
+        images=tuple(
+            NamedImage(reference=name, image=replace(images[name].platforms[platform], packages=()))
+            for name in build.images
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from hatchlock.paths import Home
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
+from hatchlock.resources.dockerfile_spec import context_artefacts
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec
 from hatchlock.resources.image_spec import image_artefacts
 from hatchlock.resources.image_target import image_of
@@ -36,7 +37,7 @@ def artefacts_of(manifest: Manifest, lock: Lock, platform: str) -> tuple[Artefac
     if platform not in lock.platforms:
         raise PlatformNotLocked(platform=platform, locked=lock.platforms)
     (container,) = container_platforms([platform])
-    found = set(_images(lock, container))
+    found = {*_images(lock, container), *(item for build in lock.builds for item in context_artefacts(build))}
     for environment in lock.environments:
         where = platform if environment.runtime == "process" else container
         found.update(artefacts_of_environment(manifest, lock, environment, where))
@@ -47,6 +48,7 @@ def locked_files(lock: Lock) -> dict[str, int]:
     """Return digest -> bytes (0 where the lock does not say) of every file that a lock names, for any platform."""
     files = [file for package in lock.packages for file in package.files]
     files += [file for environment in lock.environments for file in environment.managed.values()]
+    files += [file for build in lock.builds for file in build.files]
     images = (on for image in lock.images for on in image.platforms.values())
     blobs = {artefact.digest: artefact.size for image in images for artefact in image_artefacts("", image)}
     return {**{file.digest: file.size for file in files}, **blobs}

@@ -9,20 +9,22 @@ from pathlib import Path
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
-from hatchlock.lock.model import Environment, Lock, Server
+from hatchlock.lock.model import Build, Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.command import main_package
 from hatchlock.resolve.direct import is_direct
+from hatchlock.resolve.dockerfiles import build_starts
 from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client_target import client_entries, usual_files
+from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_target import check_command, environment_spec
 from hatchlock.resources.image_spec import ImageSpec
-from hatchlock.resources.image_target import assembled_image, image_as_it_is, images_beside
+from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is, images_beside
 from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.package_counts import count_packages
 from hatchlock.resources.server import ServerSpec
@@ -49,7 +51,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     manifest = with_entries(manifest, entries_of(lock))
     builder = _Builder(manifest=manifest, lock=lock, machine=machine)
     environments: dict[Address, EnvSpec] = {}
-    images: list[ImageSpec] = []
+    images: list[ImageSpec | DockerfileSpec] = []
     servers: list[ServerSpec] = []
     problems: list[Problem] = []
     for name in sorted(manifest.servers):
@@ -81,13 +83,15 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             images.append(make())
         except HatchlockError as error:
             problems.append(Problem.of(address, error))
+    images.sort(key=lambda image: image.server)
     systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
     (container_platform,) = container_platforms([machine.platform])
     return Target(
         project=manifest.project.name,
         systems=tuple(systems[name] for name in sorted(systems)),
         environments=tuple(environments[address] for address in sorted(environments)),
-        images=tuple(sorted(images, key=lambda image: image.server)),
+        images=tuple(image for image in images if isinstance(image, ImageSpec)),
+        dockerfiles=tuple(image for image in images if isinstance(image, DockerfileSpec)),
         servers=tuple(_on_system(server, systems) for server in servers),
         entries=tuple(client_entries(manifest, machine)),
         usual_files=tuple(usual_files(machine)),
@@ -102,7 +106,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
 class _Placed:
     server: ServerSpec
     environment: EnvSpec | None = None
-    image: ImageSpec | None = None
+    image: ImageSpec | DockerfileSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +120,8 @@ class _Builder:
         if locked.transport != "stdio":
             raise TransportNotServed(transport=locked.transport)
         launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
+        if build := self.lock.build(name):
+            return self._built_server(launch, build)
         if launch.runtime == "container":
             return self._image_server(launch) if launch.image else self._container_server(launch)
         return self._process_server(launch) if launch.environment else self._host_server(launch)
@@ -224,7 +230,16 @@ class _Builder:
         record = self._in_image(launch, spec, argv)
         return _Placed(server=record, image=spec)
 
-    def _in_image(self, launch: Server, spec: ImageSpec, argv: tuple[str, ...]) -> ServerSpec:
+    def _built_server(self, launch: Server, build: Build) -> _Placed:
+        spec = built_image(self.lock, build, self.machine)
+        images = {image.reference: image for image in self.lock.images}
+        entrypoint, command = build_starts(build, images, spec.platform)
+        argv = (*launch.command, *launch.args) if launch.command else (*entrypoint, *(launch.args or command))
+        if not argv:
+            raise CommandUnclear(source=build.context, choices=())
+        return _Placed(server=self._in_image(launch, spec, argv), image=spec)
+
+    def _in_image(self, launch: Server, spec: ImageSpec | DockerfileSpec, argv: tuple[str, ...]) -> ServerSpec:
         engine = or_raise(self.machine.engine)
         record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
         image = spec.started_as(self.manifest.project.name)

@@ -25,7 +25,10 @@ from hatchlock.resources.system import SystemResource
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatchlock.engines.docker import Engine
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.system_spec import SystemSpec
 
 __all__ = ["ListedServer", "Target", "World", "target_from_dict", "target_to_dict"]
@@ -59,6 +62,7 @@ class Target:
         systems: What environments of the process runtime need of the host.
         environments: For the process runtime.
         images: For the container runtime.
+        dockerfiles: Images of the container runtime that are built from the user's own Dockerfiles.
         servers: Their launch records.
         entries: In the files of applications.
         usual_files: The files of every known application.
@@ -72,6 +76,7 @@ class Target:
     systems: tuple[SystemSpec, ...] = ()
     environments: tuple[EnvSpec, ...] = ()
     images: tuple[ImageSpec, ...] = ()
+    dockerfiles: tuple[DockerfileSpec, ...] = ()
     servers: tuple[ServerSpec, ...] = ()
     entries: tuple[EntrySpec, ...] = ()
     usual_files: tuple[ClientFile, ...] = ()
@@ -123,9 +128,7 @@ class World:
             ResourceKind.ENV: EnvResource(
                 target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout
             ),
-            ResourceKind.IMAGE: ImageResource(
-                target.images, project=target.project, home=home, logs=state.builds, connect=connect
-            ),
+            ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, connect=connect),
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }
@@ -136,6 +139,17 @@ class World:
         return (*self.system.problems, *self.clients.problems)
 
 
+def _images(target: Target, *, home: Home, logs: Path, connect: Callable[[], Engine]) -> Resource:
+    assembled = ImageResource(target.images, project=target.project, home=home, logs=logs, connect=connect)
+    if not target.dockerfiles:
+        return assembled
+    from hatchlock.resources.dockerfile_image import DockerfileResource  # noqa: PLC0415  few projects have one
+    from hatchlock.resources.several import Several  # noqa: PLC0415
+
+    built = DockerfileResource(target.dockerfiles, project=target.project, home=home, logs=logs, connect=connect)
+    return Several([assembled, built])
+
+
 def target_to_dict(target: Target) -> dict[str, Any]:
     """Return a target as JSON values."""
     return {
@@ -143,6 +157,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "systems": [spec.to_dict() for spec in target.systems],
         "environments": [spec.to_dict() for spec in target.environments],
         "images": [asdict(spec) for spec in target.images],
+        "dockerfiles": [spec.to_dict() for spec in target.dockerfiles],
         "servers": [
             {
                 "record": spec.record.to_json().decode(),
@@ -173,6 +188,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         systems=tuple(map(_system, data["systems"])),
         environments=tuple(map(EnvSpec.from_dict, data["environments"])),
         images=tuple(map(_image, data["images"])),
+        dockerfiles=tuple(map(_dockerfile, data["dockerfiles"])),
         servers=tuple(map(_server, data["servers"])),
         entries=tuple(map(_entry, data["entries"])),
         usual_files=tuple(ClientFile(**item) for item in data["usual_files"]),
@@ -191,6 +207,12 @@ def _system(item: Mapping[str, Any]) -> SystemSpec:
     from hatchlock.resources.system_spec import SystemSpec  # noqa: PLC0415  few projects have one
 
     return SystemSpec.from_dict(item)
+
+
+def _dockerfile(item: Mapping[str, Any]) -> DockerfileSpec:
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec  # noqa: PLC0415  few projects have one
+
+    return DockerfileSpec.from_dict(item)
 
 
 def _image(item: Mapping[str, Any]) -> ImageSpec:

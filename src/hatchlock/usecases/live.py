@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
+from hatchlock.usecases.contexts import context_from_text, context_of, context_to_text
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Lock, Package
+    from hatchlock.lock.model import Build, Lock, Package
     from hatchlock.resolve.freshness import Reason
     from hatchlock.usecases.project import Project
 
@@ -26,12 +27,17 @@ def signatures(project: Project, lock: Lock) -> dict[str, str]:
     Raises:
         HatchlockError: One of them is no directory any more, or has something in it that no project has.
     """
-    directories = sorted({str(project.directory / package.location) for package in _projects(project, lock)})
-    if not directories:
-        return {}
+    directories = {str(project.directory / package.location) for package in _projects(project, lock)}
+    contexts = {context_to_text(project, build) for build in _builds(project, lock)}
+    return {text: _signature(text, project) for text in sorted(directories | contexts)}
+
+
+def _signature(text: str, project: Project) -> str:
     from hatchlock.sources.projects.snapshot import signature
 
-    return {directory: signature(Path(directory), without=project.home.root) for directory in directories}
+    store = project.home.root
+    context = context_from_text(project, text)
+    return context.signature(without=store) if context else signature(Path(text), without=store)
 
 
 def _projects(project: Project, lock: Lock) -> list[Package]:
@@ -49,15 +55,24 @@ def _projects(project: Project, lock: Lock) -> list[Package]:
     ]
 
 
+def _builds(project: Project, lock: Lock) -> list[Build]:
+    """Return the Dockerfiles whose directories are to be looked at, likewise."""
+    if not lock.builds:
+        return []
+    from hatchlock.store.blobs import Blobs
+
+    blobs = Blobs(project.home.blobs)
+    return [
+        build
+        for build in lock.builds
+        if (project.directory / build.context).is_dir() or not all(blobs.has(file.digest) for file in build.files)
+    ]
+
+
 def are_unchanged(known: Mapping[str, str], project: Project) -> bool:
     """Return whether every directory still has its mark."""
-    if not known:
-        return True
-    from hatchlock.sources.projects.snapshot import signature
-
     try:
-        store = project.home.root
-        return all(signature(Path(directory), without=store) == mark for directory, mark in known.items())
+        return all(_signature(text, project) == mark for text, mark in known.items())
     except HatchlockError:
         return False
 
@@ -68,14 +83,20 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
     Raises:
         HatchlockError: As `signatures`.
     """
-    packages = _projects(project, lock)
-    if not packages:
+    packages, builds = _projects(project, lock), _builds(project, lock)
+    if not packages and not builds:
         return ()
     from hatchlock.resolve.freshness import Reason
     from hatchlock.sources.projects.snapshot import snapshot
 
-    return tuple(
+    store = project.home.root
+    own = tuple(
         Reason(address=f"{package.kind}:{package.name}", what=f"{package.location} changed since it was locked")
         for package in packages
-        if snapshot(project.directory / package.location, without=project.home.root).sha256 != package.files[0].sha256
+        if snapshot(project.directory / package.location, without=store).sha256 != package.files[0].sha256
+    )
+    return own + tuple(
+        Reason(address=f"server:{build.server}", what=f"{build.context} changed since it was locked")
+        for build in builds
+        if [context_of(project, build).snapshot(without=store).sha256] != [file.sha256 for file in build.files]
     )

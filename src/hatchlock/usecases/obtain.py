@@ -66,8 +66,13 @@ class Obtain:
             HatchlockError: What its source raises.
             OSError: The disk is full, or the like.
         """
+        from hatchlock.resources.base import CONTEXT
+
         if artefact.package.startswith(f"{Kind.OCI}:"):
             self._blob_of_image(artefact)
+            return
+        if artefact.package.startswith(CONTEXT):
+            self._context(artefact)
             return
         if artefact.package.startswith("python@"):
             self._interpreter(artefact)
@@ -170,6 +175,19 @@ class Obtain:
             root = self._sources.git.checkout(commit, Path(scratch) / "tree")
             with self._writer(artefact, package.location) as writer:
                 snapshot(root, writer.write, committed=True)
+
+    def _context(self, artefact: Artefact) -> None:
+        from hatchlock.resources.base import CONTEXT
+        from hatchlock.store.blobs import WrongHash
+        from hatchlock.usecases.contexts import context_of
+
+        build = next(item for item in self._lock.builds if item.server == artefact.package.removeprefix(CONTEXT))
+        context = context_of(self._project, build)
+        try:
+            with self._writer(artefact, context.directory) as writer:
+                context.snapshot(writer.write, without=self._project.home.root)
+        except WrongHash as error:
+            raise DirectoryChanged(address=f"server:{build.server}", directory=context.directory) from error
 
     def _interpreter(self, artefact: Artefact) -> None:
         from hatchlock.net.credentials import without_userinfo

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from hatchlock.launch import Runtime
     from hatchlock.lock.model import Archive, File, Image, Package
-    from hatchlock.manifest.model import Manifest
+    from hatchlock.manifest.model import BuildSpec, Manifest
     from hatchlock.net.http import Http
     from hatchlock.resolve.direct import Direct
     from hatchlock.resolve.loading import Loader
     from hatchlock.resolve.request import EnvironmentRequest, Resolution
     from hatchlock.sources.conda.solve import CondaSource
+    from hatchlock.sources.dockerfile.context import ReadContext
     from hatchlock.sources.hatch.registry import HatchRegistry
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.sources.npm.registry import NpmSource
@@ -366,6 +367,12 @@ class Sources:
 
         found = find_archives(python, platforms, http=self.http, environ=self._project.environ)
         return {platform: archive.file for platform, archive in found.items()}
+
+    def read_context(self, server: str, build: BuildSpec) -> ReadContext:
+        """Read the directory that a server's image is built from; see `contexts.read_context`."""
+        from hatchlock.usecases.contexts import read_context
+
+        return read_context(self._project, server, build)
 
     def host_node(self) -> str:
         """Return the major version of this machine's Node, or of the current long-term one where there is none."""

@@ -65,7 +65,9 @@ def target_uses(target: Target, home: Home) -> Uses:
         for spec in target.environments
         for place in (home.envs / spec.key, *([spec.conda.root] if spec.conda else ()), *spec.prefixes)
     ]
-    tags = [name for spec in target.images for name in _with_pinned(spec.tag(target.project))]
+    own = [spec.tag(target.project) for spec in target.images]
+    own += [spec.tag(target.project) for spec in target.dockerfiles]
+    tags = [name for tag in own for name in _with_pinned(tag)]
     return Uses(trees=frozenset(_trees(directories, home)), images=frozenset(tags))
 
 

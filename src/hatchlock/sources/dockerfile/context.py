@@ -12,12 +12,13 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.files import reporting_permission
 from hatchlock.images.layer import tar_chunks, tar_header
+from hatchlock.lock.model import File
 from hatchlock.sources.dockerfile.problems import BadDockerfile
 from hatchlock.sources.projects.ignore import Found
 from hatchlock.sources.projects.model import Snapshot
 from hatchlock.sources.projects.snapshot import Pick, signature, snapshot
 
-__all__ = ["Context", "NoDockerfile", "dockerfile_in", "engine_context"]
+__all__ = ["Context", "NoDockerfile", "ReadContext", "dockerfile_in", "engine_context"]
 
 _IGNORE = ".dockerignore"
 _KEYS = frozenset({".pem", ".key"})
@@ -94,6 +95,21 @@ class Context:
                     yield Found(path=name, status=(root / name).lstat())
 
         return pick
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadContext:
+    """A directory with a Dockerfile, as it was read.
+
+    Attributes:
+        file: Its snapshot.
+        text: The Dockerfile.
+        shown: The Dockerfile's name for messages.
+    """
+
+    file: File
+    text: str
+    shown: str
 
 
 def dockerfile_in(archive: Path, name: str) -> str:
