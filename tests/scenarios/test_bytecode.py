@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -36,48 +37,55 @@ FILES = {
     # what `site` would run, in the middle of the archive
     "demo.pth": b"import os; os.write(1, b'third-party code was run')\n",
 }
-SANDBOX: dict[str, Any] = {"network_mode": "none", "read_only": True, "cap_drop": ["ALL"], "remove": True}
+SANDBOX: dict[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "remove": True,
+    # what Podman gives by itself is more than it may
+    "ulimits": [docker.types.Ulimit(name=name, soft=1000, hard=1000) for name in ("nofile", "nproc")],
+}
 
 
-@pytest.fixture(scope="module")
-def project(engine: str) -> Iterator[str]:
-    """A project of this test's own, since the engine is shared."""
-    name = f"bytecode-{secrets.token_hex(4)}"
-    yield name
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{name}/"):
-                connection.untag(tag)
-    assert containers(engine, name) == []
+Loaded = tuple[Engine, Composed, str]
 
 
-@pytest.fixture(scope="module")
-def image(
-    base_image: str, engine: str, project: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Engine, Composed, str]]:
-    """Yield an engine that has an image of one wheel, the image, and its tag."""
-    directory = tmp_path_factory.mktemp("bytecode")
+@contextlib.contextmanager
+def loaded(address: str, base_image: str, directory: Path) -> Iterator[Loaded]:
+    """Yield an engine that has an image of one wheel, the image, and its tag, in a project of its own."""
+    project = f"bytecode-{secrets.token_hex(4)}"
     home = Home(root=directory / "home", is_default=False)
     blobs = Blobs(home.blobs)
     wheel = make_wheel(directory, files=FILES)
-    registry = Registry(environ={"HOME": str(directory)}, default_host=DEFAULT_REGISTRY_HOST)
-    with Engine(engine) as connection:
-        platform = connection.platform()
+    with Engine(address) as engine:
+        platform = engine.platform()
+        registry = Registry(environ={"HOME": str(directory)}, default_host=DEFAULT_REGISTRY_HOST)
         base = lock_image(base_image, [platform], registry=registry, blobs=blobs, facts=True)
         fetch_image(base, platform, registry=registry, blobs=blobs)
         registry.close()
         spec = wheel_image(home, base.platforms[platform], [(wheel.name, wheel)], platform=platform)
         with composed(spec, home=home) as made:
             tag = image_tag(project, "demo", "1")
-            load(made, engine=connection, tag=tag)
-            yield connection, made, tag
+            load(made, engine=engine, tag=tag)
+            yield engine, made, tag
+        for tag in engine.images():
+            if tag.startswith(f"hatchlock/{project}/"):
+                engine.untag(tag)
+        assert containers(engine, project) == []
 
 
-def containers(engine: str, project: str) -> list[str]:
-    return [item.name for item in Api(engine).list({"dev.hatchlock.project": project})]
+@pytest.fixture(scope="module")
+def image(base_image: str, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """Yield what `loaded` does, for all tests that can share it."""
+    with loaded(engine, base_image, tmp_path_factory.mktemp("bytecode")) as found:
+        yield found
 
 
-def compile_image(image: tuple[Engine, Composed, str], scratch: Path, *, python: str = PYTHON, tag: str = "") -> str:
+def containers(engine: Engine, project: str) -> list[str]:
+    return [item.name for item in Api(engine.url).list({"dev.hatchlock.project": project})]
+
+
+def compile_image(image: Loaded, scratch: Path, *, python: str = PYTHON, tag: str = "") -> str:
     engine, made, pinned = image
     tag = tag or local_tag(pinned)
     scratch.mkdir(exist_ok=True)
@@ -109,15 +117,21 @@ def check_sandbox(container: dict[str, Any]) -> None:
     assert container["Config"]["User"] == "10001:10001"
     assert (host["NetworkMode"], host["ReadonlyRootfs"], host["Privileged"]) == ("none", True, False)
     # Podman names each of them
-    assert host["CapDrop"] == ["ALL"] or "CAP_DAC_OVERRIDE" in host["CapDrop"]
+    assert host["CapDrop"] == ["ALL"] or "DAC_OVERRIDE" in host["CapDrop"]
     assert "no-new-privileges" in json.dumps(host["SecurityOpt"])
     assert not host.get("Mounts")
     assert not host["Binds"]
 
 
+@pytest.mark.parametrize("kind", ["engine", "podman"])
 def test_a_sibling_has_bytecode_that_its_interpreter_takes_and_the_pinned_image_is_as_it_was(
-    image: tuple[Engine, Composed, str], engine: str, tmp_path: Path, removed: list[dict[str, Any]]
+    kind: str, base_image: str, tmp_path: Path, removed: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
+    with loaded(request.getfixturevalue(kind), base_image, tmp_path) as image:
+        check_sibling(image, tmp_path, removed)
+
+
+def check_sibling(image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]) -> None:
     connection, made, pinned = image
     tag = compile_image(image, tmp_path / "scratch")
     (container,) = removed
@@ -125,7 +139,7 @@ def test_a_sibling_has_bytecode_that_its_interpreter_takes_and_the_pinned_image_
     assert compile_image(image, tmp_path / "scratch") == tag
     assert connection.image_layers(pinned) == made.diff_ids
     assert connection.image_layers(tag)[:-1] == made.diff_ids
-    client = docker.DockerClient(base_url=engine)
+    client = docker.DockerClient(base_url=connection.url)
     try:
         said = client.containers.run(tag, [PYTHON, "-v", "-c", "import demo"], stderr=True, **SANDBOX).decode()
         listed = client.containers.run(tag, ["find", "/opt/hatchlock/lib", "-name", "*.pyc"], **SANDBOX).decode()
@@ -144,9 +158,7 @@ def test_a_sibling_has_bytecode_that_its_interpreter_takes_and_the_pinned_image_
     }
 
 
-def test_where_all_is_compiled_the_sibling_is_the_image_itself(
-    image: tuple[Engine, Composed, str], tmp_path: Path
-) -> None:
+def test_where_all_is_compiled_the_sibling_is_the_image_itself(image: Loaded, tmp_path: Path) -> None:
     connection, _, pinned = image
     tag = compile_image(image, tmp_path / "scratch")
     layers = connection.image_layers(tag)
@@ -168,20 +180,21 @@ def test_where_all_is_compiled_the_sibling_is_the_image_itself(
     [("/bin/false", "made no bytecode: status 1"), ("/usr/bin/id", "status 1; .*id: "), ("/bin/echo", "is no archive")],
 )
 def test_an_interpreter_that_fails_is_told_with_its_own_words_and_leaves_nothing(
-    image: tuple[Engine, Composed, str], project: str, tmp_path: Path, python: str, why: str
+    image: Loaded, tmp_path: Path, python: str, why: str
 ) -> None:
     connection, _, pinned = image
     with pytest.raises(BytecodeFailed, match=why):
         compile_image(image, tmp_path / "scratch", python=python, tag=f"{pinned}-bad")
     assert f"{pinned}-bad" not in connection.images()
-    assert containers(connection.url, project) == []
+    assert containers(connection, pinned.split("/")[1]) == []
 
 
 def test_what_a_killed_apply_left_is_cleared_by_the_next_and_what_another_one_has_is_not(
-    image: tuple[Engine, Composed, str], engine: str, project: str, tmp_path: Path
+    image: Loaded, tmp_path: Path
 ) -> None:
-    *_, pinned = image
-    api = Api(engine)
+    connection, _, pinned = image
+    project = pinned.split("/")[1]
+    api = Api(connection.url)
     alive = owner(os.getpid())
     labels = {"dev.hatchlock.project": project, "dev.hatchlock.purpose": "bytecode"}
     for name, words in {"dead": f"{alive}1", "living": alive}.items():
@@ -189,5 +202,5 @@ def test_what_a_killed_apply_left_is_cleared_by_the_next_and_what_another_one_ha
             f"{project}-{name}", {"Image": pinned, "Cmd": ["none"], "Labels": {**labels, "dev.hatchlock.owner": words}}
         )
     compile_image(image, tmp_path / "scratch")
-    assert containers(engine, project) == [f"{project}-living"]
+    assert containers(connection, project) == [f"{project}-living"]
     assert api.remove(f"{project}-living")
