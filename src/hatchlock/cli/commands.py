@@ -14,6 +14,7 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["plan", "show", "apply", "up", "status", "doctor"], "world_commands"),
     **dict.fromkeys(["run", "probe", "logs"], "server_commands"),
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
+    "verify": "verify_commands",
     "gc": "gc_commands",
     "export": "export_commands",
     "info": "info_commands",

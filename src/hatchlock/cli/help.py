@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("print a saved plan", "hatchlock show plan.json"),
         "up": ("lock, plan, ask, apply", "hatchlock up"),
         "fetch": ("fill the store from the lock", "hatchlock fetch --to bundle.tar"),
+        "verify": ("compare what is here with the lock", "hatchlock verify --json"),
         "gc": ("delete what nobody uses any more", "hatchlock gc --dry-run"),
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },

@@ -288,6 +288,18 @@ def _fetch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--from", dest="source", metavar="FILE", help="take what is in such a file first")
 
 
+def _verify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="*", metavar="NAME", help="servers or environments; all if not said")
+    command.add_argument("--against", metavar="FILE", help="compare with what another machine's `verify --json` printed")
+    command.add_argument(
+        "--platform",
+        action="append",
+        dest="platforms",
+        metavar="OS/ARCH",
+        help="put images for this platform together; this machine's if not said",
+    )
+
+
 def _cache(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "action",
@@ -327,4 +339,5 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "outdated": _outdated,
     "fetch": _fetch,
     "cache": _cache,
+    "verify": _verify,
 }

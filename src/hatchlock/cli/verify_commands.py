@@ -1,0 +1,74 @@
+"""`verify`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hatchlock.cli.context import project_of
+from hatchlock.cli.ui import Ui, printable
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.verify import Finding, Verification
+
+__all__ = ["verify"]
+
+DIFFERENCES = 2
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_SIGNS = {"same": "=", "different": "!", "incomplete": "?", "alone": "=", "absent": "·"}
+
+
+def verify(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Compare what is here with what follows from the lock."""
+    from hatchlock.usecases.verify import verify_project
+
+    found = verify_project(
+        project_of(arguments),
+        arguments.names,
+        platforms=arguments.platforms or (),
+        against=Path(arguments.against) if arguments.against else None,
+        emit=ui.event,
+    )
+    if ui.json:
+        ui.document(_document(found))
+    else:
+        for note in found.notes:
+            ui.say(f"note: {note}")
+        ui.result("\n".join(line for item in found.findings for line in _lines(item)) or "nothing to verify")
+        if not found.is_complete:
+            ui.say("\nhint: `hatchlock fetch` brings what the store lacks, for other machines `--platform`")
+    if found.differs:
+        return DIFFERENCES
+    return 0 if found.is_complete else 1
+
+
+def _lines(item: Finding) -> Iterator[str]:
+    head = f"{_SIGNS[item.state]} {item.kind}:{printable(item.name)} {item.platform}"
+    if item.state == "different":
+        yield from (f"{head}: {_cut(clause)}" for clause in item.differences)
+        return
+    yield f"{head}: {_cut(_told(item))}"
+
+
+def _told(item: Finding) -> str:
+    if item.state in {"incomplete", "absent"}:
+        return item.reason
+    if item.kind == "env":
+        return f"as it was installed, {item.files} {'file' if item.files == 1 else 'files'} compared"
+    config = item.image.config if item.image else ""
+    if item.state == "alone":
+        return f"{config}, and nothing to compare it with: `hatchlock lock --images` records what it is"
+    return f"{config}, as in {' and '.join(f'the {where}' for where in item.compared)}"
+
+
+def _cut(text: str) -> str:
+    return _DIGEST.sub(r"\1…", printable(text))
+
+
+def _document(found: Verification) -> dict[str, object]:
+    findings = [{key: value for key, value in asdict(item).items() if key != "image"} for item in found.findings]
+    return {**asdict(found.report), "findings": findings, "notes": list(found.notes)}
