@@ -132,15 +132,20 @@ class _Searched:
 
     def library_of(self, entry: Entry) -> Library | None:
         """Return the library that a file or link of the layer is, if it is one of the layer."""
-        found: Entry | None = entry
-        for _ in range(_LINKS_AT_MOST):
-            if found is None or found.kind != "symlink":
-                break
-            target = posixpath.join("/", posixpath.dirname(found.path), found.target)
-            found = self._entries.get(self._tree.resolve(target))
+        found = self._entries.get(self.end_of(entry.path))
         if found is None or not isinstance(found.content, FileOnDisk):
             return None
         return library(found.content.path)
+
+    def end_of(self, path: str) -> str:
+        """Return where a path leads to, links of layer and base followed; a circle ends somewhere in it."""
+        for _ in range(_LINKS_AT_MOST):
+            path = self._tree.resolve(path)
+            own, there = self._entries.get(path), self._tree.paths.get(path)
+            if there is None or there.kind != "symlink" or (own and own.kind != "symlink"):
+                break
+            path = posixpath.join("/", posixpath.dirname(path), there.target)
+        return path
 
     def link(self, path: str, target: str) -> list[Entry]:
         """Return the link from a soname to its file, if neither layer nor base has one that is as good."""
@@ -202,7 +207,7 @@ def _libraries(searched: _Searched, directory: _Directory, known: Sequence[Cache
     chosen: dict[tuple[str, int], _Found] = {}
     for entry in searched.inside(directory.real):
         name = posixpath.basename(entry.path)
-        item = _found(entry, name, searched, directory, known) if _is_library_name(name) else None
+        item = _found(entry, name, searched, known) if _is_library_name(name) else None
         if item is None:
             continue
         other = chosen.get((item.soname, item.flags))
@@ -211,13 +216,11 @@ def _libraries(searched: _Searched, directory: _Directory, known: Sequence[Cache
     yield from chosen.values()
 
 
-def _found(
-    entry: Entry, name: str, searched: _Searched, directory: _Directory, known: Sequence[CachedLibrary]
-) -> _Found | None:
+def _found(entry: Entry, name: str, searched: _Searched, known: Sequence[CachedLibrary]) -> _Found | None:
     is_link = entry.kind == "symlink"
     what = searched.library_of(entry)
     if what is None:
-        return _to_base(entry, name, directory, known) if is_link else None
+        return _to_base(entry, name, searched, known) if is_link else None
     flags = _PROCESSORS.get((what.machine, what.is_64))
     if flags is None:
         return None
@@ -227,11 +230,11 @@ def _found(
     return _Found(file=name, soname=name if is_link else soname, flags=flags, is_link=is_link)
 
 
-def _to_base(entry: Entry, name: str, directory: _Directory, known: Sequence[CachedLibrary]) -> _Found | None:
-    """A link to a library of the base, which its cache knows."""
-    target = posixpath.basename(entry.target)
+def _to_base(entry: Entry, name: str, searched: _Searched, known: Sequence[CachedLibrary]) -> _Found | None:
+    """A link for compilers to a library of the base, which its cache knows."""
+    end = searched.end_of(entry.path)
     for item in known:
-        if item.path == f"{directory.name}/{target}" and name.endswith(".so") and target.startswith(name):
+        if name.endswith(".so") and item.name.startswith(name) and searched.end_of(item.path) == end:
             return _Found(file=name, soname=name, flags=item.flags, is_link=True)
     return None
 
