@@ -47,6 +47,11 @@ class Home:
         return self.root / "envs"
 
     @property
+    def images(self) -> Path:
+        """Statements about images that were assembled, named by their input keys."""
+        return self.root / "images"
+
+    @property
     def bin(self) -> Path:
         """The launcher that client files name."""
         return self.root / "bin"

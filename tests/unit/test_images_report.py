@@ -51,7 +51,8 @@ def test_what_was_printed_is_read_with_whatever_is_added_later() -> None:
 def test_what_is_no_report_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(BadReport, match="r is no report"):
         read_report(document(change), path="r")
-    for other in ([], "", None, 1):
+    others: tuple[Any, ...] = ([], "", None, 1)
+    for other in others:
         with pytest.raises(BadReport):
             read_report(other, path="r")
 

@@ -32,7 +32,8 @@ def nobody() -> Engine:
 
 
 def resource(*specs: ImageSpec) -> ImageResource:
-    return ImageResource(specs, project="acme", home=HOME, logs=HOME.root / "logs", connect=nobody)
+    logs = HOME.root / "logs"
+    return ImageResource(specs, project="acme", home=HOME, logs=logs, lock_digest="0" * 64, connect=nobody)
 
 
 def test_without_images_no_engine_is_asked() -> None:

@@ -23,7 +23,7 @@ def home_of(arguments: argparse.Namespace) -> Home:
         PermissionProblem: Another user owns it or a part of it, or could write to it: what is in it could be theirs.
     """
     home = Home.locate(explicit=arguments.home, environ=os.environ)
-    for directory in (home.root, home.blobs, home.envs, home.bin, home.cache, home.root / "projects"):
+    for directory in (home.root, home.blobs, home.envs, home.images, home.bin, home.cache, home.root / "projects"):
         check_private(directory)
     return home
 

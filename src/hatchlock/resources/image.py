@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
+from hatchlock.files import atomic_write, private_directory
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
@@ -32,16 +33,25 @@ class ImageResource:
         project: The project's name.
         home: The store.
         logs: Where what builds of packages say is kept.
+        lock_digest: SHA-256 of the lock that they follow from, for statements about them.
         connect: Gives the engine; called only when there is something to ask it.
     """
 
     def __init__(
-        self, specs: Iterable[ImageSpec], *, project: str, home: Home, logs: Path, connect: Callable[[], Engine]
+        self,
+        specs: Iterable[ImageSpec],
+        *,
+        project: str,
+        home: Home,
+        logs: Path,
+        lock_digest: str,
+        connect: Callable[[], Engine],
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
         self._home = home
         self._logs = logs
+        self._lock_digest = lock_digest
         self._connect = connect
         self._known_stacks: list[tuple[str, ...]] | None = None
 
@@ -98,6 +108,8 @@ class ImageResource:
         with contextlib.ExitStack() as stack:
             image = stack.enter_context(composed(spec, home=self._home, has=lambda ids: _is_among(ids, stacks)))
             check_outputs(spec, image)
+            if spec.is_assembled:  # before the image: where that is there, a plan has nothing to do any more
+                self._describe(spec, image)
 
             def whole() -> Composed:
                 return stack.enter_context(composed(spec, home=self._home))
@@ -119,6 +131,13 @@ class ImageResource:
                 scratch=self._home.cache,
                 whole=whole,
             )
+
+    def _describe(self, spec: ImageSpec, image: Composed) -> None:
+        """Write beside an image what it is made from."""
+        from hatchlock.resources.provenance import provenance  # noqa: PLC0415
+
+        statement = provenance(spec, project=self._project, lock_digest=self._lock_digest, image=image)
+        atomic_write(private_directory(self._home.images) / f"{spec.key}.provenance.json", statement)
 
     def _stacks(self, engine: Engine) -> list[tuple[str, ...]]:
         """Return the layers of every image of ours; asked once, and kept up."""

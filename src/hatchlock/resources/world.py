@@ -95,6 +95,7 @@ class World:
         state: The project's state.
         connect: Gives the engine; called only when there is something to ask it.
         environ: Where PATH finds the host's package manager; used only when there is something to ask it.
+        lock_digest: SHA-256 of the lock that the target follows from.
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds to wait for somebody else's lock.
         offline: Whether nothing may be fetched.
@@ -108,6 +109,7 @@ class World:
         state: ProjectState,
         connect: Callable[[], Engine],
         environ: Mapping[str, str],
+        lock_digest: str,
         purpose: str,
         lock_timeout: float,
         offline: bool = False,
@@ -128,7 +130,7 @@ class World:
             ResourceKind.ENV: EnvResource(
                 target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout
             ),
-            ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, connect=connect),
+            ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect),
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }
@@ -139,8 +141,10 @@ class World:
         return (*self.system.problems, *self.clients.problems)
 
 
-def _images(target: Target, *, home: Home, logs: Path, connect: Callable[[], Engine]) -> Resource:
-    assembled = ImageResource(target.images, project=target.project, home=home, logs=logs, connect=connect)
+def _images(target: Target, *, home: Home, logs: Path, lock_digest: str, connect: Callable[[], Engine]) -> Resource:
+    assembled = ImageResource(
+        target.images, project=target.project, home=home, logs=logs, lock_digest=lock_digest, connect=connect
+    )
     if not target.dockerfiles:
         return assembled
     from hatchlock.resources.dockerfile_image import DockerfileResource  # noqa: PLC0415  few projects have one

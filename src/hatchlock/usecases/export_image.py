@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["ExportedImage", "ImageTarget", "NoImage", "export_image", "image_target"]
 
 Form = Literal["oci", "oci-archive", "docker-archive", "docker"]
-Statement = Callable[["ImageSpec", "Composed"], bytes]
 
 _TARGET = re.compile(rf"(?P<form>{'|'.join(get_args(Form))}):(?P<rest>.+)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
@@ -117,10 +116,11 @@ def export_image(
     *,
     platforms: Sequence[str] = (),
     offline: bool = False,
-    statement: Statement | None = None,
     emit: Sink,
 ) -> ExportedImage:
-    """Put the image of a server or environment together, and write it; what the store lacks for that is fetched.
+    """Put the image of a server or environment together, and write it with a statement of what it is made from.
+
+    What the store lacks for that is fetched.
 
     The same lock gives the same digest, wherever and however often it is exported.
 
@@ -130,7 +130,6 @@ def export_image(
         target: Where the image goes.
         platforms: Of the lock; this machine's if none is named.
         offline: Fetch nothing; a registry that is a target is asked all the same.
-        statement: Makes an in-toto statement about an image, which goes with it.
         emit: Told about progress.
 
     Raises:
@@ -157,8 +156,7 @@ def export_image(
         for spec in specs:
             image = stack.enter_context(composed(spec, home=project.home))
             check_outputs(spec, image)
-            said = statement(spec, image) if statement else b""
-            images.append(_platform_image(spec, image, annotations, said))
+            images.append(_platform_image(spec, image, annotations, _statement(project, lock, spec, image)))
         packed = pack(images)
         sent = _write(project, manifest, target, packed, images, name=target.name or name, emit=emit)
     digest = packed.top.digest
@@ -172,6 +170,16 @@ def export_image(
         platforms=tuple(spec.platform for spec in specs),
         sent=sent,
     )
+
+
+def _statement(project: Project, lock: Lock, spec: ImageSpec, image: Composed) -> bytes:
+    from hatchlock.digest import sha256_bytes
+    from hatchlock.resources.provenance import provenance
+
+    if not spec.is_assembled:
+        return b""
+    digest = sha256_bytes(project.lock_bytes or b"")
+    return provenance(spec, project=lock.project, lock_digest=digest, image=image)
 
 
 def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> list[ImageSpec]:

@@ -91,6 +91,7 @@ def make_plan(
         state=state,
         connect=Connection(target),
         environ=project.environ,
+        lock_digest=sha256_bytes(project.lock_bytes or b""),
         purpose=purpose,
         lock_timeout=lock_timeout,
         offline=offline,
