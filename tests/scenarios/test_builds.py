@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from hatchlock.engines.api import Engine
 from hatchlock.engines.process import check_isolation, host_platform
 from support.index import Release, serving
-from support.project import TrialProject
+from support.npm_registry import NpmRelease, serving_npm
+from support.project import Done, TrialProject
 from support.sdists import source_release
 from support.unavailable import unavailable
 from support.wheels import make_wheel
@@ -280,3 +282,103 @@ def test_in_a_container_too_a_failing_build_says_its_last_lines(contained: Trial
         done = contained.fails("apply", "--yes")
     assert "there is no compiler here" in done.err
     assert records(contained) == []
+
+
+NODE = f"""\
+[project]
+name = "trial"
+platforms = ["{host_platform()}"]
+
+[indexes.npm]
+url = "URL"
+
+[environments.web]
+dependencies = ["npm:native", "npm:other"]
+allow-scripts = ["native"]
+"""
+
+SCRIPT = """
+const fs = require("fs"), net = require("net");
+console.log("compiling");
+fs.mkdirSync("build");
+fs.writeFileSync("build/native.node", require("tool") + process.env.npm_package_version);
+fs.chmodSync("build/native.node", 0o755);
+fs.writeFileSync("index.js", "#!/usr/bin/env node\\nconsole.log('compiled')");
+fs.symlinkSync("native.node", "build/link");
+fs.writeFileSync("../other/taken", "");
+fs.rmSync("README");
+net.connect(PORT, "127.0.0.1").on("error", (error) => fs.writeFileSync("network", error.code));
+"""
+
+
+def npm_releases(script: str) -> list[NpmRelease]:
+    own = {"scripts": {"install": "prepare-it", "postinstall": "node script.js"}, "bin": {"native": "index.js"}}
+    return [
+        NpmRelease(
+            name="native",
+            dependencies={"tool": "*"},
+            manifest=own,
+            files={
+                "index.js": "#!/usr/bin/env node\nconsole.log('as it came')",
+                "README": "hello",
+                "script.js": script,
+            },
+        ),
+        NpmRelease(
+            name="tool",
+            manifest={"bin": {"prepare-it": "prepare.js"}},
+            files={
+                "index.js": "module.exports = 'from tool '",
+                "prepare.js": "#!/usr/bin/env node\nconsole.log('prepared')\n",
+            },
+        ),
+        NpmRelease(name="other", manifest={"scripts": {"install": "exit 1"}}, files={"index.js": ""}),
+    ]
+
+
+def test_install_scripts_of_named_packages_run_in_a_sandbox_and_change_their_own_directory(
+    project: TrialProject,
+) -> None:
+    if shutil.which("node") is None:
+        unavailable("there is no Node")
+    with serving_npm() as registry:
+        port = registry.url.rpartition(":")[2].partition("/")[0]
+        registry.releases.extend(npm_releases(SCRIPT.replace("PORT", port)))
+        done = project_of(project, NODE.replace("URL", registry.url))
+        assert "npm:other@1.0.0 wants to run a script when it is installed; it is installed without" in done.err
+        assert "npm:native@1.0.0 wants" not in done.err
+        assert 'scripts = ["npm:native@1.0.0"]' in project.lock.read_text()
+        (step,) = project.plan()["steps"]
+        assert step["details"]["builds"] == "install scripts of native 1.0.0 (known after build)"
+        project.ok("apply", "--yes")
+        assert project.plan()["steps"] == []
+        (receipt,) = (project.store / "envs").glob("*/.hatchlock-receipt.json")
+        modules = receipt.parent / "node_modules"
+        assert (modules / "native" / "build" / "native.node").read_text() == "from tool 1.0.0"
+        assert (modules / "native" / "build" / "native.node").stat().st_mode & 0o777 == 0o755
+        assert (modules / "native" / "build" / "link").readlink() == Path("native.node")
+        assert (modules / "native" / "network").read_text() == "ECONNREFUSED"
+        assert project.ok("exec", "env:web", "--", "native").out == "compiled\n"
+        assert not (modules / "other" / "taken").exists()
+        assert {"prepared", "compiling"} <= set(project.ok("logs", "--build", "web.native").out.splitlines())
+        project.edit('allow-scripts = ["native"]\n', "")
+        assert "allow-scripts names other packages" in project.fails("plan").err
+        project.ok("lock")
+        project.ok("apply", "--yes")
+        assert project.ok("exec", "env:web", "--", "native").out == "as it came\n"
+
+
+def test_an_install_script_that_fails_stops_the_environment(project: TrialProject) -> None:
+    if shutil.which("node") is None:
+        unavailable("there is no Node")
+    with serving_npm(npm_releases("console.log('no prebuilt binary'); process.exit(7)")) as registry:
+        project_of(project, NODE.replace("URL", registry.url))
+        done = project.fails("apply", "--yes")
+    assert "the build of npm:native@1.0.0 ended with status 7:" in done.err
+    assert "no prebuilt binary" in done.err
+    assert project.environments() == []
+
+
+def project_of(project: TrialProject, manifest: str) -> Done:
+    project.write(manifest)
+    return project.ok("lock")

@@ -345,6 +345,7 @@ class Environment:
         tree: Where each npm package is: path below the environment (`node_modules/zod`) -> id.
         builds: Id of each package that is built from source, where no wheel will do -> name of the environment that it is
             built in, which has the same runtime, Python and base.
+        scripts: Ids of the npm packages whose install scripts run, sorted.
         makes: Of such an environment, the id of that package; "" for one that servers run in.
         keys: Container runtime: platform -> input key of the image (64 hex digits).
         outputs: Platform -> what the image of that key is, where it was recorded (`lock --images`).
@@ -365,6 +366,7 @@ class Environment:
     platform_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tree: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, str] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()
     makes: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, ImageOutput] = field(default_factory=dict)

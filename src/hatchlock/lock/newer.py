@@ -71,7 +71,7 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
-    if lock.builds or any(item.builds or item.makes or item.outputs for item in lock.environments):
+    if lock.builds or any(item.builds or item.scripts or item.makes or item.outputs for item in lock.environments):
         return 2
     return int(any(new))
 

@@ -188,6 +188,7 @@ def _environment(name: str, table: EnvironmentTable) -> EnvironmentSpec:
         constraints=_sources(table.constraints),
         overrides=_sources(table.overrides),
         allow_build=_names(table.allow_build),
+        allow_scripts=tuple(sorted(set(table.allow_scripts or ()))),
     )
 
 
@@ -202,6 +203,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
         constraints=_sources(table.constraints),
         overrides=_sources(table.overrides),
         allow_build=_names(table.allow_build),
+        allow_scripts=tuple(sorted(set(table.allow_scripts or ()))),
     )
 
 

@@ -58,7 +58,6 @@ _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 _PACKAGES: tuple[_Rule, ...] = (
     ("constraints.*", _kind_outside(Kind.PYPI, Kind.NPM), "constraints are about pypi: and npm:"),
     ("overrides.*", _kind_outside(Kind.PYPI, Kind.NPM), "overrides are about pypi: and npm:"),
-    ("allow-scripts", _always, ""),
 )
 
 _SERVER: tuple[_Rule, ...] = (

@@ -113,6 +113,7 @@ class EnvironmentSpec:
         constraints: Bounds on packages that something else brings in.
         overrides: Requirements that replace whatever anyone says about these packages.
         allow_build: Names of Python packages that may be built from source, normalised (PEP 503), sorted.
+        allow_scripts: Names of npm packages whose install scripts run, sorted.
     """
 
     name: str
@@ -125,6 +126,7 @@ class EnvironmentSpec:
     constraints: tuple[Source, ...] = ()
     overrides: tuple[Source, ...] = ()
     allow_build: tuple[str, ...] = ()
+    allow_scripts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Archive, Environment, File, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
-from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, split_packages, with_builds
+from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, scripts_of, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
 from hatchlock.resolve.dockerfiles import locked_builds
@@ -307,6 +307,7 @@ def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image
         glibc={name: glibc_of(basis.manifest, wanted, images, name) for name in platforms},
         min_macos=basis.manifest.project.min_macos,
         allow_build=frozenset(wanted.allow_build),
+        allow_scripts=frozenset(wanted.allow_scripts),
         build_preferred=build_preferences(basis, wanted) if wanted.allow_build else {},
     )
 
@@ -351,6 +352,7 @@ def _resolved(
         requirements=wanted.requirements,
         constraints=wanted.constraints,
         overrides=wanted.overrides,
+        scripts=scripts_of(wanted, result.tree.values() if result else (), packages),
         packages=common,
         platform_packages=extra,
     )

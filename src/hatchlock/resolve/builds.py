@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from hatchlock.lock.model import BUILD, Environment, Lock
+from hatchlock.lock.model import BUILD, Environment, Lock, Package
 from hatchlock.resolve.basis import Basis
 from hatchlock.resolve.request import EnvironmentResult
 from hatchlock.resolve.wanted import WantedEnvironment
@@ -16,6 +16,7 @@ __all__ = [
     "forbidden_builds",
     "kept_builds",
     "loose_builds",
+    "scripts_of",
     "split_packages",
     "with_builds",
 ]
@@ -87,6 +88,13 @@ def forbidden_builds(wanted: WantedEnvironment, locked: Environment) -> Iterator
     """Yield the ids of packages that the lock builds and that the manifest does not allow to be built."""
     allowed = set(wanted.allow_build)
     yield from (package for package in sorted(locked.builds) if _name(package) not in allowed)
+
+
+def scripts_of(wanted: WantedEnvironment, tree: Iterable[str], packages: Mapping[str, Package]) -> tuple[str, ...]:
+    """Return the ids of an npm tree whose install scripts run: those that have some, and that the manifest names."""
+    allowed = set(wanted.allow_scripts)
+    found = [packages[name] for name in sorted(set(tree))] if allowed else []
+    return tuple(package.id for package in found if package.install_script and package.name in allowed)
 
 
 def loose_builds(lock: Lock) -> Iterator[Environment]:

@@ -284,7 +284,7 @@ def _result(
     notes += [
         f"{package.id} wants to run a script when it is installed; it is installed without"
         for package in told
-        if package.install_script
+        if package.install_script and package.name not in chosen.work.request.allow_scripts
     ]
     data = {"packages": len(set().union(*packages.values())), "rounds": chosen.rounds}
     emit(Event(name="resolve.done", address=f"env:{name}", data=data))

@@ -15,7 +15,7 @@ from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
-from hatchlock.resolve.builds import builds_of, forbidden_builds
+from hatchlock.resolve.builds import builds_of, forbidden_builds, scripts_of
 from hatchlock.resolve.command import resolve_command
 from hatchlock.resolve.direct import direct_source, is_direct
 from hatchlock.resolve.dockerfiles import build_reasons
@@ -153,6 +153,9 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
         yield Reason(address=address, what=f"builds {package}, which allow-build does not name any more")
     try:
         builds_of(locked, lock)
+        by_id = {package.id: package for package in lock.packages}
+        if scripts_of(wanted, locked.tree.values(), by_id) != locked.scripts:
+            yield Reason(address=address, what="allow-scripts names other packages than the lock runs scripts of")
         yield from _requirement_reasons(address, wanted, locked, lock)
     except KeyError as error:
         yield Reason(address=address, what=f"needs {error.args[0]}, which the lock lacks")

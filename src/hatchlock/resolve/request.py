@@ -29,6 +29,7 @@ class EnvironmentRequest:
         glibc: Platform -> the oldest glibc that it is to run on.
         min_macos: The oldest macOS; "" for the usual one.
         allow_build: Names of Python that may be taken as source, where no wheel will do.
+        allow_scripts: Names of npm whose install scripts run.
         build_preferred: Name of Python that was built before -> what is preferred where it is built, as `preferred`.
     """
 
@@ -45,6 +46,7 @@ class EnvironmentRequest:
     glibc: Mapping[str, str] = field(default_factory=dict)
     min_macos: str = ""
     allow_build: frozenset[str] = frozenset()
+    allow_scripts: frozenset[str] = frozenset()
     build_preferred: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 

@@ -64,6 +64,7 @@ class WantedEnvironment:
         constraints: Sorted.
         overrides: Sorted.
         allow_build: Names of Python that may be built from source, normalised, sorted.
+        allow_scripts: Names of npm whose install scripts run, sorted.
     """
 
     name: str
@@ -80,6 +81,7 @@ class WantedEnvironment:
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     allow_build: tuple[str, ...] = ()
+    allow_scripts: tuple[str, ...] = ()
 
 
 def default_python() -> str:
@@ -148,6 +150,7 @@ def _environment(
         constraints=_texts(spec.constraints),
         overrides=_texts(spec.overrides),
         allow_build=spec.allow_build,
+        allow_scripts=spec.allow_scripts,
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.paths import Home
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec
+from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ScriptSpec
 
 if TYPE_CHECKING:
     from hatchlock.realise.builds.record import BuildRecord
 
-__all__ = ["kept_build", "missing_inputs", "records_of", "told_of_builds"]
+__all__ = ["is_unbuilt", "kept_build", "missing_inputs", "records_of", "told_of_builds"]
 
 
 def records_of(home: Home) -> Path:
@@ -21,7 +21,7 @@ def records_of(home: Home) -> Path:
     return home.root / "builds"
 
 
-def kept_build(build: BuildSpec, home: Home) -> BuildRecord | None:
+def kept_build(build: BuildSpec | ScriptSpec, home: Home) -> BuildRecord | None:
     """Return what a build gave, if the store has that."""
     from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415  few environments have builds
     from hatchlock.store.blobs import Blobs  # noqa: PLC0415
@@ -35,16 +35,21 @@ def missing_inputs(spec: EnvSpec, home: Home) -> EnvSpec:
     return replace(spec, builds=tuple(build for build in spec.builds if kept_build(build, home) is None))
 
 
+def is_unbuilt(spec: EnvSpec, home: Home) -> bool:
+    """Return whether something of an environment has to be built, or install scripts have to run."""
+    return any(kept_build(build, home) is None for build in spec.unknown)
+
+
 def told_of_builds(spec: EnvSpec, home: Home) -> Mapping[str, str]:
     """Return what people see of an environment's builds, as facts; nothing if there are none."""
-    return {"builds": spec.told_of_builds(set(_differing(spec, home)))} if spec.builds else {}
+    return {"builds": spec.told_of_builds(set(_differing(spec, home)))} if spec.unknown else {}
 
 
 def _differing(spec: EnvSpec, home: Home) -> Iterator[str]:
     from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415
 
     records = BuildRecords(records_of(home))
-    for build in spec.builds:
+    for build in spec.unknown:
         record = records.find(build.key)
         if record and not record.is_reproducible:
             yield build.key

@@ -67,8 +67,8 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path) -> No
     if spec.conda:
         _install_conda(spec.conda, spec, blobs, home)
     scratch_path = tree.with_name(f".build-{spec.key}")
-    if spec.builds:
-        spec = built_environment(spec, home=home, logs=logs, sandbox=sandbox_of_processes)
+    if spec.unknown:
+        spec = built_environment(spec, home=home, logs=logs, sandbox=sandbox_of_processes(spec))
     with building(tree, receipt), _scratch_directory(scratch_path) as scratch:
         if spec.conda and spec.conda.has_python:
             _write_python(spec, tree, blobs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,20 +12,32 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.paths import Home
-from hatchlock.realise.builds.build import Run, build_wheel
-from hatchlock.realise.builds.order import BuildInput
+from hatchlock.realise.builds.build import Run, build_wheel, run_scripts
+from hatchlock.realise.builds.order import BuildInput, program
 from hatchlock.realise.builds.record import BuildRecord, BuildRecords
+from hatchlock.realise.builds.scripts import ScriptInput, script_program
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.build_facts import kept_build, records_of
-from hatchlock.resources.env_layout import checked, minor_version
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec
+from hatchlock.resources.env_layout import checked, minor_version, placements_of
+from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ScriptSpec
 from hatchlock.sources.python.sdists import read_sdist_file
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["BuildNotIsolated", "NotBuilt", "built_environment", "kept_environment", "rebuilt", "sandbox_of_processes"]
+__all__ = [
+    "BuildNotIsolated",
+    "NotBuilt",
+    "Sandbox",
+    "built_environment",
+    "kept_environment",
+    "rebuilt",
+    "sandbox_of_processes",
+]
 
 _TIMEOUT = 7200.0
+
+Sandbox = Callable[[BuildSpec | ScriptSpec, tuple[str, ...]], Run]
+"""Gives a sandbox for one build, and the command that runs in it."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -57,13 +70,11 @@ class NotBuilt(HatchlockError):
         return "run `hatchlock apply` on a machine of that platform first"
 
 
-def built_environment(
-    spec: EnvSpec, *, home: Home, logs: Path, sandbox: Callable[[EnvSpec, BuildSpec], Run]
-) -> EnvSpec:
-    """Return an environment with wheels in the place of what is built; whatever the store does not have is built now.
+def built_environment(spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> EnvSpec:
+    """Return an environment with results in the place of what is built; whatever the store does not have is built now.
 
     Args:
-        spec: The environment; its interpreter is in place.
+        spec: The environment; its interpreters are in place.
         home: The store.
         logs: Where what builds say is kept, `ENVIRONMENT.PACKAGE.log`.
         sandbox: Where a build runs.
@@ -73,70 +84,34 @@ def built_environment(
         WrongHash: A blob of the store is damaged; it is removed.
         HatchlockError: What `sandbox` raises.
     """
-    made = []
-    for build in spec.builds:
-        path = private_directory(home.root / "locks") / f"build-{build.key}.lock"
-        with lease(path, what=f"the build of {build.package}", purpose="apply", timeout=_TIMEOUT):
-            record = kept_build(build, home) or _build(spec, build, home=home, logs=logs, run=sandbox(spec, build))
-        made.append(_wheel(build, record))
-    return _with_wheels(spec, made)
+    work = _Work(spec=spec, home=home, logs=logs, sandbox=sandbox)
+    return _with_results(spec, work.result)
 
 
 def kept_environment(spec: EnvSpec, *, home: Home) -> EnvSpec:
-    """Return an environment with wheels in the place of what was built, for whoever builds nothing.
+    """Return an environment with results in the place of what was built, for whoever builds nothing.
 
     Raises:
         NotBuilt: The store does not have one of them.
     """
-    made = []
-    for build in spec.builds:
+
+    def result(build: BuildSpec | ScriptSpec) -> BuildRecord:
         record = kept_build(build, home)
         if record is None:
             raise NotBuilt(package=build.package)
-        made.append(_wheel(build, record))
-    return _with_wheels(spec, made)
+        return record
+
+    return _with_results(spec, result)
 
 
-def _wheel(build: BuildSpec, record: BuildRecord) -> Artefact:
-    return Artefact(package=build.package, name=record.file, digest=record.sha256, size=record.size)
-
-
-def _with_wheels(spec: EnvSpec, made: Iterable[Artefact]) -> EnvSpec:
-    wheels = sorted((*spec.wheels, *made), key=lambda wheel: wheel.name)
-    return replace(spec, wheels=tuple(wheels), builds=())
-
-
-def rebuilt(spec: EnvSpec, build: BuildSpec, *, home: Home, logs: Path, run: Run) -> BuildRecord:
+def rebuilt(spec: EnvSpec, build: BuildSpec | ScriptSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> BuildRecord:
     """Build once more what may be there, and return what is known of the results; see `built_environment`."""
-    path = private_directory(home.root / "locks") / f"build-{build.key}.lock"
-    with lease(path, what=f"the build of {build.package}", purpose="verify", timeout=_TIMEOUT):
-        return _build(spec, build, home=home, logs=logs, run=run)
+    work = _Work(spec=spec, home=home, logs=logs, sandbox=sandbox)
+    with work.lease(build, purpose="verify"):
+        return work.make(build)
 
 
-def _build(spec: EnvSpec, build: BuildSpec, *, home: Home, logs: Path, run: Run) -> BuildRecord:
-    blobs = Blobs(home.blobs)
-    archive = checked(build.archive, blobs)
-    facts = read_sdist_file(archive, name=build.archive.name, scratch=private_directory(home.cache))
-    wanted = BuildInput(
-        package=build.package,
-        archive=archive,
-        system=facts.system,
-        wheels=[(wheel.name, checked(wheel, blobs)) for wheel in build.wheels],
-        python=minor_version(spec),
-        python_path=spec.python,
-    )
-    return build_wheel(
-        build.key,
-        wanted,
-        said=facts.metadata,
-        run=run,
-        records=BuildRecords(records_of(home)),
-        blobs=blobs,
-        log=logs / f"{build.log_name(spec.name)}.log",
-    )
-
-
-def sandbox_of_processes(spec: EnvSpec, build: BuildSpec) -> Run:
+def sandbox_of_processes(spec: EnvSpec) -> Sandbox:
     """Return the sandbox of an environment of the process runtime.
 
     Raises:
@@ -148,4 +123,86 @@ def sandbox_of_processes(spec: EnvSpec, build: BuildSpec) -> Run:
     system = isolation_system(os.environ)
     if isinstance(system, str):
         raise BuildNotIsolated(problem=system)
-    return IsolatedBuild(key=build.key, python=spec.python, prefixes=spec.prefixes, system=system)
+
+    def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
+        return IsolatedBuild(key=build.key, command=command, prefixes=spec.prefixes, system=system)
+
+    return sandbox
+
+
+def _with_results(spec: EnvSpec, result: Callable[[BuildSpec | ScriptSpec], BuildRecord]) -> EnvSpec:
+    made = [_artefact(result(build)) for build in spec.builds]
+    changes = {script.path: _artefact(result(script)) for script in spec.scripts}
+    return replace(
+        spec,
+        wheels=tuple(sorted((*spec.wheels, *made), key=lambda wheel: wheel.name)),
+        builds=(),
+        modules=tuple(replace(module, changes=changes.get(module.path)) for module in spec.modules),
+        scripts=(),
+    )
+
+
+def _artefact(record: BuildRecord) -> Artefact:
+    return Artefact(package=record.package, name=record.file, digest=record.sha256, size=record.size)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Work:
+    """The builds of one environment."""
+
+    spec: EnvSpec
+    home: Home
+    logs: Path
+    sandbox: Sandbox
+
+    def result(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
+        with self.lease(build, purpose="apply"):
+            return kept_build(build, self.home) or self.make(build)
+
+    def lease(self, build: BuildSpec | ScriptSpec, *, purpose: str) -> AbstractContextManager[None]:
+        path = private_directory(self.home.root / "locks") / f"build-{build.key}.lock"
+        return lease(path, what=f"the build of {build.package}", purpose=purpose, timeout=_TIMEOUT)
+
+    def make(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
+        return self._wheel(build) if isinstance(build, BuildSpec) else self._changes(build)
+
+    def _wheel(self, build: BuildSpec) -> BuildRecord:
+        blobs = Blobs(self.home.blobs)
+        archive = checked(build.archive, blobs)
+        facts = read_sdist_file(archive, name=build.archive.name, scratch=private_directory(self.home.cache))
+        wanted = BuildInput(
+            package=build.package,
+            archive=archive,
+            system=facts.system,
+            wheels=[(wheel.name, checked(wheel, blobs)) for wheel in build.wheels],
+            python=minor_version(self.spec),
+            python_path=self.spec.python,
+        )
+        return build_wheel(
+            build.key,
+            wanted,
+            said=facts.metadata,
+            run=self.sandbox(build, (self.spec.python, "-s", "-c", program())),
+            records=BuildRecords(records_of(self.home)),
+            blobs=blobs,
+            log=self._log(build),
+        )
+
+    def _changes(self, script: ScriptSpec) -> BuildRecord:
+        blobs = Blobs(self.home.blobs)
+        for module in self.spec.modules:
+            blobs.verify(module.artefact.digest)
+        own = next(module.artefact.digest for module in self.spec.modules if module.path == script.path)
+        node = self.spec.node.path if self.spec.node else ""
+        return run_scripts(
+            script.key,
+            ScriptInput(package=script.package, path=script.path, tree=placements_of(self.spec.modules, blobs)),
+            archive=own,
+            run=self.sandbox(script, (node or "node", "-e", script_program())),
+            records=BuildRecords(records_of(self.home)),
+            blobs=blobs,
+            log=self._log(script),
+        )
+
+    def _log(self, build: BuildSpec | ScriptSpec) -> Path:
+        return self.logs / f"{build.log_name(self.spec.name)}.log"

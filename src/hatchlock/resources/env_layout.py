@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from hatchlock.realise.builds.scripts import overlay
 from hatchlock.realise.commands import CommandTaken, is_reserved, link_to
 from hatchlock.realise.hatch import install_hatch_package
 from hatchlock.realise.npm import NpmPlacement, link_commands, unpack_packages
@@ -16,7 +17,7 @@ from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, ProgramSpec, ProjectSpec, directory_name
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["checked", "lay_out_applications", "lay_out_modules", "minor_version"]
+__all__ = ["checked", "lay_out_applications", "lay_out_modules", "minor_version", "placements_of"]
 
 
 def lay_out_modules(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
@@ -29,7 +30,10 @@ def lay_out_modules(spec: EnvSpec, tree: Path, blobs: Blobs) -> None:
     for module in spec.modules:
         blobs.verify(module.artefact.digest)
     if spec.modules:
-        unpack_packages(_placements(spec.modules, blobs), tree)
+        unpack_packages(placements_of(spec.modules, blobs), tree)
+    for module in spec.modules:
+        if module.changes:
+            overlay(checked(module.changes, blobs), tree / module.path, name=module.changes.name)
 
 
 def lay_out_applications(
@@ -54,7 +58,7 @@ def lay_out_applications(
         _install_project(project, spec, tree, blobs, at)
     if spec.node:
         offered = [item for item in spec.modules if item.offered]
-        link_commands(tree, _placements(offered, blobs), node=Path(spec.node.path) if spec.node.path else None)
+        link_commands(tree, placements_of(offered, blobs), node=Path(spec.node.path) if spec.node.path else None)
     for program in spec.programs:
         _install_program(program, spec, tree, blobs, system)
     if spec.conda:
@@ -131,7 +135,8 @@ def _link_conda(root: Path, tree: Path, *, shown: str) -> None:
             command.symlink_to(f"{shown}/bin/{program.name}")
 
 
-def _placements(modules: Iterable[ModuleSpec], blobs: Blobs) -> list[NpmPlacement]:
+def placements_of(modules: Iterable[ModuleSpec], blobs: Blobs) -> list[NpmPlacement]:
+    """Return where the tarballs of npm packages are, and where they go."""
     return [
         NpmPlacement(
             path=item.path,

@@ -20,6 +20,7 @@ __all__ = [
     "NodeSpec",
     "ProgramSpec",
     "ProjectSpec",
+    "ScriptSpec",
     "directory_name",
 ]
 
@@ -61,12 +62,14 @@ class ModuleSpec:
         artefact: Its tarball.
         commands: Command -> file in the package.
         offered: Whether its commands are commands of the environment: it was asked for by name.
+        changes: What its install scripts changed of it, once they have run; they are named in `EnvSpec.scripts` before.
     """
 
     path: str
     artefact: Artefact
     commands: Mapping[str, str] = field(default_factory=dict)
     offered: bool = False
+    changes: Artefact | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +167,31 @@ class BuildSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ScriptSpec:
+    """An npm package whose install scripts run: what they change is known after that, and named by what they can see.
+
+    Attributes:
+        package: Its id, `npm:sharp@0.33.5`.
+        path: Where it is: `node_modules/sharp`.
+        key: The digest of everything that they can see.
+    """
+
+    package: str
+    path: str
+    key: str
+
+    @property
+    def shown(self) -> str:
+        """The package for people: `install scripts of sharp 0.33.5`."""
+        name, _, version = self.package.partition(":")[2].rpartition("@")
+        return f"install scripts of {name} {version}"
+
+    def log_name(self, environment: str) -> str:
+        """Return what `logs --build` calls their log."""
+        return f"{environment}.{directory_name(self.package.partition(':')[2].rpartition('@')[0])}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EnvSpec:
     """An environment as it should be on this machine.
 
@@ -177,6 +205,7 @@ class EnvSpec:
         builds: What is built and installed then, sorted by package.
         node: The Node, if it has one.
         modules: npm packages, sorted by path.
+        scripts: Those of them whose install scripts run, sorted by path.
         projects: Sorted by name.
         programs: Sorted by name.
         prefixes: Directories besides it that its programs need: those of its interpreters.
@@ -192,6 +221,7 @@ class EnvSpec:
     builds: tuple[BuildSpec, ...] = ()
     node: NodeSpec | None = None
     modules: tuple[ModuleSpec, ...] = ()
+    scripts: tuple[ScriptSpec, ...] = ()
     projects: tuple[ProjectSpec, ...] = ()
     programs: tuple[ProgramSpec, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -206,6 +236,11 @@ class EnvSpec:
     def key(self) -> str:
         """The directory's name: 20 hex digits over everything that goes into it, in order."""
         return key_of(_RULE, self._parts())[:_NAME_DIGITS]
+
+    @property
+    def unknown(self) -> tuple[BuildSpec | ScriptSpec, ...]:
+        """What of it is known only after it was made."""
+        return (*self.builds, *self.scripts)
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:
@@ -234,17 +269,17 @@ class EnvSpec:
             **({"python": self.python_version + (" (managed)" if self.interpreter else "")} if self.python else {}),
             **({"node": self.node.version} if self.node else {}),
             **{name: str(count) for name, count in counts.items() if count or (name == "packages" and self.python)},
-            **({"builds": self.told_of_builds(())} if self.builds else {}),
+            **({"builds": self.told_of_builds(())} if self.unknown else {}),
             **{project.name: f"{project.version}, {project.about}" for project in self.projects if project.about},
             **({"trust": self.trust} if self.trust else {}),
             "key": self.key,
         }
 
     def told_of_builds(self, differing: Collection[str]) -> str:
-        """Return what people see of its builds; those with a key of `differing` gave something else each time."""
+        """Return what people see of its builds and install scripts; those with a key of `differing` gave something else each time."""
         return ", ".join(
             f"{build.shown} (known after build{', not reproducible' if build.key in differing else ''})"
-            for build in self.builds
+            for build in self.unknown
         )
 
     def _parts(self) -> Iterator[str]:
@@ -263,6 +298,8 @@ class EnvSpec:
         """Yield what decides on everything in it but wheels and packages of conda, a line for each."""
         for build in self.builds:
             yield f"build {build.package} {build.key}"
+        for script in self.scripts:
+            yield f"scripts {script.path} {script.key}"
         for module in self.modules:
             yield f"module {module.path} {module.artefact.digest} {module.offered} {_text(module.commands)}"
         for project in self.projects:
@@ -291,7 +328,8 @@ class EnvSpec:
             "wheels": tuple(Artefact(**item) for item in data["wheels"]),
             "builds": tuple(map(_build, data["builds"])),
             "node": NodeSpec(**data["node"]) if data["node"] else None,
-            "modules": tuple(ModuleSpec(**_placed(item)) for item in data["modules"]),
+            "modules": tuple(map(_module, data["modules"])),
+            "scripts": tuple(ScriptSpec(**item) for item in data["scripts"]),
             "projects": tuple(projects),
             "programs": tuple(ProgramSpec(**_placed(item)) for item in data["programs"]),
             "prefixes": tuple(data["prefixes"]),
@@ -306,6 +344,10 @@ class EnvSpec:
 
 def _placed(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**item, "artefact": Artefact(**item["artefact"])}
+
+
+def _module(item: Mapping[str, Any]) -> ModuleSpec:
+    return ModuleSpec(**_placed(item) | {"changes": Artefact(**item["changes"]) if item["changes"] else None})
 
 
 def _conda(item: Mapping[str, Any]) -> CondaSpec:

@@ -9,7 +9,7 @@ from hatchlock.address import Kind
 from hatchlock.digest import key_of
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.paths import Home
-from hatchlock.realise.builds.record import build_key
+from hatchlock.realise.builds.record import build_key, scripts_key
 from hatchlock.realise.commands import CommandTaken, is_reserved
 from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
@@ -23,6 +23,7 @@ from hatchlock.resources.env_spec import (
     NodeSpec,
     ProgramSpec,
     ProjectSpec,
+    ScriptSpec,
     directory_name,
 )
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
@@ -180,9 +181,12 @@ def environment_spec(
         facts = node(environment.node)
         spec = replace(spec, node=NodeSpec(path=facts.path, version=facts.version))
         prefixes = (*prefixes, *facts.prefixes)
+    modules = tuple(_modules(environment, by_id, platform))
+    base = lock.image(environment.base).platforms[platform].digest if environment.base else ""
     spec = replace(
         spec,
-        modules=tuple(_modules(environment, by_id, platform)),
+        modules=modules,
+        scripts=tuple(_scripts(environment, modules, platform, node=spec.node, base=base)),
         projects=tuple(_project(package) for package in own if package.kind in _PROJECTS),
         programs=tuple(_program(package, platform) for package in own if package.kind is Kind.URL),
     )
@@ -248,6 +252,23 @@ def _modules(environment: Environment, by_id: Mapping[str, Package], platform: s
             commands=package.scripts,
             offered=path.removeprefix("node_modules/") in asked,
         )
+
+
+def _scripts(
+    environment: Environment, modules: Sequence[ModuleSpec], platform: str, *, node: NodeSpec | None, base: str
+) -> Iterator[ScriptSpec]:
+    tree = [f"{module.path} {module.artefact.digest}" for module in modules] if environment.scripts else []
+    for module in modules:
+        if node and module.artefact.package in environment.scripts:
+            key = scripts_key(
+                package=module.artefact.package,
+                path=module.path,
+                tree=tree,
+                platform=platform,
+                node=node.version,
+                base=base,
+            )
+            yield ScriptSpec(package=module.artefact.package, path=module.path, key=key)
 
 
 def _project(package: Package) -> ProjectSpec:

@@ -13,7 +13,7 @@ from hatchlock.files import atomic_write, private_directory
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
-from hatchlock.resources.build_facts import missing_inputs, told_of_builds
+from hatchlock.resources.build_facts import is_unbuilt, missing_inputs, told_of_builds
 from hatchlock.resources.image_spec import ImageSpec, image_artefacts
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class ImageResource:
             blobs.verify(artefact.digest)
         engine = self._connect()
         engine.check_platform(spec.platform)
-        if spec.environment and missing_inputs(spec.environment, self._home).builds:
+        if spec.environment and is_unbuilt(spec.environment, self._home):
             from hatchlock.resources.image_builds import build_missing  # noqa: PLC0415  few images have any
 
             build_missing(spec, project=self._project, engine=engine, home=self._home, logs=self._logs)

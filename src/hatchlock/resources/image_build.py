@@ -187,7 +187,9 @@ class _Layers:
             parts.append(("python", [*place, *python], lambda: self._python))
         if env.modules:
             modules = [
-                f"{module.path} {module.artefact.digest} {sorted(module.commands.items())}" for module in env.modules
+                f"{module.path} {module.artefact.digest} {sorted(module.commands.items())}"
+                + (f" {module.changes.digest}" if module.changes else "")
+                for module in env.modules
             ]
             parts.append(("npm", [*place, *modules], lambda: self._modules))
         if env.projects or env.programs or conda or any(module.offered for module in env.modules):

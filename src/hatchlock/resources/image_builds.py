@@ -12,7 +12,7 @@ from hatchlock.paths import Home
 from hatchlock.realise.builds.build import Run
 from hatchlock.realise.builds.contained import ContainedBuild
 from hatchlock.resources.env_builds import built_environment
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec
+from hatchlock.resources.env_spec import BuildSpec, ScriptSpec
 from hatchlock.resources.image_build import composed
 from hatchlock.resources.image_spec import ImageSpec
 
@@ -43,11 +43,11 @@ def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, 
     base = replace(spec, environment=None, debs=(), outputs=())
     tag = image_tag(project, spec.server, spec.base.digest.removeprefix("sha256:"))
 
-    def sandbox(environment: EnvSpec, build: BuildSpec) -> Run:
+    def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
         return ContainedBuild(
             key=build.key,
             package=build.package,
-            python=environment.python,
+            command=command,
             image=tag,
             project=project,
             engine=engine.url,

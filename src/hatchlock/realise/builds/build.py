@@ -14,11 +14,12 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.realise.builds.order import BuildInput, taken_wheel, write_order
 from hatchlock.realise.builds.record import BuildRecord, BuildRecords
+from hatchlock.realise.builds.scripts import ScriptInput, taken_changes, write_script_order
 from hatchlock.realise.builds.wheel import normalised_wheel
 from hatchlock.sources.python.metadata import WheelMetadata
 from hatchlock.store.blobs import Blobs
 
-__all__ = ["BuildFailed", "Run", "build_wheel", "last_lines"]
+__all__ = ["BuildFailed", "Run", "build_wheel", "last_lines", "run_scripts"]
 
 Run = Callable[[BinaryIO, BinaryIO, BinaryIO], int]
 """Runs `inside` in a sandbox, with what it reads, what it writes, and its log; returns its exit status."""
@@ -30,7 +31,7 @@ _CHUNK = 1 << 20
 
 @dataclass(kw_only=True, eq=False)
 class BuildFailed(HatchlockError):
-    """The build of a package ended with an error of its own.
+    """The build of a package, or a script of it, ended with an error of its own.
 
     Attributes:
         package: Its id.
@@ -52,8 +53,8 @@ class BuildFailed(HatchlockError):
 
     def _hint(self) -> str:
         return (
-            f"the whole log: `hatchlock logs --build {self.log}`. What it lacks has to be in its [build-system] or on this "
-            "system (a compiler, headers); else constrain it to a version that has wheels"
+            f"the whole log: `hatchlock logs --build {self.log}`. It has no network; what it lacks has to be among its locked "
+            "requirements or on the system that it is built on (a compiler, headers); else ask for another version"
         )
 
 
@@ -77,30 +78,72 @@ def build_wheel(
         HatchlockError: What `run` raises.
         OSError: The disk is full, or the like.
     """
-    private_directory(log.parent)
     with tempfile.TemporaryDirectory(dir=private_directory(blobs.root)) as directory:
         scratch = Path(directory)
         with (scratch / "order").open("wb") as order:
             write_order(build, order)
-        with (
-            (scratch / "order").open("rb") as order,
-            (scratch / "result").open("wb") as result,
-            os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
-        ):
-            status = run(order, result, written)
-        _shorten(log)
-        if status != 0:
-            raise BuildFailed(package=build.package, status=status, lines=last_lines(log), log=log.stem)
+        _run(build.package, run, scratch, log)
         with (scratch / "result").open("rb") as stream:
             file = taken_wheel(stream, scratch / "wheel", package=build.package)
         wheel = scratch / "normalised"
         normalised_wheel(scratch / "wheel", wheel, file=file, package=build.package, said=said)
-        sha256, size = digest_file(wheel), wheel.stat().st_size
-        with wheel.open("rb") as stream, blobs.add(sha256, size, what=file, where="its build") as writer:
-            while piece := stream.read(_CHUNK):
-                writer.write(piece)
-    made = BuildRecord(package=build.package, archive=digest_file(build.archive), file=file, sha256=sha256, size=size)
-    return records.note(key, made)
+        return _kept(key, wheel, file, build.package, digest_file(build.archive), records=records, blobs=blobs)
+
+
+def run_scripts(
+    key: str, wanted: ScriptInput, *, archive: str, run: Run, records: BuildRecords, blobs: Blobs, log: Path
+) -> BuildRecord:
+    """Run the install scripts of a package, and keep what they changed; otherwise as `build_wheel`.
+
+    Args:
+        key: Of everything that they can see.
+        wanted: That.
+        archive: Digest of the package's tarball.
+        run: The sandbox.
+        records: As there.
+        blobs: As there.
+        log: As there.
+
+    Raises:
+        BuildFailed: A script ended with an error.
+        BadBuildResult: What they left is no set of files.
+        HatchlockError: What `run` raises.
+        OSError: The disk is full, or the like.
+    """
+    name, _, version = wanted.package.partition(":")[2].rpartition("@")
+    file = f"{name.removeprefix('@').replace('/', '-')}-{version}.scripts.tar"
+    with tempfile.TemporaryDirectory(dir=private_directory(blobs.root)) as directory:
+        scratch = Path(directory)
+        with (scratch / "order").open("wb") as order:
+            write_script_order(wanted, order, scratch=scratch)
+        _run(wanted.package, run, scratch, log)
+        with (scratch / "result").open("rb") as stream:
+            taken_changes(stream, scratch / "changes", package=wanted.package, scratch=scratch)
+        return _kept(key, scratch / "changes", file, wanted.package, archive, records=records, blobs=blobs)
+
+
+def _run(package: str, run: Run, scratch: Path, log: Path) -> None:
+    private_directory(log.parent)
+    with (
+        (scratch / "order").open("rb") as order,
+        (scratch / "result").open("wb") as result,
+        os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written,
+    ):
+        status = run(order, result, written)
+    _shorten(log)
+    if status != 0:
+        raise BuildFailed(package=package, status=status, lines=last_lines(log), log=log.stem)
+
+
+def _kept(
+    key: str, made: Path, file: str, package: str, archive: str, *, records: BuildRecords, blobs: Blobs
+) -> BuildRecord:
+    sha256, size = digest_file(made), made.stat().st_size
+    with made.open("rb") as stream, blobs.add(sha256, size, what=file, where="its build") as writer:
+        while piece := stream.read(_CHUNK):
+            writer.write(piece)
+    record = BuildRecord(package=package, archive=archive, file=file, sha256=sha256, size=size)
+    return records.note(key, record)
 
 
 def last_lines(log: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from hatchlock.engines.api import Attached, Engine
 from hatchlock.engines.host import host_facts, owner, owner_is_gone
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.realise.builds.order import BadBuildResult, build_environment, program
+from hatchlock.realise.builds.order import BadBuildResult, build_environment
 from hatchlock.security.container import LABEL, container_config
 
 __all__ = ["ContainedBuild"]
@@ -34,7 +34,7 @@ class ContainedBuild:
     Attributes:
         key: The build's.
         package: What is built.
-        python: The interpreter, an absolute path in the image.
+        command: The interpreter, in the image, and what it runs.
         image: The tag of the base in the engine.
         project: Whose build it is.
         engine: The engine's address.
@@ -43,7 +43,7 @@ class ContainedBuild:
 
     key: str
     package: str
-    python: str
+    command: tuple[str, ...]
     image: str
     project: str
     engine: str
@@ -84,7 +84,7 @@ def _config(build: ContainedBuild) -> dict[str, Any]:
         project=build.project,
         server=f"build-{build.key[:12]}",
         runtime="container",
-        argv=(build.python, "-s", "-c", program()),
+        argv=build.command,
         cwd="/tmp",  # noqa: S108  inside
         sandbox=replace(_SANDBOX, cpus=build.cores),
         key=build.key,

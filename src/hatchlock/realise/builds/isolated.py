@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.process import ProcessFailed
-from hatchlock.realise.builds.order import build_environment, program
+from hatchlock.realise.builds.order import build_environment
 from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
 from hatchlock.security.sandbox import private_uid
 
@@ -30,13 +30,13 @@ class IsolatedBuild:
 
     Attributes:
         key: The build's.
-        python: The interpreter, absolute.
+        command: The interpreter, absolute, and what it runs.
         prefixes: The directories that the interpreter needs.
         system: This machine.
     """
 
     key: str
-    python: str
+    command: tuple[str, ...]
     prefixes: tuple[str, ...]
     system: System
 
@@ -52,7 +52,7 @@ class IsolatedBuild:
             project="build",
             server=self.key[:12],
             runtime="process",
-            argv=(*limited, self.python, "-s", "-c", program()),
+            argv=(*limited, *self.command),
             cwd="/tmp",  # noqa: S108  inside
             sandbox=Sandbox(user=f"{uid}:{uid}", memory="4g", pids=512, files=4096, tmp="4g"),
             key=self.key,

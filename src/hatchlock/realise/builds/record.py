@@ -12,12 +12,13 @@ from typing import Literal
 from hatchlock.digest import canonical_json, key_of
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["BuildRecord", "BuildRecords", "build_key"]
+__all__ = ["BuildRecord", "BuildRecords", "build_key", "scripts_key"]
 
 _RULE = "build:1"
+_SCRIPTS_RULE = "scripts:1"
 _FORMAT = 1
 _KEY = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"\w[\w.!+-]*\.whl", re.ASCII)
+_NAME = re.compile(r"\w[\w.!+-]*\.(whl|tar)", re.ASCII)
 
 
 def build_key(*, package: str, archive: str, wheels: Iterable[str], platform: str, python: str, base: str) -> str:
@@ -34,14 +35,28 @@ def build_key(*, package: str, archive: str, wheels: Iterable[str], platform: st
     return key_of(_RULE, [package, archive, platform, python, base, *sorted(wheels)])
 
 
+def scripts_key(*, package: str, path: str, tree: Iterable[str], platform: str, node: str, base: str) -> str:
+    """Return the name of everything that install scripts can see (64 hex digits), likewise.
+
+    Args:
+        package: Its id.
+        path: Where it is.
+        tree: A line for each package of the tree, in any order.
+        platform: `linux/amd64`.
+        node: Full version of Node.
+        base: `sha256:…` of the base; "" for a process.
+    """
+    return key_of(_SCRIPTS_RULE, [package, path, platform, node, base, *sorted(tree)])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRecord:
     """What a build gave.
 
     Attributes:
         package: Its id.
-        archive: Digest of its source distribution: whoever needs that needs the result.
-        file: Name of the wheel.
+        archive: Digest of its source distribution, or tarball: whoever needs that needs the result.
+        file: Name of the wheel, or of what install scripts changed.
         sha256: Its digest, after it was normalised.
         size: Its bytes.
         rebuilt: "" if it was built once; "equal" if each further build gave the same, else "differs".
