@@ -13,7 +13,7 @@ import pytest
 
 from hatchlock.realise.debs.elf import library
 from hatchlock.realise.debs.library_cache import BadCache, CachedLibrary, read_cache, written_cache
-from hatchlock.realise.tree import Entry
+from hatchlock.realise.tree import Entry, FileOnDisk
 from support.deb_layers import base_of, base_on_disk, content_of, lay_over, layer_of
 from support.debian_archive import Deb, Link
 from support.elf import AARCH64, X86_64, make_library
@@ -97,8 +97,8 @@ def test_libraries_are_told_from_other_files(tmp_path: Path) -> None:
         b"\x7fELF" + b"\xff" * 200: None,
     }
     for content, expected in contents.items():
-        path.write_bytes(content)
-        found = library(path)
+        path.write_bytes(b"before it" + content + b"behind it")
+        found = library(FileOnDisk(path=path, size=len(content), offset=9))
         assert (found and (found.machine, found.soname)) == expected
 
 

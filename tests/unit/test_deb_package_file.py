@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import random
@@ -56,7 +57,6 @@ def unpack(directory: Path, data: bytes, name: str = "x", version: str = "1", li
     path = directory / "x.deb"
     path.write_bytes(data)
     into = directory / f"into-{len(list(directory.iterdir()))}"
-    into.mkdir()
     file = DebFile(name=name, version=version, file_name="x.deb", path=path)
     return unpacked_deb(file, into, limits=limits)
 
@@ -119,8 +119,7 @@ def test_bits_that_raise_rights_are_dropped_and_hard_links_are_files(tmp_path: P
 def test_of_two_entries_with_one_name_the_later_one_counts(tmp_path: Path) -> None:
     data = tar(("./a", {}, b"old"), ("./a", {}, b"new!"))
     (item,) = unpack(tmp_path, deb(BINARY, ("control.tar", CONTROL), ("data.tar", data))).paths
-    assert item.content
-    assert item.content.path.read_bytes() == b"new!"
+    assert item.md5() == hashlib.md5(b"new!").hexdigest()
 
 
 def with_data(*items: tuple[str, dict[str, object], bytes]) -> bytes:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "open_tar"]
+__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "tar_members"]
 
 LONGEST_NAME = 4096
 """Bytes of a path that a system takes."""
@@ -54,6 +54,7 @@ class Member:
         mode: A tar's permission bits, as they stand there; 0 in a zip.
         target: Where a symlink points; the name of a hard link's file.
         size: A file's bytes.
+        offset: Where these begin in a tar that is not compressed.
         pieces: Reads a file's bytes, as long as the archive is open.
     """
 
@@ -63,6 +64,7 @@ class Member:
     mode: int = 0
     target: str = ""
     size: int = 0
+    offset: int = 0
     pieces: Callable[[], Iterator[bytes]] = field(default=lambda: iter(()))
 
 
@@ -89,22 +91,26 @@ def open_archive(archive: Path, *, scratch: Path, limit: int) -> Iterator[Iterat
             with zipfile.ZipFile(raw) as opened:
                 yield _zip_members(opened)
             return
-        with open_tar(raw, scratch=scratch, limit=limit) as members:
-            yield members
+        # Where it will be, not in /tmp, which may be memory.
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(scratch)) as plain:
+            yield tar_members(raw, plain=plain, limit=limit)
 
 
-@contextlib.contextmanager
-def open_tar(raw: IO[bytes], *, scratch: Path, limit: int) -> Iterator[Iterator[Member]]:
+def tar_members(raw: IO[bytes], *, plain: IO[bytes], limit: int) -> Iterator[Member]:
     """Yield the members of a tar (plain, gzip, bzip2, xz) that begins where a stream stands and ends with it.
 
-    See `open_archive` for the rest.
+    Args:
+        raw: The tar.
+        plain: An empty file that the tar is decompressed into; it holds the members' bytes.
+        limit: The bytes that it may have then.
+
+    Raises:
+        CANNOT_READ, OSError: As in `open_archive`.
     """
     magic = raw.read(_MAGIC)
     raw.seek(-len(magic), os.SEEK_CUR)
-    # Where it will be, not in /tmp, which may be memory.
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(scratch)) as plain:
-        _copy(_decompressed(raw, magic), plain, limit)
-        yield _tar_members(plain)
+    _copy(_decompressed(raw, magic), plain, limit)
+    return _tar_members(plain)
 
 
 class _Readable(Protocol):
@@ -169,7 +175,15 @@ def _tar_member(info: tarfile.TarInfo, stream: IO[bytes]) -> Member:
     if info.isreg():
         pieces = functools.partial(_slices, stream, info.name, info.offset_data, info.size)
         executable = bool(info.mode & 0o111)
-        return Member(name=info.name, kind="file", executable=executable, mode=info.mode, size=info.size, pieces=pieces)
+        return Member(
+            name=info.name,
+            kind="file",
+            executable=executable,
+            mode=info.mode,
+            size=info.size,
+            offset=info.offset_data,
+            pieces=pieces,
+        )
     if info.isdir():
         return Member(name=info.name, kind="directory", mode=info.mode)
     if info.issym():

@@ -48,15 +48,17 @@ class ZipMember:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileOnDisk:
-    """The bytes of a file that was unpacked; it stays until the entry is written.
+    """The bytes of a file, or of a part of one, that was unpacked; it stays until the entry is written.
 
     Attributes:
         path: The file.
-        size: Its bytes.
+        size: How many bytes.
+        offset: Where in the file they begin.
     """
 
     path: Path
     size: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,15 +97,18 @@ def chunks(entry: Entry) -> Iterator[bytes]:
         return
     if isinstance(entry.content, FileOnDisk):
         with entry.content.path.open("rb") as stream:
-            yield from _pieces(stream)
+            stream.seek(entry.content.offset)
+            yield from _pieces(stream, entry.content.size)
         return
     with zipfile.ZipFile(entry.content.archive) as archive, archive.open(entry.content.name) as stream:
         yield from _pieces(stream)
 
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    while piece := stream.read(_CHUNK):
+def _pieces(stream: IO[bytes], size: int | None = None) -> Iterator[bytes]:
+    left = size
+    while piece := stream.read(_CHUNK if left is None else min(left, _CHUNK)):
         yield piece
+        left = None if left is None else left - len(piece)
 
 
 def complete(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hatchlock.realise.archives import LONGEST_NAME, CannotRead, Member
 from hatchlock.realise.debs.package_file import Control, opened_deb
-from hatchlock.realise.tree import FileOnDisk
+from hatchlock.realise.tree import Entry, FileOnDisk, chunks
 from hatchlock.realise.unpack import Limits
 
 __all__ = ["DebFile", "DebPath", "UnpackedDeb", "unpacked_deb"]
@@ -18,7 +18,6 @@ __all__ = ["DebFile", "DebPath", "UnpackedDeb", "unpacked_deb"]
 # Without setuid and setgid: containers are started with no-new-privileges, which makes them useless, so all that is
 # left of them is risk.
 _KEPT_BITS = 0o1777
-_PIECE = 1 << 20
 _LIMITS = Limits()
 
 
@@ -76,10 +75,8 @@ class DebPath:
             OSError: The file cannot be read.
         """
         found = hashlib.md5(usedforsecurity=False)
-        if self.content is not None:
-            with self.content.path.open("rb") as stream:
-                while piece := stream.read(_PIECE):
-                    found.update(piece)
+        for piece in chunks(Entry(path=self.path, content=self.content or b"")):
+            found.update(piece)
         return found.hexdigest()
 
 
@@ -120,7 +117,7 @@ def unpacked_deb(deb: DebFile, into: Path, *, limits: Limits = _LIMITS) -> Unpac
 
     Args:
         deb: The package.
-        into: A directory of its own, which exists. Its files get numbers for names, so nothing in the package can lead out.
+        into: A file to be, which holds the bytes of all its files then: so nothing in the package can lead out of anywhere.
         limits: What it may become.
 
     Raises:
@@ -128,16 +125,19 @@ def unpacked_deb(deb: DebFile, into: Path, *, limits: Limits = _LIMITS) -> Unpac
             directories and links below the root.
         OSError: The disk is full, or the like.
     """
-    with opened_deb(deb.path, name=deb.file_name, scratch=into, limit=limits.size) as (control, members):
+    with (
+        into.open("x+b") as plain,
+        opened_deb(deb.path, name=deb.file_name, plain=plain, limit=limits.size) as (control, members),
+    ):
         found = control.field("Package"), control.field("Version")
         if found != (deb.name, deb.version):
             raise CannotRead(f"it is {' '.join(found)}, and not {deb.name} {deb.version}")
-        paths = tuple(_written(_plan(members, limits), into))
+        paths = tuple(_path_of(path, member, into) for path, member in _plan(members, limits).items())
     return UnpackedDeb(file=deb, control=control, paths=paths)
 
 
 def _plan(members: Iterable[Member], limits: Limits) -> dict[str, Member]:
-    """Return path -> member, decided upon as a whole before anything is written."""
+    """Return path -> member, for what may be used as a whole."""
     found: dict[str, Member] = {}
     for member in members:
         path = _path(member.name)
@@ -166,26 +166,15 @@ def _linked(link: Member, found: dict[str, Member]) -> Member:
     return original
 
 
-def _written(plan: dict[str, Member], into: Path) -> Iterable[DebPath]:
-    files: dict[int, FileOnDisk] = {}
-    for path, member in plan.items():
-        mode = member.mode & _KEPT_BITS
-        match member.kind:
-            case "directory":
-                yield DebPath(path=path, kind="directory", mode=mode)
-            case "symlink":
-                if not member.target or "\0" in member.target:
-                    raise CannotRead(f"{path} is a link to {member.target!r}")
-                yield DebPath(path=path, kind="symlink", mode=0o777, target=member.target)
-            case _:
-                content = files.get(id(member))
-                if content is None:
-                    content = files[id(member)] = _write(into / str(len(files)), member)
-                yield DebPath(path=path, kind="file", mode=mode, content=content)
-
-
-def _write(path: Path, member: Member) -> FileOnDisk:
-    with path.open("xb") as stream:
-        for piece in member.pieces():
-            stream.write(piece)
-    return FileOnDisk(path=path, size=member.size)
+def _path_of(path: str, member: Member, plain: Path) -> DebPath:
+    mode = member.mode & _KEPT_BITS
+    match member.kind:
+        case "directory":
+            return DebPath(path=path, kind="directory", mode=mode)
+        case "symlink":
+            if not member.target or "\0" in member.target:
+                raise CannotRead(f"{path} is a link to {member.target!r}")
+            return DebPath(path=path, kind="symlink", mode=0o777, target=member.target)
+        case _:
+            content = FileOnDisk(path=plain, size=member.size, offset=member.offset)
+            return DebPath(path=path, kind="file", mode=mode, content=content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hatchlock.realise.base_tree import BaseTree
@@ -14,7 +15,7 @@ from hatchlock.realise.debs.placing import Placed, place, taken_over
 from hatchlock.realise.debs.records import old_records, records
 from hatchlock.realise.debs.removals import gone_of, topmost
 from hatchlock.realise.debs.trust import CERTIFICATES, TRUST_SETTINGS, trust_of
-from hatchlock.realise.tree import Entry, FileOnDisk
+from hatchlock.realise.tree import Entry, FileOnDisk, chunks
 
 __all__ = ["WANTED_OF_BASE", "DebFile", "deb_tree"]
 
@@ -25,6 +26,8 @@ WANTED_OF_BASE = re.compile(
 )
 """Whole paths of what a base has to be read for, as `BaseTree.files`."""
 
+# decompressing takes no lock of the interpreter
+_THREADS = 4
 _CERTIFIED = "ca-certificates"
 
 
@@ -48,7 +51,9 @@ def deb_tree(debs: Sequence[DebFile], *, base: BaseTree, scratch: Path) -> tuple
         DebsClash: Two would have the same file.
         OSError: The disk is full, or the like.
     """
-    unpacked = [_unpacked(deb, scratch) for deb in sorted(debs, key=lambda item: item.name)]
+    ordered = sorted(debs, key=lambda item: item.name)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="debs") as pool:
+        unpacked = list(pool.map(lambda deb: unpacked_deb(deb, scratch / f"{deb.name}.tar"), ordered))
     database = read_database(base.files)
     tree, placed = place(unpacked, base, database)
     owners = Owners(database, tree)
@@ -68,12 +73,6 @@ def deb_tree(debs: Sequence[DebFile], *, base: BaseTree, scratch: Path) -> tuple
     return tuple(sorted((*entries.values(), *away), key=lambda entry: entry.path.split("/")))
 
 
-def _unpacked(deb: DebFile, scratch: Path) -> UnpackedDeb:
-    into = scratch / deb.name
-    into.mkdir()
-    return unpacked_deb(deb, into)
-
-
 def _entry(placed: Placed) -> Entry:
     item = placed.item
     return Entry(path=placed.path, kind=item.kind, mode=item.mode, target=item.target, content=item.content or b"")
@@ -89,5 +88,5 @@ def _certificates(entries: Mapping[str, Entry], files: Mapping[str, bytes], gone
     found = {path: content for path, content in files.items() if CERTIFICATES.fullmatch(path) and path not in gone}
     for path, entry in entries.items():
         if CERTIFICATES.fullmatch(path) and isinstance(entry.content, FileOnDisk):
-            found[path] = entry.content.path.read_bytes()
+            found[path] = b"".join(chunks(entry))
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hatchlock.realise.base_tree import BasePath, BaseTree
 from hatchlock.realise.debs.elf import Library, library
 from hatchlock.realise.debs.library_cache import BadCache, CachedLibrary, read_cache, version_key, written_cache
-from hatchlock.realise.tree import Entry, FileOnDisk
+from hatchlock.realise.tree import Entry, FileOnDisk, chunks
 
 __all__ = ["CACHE", "linked"]
 
@@ -135,7 +135,7 @@ class _Searched:
         found = self._entries.get(self.end_of(entry.path))
         if found is None or not isinstance(found.content, FileOnDisk):
             return None
-        return library(found.content.path)
+        return library(found.content)
 
     def end_of(self, path: str) -> str:
         """Return where a path leads to, links of layer and base followed; a circle ends somewhere in it."""
@@ -171,7 +171,7 @@ def _directories(entries: Mapping[str, Entry], files: Mapping[str, bytes]) -> It
     texts = {
         **files,
         **{
-            path: entry.content.path.read_bytes()
+            path: b"".join(chunks(entry))
             for path, entry in entries.items()
             if path.startswith(_SETTINGS) and isinstance(entry.content, FileOnDisk)
         },

@@ -6,13 +6,12 @@ import contextlib
 import errno
 import io
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, open_tar
+from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, tar_members
 from hatchlock.realise.unpack import BadArchive
 
 __all__ = ["Control", "Field", "control_of_head", "deb_fields", "head_size", "opened_deb"]
@@ -55,14 +54,14 @@ class _Part:
 
 
 @contextlib.contextmanager
-def opened_deb(path: Path, *, name: str, scratch: Path, limit: int) -> Iterator[tuple[Control, Iterator[Member]]]:
-    """Yield what a package says of itself, and the members of its data as `archives.open_tar` gives them.
+def opened_deb(path: Path, *, name: str, plain: IO[bytes], limit: int) -> Iterator[tuple[Control, Iterator[Member]]]:
+    """Yield what a package says of itself, and the members of its data as `archives.tar_members` gives them.
 
     Args:
         path: The verified file.
         name: What to call it in messages.
-        scratch: A directory where data may lie unpacked meanwhile, without a name.
-        limit: The bytes that the data may have when they are decompressed.
+        plain: An empty file that the data are decompressed into.
+        limit: The bytes that they may have then.
 
     Raises:
         BadArchive: It is no package of format 2, damaged, or compressed with zstd; also while the members are read.
@@ -71,10 +70,8 @@ def opened_deb(path: Path, *, name: str, scratch: Path, limit: int) -> Iterator[
     with _reporting(name), path.open("rb") as stream:
         control, data = _parts(stream)
         stream.seek(control.offset)
-        known = _control(stream.read(control.size), control.name, scratch)
-        window = io.BufferedReader(_Window(stream, data))
-        with open_tar(window, scratch=scratch, limit=limit) as members:
-            yield known, members
+        known = _control(stream.read(control.size), control.name)
+        yield known, tar_members(io.BufferedReader(_Window(stream, data)), plain=plain, limit=limit)
 
 
 def head_size(head: bytes) -> int:
@@ -97,9 +94,9 @@ def control_of_head(head: bytes) -> Control:
     Raises:
         BadArchive: It is no package of format 2, or what it says is damaged, cut off or compressed with zstd.
     """
-    with _reporting("the package"), tempfile.TemporaryDirectory() as scratch:
+    with _reporting("the package"):
         found = _control_part(io.BytesIO(head))
-        return _control(head[found.offset : found.offset + found.size], found.name, Path(scratch))
+        return _control(head[found.offset : found.offset + found.size], found.name)
 
 
 @contextlib.contextmanager
@@ -179,18 +176,18 @@ def _part(header: bytes, offset: int) -> _Part | None:
     return _Part(name=name, offset=offset, size=int(size))
 
 
-def _control(data: bytes, name: str, scratch: Path) -> Control:
+def _control(data: bytes, name: str) -> Control:
     if name.endswith(".zst"):
         raise CannotRead("it is compressed with zstd, which is not supported")
     members: dict[str, bytes] = {}
     modes: dict[str, int] = {}
-    with open_tar(io.BytesIO(data), scratch=scratch, limit=_CONTROL_AT_MOST) as found:
-        kept = [(member.name.removeprefix("./"), member) for member in found if member.kind == "file"]
-        for path, member in kept:
-            if "/" in path or path in {"", ".", ".."}:
-                raise CannotRead(f"its control information has a file {member.name!r}")
-            members[path] = b"".join(member.pieces())
-            modes[path] = member.mode & 0o755
+    found = tar_members(io.BytesIO(data), plain=io.BytesIO(), limit=_CONTROL_AT_MOST)
+    for member in [member for member in found if member.kind == "file"]:
+        path = member.name.removeprefix("./")
+        if "/" in path or path in {"", ".", ".."}:
+            raise CannotRead(f"its control information has a file {member.name!r}")
+        members[path] = b"".join(member.pieces())
+        modes[path] = member.mode & 0o755
     fields = deb_fields(members.pop("control", b"").decode(errors="replace"))
     control = Control(fields=fields, members=members, modes=modes)
     for key in ("Package", "Version", "Architecture"):

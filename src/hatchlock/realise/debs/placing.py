@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,8 +219,7 @@ def _may_replace_unowned(winner: Placed, base: BaseTree, there: BasePath, owners
     if there.kind == "symlink":
         return there.target == winner.item.target
     content = base.files.get(winner.path)
-    disk = winner.item.content
-    return content is not None and disk is not None and disk.path.read_bytes() == content
+    return content is not None and _is_same(winner.item, hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 def _is_same(item: DebPath, md5: str) -> bool:
