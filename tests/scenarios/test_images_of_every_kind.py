@@ -189,6 +189,21 @@ def test_a_server_of_npm_is_started_by_its_own_file(trial: Trial, server: str) -
         assert run.call("load", module="near") == '"1.0.0"'
 
 
+def test_a_live_directory_takes_the_place_of_what_was_locked(trial: Trial) -> None:
+    server = trial.directory / "weather" / "src" / "weather" / "server.py"
+    locked = server.read_text()
+    server.write_text(locked.replace('"name": "echo"', '"name": "live"'))
+    try:
+        command = trial.launch_command("path")
+        env = {"HOME": str(trial.user_home), "PATH": "/usr/bin:/bin"}
+        with Run(command=[*command[:-1], "--dev", command[-1]], env=env) as run:
+            assert run.hello()["serverInfo"]["name"] == "live"
+        with trial.running("path") as run:
+            assert run.hello()["serverInfo"]["name"] == "echo"
+    finally:
+        server.write_text(locked)
+
+
 def test_servers_that_share_an_environment_share_every_layer(trial: Trial) -> None:
     assert trial.layers("npm", "shared") == trial.layers("npm-too", "shared")
 

@@ -6,17 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import check_isolation
 from support.source_tree import ROOT
 from support.unavailable import unavailable
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.engine, pytest.mark.network]
 
 KINDS = ("deb", "git", "hatch", "mcp", "npm", "oci", "path", "pypi", "url")
 SCRIPT = """
@@ -36,6 +38,9 @@ keep outdated outdated --all --json
 keep plan plan --json
 keep apply apply --yes
 keep probe probe toolbox --json
+keep probe-time probe time --json
+keep greet exec time -- /opt/hatchlock/bin/greet
+keep debs exec time -- dpkg-query -W -f '${Package}\n'
 keep after plan --json
 keep bundle fetch --to "$RESULTS/all.bundle"
 (export HATCHLOCK_HOME="$RESULTS/third-store" && keep offline apply --yes --offline --from "$RESULTS/all.bundle")
@@ -65,18 +70,22 @@ class Results:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Results]:
     root = tmp_path_factory.mktemp("mixed")
     directory = root / "results"
     (directory / "user").mkdir(parents=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HATCHLOCK_", "XDG_", "PYTHON"))}
-    env = {**kept, "RESULTS": str(directory), "CLONE": str(root / "clone")}
+    env = {**kept, "RESULTS": str(directory), "CLONE": str(root / "clone"), "DOCKER_HOST": engine}
     script = str(ROOT / "scripts" / "mixed-example")
     command = [sys.executable, script, str(root / "example"), "--", "sh", "-c", SCRIPT]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False)
     if not (directory / "lock.out").exists():
         unavailable(f"the example cannot be served: {(done.stderr.splitlines() or ['no reason was said'])[-1]}")
-    return Results(directory=directory)
+    yield Results(directory=directory)
+    with Engine(engine) as connection:
+        for tag in connection.images():
+            if tag.startswith("hatchlock/mixed/"):
+                connection.untag(tag)
 
 
 def test_the_lock_has_every_kind_and_is_the_same_each_time_also_in_another_place(results: Results) -> None:
@@ -109,13 +118,21 @@ def test_of_a_fresh_lock_only_the_image_that_the_manifest_holds_back_has_a_newer
     assert found["asked"] > len(KINDS)
 
 
-def test_a_plan_refuses_the_server_in_a_container_alone_and_says_why(results: Results) -> None:
+def test_a_plan_has_one_image_of_everything_and_the_image_beside_it(results: Results) -> None:
     plan = results.document("plan")
-    problems = {item["address"]: item["what"] for item in plan["problems"]}
-    # without an engine the image beside the servers cannot be loaded either
-    assert problems.keys() - {"image:mixed.cache"} == {"server:time"}
-    assert "this version does not yet put deb:, git:, hatch:, npm:, path:, url: into images" in problems["server:time"]
-    assert {"env:toolbox", "server:toolbox"} <= {step["address"] for step in plan["steps"]}
+    steps = {step["address"]: step["details"] for step in plan["steps"]}
+    assert plan["problems"] == []
+    assert steps.keys() == {"env:toolbox", "server:toolbox", "image:mixed.cache", "image:time", "server:time"}
+    facts = steps["image:time"]
+    assert int(facts["Debian packages"]) > len(KINDS)
+    assert [facts[name] for name in ("npm packages", "projects", "programs")] == ["1", "4", "1"]
+
+
+def test_the_server_in_an_image_of_every_kind_answers_and_finds_what_it_is_made_of(results: Results) -> None:
+    assert results.status("apply") == 0, results.err("apply")
+    assert "get_current_time" in [tool["name"] for tool in results.document("probe-time")["tools"]]
+    assert results.out("greet") == "Hello, world!\n"
+    assert {"nodejs", "poppler-utils"} <= set(results.out("debs").split())
 
 
 def test_the_server_that_is_a_process_answers(results: Results) -> None:

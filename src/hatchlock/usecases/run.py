@@ -141,7 +141,7 @@ def _with_live_tree(record: LaunchRecord, environ: Mapping[str, str]) -> LaunchR
 
     if record.source is None or not record.source.live:
         raise NoLiveTree(server=record.server, why="its source is no directory (path:)")
-    if problem := check_isolation(environ):
+    if record.runtime == "process" and (problem := check_isolation(environ)):
         raise NoLiveTree(
             server=record.server, why=f"it is put in the place of what was locked by bubblewrap: {problem}"
         )
