@@ -197,7 +197,7 @@ class DebianArchive:
 
     Switches: `date` and `valid_until` (as Release writes them; "" leaves the field out), `codenames` (suite -> codename, if
     it is another), `fields` (more of Release, e.g. `Snapshots`, `NotAutomatic`), `by_hash`, `forms` (which compressed
-    indexes exist), `signer` (the key that signs; `key` stays the one in `keyring`), `raw` (path below the address -> bytes
+    indexes exist), `ranges` (whether parts of files can be asked for), `signer` (the key that signs; `key` stays the one in `keyring`), `raw` (path below the address -> bytes
     to answer instead of the real ones, which Release still lists), `failures` (path -> how often it answers 503 first),
     `aliases` (a further prefix -> "" so that snapshots can be served: `snapshot/20260101T000000Z`).
     """
@@ -211,6 +211,7 @@ class DebianArchive:
     fields: dict[str, str] = field(default_factory=dict)
     by_hash: bool = True
     forms: tuple[str, ...] = ("xz", "gz")
+    ranges: bool = True
     key: Any = field(default_factory=new_key)
     signer: Any = None
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -218,6 +219,8 @@ class DebianArchive:
     aliases: tuple[str, ...] = ()
     root: str = ""
     asked: list[str] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
+    """Path below the address -> how many bytes of it were sent."""
 
     @property
     def url(self) -> str:
@@ -331,7 +334,19 @@ class _Handler(Handler[DebianArchive]):
             self.send(503, b"")
             return
         data = archive.answer(path) if path else None
-        self.send(200 if data is not None else 404, data or b"")
+        if data is None:
+            self.send(404, b"")
+            return
+        part, headers = self._wanted(data)
+        archive.sent[path] += len(part)
+        self.send(206 if headers else 200, part, headers)
+
+    def _wanted(self, data: bytes) -> tuple[bytes, dict[str, str]]:
+        first, dash, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        if not dash or not self.state.ranges:
+            return data, {}
+        part = data[int(first) : int(last) + 1 if last else None]
+        return part, {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"}
 
 
 @contextlib.contextmanager

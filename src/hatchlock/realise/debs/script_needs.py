@@ -130,7 +130,8 @@ def _commands(script: str) -> Iterator[tuple[str, list[str]]]:
 def _links(words: Iterable[str]) -> Iterator[str]:
     before = ""
     for word in words:
-        if before in {"--install", "--slave"} and not word.startswith(_PAGES):
+        is_link = word.startswith(("/", "$")) and not word.startswith(_PAGES)
+        if before in {"--install", "--slave"} and is_link:
             yield word
         before = word
 
