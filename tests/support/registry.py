@@ -82,6 +82,8 @@ def push(
         "architecture": architecture,
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        # Podman's builder builds on no image without one
+        "history": [{"created_by": "tests"} for _ in layers],
     }
     push_to = _Push(address, name, login)
     manifest = {

@@ -14,12 +14,14 @@ from hatchlock.engines.api import Engine
 from hatchlock.errors import HatchlockError
 from hatchlock.place import Place
 
-__all__ = ["BuildWish", "BuilderTooOld", "ImageBuildFailed", "build_image", "check_builder"]
+__all__ = ["BuildWish", "BuilderTooOld", "ImageBuildFailed", "build_image"]
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)? ?: ?(.*)", re.IGNORECASE)
 _QUOTED = 12
 _HEREDOCS_SINCE = (1, 33)
+# Podman takes the number of its own policy "disabled"; of "none" it makes the host's network, without a word.
+_NO_NETWORK_OF_BUILDAH = "1"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -71,6 +73,8 @@ class BuildWish:
         dockerfile: Its path in the context.
         shown: Its name for messages.
         steps: The instructions as the engine gets them, each with its line in the Dockerfile.
+        mounts: The lines of RUNs with a mount.
+        documents: The lines of instructions with here-documents.
         target: The stage that is wanted, by name or number; "" for the last one.
         args: Values for its ARGs.
         labels: The labels that the image gets besides its own.
@@ -79,35 +83,16 @@ class BuildWish:
     dockerfile: str
     shown: str
     steps: Sequence[tuple[int, str]]
+    mounts: Sequence[int] = ()
+    documents: Sequence[int] = ()
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_builder(*, engine: str, buildah: str, shown: str, mounts: Sequence[int], documents: Sequence[int]) -> None:
-    """Refuse what an engine's builder does not know. Docker offers its first builder alone through its API, no BuildKit.
-
-    Args:
-        engine: Its address.
-        buildah: The version of Podman's builder; "" for Docker's.
-        shown: The Dockerfile's name.
-        mounts: The lines of RUNs with a mount.
-        documents: The lines of instructions with here-documents.
-
-    Raises:
-        BuilderTooOld: It would fail, or read something else.
-    """
-    version = tuple(int(part) for part in re.findall(r"\d+", buildah)[:2])
-    unknown = [(line, "RUN --mount", "COPY what it needs in an earlier stage") for line in mounts if not buildah]
-    if version < _HEREDOCS_SINCE:
-        advice = "put the text into a file of the context, or continue the line with \\"
-        unknown += [(line, "a here-document", advice) for line in documents]
-    if unknown:
-        line, what, advice = min(unknown)
-        raise BuilderTooOld(place=Place(file=shown, line=line), what=what, engine=engine, advice=advice)
-
-
-def build_image(engine: Engine, wish: BuildWish, context: BinaryIO, *, log: Callable[[str], object]) -> str:
+def build_image(
+    engine: Engine, wish: BuildWish, context: BinaryIO, *, buildah: str, log: Callable[[str], object]
+) -> str:
     """Build an image, and return its id, `sha256:…`.
 
     What is run has no network, and only the given values of ARGs.
@@ -116,15 +101,18 @@ def build_image(engine: Engine, wish: BuildWish, context: BinaryIO, *, log: Call
         engine: Where.
         wish: What; its FROMs name images by ids that the engine has, so that it asks no registry.
         context: An archive with the Dockerfile and everything that it copies.
+        buildah: The version of Podman's builder; "" where Docker's builds.
         log: Gets what the build writes, in lines without escapes.
 
     Raises:
+        BuilderTooOld: The builder would not know an instruction, or read something else.
         ImageBuildFailed: An instruction failed.
         EngineError, EngineUnreachable: The engine refused, or broke off.
     """
+    _check_builder(engine, wish, buildah)
     query = {
         "dockerfile": wish.dockerfile,
-        "networkmode": "none",
+        "networkmode": _NO_NETWORK_OF_BUILDAH if buildah else "none",
         "pull": "false",
         "rm": "true",
         "forcerm": "true",
@@ -141,6 +129,18 @@ def build_image(engine: Engine, wish: BuildWish, context: BinaryIO, *, log: Call
         place = Place(file=wish.shown, line=progress.line)
         raise ImageBuildFailed(place=place, why=progress.why or "it made no image", said=tuple(progress.said))
     return progress.image
+
+
+def _check_builder(engine: Engine, wish: BuildWish, buildah: str) -> None:
+    """Docker offers its first builder alone through its API, no BuildKit."""
+    version = tuple(int(part) for part in re.findall(r"\d+", buildah)[:2])
+    unknown = [(line, "RUN --mount", "COPY what it needs in an earlier stage") for line in wish.mounts if not buildah]
+    if version < _HEREDOCS_SINCE:
+        advice = "put the text into a file of the context, or continue the line with \\"
+        unknown += [(line, "a here-document", advice) for line in wish.documents]
+    if unknown:
+        line, what, advice = min(unknown)
+        raise BuilderTooOld(place=Place(file=wish.shown, line=line), what=what, engine=engine.address, advice=advice)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -164,7 +164,6 @@ class DockerfileResource:
             BuildWish,
             ImageBuildFailed,
             build_image,
-            check_builder,
         )
         from hatchlock.images.config import KEY_LABEL  # noqa: PLC0415
         from hatchlock.sources.dockerfile.context import engine_context  # noqa: PLC0415
@@ -172,15 +171,14 @@ class DockerfileResource:
 
         shown = _shown(spec)
         buildah = str(engine.info().get("BuildahVersion") or "")
-        check_builder(
-            engine=engine.url, buildah=buildah, shown=shown, mounts=dockerfile.mounts, documents=dockerfile.documents
-        )
         text = for_engine(dockerfile, names)
         lines = text.split("\n")
         wish = BuildWish(
             dockerfile=spec.dockerfile,
             shown=shown,
             steps=[(item.line, lines[item.line - 1]) for item in dockerfile.instructions],
+            mounts=dockerfile.mounts,
+            documents=dockerfile.documents,
             target=spec.target.lower(),
             args=spec.args,
             labels={KEY_LABEL: spec.key},
@@ -192,7 +190,7 @@ class DockerfileResource:
         ):
             context.writelines(archive)
             try:
-                return build_image(api.Engine(engine.url), wish, context, log=write)
+                return build_image(api.Engine(engine.url), wish, context, buildah=buildah, log=write)
             except ImageBuildFailed as error:
                 error.name = spec.server
                 raise
