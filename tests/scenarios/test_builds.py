@@ -173,11 +173,15 @@ def test_a_build_sees_its_inputs_alone_and_its_result_is_installed_once_for_all(
 def test_the_same_input_gives_the_same_bytes_in_another_store_at_another_time(tmp_path: Path) -> None:
     results = []
     with serving(source_release()) as index:
-        for name, umask in (("one", 0o077), ("two", 0o002)):
-            project = locked(TrialProject(tmp_path / name), index.url)
-            project.ok("apply", "--yes", umask=umask)
-            results.append(records(project))
-            time.sleep(2.1)  # what a zip file holds of a time
+        one, two = (locked(TrialProject(tmp_path / name), index.url) for name in ("one", "two"))
+        two.ok("fetch")
+    for project, umask in ((one, 0o077), (two, 0o002)):
+        if project is one:
+            project.fails("apply", "--yes")  # its source is nowhere any more
+            shutil.copytree(two.store / "blobs", one.store / "blobs", dirs_exist_ok=True)
+        project.ok("apply", "--yes", "--offline", umask=umask)
+        results.append(records(project))
+        time.sleep(2.1)  # what a zip file holds of a time
     assert results[0] == results[1]
 
 
@@ -366,6 +370,28 @@ def test_install_scripts_of_named_packages_run_in_a_sandbox_and_change_their_own
         project.ok("lock")
         project.ok("apply", "--yes")
         assert project.ok("exec", "env:web", "--", "native").out == "as it came\n"
+
+
+@pytest.mark.engine
+def test_install_scripts_for_containers_run_in_a_container_of_the_base(
+    contained: TrialProject, node_image: str, base_image: str
+) -> None:
+    with serving_npm() as registry:
+        port = registry.url.rpartition(":")[2].partition("/")[0]
+        registry.releases.extend(npm_releases(SCRIPT.replace("PORT", port)))
+        contained.edit(base_image, node_image)
+        contained.edit("[indexes.pypi]", "[indexes.npm]")
+        contained.edit("URL", registry.url)
+        contained.edit('["pypi:crafted"]', '["npm:native", "npm:other"]')
+        contained.edit('allow-build = ["crafted"]', 'allow-scripts = ["native"]')
+        contained.ok("lock")
+        (step,) = contained.plan()["steps"]
+        assert step["details"]["builds"] == "install scripts of native 1.0.0 (known after build)"
+        contained.ok("apply", "--yes")
+        assert contained.plan()["steps"] == []
+        assert contained.ok("exec", "env:web", "--", "native").out == "compiled\n"
+        shown = contained.ok("exec", "env:web", "--", "sh", "-c", "cat /opt/hatchlock/node_modules/native/network")
+    assert shown.out == "ECONNREFUSED"
 
 
 def test_an_install_script_that_fails_stops_the_environment(project: TrialProject) -> None:

@@ -171,6 +171,9 @@ ENVIRONMENTS = st.builds(
     packages=TEXTS,
     platform_packages=tables(PLATFORM, TEXTS.filter(bool)),
     tree=tables(TREE_PATH, SOME),
+    builds=tables(SOME, SOME),
+    scripts=FEW,
+    makes=WORD,
     keys=tables(PLATFORM, HEX),
     outputs=tables(PLATFORM, OUTPUTS),
 )

@@ -77,6 +77,7 @@ def test_its_record_is_that_of_what_is_in_it_and_bytecode_is_not(tmp_path: Path)
         ({}, "thing-2.0-py3-none-any.whl", "it is thing 1.0 as thing-2.0"),
         ({f"{INFO}/METADATA": METADATA.replace(b"Version: 1.0", b"Version: 3")}, FILE, "it is thing 3"),
         ({}, "thing.whl", "no wheel of one package"),
+        ({}, "thing-1.0-py3-none-any/../../other.whl", "no wheel of one package"),
         ({"../outside": b""}, FILE, "leads out of it"),
         ({"/etc/passwd": b""}, FILE, "leads out of it"),
         ({"other-1.dist-info/METADATA": b""}, FILE, "no wheel of one package"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -30,7 +29,6 @@ __all__ = [
     "Sandbox",
     "built_environment",
     "kept_environment",
-    "rebuilt",
     "sandbox_of_processes",
 ]
 
@@ -104,13 +102,6 @@ def kept_environment(spec: EnvSpec, *, home: Home) -> EnvSpec:
     return _with_results(spec, result)
 
 
-def rebuilt(spec: EnvSpec, build: BuildSpec | ScriptSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> BuildRecord:
-    """Build once more what may be there, and return what is known of the results; see `built_environment`."""
-    work = _Work(spec=spec, home=home, logs=logs, sandbox=sandbox)
-    with work.lease(build, purpose="verify"):
-        return work.make(build)
-
-
 def sandbox_of_processes(spec: EnvSpec) -> Sandbox:
     """Return the sandbox of an environment of the process runtime.
 
@@ -156,14 +147,11 @@ class _Work:
     sandbox: Sandbox
 
     def result(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
-        with self.lease(build, purpose="apply"):
-            return kept_build(build, self.home) or self.make(build)
-
-    def lease(self, build: BuildSpec | ScriptSpec, *, purpose: str) -> AbstractContextManager[None]:
         path = private_directory(self.home.root / "locks") / f"build-{build.key}.lock"
-        return lease(path, what=f"the build of {build.package}", purpose=purpose, timeout=_TIMEOUT)
+        with lease(path, what=f"the build of {build.package}", purpose="apply", timeout=_TIMEOUT):
+            return kept_build(build, self.home) or self._make(build)
 
-    def make(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
+    def _make(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
         return self._wheel(build) if isinstance(build, BuildSpec) else self._changes(build)
 
     def _wheel(self, build: BuildSpec) -> BuildRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
@@ -140,6 +141,12 @@ class CondaSpec:
     has_python: bool = False
 
 
+def _log_name(environment: str, package_id: str) -> str:
+    """The name of a file, whatever a lock that somebody else wrote says."""
+    name = package_id.partition(":")[2].rpartition("@")[0].removeprefix("@")
+    return re.sub(r"[^\w.+-]|^\.+", "-", f"{environment}.{name}", flags=re.ASCII)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSpec:
     """A package that has to be built: what comes of it is known after that, and named by what goes in.
@@ -163,7 +170,7 @@ class BuildSpec:
 
     def log_name(self, environment: str) -> str:
         """Return what `logs --build` calls its log."""
-        return f"{environment}.{self.package.partition(':')[2].rpartition('@')[0]}"
+        return _log_name(environment, self.package)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +195,7 @@ class ScriptSpec:
 
     def log_name(self, environment: str) -> str:
         """Return what `logs --build` calls their log."""
-        return f"{environment}.{directory_name(self.package.partition(':')[2].rpartition('@')[0])}"
+        return _log_name(environment, self.package)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ Run = Callable[[BinaryIO, BinaryIO, BinaryIO], int]
 _TAIL = 20
 _LOG_BYTES = 10 << 20
 _CHUNK = 1 << 20
+_UNFIT = re.compile(r"[^\w.!+-]", re.ASCII)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -111,7 +113,7 @@ def run_scripts(
         OSError: The disk is full, or the like.
     """
     name, _, version = wanted.package.partition(":")[2].rpartition("@")
-    file = f"{name.removeprefix('@').replace('/', '-')}-{version}.scripts.tar"
+    file = _UNFIT.sub("-", f"{name.removeprefix('@')}-{version}.scripts.tar")
     with tempfile.TemporaryDirectory(dir=private_directory(blobs.root)) as directory:
         scratch = Path(directory)
         with (scratch / "order").open("wb") as order:

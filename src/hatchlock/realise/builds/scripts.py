@@ -128,7 +128,8 @@ def _entries(stream: BinaryIO, directory: Path) -> list[Entry]:
 
 def _entry(item: Any, stream: BinaryIO, place: Path) -> Entry:
     path = item["path"]
-    if not _PATH.fullmatch(path):
+    # what is installed inside of a package are other packages
+    if not _PATH.fullmatch(path) or path.partition("/")[0] == "node_modules":
         raise ValueError(f"{path!r} leads out of it")
     if "link" in item:
         return Entry(path=path, kind="symlink", mode=0o777, target=str(item["link"]))

@@ -20,6 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from hatchlock.realise.builds.order import BadBuildResult
 from hatchlock.sources.python.metadata import WheelMetadata
+from hatchlock.sources.python.simple import is_file_name
 
 __all__ = ["normalised_wheel"]
 
@@ -78,6 +79,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 def _checked_folder(archive: zipfile.ZipFile, members: Iterable[str], file: str, package: str) -> str:
     """Return its `.dist-info` directory, after comparing what names it with what it must be."""
     wanted_name, _, wanted_version = package.partition(":")[2].rpartition("@")
+    if not is_file_name(file):
+        raise ValueError(f"{file!r} is no wheel of one package")
     try:
         name, version, _, _ = parse_wheel_filename(file)
         folders = {path.partition("/")[0] for path in members if path.partition("/")[0].endswith(".dist-info")}
