@@ -15,10 +15,13 @@ import docker
 import pytest
 
 from hatchlock.engines.process import host_platform
+from hatchlock.images.layout import write_layout
+from hatchlock.images.packed import pack
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
 from support.index import Index, serving
 from support.layers import make_layer
+from support.made_images import made_image
 from support.project import TrialProject, server_release, snapshot
 from support.registry import push
 from support.unavailable import unavailable
@@ -213,6 +216,10 @@ def test_a_base_in_a_layout_is_locked_built_on_and_not_needed_any_more(
     assert base.platforms[PLATFORM].python == "3.11.9"
     assert project.ok("outdated", "--json").document["packages"] == []
     assert PLATFORM in project.ok("info", "oci:./images/base:3.11").out
+
+    write_layout(pack([made_image(tmp_path / "newer")]), layout, name="3.11")
+    (standing,) = project.ok("outdated", "--json").document["packages"]
+    assert (standing["what"], standing["state"]) == ("oci:./images/base:3.11", "moved")
 
     layout.rename(tmp_path / "away")
     project.ok("lock", "--check")

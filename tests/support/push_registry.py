@@ -27,6 +27,7 @@ class PushRegistry:
     """Digest or tag -> media type, bytes."""
     login: str = ""
     """`user:password`: only these get a token; one that is good for pulling alone if that is what was asked for."""
+    says_scope: bool = True
     denies: bool = False
     """Let nobody push."""
     lists_referrers: bool = False
@@ -76,7 +77,8 @@ class _Handler(Handler[PushRegistry]):
         body = self._body()
         if not self._admitted(is_writing=self.command in {"POST", "PUT"}):
             scope = f"repository:team/app:{'pull,push' if self.command in {'POST', 'PUT'} else 'pull'}"
-            challenge = f'Bearer realm="http://{self.state.address}/token",service="fake",scope="{scope}"'
+            challenge = f'Bearer realm="http://{self.state.address}/token",service="fake"'
+            challenge += f',scope="{scope}"' if self.state.says_scope else ""
             self.send(401, b"{}", {"WWW-Authenticate": challenge})
             return
         if self.state.denies and self.command != "HEAD":

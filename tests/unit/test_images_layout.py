@@ -17,10 +17,11 @@ import pytest
 
 from hatchlock.images.archive import ArchiveLayer
 from hatchlock.images.layout import NAME_ANNOTATION, NoPlaceForLayout, layout_chunks, write_chunks, write_layout
-from hatchlock.images.packed import PROVENANCE, Packed, pack
+from hatchlock.images.packed import PROVENANCE_ANNOTATION, Packed, pack
 from hatchlock.store.blobs import WrongHash
 from support.made_images import OURS, made_image
 from support.project import snapshot
+from support.small_disk import small_disk
 
 
 def index(directory: Path) -> list[dict[str, Any]]:
@@ -37,10 +38,10 @@ def test_every_blob_has_the_bytes_of_its_name_and_all_that_is_named_is_there(tmp
     write_layout(packed, tmp_path / "layout", name="app")
     blobs = {path.name: path.read_bytes() for path in (tmp_path / "layout" / "blobs" / "sha256").iterdir()}
     assert all(hashlib.sha256(data).hexdigest() == name for name, data in blobs.items())
-    top, about = index(tmp_path / "layout")
+    (top,) = index(tmp_path / "layout")
     assert top["annotations"] == {NAME_ANNOTATION: "app"}
-    assert about["artifactType"] == PROVENANCE
     manifest = json.loads(blobs[top["digest"].removeprefix("sha256:")])
+    assert blobs[manifest["annotations"][PROVENANCE_ANNOTATION].removeprefix("sha256:")] == b"{}"
     assert [item["mediaType"].rpartition("v1.")[2] for item in manifest["layers"]] == ["tar+gzip", "tar"]
     assert blobs[manifest["layers"][1]["digest"].removeprefix("sha256:")] == OURS
     named = {item["digest"] for item in (manifest["config"], *manifest["layers"])}
@@ -135,6 +136,18 @@ def test_a_plain_layer_that_is_not_what_it_is_called_is_refused(tmp_path: Path) 
     wrong = ArchiveLayer(diff_id=f"sha256:{'0' * 64}", path=made.layers[1].path)
     with pytest.raises(WrongHash, match="a layer"):
         pack([type(made)(config=made.config, layers=[made.layers[0], wrong])])
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    packed = image(tmp_path / "image", ours=OURS + bytes(1 << 20))
+    place = tmp_path / "place"
+    place.mkdir()
+    with small_disk(place, "64k"):
+        with pytest.raises(OSError, match="No space left"):
+            write_layout(packed, place / "layout", name="app")
+        with pytest.raises(OSError, match="No space left"):
+            write_chunks(place / "layout.tar", layout_chunks(packed, name="app"))
+        assert list(place.iterdir()) == []
 
 
 def test_killed_at_any_instant_the_layout_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -120,9 +120,12 @@ def test_what_others_say_of_an_image_stays_listed(server: PushRegistry, pusher: 
     ]
 
 
-def test_the_login_is_that_of_docker(server: PushRegistry, pusher: Pusher, image: Packed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("says_scope", [True, False])
+def test_the_login_is_that_of_docker(
+    says_scope: bool, server: PushRegistry, pusher: Pusher, image: Packed, tmp_path: Path
+) -> None:
     """A token that is good for pulling does not do for pushing: another one is asked for."""
-    server.login = LOGIN
+    server.login, server.says_scope = LOGIN, says_scope
     log_in(tmp_path, server=server)
     push(server, pusher, image)
     assert server.scopes[-1] == "repository:team/app:pull,push"

@@ -2,6 +2,9 @@
 
 Whoever looks at the final name sees a whole layout or what was there before, also after a kill: a directory is made beside it
 and renamed; in a layout that is there already, blobs are added, and its index is replaced last.
+
+A statement about an image lies among the blobs, where the manifest's annotation names it. It is not listed as an artefact:
+Podman and skopeo take an image without being told its name only from a layout that lists nothing else.
 """
 
 from __future__ import annotations
@@ -19,15 +22,13 @@ from hatchlock.digest import canonical_json, digest_file
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, fsync_directory, read_optional, refuse_special, reporting_permission
 from hatchlock.images.layer import tar_chunks, tar_header
-from hatchlock.images.packed import INDEX, PROVENANCE, Packed
+from hatchlock.images.packed import INDEX, Packed
 
 __all__ = ["NAME_ANNOTATION", "NoPlaceForLayout", "layout_chunks", "write_chunks", "write_layout"]
 
 NAME_ANNOTATION = "org.opencontainers.image.ref.name"
 """Of a descriptor in a layout's index: what it is called there."""
 
-# of an artefact's descriptor: what the image is called that it is about
-_OF_ANNOTATION = "dev.hatchlock.of"
 _VERSION_FILE = "oci-layout"
 _VERSION = canonical_json({"imageLayoutVersion": "1.0.0"})
 _INDEX_FILE = "index.json"
@@ -68,12 +69,12 @@ def write_layout(packed: Packed, directory: Path, *, name: str) -> None:
     with reporting_permission(directory):
         before = _listed(directory)
         if before is not None:
-            _fill(directory, packed, [*_without(before, name), *_descriptors(packed, name)])
+            _fill(directory, packed, [*_without(before, name), _descriptor(packed, name)])
             return
         temporary = directory.with_name(f".{directory.name}.{os.urandom(6).hex()}.tmp")
         try:
             temporary.mkdir()
-            _fill(temporary, packed, _descriptors(packed, name))
+            _fill(temporary, packed, [_descriptor(packed, name)])
             temporary.chmod(_DIRECTORY_MODE)
             temporary.rename(directory)
         except BaseException:
@@ -89,10 +90,10 @@ def layout_chunks(packed: Packed, *, name: str) -> Iterator[bytes]:
         WrongHash: A file of a layer has changed.
         OSError: It cannot be read.
     """
-    for path, data in ((_VERSION_FILE, _VERSION), (_INDEX_FILE, _index(_descriptors(packed, name)))):
+    for path, data in ((_VERSION_FILE, _VERSION), (_INDEX_FILE, _index([_descriptor(packed, name)]))):
         yield tar_header(path, size=len(data))
         yield from tar_chunks([data], len(data))
-    for content in sorted(packed.stored(), key=lambda item: item.digest):
+    for content in sorted((*packed.blobs, *packed.manifests), key=lambda item: item.digest):
         yield tar_header(_path(content.digest), size=content.size)
         yield from tar_chunks(content.chunks(), content.size)
     yield bytes(1024)
@@ -124,7 +125,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
 def _fill(directory: Path, packed: Packed, descriptors: Iterable[Mapping[str, Any]]) -> None:
     blobs = directory / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
-    for content in packed.stored():
+    for content in (*packed.blobs, *packed.manifests):
         path = directory / _path(content.digest)
         if not _has(path, content.digest):
             write_chunks(path, content.chunks())
@@ -146,22 +147,12 @@ def _listed(directory: Path) -> list[dict[str, Any]] | None:
 
 
 def _without(listed: Iterable[Mapping[str, Any]], name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what a layout lists besides what had a name, and what was about that."""
-    for item in listed:
-        annotations = item.get("annotations") or {}
-        if name not in (annotations.get(NAME_ANNOTATION), annotations.get(_OF_ANNOTATION)):
-            yield item
+    return (item for item in listed if (item.get("annotations") or {}).get(NAME_ANNOTATION) != name)
 
 
-def _descriptors(packed: Packed, name: str) -> list[Mapping[str, Any]]:
-    """Return what a layout lists of an image: itself, and the artefacts about it, which are found by their subject."""
+def _descriptor(packed: Packed, name: str) -> Mapping[str, Any]:
     platform = {"platform": dict(packed.platform)} if packed.platform else {}
-    top = {**packed.top.descriptor, **platform, "annotations": {NAME_ANNOTATION: name}}
-    about = [
-        {**item.manifest.descriptor, "artifactType": PROVENANCE, "annotations": {_OF_ANNOTATION: name}}
-        for item in packed.attached
-    ]
-    return [top, *about]
+    return {**packed.top.descriptor, **platform, "annotations": {NAME_ANNOTATION: name}}
 
 
 def _index(descriptors: Iterable[Mapping[str, Any]]) -> bytes:

@@ -119,10 +119,12 @@ class Attached:
     Attributes:
         manifest: It.
         subject: The digest of the other one.
+        config: What it names as its config; the statement is among the image's own blobs.
     """
 
     manifest: Content
     subject: str
+    config: Content
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +132,9 @@ class Packed:
     """Everything that is stored of an image.
 
     Attributes:
-        blobs: What manifests name: configs, layers, statements. Each once.
+        blobs: What manifests name, also in their annotations: configs, layers, statements. Each once.
         manifests: One for each platform, by platform; with several, the index is the last.
-        attached: Artefacts about them.
+        attached: Artefacts about them, for where these are found by their subject.
         platform: The only one, as a descriptor has it; empty with several.
     """
 
@@ -145,11 +147,6 @@ class Packed:
     def top(self) -> Content:
         """What stands for the whole: the index, or the only manifest."""
         return self.manifests[-1]
-
-    def stored(self) -> tuple[Content, ...]:
-        """Return all of it, each once, what is named before what names it."""
-        contents = (*self.blobs, *self.manifests, *(item.manifest for item in self.attached))
-        return tuple({content.digest: content for content in contents}.values())
 
 
 def pack(images: Sequence[PlatformImage]) -> Packed:
@@ -218,8 +215,9 @@ def _pack_one(image: PlatformImage) -> _Part:
         "layers": [statement.descriptor],
         "subject": manifest.descriptor,
     }
-    attached = Attached(manifest=Content.of(canonical_json(artefact), MANIFEST), subject=manifest.digest)
-    return _Part(platform=platform, blobs=(config, *layers, statement, empty), manifest=manifest, attached=attached)
+    about = Content.of(canonical_json(artefact), MANIFEST)
+    attached = Attached(manifest=about, subject=manifest.digest, config=empty)
+    return _Part(platform=platform, blobs=(config, *layers, statement), manifest=manifest, attached=attached)
 
 
 def _layer(layer: ArchiveLayer) -> Content:

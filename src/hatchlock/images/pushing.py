@@ -57,7 +57,8 @@ def push_image(packed: Packed, reference: ImageReference, *, pusher: Pusher, emi
         return blob.size if sent else 0
 
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="push") as pool:
-        sizes = [size for size in pool.map(send, packed.blobs) if size]
+        blobs = {blob.digest: blob for blob in (*packed.blobs, *(item.config for item in packed.attached))}
+        sizes = [size for size in pool.map(send, blobs.values()) if size]
     documents = [pusher.manifest(untagged, _manifest(item)) for item in packed.manifests]
     documents += [pusher.attach(untagged, _manifest(item.manifest), item.subject) for item in packed.attached]
     if reference.tag:
