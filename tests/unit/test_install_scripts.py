@@ -47,7 +47,7 @@ def test_what_goes_in_is_the_whole_tree_as_it_is_installed(tmp_path: Path) -> No
 
 
 def test_what_was_changed_is_kept_in_one_form(tmp_path: Path) -> None:
-    files = [
+    files: list[dict[str, Any]] = [
         {"path": "b", "size": 3, "mode": 0o700},
         {"path": "a/c", "size": 0, "mode": 0o600},
         {"path": "a/link", "link": "../b"},

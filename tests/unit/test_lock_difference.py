@@ -132,6 +132,18 @@ def test_a_package_that_begins_to_run_a_script() -> None:
     assert texts(holding(loud), holding(replace(loud, version="1.2")))[0].startswith("changed versions")
 
 
+def test_a_package_of_which_apply_runs_something() -> None:
+    one, two = package(kind=Kind.PYPI), package("n", "2.0", kind=Kind.NPM)
+    plain = Environment(name="e", private=False, runtime="process", packages=(one.id, two.id))
+    before = replace(holding(one, two), environments=(plain,))
+    after = replace(before, environments=(replace(plain, builds={one.id: "e/build/a"}, scripts=(two.id,)),))
+    assert [text for text in texts(before, after) if text.startswith("new privileges")] == [
+        "new privileges ! npm:n build 2.0 has its install scripts run, in a sandbox",
+        f"new privileges ! pypi:a build {one.version} is built from source, in a sandbox",
+    ]
+    assert not any(text.startswith("new privileges") for text in texts(after, after))
+
+
 def test_a_package_of_the_machine_is_installed_as_root() -> None:
     git, curl = package("git", "1:2.39", kind=Kind.DEB), package("curl", "7.88", kind=Kind.DEB)
 

@@ -35,7 +35,7 @@ class Privilege:
 def new_privileges(before: Lock, after: Lock) -> Iterator[Privilege]:
     """Yield what is newly allowed.
 
-    That is: to servers by their sandboxes, to packages by their scripts, what is installed as root on this machine or needs
+    That is: to servers by their sandboxes and Dockerfiles, to packages by their scripts and builds, what is installed as root on this machine or needs
     its engine, and new publishers.
     """
     servers = {server.name: server for server in before.servers}
@@ -49,9 +49,28 @@ def new_privileges(before: Lock, after: Lock) -> Iterator[Privilege]:
         if package.install_script and not any(item.install_script for item in packages.get(what, ())):
             note = "wants to run a script when it is installed"
             yield Privilege(what=what, field="install-script", value=package.version, note=note)
+    built = {build.server for build in before.builds}
+    for build in after.builds:
+        if build.server not in built:
+            note = "what its Dockerfile says is run by the container engine, without network"
+            yield Privilege(what=f"server:{build.server}", field="build", value=build.context, note=note)
+    yield from _of_builds(before, after)
     yield from _of_machine(before, after)
     if before.packages:
         yield from _publishers(before, after)
+
+
+def _of_builds(before: Lock, after: Lock) -> Iterator[Privilege]:
+    known, found = _run_by_apply(before), _run_by_apply(after)
+    for what, note in sorted(found.keys() - known.keys()):
+        yield Privilege(what=what, field="build", value=found[what, note], note=note)
+
+
+def _run_by_apply(lock: Lock) -> dict[tuple[str, str], str]:
+    """Return the packages of which `apply` runs something, each with how -> its version."""
+    ids = {(name, "is built from source, in a sandbox") for item in lock.environments for name in item.builds}
+    ids |= {(name, "has its install scripts run, in a sandbox") for item in lock.environments for name in item.scripts}
+    return {(name.rpartition("@")[0], note): name.rpartition("@")[2] for name, note in sorted(ids)}
 
 
 def _of_machine(before: Lock, after: Lock) -> Iterator[Privilege]:

@@ -94,7 +94,7 @@ def _chosen(lock: Lock, names: Sequence[str], *, everything: bool) -> tuple[list
     from hatchlock.resolve.outdated import direct_names
 
     if not names:
-        direct = direct_names(lock.environments)
+        direct = direct_names(item for item in lock.environments if not item.makes)
         chosen = [
             item
             for item in lock.packages
