@@ -156,7 +156,7 @@ def test_what_the_store_lacks_is_said_and_not_fetched(fresh: TrialProject) -> No
     assert f"? image:tool {AMD}: the store lacks" in done.out
     assert "hint: `hatchlock fetch`" in done.err
     lines = fresh.lock.read_text().splitlines(keepends=True)
-    fresh.lock.write_text("".join(line for line in lines if "config = " not in line and "outputs]" not in line))
+    fresh.lock.write_text("".join(line for line in lines if "outputs]" not in line and not line.startswith('"linux/')))
     fresh.ok("fetch", "--platform", AMD)
     done = fresh.ok("verify", "tool", "--platform", AMD)
     assert f"= image:tool {AMD}: sha256:" in done.out

@@ -19,9 +19,10 @@ from hatchlock.store.blobs import Blobs
 __all__ = ["load_image", "stored", "wheel_image"]
 
 
-def stored(home: Home, path: Path, *, package: str = "", name: str = "") -> Artefact:
+def stored(home: Home, path: Path, *, package: str = "", name: str = "", algorithm: str = "sha256") -> Artefact:
     """Put a file into a store, and return it as a lock would name it."""
-    artefact = Artefact(package=package, name=name or path.name, digest=digest_file(path), size=path.stat().st_size)
+    digest = digest_file(path, algorithm)
+    artefact = Artefact(package=package, name=name or path.name, digest=digest, size=path.stat().st_size)
     with Blobs(home.blobs).add(artefact.digest, artefact.size, what=artefact.name, where=str(path)) as writer:
         writer.write(path.read_bytes())
     return artefact

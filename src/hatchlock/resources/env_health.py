@@ -7,14 +7,16 @@ import csv
 import hashlib
 import os
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.store.blobs import Blobs
 from hatchlock.store.receipts import finished, read_receipt
 
-__all__ = ["altered_files", "damages", "size_of"]
+__all__ = ["altered_files", "altered_members", "damages", "size_of"]
 
 _RUN = re.compile(r"[-_.]+")
 _INFO = ".dist-info"
@@ -110,10 +112,49 @@ def _recorded(information: Path) -> Iterator[tuple[Path, str]]:
 
 def _hash(path: Path) -> str:
     try:
-        digest = hashlib.sha256(path.read_bytes()).digest()
+        return _hash_of(path.read_bytes())
     except OSError:
         return ""
-    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _hash_of(data: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def altered_members(spec: EnvSpec, tree: Path, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
+    """Compare the files of Python packages with the wheels that they came from, as far as the store has these.
+
+    Whoever changes a file may change the installation's list of hashes as well; a wheel is checked before it is believed. What
+    an installation writes by itself, commands and what goes elsewhere than the import path, is not looked at.
+
+    Args:
+        spec: What the environment should be.
+        tree: Where it is.
+        blobs: The store's.
+
+    Returns:
+        As `altered_files`.
+
+    Raises:
+        WrongHash: A blob of the store is damaged; it is removed.
+    """
+    (site, *_) = (*tree.glob("lib/python*/site-packages"), tree)
+    compared = 0
+    wrong = []
+    for wheel in spec.wheels:
+        if not blobs.has(wheel.digest):
+            continue
+        blobs.verify(wheel.digest)
+        with zipfile.ZipFile(blobs.path(wheel.digest)) as archive:
+            for member in archive.infolist():
+                place = member.filename.partition("/")[0]
+                if member.is_dir() or place.endswith(".data") or member.filename.endswith(f"{_INFO}/RECORD"):
+                    continue
+                compared += 1
+                path = site / member.filename
+                if _hash(path) != _hash_of(archive.read(member)):
+                    wrong.append(os.path.relpath(path, tree))
+    return compared, tuple(sorted(wrong))
 
 
 def size_of(tree: Path) -> int:

@@ -42,7 +42,7 @@ class Finding:
         differences: One clause each.
         reason: Why it is "incomplete" or "absent", as a clause.
         key: Its input key, or an environment's name in the store; "" if that is not known.
-        files: Of an environment: how many files were compared with the installation's own hashes.
+        files: Of an environment: how many files were compared, with wheels of the store or the installation's own hashes.
         image: The image as it was put together; None if it was not.
     """
 
@@ -262,7 +262,8 @@ class _Verifier:
 
     def environment(self, locked: Environment) -> Iterator[Finding]:
         """Yield what is to be said of an environment of the process runtime."""
-        from hatchlock.resources.env_health import altered_files, damages
+        from hatchlock.resources.env_health import altered_files, altered_members, damages
+        from hatchlock.store.blobs import Blobs, WrongHash
         from hatchlock.store.receipts import finished
 
         spec = next((item for item in self._target.environments if item.name == locked.name), None)
@@ -276,16 +277,22 @@ class _Verifier:
             yield _absent("env", locked.name, _host(), "it was not built on this machine", key=spec.key)
             return
         files, altered = altered_files(tree)
-        differences = (*damages(spec, tree), *(f"its file {path} is not what was installed" for path in altered))
+        differences = [*damages(spec, tree)]
+        members, others = 0, tuple[str, ...]()
+        try:
+            members, others = altered_members(spec, tree, Blobs(self._project.home.blobs))
+        except WrongHash as error:
+            differences.append(str(error))
+        differences += (f"its file {path} is not what was installed" for path in sorted({*altered, *others}))
         yield Finding(
             kind="env",
             name=locked.name,
             platform=_host(),
             state="different" if differences else "same",
             compared=("files",),
-            differences=differences,
+            differences=tuple(differences),
             key=spec.key,
-            files=files,
+            files=max(files, members),
         )
 
     def assembled(self, locked: Environment, platform: str) -> Finding:
