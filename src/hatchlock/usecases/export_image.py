@@ -33,16 +33,21 @@ _SHOWN_DIGITS = 12
 
 @dataclass(kw_only=True, eq=False)
 class NoImage(HatchlockError):
-    """Something that is to be exported as an image runs as a process."""
+    """Something that is to be exported as an image runs as a process, or its image is in the engine alone."""
 
     code: ClassVar[str] = "no-image"
 
     name: str
+    is_built: bool = False
 
     def __str__(self) -> str:
+        if self.is_built:
+            return f"the image of {self.name!r} is built from a Dockerfile: the engine has it, and no lock says what is in it"
         return f"{self.name!r} runs as a process in the lock, so it has no image"
 
     def _hint(self) -> str:
+        if self.is_built:
+            return "`hatchlock status images` names it; push it with the engine's own client"
         return 'give it runtime = "container", and lock'
 
 
@@ -214,7 +219,7 @@ def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) 
     if container:
         return [locked_image(manifest, lock, container[0], platform, name=name) for platform in wanted]
     if server or environments:
-        raise NoImage(name=name)
+        raise NoImage(name=name, is_built=lock.build(name) is not None)
     raise NotInLock(
         what="server or environment", name=name, known=(*servers, *(item.name for item in lock.environments))
     )

@@ -160,12 +160,24 @@ def _said(lock: Lock, name: str, key: str) -> tuple[str, str, str] | None:
     # environments with the same content have the same key
     environment = next((item for item in having if item.name == own), next(iter(having), None))
     if environment is None:
-        return _said_as_it_is(lock, server, key)
+        return _said_of_build(lock, name, key) or _said_as_it_is(lock, server, key)
     platform = next(platform for platform, value in environment.keys.items() if value == key)
     base = _reference(lock, environment.base, platform)
     if server is None or not server.source:
         return ", ".join(environment.requirements), "", base
     return server.source, _revision(lock, server, environment), base
+
+
+def _said_of_build(lock: Lock, name: str, key: str) -> tuple[str, str, str] | None:
+    build = lock.build(name)
+    if build is None or key not in build.keys.values():
+        return None
+    platform = next(platform for platform, value in build.keys.items() if value == key)
+    return (
+        f"{build.context}/{build.dockerfile}",
+        "",
+        ", ".join(_reference(lock, item, platform) for item in build.images),
+    )
 
 
 def _said_as_it_is(lock: Lock, server: Server | None, key: str) -> tuple[str, str, str] | None:
