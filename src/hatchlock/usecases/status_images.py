@@ -172,12 +172,7 @@ def _said_of_build(lock: Lock, name: str, key: str) -> tuple[str, str, str] | No
     build = lock.build(name)
     if build is None or key not in build.keys.values():
         return None
-    platform = next(platform for platform, value in build.keys.items() if value == key)
-    return (
-        f"{build.context}/{build.dockerfile}",
-        "",
-        ", ".join(_reference(lock, item, platform) for item in build.images),
-    )
+    return f"{build.context}/{build.dockerfile}", "", ", ".join(build.images)
 
 
 def _said_as_it_is(lock: Lock, server: Server | None, key: str) -> tuple[str, str, str] | None:
