@@ -19,6 +19,7 @@ JSON_FORMAT = 1
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _PROGRESS = {
     "fetch.start": "fetching",
+    "push.start": "pushing",
     "resolve.start": "resolving",
     "step.start": "working on",
     "verify.start": "checking",
