@@ -54,7 +54,7 @@ def record_outputs(
     from hatchlock.resources.image_target import locked_image
     from hatchlock.usecases.fetch import fetch
 
-    chosen = [item for item in lock.environments if item.keys and not item.makes and not item.builds]
+    chosen = [item for item in lock.environments if item.keys and not item.makes and not _unknown(item)]
     specs = {
         (item.name, platform): locked_image(manifest, lock, item, platform, name=item.name)
         for item in chosen
@@ -91,6 +91,11 @@ def _output(project: Project, spec: ImageSpec) -> ImageOutput:
 
 def _unrecorded(lock: Lock) -> Iterator[str]:
     for item in lock.environments:
-        if item.runtime == "container" and item.builds:
-            names = ", ".join(sorted(item.builds))
-            yield f"env:{item.name} is known after build: the lock cannot say what its image is, as {names} is built"
+        if item.runtime == "container" and (unknown := _unknown(item)):
+            why = f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} known after build"
+            yield f"env:{item.name}: the lock cannot say what its image is, since {why}"
+
+
+def _unknown(locked: Environment) -> tuple[str, ...]:
+    """Return the packages of which nobody knows beforehand what comes of them: they are built, or run scripts."""
+    return tuple(sorted({*locked.builds, *locked.scripts}))

@@ -336,7 +336,7 @@ class _Verifier:
                 made = _made(spec, image)
                 stack = image.diff_ids
         except NotBuilt as error:
-            return replace(plain, reason=str(error))
+            return replace(plain, state="absent", reason=f"it is known after build: {error}")
         except WrongHash as error:
             return replace(plain, state="different", compared=("lock",), differences=(str(error),))
         except HatchlockError as error:
