@@ -33,6 +33,11 @@ def needs(script: str = "", name: str = "postinst", **members: str) -> ScriptNee
         ),
         ("if x; then update-alternatives --install '/usr/bin/vi' vi /usr/bin/vim 30; fi", ["/usr/bin/vi"]),
         ("LINK=/usr/bin/cc\nupdate-alternatives --install ${LINK} cc /usr/bin/gcc 20", ["/usr/bin/cc"]),
+        (
+            "for i in java jar; do update-alternatives --install /opt/$i/bin/${i} $i /x/$i 1; done",
+            ["/opt/jar/bin/jar", "/opt/java/bin/java"],
+        ),
+        ("for i in $ALL; do\nupdate-alternatives --install /usr/bin/$i $i /x/$i 1\ndone", ["/usr/bin/$i"]),
         ("update-alternatives --install /usr/share/man/man1/awk.1.gz x y 1", []),
         ("update-alternatives --remove awk /usr/bin/mawk", []),
         ("# update-alternatives --install /usr/bin/a a b 1", []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hatchlock.realise.debs.package_file import Control
@@ -17,7 +17,7 @@ _DONE = frozenset({"ldconfig", "update-ca-certificates", "update-ca-certificates
 # What they do is documentation, menus, byte code, or for systems that boot.
 _NO_LOSS = re.compile(
     r"update-(menus|initramfs|sgmlcatalog)|install-info|doc-base|man-db|perl-major-upgrade|dictionaries-common|menu"
-    r"|/(usr/(local/)?(share/)?|usr/X11R6/|opt/)(man|info|doc|doc-base|menu|applications|icons|bug|lintian)(/.*)?"
+    r"|/(usr/(local/)?(share/)?|usr/X11R6/|opt/)(man|info|doc|doc-base|menu|applications|icons|fonts|texmf/fonts|ghostscript/fonts|bug|lintian)(/.*)?"
     r"|/usr/(lib|share)/(python3?[^/]*|pypy3?|menu|systemd|dbus-1|binfmt\.d|sysctl\.d|udev|debianutils|reportbug)(/.*)?"
     r"|/etc/(systemd|dbus-1|init\.d|rc.\.d|menu[^/]*|sgml)(/.*)?|/usr/share/(sgml|xml|dictionaries-common)(/.*)?"
     r"|/boot(/.*)?|/lib/(systemd|modules|udev)(/.*)?|/usr/lib/modules(/.*)?"
@@ -30,6 +30,7 @@ _COMMAND = re.compile(
 )
 _SET = re.compile(r"(?m)^\s*(?:local\s+|readonly\s+)?(\w+)=(\"[^\"$`]*\"|'[^']*'|[^\s\"'$`;]+)\s*$")
 _USE = re.compile(r"\$\{?(\w+)\}?")
+_LOOP = re.compile(r"\bfor\s+(\w+)\s+in\s+([^;\n]+)")
 _LOOKS_ONLY = frozenset({"--remove", "--remove-all", "--list", "--listpackage", "--truename", "--help", "--version"})
 _WITH_VALUE = frozenset(
     {
@@ -51,6 +52,7 @@ _WITH_VALUE = frozenset(
 )
 _SYSUSERS = re.compile(r"(?m)^[0-9a-f]{32}\s+(usr/lib/sysusers\.d/[^/\n]+\.conf)$")
 _SHOWN = 3
+_EACH_AT_MOST = 256
 # other names for pages of the manual
 _PAGES = "/usr/share/man/"
 
@@ -96,9 +98,11 @@ def script_needs(control: Control) -> ScriptNeeds:
     accounts: set[str] = set()
     diversions: set[str] = set()
     for name in ("preinst", "postinst"):
-        for program, words in _commands(control.members.get(name, b"").decode(errors="replace")):
+        script = _plain(control.members.get(name, b"").decode(errors="replace"))
+        loops = {variable: values.split() for variable, values in _LOOP.findall(script)}
+        for program, words in _commands(script):
             if program == "update-alternatives":
-                alternatives |= set(_links(words))
+                alternatives |= {each for link in _links(words) for each in _each(link, loops)}
             elif program == "dpkg-divert":
                 diversions |= set(() if _LOOKS_ONLY & set(words) else _operands(words))
             else:
@@ -113,18 +117,33 @@ def script_needs(control: Control) -> ScriptNeeds:
     )
 
 
-def _commands(script: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the programs that a shell script names, with their arguments; variables with one plain value are filled in."""
+def _plain(script: str) -> str:
+    """Return a shell script in whole lines and without comments, with variables filled in that have one plain value."""
     text = _COMMENT.sub("", _CONTINUED.sub(" ", script))
     values: dict[str, str] = {}
     for name, value in _SET.findall(text):
         values.setdefault(name, value.strip("\"'"))
-    for match in _COMMAND.finditer(text):
-        filled = _USE.sub(lambda found: values.get(found[1], found[0]), match["words"])
+    return _USE.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def _commands(script: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the programs that a script names, with their arguments."""
+    for match in _COMMAND.finditer(script):
         try:
-            yield match["program"], shlex.split(filled, comments=True)
+            yield match["program"], shlex.split(match["words"], comments=True)
         except ValueError:  # a quote without an end
-            yield match["program"], filled.split()
+            yield match["program"], match["words"].split()
+
+
+def _each(link: str, loops: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what a link with variables of loops in it stands for; itself, if that is not plain."""
+    found = [link]
+    for variable, values in loops.items():
+        use = re.compile(rf"\$(?:{variable}\b|\{{{variable}\}})")
+        is_plain = not any("$" in value for value in values) and len(found) * len(values) <= _EACH_AT_MOST
+        if use.search(link) and is_plain:
+            found = [value.join(use.split(item)) for item in found for value in values]
+    return found
 
 
 def _links(words: Iterable[str]) -> Iterator[str]:
