@@ -2,7 +2,7 @@
 
 The base's own interpreter makes it, in a container of the image with the default sandbox: no network, no capabilities, a
 numeric user, a root that it cannot write to. What it says on stdout is the bytecode; the layer and the config are written
-here. `docs/decisions/0030-bytecode-of-images.md` says why the engine does not commit the container.
+here. `docs/decisions/0032-bytecode-of-images.md` says why the engine does not commit the container.
 """
 
 from __future__ import annotations
