@@ -30,7 +30,8 @@ def project(tmp_path: Path) -> CatProject:
 
 
 @pytest.mark.parametrize(
-    "words", [["plan"], ["plan", "--check"], ["status"], ["tree"], ["validate"], ["lock", "--check"]]
+    "words",
+    [["plan"], ["plan", "--check"], ["status"], ["tree"], ["validate"], ["lock", "--check"], ["verify"]],
 )
 def test_reading_commands_change_nothing_before_and_after_the_first_apply(
     project: CatProject, words: list[str]
@@ -281,7 +282,7 @@ def test_a_store_of_somebody_else_is_refused(project: CatProject) -> None:
     assert "it belongs to another user (owner 12345, mode 0700)" in done.err
 
 
-@pytest.mark.parametrize("part", ["projects", "projects/trial", "bin", "cache"])
+@pytest.mark.parametrize("part", ["projects", "projects/trial", "bin", "cache", "images"])
 def test_a_part_of_the_store_that_others_could_write_to_is_refused(project: CatProject, part: str) -> None:
     project.ok("lock")
     directory = project.store / part
