@@ -17,7 +17,7 @@ from hatchlock.store.receipts import is_used
 from support.cats import CatProject, start
 from support.index import Index, serving
 from support.killed import KilledProject
-from support.project import TrialProject, server_release
+from support.project import TrialProject, server_release, snapshot
 from support.runs import BARE, Run, wait_for
 from support.terminal import at_terminal
 from support.unavailable import unavailable
@@ -278,6 +278,8 @@ def kill_everywhere(project: GcProject, points: list[int]) -> None:
         project.killed("effects", point, "gc", "--keep", "1", "--yes")
         assert environment(project) == wanted
         assert project.steps() == []
+        for name in project.environments():  # what looks finished is whole
+            assert snapshot(project.store / "envs" / name) == snapshot(saved / "envs" / name)
         project.ok("gc", "--keep", "1", "--yes")
         left = [path for path in project.half_done() if ".holder.json." not in path]
         assert (project.environments(), left, generations(project)) == ([wanted], [], ["2"])

@@ -91,10 +91,11 @@ def images_status(project: Project) -> ImagesStatus:
     own = f"{IMAGE_PREFIX}/{name}/"
     uses = {number: generation_uses(state, number, project.home).images for number in state.generations()}
     active = active_uses(state, project.home).images
-    locks = list(_locks(project, state))
+    by_content = _by_content({tag: facts for tag, facts in found.items() if tag.startswith(own)})
+    said = _all_said(by_content, _locks(project, state))
     images = [
-        _image(about, facts, locks, active=active, generations=uses.values())
-        for about, facts in _by_content({tag: facts for tag, facts in found.items() if tag.startswith(own)}).items()
+        _image(about, facts, said.get(about, ("", "", "")), active=active, generations=uses.values())
+        for about, facts in by_content.items()
     ]
     return ImagesStatus(
         project=name,
@@ -118,13 +119,13 @@ def _by_content(found: Mapping[str, ImageFacts]) -> dict[tuple[str, str], dict[s
 def _image(
     about: tuple[str, str],
     tags: Mapping[str, ImageFacts],
-    locks: Iterable[Lock],
+    said: tuple[str, str, str],
     *,
     active: frozenset[str],
     generations: Iterable[frozenset[str]],
 ) -> ImageStatus:
     name, key = about
-    source, revision, base = next((said for lock in locks if (said := _said(lock, name, key))), ("", "", ""))
+    source, revision, base = said
     return ImageStatus(
         name=name,
         key=key,
@@ -150,6 +151,16 @@ def _locks(project: Project, state: ProjectState) -> Iterator[Lock]:
             yield loads(data)
         except HatchlockError:
             continue
+
+
+def _all_said(images: Iterable[tuple[str, str]], locks: Iterator[Lock]) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """Return what the newest lock that knows an image says of it; no more locks are read than are needed."""
+    found: dict[tuple[str, str], tuple[str, str, str]] = {}
+    missing = set(images)
+    while missing and (lock := next(locks, None)):
+        found.update({about: said for about in missing if (said := _said(lock, *about))})
+        missing -= found.keys()
+    return found
 
 
 def _said(lock: Lock, name: str, key: str) -> tuple[str, str, str] | None:
