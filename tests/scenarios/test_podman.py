@@ -83,6 +83,11 @@ def test_its_images_are_listed_under_our_names_and_it_gets_whole_archives(projec
     assert (found["tags"], found["generations"], found["active"]) == (tags, 1, True)
 
 
+def test_what_it_has_is_compared_down_to_the_config(project: TrialProject) -> None:
+    (found,) = project.ok("verify", "--json").document["findings"]
+    assert (found["state"], found["compared"]) == ("same", ["engine"])
+
+
 def test_one_name_of_an_image_goes_and_the_others_stay(project: TrialProject, podman: str) -> None:
     with Engine(podman) as connection:
         [tag, *_] = connection.images()
