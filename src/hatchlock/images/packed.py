@@ -191,7 +191,7 @@ class _Part:
 
 def _pack_one(image: PlatformImage) -> _Part:
     config = Content.of(image.config, _CONFIG)
-    layers = [_layer(layer) for layer in image.layers if layer.path]
+    layers = [_layer(layer) for layer in image.layers]
     statement = Content.of(image.provenance, PROVENANCE) if image.provenance else None
     named = {PROVENANCE_ANNOTATION: statement.digest} if statement else {}
     document = {
@@ -221,7 +221,7 @@ def _pack_one(image: PlatformImage) -> _Part:
 
 
 def _layer(layer: ArchiveLayer) -> Content:
-    assert layer.path is not None  # noqa: S101  those without a file are left out before
+    assert layer.path is not None  # noqa: S101  whoever packs an image has all of it
     with layer.path.open("rb") as stream:
         compression = _COMPRESSIONS.get(stream.read(2), "")
     digest = f"sha256:{digest_file(layer.path)}"
