@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 
 from hatchlock.engines.api import Engine
 from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.files import read_optional
+from support.engine import wait_until
 from support.index import Release, serving
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import Done, TrialProject
@@ -74,6 +78,17 @@ DIFFERING = """
 def module():
     import uuid
     return f"def main():\\n    print({str(uuid.uuid4())!r})\\n"
+"""
+
+SLOW = """
+def module():
+    import subprocess, sys, time, uuid
+    mark = uuid.uuid4().hex
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", mark])
+    print("it begins as", mark)
+    time.sleep(3)
+    child.kill()
+    return "def main():\\n    print('slowly')\\n"
 """
 
 FAILING = """
@@ -215,6 +230,28 @@ def test_a_build_that_fails_says_its_last_lines_and_leaves_nothing_but_its_log(p
     assert (records(project), project.environments()) == ([], [])
 
 
+def test_a_build_that_is_killed_with_its_apply_leaves_nothing_running_and_is_made_by_the_next(
+    project: TrialProject,
+) -> None:
+    log = project.store / "projects" / "trial" / "builds" / "web.crafted.log"
+    with serving(source_release(module=SLOW)) as index:
+        locked(project, index.url)
+        with subprocess.Popen(project.command("apply", "--yes"), cwd=project.directory, env=project.env) as process:
+            try:
+                assert wait_until(lambda: log.exists() and b"it begins as" in log.read_bytes())
+                (mark,) = re.findall(r"it begins as (\w+)", log.read_text())
+            finally:
+                process.kill()
+        assert wait_until(lambda: not _running(mark))
+        project.ok("apply", "--yes", "--offline")
+    assert project.ok("exec", "env:web", "--", "crafted").out == "slowly\n"
+    assert project.half_done() == []
+
+
+def _running(mark: str) -> bool:
+    return any(mark.encode() in (read_optional(path) or b"") for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
 def test_a_wheel_that_needs_what_its_source_did_not_say_is_not_installed(project: TrialProject) -> None:
     module = '\nMETADATA += "Requires-Dist: requests\\n"\n'
     with serving(source_release(module=module)) as index:
@@ -249,17 +286,24 @@ allow-build = ["crafted"]
 
 
 @pytest.fixture
-def contained(tmp_path: Path, engine: str, base_image: str) -> Iterator[TrialProject]:
+def address(request: pytest.FixtureRequest) -> str:
+    """Return the address of an engine; of Docker's kind unless a test says otherwise."""
+    return str(request.getfixturevalue(getattr(request, "param", "engine")))
+
+
+@pytest.fixture
+def contained(tmp_path: Path, address: str, base_image: str) -> Iterator[TrialProject]:
     name = f"trial-{os.urandom(4).hex()}"
-    project = TrialProject(tmp_path, name=name, DOCKER_HOST=engine)
+    project = TrialProject(tmp_path, name=name, DOCKER_HOST=address)
     project.write(CONTAINED.replace("PROJECT", name).replace("BASE", base_image))
     yield project
-    api = Engine(engine)
+    api = Engine(address)
     left = [item.name for item in api.list({"dev.hatchlock.project": name})]
     assert left == []
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize("address", ["engine", "podman"], indirect=True)
 def test_for_containers_it_is_built_in_a_container_of_the_base(contained: TrialProject, tmp_path: Path) -> None:
     with serving(helper(tmp_path)) as index:
         port = index.url.rpartition(":")[2].partition("/")[0]

@@ -174,6 +174,7 @@ class _Work:
             records=BuildRecords(records_of(self.home)),
             blobs=blobs,
             log=self._log(build),
+            scratch=private_directory(self.home.cache),
         )
 
     def _changes(self, script: ScriptSpec) -> BuildRecord:
@@ -190,6 +191,7 @@ class _Work:
             records=BuildRecords(records_of(self.home)),
             blobs=blobs,
             log=self._log(script),
+            scratch=private_directory(self.home.cache),
         )
 
     def _log(self, build: BuildSpec | ScriptSpec) -> Path:

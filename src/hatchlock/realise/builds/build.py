@@ -61,7 +61,15 @@ class BuildFailed(HatchlockError):
 
 
 def build_wheel(
-    key: str, build: BuildInput, *, said: WheelMetadata, run: Run, records: BuildRecords, blobs: Blobs, log: Path
+    key: str,
+    build: BuildInput,
+    *,
+    said: WheelMetadata,
+    run: Run,
+    records: BuildRecords,
+    blobs: Blobs,
+    log: Path,
+    scratch: Path,
 ) -> BuildRecord:
     """Build a wheel, put it into the store, and record what it is. The caller holds the lease of this build.
 
@@ -73,6 +81,7 @@ def build_wheel(
         records: Where the result is recorded; one of the same input is compared with it.
         blobs: The store's.
         log: Where what the build says is kept, as far as its last 10 MiB.
+        scratch: A directory of ours; nothing stays in it.
 
     Raises:
         BuildFailed: The build ended with an error.
@@ -80,20 +89,28 @@ def build_wheel(
         HatchlockError: What `run` raises.
         OSError: The disk is full, or the like.
     """
-    with tempfile.TemporaryDirectory(dir=private_directory(blobs.root)) as directory:
-        scratch = Path(directory)
-        with (scratch / "order").open("wb") as order:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="build-") as own:
+        directory = Path(own)
+        with (directory / "order").open("wb") as order:
             write_order(build, order)
-        _run(build.package, run, scratch, log)
-        with (scratch / "result").open("rb") as stream:
-            file = taken_wheel(stream, scratch / "wheel", package=build.package)
-        wheel = scratch / "normalised"
-        normalised_wheel(scratch / "wheel", wheel, file=file, package=build.package, said=said)
+        _run(build.package, run, directory, log)
+        with (directory / "result").open("rb") as stream:
+            file = taken_wheel(stream, directory / "wheel", package=build.package)
+        wheel = directory / "normalised"
+        normalised_wheel(directory / "wheel", wheel, file=file, package=build.package, said=said)
         return _kept(key, wheel, file, build.package, digest_file(build.archive), records=records, blobs=blobs)
 
 
 def run_scripts(
-    key: str, wanted: ScriptInput, *, archive: str, run: Run, records: BuildRecords, blobs: Blobs, log: Path
+    key: str,
+    wanted: ScriptInput,
+    *,
+    archive: str,
+    run: Run,
+    records: BuildRecords,
+    blobs: Blobs,
+    log: Path,
+    scratch: Path,
 ) -> BuildRecord:
     """Run the install scripts of a package, and keep what they changed; otherwise as `build_wheel`.
 
@@ -105,6 +122,7 @@ def run_scripts(
         records: As there.
         blobs: As there.
         log: As there.
+        scratch: As there.
 
     Raises:
         BuildFailed: A script ended with an error.
@@ -114,14 +132,14 @@ def run_scripts(
     """
     name, _, version = wanted.package.partition(":")[2].rpartition("@")
     file = _UNFIT.sub("-", f"{name.removeprefix('@')}-{version}.scripts.tar")
-    with tempfile.TemporaryDirectory(dir=private_directory(blobs.root)) as directory:
-        scratch = Path(directory)
-        with (scratch / "order").open("wb") as order:
-            write_script_order(wanted, order, scratch=scratch)
-        _run(wanted.package, run, scratch, log)
-        with (scratch / "result").open("rb") as stream:
-            taken_changes(stream, scratch / "changes", package=wanted.package, scratch=scratch)
-        return _kept(key, scratch / "changes", file, wanted.package, archive, records=records, blobs=blobs)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="build-") as own:
+        directory = Path(own)
+        with (directory / "order").open("wb") as order:
+            write_script_order(wanted, order, scratch=directory)
+        _run(wanted.package, run, directory, log)
+        with (directory / "result").open("rb") as stream:
+            taken_changes(stream, directory / "changes", package=wanted.package, scratch=directory)
+        return _kept(key, directory / "changes", file, wanted.package, archive, records=records, blobs=blobs)
 
 
 def _run(package: str, run: Run, scratch: Path, log: Path) -> None:
