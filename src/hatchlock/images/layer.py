@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from hatchlock.realise.tree import Entry, chunks, complete, size_of
+from hatchlock.realise.tree import Contents, Entry, complete, size_of
 
 __all__ = ["USER_HOME", "USER_ID", "USER_NAME", "tar_chunks", "tar_header", "user_entries", "write_layer"]
 
@@ -60,8 +60,12 @@ def write_layer(entries: Iterable[Entry], out: BinaryIO) -> str:
         ValueError: A path is absolute, leads upwards, or is a whiteout's.
         OSError: `out` cannot be written.
     """
-    writer = _Hashing(out=out)
-    for entry in complete(entries):
+    with Contents() as contents:
+        return _write(complete(entries), contents, _Hashing(out=out))
+
+
+def _write(entries: Iterable[Entry], contents: Contents, writer: _Hashing) -> str:
+    for entry in entries:
         _check(entry.path)
         is_file = entry.kind == "file"
         writer.write(
@@ -74,7 +78,7 @@ def write_layer(entries: Iterable[Entry], out: BinaryIO) -> str:
             )
         )
         if is_file:
-            for chunk in tar_chunks(chunks(entry), size_of(entry)):
+            for chunk in tar_chunks(contents.chunks(entry), size_of(entry)):
                 writer.write(chunk)
     writer.write(bytes(2 * _BLOCK))
     return f"sha256:{writer.digest.hexdigest()}"

@@ -10,10 +10,11 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, Self
 
 __all__ = [
     "ROOT",
+    "Contents",
     "Entry",
     "FileOnDisk",
     "ZipMember",
@@ -29,11 +30,12 @@ ROOT = "/opt/hatchlock"
 
 _CHUNK = 1 << 20
 _LINKS_AT_MOST = 16
+_OPEN_AT_MOST = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ZipMember:
-    """The bytes of one member of a zip file, too many to be kept in memory.
+    """The bytes of one member of a zip file, read when they are written: all of an image's would fill the memory.
 
     Attributes:
         archive: The zip file; it is immutable (a blob of the store).
@@ -85,23 +87,50 @@ def size_of(entry: Entry) -> int:
     return len(entry.content) if isinstance(entry.content, bytes) else entry.content.size
 
 
-def chunks(entry: Entry) -> Iterator[bytes]:
-    """Yield an entry's content in pieces.
+class Contents:
+    """Reads entries one after the other; archives that were read last stay open for the next. A context manager."""
 
-    Raises:
-        OSError: The file or archive that holds it cannot be read.
-        zipfile.BadZipFile: The archive is damaged.
-    """
-    if isinstance(entry.content, bytes):
-        yield from _pieces(io.BytesIO(entry.content))
-        return
-    if isinstance(entry.content, FileOnDisk):
-        with entry.content.path.open("rb") as stream:
-            stream.seek(entry.content.offset)
-            yield from _pieces(stream, entry.content.size)
-        return
-    with zipfile.ZipFile(entry.content.archive) as archive, archive.open(entry.content.name) as stream:
-        yield from _pieces(stream)
+    def __init__(self) -> None:
+        self._archives: dict[Path, zipfile.ZipFile] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for archive in self._archives.values():
+            archive.close()
+        self._archives.clear()
+
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """Yield an entry's content in pieces.
+
+        Raises:
+            OSError: The file or archive that holds it cannot be read.
+            zipfile.BadZipFile: The archive is damaged.
+        """
+        if isinstance(entry.content, bytes):
+            yield from _pieces(io.BytesIO(entry.content))
+        elif isinstance(entry.content, FileOnDisk):
+            with entry.content.path.open("rb") as stream:
+                stream.seek(entry.content.offset)
+                yield from _pieces(stream, entry.content.size)
+        else:
+            with self._archive(entry.content.archive).open(entry.content.name) as member:
+                yield from _pieces(member)
+
+    def _archive(self, path: Path) -> zipfile.ZipFile:
+        """Reading an archive's list again for each of its files would take longer than the files."""
+        found = self._archives.pop(path, None) or zipfile.ZipFile(path)
+        self._archives[path] = found  # the last one read is the last one
+        if len(self._archives) > _OPEN_AT_MOST:
+            self._archives.pop(next(iter(self._archives))).close()
+        return found
+
+
+def chunks(entry: Entry) -> Iterator[bytes]:
+    """Yield one entry's content in pieces; see `Contents.chunks`."""
+    with Contents() as contents:
+        yield from contents.chunks(entry)
 
 
 def _pieces(stream: IO[bytes], size: int | None = None) -> Iterator[bytes]:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROOT", "BadWheel", "wheel_tree"]
 
-_IN_MEMORY = 32 << 20
+_IN_MEMORY = 1 << 16
 _WORKERS = 4  # inflating and hashing run beside each other
 _CHUNK = 1 << 20
 _INSTALLER = b"hatchlock\n"
