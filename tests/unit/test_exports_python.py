@@ -158,6 +158,18 @@ def test_a_pylock_is_valid_and_selects_what_the_lock_has() -> None:
         assert wheel.name == f"native-1.0-cp311-cp311-{NATIVE_TAGS[platform]}.whl"
 
 
+def test_what_is_built_from_source_is_a_source_distribution_in_a_pylock() -> None:
+    built = replace(package("built"), files=(File(name="built-1.0.tar.gz", sha256="3" * 64, size=10),))
+    environment = replace(
+        ENVIRONMENT, packages=(built.id,), platform_packages={}, builds={built.id: "tools/build/built"}
+    )
+    items = select(replace(LOCK, packages=(built,)), environment, TARGETS)
+    text = render_pylock(environment, items, targets=TARGETS, urls=urls(items), paths={})
+    (found,) = Pylock.from_dict(tomllib.loads(text)).packages
+    assert found.sdist is not None
+    assert (found.sdist.name, found.wheels) == ("built-1.0.tar.gz", None)
+
+
 def test_a_pylock_is_for_no_other_platform() -> None:
     lock = Pylock.from_dict(tomllib.loads(pylock({"linux/amd64": TARGETS["linux/amd64"]})))
     assert [str(item) for item in lock.environments or ()] == [

@@ -17,6 +17,7 @@ from hatchlock.sources.python.targets import PythonTarget
 __all__ = ["pylock_name", "render_pylock"]
 
 _VERSION = "1.0"
+_WHEEL = ".whl"
 
 
 def pylock_name(environment: str) -> str:
@@ -99,7 +100,10 @@ def _where(item: Selected, urls: Mapping[tuple[str, str], str], paths: Mapping[s
         return {"vcs": {"type": "git", "url": git_url(package.location), "commit-id": package.commit, **part}}
     if item.is_direct:
         return {"archive": _file(item.files[0], package.location, named=False)}
-    return {"wheels": [_file(file, urls[package.id, file.name], named=True) for file in item.files]}
+    files = {file.name: _file(file, urls[package.id, file.name], named=True) for file in item.files}
+    wheels = [said for name, said in files.items() if name.endswith(_WHEEL)]
+    source = next((said for name, said in files.items() if not name.endswith(_WHEEL)), None)
+    return {**({"sdist": source} if source else {}), **({"wheels": wheels} if wheels else {})}
 
 
 def _file(file: File, url: str, *, named: bool) -> dict[str, Any]:
