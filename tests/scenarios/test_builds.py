@@ -138,6 +138,14 @@ def test_what_may_be_built_is_locked_as_source_with_what_its_build_needs_and_not
         assert 'allow-build = ["crafted"]' in project.fails("lock").err
 
 
+def test_what_is_built_is_outdated_by_newer_source(project: TrialProject) -> None:
+    with serving(source_release(requires="")) as index:
+        locked(project, index.url)
+        index.releases.append(source_release(version="1.1"))
+        (found,) = project.ok("outdated", "--refresh", "--json").document["packages"]
+    assert (found["current"], found["compatible"], found["newest"], found["held_by"]) == ("1.0", "1.1", "1.1", [])
+
+
 def test_a_wheel_that_runs_there_is_preferred_to_source(project: TrialProject) -> None:
     with serving(source_release(), Release(name="crafted", version="1.0")) as index:
         locked(project, index.url)

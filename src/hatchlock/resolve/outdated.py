@@ -126,9 +126,11 @@ def python_standing(package: Package, uses: Sequence[Use], index: PypiSource) ->
     limits = list(_python_limits(package.name, uses))
     bounds = [limit.allows for limit in limits if limit.is_manifests]
     targets = {target for use in uses for target in use.targets}
+    # what is locked as source may be taken as source
+    build = any(not file.name.endswith(".whl") for file in package.files)
 
     def can_run(version: Version) -> bool:
-        found = (index.candidate(package.name, version, target) for target in targets)
+        found = (index.candidate(package.name, version, target, build=build) for target in targets)
         return all(candidate is not None and not candidate.file.yanked for candidate in found)
 
     newer = [
@@ -142,7 +144,8 @@ def python_standing(package: Package, uses: Sequence[Use], index: PypiSource) ->
     offered = [file for file in page.files(current) if file.name in files]
     state: State = "gone" if not offered else "yanked" if all(file.yanked for file in offered) else ""
     held = [str(limit) for limit in limits if not limit.allows(newest)] if newest != current else []
-    reasons = (index.why_not(package.name, newest, target) for target in targets)
+    unfit = (target for target in targets if not index.candidate(package.name, newest, target, build=build))
+    reasons = (index.why_not(package.name, newest, target) for target in unfit)
     held += [f"{package.name} {newest} {why}" for why in sorted(set(reasons)) if why and newest != current]
     return replace(
         plain,
