@@ -26,6 +26,7 @@ LEVELS: dict[str, int] = {
 
 HOMES: dict[str, tuple[str, ...]] = {
     "anyio": ("serve/probe.py",),
+    "backports": ("realise/zstd.py",),
     "docker": ("engines/",),
     "filelock": ("state/", "store/", "clients/writer.py"),
     "installer": ("realise/",),
@@ -46,8 +47,11 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 """Every library that the package uses, and the only places that may import it."""
 
-IMPORTED_AS = {"py_rattler": "rattler"}
+IMPORTED_AS = {"backports.zstd": "backports", "py_rattler": "rattler"}
 """Libraries whose module has another name."""
+
+OF_A_NEWER_PYTHON = {"compression"}
+"""Modules of a standard library that is newer than the oldest which we run on."""
 
 COME_WITH = {"anyio": "mcp", "requests": "docker"}
 """Libraries that show in another one's interface, and are installed with it."""
@@ -74,7 +78,11 @@ def ours(module: Module) -> list[Import]:
 
 
 def foreign(module: Module) -> list[Import]:
-    return [found for found in module.imports if found.top not in {"hatchlock", *sys.stdlib_module_names}]
+    return [
+        found
+        for found in module.imports
+        if found.top not in {"hatchlock", *sys.stdlib_module_names, *OF_A_NEWER_PYTHON}
+    ]
 
 
 def test_every_part_has_a_level() -> None:

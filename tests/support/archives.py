@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from support.compressed import zstd
+
 
 @dataclass(frozen=True)
 class Item:
@@ -35,13 +37,14 @@ _TYPES = {
 def make_tar(path: Path, items: Sequence[Item], *, compression: str = "gz") -> Path:
     """Write a tar file, each name as it is given."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=f"w:{compression}") as archive:  # type: ignore[call-overload]
+    is_zstd = compression == "zst"
+    with tarfile.open(fileobj=stream, mode=f"w:{'' if is_zstd else compression}") as archive:  # type: ignore[call-overload]
         for item in items:
             content = item.content if item.kind == "file" else b""
             info = tarfile.TarInfo(item.name)
             info.type, info.mode, info.linkname, info.size = _TYPES[item.kind], item.mode, item.target, len(content)
             archive.addfile(info, io.BytesIO(content))
-    path.write_bytes(stream.getvalue())
+    path.write_bytes(zstd(stream.getvalue()) if is_zstd else stream.getvalue())
     return path
 
 

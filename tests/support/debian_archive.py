@@ -16,6 +16,7 @@ from typing import Any
 
 import pysequoia
 
+from support.compressed import zstd
 from support.loopback import Handler, answering, fails
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
 _COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "gz": functools.partial(gzip.compress, mtime=0),
+    "zst": zstd,
     "": bytes,
 }
 
@@ -52,7 +54,7 @@ class Deb:
     `fields` is what else its control file says (`Depends`, `Provides`, …); `files` maps a path without a leading slash to
     its content, a `Link`, or None for a directory; `control` holds further control members (`postinst`, `conffiles`, …);
     `modes` maps a path to its permission bits, for files other than 0644 and directories other than 0755. `suite` and
-    `component` say where an archive lists it.
+    `component` say where an archive lists it. With the `compression` "zst" both parts have it, as Ubuntu's do.
     """
 
     name: str
@@ -118,9 +120,10 @@ def _made(deb: tuple[Any, ...]) -> bytes:
         if isinstance(content, bytes | str)
     )
     executable = dict.fromkeys(("preinst", "postinst", "prerm", "postrm", "config"), 0o755)
+    control_form = "zst" if compression == "zst" else "xz"
     parts = {
         "debian-binary": b"2.0\n",
-        "control.tar.xz": lzma.compress(_tar({**members, "md5sums": sums}, executable)),
+        f"control.tar.{control_form}": _COMPRESSORS[control_form](_tar({**members, "md5sums": sums}, executable)),
         f"data.tar{'.' if compression else ''}{compression}": _COMPRESSORS[compression](_tar(dict(files), dict(modes))),
     }
     return b"!<arch>\n" + b"".join(_member(name, data) for name, data in parts.items())

@@ -17,6 +17,7 @@ import pytest
 from hatchlock.realise.debs.contents import DebFile, UnpackedDeb, unpacked_deb
 from hatchlock.realise.debs.package_file import control_of_head, head_size
 from hatchlock.realise.unpack import BadArchive, Limits
+from support.compressed import zstd
 from support.debian_archive import Deb, Link
 
 HELLO = Deb(
@@ -76,7 +77,7 @@ def odd_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("odd_umask")
-@pytest.mark.parametrize("compression", ["xz", "gz", ""])
+@pytest.mark.parametrize("compression", ["xz", "gz", "zst", ""])
 def test_what_a_package_has_comes_as_it_is_packed(tmp_path: Path, compression: str) -> None:
     made = replace(HELLO, compression=compression)
     found = unpack(tmp_path, made.data, "hello", "1:2.0-1")
@@ -151,10 +152,19 @@ def test_what_is_no_proper_package_is_refused(tmp_path: Path, what: str) -> None
     refusal(tmp_path, BROKEN[what])
 
 
-def test_zstd_and_another_package_are_told(tmp_path: Path) -> None:
-    packed = b"\x28\xb5\x2f\xfd" + bytes(40)
-    assert "zstd" in refusal(tmp_path, deb(BINARY, ("control.tar", CONTROL), ("data.tar.zst", packed)))
-    assert "zstd" in refusal(tmp_path, deb(BINARY, ("control.tar.zst", packed), ("data.tar.zst", packed)))
+def test_zstd_that_is_damaged_or_cut_off_is_told(tmp_path: Path) -> None:
+    data = zstd(tar(("a", {}, b"x" * 9999)))
+    garbled, cut = data[:-1] + bytes([data[-1] ^ 1]), data[:-20]
+    for part in (garbled, cut):
+        assert "damaged" in refusal(tmp_path, deb(BINARY, ("control.tar", CONTROL), ("data.tar.zst", part)))
+    for part in (zstd(CONTROL)[:-6], zstd(bytes(65 << 20)), zstd(CONTROL, window_log=28)):
+        refusal(tmp_path, deb(BINARY, ("control.tar.zst", part), ("data.tar.zst", data)))
+    large = deb(BINARY, ("control.tar", CONTROL), ("data.tar.zst", zstd(tar(("a", {}, bytes(1 << 20))))))
+    assert len(large) < 20_000
+    assert "larger than" in refusal(tmp_path, large, Limits(size=1 << 20))
+
+
+def test_another_package_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadArchive, match="it is x 1, and not x 2"):
         unpack(tmp_path, with_data(), version="2")
 

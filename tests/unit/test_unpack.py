@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from hatchlock.realise.unpack import BadArchive, Limits, public_directory, unpack
 from support.archives import Item, make_tar, make_zip, tree_of
+from support.compressed import zstd
 
 Make = Callable[[Path, Sequence[Item]], Path]
 
@@ -39,7 +40,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
+@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz", "zst"])
 def test_a_tar_of_each_compression_is_recognised_by_its_content(
     archive: Path, tmp_path: Path, compression: str
 ) -> None:
@@ -265,15 +266,28 @@ def test_flipped_bits_are_refused_or_harmless(tmp_path: Path, make: Make) -> Non
                 continue
 
 
-def test_an_encrypted_zip_and_zstd_are_refused_by_name(archive: Path, tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_refused_by_name(archive: Path, tmp_path: Path) -> None:
     data = bytearray(make_zip(archive, [Item("a", b"x")]).read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     archive.write_bytes(data)
     with pytest.raises(BadArchive, match="a is encrypted"):
         unpack(archive, tmp_path / "out")
-    archive.write_bytes(b"\x28\xb5\x2f\xfd and so on")
-    with pytest.raises(BadArchive, match="zstd"):
+
+
+def test_zstd_is_held_to_the_limits_wherever_it_breaks_off(archive: Path, tmp_path: Path) -> None:
+    make_tar(archive, [Item("a", bytes(40 << 20))], compression="zst")
+    whole = archive.read_bytes()
+    assert len(whole) < 10_000
+    with pytest.raises(BadArchive, match="larger than 1048576 bytes"):
+        unpack(archive, tmp_path / "out", limits=Limits(size=1 << 20))
+    for cut in (4, len(whole) // 2, len(whole) - 1):
+        archive.write_bytes(whole[:cut])
+        with pytest.raises(BadArchive, match="damaged"):
+            unpack(archive, tmp_path / "out")
+    archive.write_bytes(zstd(bytes(2048), window_log=28))
+    with pytest.raises(BadArchive, match="too much memory"):
         unpack(archive, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_the_system_refuses_is_not_the_archives_fault(archive: Path, tmp_path: Path) -> None:

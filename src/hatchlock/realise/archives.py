@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
+from hatchlock.realise.zstd import is_zstd, open_zstd
+
 __all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "tar_members"]
 
 LONGEST_NAME = 4096
@@ -29,7 +31,6 @@ _IN_MEMORY = 32 << 20
 _LONGEST_HEADER = 1 << 20
 _ENCRYPTED = 0x1
 _MAGIC = 6
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class CannotRead(Exception):
@@ -70,7 +71,7 @@ class Member:
 
 @contextlib.contextmanager
 def open_archive(archive: Path, *, scratch: Path, limit: int) -> Iterator[Iterator[Member]]:
-    """Yield the members of a tar (plain, gzip, bzip2, xz) or zip archive; its content says which it is.
+    """Yield the members of a tar (plain, gzip, bzip2, xz, zstd) or zip archive; its content says which it is.
 
     The members are to be read to the end, then their `pieces`, in any order.
 
@@ -97,7 +98,7 @@ def open_archive(archive: Path, *, scratch: Path, limit: int) -> Iterator[Iterat
 
 
 def tar_members(raw: IO[bytes], *, plain: IO[bytes], limit: int) -> Iterator[Member]:
-    """Yield the members of a tar (plain, gzip, bzip2, xz) that begins where a stream stands and ends with it.
+    """Yield the members of a tar (plain, gzip, bzip2, xz, zstd) that begins where a stream stands and ends with it.
 
     Args:
         raw: The tar.
@@ -124,8 +125,8 @@ def _decompressed(raw: IO[bytes], magic: bytes) -> _Readable:
         return bz2.BZ2File(raw)
     if magic.startswith(b"\xfd7zXZ\0"):
         return lzma.LZMAFile(raw)
-    if magic.startswith(_ZSTD):
-        raise CannotRead("it is compressed with zstd, which is not supported")
+    if is_zstd(magic):
+        return open_zstd(raw)
     return raw
 
 

@@ -68,7 +68,7 @@ def unpack(
     place: Callable[[str], str] | None = None,
     limits: Limits = Limits(),
 ) -> tuple[str, ...]:
-    """Write what is in a tar (plain, gzip, bzip2, xz) or zip archive below a directory.
+    """Write what is in a tar (plain, gzip, bzip2, xz, zstd) or zip archive below a directory.
 
     Files get mode 0755 if anybody may execute them and 0644 otherwise, directories 0755, whatever the umask; owners and
     times are not kept. Of two entries with one name the later one counts. A hard link becomes a file of its own.

@@ -46,7 +46,7 @@ def deb_tree(debs: Sequence[DebFile], *, base: BaseTree, scratch: Path) -> tuple
         scratch: An empty directory that stays until the entries are written.
 
     Raises:
-        BadArchive: A package is damaged, or compressed with zstd.
+        BadArchive: A package is damaged.
         BaseOverwritten: One would overwrite what it does not say it replaces.
         DebsClash: Two would have the same file.
         OSError: The disk is full, or the like.

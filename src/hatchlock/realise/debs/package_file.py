@@ -64,13 +64,13 @@ def opened_deb(path: Path, *, name: str, plain: IO[bytes], limit: int) -> Iterat
         limit: The bytes that they may have then.
 
     Raises:
-        BadArchive: It is no package of format 2, damaged, or compressed with zstd; also while the members are read.
+        BadArchive: It is no package of format 2, or damaged; also while the members are read.
         OSError: It cannot be read, or the disk is full.
     """
     with _reporting(name), path.open("rb") as stream:
         control, data = _parts(stream)
         stream.seek(control.offset)
-        known = _control(stream.read(control.size), control.name)
+        known = _control(stream.read(control.size))
         yield known, tar_members(io.BufferedReader(_Window(stream, data)), plain=plain, limit=limit)
 
 
@@ -92,11 +92,11 @@ def control_of_head(head: bytes) -> Control:
     """Return what a package says of itself, from the first `head_size` bytes of its file or more.
 
     Raises:
-        BadArchive: It is no package of format 2, or what it says is damaged, cut off or compressed with zstd.
+        BadArchive: It is no package of format 2, or what it says is damaged or cut off.
     """
     with _reporting("the package"):
         found = _control_part(io.BytesIO(head))
-        return _control(head[found.offset : found.offset + found.size], found.name)
+        return _control(head[found.offset : found.offset + found.size])
 
 
 @contextlib.contextmanager
@@ -176,9 +176,7 @@ def _part(header: bytes, offset: int) -> _Part | None:
     return _Part(name=name, offset=offset, size=int(size))
 
 
-def _control(data: bytes, name: str) -> Control:
-    if name.endswith(".zst"):
-        raise CannotRead("it is compressed with zstd, which is not supported")
+def _control(data: bytes) -> Control:
     members: dict[str, bytes] = {}
     modes: dict[str, int] = {}
     found = tar_members(io.BytesIO(data), plain=io.BytesIO(), limit=_CONTROL_AT_MOST)

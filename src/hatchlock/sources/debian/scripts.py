@@ -46,7 +46,7 @@ class ScriptReader:
         """Return what a file says, asking for its beginning and, where that is too short, for one more range.
 
         Raises:
-            BadArchive: It is no package, or compressed with zstd.
+            BadArchive: It is no package, or damaged.
             Refused, Unreachable: The archive does not give it.
             OSError: The disk is full, or the like.
         """
