@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
+import secrets
+import shutil
 import struct
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +32,11 @@ from hatchlock.paths import Home
 from hatchlock.resources.image_build import composed
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
+from support.compressed import SKIPPED, zstd
 from support.images import load_image, wheel_image
+from support.layers import make_layer
+from support.registry import push
+from support.unavailable import unavailable
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
@@ -182,6 +190,28 @@ def test_an_archive_that_lacks_a_layer_is_refused_with_the_engines_words(tmp_pat
     tag = image_tag("test-images", "thin", "1")
     with pytest.raises(NotLoaded, match=r"did not load image hatchlock/test-images/thin:1: \w"):
         loader.load(archive_chunks(config=json.dumps(config).encode(), layers=[missing], tag=tag), tag=tag)
+
+
+def test_a_base_in_zstd_is_read_loaded_and_runs(
+    registry: str, network: Registry, tmp_path: Path, loader: Engine, sdk: docker.DockerClient
+) -> None:
+    program = shutil.which("busybox")
+    if program is None:
+        unavailable("there is no busybox on this machine (`apt-get install busybox-static`)")
+    # An engine that has a layer already does not look at what it gets for it.
+    once = secrets.token_hex(8)
+    above = make_layer({"etc/once": once.encode()}, packed=False)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.add(program, "bin/busybox")
+    layers = [zstd(out.getvalue()), zstd(above[:512]) + zstd(above[512:]) + SKIPPED]
+    push(registry, "base/zstd", once, layers=layers, architecture=loader.platform().removeprefix("linux/"))
+    blobs = Blobs(tmp_path / "blobs")
+    base = lock_base(f"{registry}/base/zstd:{once}", network, blobs, loader.platform()).platforms[loader.platform()]
+    tag = image_tag("test-images", "zstd", once)
+    load(as_it_is(base, blobs), engine=loader, tag=tag)
+    said = sdk.containers.run(tag, ["/bin/busybox", "cat", "/etc/once"], remove=True, network_mode="none")
+    assert said.decode() == once
 
 
 def test_tags_come_and_go(base_image: str, network: Registry, tmp_path: Path, loader: Engine) -> None:

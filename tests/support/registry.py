@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from support.compressed import is_zstd, unzstd
 from support.engine import wait_until
 from support.fake_registry import CONFIG, INDEX, LAYER, MANIFEST
 from support.unavailable import unavailable
 
+_ZSTD_LAYER = LAYER.replace("gzip", "zstd")
 LOGIN = "keeper:s3cret-pass"
 """Whom registries behind a login let in."""
 
@@ -75,8 +77,8 @@ def serving_registry(directory: Path, *, behind_login: bool = False, proxy_of: s
 def push(
     address: str, name: str, tag: str, *, layers: list[bytes], login: str = "", architecture: str = "amd64", **run: Any
 ) -> str:
-    """Push an image of Linux whose layers are gzipped tars, and return its manifest's digest."""
-    diff_ids = [_digest(gzip.decompress(layer)) for layer in layers]
+    """Push an image of Linux whose layers are tars in gzip or zstd, and return its manifest's digest."""
+    diff_ids = [_digest(unzstd(layer) if is_zstd(layer) else gzip.decompress(layer)) for layer in layers]
     config = {
         "os": "linux",
         "architecture": architecture,
@@ -90,7 +92,7 @@ def push(
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": push_to.blob(json.dumps(config).encode(), CONFIG),
-        "layers": [push_to.blob(layer, LAYER) for layer in layers],
+        "layers": [push_to.blob(layer, _ZSTD_LAYER if is_zstd(layer) else LAYER) for layer in layers],
     }
     data = json.dumps(manifest).encode()
     push_to.ask("PUT", f"/v2/{name}/manifests/{tag}", data, {"Content-Type": MANIFEST})

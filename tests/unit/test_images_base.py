@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.images.base import BadLayer, BaseFacts, base_facts, base_files
+from support.compressed import SKIPPED, zstd
 from support.layers import make_layer
 
 STATUS = b"""\
@@ -139,7 +140,25 @@ def test_files_that_a_higher_layer_took_away_are_not_there(tmp_path: Path) -> No
         assert base_files(paths(tmp_path, DEBIAN, {hidden: b""}), ["etc/passwd"]) == {}
 
 
-@pytest.mark.parametrize("data", [b"\x28\xb5\x2f\xfd....", b"not a tar at all", make_layer(DEBIAN)[:-200]])
+PLAIN = make_layer(DEBIAN, packed=False)
+
+
+@pytest.mark.parametrize("data", [zstd(PLAIN), SKIPPED + zstd(PLAIN[:5000]) + zstd(PLAIN[5000:]) + SKIPPED])
+def test_a_layer_in_zstd_is_read_as_any_other(tmp_path: Path, data: bytes) -> None:
+    (layer,) = paths(tmp_path, DEBIAN)
+    expected = base_facts([layer])
+    layer.write_bytes(data)
+    assert base_facts([layer]) == expected
+    assert base_files([layer], ["etc/passwd"]) == {"etc/passwd": DEBIAN["./etc/passwd"]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"\x28\xb5\x2f\xfd....", b"\x50\x2a\x4d\x18", zstd(PLAIN)[:-20], zstd(b"x" * 9999)),
+        *(zstd(PLAIN, window_log=28), b"not a tar at all", make_layer(DEBIAN)[:-200]),
+    ],
+)
 def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "abc").write_bytes(data)
     with pytest.raises(BadLayer, match="layer abc cannot be read"):

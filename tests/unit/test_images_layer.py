@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.images.archive import ArchiveLayer, write_archive
+from hatchlock.images.archive import ArchiveLayer, archive_chunks, write_archive
 from hatchlock.images.layer import user_entries, write_layer
+from hatchlock.images.layers_read import BadLayer
 from hatchlock.realise.tree import Entry
+from support.compressed import SKIPPED, zstd
 
 NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=90).filter(
     lambda name: name not in (".", "..") and not name.startswith(".wh.")
@@ -112,3 +114,20 @@ def test_an_archive_holds_manifest_config_and_the_layers_that_were_given(tmp_pat
     assert json.loads(content["manifest.json"]) == [
         {"Config": config_name, "RepoTags": ["hatchlock/p/s:key"], "Layers": ["a" * 64 + ".tar", "b" * 64 + ".tar"]}
     ]
+
+
+def test_a_layer_in_zstd_goes_out_plain(tmp_path: Path) -> None:
+    plain = os.urandom(700) + bytes(3 << 20)
+    for number, packed in enumerate([zstd(plain), SKIPPED + zstd(plain[:500]) + zstd(plain[500:])]):
+        path = tmp_path / str(number)
+        path.write_bytes(packed)
+        layer = ArchiveLayer(diff_id=f"sha256:{'a' * 64}", path=path)
+        made = b"".join(archive_chunks(config=b"{}", layers=[layer], tag="a:1"))
+        with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+            member = archive.extractfile("a" * 64 + ".tar")
+            assert member is not None
+            assert member.read() == plain
+        for damaged in (packed[:-3], packed + b"else"):
+            path.write_bytes(damaged)
+            with pytest.raises(BadLayer, match=f"layer {number} cannot be read"):
+                list(archive_chunks(config=b"{}", layers=[layer], tag="a:1"))

@@ -10,6 +10,7 @@ import shutil
 import signal
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from hatchlock.images.archive import ArchiveLayer
 from hatchlock.images.layout import NAME_ANNOTATION, NoPlaceForLayout, layout_chunks, write_chunks, write_layout
 from hatchlock.images.packed import PROVENANCE_ANNOTATION, Packed, pack
 from hatchlock.store.blobs import WrongHash
-from support.made_images import OURS, made_image
+from support.compressed import SKIPPED, zstd
+from support.made_images import BASE, OURS, made_image
 from support.project import snapshot
 from support.small_disk import small_disk
 
@@ -47,6 +49,19 @@ def test_every_blob_has_the_bytes_of_its_name_and_all_that_is_named_is_there(tmp
     named = {item["digest"] for item in (manifest["config"], *manifest["layers"])}
     assert named <= {f"sha256:{name}" for name in blobs}
     assert json.loads((tmp_path / "layout" / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+
+
+def test_a_layer_stays_as_its_registry_has_it(tmp_path: Path) -> None:
+    made = made_image(tmp_path / "image")
+    packed = SKIPPED + zstd(BASE)
+    (tmp_path / "base").write_bytes(packed)
+    below = replace(made.layers[0], path=tmp_path / "base")
+    write_layout(pack([replace(made, layers=(below, made.layers[1]))]), tmp_path / "layout", name="app")
+    (top,) = index(tmp_path / "layout")
+    blobs = tmp_path / "layout" / "blobs" / "sha256"
+    layers = json.loads((blobs / top["digest"].removeprefix("sha256:")).read_bytes())["layers"]
+    assert [item["mediaType"].rpartition("v1.")[2] for item in layers] == ["tar+zstd", "tar"]
+    assert (blobs / layers[0]["digest"].removeprefix("sha256:")).read_bytes() == packed
 
 
 def test_the_same_image_gives_the_same_bytes_wherever_its_files_are(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from hatchlock.sources.oci_documents import BadImage
 from hatchlock.sources.oci_engine import EngineImages, NotInEngine
 from hatchlock.sources.oci_tags import UnknownTag
 from hatchlock.store.blobs import Blobs, WrongHash
+from support.compressed import SKIPPED, zstd
 from support.made_images import BASE, OURS, digest
 
 CONFIG = json.dumps(
@@ -60,6 +61,12 @@ NEW = archive(
     layers=["blobs/1", "blobs/2", "blobs/1"],
 )
 """As containerd's store gives it out: compressed, as it came."""
+NEWER = archive(
+    {"blobs/1": zstd(BASE), "blobs/2": SKIPPED + zstd(OURS), "blobs/3": CONFIG},
+    config="blobs/3",
+    layers=["blobs/1", "blobs/2", "blobs/1"],
+)
+"""The same, where it came in zstd."""
 
 
 class Store:
@@ -96,9 +103,9 @@ class World:
 
 
 def test_the_digest_is_that_of_config_and_plain_layers_in_every_form(tmp_path: Path) -> None:
-    worlds = [World(tmp_path / name, data) for name, data in (("old", OLD), ("new", NEW))]
-    old, new = (world.lock() for world in worlds)
-    assert old == new
+    worlds = [World(tmp_path / name, data) for name, data in (("old", OLD), ("new", NEW), ("newer", NEWER))]
+    old, *others = (world.lock() for world in worlds)
+    assert others == [old, old]
     found = old.platforms["linux/amd64"]
     assert (old.digest, found.config) == (found.digest, digest(CONFIG))
     assert [(layer.digest, layer.size) for layer in found.layers] == [
@@ -156,6 +163,8 @@ def test_a_layer_that_is_not_what_the_config_says_is_refused(tmp_path: Path) -> 
         b"no archive at all",
         archive({"l": BASE, "c": CONFIG}, config="c", layers=["l"]),
         archive({"c": CONFIG}, config="c", layers=["l", "l", "l"]),
+        archive({"l": zstd(BASE)[:-9], "c": CONFIG}, config="c", layers=["l", "l", "l"]),
+        archive({"l": zstd(BASE) + b"else", "c": CONFIG}, config="c", layers=["l", "l", "l"]),
         archive({"l": b"\x1f\x8bno gzip", "c": CONFIG}, config="c", layers=["l", "l", "l"]),
         OLD[: len(OLD) // 2],
     ],

@@ -15,6 +15,7 @@ from hatchlock.net.registry import MissingPlatform, Registry, UnsupportedImage
 from hatchlock.sources.oci import BadImage, check_image, container_platform, describe_image, fetch_image, lock_image
 from hatchlock.sources.oci_tags import UnknownTag
 from hatchlock.store.blobs import Blobs, WrongHash
+from support.compressed import zstd
 from support.fake_registry import CONFIG, INDEX, LAYER, MANIFEST, FakeRegistry, fake_registry, sha256
 from support.layers import make_layer
 
@@ -286,16 +287,17 @@ def test_what_is_no_image_or_could_be_read_in_two_ways_is_refused(
         world.lock("linux/amd64")
 
 
-def test_layers_in_zstd_are_refused_by_name_only_when_they_are_to_be_read(world: World) -> None:
-    zstd = world.server.blob(b"\x28\xb5\x2f\xfd", LAYER.replace("gzip", "zstd"))
-    config = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [f"sha256:{'1' * 64}"]}}
-    content = {"config": world.server.blob(json.dumps(config).encode(), CONFIG), "layers": [zstd]}
+def test_layers_in_zstd_are_read(world: World) -> None:
+    plain = make_layer({"usr/bin/python3": "python3.11", "usr/bin/python3.11": b"\x003.11.9\x00"}, packed=False)
+    layer = world.server.blob(zstd(plain), LAYER.replace("gzip", "zstd"))
+    diff_id = sha256(plain)
+    config = {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [diff_id]}}
+    content = {"config": world.server.blob(json.dumps(config).encode(), CONFIG), "layers": [layer]}
     world.server.document("team/app", "1", MANIFEST, content)
-    assert world.lock("linux/amd64").platforms["linux/amd64"].layers
-    with pytest.raises(BadImage, match=rf"its layer {zstd['digest']} is compressed with zstd") as caught:
-        world.lock("linux/amd64", facts=True)
-    assert "gzip" in caught.value.hint
-    assert not world.blobs.has(zstd["digest"].removeprefix("sha256:"))
+    found = world.lock("linux/amd64", facts=True).platforms["linux/amd64"]
+    assert (found.python, found.python_path) == ("3.11.9", "/usr/bin/python3.11")
+    assert [(item.digest, item.diff_id) for item in found.layers] == [(layer["digest"], diff_id)]
+    assert world.blobs.has(layer["digest"].removeprefix("sha256:"))
 
 
 def test_an_index_without_end_is_refused(world: World) -> None:

@@ -1,4 +1,8 @@
-"""A docker-archive: the form in which `docker load` takes an image."""
+"""A docker-archive: the form in which `docker load` takes an image.
+
+Docker before 23.0 reads no zstd: a layer that comes compressed with it goes out plain. Its size stands before it, so it is
+decompressed twice; that takes no room, neither on the disk nor in memory.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from typing import BinaryIO
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.images.layer import tar_chunks, tar_header
+from hatchlock.images.layers_read import BadLayer
+from hatchlock.realise.zstd import ZSTD_HEAD, DamagedZstd, is_zstd, open_zstd
 
 __all__ = ["ArchiveLayer", "archive_chunks", "write_archive"]
 
@@ -22,8 +28,8 @@ class ArchiveLayer:
 
     Attributes:
         diff_id: `sha256:…` of its uncompressed bytes.
-        path: A file with its bytes, plain or compressed with gzip; None leaves it out, which an engine accepts that
-            already has the layers up to this one.
+        path: A file with its bytes, plain or compressed with gzip or zstd; None leaves it out, which an engine accepts
+            that already has the layers up to this one.
     """
 
     diff_id: str
@@ -39,6 +45,7 @@ def archive_chunks(*, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -
         tag: The name it gets when it is loaded.
 
     Raises:
+        BadLayer: A layer is compressed with zstd, and damaged or cut off.
         OSError: A layer cannot be read.
     """
     names = {layer.diff_id: f"{layer.diff_id.removeprefix('sha256:')}.tar" for layer in layers}
@@ -48,7 +55,7 @@ def archive_chunks(*, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -
     yield from _member(config_name, config)
     for diff_id, path in {layer.diff_id: layer.path for layer in layers}.items():
         if path is not None:
-            size = path.stat().st_size
+            size = _size(path)
             yield tar_header(names[diff_id], size=size)
             yield from tar_chunks(_file(path), size)
     yield bytes(1024)
@@ -58,6 +65,7 @@ def write_archive(out: BinaryIO, *, config: bytes, layers: Sequence[ArchiveLayer
     """Write what `archive_chunks` yields.
 
     Raises:
+        BadLayer: A layer is compressed with zstd, and damaged or cut off.
         OSError: A layer cannot be read, or `out` not be written.
     """
     out.writelines(archive_chunks(config=config, layers=layers, tag=tag))
@@ -68,7 +76,20 @@ def _member(name: str, data: bytes) -> Iterator[bytes]:
     yield from tar_chunks([data], len(data))
 
 
-def _file(path: Path) -> Iterator[bytes]:
+def _size(path: Path) -> int:
     with path.open("rb") as stream:
-        while piece := stream.read(_CHUNK):
-            yield piece
+        if not is_zstd(stream.read(ZSTD_HEAD)):
+            return path.stat().st_size
+    return sum(map(len, _file(path)))
+
+
+def _file(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as raw:
+        packed = is_zstd(raw.read(ZSTD_HEAD))
+        raw.seek(0)
+        stream = open_zstd(raw) if packed else raw
+        try:
+            while piece := stream.read(_CHUNK):
+                yield piece
+        except (DamagedZstd, EOFError) as error:
+            raise BadLayer(layer=path.name, why=str(error)) from error

@@ -14,15 +14,15 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, BinaryIO, ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.realise.zstd import ZSTD_HEAD, DamagedZstd, is_zstd, open_zstd
 
 __all__ = ["BadLayer", "Kept", "Node", "base_files", "merged", "resolved"]
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _LINKS_AT_MOST = 40
 
 Kept = Sequence[tuple[re.Pattern[str], Callable[[bytes], bytes]]]
@@ -31,7 +31,7 @@ Kept = Sequence[tuple[re.Pattern[str], Callable[[bytes], bytes]]]
 
 @dataclass(kw_only=True, eq=False)
 class BadLayer(HatchlockError):
-    """A layer that cannot be read as a tar archive, plain or compressed with gzip."""
+    """A layer that cannot be read as a tar archive, plain or compressed with gzip or zstd."""
 
     code: ClassVar[str] = "bad-layer"
 
@@ -42,7 +42,7 @@ class BadLayer(HatchlockError):
         return f"layer {self.layer} cannot be read: {self.why}"
 
     def _hint(self) -> str:
-        return "use an image whose layers are compressed with gzip"
+        return "use an image whose layers are plain tars or compressed with gzip or zstd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,22 +108,26 @@ def _hides(path: str, wanted: str) -> bool:
 
 
 def _members(layer: Path) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarFile]]:
-    with layer.open("rb") as raw:
-        if raw.read(4) == _ZSTD:
-            raise BadLayer(layer=layer.name, why="it is compressed with zstd, which is not supported")
-        raw.seek(0)
-        with tarfile.open(fileobj=raw, mode="r|*") as archive:
-            for member in archive:
-                path = posixpath.normpath(f"/{member.name}").lstrip("/")
-                if path:
-                    yield path, member, archive
+    with layer.open("rb") as raw, _opened(raw) as archive:
+        for member in archive:
+            path = posixpath.normpath(f"/{member.name}").lstrip("/")
+            if path:
+                yield path, member, archive
+
+
+def _opened(raw: BinaryIO) -> tarfile.TarFile:
+    head = raw.read(ZSTD_HEAD)
+    raw.seek(0)
+    if is_zstd(head):
+        return tarfile.open(fileobj=open_zstd(raw), mode="r|")
+    return tarfile.open(fileobj=raw, mode="r|*")
 
 
 @contextlib.contextmanager
 def _reading(layer: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, DamagedZstd) as error:
         raise BadLayer(layer=layer.name, why=str(error)) from error
 
 

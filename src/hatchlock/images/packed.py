@@ -15,6 +15,7 @@ from typing import Any
 
 from hatchlock.digest import canonical_json, digest_file, sha256_bytes
 from hatchlock.images.archive import ArchiveLayer
+from hatchlock.realise.zstd import ZSTD_HEAD, is_zstd
 from hatchlock.store.blobs import WrongHash
 
 __all__ = [
@@ -38,7 +39,7 @@ PROVENANCE_ANNOTATION = "dev.hatchlock.provenance"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _EMPTY = "application/vnd.oci.empty.v1+json"
-_COMPRESSIONS = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
+_GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
 _Descriptor = Mapping[str, Any]
@@ -223,12 +224,18 @@ def _pack_one(image: PlatformImage) -> _Part:
 def _layer(layer: ArchiveLayer) -> Content:
     assert layer.path is not None  # noqa: S101  whoever packs an image has all of it
     with layer.path.open("rb") as stream:
-        compression = _COMPRESSIONS.get(stream.read(2), "")
+        compression = _compression(stream.read(ZSTD_HEAD))
     digest = f"sha256:{digest_file(layer.path)}"
     if not compression and digest != layer.diff_id:
         raise _changed(layer.path, layer.diff_id, digest.removeprefix("sha256:"))
     size = layer.path.stat().st_size
     return Content(media_type=f"{_LAYER}{compression}", digest=digest, size=size, source=layer.path)
+
+
+def _compression(head: bytes) -> str:
+    if head.startswith(_GZIP):
+        return "+gzip"
+    return "+zstd" if is_zstd(head) else ""
 
 
 def _annotated(annotations: Mapping[str, str]) -> Mapping[str, Any]:

@@ -17,7 +17,6 @@ from hatchlock.sources.oci_documents import (
     BadImage,
     Descriptor,
     ImageConfig,
-    ImageManifest,
     ImagePlace,
     container_platform,
     read_config,
@@ -331,7 +330,7 @@ def _read(
         raise BadImage(image=str(reference), why="its config and its manifest do not list the same layers")
     found = (_kept_facts(manifest, known) if facts and known else None) or BaseFacts()
     if facts and found == BaseFacts():
-        layers = _readable(reference, parsed)
+        layers = {layer.digest: layer.size for layer in parsed.layers}
         _fetch(reference, layers, registry=registry, blobs=blobs, emit=emit)
         found = base_facts([blobs.path(_hex(layer.digest)) for layer in parsed.layers])
         if known:
@@ -360,18 +359,6 @@ def _kept_facts(manifest: Manifest, known: Cache) -> BaseFacts | None:
         return None
     facts = json.loads(kept.body)
     return BaseFacts(**{**facts, "packages": tuple(facts["packages"])})
-
-
-def _readable(reference: ImageReference, manifest: ImageManifest) -> dict[str, int]:
-    """Return the layers to download for what is in them, digest -> size."""
-    for layer in manifest.layers:
-        if layer.media_type.endswith("zstd"):
-            raise BadImage(
-                image=str(reference),
-                why=f"its layer {layer.digest} is compressed with zstd, so what is in it cannot be read",
-                advice="use a base whose layers are compressed with gzip",
-            )
-    return {layer.digest: layer.size for layer in manifest.layers}
 
 
 def _fetch(

@@ -24,6 +24,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.images.packed import MANIFEST, Content
 from hatchlock.net.registry import Manifest
 from hatchlock.net.registry_errors import ImageUnreachable, UnknownImage
+from hatchlock.realise.zstd import ZSTD_HEAD, is_zstd, open_zstd
 from hatchlock.sources.oci_documents import BadImage, read_config
 from hatchlock.sources.oci_places import hand_on
 from hatchlock.store.blobs import Blobs
@@ -174,7 +175,7 @@ class _Archive:
     Attributes:
         path: Where it is.
         manifest: What was made of it.
-        members: Digest -> the member that has these bytes, plain or compressed with gzip.
+        members: Digest -> the member that has these bytes, plain or compressed with gzip or zstd.
     """
 
     path: Path
@@ -232,9 +233,12 @@ def _size(archive: tarfile.TarFile, name: str) -> int:
 @contextlib.contextmanager
 def _plain(archive: tarfile.TarFile, name: str) -> Iterator[BinaryIO]:
     with _member(archive, name) as stream:
-        is_packed = stream.read(len(_GZIP)) == _GZIP
+        head = stream.read(ZSTD_HEAD)
         stream.seek(0)
-        if not is_packed:
+        if is_zstd(head):
+            yield open_zstd(stream)
+            return
+        if not head.startswith(_GZIP):
             yield cast("BinaryIO", stream)
             return
         with gzip.GzipFile(fileobj=stream) as unpacked:
