@@ -12,6 +12,7 @@ __all__ = ["LOCK_NAME", "MANIFEST_NAME", "OVERLAY_NAME", "Home", "find_manifest"
 MANIFEST_NAME = "hatchlock.toml"
 OVERLAY_NAME = "hatchlock.local.toml"
 LOCK_NAME = "hatch.lock"
+_STATEMENT = ".provenance.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,14 @@ class Home:
     def images(self) -> Path:
         """Statements about images that were assembled, named by their input keys."""
         return self.root / "images"
+
+    def statement(self, key: str) -> Path:
+        """What is said of the making of the image with an input key (an in-toto statement)."""
+        return self.images / f"{key}{_STATEMENT}"
+
+    def statements(self) -> dict[str, Path]:
+        """Return the statements that there are, by input key."""
+        return {path.name.removesuffix(_STATEMENT): path for path in sorted(self.images.glob(f"*{_STATEMENT}"))}
 
     @property
     def bin(self) -> Path:

@@ -205,3 +205,14 @@ def test_without_an_engine_the_store_is_cleaned_and_the_images_are_spoken_of(pro
     [(name, why)] = collected(project, "--yes")[1]
     assert (name, "no container engine answers" in why) == ("images", True)
     assert "no container engine answers" in project.fails("status", "images").err
+
+
+def test_what_is_said_of_an_image_goes_when_nobody_uses_the_image(project: CatProject, engine: str) -> None:
+    (active,) = [item["key"] for item in images(project) if item["active"]]
+    keys = {tag.rpartition(":")[2] for tag in tags(engine, project)}
+    directory = project.store / "images"
+    directory.mkdir(mode=0o700)
+    for key in keys:
+        (directory / f"{key}.provenance.json").write_text("{}")
+    project.ok("gc", "--keep", "1", "--yes")
+    assert [path.name.partition(".")[0][:12] for path in directory.iterdir()] == [active[:12]]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hatchlock.digest import key_of
 
-__all__ = ["IMAGE_PREFIX", "image_tag", "input_key", "local_tag"]
+__all__ = ["IMAGE_PREFIX", "image_tag", "input_key", "key_of_tag", "local_tag"]
 
 IMAGE_PREFIX = "hatchlock"
 _LOCAL = "-local"
@@ -27,6 +27,11 @@ def input_key(base_digest: str, wheels: Iterable[str], *, rule: int, others: Ite
 def image_tag(project: str, server: str, key: str) -> str:
     """Return the tag that marks an image in an engine as ours: `hatchlock/PROJECT/SERVER:KEY`."""
     return f"{IMAGE_PREFIX}/{project}/{server}:{key}"
+
+
+def key_of_tag(tag: str) -> str:
+    """Return the input key that a tag of ours names, of a pinned image or of what was made of it."""
+    return tag.rpartition(":")[2].removesuffix(_LOCAL)
 
 
 def local_tag(tag: str) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from hatchlock.address import Address
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.paths import Home
-from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import is_unbuilt, missing_inputs, told_of_builds
 from hatchlock.resources.image_spec import ImageSpec, image_artefacts
@@ -87,6 +86,7 @@ class ImageResource:
             OtherPlatform: The engine does not run what it is for.
             NotLoaded, EngineFull, EngineStopped: The engine does not take it.
             OtherOutputs: It is another one than the lock says.
+            BytecodeFailed: The base's interpreter makes no bytecode.
             BuildFailed, BadBuildResult: A package of it cannot be built.
             HatchlockError: What `image_build.composed` raises.
         """
@@ -117,27 +117,32 @@ class ImageResource:
             tag = spec.tag(self._project)
             load(image, engine=engine, tag=tag, whole=whole)
             stacks.append(image.diff_ids)
-            if not spec.compiled:
+            if not spec.is_compiled:
                 return
             from hatchlock.engines.bytecode import add_bytecode  # noqa: PLC0415
+            from hatchlock.resources.image_bytecode import bytecode_parts  # noqa: PLC0415
 
-            add_bytecode(
+            assert spec.environment is not None  # noqa: S101  else there is nothing to compile
+            with_bytecode = add_bytecode(
                 engine,
                 image,
                 pinned=tag,
                 tag=spec.started_as(self._project),
-                python=f"{ROOT}/bin/python",
-                directories=spec.compiled,
-                scratch=self._home.cache,
+                python=spec.environment.python,
+                parts=bytecode_parts(spec, image),
+                home=self._home,
+                has=lambda ids: _is_among(ids, stacks),
                 whole=whole,
             )
+            stacks.append(with_bytecode)
 
     def _describe(self, spec: ImageSpec, image: Composed) -> None:
         """Write beside an image what it is made from."""
         from hatchlock.resources.provenance import provenance  # noqa: PLC0415
 
         statement = provenance(spec, project=self._project, lock_digest=self._lock_digest, image=image)
-        atomic_write(private_directory(self._home.images) / f"{spec.key}.provenance.json", statement)
+        private_directory(self._home.images)
+        atomic_write(self._home.statement(spec.key), statement)
 
     def _stacks(self, engine: Engine) -> list[tuple[str, ...]]:
         """Return the layers of every image of ours; asked once, and kept up."""

@@ -145,6 +145,7 @@ def collect_garbage(
             else:
                 gone.append(item)
         survey.forget_records()
+        survey.forget_statements()
     return Collected(items=tuple(gone), kept=tuple(kept))
 
 
@@ -193,6 +194,15 @@ class _Survey:
         for digest in self._state.records():
             if digest not in named:
                 self._state.forget_record(digest)
+
+    def forget_statements(self) -> None:
+        """Delete what was written beside images that no project uses any more."""
+        from hatchlock.images.key import key_of_tag
+
+        keys = {key_of_tag(tag) for tag in self._used.images}
+        for key, path in self._home.statements().items():
+            if key not in keys:
+                path.unlink(missing_ok=True)
 
     def _in_use(self) -> Uses:
         used = self._wanted()
