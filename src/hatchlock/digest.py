@@ -9,16 +9,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["algorithm_of", "canonical_json", "digest_file", "key_of", "sha256_bytes"]
+__all__ = ["algorithm_of", "canonical_json", "digest_file", "hex_of", "key_of", "oci_digest", "sha256_bytes"]
 
 _CHUNK = 1 << 20
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
 _HEX = re.compile(r"[0-9a-f]+")
+_OCI_PREFIX = "sha256:"
 
 
 def sha256_bytes(data: bytes) -> str:
     """Return the SHA-256 of `data` as 64 lowercase hex digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def oci_digest(data: bytes) -> str:
+    """Return the SHA-256 of `data` as image formats write it, `sha256:…`."""
+    return f"{_OCI_PREFIX}{sha256_bytes(data)}"
+
+
+def hex_of(digest: str) -> str:
+    """Return the digits of what image formats write as `sha256:…`, by which the store names the same bytes."""
+    return digest.removeprefix(_OCI_PREFIX)
 
 
 def algorithm_of(digest: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hatchlock.digest import canonical_json, digest_file, sha256_bytes
+from hatchlock.digest import canonical_json, digest_file, hex_of, oci_digest
 from hatchlock.images.archive import ArchiveLayer
 from hatchlock.realise.zstd import ZSTD_HEAD, is_zstd
 from hatchlock.store.blobs import WrongHash
@@ -82,7 +82,7 @@ class Content:
     @classmethod
     def of(cls, data: bytes, media_type: str) -> Content:
         """Return what stands for some bytes."""
-        return cls(media_type=media_type, digest=f"sha256:{sha256_bytes(data)}", size=len(data), source=data)
+        return cls(media_type=media_type, digest=oci_digest(data), size=len(data), source=data)
 
     @property
     def descriptor(self) -> _Descriptor:
@@ -227,7 +227,7 @@ def _layer(layer: ArchiveLayer) -> Content:
         compression = _compression(stream.read(ZSTD_HEAD))
     digest = f"sha256:{digest_file(layer.path)}"
     if not compression and digest != layer.diff_id:
-        raise _changed(layer.path, layer.diff_id, digest.removeprefix("sha256:"))
+        raise _changed(layer.path, layer.diff_id, hex_of(digest))
     size = layer.path.stat().st_size
     return Content(media_type=f"{_LAYER}{compression}", digest=digest, size=size, source=layer.path)
 
@@ -247,4 +247,4 @@ def _all_say(images: Sequence[PlatformImage], name: str, value: str) -> bool:
 
 
 def _changed(path: Path, expected: str, actual: str) -> WrongHash:
-    return WrongHash(what="a layer", expected=expected.removeprefix("sha256:"), actual=actual, where=str(path))
+    return WrongHash(what="a layer", expected=hex_of(expected), actual=actual, where=str(path))

@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from hatchlock.address import ImageReference
+from hatchlock.digest import hex_of, oci_digest
 from hatchlock.net.registry_errors import (
     ImageProblem,
     ImageUnreachable,
@@ -217,7 +218,7 @@ class Registry:
             announced = answer.headers.get("Docker-Content-Digest", "")
         if len(data) > _MANIFEST_AT_MOST:
             raise _odd(place, reference, f"its manifest has more than {_MANIFEST_AT_MOST} bytes")
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        digest = oci_digest(data)
         expected = reference.digest or (announced if announced.startswith("sha256:") else digest)
         if digest != expected:
             raise _wrong(f"the manifest of {reference}", expected, digest, place.host)
@@ -316,6 +317,4 @@ def _odd(place: Place, reference: ImageReference, why: str) -> ImageUnreachable:
 
 
 def _wrong(what: str, expected: str, actual: str, where: str) -> WrongHash:
-    return WrongHash(
-        what=what, expected=expected.removeprefix("sha256:"), actual=actual.removeprefix("sha256:"), where=where
-    )
+    return WrongHash(what=what, expected=hex_of(expected), actual=hex_of(actual), where=where)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import urljoin, urlsplit
 
 from hatchlock.address import ImageReference
-from hatchlock.digest import canonical_json, sha256_bytes
+from hatchlock.digest import canonical_json, oci_digest
 from hatchlock.net.registry import INDEX_TYPES, MANIFEST_TYPES, Manifest
 from hatchlock.net.registry_errors import ImageProblem, ImageUnreachable
 from hatchlock.net.registry_places import Place, Places
@@ -177,7 +177,7 @@ class Pusher:
             "artifactType": document["artifactType"],
         }
         data = canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [*known, item]})
-        index = Manifest(digest=f"sha256:{sha256_bytes(data)}", media_type=INDEX_TYPES[0], data=data)
+        index = Manifest(digest=oci_digest(data), media_type=INDEX_TYPES[0], data=data)
         self._put(place, reference, tag, index)
         return True
 

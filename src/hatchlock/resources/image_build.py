@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from hatchlock.digest import key_of
+from hatchlock.digest import hex_of, key_of
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.images.assemble import Composed, Concern, as_it_is, compose
@@ -126,7 +126,7 @@ def composed(
 
 
 def _below(spec: ImageSpec, blobs: Blobs, home: Home) -> BaseTree:
-    layers = [blobs.path(layer.digest.removeprefix("sha256:")) for layer in spec.base.layers]
+    layers = [blobs.path(hex_of(layer.digest)) for layer in spec.base.layers]
     # by what is read, and not by the manifest that a lock says it is of
     key = " ".join(layer.digest for layer in spec.base.layers)
     tree = read_below(layers, _WANTED, cache=home.cache / "bases", key=key)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatchlock.digest import hex_of
 from hatchlock.images.assemble import load
 from hatchlock.images.key import image_tag
 from hatchlock.paths import Home
@@ -41,7 +42,7 @@ def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, 
     """
     assert spec.environment is not None  # noqa: S101  the caller looked
     base = replace(spec, environment=None, debs=(), outputs=())
-    tag = image_tag(project, spec.server, spec.base.digest.removeprefix("sha256:"))
+    tag = image_tag(project, spec.server, hex_of(spec.base.digest))
 
     def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
         return ContainedBuild(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hatchlock import __version__
+from hatchlock.digest import hex_of
 from hatchlock.images.assemble import Composed
 from hatchlock.images.provenance import Material, image_statement
 from hatchlock.images.purl import image_url, package_url
@@ -25,7 +26,7 @@ def provenance(spec: ImageSpec, *, project: str, lock_digest: str, image: Compos
     files = (*spec.debs, *spec.environment.artefacts)
     return image_statement(
         name=spec.environment.name,
-        config=image.config_digest.removeprefix("sha256:"),
+        config=hex_of(image.config_digest),
         external={
             "project": project,
             "environment": spec.environment.name,
@@ -36,7 +37,7 @@ def provenance(spec: ImageSpec, *, project: str, lock_digest: str, image: Compos
         base=Material(
             uri=image_url(spec.reference, digest=spec.base.digest, platform=spec.platform),
             name=spec.reference,
-            digest=spec.base.digest.removeprefix("sha256:"),
+            digest=hex_of(spec.base.digest),
         ),
         materials=(
             Material(uri=package_url(item.package, file=item.name), name=item.name, digest=item.digest)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 from hatchlock.address import ImageReference
+from hatchlock.digest import hex_of
 from hatchlock.events import Event, Sink, discard
 from hatchlock.images.base import BaseFacts, base_facts
 from hatchlock.lock.model import Image, ImagePlatform, Layer
@@ -306,7 +307,7 @@ def _choose(
 
 
 def _check_platform(reference: ImageReference, found: ImagePlatform, platform: str, blobs: Blobs) -> None:
-    place = read_config(blobs.path(_hex(found.config)).read_bytes(), reference).place
+    place = read_config(blobs.path(hex_of(found.config)).read_bytes(), reference).place
     if not place.serves(ImagePlace.of(platform)):
         raise MissingPlatform(image=str(reference), platform=container_platform(platform), available=(str(place),))
 
@@ -325,14 +326,14 @@ def _read(
     if parsed.config.size > _CONFIG_AT_MOST:
         raise BadImage(image=str(reference), why=f"its config has more than {_CONFIG_AT_MOST} bytes")
     _fetch(reference, {parsed.config.digest: parsed.config.size}, registry=registry, blobs=blobs, emit=emit)
-    config = read_config(blobs.path(_hex(parsed.config.digest)).read_bytes(), reference)
+    config = read_config(blobs.path(hex_of(parsed.config.digest)).read_bytes(), reference)
     if len(config.rootfs.diff_ids) != len(parsed.layers):
         raise BadImage(image=str(reference), why="its config and its manifest do not list the same layers")
     found = (_kept_facts(manifest, known) if facts and known else None) or BaseFacts()
     if facts and found == BaseFacts():
         layers = {layer.digest: layer.size for layer in parsed.layers}
         _fetch(reference, layers, registry=registry, blobs=blobs, emit=emit)
-        found = base_facts([blobs.path(_hex(layer.digest)) for layer in parsed.layers])
+        found = base_facts([blobs.path(hex_of(layer.digest)) for layer in parsed.layers])
         if known:
             known.save(f"{_FACTS_FORM} {manifest.digest}", json.dumps(asdict(found)).encode())
     return ImagePlatform(
@@ -364,12 +365,12 @@ def _kept_facts(manifest: Manifest, known: Cache) -> BaseFacts | None:
 def _fetch(
     reference: ImageReference, wanted: Mapping[str, int], *, registry: ImageSource, blobs: Blobs, emit: Sink
 ) -> None:
-    missing = [(digest, size) for digest, size in wanted.items() if not blobs.has(_hex(digest))]
+    missing = [(digest, size) for digest, size in wanted.items() if not blobs.has(hex_of(digest))]
 
     def fetch(item: tuple[str, int]) -> None:
         digest, size = item
         emit(Event(name="fetch.start", address=f"oci:{reference}", data={"digest": digest, "size": size}))
-        with blobs.add(_hex(digest), size, what=f"a part of {reference}") as blob:
+        with blobs.add(hex_of(digest), size, what=f"a part of {reference}") as blob:
             registry.blob(reference, digest, blob.write)
         emit(Event(name="fetch.done", address=f"oci:{reference}", data={"digest": digest, "size": size}))
 
@@ -377,7 +378,3 @@ def _fetch(
         return
     with ThreadPoolExecutor(min(_WORKERS, len(missing))) as pool:
         list(pool.map(fetch, missing))
-
-
-def _hex(digest: str) -> str:
-    return digest.removeprefix("sha256:")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, ClassVar, Protocol, cast
 
 from hatchlock.address import ImageReference
-from hatchlock.digest import canonical_json, sha256_bytes
+from hatchlock.digest import canonical_json, hex_of, oci_digest
 from hatchlock.errors import HatchlockError
 from hatchlock.images.packed import MANIFEST, Content
 from hatchlock.net.registry import Manifest
@@ -103,7 +103,7 @@ class EngineImages:
             ImageUnreachable: It does not answer, or breaks off.
             BadImage: What it gives out is no image.
         """
-        kept = reference.digest.removeprefix("sha256:")
+        kept = hex_of(reference.digest)
         if kept and self._blobs.has(kept):
             self._blobs.verify(kept)
             return Manifest(digest=reference.digest, media_type=MANIFEST, data=self._blobs.path(kept).read_bytes())
@@ -120,8 +120,8 @@ class EngineImages:
             ImageUnreachable: It does not answer, or breaks off.
             WrongHash: What it gives out are other bytes.
         """
-        if self._blobs.has(digest.removeprefix("sha256:")):
-            path = self._blobs.path(digest.removeprefix("sha256:"))
+        if self._blobs.has(hex_of(digest)):
+            path = self._blobs.path(hex_of(digest))
             with path.open("rb") as kept:
                 hand_on(kept, write, digest=digest, image=reference, where=str(path))
             return
@@ -163,7 +163,7 @@ class EngineImages:
             why = f"what the engine gives out is no docker-archive that is understood ({error})"
             raise BadImage(image=str(reference), why=why, advice="see what `docker save` makes of it") from error
         manifest = archive.manifest
-        with self._blobs.add(manifest.digest.removeprefix("sha256:"), len(manifest.data)) as blob:
+        with self._blobs.add(hex_of(manifest.digest), len(manifest.data)) as blob:
             blob.write(manifest.data)
         return archive
 
@@ -203,7 +203,7 @@ def engine_manifest(config: bytes, layers: Sequence[tuple[str, int]]) -> Manifes
         "layers": [{"mediaType": _LAYER, "digest": diff_id, "size": size} for diff_id, size in layers],
     }
     data = canonical_json(document)
-    return Manifest(digest=f"sha256:{sha256_bytes(data)}", media_type=MANIFEST, data=data)
+    return Manifest(digest=oci_digest(data), media_type=MANIFEST, data=data)
 
 
 def _read(path: Path, reference: ImageReference) -> _Archive:
@@ -213,7 +213,7 @@ def _read(path: Path, reference: ImageReference) -> _Archive:
         names = listed["Layers"]
         diff_ids = read_config(config, reference).rootfs.diff_ids
         layers = [(diff_id, _size(archive, name)) for diff_id, name in zip(diff_ids, names, strict=True)]
-    members = {f"sha256:{sha256_bytes(config)}": listed["Config"], **dict(zip(diff_ids, names, strict=True))}
+    members = {oci_digest(config): listed["Config"], **dict(zip(diff_ids, names, strict=True))}
     return _Archive(path=path, manifest=engine_manifest(config, layers), members=members)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.address import ImageReference
-from hatchlock.digest import sha256_bytes
+from hatchlock.digest import hex_of, oci_digest
 from hatchlock.files import read_optional, reporting_permission
 from hatchlock.images.layout import NAME_ANNOTATION
 from hatchlock.net.registry import INDEX_TYPES, MANIFEST_TYPES, Manifest
@@ -96,7 +96,7 @@ class LayoutImages:
         """
         data = self._index_data(reference)
         if reference.digest:
-            if reference.digest == _digest(data):
+            if reference.digest == oci_digest(data):
                 return _document(data)
             return self._blob_document(reference, reference.digest)
         listed = self._images(reference, data)
@@ -164,13 +164,13 @@ class LayoutImages:
             raise NotInLayout(image=str(reference), registry=_shown(reference), locked=True)
         if data is None or len(data) > _DOCUMENT_AT_MOST:
             raise self._lacking(reference, digest)
-        if _digest(data) != digest:
-            expected, actual = (text.removeprefix("sha256:") for text in (digest, _digest(data)))
+        if oci_digest(data) != digest:
+            expected, actual = (hex_of(text) for text in (digest, oci_digest(data)))
             raise WrongHash(what=f"the manifest of {reference}", expected=expected, actual=actual, where=str(path))
         return _document(data)
 
     def _path(self, reference: ImageReference, digest: str) -> Path:
-        return self._root(reference) / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return self._root(reference) / "blobs" / "sha256" / hex_of(digest)
 
     @staticmethod
     def _lacking(reference: ImageReference, digest: str) -> BadLayout:
@@ -186,11 +186,7 @@ def _document(data: bytes) -> Manifest:
         said = None  # whoever reads it says so
     document = said if isinstance(said, dict) else {}
     usual = INDEX_TYPES[0] if "manifests" in document else MANIFEST_TYPES[0]
-    return Manifest(digest=_digest(data), media_type=str(document.get("mediaType") or usual), data=data)
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{sha256_bytes(data)}"
+    return Manifest(digest=oci_digest(data), media_type=str(document.get("mediaType") or usual), data=data)
 
 
 def _name(item: Descriptor) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from hatchlock.address import ImageReference, Transport
+from hatchlock.digest import hex_of
 from hatchlock.net.registry import Manifest
 from hatchlock.store.blobs import WrongHash
 
@@ -94,7 +95,7 @@ def hand_on(
     if f"sha256:{seen.hexdigest()}" != digest:
         raise WrongHash(
             what=f"a layer or config of {image}",
-            expected=digest.removeprefix("sha256:"),
+            expected=hex_of(digest),
             actual=seen.hexdigest(),
             where=where,
         )

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from hatchlock.digest import hex_of
+
 if TYPE_CHECKING:
     from hatchlock.events import Sink
     from hatchlock.lock.model import Archive, Environment, ImagePlatform, Lock, Package
@@ -185,7 +187,7 @@ class DebianPlaces:
         from hatchlock.store.blobs import Blobs
 
         blobs = Blobs(self._project.home.blobs)
-        layers = [blobs.path(layer.digest.removeprefix("sha256:")) for layer in base.layers]
+        layers = [blobs.path(hex_of(layer.digest)) for layer in base.layers]
         cache = self._project.home.cache / "bases"
         # by what is read, and not by the manifest that a lock says it is of
         key = " ".join(layer.digest for layer in base.layers)

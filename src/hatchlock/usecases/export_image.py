@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from hatchlock.address import ImageReference, Kind, Source
+from hatchlock.digest import hex_of, oci_digest, sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Sink
 from hatchlock.usecases.inspect import NotInLock
@@ -166,7 +167,7 @@ def export_image(
         sent = _write(project, manifest, target, packed, images, name=target.name or name, emit=emit)
     digest = packed.top.digest
     if target.form == "docker-archive":
-        digest = _config_digest(images[0])
+        digest = oci_digest(images[0].config)
     reference = replace(target.reference, tag="", digest=digest) if target.reference else digest
     return ExportedImage(
         target=target.text,
@@ -178,7 +179,6 @@ def export_image(
 
 
 def _statement(project: Project, lock: Lock, spec: ImageSpec, image: Composed) -> bytes:
-    from hatchlock.digest import sha256_bytes
     from hatchlock.resources.provenance import provenance
 
     if not spec.is_assembled:
@@ -190,8 +190,7 @@ def _statement(project: Project, lock: Lock, spec: ImageSpec, image: Composed) -
 def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> list[ImageSpec]:
     from hatchlock.engines.process import host_platform
     from hatchlock.resolve.wanted import container_platforms
-    from hatchlock.resources.image_spec import ImageSpec
-    from hatchlock.resources.image_target import locked_image
+    from hatchlock.resources.image_target import locked_image, unchanged_image
 
     wanted = container_platforms(platforms or [host_platform()])
     locked = container_platforms(lock.platforms)
@@ -201,17 +200,7 @@ def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) 
     servers = {server.name: server for server in lock.servers}
     server = servers.get(name)
     if server and server.runtime == "container" and server.image:
-        found = lock.image(server.image).platforms
-        return [
-            ImageSpec(
-                server=name,
-                reference=server.image,
-                platform=platform,
-                key=found[platform].digest.removeprefix("sha256:"),
-                base=replace(found[platform], packages=()),
-            )
-            for platform in wanted
-        ]
+        return [unchanged_image(lock, server.image, platform, name=name) for platform in wanted]
     environments = [item for item in lock.environments if item.name == (server.environment if server else name)]
     container = [item for item in environments if item.runtime == "container"]
     if server and server.runtime != "container":
@@ -318,14 +307,8 @@ def _docker_archive(image: PlatformImage, name: str) -> Iterator[bytes]:
     """Without a tag of ours, for whoever loads it is not hatchlock; the digest's digits never take another one's place."""
     from hatchlock.images.archive import archive_chunks
 
-    digits = _config_digest(image).removeprefix("sha256:")[:_SHOWN_DIGITS]
+    digits = hex_of(oci_digest(image.config))[:_SHOWN_DIGITS]
     return archive_chunks(config=image.config, layers=image.layers, tag=f"{name.lower()}:{digits}")
-
-
-def _config_digest(image: PlatformImage) -> str:
-    from hatchlock.digest import sha256_bytes
-
-    return f"sha256:{sha256_bytes(image.config)}"
 
 
 def _push(
