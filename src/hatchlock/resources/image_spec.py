@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import hex_of
 from hatchlock.images.key import image_tag, local_tag
 from hatchlock.lock.model import ImagePlatform
 from hatchlock.realise.tree import ROOT
@@ -78,6 +79,5 @@ def image_artefacts(reference: str, image: ImagePlatform) -> tuple[Artefact, ...
     """Return the config and layers of a locked image, as its registry stores them."""
     blobs = [(image.config, image.config_size), *((layer.digest, layer.size) for layer in image.layers)]
     return tuple(
-        Artefact(package=f"oci:{reference}", name=digest, digest=digest.removeprefix("sha256:"), size=size)
-        for digest, size in blobs
+        Artefact(package=f"oci:{reference}", name=digest, digest=hex_of(digest), size=size) for digest, size in blobs
     )
