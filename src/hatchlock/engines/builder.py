@@ -20,6 +20,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+(?:/\d+)? ?: ?(.*)", re.IGNORECASE)
 _QUOTED = 12
 _HEREDOCS_SINCE = (1, 33)
+_MEMORY = 4 << 30
+"""As for every other build: without a limit, one that has gone wrong takes the machine along."""
 # Podman takes the number of its own policy "disabled"; of "none" it makes the host's network, without a word.
 _NO_NETWORK_OF_BUILDAH = "1"
 
@@ -78,6 +80,7 @@ class BuildWish:
         target: The stage that is wanted, by name or number; "" for the last one.
         args: Values for its ARGs.
         labels: The labels that the image gets besides its own.
+        is_anew: Whether nothing is taken from an earlier build of the engine.
     """
 
     dockerfile: str
@@ -88,6 +91,7 @@ class BuildWish:
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    is_anew: bool = False
 
 
 def build_image(
@@ -95,7 +99,7 @@ def build_image(
 ) -> str:
     """Build an image, and return its id, `sha256:…`.
 
-    What is run has no network, and only the given values of ARGs.
+    What is run has no network, only the given values of ARGs, and 4 GiB of memory; of processors all that the engine has.
 
     Args:
         engine: Where.
@@ -116,6 +120,9 @@ def build_image(
         "pull": "false",
         "rm": "true",
         "forcerm": "true",
+        "memory": str(_MEMORY),
+        "memswap": str(_MEMORY),  # of both together: nothing is swapped
+        **({"nocache": "true"} if wish.is_anew else {}),
         "buildargs": json.dumps(dict(wish.args)),
         "labels": json.dumps(dict(wish.labels)),
         **({"target": wish.target} if wish.target else {}),

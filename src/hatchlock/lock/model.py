@@ -121,8 +121,7 @@ class Package:
         publisher: The account that published it, as the registry says; of git the host and owner; "" if nobody says.
         repository: Its source repository as declared; "" if it says nothing.
         source_class: "registry", "git", "local" or "url".
-        signature: "unsigned"; "signed" or "attested" when the registry offers a signature or an attestation with it. None
-            was verified.
+        signature: "unsigned"; "signed" or "attested" if the registry offers that with it: none was verified.
     """
 
     kind: Kind
@@ -208,6 +207,7 @@ class ImagePlatform:
         licence: By its label `org.opencontainers.image.licenses`; "" without one.
         repository: By its label `org.opencontainers.image.source`; "" without one.
         mcp_name: The entry of the MCP registry that it says it belongs to (`io.modelcontextprotocol.server.name`), or "".
+        key: The input key (64 hex digits) that it says it was made for (`dev.hatchlock.key`), or "".
         python: Full version of the interpreter found in the layers ("3.11.2"), or "".
         python_path: Its path inside the image ("/usr/bin/python3.11"), after symlinks, or "".
         node: Full version of the Node found in the layers ("22.11.0"), or "".
@@ -232,6 +232,7 @@ class ImagePlatform:
     licence: str = ""
     repository: str = ""
     mcp_name: str = ""
+    key: str = ""
     python: str = ""
     python_path: str = ""
     node: str = ""
@@ -271,6 +272,7 @@ class Build:
         entrypoint: What the Dockerfile says is started.
         command: Its arguments, likewise.
         inherits: Which of the two, "entrypoint" and "command", the base says.
+        image: Reference of an image that was built from it before, and is taken instead; it is among the lock's. "" for none.
         keys: Platform -> input key of the image (64 hex digits).
     """
 
@@ -285,6 +287,7 @@ class Build:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     inherits: tuple[str, ...] = ()
+    image: str = ""
     keys: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -71,7 +71,8 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
-    if lock.builds or any(item.builds or item.scripts or item.makes or item.outputs for item in lock.environments):
+    has_builds = lock.builds or any(platform.key for image in lock.images for platform in image.platforms.values())
+    if has_builds or any(item.builds or item.scripts or item.makes or item.outputs for item in lock.environments):
         return 2
     return int(any(new))
 

@@ -240,6 +240,7 @@ def _build(value: str | BuildTable) -> BuildSpec:
         dockerfile=normal_path(table.dockerfile or "Dockerfile").removeprefix("./"),
         target=table.target or "",
         args=dict(sorted((table.args or {}).items())),
+        image=(table.image or "").removeprefix(f"{Kind.OCI}:"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from hatchlock.manifest.problem import Finding, KeyPath
 from hatchlock.manifest.suspicion import looks_secret
 
 __all__ = ["build_findings", "normal_path"]
+
+_BY_DIGEST = re.compile(r"oci:[^@]+@sha256:[0-9a-f]{64}")
 
 
 def build_findings(document: dict[str, Any]) -> Iterator[Finding]:
@@ -22,6 +25,12 @@ def build_findings(document: dict[str, Any]) -> Iterator[Finding]:
         if isinstance(value, str) and not _stays_inside(value):
             advice = "name a directory above both as the context"
             yield Finding(path=path, what=f"{value!r} is not in the context", advice=advice)
+    for path, value in matches(document, "servers.*.build.image"):
+        if isinstance(value, str) and not _BY_DIGEST.fullmatch(value):
+            advice = (
+                'write image = "oci:HOST/REPOSITORY@sha256:…", as `hatchlock export NAME --to docker://…` prints it'
+            )
+            yield Finding(path=path, what=f"{value!r} is no image by its digest", advice=advice)
     for path, value in matches(document, "servers.*.build.args.*"):
         yield from _argument(path, value)
 

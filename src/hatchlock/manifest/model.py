@@ -138,12 +138,14 @@ class BuildSpec:
         dockerfile: Its path in there.
         target: The stage that is wanted, by name or number; "" for the last one.
         args: Values for its ARGs.
+        image: An image with a digest, without `oci:`, that was built from it before and is taken instead; "" for none.
     """
 
     context: str
     dockerfile: str = "Dockerfile"
     target: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

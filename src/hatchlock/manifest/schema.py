@@ -190,6 +190,7 @@ class BuildTable(_Table):
     dockerfile: Text | None = _key("The Dockerfile in it; Dockerfile unless said.", min_length=1)
     target: Text | None = _key("The stage whose image is wanted; the last one unless said.", min_length=1)
     args: dict[VariableName, Text] | None = _key("Values for its ARGs; no secrets.")
+    image: Text | None = _key("An image that was built from it, which is taken instead: oci:HOST/REPOSITORY@sha256:….")
 
 
 _Build = Annotated[

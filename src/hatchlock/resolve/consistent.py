@@ -121,7 +121,7 @@ def _unused(lock: Lock) -> Iterator[Reason]:
 def _image_reasons(lock: Lock) -> Iterator[Reason]:
     images = {item.base for item in lock.environments} | {server.image for server in lock.servers}
     images |= {package.location for package in lock.packages if package.kind is Kind.OCI}
-    images |= {name for build in lock.builds for name in build.images}
+    images |= {name for build in lock.builds for name in (*build.images, build.image)}
     for image in lock.images:
         if image.reference not in images:
             yield Reason(address="project", what=f"has the image {image.reference}, which nothing uses")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from hatchlock.digest import key_of
 from hatchlock.errors import HatchlockError, ManyErrors
@@ -16,11 +17,53 @@ from hatchlock.sources.dockerfile.context import ReadContext
 from hatchlock.sources.dockerfile.problems import NotPinned, StartUnclear
 from hatchlock.sources.dockerfile.read import Dockerfile, Start, read_dockerfile
 
-__all__ = ["build_key", "build_reasons", "build_starts", "locked_build", "locked_builds", "wrong_builds"]
+__all__ = [
+    "OtherContext",
+    "build_key",
+    "build_reasons",
+    "build_starts",
+    "locked_build",
+    "locked_builds",
+    "wrong_builds",
+]
 
+_SHOWN_DIGITS = 12
 _RULE = 1
 """Raised when the same inputs are built in another way."""
 _ENTRYPOINT, _COMMAND = "entrypoint", "command"
+
+
+@dataclass(kw_only=True, eq=False)
+class OtherContext(HatchlockError):
+    """An image that is to be taken instead of building a Dockerfile was built from something else.
+
+    Attributes:
+        server: Whose.
+        image: Its reference.
+        context: The directory.
+        key: What goes into the build now.
+        said: What its label says; "" if it has none.
+    """
+
+    code: ClassVar[str] = "other-context"
+
+    server: str
+    image: str
+    context: str
+    key: str
+    said: str
+
+    def __str__(self) -> str:
+        now = f"{self.context} as it is now is {self.key[:_SHOWN_DIGITS]}"
+        if not self.said:
+            return f"the image {self.image} does not say what it was built from; {now}"
+        return f"the image {self.image} was built from the input {self.said[:_SHOWN_DIGITS]}, and {now}"
+
+    def _hint(self) -> str:
+        return (
+            "take `image` out, run `hatchlock lock` and `hatchlock apply`, then "
+            f"`hatchlock export {self.server} --to docker://HOST/REPOSITORY`, and write the digest that it prints"
+        )
 
 
 def locked_builds(basis: Basis, image: Callable[[str, str], Image]) -> tuple[tuple[Build, ...], dict[str, Image]]:
@@ -32,6 +75,7 @@ def locked_builds(basis: Basis, image: Callable[[str, str], Image]) -> tuple[tup
 
     Raises:
         BadDockerfile, NotPinned, StartUnclear: See `locked_build`.
+        OtherContext: The image that is to be taken instead was built from something else.
         HatchlockError: What reading and looking up raise.
     """
     builds: list[Build] = []
@@ -47,6 +91,9 @@ def locked_builds(basis: Basis, image: Callable[[str, str], Image]) -> tuple[tup
             raise
         images |= {reference: image(reference, address) for reference in build.images}
         builds.append(_with_keys(build, images, basis.containers))
+        if build.image:
+            images[build.image] = image(build.image, address)
+            _check_image(builds[-1], images[build.image], address)
         starts = build_starts(build, images, basis.containers[0])
         if not server.command and not any(starts):
             raise StartUnclear(address=address, why="neither its Dockerfile nor the image below says any command")
@@ -97,6 +144,7 @@ def locked_build(server: ServerSpec, read: ReadContext, *, newest: Callable[[str
         entrypoint=entrypoint.words if entrypoint else (),
         command=command.words if command else (),
         inherits=tuple(inherits),
+        image=spec.image,
     )
 
 
@@ -118,6 +166,16 @@ def _check_start(what: str, start: Start | None, shown: str) -> None:
     if start and start.is_shell:
         place = Place(file=shown, line=start.line)
         raise StartUnclear(place=place, why=f"its {what} is text for a shell, and no list")
+
+
+def _check_image(build: Build, image: Image, address: str) -> None:
+    """By its label, which whoever made it could write: what it is is decided by who wrote its digest into the manifest."""
+    for platform, key in build.keys.items():
+        said = image.platforms[platform].key
+        if said != key:
+            raise OtherContext(
+                address=address, server=build.server, image=build.image, context=build.context, key=key, said=said
+            )
 
 
 def _with_keys(build: Build, images: Mapping[str, Image], platforms: Iterable[str]) -> Build:
@@ -161,7 +219,7 @@ def build_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
         elif spec is not None and build is None:
             yield Reason(address=address, what=f"is built from {spec.context}, which is not in the lock")
         elif spec is not None and build is not None:
-            for name in ("context", "dockerfile", "target", "args"):
+            for name in ("context", "dockerfile", "target", "args", "image"):
                 if getattr(spec, name) != getattr(build, name):
                     yield Reason(address=address, what=f"build.{name} changed since it was locked")
             no_start = not build.entrypoint and not build.command and not build.inherits
@@ -180,7 +238,7 @@ def wrong_builds(lock: Lock) -> Iterator[Reason]:
         address = f"server:{build.server}"
         if build.server not in servers:
             yield Reason(address=address, what="is built, and is no server of the lock")
-        missing = sorted({*build.images, *([build.base] if build.base else [])} - images.keys())
+        missing = sorted({*build.images, build.base, build.image} - {"", *images})
         for reference in missing:
             yield Reason(address=address, what=f"is built from the image {reference}, which is not in the lock")
         if len(build.files) != 1:
@@ -191,3 +249,8 @@ def wrong_builds(lock: Lock) -> Iterator[Reason]:
             has_all = all(platform in images[name].platforms for name in build.images)
             if has_all and key != build_key(build, images, platform):
                 yield Reason(address=address, what=f"has a key for {platform} that does not follow from what is in it")
+            found = images[build.image].platforms.get(platform) if build.image else None
+            if build.image and (found is None or found.key != key):
+                yield Reason(
+                    address=address, what=f"takes the image {build.image}, which was built from something else"
+                )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,14 +42,14 @@ def is_unbuilt(spec: EnvSpec, home: Home) -> bool:
 
 def told_of_builds(spec: EnvSpec, home: Home) -> Mapping[str, str]:
     """Return what people see of an environment's builds, as facts; nothing if there are none."""
-    return {"builds": spec.told_of_builds(set(_differing(spec, home)))} if spec.unknown else {}
-
-
-def _differing(spec: EnvSpec, home: Home) -> Iterator[str]:
+    if not spec.unknown:
+        return {}
     from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415
 
     records = BuildRecords(records_of(home))
-    for build in spec.unknown:
-        record = records.find(build.key)
-        if record and not record.is_reproducible:
-            yield build.key
+    known = {build.key: record for build in spec.unknown if (record := records.find(build.key))}
+    differing = {key for key, record in known.items() if not record.is_reproducible}
+    elsewhere = {
+        build.key for build in spec.unknown if (record := kept_build(build, home)) is not None and record.elsewhere
+    }
+    return {"builds": spec.told_of_builds(differing, elsewhere)}

@@ -1,7 +1,7 @@
 """Images in the engine that its own builder makes from users' Dockerfiles, out of the store's files alone.
 
 What comes out is known only afterwards, so it is remembered for each input: who builds the same once more, and gets another
-result, is told that the build is not reproducible.
+result, is told that the build is not reproducible. A result that lies in the store is loaded, and nothing is built.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
-from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import private_directory
 from hatchlock.paths import Home
+from hatchlock.realise.builds.image_record import ImageRecord, ImageRecords
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import records_of
+from hatchlock.resources.dockerfile_result import kept_result, known_result, result_image, shared_artefacts
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
 
 if TYPE_CHECKING:
@@ -31,25 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerfileResource"]
 
-_FORMAT = 1
 _SHOWN_DIGITS = 12
 _KNOWN_AFTER = "known after build"
+_KEPT = "built before"
+_ELSEWHERE = "built elsewhere"
 _DIFFERED = "not reproducible: the same input gave two different images"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Result:
-    """What was built from an input.
-
-    Attributes:
-        image: The engine's id of the last result.
-        layers: Its diff ids, lowest first.
-        rebuilt: "" if it was built once; "equal" if each further build gave the same, else "differs".
-    """
-
-    image: str
-    layers: tuple[str, ...]
-    rebuilt: str = ""
 
 
 class DockerfileResource:
@@ -83,16 +69,20 @@ class DockerfileResource:
         return [self._desired(spec) for spec in self._specs.values()]
 
     def _desired(self, spec: DockerfileSpec) -> Desired:
-        known = self._result(spec.key)
+        known = known_result(spec, self._home)
         facts = {
             "dockerfile": f"{spec.context.rstrip('/')}/{spec.dockerfile}",
             **({"target": spec.target} if spec.target else {}),
             **({"from": ", ".join(_short(item.reference) for item in spec.images)} if spec.images else {}),
-            "result": _KNOWN_AFTER,
+            "result": self._told(spec),
             "key": spec.key[:_SHOWN_DIGITS],
         }
-        notes = (_DIFFERED,) if known and known.rebuilt == "differs" else ()
+        notes = () if known is None or known.is_reproducible else (_DIFFERED,)
         return Desired(address=spec.address, key=spec.key, facts=facts, privilege="engine", notes=notes)
+
+    def _told(self, spec: DockerfileSpec) -> str:
+        kept = kept_result(spec, self._home)
+        return _KNOWN_AFTER if kept is None else _ELSEWHERE if kept.elsewhere else _KEPT
 
     def observe(self) -> Iterable[Observed]:
         """Return those that the engine has. One request, however many there are."""
@@ -112,31 +102,66 @@ class DockerfileResource:
         return Observed(address=address, key=spec.key) if found else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
-        """Return the directory that it is built from, and the images that its Dockerfile names."""
-        return self._specs[address].artefacts
+        """Return the directory that it is built from, and the images that its Dockerfile names; of a result what it lacks."""
+        spec = self._specs[address]
+        kept = kept_result(spec, self._home)
+        return shared_artefacts(spec, kept) if kept else spec.artefacts
 
     def apply(self, step: Step) -> None:
-        """Build the image, without network, and give it its tag.
+        """Load what was built before, else build the image, without network; and give it its tag.
 
         Raises:
             ImageBuildFailed: An instruction failed.
             BuilderTooOld: The engine's builder does not know what the Dockerfile uses.
             BadDockerfile: What was locked is not what the lock says, or a base brings instructions of its own along.
             NotLoaded, EngineError, EngineFailed: The engine refuses an image, or broke off.
+            OtherPlatform: The engine does not run what was built before.
             WrongHash: A blob of the store is damaged; it is removed.
         """
         from hatchlock.store.blobs import Blobs  # noqa: PLC0415  `plan` does not get here
 
         spec = self._specs[step.address]
+        engine = self._connect()
+        if kept := kept_result(spec, self._home):
+            self._load(spec, kept, engine, Blobs(self._home.blobs))
+            return
+        with self._built(spec, engine) as image:
+            engine.tag(image, spec.tag(self._project))
+            record = ImageRecord(context=spec.snapshot.digest, layers=engine.image_layers(image))
+        ImageRecords(records_of(self._home)).note(spec.key, record)
+
+    def rebuild(self, address: Address) -> ImageRecord:
+        """Build an image that was built before anew, compare it, and return what is known now; the one before stays.
+
+        Raises:
+            HatchlockError: As `apply`.
+        """
+        spec, engine = self._specs[address], self._connect()
+        with self._built(spec, engine, is_anew=True) as image:
+            layers = engine.image_layers(image)
+            if image not in {facts.id for facts in engine.images().values()}:
+                engine.untag(image)
+        return ImageRecords(records_of(self._home)).compare(spec.key, layers)
+
+    def _load(self, spec: DockerfileSpec, kept: ImageRecord, engine: Engine, blobs: Blobs) -> None:
+        from hatchlock.images.assemble import load  # noqa: PLC0415
+
+        for artefact in shared_artefacts(spec, kept):
+            blobs.verify(artefact.digest)
+        engine.check_platform(spec.platform)
+        load(result_image(spec, kept, blobs), engine=engine, tag=spec.tag(self._project))
+
+    @contextmanager
+    def _built(self, spec: DockerfileSpec, engine: Engine, *, is_anew: bool = False) -> Iterator[str]:
+        """Build the image, and yield the engine's id of it."""
+        from hatchlock.store.blobs import Blobs  # noqa: PLC0415
+
         blobs = Blobs(self._home.blobs)
         for artefact in spec.artefacts:
             blobs.verify(artefact.digest)
         dockerfile = _dockerfile(spec, blobs)
-        engine = self._connect()
         with self._named_images(spec, engine, blobs) as names:
-            image = self._build(spec, dockerfile, names, engine, blobs)
-            engine.tag(image, spec.tag(self._project))
-        self._remember(spec.key, image, engine.image_layers(image))
+            yield self._build(spec, dockerfile, names, engine, blobs, is_anew=is_anew)
 
     @contextmanager
     def _named_images(self, spec: DockerfileSpec, engine: Engine, blobs: Blobs) -> Iterator[dict[str, str]]:
@@ -157,7 +182,14 @@ class DockerfileResource:
                 engine.untag(tag)
 
     def _build(
-        self, spec: DockerfileSpec, dockerfile: Dockerfile, names: Mapping[str, str], engine: Engine, blobs: Blobs
+        self,
+        spec: DockerfileSpec,
+        dockerfile: Dockerfile,
+        names: Mapping[str, str],
+        engine: Engine,
+        blobs: Blobs,
+        *,
+        is_anew: bool,
     ) -> str:
         from hatchlock.engines import api  # noqa: PLC0415
         from hatchlock.engines.builder import (  # noqa: PLC0415
@@ -182,6 +214,7 @@ class DockerfileResource:
             target=spec.target.lower(),
             args=spec.args,
             labels={KEY_LABEL: spec.key},
+            is_anew=is_anew,
         )
         archive = engine_context(blobs.path(spec.snapshot.digest), dockerfile=spec.dockerfile, text=text)
         with (
@@ -194,25 +227,6 @@ class DockerfileResource:
             except ImageBuildFailed as error:
                 error.name = spec.server
                 raise
-
-    def _result(self, key: str) -> _Result | None:
-        data = read_optional(self._record(key))
-        if data is None:
-            return None
-        document = json.loads(data)
-        return _Result(image=document["image"], layers=tuple(document["layers"]), rebuilt=document["rebuilt"])
-
-    def _remember(self, key: str, image: str, layers: tuple[str, ...]) -> None:
-        known = self._result(key)
-        is_same = known is None or (known.layers == layers and known.rebuilt != "differs")
-        rebuilt = "" if known is None else "equal" if is_same else "differs"
-        document = {"format": _FORMAT, "image": image, "layers": layers, "rebuilt": rebuilt}
-        path = self._record(key)
-        private_directory(path.parent)
-        atomic_write(path, canonical_json(document), mode=0o600)
-
-    def _record(self, key: str) -> Path:
-        return records_of(self._home) / f"{key}.json"
 
 
 def _dockerfile(spec: DockerfileSpec, blobs: Blobs) -> Dockerfile:

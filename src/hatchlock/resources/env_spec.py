@@ -282,10 +282,16 @@ class EnvSpec:
             "key": self.key,
         }
 
-    def told_of_builds(self, differing: Collection[str]) -> str:
-        """Return what people see of its builds and install scripts; those with a key of `differing` gave something else each time."""
+    def told_of_builds(self, differing: Collection[str], elsewhere: Collection[str] = ()) -> str:
+        """Return what people see of its builds and install scripts.
+
+        Args:
+            differing: Keys of those that gave something else each time.
+            elsewhere: Keys of those whose result another machine made.
+        """
         return ", ".join(
-            f"{build.shown} (known after build{', not reproducible' if build.key in differing else ''})"
+            f"{build.shown} ({'built elsewhere' if build.key in elsewhere else 'known after build'}"
+            f"{', not reproducible' if build.key in differing else ''})"
             for build in self.unknown
         )
 

@@ -30,6 +30,7 @@ from hatchlock.resources.unplaced import FileNotLocked, KeyNotLocked, PlatformNo
 __all__ = [
     "assembled_image",
     "built_image",
+    "dockerfile_image",
     "image_as_it_is",
     "image_of",
     "images_beside",
@@ -191,16 +192,26 @@ def unchanged_image(lock: Lock, reference: str, platform: str, *, name: str) -> 
     )
 
 
-def built_image(lock: Lock, build: Build, machine: Machine) -> DockerfileSpec:
-    """Return the image that is built from a Dockerfile, for this machine.
+def built_image(lock: Lock, build: Build, machine: Machine) -> DockerfileSpec | ImageSpec:
+    """Return the image that is built from a Dockerfile, or was and is taken instead, for this machine.
 
     Raises:
         HatchlockError: There is no engine.
         PlatformNotLocked: The lock is not for containers of this machine.
         KeyNotLocked: The lock has another key for it than follows from what is in it.
     """
+    if build.image:
+        return image_as_it_is(lock, build.image, machine, name=build.server)
     or_raise(machine.engine)
-    platform = _container_platform(lock, machine)
+    return dockerfile_image(lock, build, _container_platform(lock, machine))
+
+
+def dockerfile_image(lock: Lock, build: Build, platform: str) -> DockerfileSpec:
+    """Return the image that is built from a Dockerfile, for one platform of the lock.
+
+    Raises:
+        KeyNotLocked: The lock has another key for it than follows from what is in it.
+    """
     images = {image.reference: image for image in lock.images}
     key = build_key(build, images, platform)
     if build.keys.get(platform) != key:

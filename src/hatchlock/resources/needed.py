@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from hatchlock.lock.model import Environment, Lock
+from hatchlock.address import Kind
+from hatchlock.lock.model import Build, Environment, Lock
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.resolve.targets import environment_target
@@ -37,7 +38,7 @@ def artefacts_of(manifest: Manifest, lock: Lock, platform: str) -> tuple[Artefac
     if platform not in lock.platforms:
         raise PlatformNotLocked(platform=platform, locked=lock.platforms)
     (container,) = container_platforms([platform])
-    found = {*_images(lock, container), *(item for build in lock.builds for item in context_artefacts(build))}
+    found = {*_images(lock, container), *(item for build in lock.builds for item in _context(build))}
     for environment in lock.environments:
         where = platform if environment.runtime == "process" else container
         found.update(artefacts_of_environment(manifest, lock, environment, where))
@@ -54,9 +55,17 @@ def locked_files(lock: Lock) -> dict[str, int]:
     return {**{file.digest: file.size for file in files}, **blobs}
 
 
+def _context(build: Build) -> tuple[Artefact, ...]:
+    return () if build.image else context_artefacts(build)
+
+
 def _images(lock: Lock, platform: str) -> Iterator[Artefact]:
+    used = {item.base for item in lock.environments} | {server.image for server in lock.servers}
+    used |= {package.location for package in lock.packages if package.kind is Kind.OCI}
+    # what a Dockerfile names is only read, where what was built from it is taken
+    used |= {name for build in lock.builds for name in ([build.image] if build.image else build.images)}
     for image in lock.images:
-        if platform in image.platforms:
+        if image.reference in used and platform in image.platforms:
             yield from image_artefacts(image.reference, image.platforms[platform])
 
 

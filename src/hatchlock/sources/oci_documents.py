@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hatchlock.address import ImageReference
 from hatchlock.errors import HatchlockError
+from hatchlock.images.config import KEY_LABEL
 from hatchlock.net.registry import INDEX_TYPES, Manifest
 
 __all__ = [
@@ -44,6 +45,7 @@ _LAYER = re.compile(
     r"(?:[+.](?:gzip|zstd))?|application/octet-stream|"
 )
 _USUAL_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+_KEY = re.compile(r"[0-9a-f]{64}")
 _PORT = re.compile(r"[0-9]+(?:-[0-9]+)?")
 _ATTESTATION = "vnd.docker.reference.type"
 
@@ -182,6 +184,7 @@ class ImageConfig(ImagePlace):
             "licence": self.labels.get("org.opencontainers.image.licenses", ""),
             "repository": self.labels.get("org.opencontainers.image.source", ""),
             "mcp_name": self.labels.get("io.modelcontextprotocol.server.name", ""),
+            "key": key if _KEY.fullmatch(key := self.labels.get(KEY_LABEL, "")) else "",
         }
 
 

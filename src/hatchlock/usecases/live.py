@@ -65,7 +65,8 @@ def _builds(project: Project, lock: Lock) -> list[Build]:
     return [
         build
         for build in lock.builds
-        if (project.directory / build.context).is_dir() or not all(blobs.has(file.digest) for file in build.files)
+        if (project.directory / build.context).is_dir()
+        or not (build.image or all(blobs.has(file.digest) for file in build.files))
     ]
 
 

@@ -190,7 +190,8 @@ def _said_as_it_is(lock: Lock, server: Server | None, key: str) -> tuple[str, st
     for image in lock.images:
         for found in image.platforms.values():
             if found.digest.removeprefix("sha256:") == key:
-                return server.source if server else f"oci:{image.reference}", "", f"{image.reference}@{found.digest}"
+                source = server.source if server else ""
+                return source or f"oci:{image.reference}", "", f"{image.reference}@{found.digest}"
     return None
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from hatchlock.digest import canonical_json, key_of
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.digest import key_of
+from hatchlock.realise.builds.kept import KEY, Rebuilt, after_another, keep, kept, kept_keys
 
 __all__ = ["BuildRecord", "BuildRecords", "build_key", "scripts_key"]
 
 _RULE = "build:1"
 _SCRIPTS_RULE = "scripts:1"
-_FORMAT = 1
-_KEY = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"\w[\w.!+-]*\.(whl|tar)", re.ASCII)
 
 
@@ -59,7 +56,8 @@ class BuildRecord:
         file: Name of the wheel, or of what install scripts changed.
         sha256: Its digest, after it was normalised.
         size: Its bytes.
-        rebuilt: "" if it was built once; "equal" if each further build gave the same, else "differs".
+        rebuilt: What further builds said of it.
+        elsewhere: Whether another machine built it.
     """
 
     package: str
@@ -67,7 +65,20 @@ class BuildRecord:
     file: str
     sha256: str
     size: int
-    rebuilt: Literal["", "equal", "differs"] = ""
+    rebuilt: Rebuilt = ""
+    elsewhere: bool = False
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any] | None) -> BuildRecord | None:
+        """Return the record that JSON values are; None if they are none."""
+        try:
+            found = cls(**(values or {}))
+        except TypeError:
+            return None
+        texts = (found.package, found.archive, found.file, found.sha256)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(found.size, int):
+            return None
+        return found if KEY.fullmatch(found.sha256) and _NAME.fullmatch(found.file) else None
 
     @property
     def is_reproducible(self) -> bool:
@@ -83,24 +94,11 @@ class BuildRecords:
 
     def find(self, key: str) -> BuildRecord | None:
         """Return what a build gave; None if it was never made, or its record is none."""
-        data = read_optional(self._path(key))
-        if data is None:
-            return None
-        try:
-            values = json.loads(data)
-            if values.pop("format") != _FORMAT:
-                return None
-            found = BuildRecord(**values)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-        right = _KEY.fullmatch(found.sha256) and _NAME.fullmatch(found.file) and isinstance(found.size, int)
-        return found if right else None
+        return BuildRecord.read(kept(self._root, key))
 
     def each(self) -> Iterator[BuildRecord]:
         """Yield every record."""
-        for path in sorted(self._root.glob("*.json")):
-            if _KEY.fullmatch(path.stem) and (found := self.find(path.stem)):
-                yield found
+        return (found for key in kept_keys(self._root) if (found := self.find(key)))
 
     def note(self, key: str, record: BuildRecord) -> BuildRecord:
         """Keep what a build gave, compare it with what the same gave before, and return what is known now.
@@ -110,14 +108,40 @@ class BuildRecords:
         """
         before = self.find(key)
         if before is not None:
-            is_same = (before.file, before.sha256) == (record.file, record.sha256)
-            equal = is_same and before.rebuilt != "differs"
-            record = replace(record, rebuilt="equal" if equal else "differs")
-        private_directory(self._root)
-        atomic_write(self._path(key), canonical_json({"format": _FORMAT, **asdict(record)}), mode=0o600)
+            record = replace(record, rebuilt=after_another(before.rebuilt, is_same=_is_same(before, record)))
+        keep(self._root, key, asdict(record))
         return record
 
-    def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is no key of a build")
-        return self._root / f"{key}.json"
+    def compare(self, key: str, made: BuildRecord) -> BuildRecord:
+        """Compare what a further build gave with what is known, which stays, and return what is known now.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        before = self.find(key)
+        assert before is not None  # noqa: S101  the caller looked
+        record = replace(before, rebuilt=after_another(before.rebuilt, is_same=_is_same(before, made)))
+        keep(self._root, key, asdict(record))
+        return record
+
+    def take(self, key: str, theirs: BuildRecord, has: Callable[[str], bool]) -> None:
+        """Take over what another machine built, unless there is a result already: then that stays, and is compared.
+
+        Args:
+            key: Of everything that went in.
+            theirs: What that machine says of it.
+            has: Whether the store has a blob.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        ours = self.find(key)
+        differs = theirs.rebuilt == "differs" or (ours is not None and not _is_same(ours, theirs))
+        record = ours if ours and has(ours.sha256) else replace(theirs, elsewhere=True)
+        record = replace(record, rebuilt="differs" if differs else record.rebuilt)
+        if record != ours:
+            keep(self._root, key, asdict(record))
+
+
+def _is_same(one: BuildRecord, other: BuildRecord) -> bool:
+    return (one.file, one.sha256) == (other.file, other.sha256)
