@@ -13,7 +13,7 @@ from hatchlock.address import ImageReference, Kind, Source
 from hatchlock.digest import hex_of, oci_digest, sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Sink
-from hatchlock.usecases.inspect import NotInLock
+from hatchlock.usecases.inspect import NotInLock, image_platforms
 
 if TYPE_CHECKING:
     from hatchlock.images.assemble import Composed
@@ -189,14 +189,9 @@ def _statement(project: Project, lock: Lock, spec: ImageSpec, image: Composed) -
 
 def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> list[ImageSpec]:
     from hatchlock.engines.process import host_platform
-    from hatchlock.resolve.wanted import container_platforms
     from hatchlock.resources.image_target import locked_image, unchanged_image
 
-    wanted = container_platforms(platforms or [host_platform()])
-    locked = container_platforms(lock.platforms)
-    for platform in wanted:
-        if platform not in locked:
-            raise NotInLock(what="platform", name=platform, known=locked)
+    wanted = image_platforms(lock, platforms or [host_platform()])
     servers = {server.name: server for server in lock.servers}
     server = servers.get(name)
     if server and server.runtime == "container" and server.image:

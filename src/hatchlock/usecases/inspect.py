@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from hatchlock.resolve.graph import Reasons, Tree
     from hatchlock.usecases.project import Project
 
-__all__ = ["NotInLock", "platform_of", "read_project_lock", "reasons_of", "trees_of"]
+__all__ = ["NotInLock", "image_platforms", "platform_of", "read_project_lock", "reasons_of", "trees_of"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,6 +99,24 @@ def platform_of(environment: Environment, platform: str | None, lock: Lock) -> s
         raise NotInLock(what="platform", name=platform, known=locked)
     usual = host_platform() if environment.runtime == "process" else container_platforms([host_platform()])[0]
     return platform or (usual if usual in locked else locked[0])
+
+
+def image_platforms(lock: Lock, platforms: Iterable[str]) -> tuple[str, ...]:
+    """Return the platforms of images that are meant: the named ones, else this machine's, else the lock's first.
+
+    Raises:
+        NotInLock: The lock is not for containers of a named one.
+    """
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.wanted import container_platforms
+
+    locked = container_platforms(lock.platforms)
+    wanted = container_platforms(platforms)
+    for platform in wanted:
+        if platform not in locked:
+            raise NotInLock(what="platform", name=platform, known=locked)
+    (usual,) = container_platforms([host_platform()])
+    return wanted or (usual if usual in locked else locked[0],)
 
 
 def reasons_of(lock: Lock, package: str) -> tuple[Reasons, ...]:
