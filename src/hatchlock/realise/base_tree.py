@@ -41,6 +41,11 @@ class BaseTree:
     paths: Mapping[str, BasePath]
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def top_links(self) -> dict[str, str]:
+        """Its top-level symlinks: `bin` -> `usr/bin`."""
+        return {path: found.target for path, found in self.paths.items() if "/" not in path and found.kind == "symlink"}
+
     def resolve(self, path: str) -> str:
         """Return a path relative to the root with the symlinks in its directories followed, not its own last part.
 

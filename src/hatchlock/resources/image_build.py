@@ -127,13 +127,16 @@ def composed(
 
 def _below(spec: ImageSpec, blobs: Blobs, home: Home) -> BaseTree:
     layers = [blobs.path(hex_of(layer.digest)) for layer in spec.base.layers]
-    # by what is read, and not by the manifest that a lock says it is of
-    key = " ".join(layer.digest for layer in spec.base.layers)
-    tree = read_below(layers, _WANTED, cache=home.cache / "bases", key=key)
+    tree = read_below(layers, _WANTED, cache=home.cache / "bases", key=" ".join(_bytes_of(spec)))
     place = tree.resolve(_PLACE)
     if place in tree.paths or any(path.startswith(f"{place}/") for path in tree.paths):
         raise PlaceTaken(base=spec.reference, path=f"/{place}")
     return tree
+
+
+def _bytes_of(spec: ImageSpec) -> list[str]:
+    """Name what of a base is read, and checked: not the manifest or the diff ids that a lock says it has."""
+    return [layer.digest for layer in spec.base.layers]
 
 
 class _Known:
@@ -165,8 +168,7 @@ class _Layers:
     def concerns(self) -> list[Concern]:
         """Return one concern for each layer, lowest first; the lowest makes the sandbox's user known as well."""
         (name, key, make), *others = self._parts() or [("user", (), tuple)]
-        base = [layer.diff_id for layer in self._spec.base.layers]
-        lowest = _concern(name, [*base, *key], lambda: [*make(), *self._users()])
+        lowest = _concern(name, [*_bytes_of(self._spec), *key], lambda: [*make(), *self._users()])
         return [lowest, *(_concern(*item) for item in others)]
 
     def _parts(self) -> list[tuple[str, Sequence[str], Callable[[], Iterable[Entry]]]]:
@@ -179,8 +181,7 @@ class _Layers:
         python = [env.python, minor_version(env), *wheels] if env.python else []
         parts: list[tuple[str, Sequence[str], Callable[[], Iterable[Entry]]]] = []
         if debs:
-            base = [layer.diff_id for layer in self._spec.base.layers]
-            parts.append(("system", [*base, *debs], self._system))
+            parts.append(("system", [*_bytes_of(self._spec), *debs], self._system))
         if conda:
             parts.append(("conda", [*place, *conda], self._conda))
         if python:
@@ -231,7 +232,7 @@ class _Layers:
             [(wheel.name, checked(wheel, self._blobs)) for wheel in self._env.wheels],
             python=minor_version(self._env),
             python_path=self._env.python,
-            symlinks=self._spec.base.symlinks,
+            symlinks=self._below.top_links,
         )
 
     @cached_property
