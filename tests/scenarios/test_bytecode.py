@@ -6,7 +6,11 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +18,23 @@ import docker
 import pytest
 
 from hatchlock.engines.api import Engine as Api
-from hatchlock.engines.bytecode import BytecodeFailed, add_bytecode
+from hatchlock.engines.bytecode import BytecodePart, add_bytecode
+from hatchlock.engines.bytecode_run import BytecodeFailed
 from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
 from hatchlock.engines.host import owner
+from hatchlock.engines.process import host_platform
 from hatchlock.images.assemble import Composed, load
-from hatchlock.images.key import image_tag, local_tag
 from hatchlock.net.registry import Registry
 from hatchlock.paths import Home
 from hatchlock.resources.image_build import composed
+from hatchlock.resources.image_bytecode import bytecode_parts
+from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
+from support.engine import OwnEngine, wait_until
 from support.images import wheel_image
+from support.index import serving
+from support.project import TrialProject, server_release
 from support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
@@ -47,16 +57,65 @@ SANDBOX: dict[str, Any] = {
 }
 
 
-Loaded = tuple[Engine, Composed, str]
+MANIFEST = """\
+[project]
+name = "{name}"
+platforms = ["{platform}"]
+
+[servers.tiny]
+source = "pypi:tiny-server"
+base = "oci:{base}"
+runtime = "container"
+
+[indexes.pypi]
+url = "{index}"
+"""
+APPLY = ("apply", "--yes", "--no-probe")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """An image that an engine has, in a project of its own; its layers are on disk."""
+
+    engine: Engine
+    project: str
+    home: Home
+    spec: ImageSpec
+    image: Composed
+
+    @property
+    def pinned(self) -> str:
+        return self.spec.tag(self.project)
+
+    @property
+    def cached(self) -> list[Path]:
+        return sorted((self.home.cache / "bytecode").iterdir())
+
+    def compile(self, *, tag: str = "", **changes: Any) -> str:
+        """Give the image its sibling, and return the sibling's tag."""
+        assert self.spec.environment
+        tag = tag or self.spec.started_as(self.project)
+        options = {"python": self.spec.environment.python, "parts": bytecode_parts(self.spec, self.image)}
+        layers = add_bytecode(
+            self.engine, self.image, pinned=self.pinned, tag=tag, home=self.home, **{**options, **changes}
+        )
+        assert self.engine.image_layers(tag) == layers
+        return tag
+
+    def like_this(self, directory: Path) -> Loaded:
+        """Return the same with a store that is empty."""
+        return replace(self, home=Home(root=directory, is_default=False))
 
 
 @contextlib.contextmanager
-def loaded(address: str, base_image: str, directory: Path) -> Iterator[Loaded]:
-    """Yield an engine that has an image of one wheel, the image, and its tag, in a project of its own."""
+def loaded(address: str, base_image: str, directory: Path, *, files: Mapping[str, bytes] = FILES) -> Iterator[Loaded]:
+    """Load an image of one wheel into an engine."""
     project = f"bytecode-{secrets.token_hex(4)}"
     home = Home(root=directory / "home", is_default=False)
     blobs = Blobs(home.blobs)
-    wheel = make_wheel(directory, files=FILES)
+    wheels = directory / "wheels" / project
+    wheels.mkdir(parents=True)
+    wheel = make_wheel(wheels, files=files)
     with Engine(address) as engine:
         platform = engine.platform()
         registry = Registry(environ={"HOME": str(directory)}, default_host=DEFAULT_REGISTRY_HOST)
@@ -65,9 +124,8 @@ def loaded(address: str, base_image: str, directory: Path) -> Iterator[Loaded]:
         registry.close()
         spec = wheel_image(home, base.platforms[platform], [(wheel.name, wheel)], platform=platform)
         with composed(spec, home=home) as made:
-            tag = image_tag(project, "demo", "1")
-            load(made, engine=engine, tag=tag)
-            yield engine, made, tag
+            load(made, engine=engine, tag=spec.tag(project))
+            yield Loaded(engine=engine, project=project, home=home, spec=spec, image=made)
         for tag in engine.images():
             if tag.startswith(f"hatchlock/{project}/"):
                 engine.untag(tag)
@@ -76,8 +134,9 @@ def loaded(address: str, base_image: str, directory: Path) -> Iterator[Loaded]:
 
 @pytest.fixture(scope="module")
 def image(base_image: str, engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    """Yield what `loaded` does, for all tests that can share it."""
+    """Yield an image for all tests that can share it; it is compiled once."""
     with loaded(engine, base_image, tmp_path_factory.mktemp("bytecode")) as found:
+        found.compile()
         yield found
 
 
@@ -85,17 +144,10 @@ def containers(engine: Engine, project: str) -> list[str]:
     return [item.name for item in Api(engine.url).list({"dev.hatchlock.project": project})]
 
 
-def compile_image(image: Loaded, scratch: Path, *, python: str = PYTHON, tag: str = "") -> str:
-    engine, made, pinned = image
-    tag = tag or local_tag(pinned)
-    scratch.mkdir(exist_ok=True)
-    try:
-        add_bytecode(
-            engine, made, pinned=pinned, tag=tag, python=python, directories=["/opt/hatchlock/lib"], scratch=scratch
-        )
-    finally:
-        assert list(scratch.iterdir()) == []
-    return tag
+def asked(container: dict[str, Any]) -> list[str]:
+    """Return what a compiler was asked for."""
+    words: list[str] = container["Config"]["Entrypoint"]
+    return words[words.index("-c") + 2 :]
 
 
 @pytest.fixture
@@ -128,17 +180,19 @@ def test_a_sibling_has_bytecode_that_its_interpreter_takes_and_the_pinned_image_
     kind: str, base_image: str, tmp_path: Path, removed: list[dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
     with loaded(request.getfixturevalue(kind), base_image, tmp_path) as image:
-        check_sibling(image, tmp_path, removed)
+        check_sibling(image, removed)
 
 
-def check_sibling(image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]) -> None:
-    connection, made, pinned = image
-    tag = compile_image(image, tmp_path / "scratch")
+def check_sibling(image: Loaded, removed: list[dict[str, Any]]) -> None:
+    connection, pinned = image.engine, image.pinned
+    tag = image.compile()
     (container,) = removed
     check_sandbox(container)
-    assert compile_image(image, tmp_path / "scratch") == tag
-    assert connection.image_layers(pinned) == made.diff_ids
-    assert connection.image_layers(tag)[:-1] == made.diff_ids
+    assert image.compile() == tag
+    assert removed == [container]
+    assert connection.image_layers(pinned) == image.image.diff_ids
+    assert connection.image_layers(tag)[:-2] == image.image.diff_ids
+    assert [path.stat().st_mode & 0o777 for path in image.cached] == [0o600, 0o600]
     client = docker.DockerClient(base_url=connection.url)
     try:
         said = client.containers.run(tag, [PYTHON, "-v", "-c", "import demo"], stderr=True, **SANDBOX).decode()
@@ -158,49 +212,168 @@ def check_sibling(image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]) 
     }
 
 
-def test_where_all_is_compiled_the_sibling_is_the_image_itself(image: Loaded, tmp_path: Path) -> None:
-    connection, _, pinned = image
-    tag = compile_image(image, tmp_path / "scratch")
-    layers = connection.image_layers(tag)
-    made = Composed(config=b"", below=())
-    add_bytecode(
-        connection,
-        made,
-        pinned=tag,
-        tag=f"{pinned}-again",
-        python=PYTHON,
-        directories=["/usr/lib/python3"],
-        scratch=tmp_path,
-    )
-    assert connection.image_layers(f"{pinned}-again") == layers
+def test_where_all_is_compiled_the_sibling_is_the_image_itself(image: Loaded, removed: list[dict[str, Any]]) -> None:
+    nothing = [BytecodePart(directories=("/usr/lib/python3",), inputs=("nothing",))]
+    for _ in range(2):
+        image.compile(tag=f"{image.pinned}-again", parts=nothing)
+        assert image.engine.image_layers(f"{image.pinned}-again") == image.image.diff_ids
+    assert len(removed) == 1
+
+
+def test_another_image_of_the_base_has_only_its_packages_compiled(
+    image: Loaded, base_image: str, tmp_path: Path, removed: list[dict[str, Any]]
+) -> None:
+    with loaded(image.engine.url, base_image, tmp_path, files={"other.py": b"NAME = 'other'\n"}) as other:
+        second = replace(other, home=image.home)
+        tag = second.compile()
+        (container,) = removed
+        assert asked(container) == ["0:/opt/hatchlock/lib"]
+        library = other.engine.image_layers(image.spec.started_as(image.project))[-2]
+        assert other.engine.image_layers(tag)[-2] == library
+
+
+def test_the_same_image_of_another_project_starts_no_container_and_sends_no_layer(
+    image: Loaded, removed: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+    original = Engine.load
+
+    def counted(self: Engine, archive: Iterable[bytes], *, tag: str) -> None:
+        nonlocal sent
+        pieces = list(archive)
+        sent += sum(map(len, pieces))
+        original(self, pieces, tag=tag)
+
+    monkeypatch.setattr(Engine, "load", counted)
+    other = replace(image, project=f"{image.project}-too")
+    load(other.image, engine=image.engine, tag=other.pinned)
+    stacks = image.engine.stacks()
+    sent = 0
+    tag = other.compile(has=lambda ids: any(stack[: len(ids)] == tuple(ids) for stack in stacks))
+    assert removed == []
+    assert sent < 1 << 16
+    for name in (tag, other.pinned):
+        image.engine.untag(name)
+
+
+def test_several_who_need_the_same_at_once_have_one_container(
+    image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]
+) -> None:
+    empty = image.like_this(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        works = [pool.submit(empty.compile, tag=f"{image.pinned}-{number}") for number in range(4)]
+        tags = [work.result() for work in works]
+    assert len(removed) == 1
+    assert len({image.engine.image_layers(tag) for tag in tags}) == 1
+
+
+def test_a_layer_that_was_changed_in_the_cache_is_made_anew(image: Loaded, removed: list[dict[str, Any]]) -> None:
+    tag = image.compile(tag=f"{image.pinned}-damaged")
+    assert removed == []
+    sizes = [path.stat().st_size for path in image.cached]
+    library = max(image.cached, key=lambda path: path.stat().st_size)
+    library.write_bytes(library.read_bytes()[:-1] + b"x")
+    image.compile(tag=tag)
+    (container,) = removed
+    assert asked(container) == ["0:library"]
+    assert sorted(path.stat().st_size for path in image.cached) == sorted(sizes)
 
 
 @pytest.mark.parametrize(
     ("python", "why"),
-    [("/bin/false", "made no bytecode: status 1"), ("/usr/bin/id", "status 1; .*id: "), ("/bin/echo", "is no archive")],
+    [
+        ("/bin/false", "made no bytecode: status 1"),
+        ("/usr/bin/id", "status 1; .*id: "),
+        ("/bin/echo", "announces no bytecode"),
+    ],
 )
 def test_an_interpreter_that_fails_is_told_with_its_own_words_and_leaves_nothing(
     image: Loaded, tmp_path: Path, python: str, why: str
 ) -> None:
-    connection, _, pinned = image
+    empty = image.like_this(tmp_path)
     with pytest.raises(BytecodeFailed, match=why):
-        compile_image(image, tmp_path / "scratch", python=python, tag=f"{pinned}-bad")
-    assert f"{pinned}-bad" not in connection.images()
-    assert containers(connection, pinned.split("/")[1]) == []
+        empty.compile(python=python, tag=f"{image.pinned}-bad")
+    assert empty.cached == []
+    assert f"{image.pinned}-bad" not in image.engine.images()
+    assert containers(image.engine, image.project) == []
 
 
-def test_what_a_killed_apply_left_is_cleared_by_the_next_and_what_another_one_has_is_not(
-    image: Loaded, tmp_path: Path
-) -> None:
-    connection, _, pinned = image
-    project = pinned.split("/")[1]
-    api = Api(connection.url)
+def test_what_a_killed_apply_left_is_cleared_by_the_next_and_what_another_one_has_is_not(image: Loaded) -> None:
+    api = Api(image.engine.url)
     alive = owner(os.getpid())
-    labels = {"dev.hatchlock.project": project, "dev.hatchlock.purpose": "bytecode"}
+    labels = {"dev.hatchlock.project": image.project, "dev.hatchlock.purpose": "bytecode"}
     for name, words in {"dead": f"{alive}1", "living": alive}.items():
-        api.create(
-            f"{project}-{name}", {"Image": pinned, "Cmd": ["none"], "Labels": {**labels, "dev.hatchlock.owner": words}}
-        )
-    compile_image(image, tmp_path / "scratch")
-    assert containers(connection, project) == [f"{project}-living"]
-    assert api.remove(f"{project}-living")
+        mark = {**labels, "dev.hatchlock.owner": words}
+        api.create(f"{image.project}-{name}", {"Image": image.pinned, "Cmd": ["none"], "Labels": mark})
+    image.compile()
+    assert containers(image.engine, image.project) == [f"{image.project}-living"]
+    assert api.remove(f"{image.project}-living")
+
+
+@contextlib.contextmanager
+def fetched(address: str, base_image: str, directory: Path) -> Iterator[TrialProject]:
+    """Yield a project of one server, whose apply has only to make its image."""
+    name = f"bytecode-{secrets.token_hex(4)}"
+    with serving(server_release(directory / "wheels")) as index:
+        text = MANIFEST.format(name=name, platform=host_platform(), base=base_image, index=index.url)
+        project = TrialProject(directory, text, name=name, DOCKER_HOST=address)
+        project.ok("lock")
+        project.ok("fetch")
+    yield project
+    with Engine(address) as engine:
+        for tag in engine.images():
+            if tag.startswith(f"hatchlock/{name}/"):
+                engine.untag(tag)
+
+
+@contextlib.contextmanager
+def compiling(project: TrialProject) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield an apply whose compiler is at work."""
+    api = Api(project.env["DOCKER_HOST"])
+    labels = {"dev.hatchlock.project": project.name, "dev.hatchlock.purpose": "bytecode"}
+    command = project.command(*APPLY)
+    with subprocess.Popen(command, cwd=project.directory, env=project.env, stderr=subprocess.PIPE) as process:
+        assert wait_until(lambda: any(item.state == "running" for item in api.list(labels)))
+        yield process
+
+
+def converges(project: TrialProject) -> None:
+    project.ok(*APPLY)
+    assert project.steps() == []
+    with Engine(project.env["DOCKER_HOST"]) as engine:
+        assert containers(engine, project.name) == []
+        tags = [tag for tag in engine.images() if tag.startswith(f"hatchlock/{project.name}/")]
+    assert [tag.endswith("-local") for tag in tags] == [False, True]
+    cached = sorted((project.store / "cache" / "bytecode").iterdir())
+    assert [path.suffix for path in cached] == [".tar", ".tar"]
+
+
+def test_an_apply_that_is_killed_while_the_compiler_works_is_taken_up_by_the_next(
+    engine: str, base_image: str, tmp_path: Path
+) -> None:
+    with fetched(engine, base_image, tmp_path) as project:
+        with compiling(project) as process:
+            process.kill()
+        left = [path.name for path in (project.store / "cache" / "bytecode").iterdir()]
+        assert len(left) == 1
+        assert left[0].startswith(".")
+        converges(project)
+
+
+def test_an_engine_that_is_killed_while_the_compiler_works_is_told_and_the_next_apply_converges(
+    base_image: str, tmp_path: Path
+) -> None:
+    # a short name: there are sockets in it
+    with (
+        tempfile.TemporaryDirectory(prefix="hl-") as directory,
+        OwnEngine(Path(directory), "--bridge=none", "--iptables=false") as own,
+        fetched(own.address, base_image, tmp_path) as project,
+    ):
+        with compiling(project) as process:
+            own.kill()
+            _, err = process.communicate()
+        assert process.returncode == 1
+        assert "image:tiny: no container engine answers at unix://" in err.decode()
+        assert "hint: start Docker or Podman" in err.decode()
+        own.start()
+        converges(project)

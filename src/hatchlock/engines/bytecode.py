@@ -1,67 +1,55 @@
 """Bytecode for an image that an engine has: what this machine puts on top of the pinned one, under a tag of its own.
 
-The base's own interpreter makes it, in a container of the image with the default sandbox: no network, no capabilities, a
-numeric user, a root that it cannot write to. What it says on stdout is the bytecode; the layer and the config are written
-here. `docs/decisions/0032-bytecode-of-images.md` says why the engine does not commit the container.
+The base's own interpreter makes it (`engines.bytecode_run`), once for all images that have the same files; what it made is
+kept (`engines.bytecode_kept`). Layers and config are written here: `docs/decisions/0032-bytecode-of-images.md` says why the
+engine does not commit the container.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
-import tarfile
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, ClassVar
 
-from hatchlock.digest import canonical_json
-from hatchlock.engines.api import Engine as Api
+from hatchlock.digest import canonical_json, key_of, sha256_bytes
+from hatchlock.engines.bytecode_kept import KeptLayers
+from hatchlock.engines.bytecode_run import PROGRAM, BytecodeFailed, read_said, remove_leftovers, run_compiler
 from hatchlock.engines.docker import Engine
-from hatchlock.engines.host import host_facts, owner, owner_is_gone
-from hatchlock.errors import HatchlockError
 from hatchlock.images.archive import ArchiveLayer
 from hatchlock.images.assemble import Composed, load
-from hatchlock.images.layer import write_layer
-from hatchlock.launch import LaunchRecord, Sandbox
-from hatchlock.realise.tree import Entry, FileOnDisk
-from hatchlock.security.container import LABEL, container_config
+from hatchlock.paths import Home
+from hatchlock.security.container import LABEL
+from hatchlock.state.lease import LeaseHeld, lease
 
-__all__ = ["LOCAL_LABEL", "BytecodeFailed", "add_bytecode"]
+__all__ = ["CACHE", "LIBRARY", "LOCAL_LABEL", "BytecodePart", "add_bytecode"]
+
+CACHE = "bytecode"
+"""The directory of the cache that has the layers."""
+
+LIBRARY = "library"
+"""Stands for the directory of an interpreter's own library."""
 
 LOCAL_LABEL = f"{LABEL}.local"
 """Of an image that is a pinned one with something of this machine on top: what that is."""
 
+_RULE = "bytecode:2"
 _BYTECODE = "bytecode"
-_PURPOSE = "purpose"
-_PROGRAM = Path(__file__).with_name("compiling.py")
-_OPTIONS = ("-I", "-S", "-W", "ignore", "-X", "utf8")
-_MEMORY = "1g"
-_SECONDS = 600.0
-_MOST_BYTES = 4 << 30
-_MOST_WORDS = 1 << 16
-_SHOWN_LINES = 5
-_BYTECODE_FILE = re.compile(r"(?:(?!\.{1,2}/|\.wh\.)[^/\0]+/)+__pycache__/(?!\.wh\.)[^/\0]+\.pyc")
+_SECONDS = 900.0
+_EMPTY = f"sha256:{sha256_bytes(bytes(1024))}"
 
 
-@dataclass(kw_only=True, eq=False)
-class BytecodeFailed(HatchlockError):
-    """The interpreter of an image did not make bytecode of what is in it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BytecodePart:
+    """Python files of an image whose bytecode is one layer.
 
-    code: ClassVar[str] = "bytecode-failed"
+    Attributes:
+        directories: Where they are: absolute paths in the image, or `LIBRARY`.
+        inputs: What decides on them and on the interpreter: digests of layers, and whatever else does.
+    """
 
-    image: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"the interpreter of image {self.image} made no bytecode: {self.why}"
-
-    def _hint(self) -> str:
-        return "look whether the base's Python starts at all: `hatchlock exec` runs it in the server's sandbox"
+    directories: tuple[str, ...]
+    inputs: tuple[str, ...]
 
 
 def add_bytecode(
@@ -71,15 +59,18 @@ def add_bytecode(
     pinned: str,
     tag: str,
     python: str,
-    directories: Sequence[str],
-    scratch: Path,
+    parts: Sequence[BytecodePart],
+    home: Home,
+    has: Callable[[Sequence[str]], bool] = lambda _: False,
     whole: Callable[[], Composed] | None = None,
-) -> None:
-    """Give an image of the engine a sibling that has bytecode of its Python files, and of the interpreter's own library.
+) -> tuple[str, ...]:
+    """Give an image of the engine a sibling that has bytecode of its Python files, and return the sibling's diff ids.
 
     Nothing of what is installed is run or imported: files are parsed, and those that do not compile are left out. Where
-    there is good bytecode already, none is made; so an image for which there is nothing to do is its own sibling.
-    Containers that a killed apply of the project left are removed first; this one is removed at the end, whatever happens.
+    there is good bytecode already, none is made; so an image for which there is nothing to do is its own sibling. What was
+    made once for a part is kept in the cache: when all parts are there, no container is started. Of several who need the
+    same part at once, one makes it. Containers that a killed apply of the project left are removed first; the own one is
+    removed at the end, whatever happens.
 
     Args:
         engine: Has the image.
@@ -87,117 +78,109 @@ def add_bytecode(
         pinned: Its tag (`images.key.image_tag`).
         tag: The sibling's (`images.key.local_tag`); whatever had it before has it no more.
         python: The interpreter, an absolute path in the image.
-        directories: What to look through, absolute paths in the image.
-        scratch: A directory for the layer while it is being made; nothing stays there.
+        parts: What to compile; each becomes a layer, the first one the lowest.
+        home: The store, for its cache.
+        has: Whether the engine has these layers, on top of one another: the last one is not sent then.
         whole: Makes the image with all its layers, for an engine that wants to have them again.
 
     Raises:
         BytecodeFailed: The interpreter failed, or what it says is no bytecode.
+        LeaseHeld: Another process makes the same, and does not come to an end.
         NotLoaded: The engine refuses the image.
         EngineError, EngineFailed, EngineUnreachable: The engine refuses something else, or is gone.
         OSError: The disk is full.
     """
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="bytecode-") as name:
-        directory = Path(name)
-        _compile(engine, pinned, [python, *_OPTIONS, "-c", _PROGRAM.read_text(), *directories], directory / "said")
-        entries = list(_entries(directory / "said", directory, pinned))
-        if not entries:
-            engine.tag(pinned, tag)
-            return
-        with (directory / "layer").open("wb") as file:
-            layer = ArchiveLayer(diff_id=write_layer(entries, file), path=directory / "layer")
-        again = None if whole is None else lambda: _with_layer(whole(), layer)
-        load(_with_layer(image, layer), engine=engine, tag=tag, whole=again)
+    remove_leftovers(engine, pinned)
+    by_key = {_key(engine, python, part): part for part in parts}
+    found = _layers(engine, by_key, pinned=pinned, python=python, home=home)
+    layers = [found[key] for key in by_key if found[key].diff_id != _EMPTY]
+    if not layers:
+        engine.tag(pinned, tag)
+        return image.diff_ids
+    again = None if whole is None else lambda: _with_layers(whole(), layers)
+    load(_with_layers(image, _without_known(image, layers, has)), engine=engine, tag=tag, whole=again)
+    return (*image.diff_ids, *(layer.diff_id for layer in layers))
 
 
-def _with_layer(image: Composed, layer: ArchiveLayer) -> Composed:
-    """Return the image with one layer more, and nothing else changed but a label that says so."""
+def _key(engine: Engine, python: str, part: BytecodePart) -> str:
+    """Name what comes out by what goes in; one engine does not get what another one's containers said."""
+    program = sha256_bytes(PROGRAM.read_bytes())
+    return key_of(_RULE, [program, engine.id(), python, json.dumps(part.directories), *part.inputs])
+
+
+def _with_layers(image: Composed, layers: Sequence[ArchiveLayer]) -> Composed:
+    """Return the image with some layers more, and nothing else changed but a label that says so."""
     config = json.loads(image.config)
     config["config"]["Labels"] = {**(config["config"].get("Labels") or {}), LOCAL_LABEL: _BYTECODE}
-    config["rootfs"]["diff_ids"].append(layer.diff_id)
-    config["history"].append({"created": config["created"], "created_by": f"hatchlock {_BYTECODE}"})
-    return replace(image, config=canonical_json(config), above=(*image.above, layer))
+    config["rootfs"]["diff_ids"] += [layer.diff_id for layer in layers]
+    config["history"] += [{"created": config["created"], "created_by": f"hatchlock {_BYTECODE}"} for _ in layers]
+    return replace(image, config=canonical_json(config), above=(*image.above, *layers))
 
 
-def _compile(engine: Engine, pinned: str, argv: Sequence[str], output: Path) -> None:
-    with output.open("wb") as file:
-        said = _Said(file)
-        status = _run_to_its_end(engine, pinned, argv, said)
-    if status or said.is_too_much:
-        lines = bytes(said.words).decode(errors="replace").strip().splitlines()[-_SHOWN_LINES:]
-        limit = f"it said more than {_MOST_BYTES >> 30} GiB" if said.is_too_much else f"status {status}"
-        raise BytecodeFailed(image=pinned, why="; ".join([limit, *lines]))
+def _without_known(
+    image: Composed, layers: Sequence[ArchiveLayer], has: Callable[[Sequence[str]], bool]
+) -> list[ArchiveLayer]:
+    ids = [*image.diff_ids, *(layer.diff_id for layer in layers)]
+    below = len(image.diff_ids)
+    return [
+        replace(layer, path=None) if has(ids[: below + number]) else layer for number, layer in enumerate(layers, 1)
+    ]
 
 
-class _Said:
-    """What a container says: stdout goes to a file, and the beginning of stderr is kept."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.words = bytearray()
-        self.is_too_much = False
-        self._file = file
-        self._size = 0
-
-    def out(self, data: bytes) -> None:
-        self._size += len(data)
-        self.is_too_much = self._size > _MOST_BYTES
-        if not self.is_too_much:
-            self._file.write(data)
-
-    def err(self, data: bytes) -> None:
-        self.words += data[: _MOST_WORDS - len(self.words)]
+def _layers(
+    engine: Engine, parts: Mapping[str, BytecodePart], *, pinned: str, python: str, home: Home
+) -> Mapping[str, ArchiveLayer]:
+    """Return the layer of each part, by its key: found in the cache, or made now."""
+    kept = KeptLayers(home.cache / CACHE)
+    layers = _found(kept, parts)
+    while missing := [key for key in parts if key not in layers]:
+        with _held(missing, home) as keys:
+            layers |= _found(kept, keys)  # whoever held it before has made it
+            if unmade := {key: parts[key] for key in keys if key not in layers}:
+                layers |= _made(engine, unmade, kept, pinned=pinned, python=python)
+    return layers
 
 
-def _run_to_its_end(engine: Engine, pinned: str, argv: Sequence[str], said: _Said) -> int:
-    """Run a command in a container of an image, and return its exit status."""
-    record = _record(engine, pinned, argv)
-    api = Api(engine.url)
-    _remove_leftovers(api, record.project)
-    labels = {_PURPOSE: _BYTECODE, "owner": owner(os.getpid())}
-    config = container_config(record, env={}, host=host_facts(), labels=labels)
-    config["HostConfig"]["Init"] = False  # it waits for its own workers, and Podman's init is a package of its own
-    name = f"hatchlock-{record.project}-{record.server}-{_BYTECODE}-{os.urandom(4).hex()}"
-    try:
-        api.create(name, config)
-        with contextlib.closing(api.attach(name)) as attached:
-            api.start(name)
-            overdue = threading.Timer(_SECONDS, api.kill, [name])
-            overdue.start()
-            try:
-                attached.end_input()
-                attached.read(said.out, said.err)
-                return api.wait(name)
-            finally:
-                overdue.cancel()
-    finally:
-        api.remove(name)
+def _found(kept: KeptLayers, keys: Sequence[str] | Mapping[str, BytecodePart]) -> dict[str, ArchiveLayer]:
+    return {key: layer for key in keys if (layer := kept.find(key))}
 
 
-def _record(engine: Engine, pinned: str, argv: Sequence[str]) -> LaunchRecord:
-    _, project, name = pinned.split("/")
-    server, _, key = name.partition(":")
-    sandbox = Sandbox(memory=_MEMORY, cpus=float(engine.info()["NCPU"]))
-    return LaunchRecord(
-        project=project, server=server, runtime="container", argv=tuple(argv), key=key, image=pinned, sandbox=sandbox
-    )
+@contextlib.contextmanager
+def _held(keys: Sequence[str], home: Home) -> Iterator[Sequence[str]]:
+    """Hold what nobody else is making, and yield that; where there is nothing of the kind, wait for the first one.
+
+    Who holds something does not wait, so two cannot wait for each other.
+    """
+    with contextlib.ExitStack() as stack:
+        held = []
+        for key in keys:
+            with contextlib.suppress(LeaseHeld):
+                stack.enter_context(_lease(key, home, timeout=0))
+                held.append(key)
+        if not held:
+            stack.enter_context(_lease(keys[0], home, timeout=_SECONDS))
+            held.append(keys[0])
+        yield held
 
 
-def _remove_leftovers(api: Api, project: str) -> None:
-    for found in api.list({f"{LABEL}.project": project, f"{LABEL}.{_PURPOSE}": _BYTECODE}):
-        if owner_is_gone(found.labels.get(f"{LABEL}.owner", "")):
-            api.remove(found.id)
+def _lease(key: str, home: Home, *, timeout: float) -> contextlib.AbstractContextManager[None]:
+    path = home.root / "locks" / f"bytecode-{key}.lock"
+    return lease(path, what="bytecode of an image", purpose="apply", timeout=timeout)
 
 
-def _entries(said: Path, directory: Path, image: str) -> Iterator[Entry]:
-    """Yield what the interpreter says that it made: nothing but bytecode, where Python looks for it."""
-    try:
-        with tarfile.open(said, mode="r:") as archive:
-            for number, member in enumerate(archive):
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None or not _BYTECODE_FILE.fullmatch(member.name):
-                    raise BytecodeFailed(image=image, why=f"it says {member.name!r}, which is no file of bytecode")
-                path = directory / str(number)
-                path.write_bytes(content.read())
-                yield Entry(path=member.name, content=FileOnDisk(path=path, size=member.size))
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise BytecodeFailed(image=image, why=f"what it says is no archive: {error}") from error
+def _made(
+    engine: Engine, parts: Mapping[str, BytecodePart], kept: KeptLayers, *, pinned: str, python: str
+) -> dict[str, ArchiveLayer]:
+    """Make the layers of some parts with one container."""
+    keys = list(parts)
+    words = [f"{number}:{directory}" for number, key in enumerate(keys) for directory in parts[key].directories]
+    with kept.scratch(keys) as scratch:
+        said = scratch / "said"
+        run_compiler(engine, pinned, python, words, said)
+        entries = list(read_said(said, pinned))
+        if entries and max(number for number, _ in entries) >= len(keys):
+            raise BytecodeFailed(image=pinned, why="it says more than it was asked for")
+        return {
+            key: kept.keep(key, [entry for part, entry in entries if part == number], scratch=scratch)
+            for number, key in enumerate(keys)
+        }

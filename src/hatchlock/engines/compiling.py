@@ -1,7 +1,8 @@
-"""The program that the base's own interpreter runs in a container: it writes bytecode to stdout, as a tar archive.
+"""The program that the base's own interpreter runs in a container: it writes bytecode to stdout.
 
-Only its text is used (`engines.bytecode`), by any interpreter from 3.8 on. It parses files, imports none of them, and
-writes nothing but its stdout: the root of its container is read-only.
+Only its text is used (`engines.bytecode_run`), by any interpreter from 3.8 on. It parses files, imports none of them, and
+writes nothing but its stdout: the root of its container is read-only. It loads little: where it runs, what it loads has
+no bytecode either.
 """
 # Plain strings: `pathlib` costs more than what is done with it.
 # ruff: noqa: PTH112, PTH116, PTH118, PTH120, PTH123
@@ -12,14 +13,13 @@ import importlib.util
 import marshal
 import os
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 
 _HEADER = 16
 _HASHED = 1
-_BLOCK = 512
 _CHUNK = 1 << 20
 _PUBLIC = 0o755
+_LIBRARY = "library"
 _NOT_IN_SERVERS = (
     "__pycache__",
     "dist-packages",
@@ -34,13 +34,13 @@ _DOES_NOT_COMPILE = (OSError, SyntaxError, ValueError, OverflowError, RecursionE
 
 
 def main() -> int:
-    """Compile what is in the directories of the command line and in the interpreter's own library, with every processor.
+    """Compile what is in the directories of the command line, with every processor.
 
-    Files that have good bytecode, or cannot be compiled, are left out. Returns 1 when a worker was killed.
+    An argument is the number of a part, a colon, and a directory, or `library` for the interpreter's own. For each file a
+    line is written, part, size and path without its first slash, then the bytecode; at the end `end`. Files that have good
+    bytecode, or cannot be compiled, are left out. Returns 1 when a worker was killed.
     """
-    own = os.path.dirname(os.__file__)
-    found = [file for directory in sys.argv[1:] for file in _sources(directory, ())]
-    found += _sources(own, _NOT_IN_SERVERS)
+    found = list(dict.fromkeys(file for word in sys.argv[1:] for file in _asked(word)))
     workers = len(os.sched_getaffinity(0))
     started = [_start(found[number::workers]) for number in range(workers)]
     bad = 0
@@ -53,8 +53,17 @@ def main() -> int:
         if status:
             sys.stderr.write(f"a compiler was ended by signal {status & 127}\n")
             bad = 1
-    _write(1, bytes(2 * _BLOCK))
+    _write(1, b"end\n")
     return bad
+
+
+def _asked(word: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the files of a word of the command line, each with its part, as it is imported and as it really is."""
+    part, _, directory = word.partition(":")
+    own = os.path.dirname(os.__file__)
+    found = _sources(own, _NOT_IN_SERVERS) if directory == _LIBRARY else _sources(directory, ())
+    for path, real in found:
+        yield part, path, real
 
 
 def _sources(directory: str, without: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -103,31 +112,30 @@ def _has_bytecode(path: str) -> bool:
     return head[4:8] == _HASHED.to_bytes(4, "little") or head[4:] == bytes(4) + facts
 
 
-def _start(files: Sequence[tuple[str, str]]) -> tuple[int, int]:
-    """Return a worker's pid, and where its part of the archive can be read, once it has all of it."""
+def _start(files: Sequence[tuple[str, str, str]]) -> tuple[int, int]:
+    """Return a worker's pid, and where its part of what is said can be read, once it has all of it."""
     output, out = os.pipe()
     pid = os.fork()
     if pid:
         os.close(out)
         return pid, output
     os.close(output)
-    _write(out, b"".join(_member(path, real) for path, real in files))
+    _write(out, b"".join(_member(*file) for file in files))
     os._exit(0)
 
 
-def _member(path: str, real: str) -> bytes:
+def _member(part: str, path: str, real: str) -> bytes:
     try:
         with open(path, "rb") as file:
             source = file.read()
         code = compile(source, path, "exec", dont_inherit=True)
+        name = importlib.util.cache_from_source(real).lstrip("/").encode()
     except _DOES_NOT_COMPILE:
         return b""
     # PEP 552, unchecked: an image does not change, and its files have no times to go by
     head = importlib.util.MAGIC_NUMBER + _HASHED.to_bytes(4, "little") + importlib.util.source_hash(source)
     data = head + marshal.dumps(code)
-    info = tarfile.TarInfo(importlib.util.cache_from_source(real).lstrip("/"))
-    info.size = len(data)
-    return info.tobuf(tarfile.PAX_FORMAT) + data + bytes(-len(data) % _BLOCK)
+    return b"" if b"\n" in name else b"%s %d %s\n%s" % (part.encode(), len(data), name, data)
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -94,11 +94,13 @@ class Composed:
         config: The config's bytes.
         below: The base's layers, as its registry stores them, lowest first.
         above: Those that were added, lowest first; without a path where whoever takes the image has the layer.
+        concerns: What each of these is about (`Concern.name`).
     """
 
     config: bytes
     below: tuple[ArchiveLayer, ...]
     above: tuple[ArchiveLayer, ...] = ()
+    concerns: tuple[str, ...] = ()
 
     @property
     def config_digest(self) -> str:
@@ -166,7 +168,7 @@ def compose(
         env=env or {},
         path=[f"{ROOT}/bin"],
     )
-    return Composed(config=config, below=below, above=tuple(above))
+    return Composed(config=config, below=below, above=tuple(above), concerns=tuple(item.name for item in concerns))
 
 
 def as_it_is(image: ImagePlatform, blobs: Blobs) -> Composed:

@@ -117,12 +117,11 @@ class ImageResource:
             tag = spec.tag(self._project)
             load(image, engine=engine, tag=tag, whole=whole)
             stacks.append(image.diff_ids)
-            if not spec.is_compiled:
+            if not (spec.environment and spec.is_compiled):
                 return
             from hatchlock.engines.bytecode import add_bytecode  # noqa: PLC0415
             from hatchlock.resources.image_bytecode import bytecode_parts  # noqa: PLC0415
 
-            assert spec.environment is not None  # noqa: S101  else there is nothing to compile
             with_bytecode = add_bytecode(
                 engine,
                 image,

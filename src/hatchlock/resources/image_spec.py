@@ -8,7 +8,6 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import hex_of
 from hatchlock.images.key import image_tag, local_tag
 from hatchlock.lock.model import ImagePlatform
-from hatchlock.realise.tree import ROOT
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec
 
@@ -51,14 +50,10 @@ class ImageSpec:
         return self.environment is not None
 
     @property
-    def compiled(self) -> tuple[str, ...]:
-        """The directories of the image whose Python files get bytecode on this machine; none without an interpreter."""
+    def is_compiled(self) -> bool:
+        """Whether it has Python files, which get bytecode on this machine."""
         found = self.environment
-        if found is None or not found.python or not (found.wheels or found.projects or found.conda):
-            return ()
-        sources = (f"{ROOT}/{item.path}" for item in found.projects if item.ecosystem in {"python", "hatch"})
-        conda = [f"{found.conda.root}/lib"] if found.conda else []
-        return (f"{ROOT}/lib", *conda, *sources)
+        return bool(found and found.python and (found.wheels or found.projects or found.conda))
 
     def tag(self, project: str) -> str:
         """Return its name in the engine: what every machine that loads it gets."""
@@ -66,7 +61,7 @@ class ImageSpec:
 
     def started_as(self, project: str) -> str:
         """Return the name of what containers are made of: of an image with Python files, its sibling with bytecode."""
-        return local_tag(self.tag(project)) if self.compiled else self.tag(project)
+        return local_tag(self.tag(project)) if self.is_compiled else self.tag(project)
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:
