@@ -48,6 +48,12 @@ def test_a_whole_file_keeps_its_lines_and_names_images_as_the_engine_does() -> N
             ":2: RUN --mount=type=secret: no secret reaches a build",
         ),
         (f"FROM {A}\nRUN --mount=type=ssh true\n", ":2: RUN --mount=type=ssh: no secret reaches a build"),
+        (
+            f"FROM {A}\nRUN --mount=Type=secret,id=token true\n",
+            ":2: RUN --mount=Type=secret,id=token: builders read it",
+        ),
+        (f"FROM {A}\nRUN --mount=From=x:1,target=/x true\n", ":2: RUN --mount=From=x:1,target=/x: builders read it"),
+        (f"FROM {A}\nRUN --mount=from=x:1,from={A},target=/x true\n", ": builders read it in different ways"),
         (f"FROM {A}\nRUN --network=host true\n", ":2: RUN --network=host: a build has no network"),
         (f"FROM {A}\nRUN --security=insecure true\n", ":2: RUN --security is not supported"),
         (f"FROM {A}\nADD https://x.example/y /y\n", ":2: ADD https://x.example/y would fetch while it builds"),
@@ -100,6 +106,54 @@ def test_a_target_is_a_stage_by_name_or_number(target: str, number: int) -> None
 
 def test_a_target_that_is_not_there_is_refused() -> None:
     assert wrong(f"FROM {A} AS one\n", target="oen") == ["docker/Dockerfile: it has no stage oen"]
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\f", "\v", "\x1c"])
+def test_nothing_that_is_taken_away_makes_the_engine_join_lines(blank: str) -> None:
+    """Joined with the line above, `<<EOF` would stand in quotes, and the engine would take what follows for instructions."""
+    said = wrong(f"FROM {A}\nRUN echo ' \\{blank}\nRUN <<EOF '\nFROM evil:latest\nEOF\n")
+    assert said[0] == "docker/Dockerfile:2: it ends with \\ and a blank that some builders skip and others do not"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"RUN cat <<\EOF",
+        "RUN cat << EOF",
+        'RUN cat <<E"O"F',
+        "RUN cat <<$EOF",
+        'RUN cat <<"E F"',
+        "RUN echo ${ <<EOF",
+        "RUN echo ${x:-y <<EOF }",
+        "RUN echo \x1c<<EOF",
+        "RUN echo ' <<EOF ' <<EOF \"",
+        r"COPY <<EOF \x /y",
+    ],
+)
+def test_what_builders_may_not_agree_on_is_no_here_document(text: str) -> None:
+    """Who takes it for one reads on behind its end, where another one reads instructions."""
+    said = wrong(f"FROM {A}\n{text}\nEOF\nFROM evil:latest\n")
+    assert "docker/Dockerfile:2: its here-document is read in different ways by different builders" in said
+
+
+def test_a_here_document_ends_where_the_engine_ends_it() -> None:
+    assert wrong(f"FROM {A}\nRUN <<EOF\nEOF\r\r\nFROM evil:latest\nRUN <<EOF\nEOF\n")[0].startswith(
+        "docker/Dockerfile:4: FROM"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RUN <<EOF",
+        'RUN cat <<-"EOF" > "$HOME/a b"',
+        "COPY <<'EOF' ${DIR}/x",
+        "RUN python3 - 3<<EOF && true",
+        "RUN [ <<EOF ]",
+    ],
+)
+def test_here_documents_as_people_write_them_are_read(text: str) -> None:
+    assert wrong(f"FROM {A}\n{text}\nFROM nowhere\nEOF\nRUN x <<<word\nRUN echo $((1<<2)) 'a <<EOF'\n") == []
 
 
 def test_here_documents_are_no_instructions() -> None:

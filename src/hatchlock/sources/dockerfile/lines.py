@@ -15,7 +15,11 @@ __all__ = ["Instruction", "Lines", "Wrong", "read_lines", "split_words"]
 _BOM = "\ufeff"
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _FLAG = re.compile(r"--[a-z][a-z-]*(?:=\S*)?")
-_HEREDOC = re.compile(r"\d*<<(-?)([^<\s]+)")
+_HEREDOC = re.compile(r"\d*<<(-?)([\"']?)([A-Za-z]\w*)\2", re.ASCII)
+_LIKE_HEREDOC = re.compile(r"\d*<<(?!<)")
+# What may stand beside a here-document, or builders disagree whether it is one: blanks, plain variables, closed quotes.
+_VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})"
+_BESIDE_HEREDOC = re.compile(rf"""(?:[ \t]|[^\s\\$"']|{_VARIABLE}|"(?:[^"\\$]|{_VARIABLE})*"|'[^'\\]*')*""")
 _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 _SPACE = " \t\v\f\r"
 
@@ -76,7 +80,7 @@ class Lines:
 
 def read_lines(text: str) -> Lines:
     """Read a Dockerfile's text into instructions. What is wrong is told, and reading goes on behind it."""
-    lines = [line.removesuffix("\r") for line in text.removeprefix(_BOM).split("\n")]
+    lines = [line.rstrip("\r") for line in text.removeprefix(_BOM).split("\n")]
     found = Lines()
     number = _directives(lines, found)
     while number < len(lines):
@@ -112,9 +116,14 @@ def _instruction(lines: Sequence[str], start: int, found: Lines) -> int:
         return number
     name, rest = words[0].upper(), "".join(words[1:]).strip()
     flags, rest, wrong = _flags(rest, found.escape)
+    if rest.endswith(found.escape):  # what was behind it is gone, and it would continue the line for the engine
+        wrong.append(f"it ends with {found.escape} and a blank that some builders skip and others do not")
+    heredocs = _heredocs(name, rest)
+    if heredocs is None:
+        wrong.append("its here-document is read in different ways by different builders")
     found.wrong += [Wrong(line=start + 1, what=what) for what in wrong]
     documents: list[str] = []
-    for strip_tabs, word in _heredocs(name, rest):
+    for strip_tabs, word in heredocs or ():
         end = next((at for at in range(number, len(lines)) if _ends(lines[at], word, strip_tabs=strip_tabs)), None)
         if end is None:
             found.wrong.append(Wrong(line=start + 1, what=f"the here-document {word} has no end"))
@@ -164,12 +173,13 @@ def _flags(rest: str, escape: str) -> tuple[tuple[str, ...], str, list[str]]:
     return tuple(flags), rest, wrong
 
 
-def _heredocs(name: str, rest: str) -> Iterator[tuple[bool, str]]:
-    if name not in _WITH_HEREDOCS or rest.startswith("["):
-        return
-    for word in split_words(rest):
-        if match := _HEREDOC.fullmatch(word):
-            yield bool(match[1]), re.sub(r"[\"']", "", match[2])
+def _heredocs(name: str, rest: str) -> list[tuple[bool, str]] | None:
+    """Return whether tabs are stripped, and the last line, of each here-document; None where builders may disagree."""
+    words = [word for word in split_words(rest) if _LIKE_HEREDOC.match(word)] if name in _WITH_HEREDOCS else []
+    found = [match for word in words if (match := _HEREDOC.fullmatch(word))]
+    if len(found) < len(words) or (words and not _BESIDE_HEREDOC.fullmatch(rest)):
+        return None
+    return [(bool(match[1]), match[3]) for match in found]
 
 
 def _ends(line: str, word: str, *, strip_tabs: bool) -> bool:

@@ -332,9 +332,14 @@ class _Reader:
             if network != "none":
                 self._say(item.line, f"RUN --network={network}: a build has no network", "remove it")
         for mount in item.flag("mount"):
-            options = {key: value for key, _, value in (part.partition("=") for part in mount.split(","))}
+            parts = [part.partition("=") for part in mount.split(",")]
+            # some builders read `From` as `from`, and of two take the first, or the last
+            options = {key.lower(): value for key, _, value in parts}
             kind = options.get("type", "bind")
-            if kind in _SECRET_MOUNTS:
+            if [key for key, _, _ in parts] != list(options):
+                what = f"RUN --mount={mount}: builders read it in different ways"
+                self._say(item.line, what, "write each option once, in small letters")
+            elif kind in _SECRET_MOUNTS:
                 advice = "do outside what needs it, and put the result into the context"
                 self._say(item.line, f"RUN --mount=type={kind}: no secret reaches a build", advice)
             elif kind not in _MOUNTS:
