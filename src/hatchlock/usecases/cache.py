@@ -42,6 +42,7 @@ _KINDS = {
     "releases": "debian releases",
     "packages": "debian packages",
     "bases": "facts of bases",
+    "bytecode": "bytecode of images",
     "git": "git mirrors",
     "git-refs": "git refs",
     "memo": "plans",
