@@ -17,6 +17,7 @@ from hatchlock.lock.other_differences import (
     server_changes,
 )
 from hatchlock.lock.privileges import new_privileges
+from hatchlock.lock.toml import hyphened
 
 __all__ = ["Entry", "Section", "VersionOrder", "compare_locks"]
 
@@ -164,7 +165,7 @@ def _facts(what: str, old: Package, new: Package, *, versions: bool = False) -> 
                     section=section,
                     sign=sign,
                     what=what,
-                    field=name.replace("_", "-"),
+                    field=hyphened(name),
                     before=plain_text(before),
                     after=plain_text(after),
                     note=note,

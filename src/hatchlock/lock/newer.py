@@ -25,6 +25,7 @@ from hatchlock.lock.model import (
     Package,
     Server,
 )
+from hatchlock.lock.toml import hyphened
 
 __all__ = ["known_part", "minor_of"]
 
@@ -89,7 +90,7 @@ def _each(cls: type, items: Any) -> Any:
 def _known(cls: type, data: Any) -> Any:
     if not isinstance(data, dict):
         return data
-    names = {item.name.rstrip("_").replace("_", "-") for item in fields(cls)}
+    names = {hyphened(item.name) for item in fields(cls)}
     return {name: _inside(cls, name, value) for name, value in data.items() if name in names}
 
 

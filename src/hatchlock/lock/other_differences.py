@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from hatchlock.lock.model import Build, Environment, ImageOutput, Lock, Server
+from hatchlock.lock.toml import hyphened
 
 __all__ = ["FieldChange", "build_changes", "environment_changes", "plain_text", "project_changes", "server_changes"]
 
@@ -119,7 +120,7 @@ def _fields(what: str, old: Any, new: Any, *, without: Iterable[str] = (), prefi
     for item in fields(old):
         before, after = getattr(old, item.name), getattr(new, item.name)
         if item.name not in without and before != after:
-            name = prefix + item.name.rstrip("_").replace("_", "-")
+            name = prefix + hyphened(item.name)
             yield FieldChange(sign="~", what=what, field=name, before=plain_text(before), after=plain_text(after))
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from hatchlock.address import Kind
 from hatchlock.files import atomic_write, read_optional
-from hatchlock.launch import SANDBOX_RULES, Sandbox, SecretReference
+from hatchlock.launch import SANDBOX_RULES, SecretReference
 from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.model import (
     ASSEMBLER,
     LOCK_MINOR,
     LOCK_VERSION,
-    Archive,
-    Build,
     Environment,
     File,
     Image,
     ImageOutput,
-    ImagePlatform,
     Layer,
     Lock,
     Package,
@@ -32,7 +26,8 @@ from hatchlock.lock.model import (
 )
 from hatchlock.lock.newer import known_part, minor_of
 from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
-from hatchlock.lock.toml import table
+from hatchlock.lock.reading import read_document
+from hatchlock.lock.toml import hyphened, table
 from hatchlock.paths import LOCK_NAME
 from hatchlock.place import Place
 
@@ -49,16 +44,6 @@ __all__ = [
 ]
 
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_SHA512 = re.compile(r"[0-9a-f]{128}")
-_OBJECT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})?")
-_FILE_NAME = re.compile(r"[^/\\\0.-][^/\\\0]*")
-# what stands below an environment: no empty, hidden-by-dots or absolute part leads out of it
-_TREE_PATH = re.compile(r"(?!.*(^|/)\.{0,2}(/|\Z))[^\\\0]+", re.DOTALL)
-_DEB_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-_DEB_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:-]*")
-_T = TypeVar("_T")
 _STDIO = Server(name="", source="", runtime="process").transport
 
 
@@ -116,7 +101,7 @@ def loads(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] =
         document = known_part(document)
         warn(f"{file} was written by a newer hatchlock; what this one does not know of it is dropped when it writes")
     try:
-        return _read_lock(document)
+        return read_document(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if minor > LOCK_MINOR:
             raise NewerLock(place=Place(file=file), what="minor", found=minor, known=LOCK_MINOR) from error
@@ -220,27 +205,9 @@ def _minor(document: Mapping[str, Any], file: str) -> int:
     return minor
 
 
-def _read_lock(document: Mapping[str, Any]) -> Lock:
-    return Lock(
-        project=_typed(document["project"], "str", "project"),
-        platforms=tuple(_typed(document.get("platforms", []), "tuple[str, ...]", "platforms")),
-        exclude_newer=_moment(document.get("exclude-newer", "")),
-        packages=tuple(map(_read_package, document.get("package", ()))),
-        archives=tuple(map(_read_archive, document.get("archive", ()))),
-        images=tuple(map(_read_image, document.get("image", ()))),
-        builds=tuple(map(_read_build, document.get("build", ()))),
-        environments=tuple(map(_read_environment, document.get("environment", ()))),
-        servers=tuple(map(_read_server, document.get("server", ()))),
-    )
-
-
-def _hyphened(name: str) -> str:
-    return name.rstrip("_").replace("_", "-")
-
-
 def _values(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields by their TOML names, nested ones too."""
-    return {_hyphened(item.name): _plain(getattr(value, item.name)) for item in fields(value)}
+    return {hyphened(item.name): _plain(getattr(value, item.name)) for item in fields(value)}
 
 
 def _plain(value: Any) -> Any:
@@ -255,7 +222,7 @@ def _plain(value: Any) -> Any:
 
 def _server(server: Server) -> dict[str, Any]:
     profile = server.sandbox
-    sandbox = {_hyphened(name): value for name, value in profile.deviations().items()}
+    sandbox = {hyphened(name): value for name, value in profile.deviations().items()}
     if "mounts" in sandbox:
         sandbox["mounts"] = [_values(mount) for mount in profile.mounts]
     if profile.reason:
@@ -286,134 +253,3 @@ def _image(image: Image) -> list[str]:
         head,
         *(table(f'[image.platforms."{name}"]', _values(image.platforms[name])) for name in sorted(image.platforms)),
     ]
-
-
-def _read(cls: type[_T], data: Mapping[str, Any], /, **converted: Any) -> _T:
-    """Build a dataclass from TOML names; what is absent keeps its default."""
-    names = {_hyphened(item.name): item.name for item in fields(cls)}  # type: ignore[arg-type]  # a dataclass
-    unknown = sorted(set(data) - set(names))
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}")
-    types = {item.name: str(item.type) for item in fields(cls)}  # type: ignore[arg-type]
-    values = {
-        names[key]: tuple(value) if isinstance(_typed(value, types[names[key]], key), list) else value
-        for key, value in data.items()
-    }
-    return cls(**{**values, **converted})
-
-
-def _typed(value: Any, annotation: str, name: str) -> Any:
-    """Refuse a value of another type than its field's; those of tables are read, and checked, apart."""
-    match annotation:
-        case "str":
-            right = isinstance(value, str)
-        case "bool":
-            right = isinstance(value, bool)
-        case "int":
-            right = isinstance(value, int) and not isinstance(value, bool)
-        case "tuple[str, ...]":
-            right = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        case "Mapping[str, str]":
-            right = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-        case _:
-            right = True
-    if not right:
-        raise ValueError(f"{name} is {value!r}")
-    return value
-
-
-def _moment(text: Any) -> str:
-    if text and datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError(f"exclude-newer is {text!r}, without an offset")
-    return str(text)
-
-
-def _checked(pattern: re.Pattern[str], *texts: str) -> None:
-    """These become paths, or a program's arguments: whoever wrote the lock must not lead out of the store with them."""
-    for text in texts:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"{text!r} is no {_NAMES[pattern]}")
-
-
-_NAMES = {
-    _FILE_NAME: "file name",
-    _TREE_PATH: "path in an environment",
-    _OBJECT: "object of git",
-    _SHA512: "sha512",
-    _SHA256: "sha256",
-    _DIGEST: "sha256",
-    _DEB_NAME: "name of a Debian package",
-    _DEB_VERSION: "version of a Debian package",
-}
-
-
-def _read_package(data: Mapping[str, Any]) -> Package:
-    files = tuple(map(_read_file, data.get("files", ())))
-    package = _read(Package, data, kind=Kind(data["kind"]), files=files)
-    _checked(_OBJECT, package.commit, package.tree_hash)
-    if package.kind is Kind.DEB:
-        _checked(_DEB_NAME, package.name)
-        _checked(_DEB_VERSION, package.version)
-    return package
-
-
-def _read_file(data: Mapping[str, Any]) -> File:
-    file = _read(File, data)
-    _checked(_FILE_NAME, file.name)
-    if file.sha256 or not file.sha512:
-        _checked(_SHA256, file.sha256)
-    if file.sha512:
-        _checked(_SHA512, file.sha512)
-    return file
-
-
-def _read_archive(data: Mapping[str, Any]) -> Archive:
-    archive = _read(Archive, data)
-    if datetime.fromisoformat(archive.date).tzinfo is None:
-        raise ValueError(f"date is {archive.date!r}, without an offset")
-    _checked(_SHA256, archive.sha256)
-    return archive
-
-
-def _read_image(data: Mapping[str, Any]) -> Image:
-    platforms = {name: _read_platform(item) for name, item in data["platforms"].items()}
-    image = _read(Image, data, platforms=platforms)
-    _checked(_DIGEST, image.digest)
-    return image
-
-
-def _read_platform(data: Mapping[str, Any]) -> ImagePlatform:
-    platform = _read(ImagePlatform, data, layers=tuple(_read(Layer, item) for item in data.get("layers", ())))
-    _checked(_DIGEST, platform.digest, platform.config)
-    for layer in platform.layers:
-        _checked(_DIGEST, layer.digest, layer.diff_id)
-    return platform
-
-
-def _read_build(data: Mapping[str, Any]) -> Build:
-    build = _read(Build, data, files=tuple(map(_read_file, data.get("files", ()))))
-    _checked(_SHA256, *build.keys.values())
-    _checked(_TREE_PATH, build.dockerfile)
-    return build
-
-
-def _read_environment(data: Mapping[str, Any]) -> Environment:
-    extra = {name: tuple(items) for name, items in data.get("platform-packages", {}).items()}
-    managed = {name: _read_file(item) for name, item in data.get("managed", {}).items()}
-    outputs = {name: _read_output(item) for name, item in data.get("outputs", {}).items()}
-    environment = _read(Environment, data, platform_packages=extra, managed=managed, outputs=outputs)
-    _checked(_SHA256, *environment.keys.values())
-    _checked(_TREE_PATH, *environment.tree)
-    return environment
-
-
-def _read_output(data: Mapping[str, Any]) -> ImageOutput:
-    output = _read(ImageOutput, data)
-    _checked(_DIGEST, output.config, *output.layers)
-    return output
-
-
-def _read_server(data: Mapping[str, Any]) -> Server:
-    secrets = {name: _read(SecretReference, item) for name, item in data.get("secrets", {}).items()}
-    sandbox = Sandbox.from_dict({key.replace("-", "_"): value for key, value in data.get("sandbox", {}).items()})
-    return _read(Server, {"source": "", **data}, secrets=secrets, sandbox=sandbox)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["dump_value", "table"]
+__all__ = ["dump_value", "hyphened", "table"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -30,6 +30,11 @@ def _string(text: str) -> str:
 
 def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else _string(name)
+
+
+def hyphened(name: str) -> str:
+    """Return the key that a field of one of the lock's values is written as: `tree-hash` for `tree_hash`."""
+    return name.rstrip("_").replace("_", "-")
 
 
 def dump_value(value: Any) -> str:
