@@ -260,23 +260,26 @@ def test_several_who_need_the_same_at_once_have_one_container(
     image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]
 ) -> None:
     empty = image.like_this(tmp_path)
+    packages = bytecode_parts(image.spec, image.image)[1:]
     with ThreadPoolExecutor() as pool:
-        works = [pool.submit(empty.compile, tag=f"{image.pinned}-{number}") for number in range(4)]
+        works = [pool.submit(empty.compile, tag=f"{image.pinned}-{number}", parts=packages) for number in range(4)]
         tags = [work.result() for work in works]
     assert len(removed) == 1
     assert len({image.engine.image_layers(tag) for tag in tags}) == 1
 
 
-def test_a_layer_that_was_changed_in_the_cache_is_made_anew(image: Loaded, removed: list[dict[str, Any]]) -> None:
-    tag = image.compile(tag=f"{image.pinned}-damaged")
-    assert removed == []
-    sizes = [path.stat().st_size for path in image.cached]
-    library = max(image.cached, key=lambda path: path.stat().st_size)
-    library.write_bytes(library.read_bytes()[:-1] + b"x")
-    image.compile(tag=tag)
-    (container,) = removed
-    assert asked(container) == ["0:library"]
-    assert sorted(path.stat().st_size for path in image.cached) == sorted(sizes)
+def test_a_layer_that_was_changed_in_the_cache_is_made_anew(
+    image: Loaded, tmp_path: Path, removed: list[dict[str, Any]]
+) -> None:
+    empty = image.like_this(tmp_path)
+    packages = bytecode_parts(image.spec, image.image)[1:]
+    tag = empty.compile(tag=f"{image.pinned}-damaged", parts=packages)
+    (path,) = empty.cached
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    empty.compile(tag=tag, parts=packages)
+    assert [asked(container) for container in removed] == [["0:/opt/hatchlock/lib"]] * 2
+    assert [path.stat().st_size for path in empty.cached] == [size]
 
 
 @pytest.mark.parametrize(
@@ -358,6 +361,10 @@ def test_an_apply_that_is_killed_while_the_compiler_works_is_taken_up_by_the_nex
         assert len(left) == 1
         assert left[0].startswith(".")
         converges(project)
+        kinds = project.ok("cache", "stats", "--json").document["cache"]["kinds"]
+        assert [item["files"] for item in kinds if item["kind"] == "bytecode of images"] == [2]
+        project.ok("cache", "clear")
+        assert not (project.store / "cache" / "bytecode").exists()
 
 
 def test_an_engine_that_is_killed_while_the_compiler_works_is_told_and_the_next_apply_converges(
