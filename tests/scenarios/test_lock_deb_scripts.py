@@ -74,6 +74,12 @@ def test_it_is_told_each_time_and_asked_once(trial: TrialProject, archive: Debia
     assert len(archive.asked_for("pool/")) == 2
 
 
+def test_packages_in_zstd_are_read_as_any_other(trial: TrialProject, archive: DebianArchive) -> None:
+    archive.replace("mawk", compression="zst")
+    want(trial, "mawk")
+    assert f"warning: {WARNING}\n" in trial.ok("lock").err
+
+
 def test_what_is_not_known_is_not_told_and_stops_no_lock(trial: TrialProject, archive: DebianArchive) -> None:
     want(trial, "mawk")
     archive.raw[MAWK.path] = b"no package"
