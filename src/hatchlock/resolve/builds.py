@@ -1,9 +1,11 @@
-"""The environments that packages are built in, where no wheel will do: made with that of the package, kept with it. Pure."""
+"""The environments that packages and projects are built in: made with that of the package, kept with it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+
+from packaging.utils import canonicalize_name
 
 from hatchlock.lock.model import BUILD, Environment, Lock, Package
 from hatchlock.resolve.basis import Basis
@@ -12,6 +14,7 @@ from hatchlock.resolve.wanted import WantedEnvironment
 
 __all__ = [
     "build_preferences",
+    "build_word",
     "builds_of",
     "forbidden_builds",
     "kept_builds",
@@ -20,6 +23,11 @@ __all__ = [
     "split_packages",
     "with_builds",
 ]
+
+
+def build_word(package_id: str, *, is_node: bool) -> str:
+    """Return what the environment is called that something is built in, behind `web/build/`; no name of Python has a dot."""
+    return f"{_name(package_id)}.node" if is_node else _name(package_id)
 
 
 def split_packages(packages: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
@@ -33,7 +41,7 @@ def split_packages(packages: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ..
 def with_builds(environment: Environment, result: EnvironmentResult | None) -> tuple[Environment, ...]:
     """Return an environment that was just resolved, and those that packages of it are built in."""
     found = result.builds if result else {}
-    names = {package: f"{environment.name}{BUILD}{_name(package)}" for package in sorted(found)}
+    names = {package: f"{environment.name}{BUILD}{found[package].word}" for package in sorted(found)}
     built = []
     for package, name in names.items():
         common, extra = split_packages(found[package].packages)
@@ -44,12 +52,14 @@ def with_builds(environment: Environment, result: EnvironmentResult | None) -> t
                 runtime=environment.runtime,
                 python=environment.python,
                 managed=environment.managed,
+                node=environment.node if found[package].is_node else "",
                 base=environment.base,
                 requirements=found[package].requirements,
                 constraints=environment.constraints,
                 overrides=environment.overrides,
                 packages=common,
                 platform_packages=extra,
+                tree=dict(sorted(found[package].tree.items())),
                 makes=package,
             )
         )
@@ -74,20 +84,20 @@ def kept_builds(environment: Environment, wanted: WantedEnvironment, lock: Lock)
 
 
 def build_preferences(basis: Basis, wanted: WantedEnvironment) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return, for each package that the locks build in an environment, what they have where it is built."""
+    """Return, for each package that the locks build in an environment, by its word, what they have where it is built."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for lock in basis.known:
         for item in lock.environments:
             owner = item.name.partition(BUILD)[0]
             if item.makes and (owner, item.runtime) == (wanted.name, wanted.runtime):
-                found.setdefault(_name(item.makes), basis.preferred_in(item.name, item.runtime))
+                found.setdefault(item.name.partition(BUILD)[2], basis.preferred_in(item.name, item.runtime))
     return found
 
 
 def forbidden_builds(wanted: WantedEnvironment, locked: Environment) -> Iterator[str]:
     """Yield the ids of packages that the lock builds and that the manifest does not allow to be built."""
     allowed = set(wanted.allow_build)
-    yield from (package for package in sorted(locked.builds) if _name(package) not in allowed)
+    yield from (package for package in sorted(locked.builds) if canonicalize_name(_name(package)) not in allowed)
 
 
 def scripts_of(wanted: WantedEnvironment, tree: Iterable[str], packages: Mapping[str, Package]) -> tuple[str, ...]:

@@ -110,6 +110,9 @@ class Direct:
         extras: Extra -> requirements.
         optional: `npm:` requirements that it can do without.
         pins: `pypi:NAME` or `npm:NAME` -> versions of its own lock file, to be preferred.
+        needs_build: Why it cannot be used as it lies there; "" if it can.
+        build: What is needed where it is built, sorted, as an environment requires it; None if it is not built, or nobody knows
+            how.
         says_version: Whether its version could be read; else it is "0", and suits everybody.
         notes: Sentences that people should see.
     """
@@ -119,6 +122,8 @@ class Direct:
     extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs_build: str = ""
+    build: tuple[str, ...] | None = None
     says_version: bool = True
     notes: tuple[str, ...] = ()
 

@@ -14,9 +14,10 @@ from hatchlock.events import Event, Sink
 from hatchlock.lock.model import BUILD, Archive
 from hatchlock.net.http import Refused, Unreachable
 from hatchlock.resolve.asker import python_choice, python_names
+from hatchlock.resolve.builds import build_word
 from hatchlock.resolve.conda_layer import CondaFound, conda_packages
 from hatchlock.resolve.deb_layer import DebLayer
-from hatchlock.resolve.direct import ClaimedName, Direct
+from hatchlock.resolve.direct import ClaimedName, Direct, DirectCandidate
 from hatchlock.resolve.node import NodeCandidate
 from hatchlock.resolve.node_optional import Optional
 from hatchlock.resolve.node_tree import FoundTree, node_tree
@@ -137,7 +138,7 @@ class _Chosen:
     python: str = ""
     notes: tuple[str, ...] = ()
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Id of each package that comes as source -> what its build asks for."""
+    """Id of each package or project that has to be built -> what its build asks for."""
 
     def tree(self) -> FoundTree | None:
         work = self.work
@@ -201,6 +202,8 @@ def _chosen(
             if isinstance(pin.candidate, WheelCandidate) and not pin.candidate.file.is_wheel:
                 asked = indexes.python.build_requires(pin.candidate.file)
                 sources[pin.candidate.id] = tuple(sorted({f"{_PYTHON}{parse(text).with_marker}" for text in asked}))
+            elif isinstance(pin.candidate, DirectCandidate) and pin.candidate.direct.build is not None:
+                sources[pin.candidate.id] = pin.candidate.direct.build
         node_pins |= {
             pin.candidate.name: pin.candidate for pin in found.pins if isinstance(pin.candidate, NodeCandidate)
         }
@@ -228,27 +231,55 @@ def _chosen(
 
 
 def _builds(chosen: _Chosen, indexes: Indexes, prefetch: Prefetch, uses: Uses) -> dict[str, BuildResult]:
-    """Resolve what the builds ask for, each by itself and of wheels alone, on the platforms of its environment."""
+    """Resolve what the builds ask for, each by itself, on the platforms of its environment; nothing there is built itself."""
     asking = chosen.work.request
+    nodes = {item.package.id for item in chosen.work.directs.values() if item.package.namespace is Kind.NPM}
     found = {}
     for package_id, texts in sorted(chosen.sources.items()):
-        name = package_id.partition(":")[2].rpartition("@")[0]
+        word = build_word(package_id, is_node=package_id in nodes)
         request = EnvironmentRequest(
-            name=f"{asking.name}{BUILD}{name}",
+            name=f"{asking.name}{BUILD}{word}",
             platforms=asking.platforms,
             requirements=texts,
             constraints=asking.constraints,
             overrides=asking.overrides,
-            preferred=asking.build_preferred.get(name, {}),
+            preferred=asking.build_preferred.get(word, {}),
+            node=asking.node,
+            pinned=asking.pinned,
             base=asking.base,
             bases=asking.bases,
             glibc=asking.glibc,
             min_macos=asking.min_macos,
         )
-        own = _choose(request, indexes, prefetch, uses, {})
-        packages = {platform: tuple(sorted(ids)) for platform, ids in own.packages.items()}
-        found[package_id] = BuildResult(requirements=texts, packages=packages)
+        with _named(request):
+            directs = directs_of(request, indexes.load) if package_id in nodes else {}
+        own = _choose(request, indexes, prefetch, uses, directs)
+        (tree,) = _trees([own])
+        packages = _placed(own, tree, uses)
+        found[package_id] = BuildResult(
+            word=word,
+            requirements=texts,
+            packages={platform: tuple(sorted(ids)) for platform, ids in packages.items()},
+            tree=tree.tree.paths if tree else {},
+            is_node=package_id in nodes,
+        )
     return found
+
+
+def _placed(chosen: _Chosen, found: FoundTree | None, uses: Uses) -> dict[str, set[str]]:
+    """Return the ids of each platform, with what npm's resolver put below those that were chosen."""
+    packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
+    if found is None:
+        return packages
+    _check_names(chosen.work.request.name, chosen.work.directs.values(), found)
+    for project, texts in chosen.optional.edges_in(found.tree.paths):
+        uses.add_edges(project, texts)
+    uses.add(found.tree.packages)
+    for platform, ids in packages.items():
+        ids |= {
+            package_id for _, package_id in placements(found.tree.paths, found.by_id, platform, found.tree.optional)
+        }
+    return packages
 
 
 def _note(pin: Pin, target: PythonTarget, work: Work, uses: Uses) -> None:
@@ -262,21 +293,13 @@ def _result(
     chosen: _Chosen, found: FoundTree | None, builds: Mapping[str, BuildResult], uses: Uses, emit: Sink
 ) -> EnvironmentResult:
     name = chosen.work.request.name
-    packages = {platform: set(ids) for platform, ids in chosen.packages.items()}
+    packages = _placed(chosen, found, uses)
     told = [direct.package for direct in chosen.work.directs.values()]
     notes = [note for direct in chosen.work.directs.values() for note in direct.notes]
     notes += [*chosen.optional.notes, *chosen.notes]
-    tree: Mapping[str, str] = {}
     if found:
-        tree = found.tree.paths
-        _check_names(name, chosen.work.directs.values(), found)
-        for project, texts in chosen.optional.edges_in(tree):
-            uses.add_edges(project, texts)
-        uses.add(found.tree.packages)
         notes += found.notes
         told += found.tree.packages
-        for platform, ids in packages.items():
-            ids |= {package_id for _, package_id in placements(tree, found.by_id, platform, found.tree.optional)}
     node = chosen.work.request.node
     wanting = [package for package in told if not node_allows(package.requires_node, node)]
     notes += [f"{package.id} wants Node {package.requires_node}, and gets {node}" for package in wanting]
@@ -292,7 +315,12 @@ def _result(
         emit(Event(name="resolve.note", address=f"env:{name}", message=note))
     sorted_ids = {platform: tuple(sorted(ids)) for platform, ids in packages.items()}
     return EnvironmentResult(
-        name=name, packages=sorted_ids, tree=tree, python=chosen.python, notes=tuple(notes), builds=builds
+        name=name,
+        packages=sorted_ids,
+        tree=found.tree.paths if found else {},
+        python=chosen.python,
+        notes=tuple(notes),
+        builds=builds,
     )
 
 

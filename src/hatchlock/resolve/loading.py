@@ -11,13 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 
 from hatchlock.address import BadSource, Kind, Source
-from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
 from hatchlock.realise.bundles import is_bundle
 from hatchlock.resolve.direct import Direct, is_direct
@@ -31,34 +29,16 @@ from hatchlock.sources.projects.git_reference import GitReference
 from hatchlock.sources.projects.model import ProjectFacts, Snapshot
 from hatchlock.sources.projects.path_reference import PathReference
 from hatchlock.sources.projects.snapshot import snapshot
+from hatchlock.sources.projects.tree import ProjectTree
 from hatchlock.sources.python.pypi import PypiSource
+from hatchlock.sources.python.sdists import MetadataNotTold, sdist_facts
 from hatchlock.sources.url import UrlSource, url_references
 
-__all__ = ["Loader", "NeedsBuild"]
+__all__ = ["Loader"]
 
 _SIBLING = f"{Kind.PATH}:"
 _VERSION = re.compile(r"[/_-]v?(\d+(?:\.\d+)+)(?=[/._-]|$)")
 _DIRECT = (_SIBLING, f"{Kind.GIT}:")
-
-
-@dataclass(kw_only=True, eq=False)
-class NeedsBuild(HatchlockError):
-    """A project cannot be used as it lies there."""
-
-    code: ClassVar[str] = "needs-build"
-
-    source: str
-    name: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.source} has to be built first: {self.why}"
-
-    def _hint(self) -> str:
-        return (
-            f"commit what the build makes, or publish the package; building it in a sandbox "
-            f'(`allow-build = ["{self.name}"]`) comes in a later release'
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +72,6 @@ class Loader:
 
         Raises:
             BadSource: The requirement is malformed.
-            NeedsBuild: The project cannot be used as it is.
             HatchlockError: What reading and fetching raise.
         """
         key = (text, self._commits.get(text) or (pinned.commit if pinned else ""))
@@ -124,7 +103,7 @@ class Loader:
 
         package = _package(Kind.PATH, text, facts, found, location=reference.path)
         package = replace(package, version=_marked(facts.version, f"s{found.sha256[:12]}"))
-        return _direct(text, package, facts, sibling)
+        return _direct(text, package, facts, sibling, build=_build(root, facts))
 
     def _repository(self, text: str, reference: GitReference, pinned: Package | None) -> Direct:
         kept = self._commits.get(text) or (pinned.commit if pinned else "")
@@ -135,6 +114,7 @@ class Loader:
             root = self.git().checkout(commit, repository, whole=True)
             facts = read_project(root, workspace_root=repository, as_=reference.as_, committed=True)
             found = snapshot(root, committed=True)
+            build = _build(root, facts, committed=True)
 
         def sibling(path: str) -> str:
             inside = _joined(reference.subdirectory, path).removeprefix("./")
@@ -155,9 +135,10 @@ class Loader:
             repository=facts.repository or commit.url,
             source_class="git",
         )
+        direct = _direct(text, package, facts, sibling, build=build)
         if not reference.is_local:
-            _refuse_local(text, (*facts.requirements, *(item for items in facts.extras.values() for item in items)))
-        return _direct(text, package, facts, sibling)
+            _refuse_local(text, (*direct.everything, *(direct.build or ())))
+        return direct
 
     def _hatch(self, text: str, reference: HatchReference) -> Direct:
         root = self.directory / reference.path
@@ -239,8 +220,6 @@ def _joined(directory: str, path: str) -> str:
 
 
 def _package(kind: Kind, text: str, facts: ProjectFacts, found: Snapshot, *, location: str) -> Package:
-    if facts.needs_build:
-        raise NeedsBuild(source=text, name=facts.name, why=facts.needs_build)
     file_name = f"{facts.name.removeprefix('@').replace('/', '-')}-{facts.version}.tar"
     return Package(
         kind=kind,
@@ -275,7 +254,25 @@ def _refuse_local(source: str, requirements: Iterable[str]) -> None:
             raise BadSource(text=text, why=f"{source} requires it, and it is a directory of this machine")
 
 
-def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[[str], str]) -> Direct:
+def _build(root: Path, facts: ProjectFacts, *, committed: bool = False) -> tuple[str, ...] | None:
+    """Return what a project needs where it is built, as it says it; None if it is not, or nothing tells."""
+    if not facts.needs_build or facts.ecosystem != "python":
+        return facts.build_requirements
+    try:
+        system = sdist_facts(ProjectTree.open(root, committed=committed), name=facts.name).system
+        return tuple(sorted({f"{Kind.PYPI}:{parse(text).with_marker}" for text in system.requires}))
+    except (MetadataNotTold, ValueError):  # a requirement that cannot be read tells nothing either
+        return None
+
+
+def _direct(
+    text: str,
+    package: Package,
+    facts: ProjectFacts,
+    sibling: Callable[[str], str],
+    *,
+    build: tuple[str, ...] | None,
+) -> Direct:
     conditional: list[str] = []
 
     def placed(texts: Iterable[str]) -> tuple[str, ...]:
@@ -298,6 +295,8 @@ def _direct(text: str, package: Package, facts: ProjectFacts, sibling: Callable[
         extras=placed_extras,
         optional=facts.optional,
         pins=facts.pins,
+        needs_build=facts.needs_build,
+        build=None if build is None else tuple(sorted(placed(build))),
         says_version=facts.version != "0",
         notes=(f"{text} is {facts.layout}", *(f"{text}: {note}" for note in (*facts.notes, *notes))),
     )

@@ -28,9 +28,10 @@ class EnvironmentRequest:
         bases: Platform -> that image; empty for processes.
         glibc: Platform -> the oldest glibc that it is to run on.
         min_macos: The oldest macOS; "" for the usual one.
-        allow_build: Names of Python that may be taken as source, where no wheel will do.
+        allow_build: Names that may be built, normalised as Python's are: those of Python's packages, where no wheel will do,
+            and those of projects.
         allow_scripts: Names of npm whose install scripts run.
-        build_preferred: Name of Python that was built before -> what is preferred where it is built, as `preferred`.
+        build_preferred: Word of a build (`resolve.builds.build_word`) -> what is preferred where it is made, as `preferred`.
     """
 
     name: str
@@ -52,15 +53,21 @@ class EnvironmentRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildResult:
-    """Where a package that comes as source is built.
+    """Where a package or project that comes as source is built.
 
     Attributes:
+        word: What its environment is called, behind the name of the one that it is for.
         requirements: What its build asks for, as in a request.
         packages: Platform -> ids of packages, sorted.
+        tree: As that of an environment.
+        is_node: Whether it is built by Node.
     """
 
+    word: str
     requirements: tuple[str, ...]
     packages: Mapping[str, tuple[str, ...]]
+    tree: Mapping[str, str] = field(default_factory=dict)
+    is_node: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

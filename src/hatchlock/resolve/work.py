@@ -28,6 +28,7 @@ from hatchlock.resolve.python import PythonNames
 from hatchlock.resolve.released import NamedBounds, Released, ReleasedNames
 from hatchlock.resolve.request import EnvironmentRequest
 from hatchlock.resolve.shelves import CondaShelf, DebDesk, DebShelf, HatchArchives, HatchShelf, ImageShelf, ImageTags
+from hatchlock.resolve.unbuilt import check_unbuilt
 from hatchlock.sources.conda.solve import CondaSource
 from hatchlock.sources.npm.registry import NpmSource
 from hatchlock.sources.python.pypi import PypiSource
@@ -218,6 +219,7 @@ def directs_of(request: EnvironmentRequest, load: Callable[[str, Package | None]
 
     Raises:
         ClaimedName: Two of them have one name.
+        NeedsBuild, MetadataNotTold: One of them cannot be used as it is, and is not built.
         HatchlockError: What `load` raises.
     """
     found: dict[str, Direct] = {}
@@ -229,6 +231,7 @@ def directs_of(request: EnvironmentRequest, load: Callable[[str, Package | None]
         if text in found:
             continue
         direct = load(text, request.pinned.get(text))
+        check_unbuilt(direct, request)
         found[text] = direct
         key = (direct.package.namespace, direct.package.name)
         other = claimed.setdefault(key, direct.text)

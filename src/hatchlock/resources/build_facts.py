@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ScriptSpec
+from hatchlock.resources.env_spec import EnvSpec, UnknownSpec
 
 if TYPE_CHECKING:
     from hatchlock.realise.builds.record import BuildRecord
 
-__all__ = ["is_unbuilt", "kept_build", "missing_inputs", "records_of", "told_of_builds"]
+__all__ = [
+    "BuildNotIsolated",
+    "check_isolated",
+    "is_unbuilt",
+    "kept_build",
+    "missing_inputs",
+    "records_of",
+    "told_of_builds",
+]
+
+
+@dataclass(kw_only=True, eq=False)
+class BuildNotIsolated(HatchlockError):
+    """This machine has no sandbox to build in."""
+
+    code: ClassVar[str] = "build-not-isolated"
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"nothing is built outside of a sandbox, and there is none here: {self.problem}"
+
+    def _hint(self) -> str:
+        return (
+            'install bubblewrap, or use runtime = "container"; or do without a build: take a version that has wheels, commit what '
+            "the project's build makes"
+        )
 
 
 def records_of(home: Home) -> Path:
@@ -21,7 +48,7 @@ def records_of(home: Home) -> Path:
     return home.root / "builds"
 
 
-def kept_build(build: BuildSpec | ScriptSpec, home: Home) -> BuildRecord | None:
+def kept_build(build: UnknownSpec, home: Home) -> BuildRecord | None:
     """Return what a build gave, if the store has that."""
     from hatchlock.realise.builds.record import BuildRecords  # noqa: PLC0415  few environments have builds
     from hatchlock.store.blobs import Blobs  # noqa: PLC0415
@@ -31,13 +58,34 @@ def kept_build(build: BuildSpec | ScriptSpec, home: Home) -> BuildRecord | None:
 
 
 def missing_inputs(spec: EnvSpec, home: Home) -> EnvSpec:
-    """Return an environment without the builds that need not be made any more."""
-    return replace(spec, builds=tuple(build for build in spec.builds if kept_build(build, home) is None))
+    """Return an environment without the builds that need not be made any more, and without what these would be made from."""
+    made = {build.package for build in spec.project_builds if kept_build(build, home)}
+    return replace(
+        spec,
+        builds=tuple(build for build in spec.builds if kept_build(build, home) is None),
+        project_builds=tuple(build for build in spec.project_builds if build.package not in made),
+        projects=tuple(item for item in spec.projects if item.artefact.package not in made),
+    )
 
 
 def is_unbuilt(spec: EnvSpec, home: Home) -> bool:
     """Return whether something of an environment has to be built, or install scripts have to run."""
     return any(kept_build(build, home) is None for build in spec.unknown)
+
+
+def check_isolated(spec: EnvSpec, home: Home, isolation: str) -> None:
+    """Refuse an environment of processes that something has to be built for, where nothing can be isolated.
+
+    Args:
+        spec: The environment.
+        home: The store.
+        isolation: Why processes cannot be isolated on this machine; "" if they can.
+
+    Raises:
+        BuildNotIsolated: So it is.
+    """
+    if isolation and is_unbuilt(spec, home):
+        raise BuildNotIsolated(problem=isolation)
 
 
 def told_of_builds(spec: EnvSpec, home: Home) -> Mapping[str, str]:

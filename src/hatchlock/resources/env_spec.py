@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any, Self
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import key_of, sha256_bytes
 from hatchlock.resources.base import Artefact
 
@@ -20,8 +20,10 @@ __all__ = [
     "ModuleSpec",
     "NodeSpec",
     "ProgramSpec",
+    "ProjectBuildSpec",
     "ProjectSpec",
     "ScriptSpec",
+    "UnknownSpec",
     "directory_name",
 ]
 
@@ -141,6 +143,11 @@ class CondaSpec:
     has_python: bool = False
 
 
+def _shown(package_id: str) -> str:
+    name, _, version = package_id.partition(":")[2].rpartition("@")
+    return f"{name} {version}"
+
+
 def _log_name(environment: str, package_id: str) -> str:
     """The name of a file, whatever a lock that somebody else wrote says."""
     name = package_id.partition(":")[2].rpartition("@")[0].removeprefix("@")
@@ -149,11 +156,11 @@ def _log_name(environment: str, package_id: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSpec:
-    """A package that has to be built: what comes of it is known after that, and named by what goes in.
+    """A package of Python that has to be built: what comes of it is known after that, and named by what goes in.
 
     Attributes:
-        package: Its id, `pypi:docopt@0.6.2`.
-        archive: Its source distribution.
+        package: Its id, `pypi:docopt@0.6.2`, or that of a project: `path:weather@1.0+s0a1b2c3d4e5f`.
+        archive: Its source distribution, or the project's snapshot.
         wheels: What its build environment has, sorted by file name.
         key: The digest of everything that goes in.
     """
@@ -164,9 +171,14 @@ class BuildSpec:
     key: str
 
     @property
+    def is_project(self) -> bool:
+        """Whether it is a project: its archive is the source tree itself, not a directory with that."""
+        return not self.package.startswith(f"{Kind.PYPI}:")
+
+    @property
     def shown(self) -> str:
         """The package for people: `docopt 0.6.2`."""
-        return self.package.partition(":")[2].replace("@", " ")
+        return _shown(self.package)
 
     def log_name(self, environment: str) -> str:
         """Return what `logs --build` calls its log."""
@@ -190,12 +202,50 @@ class ScriptSpec:
     @property
     def shown(self) -> str:
         """The package for people: `install scripts of sharp 0.33.5`."""
-        name, _, version = self.package.partition(":")[2].rpartition("@")
-        return f"install scripts of {name} {version}"
+        return f"install scripts of {_shown(self.package)}"
 
     def log_name(self, environment: str) -> str:
         """Return what `logs --build` calls their log."""
         return _log_name(environment, self.package)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProjectBuildSpec:
+    """A project of Node that has to be built: what becomes of its directory is known after that, and named by what goes in.
+
+    Attributes:
+        package: Its id, `path:@acme/weather@1.0.0+s0a1b2c3d4e5f`.
+        archive: Its snapshot.
+        entries: The files that it is started by, and that its build makes.
+        modules: The npm packages that its build needs, sorted by path.
+        siblings: The projects that its build needs, sorted by name.
+        key: The digest of everything that goes in.
+    """
+
+    package: str
+    archive: Artefact
+    entries: tuple[str, ...]
+    modules: tuple[ModuleSpec, ...]
+    siblings: tuple[ProjectSpec, ...]
+    key: str
+
+    @property
+    def shown(self) -> str:
+        """The project for people: `@acme/weather 1.0.0+s0a1b2c3d4e5f`."""
+        return _shown(self.package)
+
+    def log_name(self, environment: str) -> str:
+        """Return what `logs --build` calls its log."""
+        return _log_name(environment, self.package)
+
+    @property
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """Every file that goes in."""
+        return (self.archive, *(item.artefact for item in self.modules), *(item.artefact for item in self.siblings))
+
+
+UnknownSpec = BuildSpec | ScriptSpec | ProjectBuildSpec
+"""What is known only after it was made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,6 +264,7 @@ class EnvSpec:
         modules: npm packages, sorted by path.
         scripts: Those of them whose install scripts run, sorted by path.
         projects: Sorted by name.
+        project_builds: Those of them, of Node, that are built, sorted by package.
         programs: Sorted by name.
         prefixes: Directories besides it that its programs need: those of its interpreters.
         trust: Its label. It goes into nothing.
@@ -230,6 +281,7 @@ class EnvSpec:
     modules: tuple[ModuleSpec, ...] = ()
     scripts: tuple[ScriptSpec, ...] = ()
     projects: tuple[ProjectSpec, ...] = ()
+    project_builds: tuple[ProjectBuildSpec, ...] = ()
     programs: tuple[ProgramSpec, ...] = ()
     prefixes: tuple[str, ...] = ()
     trust: str = ""
@@ -245,9 +297,9 @@ class EnvSpec:
         return key_of(_RULE, self._parts())[:_NAME_DIGITS]
 
     @property
-    def unknown(self) -> tuple[BuildSpec | ScriptSpec, ...]:
+    def unknown(self) -> tuple[UnknownSpec, ...]:
         """What of it is known only after it was made."""
-        return (*self.builds, *self.scripts)
+        return (*self.builds, *self.project_builds, *self.scripts)
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:
@@ -259,6 +311,7 @@ class EnvSpec:
             *(artefact for build in self.builds for artefact in (build.archive, *build.wheels)),
             *(module.artefact for module in self.modules),
             *(project.artefact for project in self.projects),
+            *(artefact for build in self.project_builds for artefact in build.artefacts),
             *(program.artefact for program in self.programs),
         )
 
@@ -311,6 +364,8 @@ class EnvSpec:
         """Yield what decides on everything in it but wheels and packages of conda, a line for each."""
         for build in self.builds:
             yield f"build {build.package} {build.key}"
+        for project_build in self.project_builds:
+            yield f"project-build {project_build.package} {project_build.key}"
         for script in self.scripts:
             yield f"scripts {script.path} {script.key}"
         for module in self.modules:
@@ -333,7 +388,6 @@ class EnvSpec:
         Raises:
             KeyError, TypeError, ValueError: It is something else.
         """
-        projects = (ProjectSpec(**_placed(item) | {"requires": tuple(item["requires"])}) for item in data["projects"])
         values = {
             **data,
             "interpreter": Artefact(**data["interpreter"]) if data["interpreter"] else None,
@@ -343,7 +397,8 @@ class EnvSpec:
             "node": NodeSpec(**data["node"]) if data["node"] else None,
             "modules": tuple(map(_module, data["modules"])),
             "scripts": tuple(ScriptSpec(**item) for item in data["scripts"]),
-            "projects": tuple(projects),
+            "projects": tuple(map(_project, data["projects"])),
+            "project_builds": tuple(map(_project_build, data["project_builds"])),
             "programs": tuple(ProgramSpec(**_placed(item)) for item in data["programs"]),
             "prefixes": tuple(data["prefixes"]),
         }
@@ -361,6 +416,21 @@ def _placed(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _module(item: Mapping[str, Any]) -> ModuleSpec:
     return ModuleSpec(**_placed(item) | {"changes": Artefact(**item["changes"]) if item["changes"] else None})
+
+
+def _project(item: Mapping[str, Any]) -> ProjectSpec:
+    return ProjectSpec(**_placed(item) | {"requires": tuple(item["requires"])})
+
+
+def _project_build(item: Mapping[str, Any]) -> ProjectBuildSpec:
+    values = {
+        **item,
+        "archive": Artefact(**item["archive"]),
+        "entries": tuple(item["entries"]),
+        "modules": tuple(map(_module, item["modules"])),
+        "siblings": tuple(map(_project, item["siblings"])),
+    }
+    return ProjectBuildSpec(**values)
 
 
 def _conda(item: Mapping[str, Any]) -> CondaSpec:

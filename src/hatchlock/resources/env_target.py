@@ -9,7 +9,7 @@ from hatchlock.address import Kind
 from hatchlock.digest import key_of
 from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.paths import Home
-from hatchlock.realise.builds.record import build_key, scripts_key
+from hatchlock.realise.builds.record import build_key, project_key, scripts_key
 from hatchlock.realise.commands import CommandTaken, is_reserved
 from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
@@ -22,6 +22,7 @@ from hatchlock.resources.env_spec import (
     ModuleSpec,
     NodeSpec,
     ProgramSpec,
+    ProjectBuildSpec,
     ProjectSpec,
     ScriptSpec,
     directory_name,
@@ -70,7 +71,9 @@ def _builds(
 ) -> Iterator[BuildSpec]:
     base = lock.image(environment.base).platforms[platform].digest if environment.base else ""
     for package in lock.packages_of(environment, platform):
-        if package.id not in environment.builds or choose_wheel(package.files, target):
+        if package.id not in environment.builds or package.namespace is not Kind.PYPI:
+            continue
+        if package.kind is Kind.PYPI and choose_wheel(package.files, target):
             continue
         file = next((file for file in package.files if not file.name.endswith(".whl")), None)
         if file is None:
@@ -187,7 +190,8 @@ def environment_spec(
         spec,
         modules=modules,
         scripts=tuple(_scripts(environment, modules, platform, node=spec.node, base=base)),
-        projects=tuple(_project(package) for package in own if package.kind in _PROJECTS),
+        projects=tuple(_project(package) for package in own if _is_laid_out(package, environment)),
+        project_builds=tuple(_project_builds(lock, environment, platform, node=spec.node, base=base)),
         programs=tuple(_program(package, platform) for package in own if package.kind is Kind.URL),
     )
     return spec, tuple(dict.fromkeys(prefixes))
@@ -269,6 +273,45 @@ def _scripts(
                 base=base,
             )
             yield ScriptSpec(package=module.artefact.package, path=module.path, key=key)
+
+
+def _is_laid_out(package: Package, environment: Environment) -> bool:
+    """Whether a package is a project; one of Python that is built is installed as a wheel."""
+    is_wheel = package.id in environment.builds and package.namespace is Kind.PYPI
+    return package.kind in _PROJECTS and not is_wheel
+
+
+def _project_builds(
+    lock: Lock, environment: Environment, platform: str, *, node: NodeSpec | None, base: str
+) -> Iterator[ProjectBuildSpec]:
+    by_id = {package.id: package for package in lock.packages} if environment.builds else {}
+    for package_id in environment.on(platform) if node and environment.builds else ():
+        package = by_id[package_id]
+        if package_id not in environment.builds or package.namespace is not Kind.NPM:
+            continue
+        own = lock.environment(environment.builds[package_id], environment.runtime)
+        modules = tuple(_modules(own, by_id, platform))
+        found = [by_id[name] for name in own.on(platform)]
+        siblings = tuple(_project(item) for item in found if item.kind in _PROJECTS)
+        inputs = [f"{module.path} {module.artefact.digest}" for module in modules]
+        inputs += [f"{sibling.name} {sibling.artefact.digest}" for sibling in siblings]
+        archive = _artefact(package)
+        key = project_key(
+            package=package_id,
+            archive=archive.digest,
+            inputs=inputs,
+            platform=platform,
+            node=node.version if node else "",
+            base=base,
+        )
+        yield ProjectBuildSpec(
+            package=package_id,
+            archive=archive,
+            entries=tuple(sorted(set(package.scripts.values()))),
+            modules=modules,
+            siblings=siblings,
+            key=key,
+        )
 
 
 def _project(package: Package) -> ProjectSpec:

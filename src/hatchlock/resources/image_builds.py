@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +14,19 @@ from hatchlock.images.key import image_tag
 from hatchlock.paths import Home
 from hatchlock.realise.builds.build import Run
 from hatchlock.realise.builds.contained import ContainedBuild
-from hatchlock.resources.env_builds import built_environment
-from hatchlock.resources.env_spec import BuildSpec, ScriptSpec
+from hatchlock.resources.env_builds import Sandbox, built_environment
+from hatchlock.resources.env_spec import UnknownSpec
 from hatchlock.resources.image_build import composed
 from hatchlock.resources.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
 
-__all__ = ["build_missing"]
+__all__ = ["build_missing", "sandbox_of_image"]
 
 
 def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, logs: Path) -> None:
     """Build every package of an image that comes as source and that the store does not have built.
-
-    The engine has the base under a tag of ours for as long as that takes.
 
     Args:
         spec: The image; the blobs of its base were checked.
@@ -37,14 +37,25 @@ def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, 
 
     Raises:
         BuildFailed, BadBuildResult: Something cannot be built.
+        HatchlockError: What `sandbox_of_image` raises.
+    """
+    assert spec.environment is not None  # noqa: S101  the caller looked
+    with sandbox_of_image(spec, project=project, engine=engine, home=home) as sandbox:
+        built_environment(spec.environment, home=home, logs=logs, sandbox=sandbox)
+
+
+@contextmanager
+def sandbox_of_image(spec: ImageSpec, *, project: str, engine: Engine, home: Home) -> Iterator[Sandbox]:
+    """Yield the sandbox of an image's packages: containers of its base, which the engine has for as long as the block takes.
+
+    Raises:
         NotLoaded, EngineError, EngineFailed, EngineUnreachable: The engine refuses, or is gone.
         WrongHash: A blob of the store is damaged; it is removed.
     """
-    assert spec.environment is not None  # noqa: S101  the caller looked
     base = replace(spec, environment=None, debs=(), outputs=())
     tag = image_tag(project, spec.server, hex_of(spec.base.digest))
 
-    def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
+    def sandbox(build: UnknownSpec, command: tuple[str, ...]) -> Run:
         return ContainedBuild(
             key=build.key,
             package=build.package,
@@ -58,6 +69,6 @@ def build_missing(spec: ImageSpec, *, project: str, engine: Engine, home: Home, 
     with composed(base, home=home) as image:
         load(image, engine=engine, tag=tag)
         try:
-            built_environment(spec.environment, home=home, logs=logs, sandbox=sandbox)
+            yield sandbox
         finally:
             engine.untag(tag)

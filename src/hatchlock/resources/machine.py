@@ -32,7 +32,7 @@ class Machine:
         nodes: "22" -> facts, or the error that looking for it gave.
         programs: Command of a server that is a program of this machine -> its path, or the error.
         engine: The engine's address, the error that looking for it gave, or "" if nothing needs one.
-        isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process.
+        isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process and nothing is built for one.
         is_root: Whether root starts the servers.
         host: Which system it runs.
     """

@@ -19,6 +19,7 @@ from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
+from hatchlock.resources.build_facts import check_isolated
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
@@ -169,6 +170,7 @@ class _Builder:
             target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
         self.system(locked.name)  # a host that cannot have what it needs is no place for it
+        check_isolated(spec, machine.home, machine.isolation)
         return replace(spec, prefixes=prefixes, trust=locked.trust)
 
     def _process_server(self, launch: Server) -> _Placed:

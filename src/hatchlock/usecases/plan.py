@@ -219,6 +219,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
 
     processes = [server for server in manifest.servers.values() if server.runtime == "process"]
     own = [item for item in lock.environments if item.runtime == "process"]
+    isolated = processes or any(item.builds or item.scripts for item in own)
     versions = {item.python for item in own if item.python and not item.managed}
     interpreters = {version: _interpreter(version, project.environ) for version in versions}
     nodes = {version: _node(version, project.environ) for version in {item.node for item in own if item.node}}
@@ -235,13 +236,13 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         nodes=nodes,
         programs=programs,
         engine=_engine(manifest, lock, project.environ),
-        isolation=(check_isolation(project.environ) or "") if processes else "",
+        isolation=(check_isolation(project.environ) or "") if isolated else "",
         is_root=os.geteuid() == 0,
         host=host_system(project.environ),
     )
     if machine.isolation:
         return machine, None  # whatever is in the way of bubblewrap today
-    bwrap = find_bwrap(project.environ.get("PATH", "")) if processes else None
+    bwrap = find_bwrap(project.environ.get("PATH", "")) if isolated else None
     looked_up = [*interpreters.values(), *nodes.values()]
     found = [item.path for item in looked_up if not isinstance(item, HatchlockError)]
     others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]

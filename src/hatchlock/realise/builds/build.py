@@ -112,12 +112,12 @@ def run_scripts(
     log: Path,
     scratch: Path,
 ) -> BuildRecord:
-    """Run the install scripts of a package, and keep what they changed; otherwise as `build_wheel`.
+    """Run the install scripts of a package, or the build of a project, and keep what they changed; otherwise as `build_wheel`.
 
     Args:
         key: Of everything that they can see.
         wanted: That.
-        archive: Digest of the package's tarball.
+        archive: Digest of the package's tarball, or the project's snapshot.
         run: The sandbox.
         records: As there.
         blobs: As there.
@@ -126,19 +126,22 @@ def run_scripts(
 
     Raises:
         BuildFailed: A script ended with an error.
-        BadBuildResult: What they left is no set of files.
+        BadBuildResult: What they left is no set of files, or not the files that they should make.
         HatchlockError: What `run` raises.
         OSError: The disk is full, or the like.
     """
     name, _, version = wanted.package.partition(":")[2].rpartition("@")
-    file = _UNFIT.sub("-", f"{name.removeprefix('@')}-{version}.scripts.tar")
+    word = "scripts" if wanted.path else "built"
+    file = _UNFIT.sub("-", f"{name.removeprefix('@')}-{version}.{word}.tar")
     with tempfile.TemporaryDirectory(dir=scratch, prefix="build-") as own:
         directory = Path(own)
         with (directory / "order").open("wb") as order:
             write_script_order(wanted, order, scratch=directory)
         _run(wanted.package, run, directory, log)
         with (directory / "result").open("rb") as stream:
-            taken_changes(stream, directory / "changes", package=wanted.package, scratch=directory)
+            taken_changes(
+                stream, directory / "changes", package=wanted.package, scratch=directory, entries=wanted.entries
+            )
         return _kept(key, directory / "changes", file, wanted.package, archive, records=records, blobs=blobs)
 
 

@@ -1,7 +1,7 @@
-"""What runs inside of a build's sandbox: a source distribution that comes in becomes a wheel that goes out (PEP 517).
+"""What runs inside of a build's sandbox: a source tree that comes in becomes a wheel that goes out (PEP 517).
 
 It is sent there as text, to whatever Python the environment has, and so imports nothing of ours. stdin: a line of JSON,
-the tree of the build environment as a tar file, the source distribution. stdout: a line of JSON, the wheel. Whatever the
+the tree of the build environment as a tar file, the source as an archive. stdout: a line of JSON, the wheel. Whatever the
 build itself says goes to stderr.
 """
 
@@ -83,7 +83,8 @@ def build() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _extract(archive, unpacked)
     archive.unlink()
-    source = next(path for path in sorted(unpacked.iterdir()) if path.is_dir())
+    source = unpacked if order["is_project"] else next(path for path in sorted(unpacked.iterdir()) if path.is_dir())
+    os.environ.update(order["variables"])
     output.mkdir()
     os.chdir(source)
     own = [str(source / path) for path in order["backend_path"]]

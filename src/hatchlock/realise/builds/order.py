@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
+from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.images.layer import write_layer
 from hatchlock.realise.wheels import wheel_tree
@@ -20,13 +21,15 @@ from hatchlock.sources.python.sdists import BuildSystem
 __all__ = ["BadBuildResult", "BuildInput", "build_environment", "program", "taken_wheel", "write_order"]
 
 _ROOT = "/tmp/hatchlock/environment"  # noqa: S108  inside of the sandbox
+_VERSION_VARIABLES = ("SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "POETRY_DYNAMIC_VERSIONING_BYPASS")
+"""What setuptools-scm (and hatch-vcs by it), pdm and poetry-dynamic-versioning take a version from."""
 _LARGEST_HEAD = 1 << 16
 _LARGEST_WHEEL = 1 << 30
 
 
 @dataclass(kw_only=True, eq=False)
 class BadBuildResult(HatchlockError):
-    """What came out of a build is not the wheel that should have."""
+    """What came out of a build is not what should have."""
 
     code: ClassVar[str] = "bad-build-result"
 
@@ -37,6 +40,8 @@ class BadBuildResult(HatchlockError):
         return f"what was built of {self.package} cannot be used: {self.why}"
 
     def _hint(self) -> str:
+        if self.package.startswith((f"{Kind.PATH}:", f"{Kind.GIT}:")):
+            return "mend the project or its build, and run `hatchlock lock`; `hatchlock logs --build` says what its build said"
         return "constrain it to a version that has wheels, or to another version, and run `hatchlock lock`"
 
 
@@ -45,12 +50,13 @@ class BuildInput:
     """What goes into a build.
 
     Attributes:
-        package: Id of the package: `pypi:docopt@0.6.2`.
-        archive: Its source distribution, verified.
+        package: Id of the package, `pypi:docopt@0.6.2`, or of a project, `path:weather@1.0+s0a1b2c3d4e5f`.
+        archive: Its source distribution or snapshot, verified.
         system: How it is built.
         wheels: File name and verified file of each wheel of its build environment.
         python: The version of the interpreter, `3.11`.
         python_path: The interpreter, where it is in the sandbox.
+        is_project: Whether the archive is a snapshot, which has the source tree itself and not a directory with it.
     """
 
     package: str
@@ -59,6 +65,7 @@ class BuildInput:
     wheels: Sequence[tuple[str, Path]]
     python: str
     python_path: str
+    is_project: bool = False
 
 
 def program() -> str:
@@ -101,12 +108,20 @@ def write_order(build: BuildInput, out: BinaryIO) -> None:
             "program": program(),
             "backend": build.system.backend,
             "backend_path": build.system.backend_path,
+            "is_project": build.is_project,
+            "variables": _variables(build) if build.is_project else {},
         }
         out.write(json.dumps(head).encode() + b"\n")
         tree.seek(0)
         shutil.copyfileobj(tree, out)
     with build.archive.open("rb") as archive:
         shutil.copyfileobj(archive, out)
+
+
+def _variables(build: BuildInput) -> dict[str, str]:
+    """Tell a backend that asks version control, of which there is nothing inside, the version that the lock has."""
+    version = build.package.rpartition("@")[2]
+    return dict.fromkeys(_VERSION_VARIABLES, version)
 
 
 def taken_wheel(stream: BinaryIO, into: Path, *, package: str) -> str:

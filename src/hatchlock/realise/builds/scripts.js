@@ -1,7 +1,9 @@
-// What runs inside of the sandbox of a package's install scripts, as text for `node -e`; it needs nothing but Node and sh.
+// What runs inside of the sandbox of a package's install scripts, or of a project's build, as text for `node -e`; it needs
+// nothing but Node and sh.
 //
 // stdin and stdout have one form: 16 digits, so many bytes of JSON, and the contents of the files that it lists, in order.
-// In: the whole tree of packages. Out: what the scripts changed in the package's own directory. What they say: stderr.
+// In: the whole tree of packages. Out: what the scripts changed in the package's own directory; of a project what is there
+// after its build. What they say: stderr.
 "use strict";
 const { spawnSync } = require("child_process");
 const { createHash } = require("crypto");
@@ -48,7 +50,7 @@ function listed(directory, inside, found) {
   return found;
 }
 
-function run(order, directory, event, script) {
+function run(named, directory, event, script) {
   const holders = [];
   for (let at = directory; at.startsWith(ROOT); at = path.dirname(at)) holders.push(path.join(at, "node_modules", ".bin"));
   const own = {
@@ -59,13 +61,14 @@ function run(order, directory, event, script) {
     npm_lifecycle_script: script,
     npm_node_execpath: process.execPath,
     npm_package_json: path.join(directory, "package.json"),
-    npm_package_name: order.name,
-    npm_package_version: order.version,
+    npm_package_name: named.name,
+    npm_package_version: named.version,
   };
-  process.stderr.write(`> ${order.name}@${order.version} ${event}\n> ${script}\n`);
+  process.stderr.write(`> ${named.name}@${named.version} ${event}\n> ${script}\n`);
+  const { NODE_ENV, ...plain } = process.env; // of some bases: there would be no build with it
   const done = spawnSync("/bin/sh", ["-c", script], {
     cwd: directory,
-    env: { ...process.env, ...own },
+    env: { ...plain, ...own },
     stdio: ["ignore", 2, 2],
   });
   if (done.error) throw done.error;
@@ -77,11 +80,16 @@ const order = JSON.parse(take(Number(take(16).toString())).toString());
 order.files.forEach(put);
 const directory = path.join(ROOT, order.path);
 const before = listed(directory, "", new Map());
-const scripts = JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8")).scripts || {};
+const manifest = JSON.parse(fs.readFileSync(path.join(directory, "package.json"), "utf8"));
+const scripts = manifest.scripts || {};
+// a project's locked version has a mark of its content, which it does not know of
+const named = { name: manifest.name || order.name, version: manifest.version || order.version };
 if (!scripts.preinstall && !scripts.install && before.has("binding.gyp")) scripts.install = "node-gyp rebuild";
-for (const event of EVENTS) if (scripts[event]) run(order, directory, event, scripts[event]);
+const builder = (order.builders || []).find((name) => scripts[name]);
+for (const event of builder ? [`pre${builder}`, builder, `post${builder}`] : EVENTS)
+  if (scripts[event]) run(named, directory, event, scripts[event]);
 const same = (one, two) => two && one.link === two.link && one.digest === two.digest && one.mode === two.mode;
-const changed = [...listed(directory, "", new Map())].filter(([place, file]) => !same(file, before.get(place)));
+const changed = [...listed(directory, "", new Map())].filter(([place, file]) => builder || !same(file, before.get(place)));
 const head = Buffer.from(JSON.stringify({ files: changed.map(([place, file]) => ({ path: place, ...file })) }));
 give(Buffer.from(String(head.length).padStart(16, "0")));
 give(head);

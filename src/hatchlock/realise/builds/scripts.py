@@ -1,4 +1,4 @@
-"""What the install scripts of an npm package do to its own directory: run in a sandbox, and kept as a tar file."""
+"""What the install scripts of an npm package, or a Node project's build, do to its own directory: kept as a tar file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from hatchlock.realise.builds.order import BadBuildResult
 from hatchlock.realise.npm import NpmPlacement, unpack_packages
 from hatchlock.realise.tree import Entry, FileOnDisk
 from hatchlock.realise.unpack import public_directory, unpack
+from hatchlock.sources.projects.node_project import BUILDERS
 
 __all__ = ["ScriptInput", "overlay", "script_program", "taken_changes", "write_script_order"]
 
@@ -31,17 +32,21 @@ _PATH = re.compile(r"(?!/)(?!.*(^|/)\.{1,2}(/|\Z))(?!.*//)[^\\\0]+(?<!/)", re.DO
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScriptInput:
-    """What install scripts see.
+    """What install scripts, or a build, see.
 
     Attributes:
-        package: Id of the package: `npm:sharp@0.33.5`.
-        path: Where it is in the tree: `node_modules/sharp`.
+        package: Id of the package or project: `npm:sharp@0.33.5`.
+        path: Where it is in the tree, `node_modules/sharp`; a project is the directory that `node_modules` is in, "".
         tree: Every package of the tree.
+        projects: Path -> verified snapshot of each project in the tree.
+        entries: Of a project that is built, the files that its build has to make.
     """
 
     package: str
     path: str
     tree: Sequence[NpmPlacement]
+    projects: Mapping[str, Path] = field(default_factory=dict)
+    entries: Sequence[str] = ()
 
 
 def script_program() -> str:
@@ -64,12 +69,15 @@ def write_script_order(wanted: ScriptInput, out: BinaryIO, *, scratch: Path) -> 
     name, _, version = wanted.package.partition(":")[2].rpartition("@")
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         root = Path(directory)
+        for path, snapshot in sorted(wanted.projects.items()):
+            unpack(snapshot, root / path, name=path or name, place=_own)
         unpack_packages(wanted.tree, root)
         listed = sorted(_below(root, root))
         head = {
             "name": name,
             "version": version,
             "path": wanted.path,
+            "builders": [] if wanted.path else BUILDERS,
             "files": [_described(root / path, path) for path in listed],
         }
         text = json.dumps(head).encode()
@@ -78,6 +86,11 @@ def write_script_order(wanted: ScriptInput, out: BinaryIO, *, scratch: Path) -> 
             if not (root / path).is_symlink():
                 with (root / path).open("rb") as stream:
                     shutil.copyfileobj(stream, out)
+
+
+def _own(path: str) -> str:
+    """Leave out what a repository has of other packages: the lock says what is there."""
+    return "" if path.partition("/")[0] == "node_modules" else path
 
 
 def _below(directory: Path, root: Path) -> list[str]:
@@ -95,22 +108,26 @@ def _described(place: Path, path: str) -> dict[str, Any]:
     return {"path": path, "size": state.st_size, "mode": stat.S_IMODE(state.st_mode)}
 
 
-def taken_changes(stream: BinaryIO, into: Path, *, package: str, scratch: Path) -> None:
-    """Write what scripts changed, as they say it, to a tar file that depends on the changes alone.
+def taken_changes(stream: BinaryIO, into: Path, *, package: str, scratch: Path, entries: Sequence[str] = ()) -> None:
+    """Write what scripts changed, or a build made, as they say it, to a tar file that depends on that alone.
 
     Args:
         stream: What they wrote to stdout, from its beginning.
         into: The file to write.
         package: For messages.
         scratch: A directory of ours.
+        entries: Files that have to be among them.
 
     Raises:
-        BadBuildResult: It is something else.
+        BadBuildResult: It is something else, or they are not.
         OSError: The disk is full, or the like.
     """
     try:
         with tempfile.TemporaryDirectory(dir=scratch) as directory, into.open("wb") as out:
-            write_layer(_entries(stream, Path(directory)), out)
+            found = _entries(stream, Path(directory))
+            if missing := sorted(set(entries) - {item.path for item in found}):
+                raise BadBuildResult(package=package, why=f"{missing[0]}, by which it is started, is not in it")
+            write_layer(found, out)
     except (ValueError, KeyError, TypeError) as error:
         raise BadBuildResult(package=package, why=f"its scripts left something else than files ({error})") from error
 

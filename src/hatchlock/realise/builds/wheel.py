@@ -18,6 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from hatchlock.address import Kind
 from hatchlock.realise.builds.order import BadBuildResult
 from hatchlock.sources.python.metadata import WheelMetadata
 from hatchlock.sources.python.simple import is_file_name
@@ -31,6 +32,9 @@ _PROGRAM = 0o100755
 _FILE = 0o100644
 _UNIX = 3
 _SAFE = re.compile(r"(?!/)(?!.*(^|/)\.{1,2}(/|\Z))[^\\\0]+", re.DOTALL)
+_MARK = re.compile(r"[+.][gs][0-9a-f]{12}\Z")
+"""What the lock puts behind the version of a project: its commit or content."""
+_UNREAD = "0"
 _NOT_KEPT = ("RECORD", "RECORD.jws", "RECORD.p7s")
 
 
@@ -43,8 +47,8 @@ def normalised_wheel(built: Path, out: Path, *, file: str, package: str, said: W
         built: The wheel as it was built.
         out: The file to write.
         file: The name that the build gave it.
-        package: Id of the package that it must be, `pypi:docopt@0.6.2`.
-        said: What the source distribution says: the lock was made from that.
+        package: Id of the package or project that it must be, `pypi:docopt@0.6.2`.
+        said: What its source says: the lock was made from that.
 
     Raises:
         BadBuildResult: It is no wheel, or that of another package or version, or it needs what the lock does not have.
@@ -78,7 +82,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 def _checked_folder(archive: zipfile.ZipFile, members: Iterable[str], file: str, package: str) -> str:
     """Return its `.dist-info` directory, after comparing what names it with what it must be."""
-    wanted_name, _, wanted_version = package.partition(":")[2].rpartition("@")
+    wanted_name, _, locked_version = package.partition(":")[2].rpartition("@")
     if not is_file_name(file):
         raise ValueError(f"{file!r} is no wheel of one package")
     try:
@@ -89,10 +93,18 @@ def _checked_folder(archive: zipfile.ZipFile, members: Iterable[str], file: str,
         inside = (canonicalize_name(str(headers["Name"])), Version(str(headers["Version"])))
     except (InvalidWheelFilename, InvalidVersion, ValueError) as error:
         raise ValueError(f"{file!r} is no wheel of one package ({error})") from error
-    if not {(name, version), inside} == {(wanted_name, Version(wanted_version))}:
+    if len({(name, version), inside}) > 1 or name != wanted_name or not _is_locked(version, locked_version, package):
         raise ValueError(f"it is {inside[0]} {inside[1]} as {file}")
     archive.getinfo(f"{folder}/WHEEL")
     return folder
+
+
+def _is_locked(version: Version, locked: str, package: str) -> bool:
+    """A project's own version is the locked one without its mark; one that could not be read is whatever its build says."""
+    if package.startswith(f"{Kind.PYPI}:"):
+        return version == Version(locked)
+    own = _MARK.sub("", locked)
+    return own == _UNREAD or version in {Version(own), Version(locked)}
 
 
 def _needed(texts: Iterable[str]) -> set[str]:

@@ -32,6 +32,8 @@ class ProjectFacts:
         pins: `pypi:NAME` or `npm:NAME` -> versions that its own lock file holds, in the order of preference.
         needs_build: Why it cannot be used as it lies there, as the end of a sentence ("its entry dist/index.js is made by
             `npm run build`"); "" if it can.
+        build_requirements: Node: what the script needs that makes what is missing, in the same form; None if nothing is, or
+            no script makes it.
         install_script: Whether it wants to run a script when it is installed.
         licence: SPDX expression, or its own words.
         authors: As declared.
@@ -52,6 +54,7 @@ class ProjectFacts:
     import_root: str = ""
     pins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs_build: str = ""
+    build_requirements: tuple[str, ...] | None = None
     install_script: bool = False
     licence: str = ""
     authors: str = ""

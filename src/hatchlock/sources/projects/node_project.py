@@ -15,12 +15,15 @@ from hatchlock.sources.projects.requirements import path_location, without_crede
 from hatchlock.sources.projects.tree import ProjectTree
 from hatchlock.sources.projects.workspaces import Member, Workspace, node_workspace
 
-__all__ = ["read_node"]
+__all__ = ["BUILDERS", "read_node"]
 
 _FILE = "package.json"
 _NPM = "npm:"
 _OPTIONAL = "optionalDependencies"
-_BUILDERS = ("build", "prepare", "prepack", "prepublishOnly", "compile")
+BUILDERS = ("build", "prepare", "prepack", "prepublishOnly", "compile")
+"""Scripts that make what a project lacks, the first that it has. npm runs `prepare` of what comes from git, which mostly calls
+`build`, or sets up what only people need (git hooks)."""
+
 _INSTALLERS = ("preinstall", "install", "postinstall")
 _ENDINGS = ("", ".js", ".mjs", ".cjs", ".json", "/index.js", "/index.mjs", "/index.cjs")
 _TYPESCRIPT = (".ts", ".mts", ".cts", ".tsx")
@@ -33,7 +36,8 @@ def read_node(tree: ProjectTree) -> ProjectFacts | None:
     """Read a Node project; None if there is no package.json.
 
     Dependencies are requirements; peer and development dependencies are none. An optional dependency on a sibling is
-    a requirement, too: that is always there. Scripts are never run.
+    a requirement, too: that is always there. Scripts are never run. An entry that is not there, and that a script makes,
+    counts as what it will be.
 
     Raises:
         BadProjectFile: package.json is no JSON object, or a dependency cannot be locked.
@@ -60,8 +64,9 @@ def read_node(tree: ProjectTree) -> ProjectFacts | None:
         requirements=tuple(sorted({*needed, *(text for text in perhaps if not text.startswith(_NPM))})),
         optional=tuple(sorted(text for text in perhaps if text.startswith(_NPM))),
         requires_node=string(table(document, "engines").get("node")).strip(),
-        scripts=dict(sorted((commands | present if commands else present).items())),
+        scripts=dict(sorted((declared_entries | present).items())),
         needs_build=_needs_build(tree, document, declared_entries),
+        build_requirements=_build_requirements(tree, document, declared_entries, workspace),
         install_script=_wants_install_script(tree, document),
         licence=_licence(document),
         authors=_person(document.get("author")) or ", ".join(_people(document)),
@@ -196,8 +201,15 @@ def _file_of(tree: ProjectTree, path: str) -> str:
 def _main(tree: ProjectTree, document: Document) -> dict[str, str]:
     name = _name(tree, document).rpartition("/")[2]
     if main := string(document.get("main")):
-        return {name: _inside(main)}
+        return {name: _completed(tree, _inside(main))}
     return {name: "index.js"} if "index.js" in tree.files else {}
+
+
+def _completed(tree: ProjectTree, path: str) -> str:
+    """A file that a build makes under the name that Node will find it by; of what is there its own ending tells."""
+    if _file_of(tree, path) or posixpath.splitext(path)[1]:
+        return path
+    return f"{path}.js" if "/" in path else f"{path}/index.js"
 
 
 def _started(tree: ProjectTree, document: Document) -> tuple[dict[str, str], list[str]]:
@@ -216,12 +228,32 @@ def _needs_build(tree: ProjectTree, document: Document, entries: Mapping[str, st
         return ""
     lies_there = (tree.root / missing).exists()
     left_out = "; the one that lies there is left out by .gitignore or .dockerignore" if lies_there else ""
-    scripts = table(document, "scripts")
-    if builder := next((name for name in _BUILDERS if string(scripts.get(name))), ""):
+    if builder := _builder(document):
         return f"its entry {missing} is made by `npm run {builder}`{left_out}"
     if "tsconfig.json" in tree.files:
         return f"its entry {missing} is made by the TypeScript compiler (tsconfig.json){left_out}"
     return f"its entry {missing} is not there, and no script of package.json makes it{left_out}"
+
+
+def _builder(document: Document) -> str:
+    scripts = table(document, "scripts")
+    return next((name for name in BUILDERS if string(scripts.get(name))), "")
+
+
+def _build_requirements(
+    tree: ProjectTree, document: Document, entries: Mapping[str, str], workspace: Workspace | None
+) -> tuple[str, ...] | None:
+    """What `npm install` would have there, but for what is optional."""
+    if all(_file_of(tree, path) for path in entries.values()) or not _builder(document):
+        return None
+    optional = table(document, "peerDependenciesMeta")
+    peers = {
+        name: spec
+        for name, spec in table(document, "peerDependencies").items()
+        if table(optional, name).get("optional") is not True
+    }
+    wanted = {**peers, **table(document, "devDependencies"), **table(document, "dependencies")}
+    return tuple(sorted(set(_edges(tree, wanted, workspace, but=table(document, _OPTIONAL)))))
 
 
 def _typescript_notes(entries: Iterable[str]) -> list[str]:

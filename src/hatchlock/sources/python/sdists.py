@@ -68,16 +68,19 @@ class SourceOnly(HatchlockError):
 
 @dataclass(kw_only=True, eq=False)
 class MetadataNotTold(HatchlockError):
-    """A source distribution leaves it to its build what it needs."""
+    """A source distribution, or a project, leaves it to its build what it needs."""
 
     code: ClassVar[str] = "metadata-not-told"
 
     file: str
+    is_project: bool = False
 
     def __str__(self) -> str:
         return f"{self.file} does not say what it needs, and nothing of it is run to find out"
 
     def _hint(self) -> str:
+        if self.is_project:
+            return "write its dependencies into the [project] table of its pyproject.toml, none of them as dynamic"
         return "constrain it to a version that has wheels, or to one whose files say what it needs"
 
 
@@ -145,8 +148,8 @@ def _download(http: Http, file: IndexFile, archive: Path) -> None:
         http.download(file.url, take)
 
 
-def read_sdist_file(archive: Path, *, name: str, scratch: Path) -> SdistFacts:
-    """Return what a source distribution that is here says.
+def read_sdist_file(archive: Path, *, name: str, scratch: Path, is_project: bool = False) -> SdistFacts:
+    """Return what a source distribution that is here says, or a project's snapshot.
 
     What decides, the first that tells: a `PKG-INFO` that binds the build (PEP 643), a `[project]` table that leaves
     nothing of it to the build (PEP 621), the literals of setup.cfg and setup.py.
@@ -155,6 +158,7 @@ def read_sdist_file(archive: Path, *, name: str, scratch: Path) -> SdistFacts:
         archive: The file.
         name: Its name, for messages.
         scratch: A directory of ours; nothing stays in it.
+        is_project: Whether it is a snapshot: its files are not below one directory.
 
     Raises:
         MetadataNotTold: None of them tells.
@@ -163,7 +167,8 @@ def read_sdist_file(archive: Path, *, name: str, scratch: Path) -> SdistFacts:
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         root = Path(directory).resolve()
         try:
-            unpack(archive, root, name=name, strip=1, links=False, place=_telling, limits=_LIMITS)
+            strip = 0 if is_project else 1
+            unpack(archive, root, name=name, strip=strip, links=False, place=_telling, limits=_LIMITS)
             return sdist_facts(ProjectTree(root=root, boundary=root, committed=True), name=name)
         except (BadArchive, BadProjectFile, ValueError) as error:
             raise BadAnswer(what=name, why=f"it is no proper source distribution ({error})") from error
