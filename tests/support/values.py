@@ -141,6 +141,7 @@ IMAGE_PLATFORMS = st.builds(
     licence=WORD,
     repository=WORD,
     mcp_name=WORD,
+    key=st.just("") | HEX,
     python=WORD,
     python_path=WORD,
     node=WORD,
@@ -190,6 +191,7 @@ BUILDS = st.builds(
     entrypoint=FEW,
     command=FEW,
     inherits=FEW,
+    image=WORD,
     keys=tables(PLATFORM, HEX),
 )
 MOUNTS = st.builds(Mount, source=TEXT, target=TEXT, mode=st.sampled_from(["ro", "rw"]))
