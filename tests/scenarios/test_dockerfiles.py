@@ -2,85 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
-import secrets
 import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hatchlock.engines.docker import Engine
-from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
-from hatchlock.resolve.wanted import container_platforms
+from support.dockerfiles import PLAIN, RANDOM, built_project, tags, write
 from support.project import TrialProject
-from support.registry import push
 from support.runs import SERVERS
-from support.unavailable import unavailable
-
-MANIFEST = """\
-[project]
-name = "{name}"
-platforms = ["{platform}"]
-
-[servers.web]
-build = {build}
-"""
-PLAIN = 'FROM {base}\nRUN echo made > /made\nENTRYPOINT ["sh", "-c"]\nCMD ["cat /made"]\n'
-
-
-@pytest.fixture(scope="session")
-def busybox(registry: str) -> str:
-    """Return `HOST/images/busybox:1`, which is this machine's one static program, and its digest."""
-    program = shutil.which("busybox")
-    if program is None:
-        unavailable("there is no busybox on this machine (`apt-get install busybox-static`)")
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        archive.add(program, "bin/busybox")
-        for name in ("sh", "cat", "echo", "head", "ls", "mkdir", "rm", "wget"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            archive.addfile(link)
-    architecture = container_platforms([host_platform()])[0].partition("/")[2]
-    layers = [gzip.compress(data.getvalue(), mtime=0)]
-    env = ["PATH=/bin"]
-    digest = push(registry, "images/busybox", "1", layers=layers, architecture=architecture, Env=env)
-    return f"{registry}/images/busybox:1@{digest}"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[TrialProject]:
-    yield from _project(tmp_path)
-
-
-def _project(root: Path) -> Iterator[TrialProject]:
-    name = f"built-{secrets.token_hex(4)}"
-    manifest = MANIFEST.format(name=name, platform=host_platform(), build='"./docker"')
-    made = TrialProject(root, manifest, name=name)
-    (made.directory / "docker").mkdir()
-    yield made
-    if "DOCKER_HOST" not in made.env:
-        return
-    with Engine(made.env["DOCKER_HOST"]) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{name}/"):
-                connection.untag(tag)
-
-
-def write(project: TrialProject, text: str, **more: str) -> None:
-    (project.directory / "docker" / "Dockerfile").write_text(text)
-    for name, content in more.items():
-        (project.directory / "docker" / name).write_text(content)
-
-
-def tags(project: TrialProject) -> list[str]:
-    with Engine(project.env["DOCKER_HOST"]) as connection:
-        return [tag for tag in connection.images() if tag.startswith(f"hatchlock/{project.name}/")]
+    yield from built_project(tmp_path)
 
 
 def test_an_image_without_a_digest_is_refused_with_that_of_the_registry(project: TrialProject, busybox: str) -> None:
@@ -224,7 +162,7 @@ def test_a_build_that_gives_something_else_is_told_as_not_reproducible(
     project: TrialProject, engine: str, busybox: str
 ) -> None:
     project.env["DOCKER_HOST"] = engine
-    write(project, PLAIN.format(base=busybox).replace("echo made", "head -c 9 /dev/urandom"))
+    write(project, RANDOM.format(base=busybox))
     project.ok("lock")
     for expected in ([], [], ["not reproducible: the same input gave two different images"]):
         (step,) = [step for step in project.plan()["steps"] if step["address"] == "image:web"]

@@ -223,8 +223,8 @@ def test_an_index_that_is_none_is_refused(bundle: Path, project: Project, here: 
 
 
 def test_a_newer_format_is_refused_by_its_number(bundle: Path, project: Project, here: Blobs) -> None:
-    rewritten(bundle, **{"hatchlock-bundle.json": b'{"format_version": 2}'})
-    with pytest.raises(BadBundle, match="its format 2 is not known") as caught:
+    rewritten(bundle, **{"hatchlock-bundle.json": b'{"format_version": 3}'})
+    with pytest.raises(BadBundle, match="its format 3 is not known") as caught:
         import_bundle(bundle, project, here)
     assert "fetch --to" in caught.value.hint
 

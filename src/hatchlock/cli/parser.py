@@ -290,7 +290,10 @@ def _fetch(command: argparse.ArgumentParser) -> None:
 
 def _verify(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="servers or environments; all if not said")
-    command.add_argument("--against", metavar="FILE", help="compare with what another machine's `verify --json` printed")
+    command.add_argument(
+        "--against", metavar="FILE", help="compare with what another machine's `verify --json` printed"
+    )
+    command.add_argument("--rebuild", action="store_true", help="build again what was built, and compare")
     command.add_argument(
         "--platform",
         action="append",

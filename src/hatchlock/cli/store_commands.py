@@ -35,20 +35,29 @@ def fetch(arguments: argparse.Namespace, ui: Ui) -> int:
         emit=logged(ui.event, project.home, "fetch"),
     )
     if ui.json:
-        imported = {"files": done.imported.files, "bytes": done.imported.size} if done.imported else None
+        taken = done.imported
+        imported = {"files": taken.files, "bytes": taken.size, "builds": taken.builds} if taken else None
         facts: dict[str, Any] = {"platforms": list(done.platforms), "files": done.files, "bytes": done.size}
-        bundle = (
-            {"path": str(Path(arguments.target).absolute()), "bytes": done.bundle_size} if arguments.target else None
-        )
-        ui.document({**facts, "fetched": done.fetched, "imported": imported, "bundle": bundle})
+        written = {"bytes": done.bundle_size, "builds": done.builds}
+        bundle = {"path": str(Path(arguments.target).absolute()), **written} if arguments.target else None
+        notes = list(done.notes)
+        ui.document({**facts, "fetched": done.fetched, "imported": imported, "bundle": bundle, "notes": notes})
         return 0
+    for note in done.notes:
+        ui.say(f"note: {note}")
     if done.imported:
-        ui.result(f"{_files(done.imported.files)} from {arguments.source} ({size(done.imported.size)})")
+        built = _with_builds(done.imported.builds)
+        ui.result(f"{_files(done.imported.files)} from {arguments.source} ({size(done.imported.size)}{built})")
     news = f"{done.fetched} of them new" if done.fetched else "nothing to fetch"
     ui.result(f"{_files(done.files)} for {', '.join(done.platforms)} in the store ({size(done.size)}), {news}")
     if arguments.target:
-        ui.result(f"{arguments.target} ({size(done.bundle_size)})")
+        ui.result(f"{arguments.target} ({size(done.bundle_size)}{_with_builds(done.builds)})")
     return 0
+
+
+def _with_builds(number: int) -> str:
+    """Return what is said of results of builds, behind a size."""
+    return f", what {number} {'build' if number == 1 else 'builds'} gave" if number else ""
 
 
 def cache(arguments: argparse.Namespace, ui: Ui) -> int:

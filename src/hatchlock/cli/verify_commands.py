@@ -31,6 +31,7 @@ def verify(arguments: argparse.Namespace, ui: Ui) -> int:
         arguments.names,
         platforms=arguments.platforms or (),
         against=Path(arguments.against) if arguments.against else None,
+        rebuild=arguments.rebuild,
         emit=ui.event,
     )
     if ui.json:
@@ -57,6 +58,8 @@ def _lines(item: Finding) -> Iterator[str]:
 def _told(item: Finding) -> str:
     if item.state in {"incomplete", "absent"}:
         return item.reason
+    if item.kind == "build":
+        return "built once more, it is the same"
     if item.kind == "env":
         return f"as it was installed, {item.files} {'file' if item.files == 1 else 'files'} compared"
     config = item.image.config if item.image else ""

@@ -130,8 +130,10 @@ class DockerfileResource:
             record = ImageRecord(context=spec.snapshot.digest, layers=engine.image_layers(image))
         ImageRecords(records_of(self._home)).note(spec.key, record)
 
-    def rebuild(self, address: Address) -> ImageRecord:
-        """Build an image that was built before anew, compare it, and return what is known now; the one before stays.
+    def rebuild(self, address: Address) -> tuple[str, ...]:
+        """Build an image that was built before once more, note whether that gave the same, and return its layers.
+
+        The one before stays; of the new one nothing does.
 
         Raises:
             HatchlockError: As `apply`.
@@ -141,7 +143,8 @@ class DockerfileResource:
             layers = engine.image_layers(image)
             if image not in {facts.id for facts in engine.images().values()}:
                 engine.untag(image)
-        return ImageRecords(records_of(self._home)).compare(spec.key, layers)
+        ImageRecords(records_of(self._home)).compare(spec.key, layers)
+        return layers
 
     def _load(self, spec: DockerfileSpec, kept: ImageRecord, engine: Engine, blobs: Blobs) -> None:
         from hatchlock.images.assemble import load  # noqa: PLC0415

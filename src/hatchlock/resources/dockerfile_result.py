@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatchlock.digest import hex_of
 from hatchlock.paths import Home
 from hatchlock.realise.builds.image_record import ImageRecord, ImageRecords
 from hatchlock.resources.base import Artefact
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Layer
 
 __all__ = ["kept_result", "known_result", "result_image", "shared_artefacts"]
-
-_PREFIX = "sha256:"
 
 
 def known_result(spec: DockerfileSpec, home: Home) -> ImageRecord | None:
@@ -41,7 +40,7 @@ def shared_artefacts(spec: DockerfileSpec, record: ImageRecord) -> tuple[Artefac
         Artefact(
             package=f"oci:{item.reference}",
             name=layer.digest,
-            digest=layer.digest.removeprefix(_PREFIX),
+            digest=hex_of(layer.digest),
             size=layer.size,
         )
         for item in spec.images
@@ -76,7 +75,7 @@ def result_image(spec: DockerfileSpec, record: ImageRecord, blobs: Blobs) -> Com
 
 def _file(diff_id: str, shared: Mapping[str, Layer], blobs: Blobs) -> Path:
     digest = shared[diff_id].digest if diff_id in shared else diff_id
-    return blobs.path(digest.removeprefix(_PREFIX))
+    return blobs.path(hex_of(digest))
 
 
 def _layers(spec: DockerfileSpec) -> Iterator[tuple[str, Layer]]:

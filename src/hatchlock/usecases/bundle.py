@@ -1,10 +1,12 @@
 """One file with a lock and everything that it names, for machines without a network.
 
-    hatchlock-bundle.json       what is in it: project, platforms, digests and sizes
+    hatchlock-bundle.json       what is in it: project, platforms, digests and sizes, results of builds by what went in
     hatchlock.toml, hatch.lock  as they were
     blobs/ALGORITHM/DIGEST      sorted
 
-An uncompressed tar; the same lock and platforms give the same bytes.
+An uncompressed tar; the same lock, platforms and results give the same bytes. What the lock names is checked against the
+lock. That something was built from what its key says nobody can check without building it: there whoever made the bundle
+is believed.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
 from hatchlock.store.blobs import Blobs, WrongHash
 
 if TYPE_CHECKING:
+    from hatchlock.usecases.build_results import Record
     from hatchlock.usecases.project import Project
 
 __all__ = ["BadBundle", "Imported", "OtherLock", "import_bundle", "write_bundle"]
 
-_FORMAT = 1
+_FORMATS = (1, 2)
+"""The second one has results of builds; a bundle without any is of the first."""
 _INDEX = "hatchlock-bundle.json"
 _SMALL_AT_MOST = 256 << 20
 _CHUNK = 1 << 20
@@ -92,11 +96,13 @@ class Imported:
         files: How many blobs came into the store; those that it had are not counted.
         size: Their bytes.
         platforms: Those that the bundle was made for.
+        builds: How many results of builds in it are of use here.
     """
 
     files: int
     size: int
     platforms: tuple[str, ...]
+    builds: int = 0
 
 
 def write_bundle(
@@ -108,6 +114,7 @@ def write_bundle(
     platforms: Iterable[str],
     digests: Iterable[str],
     blobs: Blobs,
+    builds: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
     """Write a bundle, readable by its owner only, whole or not at all; return its size.
 
@@ -119,6 +126,7 @@ def write_bundle(
         platforms: For which it holds everything.
         digests: The blobs, which the store has.
         blobs: The store's; each is checked again while it is copied.
+        builds: Records of results by input key, as JSON values; their blobs are among the digests.
 
     Raises:
         WrongHash: A blob of the store is damaged.
@@ -127,11 +135,12 @@ def write_bundle(
     """
     sizes = {digest: blobs.path(digest).stat().st_size for digest in sorted(set(digests))}
     index = {
-        "format_version": _FORMAT,
+        "format_version": _FORMATS[bool(builds)],
         "project": name,
         "platforms": sorted(platforms),
         "files": {MANIFEST_NAME: sha256_bytes(manifest), LOCK_NAME: sha256_bytes(lock)},
         "blobs": [{"digest": digest, "size": size} for digest, size in sizes.items()],
+        **({"builds": builds} if builds else {}),
     }
     with _replacing(path) as stream:
         for member, data in ((_INDEX, canonical_json(index)), (MANIFEST_NAME, manifest), (LOCK_NAME, lock)):
@@ -143,9 +152,9 @@ def write_bundle(
 
 
 def import_bundle(path: Path, project: Project, blobs: Blobs) -> Imported:
-    """Take the blobs of a bundle into the store, each checked while it is read.
+    """Take the blobs of a bundle into the store, each checked while it is read, and the results of the lock's builds.
 
-    Nothing else is written, and nothing is taken that the project's lock does not name.
+    Nothing else is written, and nothing is taken that the project's lock neither names nor builds.
 
     Args:
         path: The bundle.
@@ -161,23 +170,31 @@ def import_bundle(path: Path, project: Project, blobs: Blobs) -> Imported:
     """
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.resources.needed import locked_files
+    from hatchlock.usecases.build_results import take_results, usable_results
 
     if project.lock_bytes is None:
         raise MissingLock(path=project.lock.name)
-    known = locked_files(loads(project.lock_bytes))
+    lock = loads(project.lock_bytes)
+    known = locked_files(lock)
     with _reading(path) as archive:
         members = _members(archive, path)
         index = _read_index(_next(members, _INDEX, path), path)
         _next(members, MANIFEST_NAME, path)
         _check_lock(_next(members, LOCK_NAME, path), index, project, path)
         missing = {item["digest"]: item["size"] for item in index["blobs"]}
+        offered = _records(index, path)
+        results = usable_results(project, lock, offered) if offered else {}
+        passed_over = {digest for record in offered.values() for digest in record.blobs} - known.keys()
+        for record in results.values():
+            known |= {digest: number for digest, number in record.blobs.items() if digest not in known}
         files = size = 0
         for info, stream in members:
             digest = info.name.rpartition("/")[2]
-            if digest not in missing or digest not in known or info.name != _member(digest):
+            is_named = digest in known or digest in passed_over
+            if digest not in missing or not is_named or info.name != _member(digest):
                 raise BadBundle(path=str(path), why=f"it holds {info.name[:200]!r}, which the lock does not name")
             del missing[digest]
-            if blobs.has(digest):
+            if blobs.has(digest) or digest not in known:
                 continue
             with blobs.add(digest, known[digest] or info.size, what=info.name, where=str(path)) as writer:
                 while data := stream.read(_CHUNK):
@@ -185,7 +202,21 @@ def import_bundle(path: Path, project: Project, blobs: Blobs) -> Imported:
             files, size = files + 1, size + info.size
     if missing:
         raise BadBundle(path=str(path), why=f"it ends too early: {len(missing)} of its files are missing")
-    return Imported(files=files, size=size, platforms=tuple(index["platforms"]))
+    take_results(project, results, blobs)
+    return Imported(files=files, size=size, platforms=tuple(index["platforms"]), builds=len(results))
+
+
+def _records(index: Mapping[str, Any], path: Path) -> dict[str, Record]:
+    from hatchlock.usecases.build_results import read_record
+
+    listed = {item["digest"] for item in index["blobs"]}
+    found = {}
+    for key, values in index.get("builds", {}).items():
+        record = read_record(values)
+        if record is None or not listed.issuperset(record.blobs):
+            raise BadBundle(path=str(path), why=f"what it says of the build {key[:64]!r} cannot be used")
+        found[key] = record
+    return found
 
 
 def _member(digest: str) -> str:
@@ -268,11 +299,11 @@ def _read_index(data: bytes, path: Path) -> Mapping[str, Any]:
     try:
         index = json.loads(data)
         version = index["format_version"]
-        if version == _FORMAT and _is_index(index):
+        if version in _FORMATS and _is_index(index):
             return dict(index)
     except (ValueError, KeyError, TypeError) as error:
         raise BadBundle(path=str(path), why=f"its {_INDEX} cannot be read") from error
-    if version != _FORMAT:
+    if version not in _FORMATS:
         raise BadBundle(path=str(path), why=f"its format {version!r} is not known to this version of hatchlock")
     raise BadBundle(path=str(path), why=f"its {_INDEX} cannot be read")
 
@@ -282,6 +313,7 @@ def _is_index(index: Mapping[str, Any]) -> bool:
     names = [index["project"], *index["platforms"], *(digest for digest, _ in blobs)]
     return (
         isinstance(index["files"], dict)
+        and isinstance(index.get("builds", {}), dict)
         and all(isinstance(name, str) for name in names)
         and all(isinstance(size, int) for _, size in blobs)
     )

@@ -346,10 +346,13 @@ def _named_digests(projects: list[ProjectState]) -> frozenset[str]:
 
 
 def _built_of(home: Home, named: frozenset[str]) -> frozenset[str]:
+    from hatchlock.realise.builds.image_record import ImageRecords
     from hatchlock.realise.builds.record import BuildRecords
     from hatchlock.resources.build_facts import records_of
 
-    return frozenset(record.sha256 for record in BuildRecords(records_of(home)).each() if record.archive in named)
+    root = records_of(home)
+    packages = {record.sha256 for record in BuildRecords(root).each() if record.archive in named}
+    return frozenset(packages.union(*(item.blobs for item in ImageRecords(root).each() if item.context in named)))
 
 
 def _remove_empty_directories(root: Path) -> None:

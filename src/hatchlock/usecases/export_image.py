@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from hatchlock.images.packed import Packed, PlatformImage
     from hatchlock.lock.model import Lock, Package
     from hatchlock.manifest.model import Manifest
+    from hatchlock.realise.builds.image_record import ImageRecord
+    from hatchlock.resources.base import Artefact
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.image_spec import ImageSpec
     from hatchlock.usecases.project import Project
 
@@ -34,7 +37,7 @@ _SHOWN_DIGITS = 12
 
 @dataclass(kw_only=True, eq=False)
 class NoImage(HatchlockError):
-    """Something that is to be exported as an image runs as a process, or its image is in the engine alone."""
+    """Something that is to be exported as an image runs as a process, or its image was not built here."""
 
     code: ClassVar[str] = "no-image"
 
@@ -43,12 +46,12 @@ class NoImage(HatchlockError):
 
     def __str__(self) -> str:
         if self.is_built:
-            return f"the image of {self.name!r} is built from a Dockerfile: the engine has it, and no lock says what is in it"
+            return f"the image of {self.name!r} is built from a Dockerfile, and neither the store nor the engine has it"
         return f"{self.name!r} runs as a process in the lock, so it has no image"
 
     def _hint(self) -> str:
         if self.is_built:
-            return "`hatchlock status images` names it; push it with the engine's own client"
+            return "run `hatchlock apply` on a machine of that platform first, or take a bundle of one with `hatchlock fetch --from`"
         return 'give it runtime = "container", and lock'
 
 
@@ -126,9 +129,10 @@ def export_image(
 ) -> ExportedImage:
     """Put the image of a server or environment together, and write it with a statement of what it is made from.
 
-    What the store lacks for that is fetched.
+    What the store lacks for that is fetched. An image that was built from a Dockerfile is written as it was built, and
+    taken out of the engine, if the store does not have it.
 
-    The same lock gives the same digest, wherever and however often it is exported.
+    The same lock gives the same digest, wherever and however often it is exported, but for what is built.
 
     Args:
         project: Whose lock.
@@ -141,7 +145,8 @@ def export_image(
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         NotInLock: It has no such server, environment or platform.
-        NoImage: It runs as a process.
+        NoImage: It runs as a process, or is to be built and was not.
+        NotBuilt: A package of it is to be built and was not.
         UsageError: The target cannot hold the image, or its directory does not exist.
         NoPlaceForLayout, PermissionProblem: It cannot be written.
         LoginNeeded, WrongLogin, NoAccess, PushRefused, ImageUnreachable: A registry does not take it.
@@ -149,17 +154,26 @@ def export_image(
         OSError: The disk is full, or the like.
     """
     from hatchlock.images.packed import pack
+    from hatchlock.resources.dockerfile_result import result_image
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.image_build import check_outputs, composed
+    from hatchlock.store.blobs import Blobs
     from hatchlock.usecases.fetch import fetch, satisfied_lock
 
     manifest, lock = satisfied_lock(project)
     specs = _specs(manifest, lock, name, platforms)
     _check(target, specs)
-    fetch(project, (artefact for spec in specs for artefact in spec.artefacts), offline=offline, emit=emit)
     annotations = _annotations(lock, name)
+    built = _built(project, manifest, specs)
+    needed = (item for spec in specs for item in _artefacts(spec, built))
+    fetch(project, needed, offline=offline, emit=emit)
     with ExitStack() as stack:
         images: list[PlatformImage] = []
         for spec in specs:
+            if isinstance(spec, DockerfileSpec):
+                image = result_image(spec, built[spec.key], Blobs(project.home.blobs))
+                images.append(_built_image(spec, image, annotations))
+                continue
             image = stack.enter_context(composed(spec, home=project.home))
             check_outputs(spec, image)
             images.append(_platform_image(spec, image, annotations, _statement(project, lock, spec, image)))
@@ -187,13 +201,42 @@ def _statement(project: Project, lock: Lock, spec: ImageSpec, image: Composed) -
     return provenance(spec, project=lock.project, lock_digest=digest, image=image)
 
 
-def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> list[ImageSpec]:
+def _built(
+    project: Project, manifest: Manifest, specs: Iterable[ImageSpec | DockerfileSpec]
+) -> Mapping[str, ImageRecord]:
+    """Return what was built of Dockerfiles, by input key; the store has it then."""
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec
+    from hatchlock.sources.oci_engine import NotInEngine
+    from hatchlock.usecases.build_results import result_of
+
+    found = {}
+    for spec in specs:
+        if isinstance(spec, DockerfileSpec):
+            try:
+                found[spec.key] = result_of(project, manifest, spec)
+            except NotInEngine as error:
+                raise NoImage(name=spec.server, is_built=True) from error
+    return found
+
+
+def _artefacts(spec: ImageSpec | DockerfileSpec, built: Mapping[str, ImageRecord]) -> Sequence[Artefact]:
+    from hatchlock.resources.dockerfile_result import shared_artefacts
+    from hatchlock.resources.dockerfile_spec import DockerfileSpec
+
+    return shared_artefacts(spec, built[spec.key]) if isinstance(spec, DockerfileSpec) else spec.artefacts
+
+
+def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) -> Sequence[ImageSpec | DockerfileSpec]:
     from hatchlock.engines.process import host_platform
-    from hatchlock.resources.image_target import locked_image, unchanged_image
+    from hatchlock.resources.image_target import dockerfile_image, locked_image, unchanged_image
 
     wanted = image_platforms(lock, platforms or [host_platform()])
     servers = {server.name: server for server in lock.servers}
     server = servers.get(name)
+    if build := lock.build(name):
+        if build.image:
+            return [unchanged_image(lock, build.image, platform, name=name) for platform in wanted]
+        return [dockerfile_image(lock, build, platform) for platform in wanted]
     if server and server.runtime == "container" and server.image:
         return [unchanged_image(lock, server.image, platform, name=name) for platform in wanted]
     environments = [item for item in lock.environments if item.name == (server.environment if server else name)]
@@ -203,13 +246,13 @@ def _specs(manifest: Manifest, lock: Lock, name: str, platforms: Iterable[str]) 
     if container:
         return [locked_image(manifest, lock, container[0], platform, name=name) for platform in wanted]
     if server or environments:
-        raise NoImage(name=name, is_built=lock.build(name) is not None)
+        raise NoImage(name=name)
     raise NotInLock(
         what="server or environment", name=name, known=(*servers, *(item.name for item in lock.environments))
     )
 
 
-def _check(target: ImageTarget, specs: Sequence[ImageSpec]) -> None:
+def _check(target: ImageTarget, specs: Sequence[ImageSpec | DockerfileSpec]) -> None:
     if target.form == "docker-archive" and len(specs) > 1:
         raise UsageError(
             what=f"--to {target.text}: a docker-archive holds one platform",
@@ -238,6 +281,13 @@ def _platform_image(
         annotations={**annotations, **own, KEY_LABEL: spec.key},
         provenance=statement,
     )
+
+
+def _built_image(spec: DockerfileSpec, image: Composed, annotations: Mapping[str, str]) -> PlatformImage:
+    from hatchlock.images.config import KEY_LABEL
+    from hatchlock.images.packed import PlatformImage
+
+    return PlatformImage(config=image.config, layers=image.below, annotations={**annotations, KEY_LABEL: spec.key})
 
 
 def _image_facts(spec: ImageSpec) -> Mapping[str, str]:

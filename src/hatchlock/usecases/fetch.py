@@ -36,6 +36,8 @@ class Fetched:
         fetched: How many of them came from the network.
         imported: What came from a bundle; None if none was read.
         bundle_size: Bytes of the bundle that was written; 0 if none was.
+        builds: How many results of builds are in it.
+        notes: What should be known of it, one sentence each.
     """
 
     platforms: tuple[str, ...]
@@ -44,6 +46,8 @@ class Fetched:
     fetched: int
     imported: Imported | None = None
     bundle_size: int = 0
+    builds: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def fetch_project(
@@ -57,6 +61,8 @@ def fetch_project(
     emit: Sink = discard,
 ) -> Fetched:
     """Bring everything that the lock names for some platforms into the store; changes nothing else.
+
+    A bundle also gets what this machine has built of it.
 
     Args:
         project: Whose lock.
@@ -95,18 +101,23 @@ def fetch_project(
         imported = import_bundle(source, project, blobs)
     fetched = fetch(project, artefacts.values(), offline=offline, emit=emit)
     size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
-    bundle_size = 0
+    bundle_size = builds = 0
+    notes: tuple[str, ...] = ()
     if target is not None:
+        from hatchlock.usecases.build_results import results_of
         from hatchlock.usecases.bundle import write_bundle
 
+        results = results_of(project, manifest, lock, wanted)
+        builds, notes = len(results.records), results.notes
         bundle_size = write_bundle(
             target,
             name=lock.project,
             manifest=project.manifest_bytes,
             lock=project.lock_bytes or b"",
             platforms=wanted,
-            digests=artefacts,
+            digests=[*artefacts, *results.digests],
             blobs=blobs,
+            builds=results.records,
         )
     return Fetched(
         platforms=wanted,
@@ -115,6 +126,8 @@ def fetch_project(
         fetched=fetched,
         imported=imported,
         bundle_size=bundle_size,
+        builds=builds,
+        notes=notes,
     )
 
 

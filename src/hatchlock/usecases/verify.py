@@ -1,9 +1,12 @@
-"""`verify`: whether images and environments are what follows from the lock. Nothing is fetched, and nothing put right."""
+"""`verify`: whether images and environments are what follows from the lock. Nothing is fetched, and nothing put right.
+
+With `--rebuild` also whether builds give the same once more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatchlock.events import Event, Sink, discard
@@ -52,11 +55,13 @@ def verify_project(
     *,
     platforms: Sequence[str] = (),
     against: Path | None = None,
+    rebuild: bool = False,
     emit: Sink = discard,
 ) -> Verification:
     """Put images together again, and compare them with the lock's record, the engine's and a report; look at environments.
 
-    Changes nothing but caches; a blob that turns out to be damaged leaves the store.
+    Changes nothing but caches, and with `rebuild` what the store says of builds; a blob that turns out to be damaged leaves
+    the store.
 
     Args:
         project: Whose lock.
@@ -64,13 +69,14 @@ def verify_project(
         platforms: Of the images; if none is named those of the report, else this machine's. Environments of the process
             runtime are looked at only where this machine's is among them.
         against: A report of another machine.
+        rebuild: Build again what was built for this machine, and compare.
         emit: Told about progress.
 
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         NotInLock: It has no such server, environment or platform.
         BadReport: The report cannot be read.
-        HatchlockError: What assembling raises, at `image:NAME`.
+        HatchlockError: What assembling raises, at `image:NAME`; what building raises (`usecases.rebuild.rebuild`).
         OSError: The disk is full, or the like.
     """
     from hatchlock import __version__
@@ -97,7 +103,10 @@ def verify_project(
         for platform in wanted:
             emit(Event(name="verify.start", address=f"image:{server}", message=f"for {platform}"))
             findings.append(work.unchanged(server, reference, platform))
-    findings += [absent("image", name, wanted[0], reason) for name, reason in chosen.others.items()]
+    if rebuild:
+        findings += _rebuilt(project, chosen, emit)
+    others = {name: reason for name, reason in chosen.others.items() if not (rebuild and name in chosen.dockerfiles)}
+    findings += [absent("image", name, wanted[0], reason) for name, reason in others.items()]
     findings += _only_theirs(theirs, findings, wanted, named=bool(names))
     findings.sort(key=lambda item: (item.name, item.kind, item.platform))
     report = Report(
@@ -112,11 +121,49 @@ def verify_project(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Chosen:
-    """What is looked at: environments, images as they are by server, and what cannot be looked at with the reasons."""
+    """What is looked at.
+
+    Attributes:
+        environments: Put together, or compared with what was installed.
+        images: Images as they are, by server.
+        others: Servers that cannot be looked at, with the reasons.
+        dockerfiles: Those of them that are built from Dockerfiles.
+    """
 
     environments: tuple[Environment, ...]
     images: Mapping[str, str]
     others: Mapping[str, str]
+    dockerfiles: frozenset[str]
+
+
+def _rebuilt(project: Project, chosen: _Chosen, emit: Sink) -> Iterator[Finding]:
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.wanted import container_platforms
+    from hatchlock.usecases.plan import read_target
+    from hatchlock.usecases.rebuild import rebuild
+
+    found = rebuild(
+        project,
+        read_target(project),
+        environments={item.name for item in chosen.environments},
+        servers=chosen.dockerfiles,
+        emit=emit,
+    )
+    (container,) = container_platforms([host_platform()])
+    for item in found:
+        plain = Finding(
+            kind="build",
+            name=item.name,
+            platform=container if item.is_contained else host_platform(),
+            state="incomplete" if item.is_lacking else "absent",
+            reason=item.absent,
+            key=item.key,
+        )
+        if item.difference:
+            plain = replace(plain, state="different", differences=(item.difference,))
+        elif not item.absent:
+            plain = replace(plain, state="same")
+        yield plain if item.absent else replace(plain, compared=("build",))
 
 
 def _chosen(lock: Lock, names: Sequence[str]) -> _Chosen:
@@ -128,9 +175,14 @@ def _chosen(lock: Lock, names: Sequence[str]) -> _Chosen:
             raise NotInLock(what="server or environment", name=name, known=known)
     named = [server for server in lock.servers if not names or server.name in names]
     used = {(server.environment, server.runtime) for server in named if names}
-    others = {}
+    images = {server.name: server.image for server in named if server.image}
+    others, dockerfiles = {}, set()
     for server in named:
-        if lock.build(server.name):
+        if build := lock.build(server.name):
+            if build.image:
+                images[server.name] = build.image
+                continue
+            dockerfiles.add(server.name)
             others[server.name] = "it is built from a Dockerfile, and so known after build"
         elif names and not server.environment and not server.image:
             others[server.name] = "it is a program of this machine, of which the lock says nothing"
@@ -138,8 +190,9 @@ def _chosen(lock: Lock, names: Sequence[str]) -> _Chosen:
         environments=tuple(
             item for item in declared if not names or item.name in names or (item.name, item.runtime) in used
         ),
-        images={server.name: server.image for server in named if server.image and server.name not in others},
+        images=images,
         others=others,
+        dockerfiles=frozenset(dockerfiles),
     )
 
 

@@ -25,15 +25,15 @@ State = Literal["same", "different", "incomplete", "alone", "absent"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What became of one image or environment.
+    """What became of one image, environment or build.
 
     Attributes:
-        kind: "image" or "env".
-        name: Of the environment; of an image as it is, of the server.
+        kind: "image", "env" or "build".
+        name: Of the environment; of an image as it is, of the server; of a build what `logs --build` calls it.
         platform: Its platform.
         state: "same"; "different"; "incomplete" (the store lacks what it is made from); "alone" (it was assembled, and there
             is nothing to compare it with); or "absent" (it is not on this machine, or not from the lock alone).
-        compared: With what it was: "lock", "engine", "report"; "files" of an environment.
+        compared: With what it was: "lock", "engine", "report"; "files" of an environment; "build" of a build.
         differences: One clause each.
         reason: Why it is "incomplete" or "absent", as a clause.
         key: Its input key, or an environment's name in the store; "" if that is not known.
@@ -41,7 +41,7 @@ class Finding:
         image: The image as it was put together; None if it was not.
     """
 
-    kind: Literal["image", "env"]
+    kind: Literal["image", "env", "build"]
     name: str
     platform: str
     state: State

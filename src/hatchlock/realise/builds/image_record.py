@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hatchlock.digest import hex_of
 from hatchlock.realise.builds.kept import KEY, Rebuilt, after_another, keep, kept, kept_keys
 
 __all__ = ["ImageRecord", "ImageRecords"]
-
-_PREFIX = "sha256:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +42,7 @@ class ImageRecord:
         try:
             found = cls(**{**(values or {}), "layers": tuple((values or {}).get("layers", ()))})
             sizes = dict(found.blobs)
-            digests = [found.context, *(layer.removeprefix(_PREFIX) for layer in found.layers), *sizes]
+            digests = [found.context, *(hex_of(layer) for layer in found.layers), *sizes]
             right = all(KEY.fullmatch(digest) for digest in digests) and all(isinstance(n, int) for n in sizes.values())
         except (TypeError, ValueError, AttributeError):
             return None
@@ -90,6 +89,19 @@ class ImageRecords:
         before = self.find(key)
         if before is not None:
             record = replace(record, rebuilt=after_another(before.rebuilt, is_same=before.layers == record.layers))
+        self.write(key, record)
+        return record
+
+    def complete(self, key: str, found: ImageRecord) -> ImageRecord:
+        """Keep what was found of a result when it was taken out of an engine, and return what is known now.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        before = self.find(key)
+        if before is None or before.layers != found.layers:
+            return self.note(key, found)
+        record = replace(before, config=found.config, blobs=found.blobs)
         self.write(key, record)
         return record
 
