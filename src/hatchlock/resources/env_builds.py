@@ -17,15 +17,14 @@ from hatchlock.realise.builds.order import BuildInput, program
 from hatchlock.realise.builds.record import BuildRecord, BuildRecords
 from hatchlock.realise.builds.scripts import ScriptInput, script_program
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.build_facts import kept_build, records_of
+from hatchlock.resources.build_facts import BuildNotIsolated, kept_build, records_of
 from hatchlock.resources.env_layout import checked, minor_version, placements_of
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ScriptSpec
+from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ProjectBuildSpec, ScriptSpec, UnknownSpec
 from hatchlock.sources.python.sdists import read_sdist_file
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs
 
 __all__ = [
-    "BuildNotIsolated",
     "NotBuilt",
     "Sandbox",
     "built_environment",
@@ -36,23 +35,8 @@ __all__ = [
 
 _TIMEOUT = 7200.0
 
-Sandbox = Callable[[BuildSpec | ScriptSpec, tuple[str, ...]], Run]
+Sandbox = Callable[[UnknownSpec, tuple[str, ...]], Run]
 """Gives a sandbox for one build, and the command that runs in it."""
-
-
-@dataclass(kw_only=True, eq=False)
-class BuildNotIsolated(HatchlockError):
-    """This machine has no sandbox to build in."""
-
-    code: ClassVar[str] = "build-not-isolated"
-
-    problem: str
-
-    def __str__(self) -> str:
-        return f"nothing is built outside of a sandbox, and there is none here: {self.problem}"
-
-    def _hint(self) -> str:
-        return 'install bubblewrap, or use runtime = "container", or constrain the package to a version that has wheels'
 
 
 @dataclass(kw_only=True, eq=False)
@@ -88,7 +72,7 @@ def built_environment(spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox
     return _with_results(spec, work.result)
 
 
-def rebuilt(build: BuildSpec | ScriptSpec, spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> BuildRecord:
+def rebuilt(build: UnknownSpec, spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> BuildRecord:
     """Build once more what the store has built, note whether that gave the same, and return what it gave; nobody uses it.
 
     Args:
@@ -115,7 +99,7 @@ def kept_environment(spec: EnvSpec, *, home: Home) -> EnvSpec:
         NotBuilt: The store does not have one of them.
     """
 
-    def result(build: BuildSpec | ScriptSpec) -> BuildRecord:
+    def result(build: UnknownSpec) -> BuildRecord:
         record = kept_build(build, home)
         if record is None:
             raise NotBuilt(package=build.package)
@@ -137,14 +121,15 @@ def sandbox_of_processes(spec: EnvSpec) -> Sandbox:
     if isinstance(system, str):
         raise BuildNotIsolated(problem=system)
 
-    def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
+    def sandbox(build: UnknownSpec, command: tuple[str, ...]) -> Run:
         return IsolatedBuild(key=build.key, command=command, prefixes=spec.prefixes, system=system)
 
     return sandbox
 
 
-def _with_results(spec: EnvSpec, result: Callable[[BuildSpec | ScriptSpec], BuildRecord]) -> EnvSpec:
+def _with_results(spec: EnvSpec, result: Callable[[UnknownSpec], BuildRecord]) -> EnvSpec:
     made = [_artefact(result(build)) for build in spec.builds]
+    projects = {build.package: _artefact(result(build)) for build in spec.project_builds}
     changes = {script.path: _artefact(result(script)) for script in spec.scripts}
     return replace(
         spec,
@@ -152,6 +137,10 @@ def _with_results(spec: EnvSpec, result: Callable[[BuildSpec | ScriptSpec], Buil
         builds=(),
         modules=tuple(replace(module, changes=changes.get(module.path)) for module in spec.modules),
         scripts=(),
+        projects=tuple(
+            replace(item, artefact=projects.get(item.artefact.package, item.artefact)) for item in spec.projects
+        ),
+        project_builds=(),
     )
 
 
@@ -169,20 +158,32 @@ class _Work:
     logs: Path
     sandbox: Sandbox
 
-    def result(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
+    def result(self, build: UnknownSpec) -> BuildRecord:
         path = private_directory(self.home.root / "locks") / f"build-{build.key}.lock"
         with lease(path, what=f"the build of {build.package}", purpose="apply", timeout=_TIMEOUT):
             return kept_build(build, self.home) or self.make(build)
 
-    def make(self, build: BuildSpec | ScriptSpec) -> BuildRecord:
-        return self._wheel(build) if isinstance(build, BuildSpec) else self._changes(build)
+    def make(self, build: UnknownSpec) -> BuildRecord:
+        match build:
+            case BuildSpec():
+                return self._wheel(build)
+            case ProjectBuildSpec():
+                return self._project(build)
+            case ScriptSpec():
+                return self._changes(build)
 
     def _wheel(self, build: BuildSpec) -> BuildRecord:
         blobs = Blobs(self.home.blobs)
         archive = checked(build.archive, blobs)
-        facts = read_sdist_file(archive, name=build.archive.name, scratch=private_directory(self.home.cache))
+        facts = read_sdist_file(
+            archive,
+            name=build.archive.name,
+            scratch=private_directory(self.home.cache),
+            is_project=build.is_project,
+        )
         wanted = BuildInput(
             package=build.package,
+            is_project=build.is_project,
             archive=archive,
             system=facts.system,
             wheels=[(wheel.name, checked(wheel, blobs)) for wheel in build.wheels],
@@ -205,17 +206,44 @@ class _Work:
         for module in self.spec.modules:
             blobs.verify(module.artefact.digest)
         own = next(module.artefact.digest for module in self.spec.modules if module.path == script.path)
-        node = self.spec.node.path if self.spec.node else ""
         return run_scripts(
             script.key,
             ScriptInput(package=script.package, path=script.path, tree=placements_of(self.spec.modules, blobs)),
             archive=own,
-            run=self.sandbox(script, (node or "node", "-e", script_program())),
+            run=self.sandbox(script, self._node),
             records=BuildRecords(records_of(self.results)),
             blobs=Blobs(self.results.blobs),
             log=self._log(script),
             scratch=private_directory(self.home.cache),
         )
 
-    def _log(self, build: BuildSpec | ScriptSpec) -> Path:
+    def _project(self, build: ProjectBuildSpec) -> BuildRecord:
+        blobs = Blobs(self.home.blobs)
+        for module in build.modules:
+            blobs.verify(module.artefact.digest)
+        siblings = {f"node_modules/{item.name}": checked(item.artefact, blobs) for item in build.siblings}
+        wanted = ScriptInput(
+            package=build.package,
+            path="",
+            tree=placements_of(build.modules, blobs),
+            projects={"": checked(build.archive, blobs), **siblings},
+            entries=build.entries,
+        )
+        return run_scripts(
+            build.key,
+            wanted,
+            archive=build.archive.digest,
+            run=self.sandbox(build, self._node),
+            records=BuildRecords(records_of(self.results)),
+            blobs=Blobs(self.results.blobs),
+            log=self._log(build),
+            scratch=private_directory(self.home.cache),
+        )
+
+    @property
+    def _node(self) -> tuple[str, ...]:
+        path = self.spec.node.path if self.spec.node else ""
+        return (path or "node", "-e", script_program())
+
+    def _log(self, build: UnknownSpec) -> Path:
         return self.logs / f"{build.log_name(self.spec.name)}.log"

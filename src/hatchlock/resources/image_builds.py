@@ -15,7 +15,7 @@ from hatchlock.paths import Home
 from hatchlock.realise.builds.build import Run
 from hatchlock.realise.builds.contained import ContainedBuild
 from hatchlock.resources.env_builds import Sandbox, built_environment
-from hatchlock.resources.env_spec import BuildSpec, ScriptSpec
+from hatchlock.resources.env_spec import UnknownSpec
 from hatchlock.resources.image_build import composed
 from hatchlock.resources.image_spec import ImageSpec
 
@@ -55,7 +55,7 @@ def sandbox_of_image(spec: ImageSpec, *, project: str, engine: Engine, home: Hom
     base = replace(spec, environment=None, debs=(), outputs=())
     tag = image_tag(project, spec.server, hex_of(spec.base.digest))
 
-    def sandbox(build: BuildSpec | ScriptSpec, command: tuple[str, ...]) -> Run:
+    def sandbox(build: UnknownSpec, command: tuple[str, ...]) -> Run:
         return ContainedBuild(
             key=build.key,
             package=build.package,

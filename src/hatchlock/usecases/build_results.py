@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.realise.builds.image_record import ImageRecord
     from hatchlock.realise.builds.record import BuildRecord
     from hatchlock.resources.dockerfile_spec import DockerfileSpec
-    from hatchlock.resources.env_spec import BuildSpec, ScriptSpec
+    from hatchlock.resources.env_spec import UnknownSpec
     from hatchlock.store.blobs import Blobs
     from hatchlock.usecases.project import Project
 
@@ -204,7 +204,7 @@ def dockerfiles_of(lock: Lock, platforms: Sequence[str]) -> Iterator[DockerfileS
             yield dockerfile_image(lock, build, platform)
 
 
-def _packages(project: Project, manifest: Manifest, lock: Lock, platforms: Sequence[str]) -> dict[str, BuildSpec | ScriptSpec]:
+def _packages(project: Project, manifest: Manifest, lock: Lock, platforms: Sequence[str]) -> dict[str, UnknownSpec]:
     """Return what is built of packages, by input key."""
     from hatchlock.engines.process import host_platform
     from hatchlock.resolve.wanted import container_platforms
@@ -212,7 +212,7 @@ def _packages(project: Project, manifest: Manifest, lock: Lock, platforms: Seque
     from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
     from hatchlock.usecases.plan import read_target
 
-    found: dict[str, BuildSpec | ScriptSpec] = {}
+    found: dict[str, UnknownSpec] = {}
     for locked in lock.environments:
         for platform in container_platforms(platforms) if locked.runtime == "container" else ():
             with contextlib.suppress(FileNotLocked, ProgramNotOffered):

@@ -11,10 +11,11 @@ from typing import Any
 from hatchlock.digest import key_of
 from hatchlock.realise.builds.kept import KEY, Rebuilt, after_another, keep, kept, kept_keys
 
-__all__ = ["BuildRecord", "BuildRecords", "build_key", "scripts_key"]
+__all__ = ["BuildRecord", "BuildRecords", "build_key", "project_key", "scripts_key"]
 
 _RULE = "build:1"
 _SCRIPTS_RULE = "scripts:1"
+_PROJECT_RULE = "project:1"
 _NAME = re.compile(r"\w[\w.!+-]*\.(whl|tar)", re.ASCII)
 
 
@@ -44,6 +45,20 @@ def scripts_key(*, package: str, path: str, tree: Iterable[str], platform: str, 
         base: `sha256:…` of the base; "" for a process.
     """
     return key_of(_SCRIPTS_RULE, [package, path, platform, node, base, *sorted(tree)])
+
+
+def project_key(*, package: str, archive: str, inputs: Iterable[str], platform: str, node: str, base: str) -> str:
+    """Return the name of everything that goes into the build of a Node project (64 hex digits), likewise.
+
+    Args:
+        package: Its id.
+        archive: Digest of its snapshot.
+        inputs: A line for each package and project that its build needs, in any order.
+        platform: `linux/amd64`.
+        node: Full version of Node.
+        base: `sha256:…` of the base; "" for a process.
+    """
+    return key_of(_PROJECT_RULE, [package, archive, platform, node, base, *sorted(inputs)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
