@@ -12,8 +12,9 @@ import pytest
 
 from hatchlock.lock.model import Environment, ImageOutput
 from hatchlock.lock.store import read_lock
+from support.cats import CatProject
 from support.index import Index, serving
-from support.project import TrialProject, server_release
+from support.project import server_release
 from support.tiny_base import write_tiny_base
 
 AMD, ARM = "linux/amd64", "linux/arm64"
@@ -47,14 +48,14 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         yield found
 
 
-def machine(directory: Path, index: Index) -> TrialProject:
+def machine(directory: Path, index: Index) -> CatProject:
     """A machine that can reach nothing but what is in its directory and the index, without an engine."""
     text = MANIFEST.format(amd=AMD, arm=ARM, index=index.url)
-    return TrialProject(directory, text, DOCKER_HOST=f"unix://{directory}/nobody")
+    return CatProject(directory, text, DOCKER_HOST=f"unix://{directory}/nobody")
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory, index: Index) -> TrialProject:
+def recorded(tmp_path_factory: pytest.TempPathFactory, index: Index) -> CatProject:
     project = machine(tmp_path_factory.mktemp("recorded"), index)
     write_tiny_base(project.directory / "base", project.root / "scratch")
     project.ok("lock", "--images")
@@ -62,7 +63,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, index: Index) -> TrialPro
 
 
 @pytest.fixture
-def project(tmp_path: Path, index: Index, recorded: TrialProject) -> TrialProject:
+def project(tmp_path: Path, index: Index, recorded: CatProject) -> CatProject:
     """A machine on which `lock --images` was run."""
     root = tmp_path / "one"
     shutil.copytree(recorded.root, root, symlinks=True)
@@ -70,7 +71,7 @@ def project(tmp_path: Path, index: Index, recorded: TrialProject) -> TrialProjec
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, index: Index, recorded: TrialProject) -> TrialProject:
+def fresh(tmp_path: Path, index: Index, recorded: CatProject) -> CatProject:
     """A machine with the lock and an empty store."""
     project = machine(tmp_path / "fresh", index)
     for name in ("base", "hatch.lock"):
@@ -79,7 +80,7 @@ def fresh(tmp_path: Path, index: Index, recorded: TrialProject) -> TrialProject:
     return project
 
 
-def environment(project: TrialProject, name: str = "tool") -> Environment:
+def environment(project: CatProject, name: str = "tool") -> Environment:
     return read_lock(project.lock).environment(name, "container")
 
 
@@ -87,7 +88,7 @@ def states(document: dict[str, Any]) -> dict[str, str]:
     return {f"{item['name']} {item['platform']}": item["state"] for item in document["findings"]}
 
 
-def edited(project: TrialProject, old: str, new: str) -> None:
+def edited(project: CatProject, old: str, new: str) -> None:
     text = project.lock.read_text()
     assert old in text
     project.lock.write_text(text.replace(old, new))
@@ -98,7 +99,7 @@ def other(output: ImageOutput, *, what: str) -> tuple[str, str]:
     return digest, f"sha256:{'0' * 64}"
 
 
-def test_a_lock_without_outputs_is_what_it_was_and_one_with_them_says_what_each_image_is(project: TrialProject) -> None:
+def test_a_lock_without_outputs_is_what_it_was_and_one_with_them_says_what_each_image_is(project: CatProject) -> None:
     project.lock.unlink()
     project.ok("lock", "--offline")
     plain = project.lock.read_text()
@@ -114,7 +115,7 @@ def test_a_lock_without_outputs_is_what_it_was_and_one_with_them_says_what_each_
     assert project.ok("lock", "--check").out.startswith("hatch.lock unchanged"), "they stay"
 
 
-def test_what_changed_is_no_longer_said_and_what_did_not_stays(project: TrialProject) -> None:
+def test_what_changed_is_no_longer_said_and_what_did_not_stays(project: CatProject) -> None:
     before = environment(project)
     project.edit('"pypi:lib"', '"pypi:lib<2"')
     said = project.ok("lock").err
@@ -124,7 +125,7 @@ def test_what_changed_is_no_longer_said_and_what_did_not_stays(project: TrialPro
     assert "no longer" not in project.ok("lock").err, "it is told once"
 
 
-def test_a_record_that_somebody_edited_is_noticed_by_all_who_look(project: TrialProject) -> None:
+def test_a_record_that_somebody_edited_is_noticed_by_all_who_look(project: CatProject) -> None:
     whole = project.lock.read_text()
     edited(project, *other(environment(project).outputs[AMD], what="config"))
     assert project.run("lock", "--images", "--check").status == 2
@@ -142,7 +143,7 @@ def test_a_record_that_somebody_edited_is_noticed_by_all_who_look(project: Trial
     assert project.lock.read_text() == whole
 
 
-def test_export_refuses_an_image_that_the_lock_says_otherwise(project: TrialProject) -> None:
+def test_export_refuses_an_image_that_the_lock_says_otherwise(project: CatProject) -> None:
     edited(project, *other(environment(project).outputs[AMD], what="layer"))
     assert f"! image:tool {AMD}: its layer python is sha256:" in project.run("verify", "tool", "--platform", AMD).out
     said = project.fails("export", "tool", "--to", "oci:out", "--platform", AMD).err
@@ -150,7 +151,7 @@ def test_export_refuses_an_image_that_the_lock_says_otherwise(project: TrialProj
     assert not (project.directory / "out").exists()
 
 
-def test_what_the_store_lacks_is_said_and_not_fetched(fresh: TrialProject) -> None:
+def test_what_the_store_lacks_is_said_and_not_fetched(fresh: CatProject) -> None:
     done = fresh.run("verify", "--platform", AMD)
     assert done.status == 1
     assert f"? image:tool {AMD}: the store lacks" in done.out
@@ -163,7 +164,7 @@ def test_what_the_store_lacks_is_said_and_not_fetched(fresh: TrialProject) -> No
     assert "nothing to compare it with: `hatchlock lock --images`" in done.out
 
 
-def test_a_blob_that_was_damaged_is_a_difference_and_goes(project: TrialProject) -> None:
+def test_a_blob_that_was_damaged_is_a_difference_and_goes(project: CatProject) -> None:
     wheel = next(
         file for package in read_lock(project.lock).packages if package.name == "tool" for file in package.files
     )
@@ -177,7 +178,7 @@ def test_a_blob_that_was_damaged_is_a_difference_and_goes(project: TrialProject)
 
 
 def test_two_machines_agree_and_a_report_tells_where_they_do_not(
-    project: TrialProject, fresh: TrialProject, tmp_path: Path
+    project: CatProject, fresh: CatProject, tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
     report.write_text(project.ok("verify", "--json", "--platform", AMD, "--platform", ARM).out)
@@ -188,7 +189,8 @@ def test_two_machines_agree_and_a_report_tells_where_they_do_not(
     assert [layer["name"] for layer in document["images"][0]["layers"]] == ["python"]
 
     fresh.ok("fetch", "--all-platforms")
-    found = fresh.ok("verify", "--against", str(report), "--json", umask=0o077, env={"TZ": "Asia/Tokyo"}).document
+    words = ("verify", "--against", str(report), "--json")
+    found = fresh.real(*words, umask=0o077, env={"TZ": "Asia/Tokyo"}).document
     assert set(states(found).values()) == {"same"}
     assert all(item["compared"] == ["lock", "report"] for item in found["findings"])
     assert found["images"] == document["images"]
@@ -205,7 +207,7 @@ def test_two_machines_agree_and_a_report_tells_where_they_do_not(
     assert fresh.run("verify", "tool", "--platform", ARM, "--against", str(report)).status == 0
 
 
-def test_a_report_of_another_lock_is_told(project: TrialProject, tmp_path: Path) -> None:
+def test_a_report_of_another_lock_is_told(project: CatProject, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     report.write_text(project.ok("verify", "--json", "--platform", AMD).out)
     project.edit("[servers.tool]", '[servers.tool]\nargs = ["-v"]')
@@ -220,7 +222,7 @@ def test_a_report_of_another_lock_is_told(project: TrialProject, tmp_path: Path)
     assert f"! image:tools {AMD}: its input key is " in done.out
 
 
-def test_a_file_that_is_no_report_is_refused(project: TrialProject, tmp_path: Path) -> None:
+def test_a_file_that_is_no_report_is_refused(project: CatProject, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     assert "there is no such file" in project.fails("verify", "--against", str(report)).err
     report.write_text("{")
@@ -230,12 +232,12 @@ def test_a_file_that_is_no_report_is_refused(project: TrialProject, tmp_path: Pa
     )
 
 
-def test_names_and_platforms_that_the_lock_does_not_have(project: TrialProject) -> None:
+def test_names_and_platforms_that_the_lock_does_not_have(project: CatProject) -> None:
     assert "did you mean 'tool'" in project.fails("verify", "tol").err
     assert project.run("verify", "--platform", "linux/riscv64").status == 1
 
 
-def test_an_environment_of_processes_is_compared_with_what_was_installed(project: TrialProject, index: Index) -> None:
+def test_an_environment_of_processes_is_compared_with_what_was_installed(project: CatProject, index: Index) -> None:
     project.write(
         f'[project]\nname = "trial"\n\n[defaults]\nruntime = "process"\nisolation = "best-effort"\n\n'
         f'[indexes.pypi]\nurl = "{index.url}"\n\n[servers.tool]\nsource = "pypi:tool"\npython = "3.11"\n'
