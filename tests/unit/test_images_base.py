@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,31 @@ def test_a_layer_that_cannot_be_read_is_named(tmp_path: Path, data: bytes) -> No
     (tmp_path / "abc").write_bytes(data)
     with pytest.raises(BadLayer, match="layer abc cannot be read"):
         base_facts([tmp_path / "abc"])
+
+
+def _headed(name: str, size: int, kind: bytes = tarfile.REGTYPE, *, pax: dict[str, str] | None = None) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.pax_headers = kind, size, pax or {}
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (_headed("etc/passwd", 300 << 20), "has more than 256 MiB"),
+        (_headed("etc/passwd", 0, pax={"size": "-2048"}), "has more than 256 MiB"),
+        (_headed("x", 2 << 30, tarfile.XHDTYPE), "it has a header of 2147483648 bytes"),
+        (_headed("x" * 5000, 0), "it has a name of more than 4096 characters"),
+        (_headed("etc/passwd", 0, pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}), "cannot be read"),
+    ],
+)
+def test_a_layer_takes_no_more_memory_than_it_may(tmp_path: Path, data: bytes, why: str) -> None:
+    (tmp_path / "abc").write_bytes(gzip.compress(data + bytes(1 << 12)))
+    with pytest.raises(BadLayer, match=why):
+        base_files([tmp_path / "abc"], ["etc/passwd"])
+
+
+@pytest.mark.parametrize("content", [b'#define PY_VERSION "\xff\xfe"\n', b'#define PY_VERSION "3.\x1b[31m"\n'])
+def test_a_version_that_is_none_is_not_believed(tmp_path: Path, content: bytes) -> None:
+    files = {**DEBIAN, "./usr/include/python3.11/patchlevel.h": content}
+    assert facts(tmp_path, files).python == "3.11.2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import lzma
 import os
 import resource
 import stat
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from hatchlock.realise.unpack import BadArchive, Limits, public_directory, unpack
 from support.archives import Item, make_tar, make_zip, tree_of
-from support.compressed import zstd
+from support.compressed import xz_of_4_gib, zstd
 
 Make = Callable[[Path, Sequence[Item]], Path]
 
@@ -226,6 +227,35 @@ def test_a_header_as_long_as_memory_is_refused(archive: Path, tmp_path: Path) ->
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2_000_000
     archive.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2_000_000)))
     with pytest.raises(BadArchive, match="a header of 2000384 bytes"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_what_the_reader_of_xz_must_keep_is_bounded(archive: Path, tmp_path: Path) -> None:
+    make_tar(archive, [Item("a", b"x")], compression="")
+    archive.write_bytes(xz_of_4_gib(archive.read_bytes()))
+    with pytest.raises(BadArchive, match="Memory usage limit"):
+        unpack(archive, tmp_path / "out")
+
+
+def test_several_streams_of_xz_are_one(archive: Path, tmp_path: Path) -> None:
+    make_tar(archive, [Item("a", b"x" * 3000)], compression="")
+    data = archive.read_bytes()
+    archive.write_bytes(lzma.compress(data[:700]) + bytes(8) + lzma.compress(data[700:]) + bytes(4))
+    unpack(archive, tmp_path / "out")
+    assert tree_of(tmp_path / "out") == {"a": "x" * 3000}
+    archive.write_bytes(lzma.compress(data) + bytes(3))
+    with pytest.raises(BadArchive, match="something else follows it"):
+        unpack(archive, tmp_path / "other")
+
+
+def test_the_map_of_a_sparse_file_does_not_fill_the_memory(archive: Path, tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a")
+    numbers = b"9999999\n" + b"0\n" * (2200 << 10)
+    info.size = len(numbers)
+    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1"}
+    with gzip.open(archive, "wb", compresslevel=1) as out:
+        out.write(info.tobuf(tarfile.PAX_FORMAT) + numbers)
+    with pytest.raises(BadArchive, match="headers of more than 4194304 bytes for one file"):
         unpack(archive, tmp_path / "out")
 
 

@@ -45,9 +45,9 @@ def _found(pattern: bytes) -> Callable[[bytes], bytes]:
 _KEPT: Kept = (
     (re.compile(r"var/lib/dpkg/status(\.d/[^/]+(?<!\.md5sums))?"), bytes),
     (re.compile(r"(usr/)?lib/apk/db/installed"), bytes),
-    (re.compile(r".*/include/python3\.\d+/patchlevel\.h"), _found(rb'#define\s+PY_VERSION\s+"([^"]+)"')),
+    (re.compile(r".*/include/python3\.\d+/patchlevel\.h"), _found(rb'#define\s+PY_VERSION\s+"(\d[\w.+]{0,30})"')),
     (re.compile(r".*/include/node/node_version\.h"), bytes),
-    (re.compile(r".*/libc(\.so\.6|-2\.\d+\.so)"), _found(rb"GNU C Library [^\n]*version (\d+\.\d+)")),
+    (re.compile(r".*/libc(\.so\.6|-2\.\d+\.so)"), _found(rb"GNU C Library [^\n]{0,200}version (\d{1,3}\.\d{1,3})")),
     (re.compile(r".*/bin/python3\.\d+"), _found(rb"\0(3\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d+)?)\+?\0")),
     (re.compile(r".*/libpython3\.\d+\.so\.1\.0"), _found(rb"\0(3\.\d{1,2}\.\d{1,2}(?:(?:a|b|rc)\d+)?)\+?\0")),
 )

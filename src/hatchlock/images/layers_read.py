@@ -6,24 +6,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import posixpath
 import re
 import tarfile
-import zlib
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, ClassVar
+from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.realise.zstd import ZSTD_HEAD, DamagedZstd, is_zstd, open_zstd
+from hatchlock.realise.archives import CANNOT_READ, LONGEST_NAME, CannotRead, streamed_tar
 
 __all__ = ["BadLayer", "Kept", "Node", "base_files", "merged", "resolved"]
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _LINKS_AT_MOST = 40
+# A base is a stranger's: far more than any real one has, and less than the memory of a machine.
+_LAYER_AT_MOST = 64 << 30
+_PATHS_AT_MOST = 1_000_000
+_FILE_AT_MOST = 256 << 20
+
+_Pieces = Callable[[], Iterator[bytes]]
 
 Kept = Sequence[tuple[re.Pattern[str], Callable[[bytes], bytes]]]
 """Which files' content is kept, by the whole path, and what of it; the first pattern that matches counts."""
@@ -90,10 +96,10 @@ def _search(layer: Path, wanted: set[str]) -> tuple[dict[str, bytes], set[str]]:
     """Return those of the wanted files that a layer has, and those that it hides in the layers below."""
     found: dict[str, bytes] = {}
     hidden: set[str] = set()
-    for path, member, archive in _members(layer):
+    for path, member, pieces in _members(layer):
         hidden |= {item for item in wanted if _hides(path, item)}
         if path in wanted and member.isreg():
-            found[path] = _read(archive, member)
+            found[path] = _read(member, pieces)
         if wanted <= found.keys():
             break
     return found, hidden
@@ -107,33 +113,33 @@ def _hides(path: str, wanted: str) -> bool:
     return name.startswith(_WHITEOUT) and (wanted == gone or wanted.startswith(f"{gone}/"))
 
 
-def _members(layer: Path) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarFile]]:
-    with layer.open("rb") as raw, _opened(raw) as archive:
-        for member in archive:
+def _members(layer: Path) -> Iterator[tuple[str, tarfile.TarInfo, _Pieces]]:
+    with layer.open("rb") as raw:
+        for member, pieces in streamed_tar(raw, limit=_LAYER_AT_MOST):
             path = posixpath.normpath(f"/{member.name}").lstrip("/")
+            if max(len(path), len(member.linkname)) > LONGEST_NAME:
+                raise CannotRead(f"it has a name of more than {LONGEST_NAME} characters")
             if path:
-                yield path, member, archive
-
-
-def _opened(raw: BinaryIO) -> tarfile.TarFile:
-    head = raw.read(ZSTD_HEAD)
-    raw.seek(0)
-    if is_zstd(head):
-        return tarfile.open(fileobj=open_zstd(raw), mode="r|")
-    return tarfile.open(fileobj=raw, mode="r|*")
+                yield path, member, pieces
 
 
 @contextlib.contextmanager
 def _reading(layer: Path) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error, DamagedZstd) as error:
+    except CANNOT_READ as error:
+        raise BadLayer(layer=layer.name, why=str(error) or type(error).__name__) from error
+    except OSError as error:
+        # a decompressor's complaint has no number
+        if error.errno not in {None, errno.EINVAL}:
+            raise
         raise BadLayer(layer=layer.name, why=str(error)) from error
 
 
-def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream: IO[bytes] | None = archive.extractfile(member)
-    return stream.read() if stream else b""
+def _read(member: tarfile.TarInfo, pieces: _Pieces) -> bytes:
+    if not 0 <= member.size <= _FILE_AT_MOST or member.issparse():
+        raise CannotRead(f"its file {member.name} is sparse, or has more than {_FILE_AT_MOST >> 20} MiB")
+    return b"".join(pieces())
 
 
 def merged(layers: Sequence[Path], kept: Kept) -> dict[str, Node]:
@@ -162,7 +168,8 @@ def _merge(lower: Mapping[str, Node], layer: Path, kept: Kept) -> dict[str, Node
     removed: set[str] = set()
     emptied: set[str] = set()
     unread: dict[str, str] = {}
-    for path, member, archive in _members(layer):
+    kept_bytes = sum(len(node.content) for node in lower.values())
+    for path, member, pieces in _members(layer):
         directory, name = posixpath.split(path)
         if name == _OPAQUE:
             emptied.add(directory)
@@ -174,7 +181,10 @@ def _merge(lower: Mapping[str, Node], layer: Path, kept: Kept) -> dict[str, Node
             if upper[path].kind == tarfile.REGTYPE and _extract(path, kept) and not _extract(original, kept):
                 unread[path] = original
         else:
-            upper[path] = _node(path, member, archive, kept)
+            upper[path] = _node(path, member, pieces, kept)
+            kept_bytes += len(upper[path].content)
+        if kept_bytes > _FILE_AT_MOST or len(upper) + len(lower) > _PATHS_AT_MOST:
+            raise CannotRead(f"it has more than {_PATHS_AT_MOST} paths, or large files in the place of small ones")
     upper |= _linked(layer, unread, kept) if unread else {}
     upper |= {path: Node(kind=tarfile.DIRTYPE) for path in _implied(upper) if path in lower and path not in upper}
     files = {path for path, node in upper.items() if node.kind != tarfile.DIRTYPE}
@@ -214,13 +224,13 @@ def _covered(path: str, removed: set[str], emptied: set[str]) -> bool:
     return False
 
 
-def _node(path: str, member: tarfile.TarInfo, archive: tarfile.TarFile, kept: Kept) -> Node:
+def _node(path: str, member: tarfile.TarInfo, pieces: _Pieces, kept: Kept) -> Node:
     if member.issym():
         return Node(kind=tarfile.SYMTYPE, target=member.linkname)
     if not member.isreg():
         return Node(kind=member.type)
     extract = _extract(path, kept)
-    return Node(kind=tarfile.REGTYPE, content=extract(_read(archive, member)) if extract else b"")
+    return Node(kind=tarfile.REGTYPE, content=extract(_read(member, pieces)) if extract else b"")
 
 
 def _extract(path: str, kept: Kept) -> Callable[[bytes], bytes] | None:

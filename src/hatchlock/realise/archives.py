@@ -20,15 +20,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
+from hatchlock.realise.xz import XZ_HEAD, open_xz
 from hatchlock.realise.zstd import is_zstd, open_zstd
 
-__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "tar_members"]
+__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "streamed_tar", "tar_members"]
 
 LONGEST_NAME = 4096
 """Bytes of a path that a system takes."""
 _CHUNK = 1 << 20
 _IN_MEMORY = 32 << 20
 _LONGEST_HEADER = 1 << 20
+_HEADERS_AT_MOST = 4 << 20
 _ENCRYPTED = 0x1
 _MAGIC = 6
 
@@ -123,8 +125,8 @@ def _decompressed(raw: IO[bytes], magic: bytes) -> _Readable:
         return gzip.GzipFile(fileobj=raw)
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(raw)
-    if magic.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMAFile(raw)
+    if magic.startswith(XZ_HEAD):
+        return open_xz(raw)
     if is_zstd(magic):
         return open_zstd(raw)
     return raw
@@ -140,15 +142,73 @@ def _copy(source: _Readable, sink: IO[bytes], limit: int) -> None:
     sink.seek(0)
 
 
-class _Headers(io.BufferedIOBase):
-    """What `tarfile` reads: headers only, and none that is as long as memory."""
+def streamed_tar(raw: IO[bytes], *, limit: int) -> Iterator[tuple[tarfile.TarInfo, Callable[[], Iterator[bytes]]]]:
+    """Yield what a tar (plain, gzip, bzip2, xz, zstd) lists, each with what reads its bytes, going through it once.
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    Args:
+        raw: A file that begins with the tar.
+        limit: The bytes that it may have when it is decompressed.
+
+    Yields:
+        A member, and a function that gives a file's bytes in pieces, as long as no further member was asked for.
+
+    Raises:
+        CANNOT_READ, OSError: As in `open_archive`.
+    """
+    magic = raw.read(_MAGIC)
+    raw.seek(0)
+    stream = _Forward(_decompressed(raw, magic), limit)
+    headers = _Headers(stream)
+    with tarfile.TarFile(fileobj=headers, mode="r", encoding="utf-8", errors="surrogateescape") as opened:
+        while info := opened.next():
+            opened.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+            headers.begin()
+            yield info, functools.partial(_slices, stream, info.name, info.offset_data, info.size)
+
+
+class _Forward(io.BufferedIOBase):
+    """A stream that is read from its beginning to its end, and skipped in by reading."""
+
+    def __init__(self, source: _Readable, limit: int) -> None:
+        self._source = source
+        self._limit = limit
+        self._at = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = self._source.read(-1 if size is None else size)
+        self._at += len(data)
+        if self._at > self._limit:
+            raise CannotRead(f"it is larger than {self._limit} bytes when it is unpacked")
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence != os.SEEK_SET or offset < self._at:
+            raise CannotRead("it has a header that points backwards")
+        while self._at < offset and self.read(min(offset - self._at, _CHUNK)):
+            pass
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+class _Headers(io.BufferedIOBase):
+    """What `tarfile` reads: headers only, and none that is as long as memory, nor so many for one member."""
+
+    def __init__(self, stream: IO[bytes] | _Forward) -> None:
         self._stream = stream
+        self._size = 0
+
+    def begin(self) -> None:
+        """Say that another member's headers follow."""
+        self._size = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or not 0 <= size <= _LONGEST_HEADER:
             raise CannotRead(f"it has a header of {size} bytes")
+        self._size += size
+        if self._size > _HEADERS_AT_MOST:
+            raise CannotRead(f"it has headers of more than {_HEADERS_AT_MOST} bytes for one file")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -161,8 +221,10 @@ class _Headers(io.BufferedIOBase):
 
 
 def _tar_members(stream: IO[bytes]) -> Iterator[Member]:
-    with tarfile.TarFile(fileobj=_Headers(stream), mode="r", encoding="utf-8", errors="surrogateescape") as opened:
+    headers = _Headers(stream)
+    with tarfile.TarFile(fileobj=headers, mode="r", encoding="utf-8", errors="surrogateescape") as opened:
         for info in opened:
+            headers.begin()
             yield _tar_member(info, stream)
         # A header that cannot be read ends `tarfile`'s list as its proper end does.
         stream.seek(opened.offset)
@@ -194,7 +256,7 @@ def _tar_member(info: tarfile.TarInfo, stream: IO[bytes]) -> Member:
     raise CannotRead(f"{info.name} is neither a file nor a directory nor a link")
 
 
-def _slices(stream: IO[bytes], name: str, offset: int, size: int) -> Iterator[bytes]:
+def _slices(stream: IO[bytes] | _Forward, name: str, offset: int, size: int) -> Iterator[bytes]:
     stream.seek(offset)
     while size:
         piece = stream.read(min(size, _CHUNK))
