@@ -12,7 +12,13 @@ from hatchlock.lock.model import Archive, Environment, File, Image, Lock, Packag
 from hatchlock.lock.store import dumps
 from hatchlock.resolve.consistent import inconsistencies
 from hatchlock.resolve.freshness import stale_reasons
-from hatchlock.resolve.interpreters import BaseWithoutNode, BaseWithoutPython, check_interpreters, has_own_python
+from hatchlock.resolve.interpreters import (
+    BaseWithoutNode,
+    BaseWithoutPython,
+    BuildNotInBase,
+    check_interpreters,
+    has_own_python,
+)
 from hatchlock.resources.needed import artefacts_of_environment
 from support.locks import World, image, manifest_of, package, world
 
@@ -37,7 +43,9 @@ def base(python: str = "", node: str = "") -> Image:
     return replace(found, platforms={LINUX: replace(found.platforms[LINUX], node=node)})
 
 
-def check(*packages: Package, here: Image, python: str = "3.11", requirements: tuple[str, ...] = ()) -> None:
+def check(
+    *packages: Package, here: Image, python: str = "3.11", requirements: tuple[str, ...] = (), **fields: Any
+) -> None:
     environment = Environment(
         name="e",
         private=False,
@@ -47,6 +55,7 @@ def check(*packages: Package, here: Image, python: str = "3.11", requirements: t
         node="22",
         requirements=requirements,
         packages=tuple(item.id for item in packages),
+        **fields,
     )
     check_interpreters(environment, {BARE: here}, {item.id: item for item in packages})
 
@@ -91,6 +100,21 @@ def test_a_base_without_node_is_refused_unless_debian_or_conda_bring_it() -> Non
     check(other(Kind.NPM), deb("nodejs"), here=base())
     check(other(Kind.NPM), other(Kind.CONDA, "nodejs"), here=base())
     check(deb("git"), here=base())
+
+
+def test_what_is_built_needs_an_interpreter_of_the_base_itself() -> None:
+    npm, nodejs = other(Kind.NPM), other(Kind.CONDA, "nodejs")
+    node = base(node="22.1.0")
+    for ways in ({"scripts": (npm.id,)}, {"builds": {npm.id: "e/build/x.node"}}):
+        check(npm, here=node, **ways)
+        for added, here in ((nodejs, base()), (nodejs, node), (deb("nodejs"), base())):
+            with pytest.raises(BuildNotInBase, match="the environment's Node is none of that base"):
+                check(npm, added, here=here, **ways)
+    check(npm, nodejs, here=base())
+    building: dict[str, Any] = {"builds": {"pypi:a@1.0": "e/build/a"}}
+    check(package("a"), here=base(python="3.11.2"), **building)
+    with pytest.raises(BuildNotInBase, match="the environment's Python"):
+        check(package("a"), here=base(python="3.11.2"), requirements=("conda:python=3.11", "pypi:a"), **building)
 
 
 def test_processes_have_the_interpreters_of_their_machine() -> None:

@@ -11,7 +11,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Environment, Image, ImagePlatform, Package
 from hatchlock.resolve.named import name_of
 
-__all__ = ["BaseWithoutNode", "BaseWithoutPython", "check_interpreters", "has_own_python"]
+__all__ = ["BaseWithoutNode", "BaseWithoutPython", "BuildNotInBase", "check_interpreters", "has_own_python"]
 
 _CONDA_PYTHON = f"{Kind.CONDA}:python"
 _CONDA_NODE = "nodejs"
@@ -62,6 +62,29 @@ class BaseWithoutNode(HatchlockError):
         )
 
 
+@dataclass(kw_only=True, eq=False)
+class BuildNotInBase(HatchlockError):
+    """Something would be built in a container of a base by an interpreter that only what is added to it has."""
+
+    code: ClassVar[str] = "build-not-in-base"
+
+    package: str
+    base: str
+    interpreter: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.package} is built in a container of {self.base}, and the environment's {self.interpreter} is none of that "
+            "base: what is added to it is not there yet"
+        )
+
+    def _hint(self) -> str:
+        return (
+            f"choose a base that has {self.interpreter} and leave the other one out, or take the package off allow-build and "
+            "allow-scripts"
+        )
+
+
 def has_own_python(requirements: Iterable[str]) -> bool:
     """Return whether an environment takes its Python from conda, as its requirements say."""
     return any(name_of(text) == _CONDA_PYTHON for text in requirements if text.startswith(f"{Kind.CONDA}:"))
@@ -78,6 +101,7 @@ def check_interpreters(environment: Environment, images: Mapping[str, Image], pa
     Raises:
         BaseWithoutPython: Something needs Python, and neither base nor conda has it in that version.
         BaseWithoutNode: Something needs Node, and neither base, Debian's packages nor conda have it.
+        BuildNotInBase: Something is built, or runs scripts, and the base does not have what it takes.
     """
     if environment.runtime != "container":
         return
@@ -96,6 +120,23 @@ def check_interpreters(environment: Environment, images: Mapping[str, Image], pa
                 wanted=environment.node,
                 found=base.node,
             )
+        _check_builds(environment, here, base)
+
+
+def _check_builds(environment: Environment, here: Iterable[Package], base: ImagePlatform) -> None:
+    """What is built is built in the base alone: nothing that the image adds is there."""
+    has_node = base.node and not any(item.kind is Kind.CONDA and item.name == _CONDA_NODE for item in here)
+    has_python = not has_own_python(environment.requirements)
+    for package in here:
+        is_node = package.namespace is Kind.NPM
+        if package.id not in {*environment.builds, *environment.scripts} or (has_node if is_node else has_python):
+            continue
+        raise BuildNotInBase(
+            address=f"env:{environment.name}",
+            package=package.id,
+            base=environment.base,
+            interpreter="Node" if is_node else "Python",
+        )
 
 
 def _check_python(environment: Environment, platform: str, base: ImagePlatform) -> None:
