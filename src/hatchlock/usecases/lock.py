@@ -46,7 +46,7 @@ class LockResult:
         changes: How it differs from the one before.
         differs: Whether the file is another than it was, or would be.
         written: Whether the file changed.
-        warnings: What the manifest should not do, one sentence each, with their places.
+        warnings: What the manifest should not do, or does for nothing, one sentence each, with their places.
         reasons: With `check`, why the lock that there was does not satisfy the manifest.
     """
 
@@ -91,6 +91,7 @@ def lock_project(
     from hatchlock.lock.diff import diff_locks
     from hatchlock.lock.store import dumps, write_text
     from hatchlock.manifest.load import load_bytes
+    from hatchlock.resolve.allowed import idle_permissions
     from hatchlock.resolve.build import build_lock
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.entries import of_other_entries
@@ -155,6 +156,7 @@ def lock_project(
             *warnings_of(loaded),
             *notes,
             *of_other_entries(lock),
+            *idle_permissions(loaded.manifest, lock),
             *(older_suites(previous, lock) if previous else ()),
             *missed,
         ),
