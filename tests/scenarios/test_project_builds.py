@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from hatchlock.engines.api import Engine
 from hatchlock.engines.process import check_isolation, host_platform
+from support.git_server import Repository
 from support.index import serving
 from support.npm_registry import NpmRegistry, NpmRelease, serving_npm
 from support.project import TrialProject
@@ -36,7 +38,7 @@ allow-build = ["@Acme/weather"]
 
 SERVER = """\
 #!/usr/bin/env node
-const { word } = require("./word");
+import { word } from "./word";
 let text = "";
 const tools: object[] = [{ name: word, description: "says it", inputSchema: { type: "object" } }];
 const about = { capabilities: { tools: {} }, serverInfo: { name: "weather", version: "1" } };
@@ -72,10 +74,14 @@ PACKAGE: dict[str, Any] = {
     "devDependencies": {"stripper": "^1"},
 }
 
+STRIP = """\
+exports.strip = (text) => text.replace(/: (object\\[\\]|Buffer)/g, "").replace(/import (.*) from (.*);/, "const $1 = require($2);");
+"""
+"""As much of a compiler as the server above needs."""
 STRIPPER = NpmRelease(
     name="stripper",
     dependencies={"runner": "*"},
-    files={"index.js": 'exports.strip = (text) => text.replace(/: (object\\[\\]|Buffer)/g, "");'},
+    files={"index.js": STRIP},
 )
 RUNNER = NpmRelease(
     name="runner",
@@ -119,9 +125,9 @@ def records(project: TrialProject) -> list[dict[str, Any]]:
 
 
 def built(project: TrialProject) -> Path:
-    """Return the directory of the built project in the one environment that there is."""
-    (name,) = project.environments()
-    return project.store / "envs" / name / "src" / "acme+weather.node"
+    """Return the directory of the built project in the one environment that has it."""
+    (found,) = (project.store / "envs").glob("*/src/acme+weather.node")
+    return found
 
 
 def test_a_node_project_is_built_only_where_the_environment_names_it(project: TrialProject, npm: NpmRegistry) -> None:
@@ -189,6 +195,127 @@ def test_what_is_built_is_served_and_built_again_when_the_directory_changes(
     assert project.tools("weather") == ["sunny-1.2.0"]
     assert first in records(project)
     assert project.half_done() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo no compiler && exit 3", "@acme/weather@1.2.0+sHASH ended with status 3:"),
+        ("mkdir dist", "cannot be used: dist/index.js, by which it is started, is not in it"),
+    ],
+)
+def test_a_build_that_does_not_make_what_it_is_for_leaves_nothing_but_its_log(
+    project: TrialProject, npm: NpmRegistry, script: str, said: str
+) -> None:
+    weather(project.directory / "weather", npm, scripts={"build": script})
+    project.write(MANIFEST.replace("URL", npm.url).replace("PROJECT", "trial"))
+    project.ok("lock")
+    done = project.fails("apply", "--yes")
+    assert said in re.sub(r"\+s[0-9a-f]{12}", "+sHASH", done.err)
+    assert "> @acme/weather@1.2.0 build" in project.ok("logs", "--build", "weather.acme-weather").out
+    assert (records(project), project.environments()) == ([], [])
+
+
+def test_a_project_of_git_is_built_from_its_commit_by_its_own_backend(project: TrialProject, tmp_path: Path) -> None:
+    crafted(tmp_path / "tree")
+    files = {str(path.relative_to(tmp_path / "tree")): path.read_bytes() for path in (tmp_path / "tree").rglob("*.*")}
+    repository = Repository(tmp_path / "repository")
+    commit = repository.commit(files)
+    with serving() as index:
+        manifest = GIT.replace("REPOSITORY", repository.url).replace("URL", index.url)
+        project.write(manifest.replace('allow-build = ["crafted"]\n', ""))
+        done = project.fails("lock")
+        assert "imports _version.py, which only its build makes" in done.err
+        project.write(manifest)
+        done = project.ok("lock")
+        assert "is built from source: what is in it is known after its build" in done.err
+        project.ok("apply", "--yes")
+        assert project.plan()["steps"] == []
+    assert project.ok("exec", "env:web", "--", "crafted").out == f"built as 0+g{commit[:12]}\n"
+    project.edit('allow-build = ["crafted"]', 'allow-build = ["crafted", "crated"]')
+    assert "env:web: allow-build names 'crated'" in project.ok("lock").err
+
+
+GIT = f"""\
+[project]
+name = "trial"
+platforms = ["{host_platform()}"]
+
+[indexes.pypi]
+url = "URL"
+
+[environments.web]
+dependencies = ["git:REPOSITORY@main"]
+allow-build = ["crafted"]
+"""
+
+REAL = f"""\
+[project]
+name = "trial"
+platforms = ["{host_platform()}"]
+
+[servers.weather]
+source = "path:./weather"
+runtime = "process"
+allow-build = ["@acme/weather"]
+
+[environments.web]
+python = "3.11"
+dependencies = ["path:./fast"]
+allow-build = ["fast"]
+"""
+
+EXTENSION = """
+#include <Python.h>
+
+static PyObject *twice(PyObject *self, PyObject *number) { return PyNumber_Add(number, number); }
+static PyMethodDef methods[] = {{"twice", twice, METH_O, ""}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "fast", NULL, -1, methods};
+PyMODINIT_FUNC PyInit_fast(void) { return PyModule_Create(&module); }
+"""
+
+FAST = """
+[project]
+name = "fast"
+version = "1.0"
+
+[build-system]
+requires = ["setuptools>=74"]
+build-backend = "setuptools.build_meta"
+
+[tool.setuptools]
+ext-modules = [{ name = "fast", sources = ["fast.c"] }]
+"""
+
+
+@pytest.mark.network
+def test_typescript_s_own_compiler_and_that_of_c_build_in_the_sandbox(project: TrialProject) -> None:
+    if shutil.which("gcc") is None or not list(Path("/usr/include").glob("python3.11/Python.h")):
+        unavailable("there is no gcc with the headers of Python 3.11")
+    package = {
+        **PACKAGE,
+        "type": "commonjs",
+        "scripts": {"build": "tsc"},
+        "devDependencies": {"typescript": "~5.6.0", "@types/node": "^20"},
+    }
+    options = {"module": "commonjs", "target": "es2022", "rootDir": "src", "outDir": "dist", "types": ["node"]}
+    plant(
+        project.directory,
+        {
+            "weather/package.json": package,
+            "weather/tsconfig.json": {"compilerOptions": {**options, "strict": True, "sourceMap": True}},
+            "weather/src/index.ts": SERVER,
+            "weather/src/word.ts": 'export const word: string = "compiled";',
+            "fast/pyproject.toml": FAST,
+            "fast/fast.c": EXTENSION,
+        },
+    )
+    project.write(REAL)
+    project.ok("lock")
+    project.ok("apply", "--yes")
+    assert project.tools("weather") == ["compiled"]
+    assert (built(project) / "dist" / "index.js.map").exists()
+    assert project.ok("exec", "env:web", "--", "python", "-c", "import fast; print(fast.twice(21))").out == "42\n"
 
 
 CONTAINED = """\

@@ -44,9 +44,16 @@ def wheel(
     return path
 
 
-def normal(tmp_path: Path, built: Path, *, file: str = FILE, said: WheelMetadata = SAID) -> bytes:
+def normal(
+    tmp_path: Path,
+    built: Path,
+    *,
+    file: str = FILE,
+    said: WheelMetadata = SAID,
+    package: str = "pypi:thing@1.0",
+) -> bytes:
     out = tmp_path / "out"
-    normalised_wheel(built, out, file=file, package="pypi:thing@1.0", said=said)
+    normalised_wheel(built, out, file=file, package=package, said=said)
     return out.read_bytes()
 
 
@@ -93,6 +100,23 @@ def test_another_package_and_what_the_lock_does_not_have_are_refused(
 ) -> None:
     with pytest.raises(BadBuildResult, match=why):
         normal(tmp_path, wheel(tmp_path / "one", {**MEMBERS, **change}.items()), file=file)
+
+
+@pytest.mark.parametrize("version", ["1.0+s0123456789ab", "1.0", "0+g0123456789ab"])
+def test_the_version_of_a_project_is_the_locked_one_without_its_mark_if_that_could_be_read(
+    tmp_path: Path, version: str
+) -> None:
+    built = wheel(tmp_path / "one", MEMBERS.items())
+    assert normal(tmp_path, built, package=f"path:thing@{version}") == normal(tmp_path, built)
+
+
+def test_another_version_of_a_project_is_refused(tmp_path: Path) -> None:
+    built = wheel(tmp_path / "one", MEMBERS.items())
+    for version in ("1.1+s0123456789ab", "1.0+local.s0123456789ab"):
+        with pytest.raises(BadBuildResult, match=r"it is thing 1\.0"):
+            normal(tmp_path, built, package=f"path:thing@{version}")
+    with pytest.raises(BadBuildResult, match=r"it is thing 1\.0"):
+        normal(tmp_path, built, package="pypi:thing@0")
 
 
 def test_what_is_no_zip_file_is_refused(tmp_path: Path) -> None:

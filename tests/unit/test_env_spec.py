@@ -19,7 +19,15 @@ from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.paths import Home
 from hatchlock.realise.commands import CommandTaken
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import (
+    EnvSpec,
+    ModuleSpec,
+    NodeSpec,
+    ProgramSpec,
+    ProjectBuildSpec,
+    ProjectSpec,
+    directory_name,
+)
 from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
@@ -93,6 +101,9 @@ def program(**changes: Any) -> EnvSpec:
     return replace(FULL, programs=(replace(FULL.programs[0], **changes),))
 
 
+BUILT = ProjectBuildSpec(
+    package="path:p@1", archive=artefact("p.tar"), entries=("x.js",), modules=(), siblings=(), key="b" * 64
+)
 OTHERS = {
     "python": replace(FULL, python="/other"),
     "version": replace(FULL, python_version="3.11.9"),
@@ -115,6 +126,8 @@ OTHERS = {
     "project's root": project(import_root="."),
     "project's commands": project(commands={"p": "p:other"}),
     "project's requirements": project(requires=("anyio>=3",)),
+    "a project that is built": replace(FULL, project_builds=(BUILT,)),
+    "a project that is built from something else": replace(FULL, project_builds=(replace(BUILT, key="c" * 64),)),
     "no programs": replace(FULL, programs=()),
     "program's name": program(name="other"),
     "program's file": program(artefact=artefact("tool-there.gz")),
@@ -167,6 +180,20 @@ SPECS = st.builds(
         max_size=1,
     ).map(tuple),
     programs=st.lists(st.builds(ProgramSpec, name=WORD, artefact=ARTEFACTS), max_size=2).map(tuple),
+    project_builds=st.lists(
+        st.builds(
+            ProjectBuildSpec,
+            package=WORD,
+            archive=ARTEFACTS,
+            entries=st.just(("x.js",)),
+            modules=st.builds(ModuleSpec, path=WORD, artefact=ARTEFACTS).map(lambda item: (item,)),
+            siblings=st.builds(ProjectSpec, name=WORD, version=WORD, ecosystem=st.just("node"), artefact=ARTEFACTS).map(
+                lambda item: (item,)
+            ),
+            key=DIGEST,
+        ),
+        max_size=1,
+    ).map(tuple),
 )
 
 

@@ -14,6 +14,7 @@ from hatchlock.realise.builds.order import BadBuildResult
 from hatchlock.realise.builds.scripts import ScriptInput, overlay, taken_changes, write_script_order
 from hatchlock.realise.npm import NpmPlacement
 from hatchlock.realise.unpack import BadArchive
+from support.archives import Item, make_tar
 from support.npm_registry import make_tarball
 
 
@@ -44,6 +45,35 @@ def test_what_goes_in_is_the_whole_tree_as_it_is_installed(tmp_path: Path) -> No
         ("node_modules/a/package.json", 0o644),
     ]
     assert data[16 + size :].startswith(b"hello")
+
+
+def test_a_project_goes_in_with_its_siblings_and_without_packages_of_its_own(tmp_path: Path) -> None:
+    blob = tmp_path / "blob"
+    blob.write_bytes(make_tarball({"name": "a"}, {"index.js": "hello"}))
+    placed = NpmPlacement(path="node_modules/a", blob=blob, name="a@1", commands={})
+    own = make_tar(tmp_path / "own", [Item("package.json", b"{}"), Item("node_modules/a/old.js", b"")])
+    core = make_tar(tmp_path / "core", [Item("package.json", b"[]")])
+    wanted = ScriptInput(package="path:@s/b@1", path="", tree=[placed], projects={"": own, "node_modules/core": core})
+    out = io.BytesIO()
+    write_script_order(wanted, out, scratch=tmp_path)
+    data = out.getvalue()
+    head = json.loads(data[16 : 16 + int(data[:16])])
+    assert (head["path"], head["builders"][:2]) == ("", ["build", "prepare"])
+    assert [file["path"] for file in head["files"]] == [
+        "node_modules/a/index.js",
+        "node_modules/a/package.json",
+        "node_modules/core/package.json",
+        "package.json",
+    ]
+
+
+def test_a_build_that_does_not_make_what_it_is_for_is_refused(tmp_path: Path) -> None:
+    files = ({"path": "dist/index.js", "size": 3, "mode": 0o644},)
+    out = tmp_path / "out"
+    taken_changes(said(*files, content=b"xyz"), out, package="path:a@1", scratch=tmp_path, entries=["dist/index.js"])
+    with pytest.raises(BadBuildResult, match=r"dist/cli\.js, by which it is started, is not in it") as caught:
+        taken_changes(said(*files, content=b"xyz"), out, package="path:a@1", scratch=tmp_path, entries=["dist/cli.js"])
+    assert "mend the project" in caught.value.hint
 
 
 def test_what_was_changed_is_kept_in_one_form(tmp_path: Path) -> None:

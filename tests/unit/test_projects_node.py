@@ -94,6 +94,30 @@ def test_an_entry_that_is_not_in_the_tree_needs_a_build(
     assert facts_of(tmp_path, package(**fields) | files).needs_build == reason
 
 
+def test_what_a_build_needs_is_what_npm_would_install_for_it(tmp_path: Path) -> None:
+    wants = package(
+        main="dist",
+        scripts={"build": "tsc"},
+        dependencies={"zod": "^4"},
+        devDependencies={"typescript": "^5", "zod": "^3", "core": "file:./core"},
+        peerDependencies={"react": "*", "typescript": ">=4", "maybe": "1"},
+        peerDependenciesMeta={"maybe": {"optional": True}},
+        optionalDependencies={"fsevents": "^2"},
+    )
+    files = wants | {"core/package.json": {"name": "core"}}
+    facts = facts_of(tmp_path, files)
+    assert facts.build_requirements == ("npm:react@*", "npm:typescript@^5", "npm:zod@^4", "path:core")
+    assert facts.scripts == {"my-server": "dist/index.js"}
+    assert facts_of(tmp_path, files | {"dist/index.js": ""}).build_requirements is None
+
+
+@pytest.mark.parametrize("main", ["dist/index", "dist/index.js"])
+def test_without_a_script_nobody_knows_how_it_is_built(tmp_path: Path, main: str) -> None:
+    facts = facts_of(tmp_path, package(main=main, devDependencies={"typescript": "^5"}) | {"tsconfig.json": "{}"})
+    assert facts.needs_build == "its entry dist/index.js is made by the TypeScript compiler (tsconfig.json)"
+    assert facts.build_requirements is None
+
+
 def test_a_committed_build_result_is_there_although_git_ignores_such(tmp_path: Path) -> None:
     files = package(bin="dist/a.js") | {"dist/a.js": "", ".gitignore": "dist\n"}
     assert facts_of(tmp_path, files, committed=True).needs_build == ""

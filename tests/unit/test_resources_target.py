@@ -56,6 +56,35 @@ def test_everything_has_its_place() -> None:
     }
 
 
+BUILDING = """\
+[project]
+name = "acme"
+platforms = ["linux/amd64", "linux/arm64"]
+
+[environments.web]
+python = "3.11"
+dependencies = ["pypi:demo-server"]
+allow-build = ["demo-server"]
+"""
+
+
+def test_where_nothing_can_be_isolated_what_has_to_be_built_is_a_problem_of_the_plan() -> None:
+    lock = world().lock(BUILDING)
+    (web,) = lock.environments
+    (server,) = [item for item in lock.packages if item.name == "demo-server"]
+    source = replace(server, files=(replace(server.files[0], name="demo-server-1.tar.gz"),))
+    where = replace(web, name="web/build/demo-server", packages=(), requirements=(), makes=server.id)
+    packages = tuple(source if item is server else item for item in lock.packages)
+    lock = replace(lock, packages=packages, environments=(replace(web, builds={server.id: where.name}), where))
+    manifest = manifest_of(BUILDING)
+    found = compile_target(manifest, lock, replace(MACHINE, isolation="there is no bubblewrap"))
+    (problem,) = found.problems
+    assert (str(problem.address), problem.code) == ("env:web", "build-not-isolated")
+    assert "nothing is built outside of a sandbox, and there is none here: there is no bubblewrap" in problem.what
+    assert compile_target(manifest, lock, MACHINE).problems == ()
+    assert compile_target(manifest, world().lock(BUILDING), replace(MACHINE, isolation="none")).problems == ()
+
+
 def record(found: Target, server: str) -> Any:
     return next(item.record for item in found.servers if item.record.server == server)
 
