@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.address import Kind
+from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import check_isolation, host_platform
 from hatchlock.lock.store import read_lock
 from support import pythons
@@ -393,16 +395,40 @@ def test_a_hatch_package_that_needs_a_conda_package_gets_it(trial: Trial, index:
 
 
 @pytest.mark.engine
-def test_in_a_container_they_are_locked_for_its_base_and_not_yet_put_into_it(trial: Trial, base_image: str) -> None:
-    trial.head = trial.head.replace('"darwin/arm64", "linux/amd64", "linux/arm64"', f'"{host_platform()}"')
-    trial.wants(*CONDA)
-    trial.edit('runtime = "process"', 'runtime = "container"')
-    trial.edit("[environments.analysis]\n", f'[environments.analysis]\nbase = "oci:{base_image}"\n')
+def test_in_a_container_they_are_locked_for_its_base(trial: Trial, base_image: str) -> None:
+    in_container(trial, base_image, *CONDA)
     trial.ok("lock")
     assert read_lock(trial.lock).environment("analysis", "container").python == pythons.MINOR
     assert "conda:numlib@2.0=0" in trial.ids()
-    problems = {item["address"]: item["what"] for item in trial.plan()["problems"]}
-    assert "conda:" in problems["server:tiny"]
     first = trial.lock.read_bytes()
     trial.ok("lock", "--upgrade")
     assert trial.lock.read_bytes() == first
+
+
+@pytest.mark.engine
+def test_in_a_container_they_are_put_into_its_image(trial: Trial, engine: str, base_image: str) -> None:
+    trial.name = f"conda-{secrets.token_hex(4)}"
+    trial.env["DOCKER_HOST"] = engine
+    # the channel's interpreter needs a library of the machine that the tests run on
+    in_container(trial, base_image, "conda:echo-program")
+    trial.edit('source = "pypi:tiny-server"\n', 'source = "path:./own#as=files"\ncommand = ["echo-program"]\n')
+    (trial.directory / "own").mkdir()
+    (trial.directory / "own" / "README").write_text("nothing\n")
+    try:
+        trial.ok("lock")
+        trial.ok("apply", "--yes", "--no-probe")
+        assert trial.called() == "conda's"
+        assert trial.steps() == []
+    finally:
+        with Engine(engine) as connection:
+            for tag in connection.images():
+                if tag.startswith(f"hatchlock/{trial.name}/"):
+                    connection.untag(tag)
+
+
+def in_container(trial: Trial, base: str, *dependencies: str) -> None:
+    trial.head = trial.head.replace('"darwin/arm64", "linux/amd64", "linux/arm64"', f'"{host_platform()}"')
+    trial.head = trial.head.replace('name = "trial"', f'name = "{trial.name}"')
+    trial.wants(*dependencies)
+    trial.edit('runtime = "process"', 'runtime = "container"')
+    trial.edit("[environments.analysis]\n", f'[environments.analysis]\nbase = "oci:{base}"\n')
