@@ -222,3 +222,52 @@ def test_libraries_of_arm64_are_marked_so(tmp_path: Path) -> None:
     layer = layer_of(tmp_path, base_of(SETTINGS), deb)
     found = read_cache(content_of(layer[CACHE]))
     assert found == (CachedLibrary(name="libz.so.1", path="/usr/lib/libz.so.1", flags=ARM),)
+
+
+# what strangers write
+
+
+@pytest.mark.parametrize("soname", ["../../../etc/cron.d/x", "a/b.so", ".wh.libc.so.6", "..", "x" * 300])
+def test_no_soname_leads_out_of_its_directory_or_takes_something_away(tmp_path: Path, soname: str) -> None:
+    deb = Deb(name="liba", files={f"{LIB}/liba.so.1": make_library(soname), f"{LIB}/libb.so.1": make_library("")})
+    layer = layer_of(tmp_path, base_of(SETTINGS), deb)
+    assert [item.name for item in read_cache(content_of(layer[CACHE]))] == ["libb.so.1"]
+    assert [path for path, entry in layer.items() if entry.kind == "symlink"] == []
+
+
+@pytest.mark.parametrize("offset", [40, 1 << 62, (1 << 64) - 1])
+@pytest.mark.parametrize("field", [32, 64 + 8, 64 + 56 + 8])
+def test_headers_that_point_out_of_the_file_make_no_library(tmp_path: Path, offset: int, field: int) -> None:
+    data = bytearray(make_library("liba.so.1"))
+    struct.pack_into("<Q", data, field, offset)
+    (tmp_path / "x").write_bytes(data)
+    found = library(FileOnDisk(path=tmp_path / "x", size=len(data)))
+    assert found is None or "liba" not in found.soname
+
+
+def test_settings_that_include_each_other_come_to_an_end(tmp_path: Path) -> None:
+    settings = {
+        "etc/ld.so.conf": b"include ld.so.conf.d/*\n",
+        "etc/ld.so.conf.d/a": b"include ../etc/ld.so.conf\ninclude ld.so.conf.d/*\ninclude /etc/ld.so.conf\n/opt/a\n",
+        "etc/ld.so.conf.d/b": b"include ld.so.conf.d/a\n/opt/b\n",
+    }
+    deb = Deb(name="liba", files={"opt/b/liba.so.1": make_library("liba.so.1")})
+    layer = layer_of(tmp_path, base_of(settings), deb)
+    assert [item.path for item in read_cache(content_of(layer[CACHE]))] == ["/opt/b/liba.so.1"]
+
+
+def test_a_name_with_digits_that_are_no_numbers_is_a_name(tmp_path: Path) -> None:
+    files = {f"{LIB}/liba.so.²": make_library("liba.so"), f"{LIB}/liba.so.1": make_library("liba.so")}
+    layer = layer_of(tmp_path, base_of(SETTINGS), Deb(name="liba", files=files))
+    assert layer[f"{LIB}/liba.so"].target == "liba.so.1"
+
+
+def test_a_cache_whose_entries_share_one_long_text_is_none() -> None:
+    count, text = 1000, b"x" * 500_000 + b"\0"
+    start = 48 + 24 * count
+    head = struct.pack("<20sIIB3xI12x", b"glibc-ld.so.cache1.1", count, len(text), 2, 0)
+    rows = struct.pack("<iIIIQ", X86, start, start, 0, 0) * count
+    with pytest.raises(BadCache, match="too long"):
+        read_cache(head + rows + text)
+    with pytest.raises(BadCache, match="100000 libraries"):
+        read_cache(struct.pack("<20sIIB3xI12x", b"glibc-ld.so.cache1.1", 100_000, 0, 2, 0))

@@ -198,3 +198,35 @@ def test_the_beginning_of_a_file_tells_what_the_package_says(tmp_path: Path) -> 
         control_of_head(data[: size - 8])
     with pytest.raises(BadArchive):
         head_size(b"<html>not found</html>" * 40)
+
+
+@pytest.mark.parametrize("name", ["usr/.wh.bin", ".wh..wh..opq", b"caf\xe9".decode(errors="surrogateescape")])
+def test_a_name_that_no_image_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    data = deb(BINARY, ("control.tar", CONTROL), ("data.tar", tar((name, {}, b""))))
+    with pytest.raises(BadArchive, match="cannot be a name in an image"):
+        unpack(tmp_path, data)
+
+
+@pytest.mark.parametrize("name", ["list", "a b", "x\ny", "é"])
+def test_control_information_has_no_files_that_would_be_others_of_dpkgs(tmp_path: Path, name: str) -> None:
+    control = tar(("control", {}, b"Package: x\nVersion: 1\nArchitecture: all\n"), (name, {}, b"/etc/shadow\n"))
+    with pytest.raises(BadArchive, match="its control information has a file"):
+        unpack(tmp_path, deb(BINARY, ("control.tar", control), ("data.tar", tar())))
+
+
+def test_an_architecture_is_a_word(tmp_path: Path) -> None:
+    control = tar(("control", {}, b"Package: x\nVersion: 1\nArchitecture: ../../x\n"))
+    with pytest.raises(BadArchive, match="is no architecture"):
+        unpack(tmp_path, deb(BINARY, ("control.tar", control), ("data.tar", tar())))
+
+
+def test_a_field_cannot_begin_another_packages_paragraph(tmp_path: Path) -> None:
+    text = b"Package: x\nVersion: 1\nArchitecture: all\nDescription: a\n \n Package: openssl\n\t\n b\n"
+    found = unpack(tmp_path, deb(BINARY, ("control.tar", tar(("control", {}, text))), ("data.tar", tar())))
+    assert dict(found.control.fields)["Description"] == "a\n Package: openssl\n b"
+
+
+def test_control_information_that_says_it_is_larger_than_memory_is_not_read(tmp_path: Path) -> None:
+    head = f"{'control.tar':<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{9_999_999_999:<10}`\n".encode()
+    with pytest.raises(BadArchive, match="has 9999999999 bytes"):
+        unpack(tmp_path, b"!<arch>\n" + member(*BINARY) + head)

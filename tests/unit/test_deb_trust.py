@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,3 +172,9 @@ def test_another_package_may_bring_a_certificate_of_its_own(tmp_path: Path, make
 def test_nothing_of_it_is_made_where_no_certificate_comes(tmp_path: Path, make: Make) -> None:
     layer = layer_of(tmp_path, base_with(make, ""), Deb(name="one", files={"opt/x": ""}))
     assert not {BUNDLE, SETTINGS} & layer.keys()
+
+
+def test_beginnings_without_an_end_do_not_take_for_ever() -> None:
+    begun = time.process_time()
+    assert certificates(b"-----BEGIN CERTIFICATE-----\n   " * 40_000) == []
+    assert time.process_time() - begun < 2

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.images.archive import ArchiveLayer, archive_chunks, write_archive
-from hatchlock.images.layer import user_entries, write_layer
+from hatchlock.images.layer import UnfitPath, user_entries, write_layer
 from hatchlock.images.layers_read import BadLayer
 from hatchlock.realise.tree import Entry
 from support.compressed import SKIPPED, zstd
@@ -131,3 +131,12 @@ def test_a_layer_in_zstd_goes_out_plain(tmp_path: Path) -> None:
             path.write_bytes(damaged)
             with pytest.raises(BadLayer, match=f"layer {number} cannot be read"):
                 list(archive_chunks(config=b"{}", layers=[layer], tag="a:1"))
+
+
+@pytest.mark.parametrize("path", ["etc/passwd\0.txt", "caf\udce9", "x/.wh.etc"])
+def test_a_name_that_no_layer_can_hold_is_refused_in_words(path: str) -> None:
+    """A NUL would end the name for who reads it, under another one than was looked at."""
+    for entry in (Entry(path=path), Entry(path="x", kind="symlink", target=path)):
+        if entry.target != "x/.wh.etc":
+            with pytest.raises(UnfitPath, match="cannot be a path of a layer"):
+                write_layer([entry], io.BytesIO())

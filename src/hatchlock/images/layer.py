@@ -9,11 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
+from hatchlock.errors import HatchlockError
 from hatchlock.realise.tree import Contents, Entry, complete, size_of
 
-__all__ = ["USER_HOME", "USER_ID", "USER_NAME", "tar_chunks", "tar_header", "user_entries", "write_layer"]
+__all__ = [
+    "USER_HOME",
+    "USER_ID",
+    "USER_NAME",
+    "UnfitPath",
+    "tar_chunks",
+    "tar_header",
+    "user_entries",
+    "write_layer",
+]
 
 USER_ID = 10001
 USER_NAME = "hatchlock"
@@ -27,6 +37,21 @@ _TYPES = {"file": b"0", "directory": b"5", "symlink": b"2", "whiteout": b"0"}
 _WHITEOUT = ".wh."
 _PASSWD = f"{USER_NAME}:x:{USER_ID}:{USER_ID}:{USER_NAME}:{USER_HOME}:/usr/sbin/nologin\n".encode()
 _GROUP = f"{USER_NAME}:x:{USER_ID}:\n".encode()
+
+
+@dataclass(kw_only=True, eq=False)
+class UnfitPath(HatchlockError, ValueError):
+    """A file's name, or what a link points to, cannot be in a layer."""
+
+    code: ClassVar[str] = "unfit-path"
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path!r} cannot be a path of a layer: it leads elsewhere, is no UTF-8, or marks what goes away (.wh.)"
+
+    def _hint(self) -> str:
+        return "do without the package that has it, or choose another version of it"
 
 
 def user_entries(base_files: Mapping[str, bytes]) -> tuple[Entry, ...]:
@@ -57,7 +82,8 @@ def write_layer(entries: Iterable[Entry], out: BinaryIO) -> str:
     The entries are completed and sorted first (`realise.tree.complete`).
 
     Raises:
-        ValueError: A path is absolute, leads upwards, or is a whiteout's.
+        UnfitPath: A path is absolute, leads upwards, is a whiteout's, or no UTF-8.
+        ValueError: A file does not have the size that it had.
         OSError: `out` cannot be written.
     """
     with Contents() as contents:
@@ -66,7 +92,7 @@ def write_layer(entries: Iterable[Entry], out: BinaryIO) -> str:
 
 def _write(entries: Iterable[Entry], contents: Contents, writer: _Hashing) -> str:
     for entry in entries:
-        _check(entry.path)
+        _check(entry)
         is_file = entry.kind == "file"
         writer.write(
             tar_header(
@@ -94,10 +120,13 @@ class _Hashing:
         self.digest.update(data)
 
 
-def _check(path: str) -> None:
-    parts = path.split("/")
-    if "" in parts or ".." in parts or "." in parts or any(part.startswith(_WHITEOUT) for part in parts):
-        raise ValueError(f"{path!r} cannot be a path of a layer")
+def _check(entry: Entry) -> None:
+    parts = entry.path.split("/")
+    if {"", ".", ".."} & {*parts} or any(part.startswith(_WHITEOUT) for part in parts):
+        raise UnfitPath(path=entry.path)
+    for text in (entry.path, entry.target):
+        if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise UnfitPath(path=text)
 
 
 def _name(entry: Entry) -> str:

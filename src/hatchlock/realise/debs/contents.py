@@ -18,6 +18,7 @@ __all__ = ["DebFile", "DebPath", "UnpackedDeb", "unpacked_deb"]
 # Without setuid and setgid: containers are started with no-new-privileges, which makes them useless, so all that is
 # left of them is risk.
 _KEPT_BITS = 0o1777
+_WHITEOUT = ".wh."
 _LIMITS = Limits()
 
 
@@ -156,7 +157,14 @@ def _path(name: str) -> str:
         raise CannotRead(f"it has a name of {len(name)} characters")
     if ".." in parts or any(ord(sign) < ord(" ") for sign in name):
         raise CannotRead(f"{name!r} leads out of its directory, or cannot stand in dpkg's lists")
+    if not _is_unicode(name) or any(part.startswith(_WHITEOUT) for part in parts):
+        raise CannotRead(f"{name!r} cannot be a name in an image")
     return "/".join(parts)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether its bytes were UTF-8, as they are in a layer."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _linked(link: Member, found: dict[str, Member]) -> Member:
@@ -172,7 +180,7 @@ def _path_of(path: str, member: Member, plain: Path) -> DebPath:
         case "directory":
             return DebPath(path=path, kind="directory", mode=mode)
         case "symlink":
-            if not member.target or "\0" in member.target:
+            if not member.target or "\0" in member.target or not _is_unicode(member.target):
                 raise CannotRead(f"{path} is a link to {member.target!r}")
             return DebPath(path=path, kind="symlink", mode=0o777, target=member.target)
         case _:

@@ -69,8 +69,10 @@ class _Part:
 
     def read(self, at: int, size: int) -> bytes:
         """Return bytes, as many of them as there are."""
+        if at >= self._content.size:  # further than a file can be, maybe
+            return b""
         self._stream.seek(self._content.offset + at)
-        return self._stream.read(min(size, max(0, self._content.size - at)))
+        return self._stream.read(min(size, self._content.size - at))
 
 
 def _library(part: _Part) -> Library | None:

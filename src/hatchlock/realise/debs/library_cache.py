@@ -22,6 +22,10 @@ _SECTION = struct.Struct("<IIII")
 _GENERATOR, _SUBDIRECTORIES = 0, 1
 _IS_SUBDIRECTORY = 1 << 62
 _INDEX = (1 << 32) - 1
+# Entries may share their texts: a small file could stand for any number of long ones.
+_LIBRARIES_AT_MOST = 1 << 16
+_SUBDIRECTORIES_AT_MOST = 64
+_LONGEST_TEXT = 1024
 _RUN = re.compile(r"\d+|\D", re.DOTALL)
 
 
@@ -59,6 +63,8 @@ def read_cache(data: bytes) -> tuple[CachedLibrary, ...]:
         magic, count, _, _, extension = _HEADER.unpack_from(data, start)
         if magic != _MAGIC:
             raise BadCache("it is none of glibc's")
+        if count > _LIBRARIES_AT_MOST:
+            raise BadCache(f"it has {count} libraries")
         names = _subdirectories(data, start, extension)
         rows = [_ENTRY.unpack_from(data, start + _HEADER.size + number * _ENTRY.size) for number in range(count)]
         return tuple(_read(data, start, row, names) for row in rows)
@@ -89,7 +95,7 @@ def written_cache(libraries: Iterable[CachedLibrary]) -> bytes:
 
 def version_key(name: str) -> list[tuple[int, int]]:
     """Return what names of libraries are compared by: numbers as numbers, and above everything else."""
-    return [(1, int(run)) if run.isdigit() else (0, ord(run)) for run in _RUN.findall(name)]
+    return [(1, int(run)) if run.isdecimal() else (0, ord(run)) for run in _RUN.findall(name)]
 
 
 def _order(item: CachedLibrary) -> tuple[object, ...]:
@@ -162,6 +168,8 @@ def _subdirectories(data: bytes, start: int, extension: int) -> list[str]:
         at = start + extension + _EXTENSION_HEAD.size + number * _SECTION.size
         tag, _, offset, size = _SECTION.unpack_from(data, at)
         if tag == _SUBDIRECTORIES:
+            if size // 4 > _SUBDIRECTORIES_AT_MOST:
+                raise BadCache(f"it has {size // 4} subdirectories")
             places = struct.unpack_from(f"<{size // 4}I", data, start + offset)
             return [_text(data, start + place) for place in places]
     return []
@@ -180,7 +188,7 @@ def _read(data: bytes, start: int, row: tuple[int, ...], names: Sequence[str]) -
 
 
 def _text(data: bytes, at: int) -> str:
-    end = data.find(b"\0", at)
+    end = data.find(b"\0", at, at + _LONGEST_TEXT)
     if end < 0:
-        raise BadCache("it ends too early")
+        raise BadCache("it has a name that is too long, or ends too early")
     return data[at:end].decode()

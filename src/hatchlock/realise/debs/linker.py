@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ __all__ = ["CACHE", "linked"]
 CACHE = "etc/ld.so.cache"
 _SETTINGS = "etc/ld.so.conf"
 _BELOW = "glibc-hwcaps"
+# It becomes the name of a link, which must not lead elsewhere, or be a whiteout.
+_SONAME = re.compile(r"(?!\.)[!-.0-~]{1,255}")
 _LINKS_AT_MOST = 16
 _LIBC6 = 3
 # `e_machine` and whether it is of 64 bits -> the usual directories and what glibc marks such libraries with
@@ -176,20 +179,22 @@ def _directories(entries: Mapping[str, Entry], files: Mapping[str, bytes]) -> It
             if path.startswith(_SETTINGS) and isinstance(entry.content, FileOnDisk)
         },
     }
-    yield from _named(_SETTINGS, texts)
+    yield from _named(_SETTINGS, texts, set())
     yield from _USUAL
 
 
-def _named(path: str, texts: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield the directories of a settings file and of those that it includes."""
+def _named(path: str, texts: Mapping[str, bytes], seen: set[str]) -> Iterator[str]:
+    """Yield the directories of a settings file and of those that it includes, each file once."""
+    seen.add(path)
     for line in texts.get(path, b"").decode(errors="replace").splitlines():
         words = line.partition("#")[0].split()
         if not words:
             continue
         if words[0] == "include":
             patterns = [word.lstrip("/") if word.startswith("/") else f"etc/{word}" for word in words[1:]]
-            for other in sorted(item for item in texts if item != path and _matches(item, patterns)):
-                yield from _named(other, texts)
+            for other in sorted(item for item in texts if _matches(item, patterns)):
+                if other not in seen:
+                    yield from _named(other, texts, seen)
         elif line.lstrip().startswith("/"):
             yield words[0].partition("=")[0].rstrip("/")
 
@@ -225,6 +230,8 @@ def _found(entry: Entry, name: str, searched: _Searched, known: Sequence[CachedL
     if flags is None:
         return None
     soname = what.soname or name
+    if not _SONAME.fullmatch(soname):
+        return None
     # a link by another name than the soname's is one for compilers, `libz.so`, or counts as the library itself
     is_link = is_link and (name == soname or (name.endswith(".so") and soname.startswith(name)))
     return _Found(file=name, soname=name if is_link else soname, flags=flags, is_link=is_link)

@@ -21,6 +21,8 @@ _HEADER = 60
 _VERSION = re.compile(rb"2\.\d+\n")
 _ENDINGS = ("", ".gz", ".bz2", ".xz", ".zst")
 _CONTROL_AT_MOST = 64 << 20
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
+_MEMBER = re.compile(r"(?!list$)[A-Za-z0-9_-][A-Za-z0-9._+-]*")
 _FIELD = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 
 Field = tuple[str, str]
@@ -116,6 +118,8 @@ def _control_part(stream: IO[bytes]) -> _Part:
     control = next(_members(stream, wanted="control.tar"), None)
     if control is None:
         raise CannotRead("it has no control.tar")
+    if control.size > _CONTROL_AT_MOST:
+        raise CannotRead(f"its control information has {control.size} bytes")
     return control
 
 
@@ -126,7 +130,8 @@ def deb_fields(text: str) -> tuple[Field, ...]:
         match = _FIELD.fullmatch(line)
         if match:
             found.append((match[1], match[2]))
-        elif found and line[:1] in {" ", "\t"}:
+        # a line of blanks would end the paragraph for others who read it
+        elif found and line[:1] in {" ", "\t"} and line.strip():
             name, value = found[-1]
             found[-1] = (name, f"{value}\n{line}")
     return tuple(found)
@@ -182,7 +187,8 @@ def _control(data: bytes) -> Control:
     found = tar_members(io.BytesIO(data), plain=io.BytesIO(), limit=_CONTROL_AT_MOST)
     for member in [member for member in found if member.kind == "file"]:
         path = member.name.removeprefix("./")
-        if "/" in path or path in {"", ".", ".."}:
+        # they stand in dpkg's directory as NAME.MEMBER, and the list there is ours
+        if not _MEMBER.fullmatch(path):
             raise CannotRead(f"its control information has a file {member.name!r}")
         members[path] = b"".join(member.pieces())
         modes[path] = member.mode & 0o755
@@ -191,6 +197,8 @@ def _control(data: bytes) -> Control:
     for key in ("Package", "Version", "Architecture"):
         if not control.field(key):
             raise CannotRead(f"its control file has no {key}")
+    if not _ARCHITECTURE.fullmatch(control.field("Architecture")):
+        raise CannotRead(f"{control.field('Architecture')!r} is no architecture")
     return control
 
 

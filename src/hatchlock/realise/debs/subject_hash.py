@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 __all__ = ["BadCertificate", "certificates", "subject_hash"]
 
-_PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----\s*(.*?)-----END ", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----([^-]*)-----END ")
 _BLANKS = re.compile(rb"[ \t\n\v\f\r]+")
 
 _UTF8 = 0x0C
