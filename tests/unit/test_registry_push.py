@@ -220,6 +220,24 @@ def test_another_host_that_takes_uploads_is_told_no_login(
         assert set(storage.authorizations) == {""}
 
 
+@pytest.mark.parametrize("elsewhere", ["[::1", "x:99999999", "x:y"])
+def test_a_place_for_uploads_that_is_no_address_is_refused(
+    server: PushRegistry, pusher: Pusher, image: Packed, elsewhere: str
+) -> None:
+    server.elsewhere = elsewhere
+    with pytest.raises(ImageUnreachable, match="it does not say where a layer is to be sent") as caught:
+        push(server, pusher, image)
+    assert "state=" not in str(caught.value)
+
+
+def test_words_of_a_registry_are_one_line(server: PushRegistry, pusher: Pusher, image: Packed) -> None:
+    server.faults["PUT manifests"] = [(400, "DENIED\n\nhint: run this" + "x" * 5000)]
+    with pytest.raises(PushRefused, match="DENIED hint: run this") as caught:
+        push(server, pusher, image)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1300
+
+
 def test_a_manifest_that_is_refused_is_said(server: PushRegistry, pusher: Pusher, image: Packed) -> None:
     server.faults["PUT manifests"] = [(400, "MANIFEST_INVALID")]
     with pytest.raises(PushRefused, match=r"does not take the manifest .*MANIFEST_INVALID"):

@@ -25,6 +25,7 @@ __all__ = ["PushRefused", "Pusher"]
 
 _ATTEMPTS = 3
 _ANSWER_AT_MOST = 4 << 20
+_SAID_AT_MOST = 1000
 _OK = 200
 _NOT_FOUND = 404
 _ACCEPTED = 202
@@ -119,8 +120,8 @@ class Pusher:
         with self._asked(place, reference, url, method="POST", headers={"Content-Length": "0"}) as answer:
             if answer.status != _ACCEPTED:
                 raise _refused(place, reference, "a layer", answer)
-            target = urljoin(url, answer.headers.get("Location", ""))
-        if target == url or (url.startswith("https:") and not target.startswith("https:")):
+            target = _location(url, answer.headers.get("Location", ""))
+        if not target:
             why = "it does not say where a layer is to be sent, or not to an https address"
             raise ImageUnreachable(image=str(reference), registry=place.host, why=why, pushing=True)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
@@ -239,6 +240,18 @@ class Pusher:
             raise replace(error, pushing=True) from error
 
 
+def _location(url: str, said: str) -> str:
+    """Return where a layer is to be sent; "" if that is no address, or one over http where it was asked over https."""
+    try:
+        target = urljoin(url, said)
+        parts = urlsplit(target)
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return ""
+    known = ("https", "http") if url.startswith("http:") else ("https",)
+    return target if is_address and parts.scheme in known and target != url else ""
+
+
 def _is_passing(error: ImageUnreachable | PushRefused) -> bool:
     """Whether an upload may go better when it is begun again: it broke off, or the registry forgot that it began."""
     if isinstance(error, PushRefused):
@@ -247,7 +260,7 @@ def _is_passing(error: ImageUnreachable | PushRefused) -> bool:
 
 
 def _refused(place: Place, reference: ImageReference, what: str, answer: Answer) -> PushRefused:
-    said = "; ".join(_words(answer.read(_ANSWER_AT_MOST)))
+    said = "; ".join(_words(answer.read(_ANSWER_AT_MOST)))[:_SAID_AT_MOST]
     return PushRefused(
         image=str(reference), registry=place.host, what=what, status=answer.status, said=said, pushing=True
     )
@@ -258,6 +271,7 @@ def _words(data: bytes) -> Iterator[str]:
     try:
         for item in json.loads(data)["errors"]:
             parts = [item.get("code"), item.get("message"), item.get("detail")]
-            yield " ".join(part if isinstance(part, str) else json.dumps(part) for part in parts if part)
+            text = " ".join(part if isinstance(part, str) else json.dumps(part) for part in parts if part)
+            yield " ".join(text.split())  # one line: it must not look like words of ours
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return
