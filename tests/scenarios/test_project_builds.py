@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,20 @@ def test_what_is_built_is_served_and_built_again_when_the_directory_changes(
     assert project.tools("weather") == ["sunny-1.2.0"]
     assert first in records(project)
     assert project.half_done() == []
+
+
+def test_a_workspace_decides_on_what_a_build_needs_too(project: TrialProject, npm: NpmRegistry) -> None:
+    weather(project.directory / "weather", npm, devDependencies={"stripper": "catalog:"})
+    (project.directory / ".git").mkdir()
+    catalogue = project.directory / "pnpm-workspace.yaml"
+    catalogue.write_text("packages:\n  - weather\ncatalog:\n  stripper: ^1\n")
+    project.write(MANIFEST.replace("URL", npm.url).replace("PROJECT", "trial"))
+    project.ok("lock")
+    npm.releases.append(replace(STRIPPER, version="2.0.0"))
+    catalogue.write_text(catalogue.read_text().replace("^1", "^2"))
+    project.ok("lock", "--refresh")
+    assert "npm:stripper@2.0.0" in project.lock.read_text()
+    assert "npm:stripper@1.0.0" not in project.lock.read_text()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
@@ -248,9 +249,12 @@ def _kept_environment(
     used = {package.index for package in packages}
     if not all(is_as_declared(basis.manifest, archive) for archive in kept.archives if archive.name in used):
         return None
-    if not all(_may_stay(package, basis, channels) for package in packages) or not all(
-        _fits(basis, item, images) for item in (locked, *builds)
-    ):
+    stay = chain(
+        (_may_stay(package, basis, channels) for package in packages),
+        (_fits(basis, item, images) for item in (locked, *builds)),
+        (_needs_the_same(item, packages, basis) for item in builds),
+    )
+    if not all(stay):
         return None
     current = replace(
         locked,
@@ -269,6 +273,12 @@ def _may_stay(package: Package, basis: Basis, channels: frozenset[str]) -> bool:
     # only a directory can be another one under the same requirement
     in_directory = package.kind is Kind.PATH or (package.kind is Kind.HATCH and package.location)
     return not in_directory or _is_the_same(package, basis.answers.load(package.source, package))
+
+
+def _needs_the_same(building: Environment, packages: Iterable[Package], basis: Basis) -> bool:
+    """Whether the build of a directory needs what it did: that, too, may be decided above it."""
+    made = next((item for item in packages if item.id == building.makes and item.kind is Kind.PATH), None)
+    return made is None or basis.answers.load(made.source, made).build == building.requirements
 
 
 def _is_the_same(package: Package, direct: Direct) -> bool:

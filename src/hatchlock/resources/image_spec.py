@@ -53,7 +53,7 @@ class ImageSpec:
     def is_compiled(self) -> bool:
         """Whether it has Python files, which get bytecode on this machine."""
         found = self.environment
-        return bool(found and found.python and (found.wheels or found.projects or found.conda))
+        return bool(found and found.python and (found.wheels or found.builds or found.projects or found.conda))
 
     def tag(self, project: str) -> str:
         """Return its name in the engine: what every machine that loads it gets."""
