@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.errors import HatchlockError, ManyErrors
-from hatchlock.lock.model import Build, Lock
+from hatchlock.lock.model import Build, ImagePlatform, Lock
 from hatchlock.lock.store import BadLock, dumps, loads
 from hatchlock.resolve.consistent import inconsistencies
-from hatchlock.resolve.dockerfiles import build_starts
+from hatchlock.resolve.dockerfiles import OtherContext, build_starts
 from hatchlock.resolve.freshness import stale_reasons
+from hatchlock.resolve.reason import Reason
 from hatchlock.sources.dockerfile.problems import NotPinned, StartUnclear
 from support.locks import World, image, manifest_of
 
@@ -129,6 +130,42 @@ def test_a_lock_that_was_tampered_with_does_not_hold_together() -> None:
         loads(outside.encode())
 
 
+def test_an_image_that_is_taken_instead_has_to_be_of_what_goes_in_now() -> None:
+    dockerfile = f'FROM {PINNED}\nCMD ["x"]\n'
+    _, build = locked(dockerfile)
+    made = image("built.example.com/web:1", "linux/amd64", "linux/arm64")
+    of_this = {name: replace(found, key=build.keys[name]) for name, found in made.platforms.items()}
+    text = TEXT.replace('"docker"', f'{{ context = "docker", image = "oci:{made.reference}@{made.digest}" }}')
+
+    def lock(platforms: dict[str, ImagePlatform]) -> Lock:
+        there = world(dockerfile)
+        there.images[made.reference] = replace(made, platforms=platforms)
+        found = there.lock(text)
+        # a reference with a digest is looked up as it stands there
+        images = (replace(item, reference=f"{item.reference}@{item.digest}") for item in found.images)
+        return replace(found, images=tuple(images))
+
+    taken = lock(of_this)
+    assert taken.builds[0].keys == build.keys, "it is no part of what goes in"
+    assert "minor = 2" in dumps(taken)
+    assert loads(dumps(taken).encode()) == taken
+    assert inconsistencies(taken) == ()
+    one = {**of_this, "linux/arm64": replace(of_this["linux/arm64"], key="0" * 64)}
+    with pytest.raises(
+        OtherContext, match=f"was built from the input {'0' * 12}, and ./docker as it is now is"
+    ) as caught:
+        lock(one)
+    assert "hatchlock export web" in caught.value.hint
+    with pytest.raises(OtherContext, match="does not say what it was built from"):
+        lock(dict(made.platforms))
+    edited = [replace(item, platforms=one) if item.reference.startswith("built") else item for item in taken.images]
+    reasons = inconsistencies(replace(taken, images=tuple(edited)))
+    assert "which was built from something else" in str(reasons)
+    assert stale_reasons(manifest_of(TEXT), taken) == (
+        Reason(address="server:web", what="build.image changed since it was locked"),
+    )
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -136,6 +173,7 @@ def test_a_lock_that_was_tampered_with_does_not_hold_together() -> None:
         ('build = "./d"\nruntime = "process"', "an image runs in a container, not as a process"),
         ('build = "./d"\npython = "3.11"', "'python' says nothing about an image, which brings its own"),
         ('build = { context = "./d", dockerfile = "../D" }', "'../D' is not in the context"),
+        ('build = { context = "./d", image = "oci:h.example.com/x:1" }', "is no image by its digest"),
         ('build = { context = "./d", dockerfile = "/D" }', "'/D' is not in the context"),
         ('build = { context = "./d", args = { TOKEN = "q8Zr71xWv0aPlm" } }', "no secret reaches a build"),
         ('build = { context = "./d", args = { TOKEN = { secret = "env:X" } } }', "args.TOKEN"),

@@ -59,7 +59,7 @@ class ImageRecord:
 
 
 class ImageRecords:
-    """The records of a store. Whoever writes holds the project's lease."""
+    """The records of a store, each replaced as a whole. Whoever builds holds the project's lease."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

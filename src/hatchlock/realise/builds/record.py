@@ -107,7 +107,7 @@ class BuildRecord:
 
 
 class BuildRecords:
-    """The records of a store. Whoever writes holds the lease of that build."""
+    """The records of a store, each replaced as a whole. Whoever builds holds the lease of that build."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
