@@ -119,6 +119,13 @@ def test_another_version_of_a_project_is_refused(tmp_path: Path) -> None:
         normal(tmp_path, built, package="pypi:thing@0")
 
 
+def test_metadata_that_would_fill_the_memory_are_not_read(tmp_path: Path) -> None:
+    built = wheel(tmp_path / "one", {**MEMBERS, f"{INFO}/METADATA": METADATA + bytes(17 << 20)}.items())
+    assert built.stat().st_size < 100_000
+    with pytest.raises(BadBuildResult, match="METADATA is too large"):
+        normal(tmp_path, built)
+
+
 def test_what_is_no_zip_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"nothing")
     with pytest.raises(BadBuildResult):
@@ -132,6 +139,8 @@ def test_what_is_no_zip_file_is_refused(tmp_path: Path) -> None:
         b"{}\n",
         b"[]\n",
         b'{"name": "a", "size": 0}\n',
+        b'{"name": "a", "size": 1e999}\n',
+        b"[" * 60_000 + b"\n",
         b'{"name": "a", "size": 4}\nabc',
         b'{"name": "a", "size": 2}\nabc',
     ],

@@ -214,6 +214,7 @@ def test_it_may_end_nowhere_else_than_at_its_end(bundle: Path, project: Project,
         b'{"format_version": 1, "project": "", "platforms": [], "files": {}, "blobs": [1]}',
         b'{"format_version": 1, "project": "", "platforms": [], "files": [], "blobs": []}',
         b"\xff",
+        b"[" * 100_000,
     ],
 )
 def test_an_index_that_is_none_is_refused(bundle: Path, project: Project, here: Blobs, index: bytes) -> None:

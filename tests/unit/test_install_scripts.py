@@ -109,6 +109,10 @@ def test_what_was_changed_is_kept_in_one_form(tmp_path: Path) -> None:
         said({"path": "a", "size": 4, "mode": 0o644}, content=b"abc"),
         said({"path": "a", "size": 2, "mode": 0o644}, content=b"abc"),
         said({"path": "a", "size": -1, "mode": 0o644}),
+        said({"path": "a", "size": float("inf"), "mode": 0o644}),
+        said({"path": ".wh.b", "size": 0, "mode": 0o644}),
+        said({"path": "\ud800", "size": 0, "mode": 0o644}),
+        io.BytesIO(b"0000000000100000" + b"[" * 100_000),
     ],
 )
 def test_whatever_is_no_set_of_files_is_refused(tmp_path: Path, stream: io.BytesIO) -> None:

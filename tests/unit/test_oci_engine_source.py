@@ -38,7 +38,7 @@ def archive(files: Mapping[str, bytes | str], *, config: str, layers: list[str])
     manifest = [{"Config": config, "RepoTags": ["team/app:1"], "Layers": layers}]
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as made:
-        for name, content in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
+        for name, content in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
             info = tarfile.TarInfo(name)
             if isinstance(content, str):
                 info.type, info.linkname = tarfile.SYMTYPE, content
@@ -161,6 +161,8 @@ def test_a_layer_that_is_not_what_the_config_says_is_refused(tmp_path: Path) -> 
     "data",
     [
         b"no archive at all",
+        archive({"l": BASE, "c": CONFIG, "manifest.json": b'[{"Config": 7, "Layers": []}]'}, config="c", layers=["l"]),
+        archive({"l": BASE, "c": CONFIG, "manifest.json": b"[" * 100_000}, config="c", layers=["l"]),
         archive({"l": BASE, "c": CONFIG}, config="c", layers=["l"]),
         archive({"c": CONFIG}, config="c", layers=["l", "l", "l"]),
         archive({"l": zstd(BASE)[:-9], "c": CONFIG}, config="c", layers=["l", "l", "l"]),

@@ -133,6 +133,28 @@ def test_a_damaged_index_is_named(world: World) -> None:
         world.lock()
 
 
+@pytest.mark.parametrize("name", ["index.json", "oci-layout"])
+def test_documents_without_an_end_are_not_read(name: str, world: World) -> None:
+    world.write()
+    for target in ("/dev/zero", "/dev/full"):
+        (world.root / "base" / name).unlink()
+        (world.root / "base" / name).symlink_to(target)
+        with pytest.raises(BadLayout, match="it is no OCI layout"):
+            world.lock()
+
+
+def test_blobs_without_an_end_are_not_read(world: World) -> None:
+    top = world.write()
+    image = world.lock()
+    for name in (top, digest(OURS)):
+        world.blob(name).unlink()
+        world.blob(name).symlink_to("/dev/zero")
+    with pytest.raises(BadLayout, match="not whole"):
+        world.lock()
+    with pytest.raises(BadLayout, match="not whole"):
+        fetch_image(image, "linux/amd64", registry=world.layouts, blobs=world.blobs)
+
+
 def test_a_damaged_manifest_is_refused(world: World) -> None:
     world.blob(world.write()).write_bytes(b"{}")
     with pytest.raises(WrongHash, match=r"the manifest of \./base"):

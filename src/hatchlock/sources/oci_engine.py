@@ -36,6 +36,10 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _GZIP = b"\x1f\x8b"
 _DOCUMENT_AT_MOST = 4 << 20
+_NO_ARCHIVE = (
+    *(tarfile.TarError, EOFError, zlib.error),
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError),
+)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -159,7 +163,7 @@ class EngineImages:
             raise NotInEngine(image=str(reference), registry=_ENGINE)
         try:
             archive = _read(path, reference)
-        except (tarfile.TarError, KeyError, IndexError, TypeError, ValueError, EOFError, zlib.error) as error:
+        except _NO_ARCHIVE as error:
             why = f"what the engine gives out is no docker-archive that is understood ({error})"
             raise BadImage(image=str(reference), why=why, advice="see what `docker save` makes of it") from error
         manifest = archive.manifest

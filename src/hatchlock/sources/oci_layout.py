@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from hatchlock.address import ImageReference
 from hatchlock.digest import hex_of, oci_digest
-from hatchlock.files import read_optional, reporting_permission
+from hatchlock.files import reporting_permission
 from hatchlock.images.layout import NAME_ANNOTATION
 from hatchlock.net.registry import INDEX_TYPES, MANIFEST_TYPES, Manifest
 from hatchlock.net.registry_errors import ImageProblem, UnknownImage
@@ -121,11 +121,9 @@ class LayoutImages:
         """
         path = self._path(reference, digest)
         with reporting_permission(path):
-            try:
-                stream = path.open("rb")
-            except (FileNotFoundError, NotADirectoryError) as error:
-                raise self._lacking(reference, digest) from error
-            with stream:
+            if not path.is_file():
+                raise self._lacking(reference, digest)
+            with path.open("rb") as stream:
                 hand_on(stream, write, digest=digest, image=reference, where=str(path))
 
     def tags(self, reference: ImageReference) -> tuple[str, ...]:
@@ -147,8 +145,8 @@ class LayoutImages:
         root = self._root(reference)
         if not root.is_dir():
             raise BadLayout(image=str(reference), registry=_shown(reference), why="there is no such directory")
-        data = read_optional(root / "index.json")
-        if data is None or read_optional(root / "oci-layout") is None:
+        data = _read(root / "index.json")
+        if data is None or _read(root / "oci-layout") is None:
             why = "it is no OCI layout: it needs an `oci-layout` and an `index.json`"
             raise BadLayout(image=str(reference), registry=_shown(reference), why=why)
         return data
@@ -159,10 +157,10 @@ class LayoutImages:
 
     def _blob_document(self, reference: ImageReference, digest: str) -> Manifest:
         path = self._path(reference, digest)
-        data = read_optional(path)
+        data = _read(path)
         if data is None and reference.digest:
             raise NotInLayout(image=str(reference), registry=_shown(reference), locked=True)
-        if data is None or len(data) > _DOCUMENT_AT_MOST:
+        if data is None:
             raise self._lacking(reference, digest)
         if oci_digest(data) != digest:
             expected, actual = (hex_of(text) for text in (digest, oci_digest(data)))
@@ -176,6 +174,16 @@ class LayoutImages:
     def _lacking(reference: ImageReference, digest: str) -> BadLayout:
         why = f"it is not whole: {digest} is not among its blobs"
         return BadLayout(image=str(reference), registry=_shown(reference), why=why)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return a document; None if there is none, or something that is larger than any, or has no end."""
+    with reporting_permission(path):
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            data = stream.read(_DOCUMENT_AT_MOST + 1)
+    return data if len(data) <= _DOCUMENT_AT_MOST else None
 
 
 def _document(data: bytes) -> Manifest:

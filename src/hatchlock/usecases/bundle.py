@@ -301,7 +301,7 @@ def _read_index(data: bytes, path: Path) -> Mapping[str, Any]:
         version = index["format_version"]
         if version in _FORMATS and _is_index(index):
             return dict(index)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadBundle(path=str(path), why=f"its {_INDEX} cannot be read") from error
     if version not in _FORMATS:
         raise BadBundle(path=str(path), why=f"its format {version!r} is not known to this version of hatchlock")

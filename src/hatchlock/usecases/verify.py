@@ -215,7 +215,7 @@ def _read(path: Path) -> Report:
         raise BadReport(path=str(path), why="there is no such file")
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadReport(path=str(path), why=f"it is no JSON: {error}") from error
     return read_report(document, path=str(path))
 

@@ -139,7 +139,7 @@ def taken_wheel(stream: BinaryIO, into: Path, *, package: str) -> str:
     try:
         head = json.loads(line)
         name, size = str(head["name"]), int(head["size"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadBuildResult(package=package, why="it is no wheel with its name") from error
     if not 0 < size <= _LARGEST_WHEEL:
         raise BadBuildResult(package=package, why=f"it has {size} bytes")

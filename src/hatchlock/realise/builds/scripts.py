@@ -128,7 +128,7 @@ def taken_changes(stream: BinaryIO, into: Path, *, package: str, scratch: Path, 
             if missing := sorted(set(entries) - {item.path for item in found}):
                 raise BadBuildResult(package=package, why=f"{missing[0]}, by which it is started, is not in it")
             write_layer(found, out)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise BadBuildResult(package=package, why=f"its scripts left something else than files ({error})") from error
 
 

@@ -27,6 +27,7 @@ __all__ = ["normalised_wheel"]
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _LARGEST = 4 << 30
+_LARGEST_TEXT = 16 << 20
 _MOST_MEMBERS = 200_000
 _PROGRAM = 0o100755
 _FILE = 0o100644
@@ -75,6 +76,8 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     for name in found:
         if not _SAFE.fullmatch(name):
             raise ValueError(f"{name!r} leads out of it")
+    if any(info.file_size > _LARGEST_TEXT for info in infos if info.filename.endswith(".dist-info/METADATA")):
+        raise ValueError("its METADATA is too large")
     if sum(info.file_size for info in infos) > _LARGEST:
         raise ValueError(f"its files have more than {_LARGEST >> 30} GiB")
     return {name: info for name, info in found.items() if "__pycache__" not in name.split("/")}
