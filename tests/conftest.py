@@ -5,7 +5,8 @@ from __future__ import annotations
 from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
 from support.engine import engine
+from support.engine_images import held_base, sdk
 from support.podman import podman
 from support.registry import registry
 
-__all__ = ["base_image", "busybox", "engine", "node_image", "podman", "registry"]
+__all__ = ["base_image", "busybox", "engine", "held_base", "node_image", "podman", "registry", "sdk"]

@@ -15,6 +15,7 @@ import pytest
 
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
+from support.engine_images import untag_all
 from support.index import Index, Release, serving
 from support.killed import KilledProject
 from support.project import server_release
@@ -242,30 +243,24 @@ def boxed(tmp_path: Path, index: Index, engine: str, registry: str, base_image: 
     project = Trial(tmp_path, text, name=name, DOCKER_HOST=engine)
     project.ok("lock")
     yield project
-    untag(engine, name)
+    untag_all(engine, name)
 
 
-def tags(engine: str, name: str) -> dict[str, str]:
+def images(engine: str, name: str) -> dict[str, str]:
     with Engine(engine) as connection:
         return {tag: item.id for tag, item in connection.images().items() if tag.startswith(f"hatchlock/{name}/")}
 
 
-def untag(engine: str, name: str) -> None:
-    with Engine(engine) as connection:
-        for tag in tags(engine, name):
-            connection.untag(tag)
-
-
 def image_sweep(boxed: Trial, engine: str, kills: Any) -> None:
     boxed.ok(*APPLY)
-    expected = (boxed.active(), tags(engine, boxed.name))
-    assert len(expected[1]) == 1
+    expected = (boxed.active(), images(engine, boxed.name))
+    assert len(expected[1]) == 2, "the pinned one, and the one with bytecode"
     for kill in kills:
         shutil.rmtree(boxed.store / "projects")
-        untag(engine, boxed.name)
+        untag_all(engine, boxed.name)
         kill()
         boxed.ok(*APPLY)
-        assert (boxed.active(), tags(engine, boxed.name), boxed.steps()) == (*expected, [])
+        assert (boxed.active(), images(engine, boxed.name), boxed.steps()) == (*expected, [])
 
 
 @pytest.mark.engine

@@ -16,11 +16,12 @@ from hatchlock.engines.api import Engine as Containers
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from support.cats import start
+from support.engine_images import untag_all
 from support.index import serving
 from support.project import TrialProject, server_release
 from support.runs import PATIENCE, processes_with, wait_for
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("held_base")]
 
 MANIFEST = """\
 [project]
@@ -73,10 +74,7 @@ def project(
         project.ok("apply", "--yes", "--no-probe")
     yield project
     left = containers(engine, name)
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{name}/"):
-                connection.untag(tag)
+    untag_all(engine, name)
     assert left == []
 
 

@@ -14,10 +14,10 @@ import docker
 import docker.errors
 import pytest
 
-from hatchlock.engines.docker import Engine
 from hatchlock.engines.host import owner
 from hatchlock.engines.process import host_platform
 from support.cats import CatProject
+from support.engine_images import image_tags, untag_all
 from support.layers import make_layer
 from support.registry import push
 
@@ -39,13 +39,6 @@ APPLY = ("apply", "--yes", "--no-probe")
 
 
 @pytest.fixture
-def sdk(engine: str) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=engine)
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def make(tmp_path: Path, engine: str, registry: str) -> Iterator[Any]:
     """Makes projects of one image; their images and containers are gone at the end."""
     names = []
@@ -61,10 +54,8 @@ def make(tmp_path: Path, engine: str, registry: str) -> Iterator[Any]:
         return CatProject(tmp_path / name, text, name=name, DOCKER_HOST=engine)
 
     yield made
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.split("/")[1] in names:
-                connection.untag(tag)
+    for name in names:
+        untag_all(engine, name)
 
 
 @pytest.fixture
@@ -82,11 +73,6 @@ def project(make: Any) -> CatProject:
 def images(project: CatProject, *words: str) -> list[Any]:
     found: list[Any] = project.ok("status", "images", "--json", *words).document["images"]
     return found
-
-
-def tags(engine: str, project: CatProject) -> list[str]:
-    with Engine(engine) as connection:
-        return [tag for tag in connection.images() if tag.startswith(f"hatchlock/{project.name}/")]
 
 
 def collected(project: CatProject, *words: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -117,7 +103,7 @@ def test_status_images_says_what_each_is_and_who_uses_it(project: CatProject, ma
     other.ok(*APPLY)
     assert len(images(project)) == 2
     assert "of other projects" not in project.ok("status", "images").out
-    [tag] = tags(engine, other)
+    [tag] = image_tags(engine, other.name)
     assert f"hatchlock/{other.name}/box:{tag.rpartition(':')[2][:12]}" in project.ok("status", "images", "-v").out
     others = project.ok("status", "images", "-v", "--json").document["others"]
     assert tag in [item["tag"] for item in others]
@@ -136,15 +122,15 @@ def test_only_our_name_goes_and_the_image_with_its_last_one(
     expected = [("generation", "1"), ("image", old["tags"][0])]
     assert collected(project, "--dry-run") == (expected, [])
     assert collected(project, "--yes") == (expected, [])
-    assert tags(engine, project) == new["tags"]
-    assert sdk.images.get(theirs).id == sdk.images.get(tags(engine, other)[0]).id
+    assert image_tags(engine, project.name) == new["tags"]
+    assert sdk.images.get(theirs).id == sdk.images.get(image_tags(engine, other.name)[0]).id
     assert (project.steps(), other.steps()) == ([], [])
     assert collected(project, "--yes") == ([], [])
     sdk.images.remove(theirs)
     other.edit(f"/{project.name}:1", f"/{other.name}:2")
     other.ok("lock")
     other.ok(*APPLY)
-    image = sdk.images.get(next(tag for tag in tags(engine, other) if old["key"] in tag)).id
+    image = sdk.images.get(next(tag for tag in image_tags(engine, other.name) if old["key"] in tag)).id
     assert len(collected(other, "--yes")[0]) == 2
     with pytest.raises(docker.errors.ImageNotFound):
         sdk.images.get(image)
@@ -209,7 +195,7 @@ def test_without_an_engine_the_store_is_cleaned_and_the_images_are_spoken_of(pro
 
 def test_what_is_said_of_an_image_goes_when_nobody_uses_the_image(project: CatProject, engine: str) -> None:
     (active,) = [item["key"] for item in images(project) if item["active"]]
-    keys = {tag.rpartition(":")[2] for tag in tags(engine, project)}
+    keys = {tag.rpartition(":")[2] for tag in image_tags(engine, project.name)}
     directory = project.store / "images"
     directory.mkdir(mode=0o700)
     for key in keys:

@@ -33,6 +33,7 @@ from hatchlock.resources.image_build import composed
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
 from support.compressed import SKIPPED, zstd
+from support.engine_images import untag_all
 from support.images import load_image, wheel_image
 from support.layers import make_layer
 from support.registry import push
@@ -70,16 +71,7 @@ HELLO = {
 def loader(engine: str) -> Iterator[Engine]:
     with Engine(engine) as connection:
         yield connection
-        for tag in connection.images():
-            if tag.startswith("hatchlock/test-images/"):
-                connection.untag(tag)
-
-
-@pytest.fixture
-def sdk(engine: str) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=engine)
-    yield client
-    client.close()
+    untag_all(engine, "test-images")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
+from support.engine_images import image_tags, untag_all
 from support.project import TrialProject
 from support.registry import push_index, serving_registry
 
@@ -73,11 +73,6 @@ def test_they_are_loaded_as_they_are_from_a_bundle_alone(project: TrialProject, 
         assert project.steps() == []
         platform = container_platforms([host_platform()])[0]
         digests = {image.platforms[platform].digest.removeprefix("sha256:") for image in lock.images}
-        with Engine(engine) as connection:
-            tags = [tag for tag in connection.images() if tag.startswith(f"hatchlock/{project.name}/")]
-        assert len(tags) == len(digests) == 2
+        assert len(image_tags(engine, project.name)) == len(digests) == 2
     finally:
-        with Engine(engine) as connection:
-            for tag in connection.images():
-                if tag.startswith(f"hatchlock/{project.name}/"):
-                    connection.untag(tag)
+        untag_all(engine, project.name)

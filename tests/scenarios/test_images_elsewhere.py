@@ -82,13 +82,6 @@ def exporting(tmp_path_factory: pytest.TempPathFactory, index: Index, base_image
     return project
 
 
-@pytest.fixture
-def sdk(engine: str) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=engine)
-    yield client
-    client.close()
-
-
 def skopeo(*words: str) -> str:
     if shutil.which("skopeo") is None:
         unavailable("there is no skopeo on this machine (`apt-get install skopeo`)")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,17 +17,19 @@ from hatchlock.images.key import image_tag
 from hatchlock.lock.model import Lock
 from hatchlock.lock.store import read_lock
 from support.archives import Item
+from support.cats import CatProject
+from support.engine_images import untag_all
 from support.git_server import Repository
 from support.hatch_registry import hatch_metadata
 from support.index import Index, serving
 from support.mcp_bundles import bundle_manifest, make_bundle
 from support.npm_registry import NpmRegistry, NpmRelease, serving_npm
-from support.project import TrialProject, server_release
+from support.project import server_release
 from support.runs import SERVERS, Run
 from support.static_files import serving_files
 from support.trees import plant
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("held_base")]
 
 ECHO = (SERVERS / "echo.py").read_text()
 LOADER = (SERVERS / "loader.js").read_text()
@@ -111,7 +112,7 @@ def bundle(directory: Path) -> Path:
     return make_bundle(directory / "tiny.mcpb", manifest, Item("server/echo.py", ECHO.encode()), main=False)
 
 
-class Trial(TrialProject):
+class Trial(CatProject):
     """A project with one container server of each kind."""
 
     def __init__(self, root: Path, *, engine: str, base: str, pypi: Index, npm: NpmRegistry, files: str) -> None:
@@ -170,7 +171,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory, engine: str, node_image: str
             project.ok("apply", "--yes", "--no-probe")
             yield project
         finally:
-            _untag_all(project)
+            untag_all(engine, project.name)
 
 
 @pytest.mark.parametrize("server", SERVERS_OF_PYTHON)
@@ -214,36 +215,32 @@ def test_a_second_plan_is_empty(trial: Trial) -> None:
 
 def test_everything_of_the_lock_is_found_in_the_image(trial: Trial) -> None:
     code = "import importlib.metadata as m; print(*(f'{d.name}@{d.version}' for d in m.distributions()))"
-    there = trial.ok("exec", "path", "--", "/opt/hatchlock/bin/python", "-c", code).out.split()
+    there = trial.real("exec", "path", "--", "/opt/hatchlock/bin/python", "-c", code).out.split()
     assert [item.partition("+")[0] for item in there] == ["weather@0.3"]
-    assert trial.ok("exec", "pypi", "--", "/opt/hatchlock/bin/python", "-c", code).out.split() == ["tiny_server@1.0"]
+    assert trial.real("exec", "pypi", "--", "/opt/hatchlock/bin/python", "-c", code).out.split() == ["tiny_server@1.0"]
     walk = "for (const n of ['near', '@acme/loader']) console.log(require(`/opt/hatchlock/node_modules/${n}/package.json`).version)"
-    assert trial.ok("exec", "npm", "--", "node", "-e", walk).out.split() == ["1.0.0", "1.0.0"]
+    assert trial.real("exec", "npm", "--", "node", "-e", walk).out.split() == ["1.0.0", "1.0.0"]
 
 
 def test_another_store_directory_umask_zone_and_locale_give_the_same_images(trial: Trial, tmp_path: Path) -> None:
-    """The other machine has nothing but the lock and what it names: it even comes to another engine's tags."""
-    before = {server: trial.layers(server) for server in SERVERS_OF_PYTHON}
+    """The other machine has nothing but the lock and what it names; the engine's images are those of the first."""
+    report = tmp_path / "report.json"
+    report.write_text(trial.ok("verify", "--json").out)
+    found = json.loads(report.read_text())["findings"]
+    assert {item["name"] for item in found} == {"shared", *SERVERS_OF_PYTHON}
+    assert all((item["state"], "engine" in item["compared"]) == ("same", True) for item in found)
     other = tmp_path / "elsewhere"
-    subprocess.run(["cp", "-R", str(trial.directory), str(other)], check=True)
-    bundle_file = tmp_path / "all.bundle"
-    trial.ok("fetch", "--to", str(bundle_file))
+    shutil.copytree(trial.directory, other)
+    files = tmp_path / "all.bundle"
+    trial.ok("fetch", "--to", str(files))
     env = {
-        **trial.env,
         "HATCHLOCK_HOME": str(tmp_path / "store"),
+        "DOCKER_HOST": f"unix://{tmp_path}/nobody",
         "TZ": "Asia/Kathmandu",
         "LC_ALL": "C",
         "LANG": "tr_TR",
     }
-    _untag_all(trial)
-    command = f"umask 077; exec {sys.executable} -m hatchlock apply --yes --no-probe --offline --from {bundle_file}"
-    done = subprocess.run(["sh", "-c", command], cwd=other, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {server: trial.layers(server) for server in SERVERS_OF_PYTHON} == before
-
-
-def _untag_all(trial: Trial) -> None:
-    with Engine(trial.engine) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{trial.name}/"):
-                connection.untag(tag)
+    trial.real("fetch", "--offline", "--from", str(files), cwd=other, env=env, umask=0o077)
+    done = trial.real("verify", "--json", "--against", str(report), cwd=other, env=env, umask=0o077)
+    assert done.status == 0, done.said
+    assert all((item["state"], item["compared"]) == ("same", ["report"]) for item in done.document["findings"])

@@ -15,13 +15,13 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 from packaging.utils import canonicalize_name
 
 from hatchlock.address import Kind
-from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Package
 from hatchlock.lock.store import read_lock
+from support.engine_images import untag_all
 from support.project import TrialProject
 
-pytestmark = [pytest.mark.engine, pytest.mark.network]
+pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.usefixtures("held_base")]
 
 MANIFEST = """\
 [project]
@@ -76,10 +76,7 @@ def trial(
         project.ok("apply", "--yes")
         yield project
     finally:
-        with Engine(engine) as connection:
-            for tag in connection.images():
-                if tag.startswith(f"hatchlock/{name}/"):
-                    connection.untag(tag)
+        untag_all(engine, name)
 
 
 def make_repository(path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from hatchlock.engines.api import Engine
 from hatchlock.engines.process import host_platform
+from support.engine_images import image_tags, untag_all
 from support.index import Index, serving
 from support.project import TrialProject, server_release
 from support.runs import BARE, Run, wait_for
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("held_base")]
 
 GRACE = 0.5
 MANIFEST = """\
@@ -45,14 +46,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 
 @pytest.fixture
-def sdk(engine: str) -> Iterator[docker.DockerClient]:
-    client = docker.DockerClient(base_url=engine)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def make_project(engine: str, registry: str, base_image: str, index: Index, sdk: docker.DockerClient) -> Iterator[Any]:
+def make_project(engine: str, registry: str, base_image: str, index: Index) -> Iterator[Any]:
     """Makes projects with one container server; their images are gone at the end."""
     names = []
 
@@ -66,27 +60,21 @@ def make_project(engine: str, registry: str, base_image: str, index: Index, sdk:
 
     yield make
     for name in names:
-        for tag in _tags(sdk, name):
-            sdk.images.remove(tag)
-
-
-def _tags(sdk: docker.DockerClient, project: str) -> list[str]:
-    tags = [tag for image in sdk.images.list() for tag in image.tags]
-    return [tag for tag in tags if tag.startswith(f"hatchlock/{project}/")]
+        untag_all(engine, name)
 
 
 def test_two_assemblies_in_two_stores_umasks_time_zones_and_directories_give_the_same_image(
-    make_project: Any, tmp_path: Path, sdk: docker.DockerClient
+    make_project: Any, tmp_path: Path, engine: str, sdk: docker.DockerClient
 ) -> None:
     found = []
     for directory, umask, zone in (("one", 0o022, "UTC"), ("deep/er/two", 0o077, "Asia/Kathmandu")):
         project = make_project(tmp_path / directory, TZ=zone, SOURCE_DATE_EPOCH="1")
         project.ok("lock", umask=umask)
         project.ok("apply", "--yes", "--no-probe", umask=umask)
-        [tag] = _tags(sdk, project.name)
-        image = sdk.images.get(tag)
-        found.append((tag.rpartition(":")[2], image.id, tuple(image.attrs["RootFS"]["Layers"])))
-        sdk.images.remove(tag)  # or the engine would recognise the second one's layers
+        pinned, _ = image_tags(engine, project.name)
+        image = sdk.images.get(pinned)
+        found.append((pinned.rpartition(":")[2], image.id, tuple(image.attrs["RootFS"]["Layers"])))
+        untag_all(engine, project.name)  # or the engine would recognise the second one's layers
     assert found[0] == found[1]
     key, _, layers = found[0]
     assert len(key) == 64

@@ -11,9 +11,10 @@ import pytest
 
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
+from support.engine_images import untag_all
 from support.project import TrialProject
 
-pytestmark = [pytest.mark.engine, pytest.mark.network]
+pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.usefixtures("held_base")]
 
 MANIFEST = """\
 [project]
@@ -67,7 +68,7 @@ def job(
         _main_job(project)
         yield project
     finally:
-        _remove_images(engine, name)
+        untag_all(engine, name)
 
 
 def _main_job(project: TrialProject) -> None:
@@ -86,13 +87,6 @@ def _main_job(project: TrialProject) -> None:
     project.ok("apply", "--yes")
     check = project.run("plan", "--check")
     assert (check.status, check.out.startswith("Nothing to do")) == (0, True), check.said
-
-
-def _remove_images(engine: str, name: str) -> None:
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{name}/"):
-                connection.untag(tag)
 
 
 @pytest.fixture

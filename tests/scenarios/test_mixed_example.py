@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import check_isolation
+from support.engine_images import untag_all
 from support.source_tree import ROOT
 from support.unavailable import unavailable
 
@@ -76,21 +76,14 @@ def results(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[R
     (directory / "user").mkdir(parents=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HATCHLOCK_", "XDG_", "PYTHON"))}
     env = {**kept, "RESULTS": str(directory), "CLONE": str(root / "clone"), "DOCKER_HOST": engine}
-    _untag_all(engine)
+    untag_all(engine, "mixed")
     script = str(ROOT / "scripts" / "mixed-example")
     command = [sys.executable, script, str(root / "example"), "--", "sh", "-c", SCRIPT]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900, check=False)
     if not (directory / "lock.out").exists():
         unavailable(f"the example cannot be served: {(done.stderr.splitlines() or ['no reason was said'])[-1]}")
     yield Results(directory=directory)
-    _untag_all(engine)
-
-
-def _untag_all(engine: str) -> None:
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.startswith("hatchlock/mixed/"):
-                connection.untag(tag)
+    untag_all(engine, "mixed")
 
 
 def test_the_lock_has_every_kind_and_is_the_same_each_time_also_in_another_place(results: Results) -> None:

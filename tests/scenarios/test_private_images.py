@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
+from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST
 from hatchlock.engines.process import host_platform
 from hatchlock.net.registry import Registry
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
+from support.engine_images import untag_all
 from support.layers import make_layer
 from support.project import TrialProject
 from support.registry import LOGIN, push, serving_registry
@@ -69,10 +70,7 @@ def project(tmp_path: Path, engine: str, private: str) -> Iterator[TrialProject]
     name = f"private-{secrets.token_hex(4)}"
     manifest = MANIFEST.format(name=name, platform=host_platform(), image=private)
     yield TrialProject(tmp_path, manifest, name=name, DOCKER_HOST=engine)
-    with Engine(engine) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{name}/"):
-                connection.untag(tag)
+    untag_all(engine, name)
 
 
 def log_in(project: TrialProject, registry: str, login: str) -> None:

@@ -14,10 +14,11 @@ from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
+from support.engine_images import image_tags, untag_all
 from support.index import serving
 from support.project import TrialProject, server_release
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("held_base")]
 
 PLATFORM = container_platforms([host_platform()])[0]
 MANIFEST = """\
@@ -41,13 +42,7 @@ def project(tmp_path: Path, engine: str, base_image: str) -> Iterator[TrialProje
     with serving(server_release(tmp_path / "wheels")) as index:
         text = MANIFEST.format(name=name, platform=host_platform(), base=base_image, index=index.url)
         yield TrialProject(tmp_path, text, name=name, DOCKER_HOST=engine)
-    with Engine(engine) as connection:
-        for tag in tags(connection, name):
-            connection.untag(tag)
-
-
-def tags(connection: Engine, name: str) -> list[str]:
-    return [tag for tag in connection.images() if tag.startswith(f"hatchlock/{name}/")]
+    untag_all(engine, name)
 
 
 def test_an_image_is_what_the_lock_says_from_apply_to_verify(project: TrialProject, engine: str) -> None:
@@ -60,8 +55,7 @@ def test_an_image_is_what_the_lock_says_from_apply_to_verify(project: TrialProje
     refused = project.run("apply", "--yes", "--no-probe")
     assert refused.status == 1
     assert "and the lock says sha256:" in refused.out + refused.err
-    with Engine(engine) as connection:
-        assert tags(connection, project.name) == [], "nothing was loaded"
+    assert image_tags(engine, project.name) == [], "nothing was loaded"
 
     project.lock.write_text(whole)
     project.ok("apply", "--yes", "--no-probe")

@@ -1,0 +1,51 @@
+"""What tests see, keep and take away of the images in an engine."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from hatchlock.engines.docker import Engine
+
+__all__ = ["held_base", "image_tags", "sdk", "untag_all"]
+
+_PATIENCE = 300
+
+
+@pytest.fixture
+def sdk(engine: str) -> Iterator[docker.DockerClient]:
+    """Yield a client of the engine that is not ours."""
+    with contextlib.closing(docker.DockerClient(base_url=engine)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def held_base(engine: str, node_image: str) -> Iterator[None]:
+    """Keep the layers of both base images in the engine: what hatchlock puts on them is then all that has to be loaded.
+
+    That a base is sent along is for tests that do without.
+    """
+    repository = f"hatchlock/held-{secrets.token_hex(4)}/base"
+    with contextlib.closing(docker.APIClient(base_url=engine, timeout=_PATIENCE)) as api:
+        api.pull(node_image)
+        api.tag(node_image, repository, tag="1")
+        api.remove_image(node_image)
+        yield
+        api.remove_image(f"{repository}:1")
+
+
+def image_tags(engine: str, project: str) -> list[str]:
+    """Return the names that a project's images have in an engine, sorted."""
+    with Engine(engine) as connection:
+        return [tag for tag in connection.images() if tag.startswith(f"hatchlock/{project}/")]
+
+
+def untag_all(engine: str, project: str) -> None:
+    """Take a project's images away."""
+    with Engine(engine) as connection:
+        for tag in image_tags(engine, project):
+            connection.untag(tag)
