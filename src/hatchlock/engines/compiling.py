@@ -23,12 +23,15 @@ _LIBRARY = "library"
 _NOT_IN_SERVERS = (
     "__pycache__",
     "dist-packages",
+    "distutils",
     "ensurepip",
     "idlelib",
     "lib2to3",
+    "pydoc_data",
     "site-packages",
     "test",
     "tkinter",
+    "turtledemo",
 )
 _DOES_NOT_COMPILE = (OSError, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
 
