@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.digest import sha256_bytes
+from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.engines.process import host_platform
 from hatchlock.errors import HatchlockError
-from hatchlock.events import discard
-from hatchlock.lock.model import Environment, File, Image, Lock, Package
+from hatchlock.events import Event, discard
+from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Lock, Package
+from hatchlock.lock.store import dumps
 from hatchlock.manifest.load import loads
 from hatchlock.net.http import Http, Refused
 from hatchlock.net.patience import Patience
@@ -27,6 +28,7 @@ from hatchlock.sources.base import FileGone
 from hatchlock.sources.oci import BadImage
 from hatchlock.sources.projects.git_errors import CommitGone
 from hatchlock.store.blobs import Blobs, WrongHash
+from hatchlock.usecases.fetch import fetch
 from hatchlock.usecases.obtain import Obtain
 from hatchlock.usecases.project import Project
 from hatchlock.usecases.sources import Sources
@@ -42,6 +44,11 @@ from support.trees import plant
 
 HEAD = '[project]\nname = "p"\n'
 SECRET = "geheim-4711"
+
+
+def parts_of(reference: str, platform: ImagePlatform) -> list[Artefact]:
+    names = (platform.config, *(layer.digest for layer in platform.layers))
+    return [Artefact(package=f"oci:{reference}", name=name, digest=hex_of(name)) for name in names]
 
 
 class Desk:
@@ -91,6 +98,22 @@ class Desk:
         )
         with self.sources() as sources:
             Obtain(self._project, lock, sources, self.blobs)(artefact)
+
+    def check(self, reference: str, platform: ImagePlatform, image: Image) -> list[str]:
+        """Check an image of which everything is here, and return what was told."""
+        told: list[Event] = []
+        lock = Lock(project="p", platforms=(host_platform(),), images=(image,))
+        with self.sources() as sources:
+            obtain = Obtain(self._project, lock, sources, self.blobs)
+            obtain.check_images(parts_of(reference, platform), emit=told.append)
+        return [event.name for event in told]
+
+    def fetch(self, reference: str, platform: ImagePlatform, image: Image, *, offline: bool = False) -> None:
+        """Fetch an image as `apply` does it."""
+        lock = Lock(project="p", platforms=(host_platform(),), images=(image,))
+        self._project.manifest.write_text(self._text)
+        project = replace(self._project, lock_bytes=dumps(lock).encode())
+        fetch(project, parts_of(reference, platform), offline=offline, emit=discard)
 
     def locked(self, text: str) -> Package:
         """Return what the lock would have for a requirement that names itself what it means."""
@@ -370,3 +393,31 @@ def test_a_layer_that_a_lock_puts_below_an_unchanged_digest_is_not_fetched(tmp_p
         assert not any(layers[1].name in str(request) for request in server.asked)
         desk.bring(layers[0], images=[image])
         assert desk.blobs.has(layers[0].digest)
+
+
+def test_an_image_of_which_everything_is_here_is_compared_too(tmp_path: Path) -> None:
+    """It may be here because another image of the same lock has it; then nobody asks for it below this one's digest."""
+    with fake_registry() as server:
+        reference, other = f"{server.address}/team/app:1", f"{server.address}/stranger/app:1"
+        server.image("team/app", "1", layers=[b"ours"])
+        server.image("stranger/app", "1", layers=[b"theirs"])
+        desk = Desk(tmp_path)
+        with desk.sources() as sources:
+            images = {item: sources.look_up_image(item, ["linux/amd64"], facts=False) for item in (reference, other)}
+        good, foreign = (images[item].platforms["linux/amd64"] for item in (reference, other))
+        for item, platform in ((reference, good), (other, foreign)):
+            for layer in platform.layers:
+                digest = layer.digest.removeprefix("sha256:")
+                desk.bring(Artefact(package=f"oci:{item}", name=layer.digest, digest=digest), images=[images[item]])
+        asked = len(server.asked)
+        desk.check(reference, good, images[reference])
+        assert len(server.asked) == asked, "what was locked here is known to be right"
+
+        taken = replace(foreign, digest=good.digest)
+        edited = replace(images[reference], platforms={"linux/amd64": taken})
+        with pytest.raises(BadImage, match="as the lock says"):
+            desk.check(reference, taken, edited)
+        with pytest.raises(BadImage, match="as the lock says"):
+            desk.fetch(reference, taken, edited)
+        desk.fetch(reference, taken, edited, offline=True)
+    assert desk.check(reference, taken, edited) == ["image.unchecked"] * 2, "without its registry it cannot be compared"

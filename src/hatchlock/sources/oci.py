@@ -30,6 +30,7 @@ from hatchlock.store.blobs import Blobs
 
 __all__ = [
     "BadImage",
+    "CheckedImages",
     "ImageDescription",
     "check_image",
     "container_platform",
@@ -41,6 +42,7 @@ __all__ = [
 _WORKERS = 4
 # Raised when what is read of layers, or how, changes.
 _FACTS_FORM = "base-facts-1"
+_CHECKED_FORM = "image-checked-1"
 _CONFIG_AT_MOST = 4 << 20
 _DEEPEST_INDEX = 3
 _LOOKED_INTO_AT_MOST = 32
@@ -179,11 +181,15 @@ def lock_image(
         read = dict(zip(manifests, pool.map(read_one, manifests.values()), strict=True))
     for platform, manifest in chosen.items():
         _check_platform(reference, read[manifest.digest], platform, blobs)
-    return Image(
+    image = Image(
         reference=reference_text,
         digest=top.digest,
         platforms={platform: read[chosen[platform].digest] for platform in sorted(platforms)},
     )
+    if known:
+        for platform in image.platforms:
+            CheckedImages(known).note(image, platform)
+    return image
 
 
 def check_image(image: Image, platform: str, *, registry: ImageSource) -> None:
@@ -210,6 +216,37 @@ def check_image(image: Image, platform: str, *, registry: ImageSource) -> None:
     locked = [(found.config, found.config_size), *((layer.digest, layer.size) for layer in found.layers)]
     if named != locked:
         raise _otherwise(image, f"{found.digest} has another config or other layers")
+
+
+class CheckedImages:
+    """Which images consist of what a lock says of them; kept, so that nobody is asked twice.
+
+    Args:
+        kept: Where that is kept.
+    """
+
+    def __init__(self, kept: Cache) -> None:
+        self._kept = kept
+
+    def check(self, image: Image, platform: str, *, registry: ImageSource) -> None:
+        """See `check_image`."""
+        if self._kept.load(_content(image, platform)) is None:
+            check_image(image, platform, registry=registry)
+            self.note(image, platform)
+
+    def note(self, image: Image, platform: str) -> None:
+        """Keep that an image is what is said of it.
+
+        Raises:
+            OSError: The disk is full, or the like.
+        """
+        self._kept.save(_content(image, platform), b"")
+
+
+def _content(image: Image, platform: str) -> str:
+    found = image.platforms[platform]
+    blobs = [(found.config, found.config_size), *((layer.digest, layer.size) for layer in found.layers)]
+    return " ".join([_CHECKED_FORM, image.digest, found.digest, *(f"{digest} {size}" for digest, size in blobs)])
 
 
 def _otherwise(image: Image, why: str) -> BadImage:

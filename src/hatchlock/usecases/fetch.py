@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hatchlock.address import Kind
 from hatchlock.errors import UsageError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.store.blobs import Blobs, WrongHash
@@ -157,16 +158,18 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
 
     Raises:
         WrongHash: An index or registry serves other bytes than the lock names.
+        BadImage: The lock has another config or other layers of an image than its digest.
         FileGone, Unreachable, ImageUnreachable: They cannot be had.
         OSError: The disk is full, or the like.
     """
     blobs = Blobs(project.home.blobs)
+    artefacts = list(artefacts)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool:
         unique = {artefact.digest: artefact for artefact in artefacts}.values()
         missing = [
             artefact for artefact, sound in pool.map(lambda item: (item, _is_sound(item, blobs)), unique) if not sound
         ]
-    if not missing:
+    if not missing and (offline or not any(item.package.startswith(f"{Kind.OCI}:") for item in artefacts)):
         return 0
     from hatchlock.lock.store import loads
     from hatchlock.manifest.load import load
@@ -175,13 +178,17 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
 
     manifest = load(project.manifest, project.overlay if project.overlay_bytes else None).manifest
     lock = loads(project.lock_bytes or b"")
-    emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))
+    if missing:
+        emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
         obtain = Obtain(project, lock, sources, blobs)
+        if not offline:
+            obtain.check_images(artefacts, emit=emit)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:
             for _ in pool.map(obtain, missing):
                 pass
-    emit(Event(name="fetch.done", message=f"{len(missing)} files", data={"files": len(missing)}))
+    if missing:
+        emit(Event(name="fetch.done", message=f"{len(missing)} files", data={"files": len(missing)}))
     return len(missing)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import ImageReference, Kind
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Event, Sink
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import File, Lock, Package
@@ -52,7 +53,6 @@ class Obtain:
         self._lock = lock
         self._packages = {package.id: package for package in lock.packages}
         self._images = {image.reference: image for image in lock.images}
-        self._checked: set[tuple[str, str]] = set()
         self._checking = threading.Lock()
         self._sources = sources
         self._blobs = blobs
@@ -105,17 +105,34 @@ class Obtain:
         with self._writer(artefact, str(reference)) as writer:
             self._sources.images.blob(reference, artefact.name, writer.write)
 
+    def check_images(self, artefacts: Iterable[Artefact], *, emit: Sink) -> None:
+        """Check the images that some files belong to, also those of which everything is here: it may be of other images.
+
+        Whoever does not answer is not asked on: what was fetched once stays good without its registry.
+
+        Raises:
+            BadImage: The lock has another config or other layers of one.
+        """
+        from hatchlock.net.registry_errors import ImageProblem
+
+        for artefact in artefacts:
+            if artefact.package.startswith(f"{Kind.OCI}:"):
+                try:
+                    self._check_image(artefact)
+                except ImageProblem as error:
+                    emit(Event(name="image.unchecked", address=artefact.package, message=str(error)))
+
     def _check_image(self, artefact: Artefact) -> None:
         """Before anything of an image comes: who edits a lock puts no other layers below a digest."""
-        from hatchlock.sources.oci import check_image
+        from hatchlock.net.cache import Cache
+        from hatchlock.sources.oci import CheckedImages
 
+        known = CheckedImages(Cache(self._project.home.cache / "bases"))
         image = self._images[artefact.package.removeprefix(f"{Kind.OCI}:")]
         with self._checking:
             for platform, item in image.platforms.items():
-                mine = artefact.name in {item.config, *(layer.digest for layer in item.layers)}
-                if mine and (image.reference, platform) not in self._checked:
-                    check_image(image, platform, registry=self._sources.images)
-                    self._checked.add((image.reference, platform))
+                if artefact.name in {item.config, *(layer.digest for layer in item.layers)}:
+                    known.check(image, platform, registry=self._sources.images)
 
     @staticmethod
     def _file(artefact: Artefact, package: Package) -> File:
