@@ -110,10 +110,10 @@ def test_what_is_not_there_is_fetched_besides_the_bundle(project: CatProject, tm
     bundle = tmp_path / "bundle.tar"
     project.ok("fetch", "--to", str(bundle))
     document = project.ok("fetch", "--from", str(bundle), "--json").document
-    assert document["imported"] == {"files": 0, "bytes": 0}
+    assert document["imported"] == {"files": 0, "bytes": 0, "builds": 0}
     shutil.rmtree(project.store / "blobs")
     document = project.ok("fetch", "--from", str(bundle), "--json").document
-    assert document["imported"] == {"files": 1, "bytes": len(tiny.data)}
+    assert document["imported"] == {"files": 1, "bytes": len(tiny.data), "builds": 0}
     assert (document["fetched"], document["bundle"]) == (0, None)
 
 
@@ -127,7 +127,7 @@ def test_a_bundle_holds_manifest_and_lock_and_nothing_of_the_machine(
     document = project.ok("fetch", "--to", str(second), "--json").document
     assert first.read_bytes() == second.read_bytes()
     assert document["format_version"] == 1
-    assert document["bundle"] == {"path": str(second), "bytes": second.stat().st_size}
+    assert document["bundle"] == {"path": str(second), "bytes": second.stat().st_size, "builds": 0}
     assert (document["platforms"], document["files"], document["fetched"]) == ([host_platform()], 1, 1)
     with tarfile.open(first) as archive:
         content = {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
