@@ -15,6 +15,7 @@ import pytest
 from hatchlock.engines.api import Engine as Containers
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
+from hatchlock.images.key import local_tag
 from support.cats import start
 from support.engine_images import untag_all
 from support.index import serving
@@ -210,6 +211,7 @@ def test_what_is_not_there_is_said_with_a_way_out(project: TrialProject, engine:
     tag = project.ok("env", "show", "lone", "--json").document["path"]
     with Engine(engine) as connection:
         connection.untag(tag)
+        connection.untag(local_tag(tag))
     missing = project.fails("exec", "lone", "--", "true")
     assert f"has no image {tag}" in missing.err
     assert "hint: make it with `hatchlock apply`" in missing.err
