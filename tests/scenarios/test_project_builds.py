@@ -189,20 +189,28 @@ def test_what_is_built_is_served_and_built_again_when_the_directory_changes(
     assert project.tools("weather") == ["rainy-1.2.0"]
     assert len(records(project)) == 2
 
-    # the store has the first one's result, and the record says that it was not built again
+    # of the first one the store has the result, and that will do: the record says that it was not built again
     (project.directory / "weather" / "word").write_text("sunny")
     project.ok("lock")
+    results = {record["sha256"] for record in records(project)}
+    for blob in [path for path in (project.store / "blobs").rglob("*") if path.is_file() and path.name not in results]:
+        blob.unlink()
     project.ok("apply", "--yes", "--offline")
     assert project.tools("weather") == ["sunny-1.2.0"]
     assert first in records(project)
     assert project.half_done() == []
 
 
-def test_a_workspace_decides_on_what_a_build_needs_too(project: TrialProject, npm: NpmRegistry) -> None:
-    weather(project.directory / "weather", npm, devDependencies={"stripper": "catalog:"})
+def test_a_workspace_decides_on_what_a_build_needs_and_its_members_are_there(
+    project: TrialProject, npm: NpmRegistry
+) -> None:
+    build = "run-it build.js && node -p 'require(\"core\").word' > dist/core"
+    needs = {"stripper": "catalog:", "core": "workspace:*"}
+    weather(project.directory / "weather", npm, devDependencies=needs, scripts={"build": build})
+    plant(project.directory / "core", {"package.json": {"name": "core"}, "index.js": 'exports.word = "beside"'})
     (project.directory / ".git").mkdir()
     catalogue = project.directory / "pnpm-workspace.yaml"
-    catalogue.write_text("packages:\n  - weather\ncatalog:\n  stripper: ^1\n")
+    catalogue.write_text("packages:\n  - weather\n  - core\ncatalog:\n  stripper: ^1\n")
     project.write(MANIFEST.replace("URL", npm.url).replace("PROJECT", "trial"))
     project.ok("lock")
     npm.releases.append(replace(STRIPPER, version="2.0.0"))
@@ -210,6 +218,15 @@ def test_a_workspace_decides_on_what_a_build_needs_too(project: TrialProject, np
     project.ok("lock", "--refresh")
     assert "npm:stripper@2.0.0" in project.lock.read_text()
     assert "npm:stripper@1.0.0" not in project.lock.read_text()
+    project.ok("apply", "--yes", "--no-probe")
+    assert (built(project) / "dist" / "core").read_text() == "beside\n"
+
+    plant(
+        project.directory / "core", {"package.json": {"name": "core", "main": "dist/a.js", "scripts": {"build": ":"}}}
+    )
+    done = project.fails("lock")
+    assert "path:./core has to be built first" in done.err
+    assert "(it is needed where @acme/weather.node is built)" in done.err
 
 
 @pytest.mark.parametrize(

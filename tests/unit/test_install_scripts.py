@@ -12,7 +12,7 @@ import pytest
 
 from hatchlock.realise.builds.order import BadBuildResult
 from hatchlock.realise.builds.scripts import ScriptInput, overlay, taken_changes, write_script_order
-from hatchlock.realise.npm import NpmPlacement
+from hatchlock.realise.npm import BadPlace, NpmPlacement
 from hatchlock.realise.unpack import BadArchive
 from support.archives import Item, make_tar
 from support.npm_registry import make_tarball
@@ -65,6 +65,13 @@ def test_a_project_goes_in_with_its_siblings_and_without_packages_of_its_own(tmp
         "node_modules/core/package.json",
         "package.json",
     ]
+
+
+def test_a_sibling_s_place_is_inside_whatever_a_lock_says(tmp_path: Path) -> None:
+    core = make_tar(tmp_path / "core", [Item("package.json", b"[]")])
+    wanted = ScriptInput(package="path:b@1", path="", tree=[], projects={"node_modules/../../core": core})
+    with pytest.raises(BadPlace):
+        write_script_order(wanted, io.BytesIO(), scratch=tmp_path)
 
 
 def test_a_build_that_does_not_make_what_it_is_for_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.realise.commands import check_commands, link_to, present_commands
 from hatchlock.realise.unpack import public_directory, unpack
 
-__all__ = ["BadPlace", "NpmPlacement", "link_commands", "unpack_packages"]
+__all__ = ["BadPlace", "NpmPlacement", "check_place", "link_commands", "unpack_packages"]
 
 _WORKERS = 2
 """Inflating and writing run beside Python; more of them do not help."""
@@ -121,10 +121,23 @@ def link_commands(root: Path, packages: Iterable[NpmPlacement], *, node: Path | 
     return tuple(sorted(set(linked)))
 
 
+def check_place(package: str, path: str) -> None:
+    """Refuse a place that is none of a package in `node_modules`.
+
+    Args:
+        package: What to call it in messages.
+        path: The place, below the root.
+
+    Raises:
+        BadPlace: So it is.
+    """
+    if not _PLACE.fullmatch(path):
+        raise BadPlace(package=package, path=path)
+
+
 def _check(packages: Iterable[NpmPlacement]) -> None:
     for package in packages:
-        if not _PLACE.fullmatch(package.path):
-            raise BadPlace(package=package.name, path=package.path)
+        check_place(package.name, package.path)
         check_commands(package.name, package.commands)
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from hatchlock.images.layer import write_layer
 from hatchlock.realise.builds.order import BadBuildResult
-from hatchlock.realise.npm import NpmPlacement, unpack_packages
+from hatchlock.realise.npm import NpmPlacement, check_place, unpack_packages
 from hatchlock.realise.tree import Entry, FileOnDisk
 from hatchlock.realise.unpack import public_directory, unpack
 from hatchlock.sources.projects.node_project import BUILDERS
@@ -70,6 +70,8 @@ def write_script_order(wanted: ScriptInput, out: BinaryIO, *, scratch: Path) -> 
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         root = Path(directory)
         for path, snapshot in sorted(wanted.projects.items()):
+            if path:
+                check_place(path, path)
             unpack(snapshot, root / path, name=path or name, place=_own)
         unpack_packages(wanted.tree, root)
         listed = sorted(_below(root, root))
