@@ -10,8 +10,8 @@ import pytest
 
 from hatchlock.images.layout import write_layout
 from hatchlock.images.packed import pack
+from support.cats import CatProject
 from support.made_images import made_image
-from support.project import TrialProject
 
 MANIFEST = """\
 [project]
@@ -29,8 +29,8 @@ BOTH = ("--platform", "linux/arm64", "--platform", "linux/amd64")
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> TrialProject:
-    made = TrialProject(tmp_path, MANIFEST, DOCKER_HOST="unix:///nowhere/docker.sock")
+def project(tmp_path: Path) -> CatProject:
+    made = CatProject(tmp_path, MANIFEST, DOCKER_HOST="unix:///nowhere/docker.sock")
     images = [made_image(tmp_path / "made", architecture=name) for name in ("amd64", "arm64")]
     (made.directory / "images").mkdir()
     write_layout(pack(images), made.directory / "images" / "app", name="1")
@@ -42,7 +42,7 @@ def document(layout: Path, digest: str) -> Any:
     return json.loads((layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes())
 
 
-def test_several_platforms_are_one_index_with_what_the_lock_says(project: TrialProject) -> None:
+def test_several_platforms_are_one_index_with_what_the_lock_says(project: CatProject) -> None:
     made = project.ok("export", "app", "--to", "oci:out:v1", *BOTH, "--offline", "--json").document
     layout = project.directory / "out"
     (listed,) = json.loads((layout / "index.json").read_bytes())["manifests"]
@@ -60,7 +60,7 @@ def test_several_platforms_are_one_index_with_what_the_lock_says(project: TrialP
         assert len(annotations["dev.hatchlock.key"]) == 64
 
 
-def test_what_has_no_image_and_what_holds_one_platform_is_said(project: TrialProject) -> None:
+def test_what_has_no_image_and_what_holds_one_platform_is_said(project: CatProject) -> None:
     assert "'cat' runs as a process" in project.fails("export", "cat", "--to", "oci:out").err
     assert "holds one platform" in project.fails("export", "app", "--to", "docker-archive:a.tar", *BOTH, status=64).err
     assert "does not go with --to" in project.fails("export", "--to", "oci:out", "--output", "x", status=64).err

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hatchlock.digest import digest_file
+from hatchlock.digest import digest_file, hex_of
 from hatchlock.engines.bytecode_run import BYTECODE_FILE
 from hatchlock.files import private_directory
 from hatchlock.images.archive import ArchiveLayer
@@ -61,7 +61,7 @@ class KeptLayers:
         part = scratch / key
         with part.open("wb") as file:
             diff_id = write_layer(entries, file)
-        path = self._root / f"{key}.{diff_id.removeprefix('sha256:')}{_SUFFIX}"
+        path = self._root / f"{key}.{hex_of(diff_id)}{_SUFFIX}"
         part.chmod(0o600)
         part.replace(path)
         return ArchiveLayer(diff_id=diff_id, path=path)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hatchlock.digest import sha256_bytes
+from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.images.layer import tar_chunks, tar_header
 from hatchlock.images.layers_read import BadLayer
 from hatchlock.realise.zstd import ZSTD_HEAD, DamagedZstd, is_zstd, open_zstd
@@ -48,7 +48,7 @@ def archive_chunks(*, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -
         BadLayer: A layer is compressed with zstd, and damaged or cut off.
         OSError: A layer cannot be read.
     """
-    names = {layer.diff_id: f"{layer.diff_id.removeprefix('sha256:')}.tar" for layer in layers}
+    names = {layer.diff_id: f"{hex_of(layer.diff_id)}.tar" for layer in layers}
     config_name = f"{sha256_bytes(config)}.json"
     manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": [names[layer.diff_id] for layer in layers]}]
     yield from _member("manifest.json", json.dumps(manifest).encode())

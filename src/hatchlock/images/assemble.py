@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from hatchlock.digest import sha256_bytes
+from hatchlock.digest import hex_of, oci_digest
 from hatchlock.errors import HatchlockError
 from hatchlock.images.archive import ArchiveLayer, archive_chunks
 from hatchlock.images.config import KEY_LABEL, image_config
@@ -105,7 +105,7 @@ class Composed:
     @property
     def config_digest(self) -> str:
         """`sha256:…` of the config; Docker's image id, unless it uses the containerd image store."""
-        return f"sha256:{sha256_bytes(self.config)}"
+        return oci_digest(self.config)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def compose(
             known.remember(concern.key, above[-1].diff_id)
         stack.append(above[-1].diff_id)
     config = image_config(
-        blobs.path(_hex(base.config)).read_bytes(),
+        blobs.path(hex_of(base.config)).read_bytes(),
         layer_diff_ids=[layer.diff_id for layer in above],
         labels={KEY_LABEL: key},
         env=env or {},
@@ -177,7 +177,7 @@ def as_it_is(image: ImagePlatform, blobs: Blobs) -> Composed:
     Raises:
         OSError: It is not in the store.
     """
-    return Composed(config=blobs.path(_hex(image.config)).read_bytes(), below=_base_layers(image, blobs))
+    return Composed(config=blobs.path(hex_of(image.config)).read_bytes(), below=_base_layers(image, blobs))
 
 
 def load(image: Composed, *, engine: Loader, tag: str, whole: Callable[[], Composed] | None = None) -> None:
@@ -221,8 +221,4 @@ def _written(concern: Concern, path: Path) -> ArchiveLayer:
 
 
 def _base_layers(base: ImagePlatform, blobs: Blobs) -> tuple[ArchiveLayer, ...]:
-    return tuple(ArchiveLayer(diff_id=layer.diff_id, path=blobs.path(_hex(layer.digest))) for layer in base.layers)
-
-
-def _hex(digest: str) -> str:
-    return digest.removeprefix("sha256:")
+    return tuple(ArchiveLayer(diff_id=layer.diff_id, path=blobs.path(hex_of(layer.digest))) for layer in base.layers)

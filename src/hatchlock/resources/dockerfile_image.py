@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
+from hatchlock.digest import hex_of
 from hatchlock.files import private_directory
 from hatchlock.paths import Home
 from hatchlock.realise.builds.image_record import ImageRecord, ImageRecords
@@ -245,7 +246,7 @@ def _dockerfile(spec: DockerfileSpec, blobs: Blobs) -> Dockerfile:
     if set(dockerfile.images) != {item.reference for item in spec.images}:
         raise BadDockerfile(what="it names other images than the lock says", advice="run `hatchlock lock`")
     for item in spec.images:
-        config = json.loads(blobs.path(item.image.config.removeprefix("sha256:")).read_bytes())
+        config = json.loads(blobs.path(hex_of(item.image.config)).read_bytes())
         if (config.get("config") or {}).get("OnBuild"):
             what = f"the image {item.reference} brings instructions along (ONBUILD) that nobody has checked"
             raise BadDockerfile(what=what, advice="name an image without them")

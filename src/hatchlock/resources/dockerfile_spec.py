@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import hex_of
 from hatchlock.images.key import image_tag
 from hatchlock.lock.model import Build, ImagePlatform, Layer
 from hatchlock.resources.base import CONTEXT, Artefact
@@ -69,7 +70,7 @@ class DockerfileSpec:
 
     def image_tag(self, project: str, named: NamedImage) -> str:
         """Return the name that an image which the Dockerfile names has in the engine while it is built from."""
-        return image_tag(project, self.server, f"from-{named.image.config.removeprefix('sha256:')}")
+        return image_tag(project, self.server, f"from-{hex_of(named.image.config)}")
 
     @property
     def artefacts(self) -> tuple[Artefact, ...]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hatchlock.address import Address, Kind, ResourceKind
-from hatchlock.digest import sha256_bytes
+from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.images.key import input_key
 from hatchlock.lock.model import ASSEMBLER, Build, Environment, ImageOutput, Lock
 from hatchlock.manifest.model import Manifest
@@ -187,7 +187,7 @@ def unchanged_image(lock: Lock, reference: str, platform: str, *, name: str) -> 
         server=name,
         reference=reference,
         platform=platform,
-        key=image.digest.removeprefix("sha256:"),
+        key=hex_of(image.digest),
         base=replace(image, packages=()),
     )
 
