@@ -23,7 +23,16 @@ from typing import IO, Literal, Protocol
 from hatchlock.realise.xz import XZ_HEAD, open_xz
 from hatchlock.realise.zstd import is_zstd, open_zstd
 
-__all__ = ["CANNOT_READ", "LONGEST_NAME", "CannotRead", "Member", "open_archive", "streamed_tar", "tar_members"]
+__all__ = [
+    "CANNOT_READ",
+    "LONGEST_NAME",
+    "CannotRead",
+    "Member",
+    "open_archive",
+    "reason_of",
+    "streamed_tar",
+    "tar_members",
+]
 
 LONGEST_NAME = 4096
 """Bytes of a path that a system takes."""
@@ -44,6 +53,13 @@ CANNOT_READ = (
     *(NotImplementedError, ValueError, OverflowError, struct.error),
 )
 """What reading a damaged archive raises, beside `OSError` without an `errno` or with `EINVAL`."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why an archive cannot be read, as the end of a sentence, when reading it raised one of `CANNOT_READ`."""
+    if isinstance(error, CannotRead):
+        return str(error)
+    return f"it is damaged or of an unknown format ({str(error) or type(error).__name__})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.realise.archives import CANNOT_READ, LONGEST_NAME, CannotRead, Member, open_archive
+from hatchlock.realise.archives import CANNOT_READ, LONGEST_NAME, CannotRead, Member, open_archive, reason_of
 
 __all__ = ["BadArchive", "Limits", "public_directory", "unpack"]
 
@@ -114,18 +114,12 @@ def _reporting(name: str) -> Iterator[None]:
     try:
         yield
     except CANNOT_READ as error:
-        raise BadArchive(archive=name, why=_reason(error)) from error
+        raise BadArchive(archive=name, why=reason_of(error)) from error
     except OSError as error:
         if error.errno not in _OF_THE_ARCHIVE:
             raise
         where = f"{os.path.basename(error.filename)}: " if isinstance(error.filename, str) else ""  # noqa: PTH119
-        raise BadArchive(archive=name, why=where + (error.strerror or _reason(error))) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, CannotRead):
-        return str(error)
-    return f"it is damaged or of an unknown format ({str(error) or type(error).__name__})"
+        raise BadArchive(archive=name, why=where + (error.strerror or reason_of(error))) from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

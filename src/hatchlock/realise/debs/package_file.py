@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, tar_members
+from hatchlock.realise.archives import CANNOT_READ, CannotRead, Member, reason_of, tar_members
 from hatchlock.realise.unpack import BadArchive
 
 __all__ = ["Control", "Field", "control_of_head", "deb_fields", "head_size", "opened_deb"]
@@ -106,12 +106,12 @@ def _reporting(name: str) -> Iterator[None]:
     try:
         yield
     except CANNOT_READ as error:
-        raise BadArchive(archive=name, why=_reason(error)) from error
+        raise BadArchive(archive=name, why=reason_of(error)) from error
     except OSError as error:
         # a decompressor's complaint has no number
         if error.errno not in {None, errno.EINVAL}:
             raise
-        raise BadArchive(archive=name, why=_reason(error)) from error
+        raise BadArchive(archive=name, why=reason_of(error)) from error
 
 
 def _control_part(stream: IO[bytes]) -> _Part:
@@ -135,12 +135,6 @@ def deb_fields(text: str) -> tuple[Field, ...]:
             name, value = found[-1]
             found[-1] = (name, f"{value}\n{line}")
     return tuple(found)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, CannotRead):
-        return str(error)
-    return f"it is damaged or of an unknown format ({str(error) or type(error).__name__})"
 
 
 def _parts(stream: IO[bytes]) -> tuple[_Part, _Part]:
