@@ -23,7 +23,7 @@ _pieces = st.sampled_from(
             f"COPY --from={IMAGE} ",
             "RUN",
         ),
-        *("RUN --mount=type=cache,target=/x x\n", f"RUN --mount=from={IMAGE} x\n", "ARG B=1\n", "CMD [", '"x"', "]\n"),
+        *("RUN --mount=type=tmpfs,target=/x x\n", f"RUN --mount=from={IMAGE} x\n", "ARG B=1\n", "CMD [", '"x"', "]\n"),
         *("# escape=`\n", "ADD x y\n", "ENTRYPOINT e\n", "x:1", "scratch"),
     ]
 )

@@ -149,7 +149,7 @@ def test_what_docker_does_not_know_is_said_before_it_is_asked(project: TrialProj
         if "BuildahVersion" in connection.info():
             pytest.skip("the engine is Podman, whose builder knows mounts")
     project.env["DOCKER_HOST"] = engine
-    write(project, f'FROM {busybox}\nRUN --mount=type=cache,target=/c ls /c\nCMD ["x"]\n')
+    write(project, f'FROM {busybox}\nRUN --mount=type=tmpfs,target=/c ls /c\nCMD ["x"]\n')
     project.ok("lock")
     assert "docker/Dockerfile:2: RUN --mount is not known to the builder" in project.fails("apply", "--yes").err
     write(project, f'FROM {busybox}\nRUN <<EOF\nls\nEOF\nCMD ["x"]\n')

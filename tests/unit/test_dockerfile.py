@@ -54,6 +54,10 @@ def test_a_whole_file_keeps_its_lines_and_names_images_as_the_engine_does() -> N
         ),
         (f"FROM {A}\nRUN --mount=From=x:1,target=/x true\n", ":2: RUN --mount=From=x:1,target=/x: builders read it"),
         (f"FROM {A}\nRUN --mount=from=x:1,from={A},target=/x true\n", ": builders read it in different ways"),
+        (
+            f"FROM {A}\nRUN --mount=type=cache,target=/x true\n",
+            ":2: RUN --mount=type=cache: what builds of other projects",
+        ),
         (f"FROM {A}\nRUN --network=host true\n", ":2: RUN --network=host: a build has no network"),
         (f"FROM {A}\nRUN --security=insecure true\n", ":2: RUN --security is not supported"),
         (f"FROM {A}\nADD https://x.example/y /y\n", ":2: ADD https://x.example/y would fetch while it builds"),

@@ -39,7 +39,7 @@ _INSTRUCTIONS = (*_FLAGS, *_PLAIN)
 _HERE = frozenset({"$TARGETPLATFORM", "${TARGETPLATFORM}", "$BUILDPLATFORM", "${BUILDPLATFORM}"})
 _NAME = re.compile(r"[a-z][a-z0-9._-]*")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@", re.IGNORECASE)
-_MOUNTS = ("bind", "cache", "tmpfs")
+_MOUNTS = ("bind", "tmpfs")
 _SECRET_MOUNTS = ("secret", "ssh")
 
 
@@ -342,6 +342,9 @@ class _Reader:
             elif kind in _SECRET_MOUNTS:
                 advice = "do outside what needs it, and put the result into the context"
                 self._say(item.line, f"RUN --mount=type={kind}: no secret reaches a build", advice)
+            elif kind == "cache":
+                what = f"RUN --mount=type={kind}: what builds of other projects left there would go in"
+                self._say(item.line, what, "use type=tmpfs, which is empty")
             elif kind not in _MOUNTS:
                 self._say(item.line, f"RUN --mount=type={kind} is not supported", did_you_mean(kind, _MOUNTS))
             elif "from" in options:
