@@ -18,6 +18,7 @@ from hatchlock.address import Kind
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.parser import parse
 from hatchlock.launch import Sandbox
+from hatchlock.lock import images
 from hatchlock.lock import model as lock
 from hatchlock.lock.store import dumps, loads
 from hatchlock.manifest.later import not_yet
@@ -231,8 +232,8 @@ def names(cls: type[Any]) -> set[str]:
         ("[[build]]", lock.Build),
         ("[[environment]]", lock.Environment),
         ("[[archive]]", lock.Archive),
-        ("[[image]]", lock.Image),
-        ('[image.platforms."OS/ARCH"]', lock.ImagePlatform),
+        ("[[image]]", images.Image),
+        ('[image.platforms."OS/ARCH"]', images.ImagePlatform),
         ("[[package]]", lock.Package),
     ],
 )
@@ -250,7 +251,7 @@ def test_files_and_layers_of_the_lock_are_documented() -> None:
     files = next(row for row in rows("docs/reference/lock.md", "[[package]]") if row[0] == "`files`")
     layers = next(row for row in rows("docs/reference/lock.md", '[image.platforms."OS/ARCH"]') if row[0] == "`layers`")
     assert set(_WORD.findall(files[1])) == names(lock.File)
-    assert set(_WORD.findall(layers[1])) == names(lock.Layer)
+    assert set(_WORD.findall(layers[1])) == names(images.Layer)
 
 
 def test_the_example_lock_is_what_this_version_writes() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.lock.diff import diff_locks
-from hatchlock.lock.model import Archive, Build, Environment, File, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.images import ImagePlatform
+from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
 from hatchlock.lock.store import dumps, loads
 from hatchlock.lock.toml import dump_value, table
 from support.values import (

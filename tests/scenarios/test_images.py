@@ -26,7 +26,7 @@ from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
 from hatchlock.images.archive import ArchiveLayer, archive_chunks
 from hatchlock.images.assemble import NotLoaded, as_it_is, load
 from hatchlock.images.key import image_tag
-from hatchlock.lock.model import Image
+from hatchlock.lock.images import Image
 from hatchlock.net.registry import Registry
 from hatchlock.paths import Home
 from hatchlock.resources.image_build import composed

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hatchlock.lock.model import Environment, ImageOutput
+from hatchlock.lock.images import ImageOutput
+from hatchlock.lock.model import Environment
 from hatchlock.lock.store import read_lock
 from support.cats import CatProject
 from support.index import Index, serving

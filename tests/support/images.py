@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hatchlock.digest import digest_file
 from hatchlock.images.assemble import Loader, load
-from hatchlock.lock.model import ImagePlatform
+from hatchlock.lock.images import ImagePlatform
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec

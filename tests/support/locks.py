@@ -11,7 +11,8 @@ from packaging.requirements import Requirement
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Runtime
-from hatchlock.lock.model import Archive, File, Image, ImagePlatform, Layer, Lock, Package
+from hatchlock.lock.images import Image, ImagePlatform, Layer
+from hatchlock.lock.model import Archive, File, Lock, Package
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.model import BuildSpec, Manifest
 from hatchlock.net.registry import UnknownImage

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Image, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Package
 from hatchlock.net.registry import ImageUnreachable, Registry
 from hatchlock.resolve.loading import Loader
 from hatchlock.resolve.request import EnvironmentRequest

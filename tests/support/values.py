@@ -10,19 +10,8 @@ from hypothesis import strategies as st
 
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree
-from hatchlock.lock.model import (
-    Archive,
-    Build,
-    Environment,
-    File,
-    Image,
-    ImageOutput,
-    ImagePlatform,
-    Layer,
-    Lock,
-    Package,
-    Server,
-)
+from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
+from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
 from hatchlock.manifest.model import PLATFORMS
 from hatchlock.resources.base import Desired, Observed, Problem
 

@@ -6,7 +6,7 @@ from typing import Any
 from hatchlock.engines.bytecode import LIBRARY
 from hatchlock.images.archive import ArchiveLayer
 from hatchlock.images.assemble import Composed
-from hatchlock.lock.model import ImagePlatform
+from hatchlock.lock.images import ImagePlatform
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import CondaSpec, EnvSpec, ProjectSpec
 from hatchlock.resources.image_bytecode import bytecode_parts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hatchlock.images.assemble import Composed
-from hatchlock.lock.model import ImagePlatform, Layer
+from hatchlock.lock.images import ImagePlatform, Layer
 from hatchlock.paths import Home
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image_build import composed

@@ -9,7 +9,8 @@ from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Sandbox, SecretReference
 from hatchlock.lock.conflict import conflict_sides
-from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Layer, Lock, Package, Server
+from hatchlock.lock.images import Image, ImagePlatform, Layer
+from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.lock.store import BadLock, NewerLock, dumps, loads, loads_sides
 from support.merges import commit, git, merge_file, repository
 

@@ -9,7 +9,8 @@ from packaging.requirements import Requirement
 
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
-from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.lock.store import loads
 from hatchlock.resolve.consistent import inconsistencies
 from support.source_tree import ROOT

@@ -12,7 +12,8 @@ from hatchlock.cli.lock_views import diff_document, diff_markdown, diff_text
 from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
 from hatchlock.lock.difference import Entry, Section, compare_locks
-from hatchlock.lock.model import Archive, Environment, File, Image, ImagePlatform, Lock, Package, Server
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.resolve.versions import compare_versions
 from hatchlock.usecases.diff import Compared
 from support.values import locks

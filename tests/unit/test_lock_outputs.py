@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.lock.difference import compare_locks
-from hatchlock.lock.model import Environment, ImageOutput, Lock
+from hatchlock.lock.images import ImageOutput
+from hatchlock.lock.model import Environment, Lock
 from hatchlock.lock.problems import BadLock
 from hatchlock.lock.store import dumps, loads
 from hatchlock.resolve.versions import compare_versions

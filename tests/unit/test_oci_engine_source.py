@@ -13,7 +13,7 @@ import pytest
 
 from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Image
+from hatchlock.lock.images import Image
 from hatchlock.net.registry_errors import ImageUnreachable
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.sources.oci_documents import BadImage

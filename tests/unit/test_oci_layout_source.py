@@ -11,7 +11,7 @@ import pytest
 from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.images.layout import write_layout
 from hatchlock.images.packed import pack
-from hatchlock.lock.model import Image
+from hatchlock.lock.images import Image
 from hatchlock.net.registry import MissingPlatform
 from hatchlock.sources.oci import describe_image, fetch_image, lock_image
 from hatchlock.sources.oci_documents import BadImage

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.events import Event
-from hatchlock.lock.model import Image
+from hatchlock.lock.images import Image
 from hatchlock.net.registry import MissingPlatform, Registry, UnsupportedImage
 from hatchlock.sources.oci import BadImage, check_image, container_platform, describe_image, fetch_image, lock_image
 from hatchlock.sources.oci_tags import UnknownTag

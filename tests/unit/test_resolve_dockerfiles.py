@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.errors import HatchlockError, ManyErrors
-from hatchlock.lock.model import Build, ImagePlatform, Lock
+from hatchlock.lock.images import ImagePlatform
+from hatchlock.lock.model import Build, Lock
 from hatchlock.lock.store import BadLock, dumps, loads
 from hatchlock.resolve.consistent import inconsistencies
 from hatchlock.resolve.dockerfiles import OtherContext, build_starts

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import File, Image, ImagePlatform, Lock, Package
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import File, Lock, Package
 from hatchlock.lock.store import dumps, loads
 from hatchlock.resolve.consistent import inconsistencies
 from hatchlock.resolve.entries import (

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Environment, Image, ImagePlatform, Lock, Package
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.resolve.graph import Tree, render_tree, render_why, tree, why
 from hatchlock.usecases.inspect import NotInLock, reasons_of
 

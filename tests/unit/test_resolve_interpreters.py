@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Archive, Environment, File, Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Archive, Environment, File, Lock, Package
 from hatchlock.lock.store import dumps
 from hatchlock.resolve.consistent import inconsistencies
 from hatchlock.resolve.freshness import stale_reasons

@@ -17,7 +17,8 @@ from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.engines.process import host_platform
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, discard
-from hatchlock.lock.model import Environment, File, Image, ImagePlatform, Lock, Package
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.lock.store import dumps
 from hatchlock.manifest.load import loads
 from hatchlock.net.http import Http, Refused

@@ -12,7 +12,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.images.archive import ArchiveLayer, archive_chunks
 from hatchlock.images.config import KEY_LABEL, image_config
 from hatchlock.images.layer import write_layer
-from hatchlock.lock.model import ImagePlatform
+from hatchlock.lock.images import ImagePlatform
 from hatchlock.realise.tree import ROOT, Entry
 from hatchlock.store.blobs import Blobs
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hatchlock.lock.model import Archive, Environment, Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Archive, Environment, Lock, Package
 
 __all__ = ["Change", "diff_locks"]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Archive, Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Archive, Lock, Package
 from hatchlock.lock.other_differences import (
     FieldChange,
     build_changes,

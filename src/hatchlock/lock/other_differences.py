@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from hatchlock.lock.model import Build, Environment, ImageOutput, Lock, Server
+from hatchlock.lock.images import ImageOutput
+from hatchlock.lock.model import Build, Environment, Lock, Server
 from hatchlock.lock.toml import hyphened
 
 __all__ = ["FieldChange", "build_changes", "environment_changes", "plain_text", "project_changes", "server_changes"]

@@ -10,19 +10,8 @@ from typing import Any, TypeVar
 
 from hatchlock.address import Kind
 from hatchlock.launch import Sandbox, SecretReference
-from hatchlock.lock.model import (
-    Archive,
-    Build,
-    Environment,
-    File,
-    Image,
-    ImageOutput,
-    ImagePlatform,
-    Layer,
-    Lock,
-    Package,
-    Server,
-)
+from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
+from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
 from hatchlock.lock.toml import hyphened
 
 __all__ = ["read_document"]

@@ -11,19 +11,8 @@ from typing import Any
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import SANDBOX_RULES, SecretReference
 from hatchlock.lock.conflict import conflict_sides
-from hatchlock.lock.model import (
-    ASSEMBLER,
-    LOCK_MINOR,
-    LOCK_VERSION,
-    Environment,
-    File,
-    Image,
-    ImageOutput,
-    Layer,
-    Lock,
-    Package,
-    Server,
-)
+from hatchlock.lock.images import Image, ImageOutput, Layer
+from hatchlock.lock.model import ASSEMBLER, LOCK_MINOR, LOCK_VERSION, Environment, File, Lock, Package, Server
 from hatchlock.lock.newer import known_part, minor_of
 from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
 from hatchlock.lock.reading import read_document

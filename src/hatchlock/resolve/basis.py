@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from hatchlock.launch import Runtime
-from hatchlock.lock.model import File, Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import File, Lock, Package
 from hatchlock.manifest.model import BuildSpec, Manifest
 from hatchlock.resolve.direct import Direct
 from hatchlock.resolve.request import EnvironmentRequest, Resolution

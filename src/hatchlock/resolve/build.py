@@ -10,7 +10,8 @@ from itertools import chain
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Archive, Environment, File, Image, Lock, Package, Server
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, scripts_of, split_packages, with_builds

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from hatchlock.address import Kind
-from hatchlock.lock.model import Environment, Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Environment, Lock, Package
 from hatchlock.resolve.builds import loose_builds
 from hatchlock.resolve.closure import Closure, Edge
 from hatchlock.resolve.consistent_tree import NpmTree

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hatchlock.digest import key_of
 from hatchlock.errors import HatchlockError, ManyErrors
-from hatchlock.lock.model import Build, Image, Lock
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Build, Lock
 from hatchlock.manifest.model import Manifest, ServerSpec
 from hatchlock.place import Place
 from hatchlock.resolve.basis import Basis

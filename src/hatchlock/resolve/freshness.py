@@ -13,7 +13,8 @@ from packaging.version import Version
 
 from hatchlock.address import Kind, Source
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Environment, Image, Lock, Package, Server
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Environment, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.builds import builds_of, forbidden_builds, scripts_of
 from hatchlock.resolve.command import resolve_command

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.model import Environment, Image, ImagePlatform, Package
+from hatchlock.lock.images import Image, ImagePlatform
+from hatchlock.lock.model import Environment, Package
 from hatchlock.resolve.named import name_of
 
 __all__ = ["BaseWithoutNode", "BaseWithoutPython", "BuildNotInBase", "check_interpreters", "has_own_python"]

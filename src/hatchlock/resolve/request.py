@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hatchlock.lock.model import Archive, ImagePlatform, Package
+from hatchlock.lock.images import ImagePlatform
+from hatchlock.lock.model import Archive, Package
 from hatchlock.sources.python.targets import PythonTarget
 
 __all__ = ["BuildResult", "EnvironmentRequest", "EnvironmentResult", "Resolution"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hatchlock.lock.model import Environment, Image
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Environment
 from hatchlock.manifest.model import Manifest
 from hatchlock.resolve.interpreters import has_own_python
 from hatchlock.resolve.wanted import WantedEnvironment

@@ -16,7 +16,7 @@ from hatchlock.store.blobs import Blobs
 
 if TYPE_CHECKING:
     from hatchlock.images.assemble import Composed
-    from hatchlock.lock.model import Layer
+    from hatchlock.lock.images import Layer
 
 __all__ = ["kept_result", "known_result", "result_image", "shared_artefacts"]
 

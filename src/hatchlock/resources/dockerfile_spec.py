@@ -9,7 +9,8 @@ from typing import Any, Self
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import hex_of
 from hatchlock.images.key import image_tag
-from hatchlock.lock.model import Build, ImagePlatform, Layer
+from hatchlock.lock.images import ImagePlatform, Layer
+from hatchlock.lock.model import Build
 from hatchlock.resources.base import CONTEXT, Artefact
 from hatchlock.resources.image_spec import image_artefacts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import hex_of
 from hatchlock.images.key import image_tag, local_tag
-from hatchlock.lock.model import ImagePlatform
+from hatchlock.lock.images import ImagePlatform
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_spec import EnvSpec
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.images.key import input_key
-from hatchlock.lock.model import ASSEMBLER, Build, Environment, ImageOutput, Lock
+from hatchlock.lock.images import ImageOutput
+from hatchlock.lock.model import ASSEMBLER, Build, Environment, Lock
 from hatchlock.manifest.model import Manifest
 from hatchlock.paths import Home
 from hatchlock.realise.tree import ROOT

@@ -220,7 +220,7 @@ def _dockerfile(item: Mapping[str, Any]) -> DockerfileSpec:
 
 
 def _image(item: Mapping[str, Any]) -> ImageSpec:
-    from hatchlock.lock.model import ImagePlatform, Layer  # noqa: PLC0415  a project without containers does without
+    from hatchlock.lock.images import ImagePlatform, Layer  # noqa: PLC0415  a project without containers does without
 
     base: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in item["base"].items()

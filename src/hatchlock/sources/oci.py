@@ -11,7 +11,7 @@ from hatchlock.address import ImageReference
 from hatchlock.digest import hex_of
 from hatchlock.events import Event, Sink, discard
 from hatchlock.images.base import BaseFacts, base_facts
-from hatchlock.lock.model import Image, ImagePlatform, Layer
+from hatchlock.lock.images import Image, ImagePlatform, Layer
 from hatchlock.net.cache import Cache
 from hatchlock.net.registry import INDEX_TYPES, Manifest, MissingPlatform, UnknownImage
 from hatchlock.sources.oci_documents import (

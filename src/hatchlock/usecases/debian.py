@@ -14,7 +14,8 @@ from hatchlock.digest import hex_of
 
 if TYPE_CHECKING:
     from hatchlock.events import Sink
-    from hatchlock.lock.model import Archive, Environment, ImagePlatform, Lock, Package
+    from hatchlock.lock.images import ImagePlatform
+    from hatchlock.lock.model import Archive, Environment, Lock, Package
     from hatchlock.manifest.model import IndexSpec
     from hatchlock.net.http import Http
     from hatchlock.resolve.request import EnvironmentRequest
@@ -181,7 +182,7 @@ class DebianPlaces:
 
     def _base(self, reference: str, base: ImagePlatform, platform: str) -> DebianBase:
         """Read a base once; its layers are fetched if that was on another machine."""
-        from hatchlock.lock.model import Image
+        from hatchlock.lock.images import Image
         from hatchlock.sources.debian.base import debian_base
         from hatchlock.sources.oci import fetch_image
         from hatchlock.store.blobs import Blobs

@@ -12,7 +12,8 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Image, Lock, Package
+    from hatchlock.lock.images import Image
+    from hatchlock.lock.model import Lock, Package
     from hatchlock.manifest.model import Manifest
     from hatchlock.resolve.outdated import Standing, Use
     from hatchlock.sources.python.targets import PythonTarget

@@ -10,7 +10,8 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
-    from hatchlock.lock.model import Environment, ImageOutput, Lock
+    from hatchlock.lock.images import ImageOutput
+    from hatchlock.lock.model import Environment, Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.resources.image_spec import ImageSpec
     from hatchlock.usecases.project import Project
@@ -78,7 +79,7 @@ def _with_outputs(locked: Environment, found: Mapping[str, Mapping[str, ImageOut
 
 
 def _output(project: Project, spec: ImageSpec) -> ImageOutput:
-    from hatchlock.lock.model import ImageOutput
+    from hatchlock.lock.images import ImageOutput
     from hatchlock.resources.image_build import composed
 
     try:

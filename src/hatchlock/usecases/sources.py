@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.launch import Runtime
-    from hatchlock.lock.model import Archive, File, Image, Package
+    from hatchlock.lock.images import Image
+    from hatchlock.lock.model import Archive, File, Package
     from hatchlock.manifest.model import BuildSpec, Manifest
     from hatchlock.net.http import Http
     from hatchlock.resolve.direct import Direct
