@@ -16,7 +16,8 @@ from hatchlock.address import Kind
 from hatchlock.digest import algorithm_of
 from hatchlock.errors import HatchlockError
 from hatchlock.events import discard
-from hatchlock.lock.model import Image, Lock, Package
+from hatchlock.lock.images import Image
+from hatchlock.lock.model import Lock, Package
 from hatchlock.lock.store import dumps
 from hatchlock.manifest.load import loads
 from hatchlock.net.http import Http
