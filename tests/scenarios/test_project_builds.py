@@ -176,7 +176,7 @@ def test_what_is_built_is_served_and_built_again_when_the_directory_changes(
         "secret": False,
         "network": "ECONNREFUSED",
     }
-    assert (built(project) / "made-before").exists()
+    assert {"made-before", "package.json", "src", "word"} <= {path.name for path in built(project).iterdir()}
     assert not (built(project) / "node_modules").exists()
     assert not (built(project).parents[1] / "node_modules" / "stripper").exists()
     assert "it builds now" in project.ok("logs", "--build", "weather.acme-weather").out
@@ -192,12 +192,15 @@ def test_what_is_built_is_served_and_built_again_when_the_directory_changes(
     # of the first one the store has the result, and that will do: the record says that it was not built again
     (project.directory / "weather" / "word").write_text("sunny")
     project.ok("lock")
+    for receipt in (project.store / "envs").glob("*/.hatchlock-receipt.json"):
+        receipt.unlink()
     results = {record["sha256"] for record in records(project)}
     for blob in [path for path in (project.store / "blobs").rglob("*") if path.is_file() and path.name not in results]:
         blob.unlink()
     project.ok("apply", "--yes", "--offline")
     assert project.tools("weather") == ["sunny-1.2.0"]
     assert first in records(project)
+    assert list((project.store / "blobs").rglob(first["archive"])) == []
     assert project.half_done() == []
 
 

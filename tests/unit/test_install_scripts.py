@@ -51,7 +51,7 @@ def test_a_project_goes_in_with_its_siblings_and_without_packages_of_its_own(tmp
     blob = tmp_path / "blob"
     blob.write_bytes(make_tarball({"name": "a"}, {"index.js": "hello"}))
     placed = NpmPlacement(path="node_modules/a", blob=blob, name="a@1", commands={})
-    own = make_tar(tmp_path / "own", [Item("package.json", b"{}"), Item("node_modules/a/old.js", b"")])
+    own = make_tar(tmp_path / "own", [Item("package.json", b"{}"), Item("node_modules/b/old.js", b"")])
     core = make_tar(tmp_path / "core", [Item("package.json", b"[]")])
     wanted = ScriptInput(package="path:@s/b@1", path="", tree=[placed], projects={"": own, "node_modules/core": core})
     out = io.BytesIO()
