@@ -19,15 +19,9 @@ from hatchlock.lock.model import Environment, File, Lock, Package
 from hatchlock.paths import Home
 from hatchlock.realise.commands import CommandTaken
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import (
-    EnvSpec,
-    ModuleSpec,
-    NodeSpec,
-    ProgramSpec,
-    ProjectBuildSpec,
-    ProjectSpec,
-    directory_name,
-)
+from hatchlock.resources.build_spec import ProjectBuildSpec
+from hatchlock.resources.env_parts import ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered

@@ -8,7 +8,8 @@ from hatchlock.images.archive import ArchiveLayer
 from hatchlock.images.assemble import Composed
 from hatchlock.lock.images import ImagePlatform
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import CondaSpec, EnvSpec, ProjectSpec
+from hatchlock.resources.env_parts import CondaSpec, ProjectSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image_bytecode import bytecode_parts
 from hatchlock.resources.image_spec import ImageSpec
 

@@ -14,7 +14,8 @@ from hatchlock.images.assemble import Composed
 from hatchlock.images.provenance import BUILD_TYPE
 from hatchlock.images.purl import image_url, package_url
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec
+from hatchlock.resources.env_parts import ModuleSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.provenance import provenance
 from support.locks import image

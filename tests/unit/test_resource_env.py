@@ -19,7 +19,8 @@ from hatchlock.realise.commands import CommandTaken
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env import EnvResource
-from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.store.receipts import RECEIPT_NAME
 from support.archives import Item, make_tar

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
-from hatchlock.resources.env_spec import EnvSpec, UnknownSpec
+from hatchlock.resources.build_spec import UnknownSpec
+from hatchlock.resources.env_spec import EnvSpec
 
 if TYPE_CHECKING:
     from hatchlock.realise.builds.record import BuildRecord

@@ -18,7 +18,8 @@ from hatchlock.realise.uv_program import uv_program
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_builds import built_environment, sandbox_of_processes
 from hatchlock.resources.env_layout import checked, lay_out_applications, lay_out_modules, minor_version
-from hatchlock.resources.env_spec import CondaSpec, EnvSpec
+from hatchlock.resources.env_parts import CondaSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs
 from hatchlock.store.receipts import building, finished

@@ -18,8 +18,9 @@ from hatchlock.realise.builds.record import BuildRecord, BuildRecords
 from hatchlock.realise.builds.scripts import ScriptInput, script_program
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.build_facts import BuildNotIsolated, kept_build, records_of
+from hatchlock.resources.build_spec import BuildSpec, ProjectBuildSpec, ScriptSpec, UnknownSpec
 from hatchlock.resources.env_layout import checked, minor_version, placements_of
-from hatchlock.resources.env_spec import BuildSpec, EnvSpec, ProjectBuildSpec, ScriptSpec, UnknownSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.sources.python.sdists import read_sdist_file
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs

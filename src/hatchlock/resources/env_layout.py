@@ -14,7 +14,8 @@ from hatchlock.realise.programs import begins_as_program, install_program
 from hatchlock.realise.projects import install_files, install_node_project, install_project
 from hatchlock.realise.unpack import public_directory
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import EnvSpec, ModuleSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_parts import ModuleSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.blobs import Blobs
 
 __all__ = ["checked", "lay_out_applications", "lay_out_modules", "minor_version", "placements_of"]

@@ -15,18 +15,9 @@ from hatchlock.realise.programs import is_archive
 from hatchlock.resolve.npm_requirements import declared_npm
 from hatchlock.resolve.requirements import declared
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.env_spec import (
-    BuildSpec,
-    CondaSpec,
-    EnvSpec,
-    ModuleSpec,
-    NodeSpec,
-    ProgramSpec,
-    ProjectBuildSpec,
-    ProjectSpec,
-    ScriptSpec,
-    directory_name,
-)
+from hatchlock.resources.build_spec import BuildSpec, ProjectBuildSpec, ScriptSpec
+from hatchlock.resources.env_parts import CondaSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec, directory_name
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
 from hatchlock.sources.npm.placement import placements
 from hatchlock.sources.python.targets import PythonTarget

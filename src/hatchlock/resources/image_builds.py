@@ -14,8 +14,8 @@ from hatchlock.images.key import image_tag
 from hatchlock.paths import Home
 from hatchlock.realise.builds.build import Run
 from hatchlock.realise.builds.contained import ContainedBuild
+from hatchlock.resources.build_spec import UnknownSpec
 from hatchlock.resources.env_builds import Sandbox, built_environment
-from hatchlock.resources.env_spec import UnknownSpec
 from hatchlock.resources.image_build import composed
 from hatchlock.resources.image_spec import ImageSpec
 

@@ -22,7 +22,8 @@ from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.dockerfile_spec import DockerfileSpec, NamedImage, context_artefacts
-from hatchlock.resources.env_spec import EnvSpec, NodeSpec
+from hatchlock.resources.env_parts import NodeSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec, for_platform
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.machine import Machine, or_raise

@@ -22,7 +22,8 @@ from hatchlock.resources.base import Problem
 from hatchlock.resources.build_facts import check_isolated
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
-from hatchlock.resources.env_spec import EnvSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
+from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import check_command, environment_spec
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is, images_beside

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from hatchlock.manifest.model import Manifest
     from hatchlock.realise.builds.image_record import ImageRecord
     from hatchlock.realise.builds.record import BuildRecord
+    from hatchlock.resources.build_spec import UnknownSpec
     from hatchlock.resources.dockerfile_spec import DockerfileSpec
-    from hatchlock.resources.env_spec import UnknownSpec
     from hatchlock.store.blobs import Blobs
     from hatchlock.usecases.project import Project
 
