@@ -128,7 +128,7 @@ def test_an_assembled_image_starts_under_the_whole_sandbox(
         load(made, engine=loader, tag=tag)
     assert loader.image_layers(tag) == (*(layer.diff_id for layer in base.layers), *made.layers)
     assert loader.images()[tag].labels == {"dev.hatchlock.key": "1"}
-    assert not list(home.cache.glob("image-*"))
+    assert not list(home.cache.glob("work-*"))
     said = json.loads(sdk.containers.run(tag, ["demo"], remove=True, **SANDBOX))
     assert said == {
         "user": "hatchlock",

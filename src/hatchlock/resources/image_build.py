@@ -111,7 +111,7 @@ def composed(
         yield as_it_is(spec.base, blobs)
         return
     environment = kept_environment(spec.environment, home=home)
-    with tempfile.TemporaryDirectory(dir=private_directory(home.cache), prefix="image-") as scratch:
+    with tempfile.TemporaryDirectory(dir=private_directory(home.cache), prefix="work-image-") as scratch:
         directory = Path(scratch)
         layers = _Layers(spec, environment, blobs=blobs, below=_below(spec, blobs, home), scratch=directory)
         yield compose(
