@@ -136,6 +136,15 @@ def test_only_our_name_goes_and_the_image_with_its_last_one(
         sdk.images.get(image)
 
 
+def test_what_was_made_of_an_image_here_is_told_from_it(project: CatProject, sdk: docker.DockerClient) -> None:
+    _, old = images(project)
+    repository, _, key = old["tags"][0].rpartition(":")
+    sdk.images.get(old["tags"][0]).tag(repository, f"{key}-local")
+    lines = project.ok("gc", "--keep", "1", "--yes").out.splitlines()
+    names = [line.split()[2] for line in lines if line.startswith("  - image")]
+    assert names == [f"{repository}:{key[:12]}", f"{repository}:{key[:12]}-local"]
+
+
 def test_an_image_that_a_container_is_made_of_stays_and_says_why(project: CatProject, sdk: docker.DockerClient) -> None:
     _, old = images(project)
     container = sdk.containers.create(old["tags"][0], name=f"theirs-{secrets.token_hex(4)}")

@@ -146,14 +146,19 @@ def test_an_export_is_the_same_from_another_store_at_another_place(
 def test_archives_are_loaded_by_docker_and_podman(
     exporting: CatProject, tmp_path: Path, sdk: docker.DockerClient, podman: str
 ) -> None:
-    made = exported(exporting, f"docker-archive:{tmp_path}/tiny.tar:boxed")
-    with (tmp_path / "tiny.tar").open("rb") as archive:
-        (image,) = sdk.images.load(archive)
-    try:
-        assert image.id == made["digest"]
-        assert image.tags == [f"boxed:{made['digest'].removeprefix('sha256:')[:12]}"]
-    finally:
-        sdk.images.remove(image.tags[0])
+    digits = exported(exporting, f"docker-archive:{tmp_path}/tiny.tar")["digest"].removeprefix("sha256:")[:12]
+    names = {
+        "boxed": f"boxed:{digits}",
+        "registry.example.com:5000/team/boxed:2": "registry.example.com:5000/team/boxed:2",
+    }
+    for name, tag in names.items():
+        made = exported(exporting, f"docker-archive:{tmp_path}/tiny.tar:{name}")
+        with (tmp_path / "tiny.tar").open("rb") as archive:
+            (image,) = sdk.images.load(archive)
+        try:
+            assert (image.id, image.tags) == (made["digest"], [tag])
+        finally:
+            sdk.images.remove(image.tags[0])
     exported(exporting, f"oci-archive:{tmp_path}/tiny.oci.tar:boxed-too")
     words = ["podman", "--remote", "--url", podman]
     done = subprocess.run(
@@ -187,6 +192,9 @@ def test_what_cannot_be_exported_is_said(exporting: CatProject, tmp_path: Path) 
         "docker:team/tiny": "no repository",
         f"oci:{tmp_path}/none/layout": "no such directory",
         f"docker-archive:{tmp_path}": "that is a directory",
+        "docker-archive:a.tar:Boxed": "docker-archive:FILE[:NAME[:TAG]]",
+        f"docker-archive:a.tar:boxed@sha256:{64 * '0'}": "no path and name",
+        "oci:layout:team/boxed": "no path and name",
     }
     for target, why in wrong.items():
         assert why in exporting.fails("export", "tiny", "--to", target, status=64).err

@@ -79,8 +79,10 @@ def _total(items: Iterable[Item]) -> str:
 
 
 def _short(name: str) -> str:
-    repository, colon, key = name.rpartition(":")
-    return f"{repository}:{key[:_SHOWN_DIGITS]}" if colon else name
+    """The tag of an image with a shorter key; what is made of an image here has the same, and more behind it."""
+    repository, colon, tag = name.rpartition(":")
+    key, dash, more = tag.partition("-")
+    return f"{repository}:{key[:_SHOWN_DIGITS]}{dash}{more}" if colon else name
 
 
 def status_images(arguments: argparse.Namespace, ui: Ui) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from hatchlock.address import ImageReference, Kind, Source
+from hatchlock.address import BadSource, ImageReference, Kind, Source, Transport
 from hatchlock.digest import hex_of, oci_digest, sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Sink
@@ -64,6 +64,7 @@ class ImageTarget:
         form: By the words of containers-transports(5).
         path: The directory or file; None of a registry.
         name: What the image is called there; "" if that is not said.
+        tag: Of a docker-archive, which has names as engines have them: the tag behind its name; "" if that is not said.
         reference: The repository of a registry, and the tag; None of a path.
     """
 
@@ -71,6 +72,7 @@ class ImageTarget:
     form: Form
     path: Path | None = None
     name: str = ""
+    tag: str = ""
     reference: ImageReference | None = None
 
 
@@ -95,7 +97,9 @@ class ExportedImage:
 
 
 def image_target(text: str) -> ImageTarget:
-    """Read a target: `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]`, `docker://HOST/REPO[:TAG]`.
+    """Read a target, in one of the forms of containers-transports(5).
+
+    They are `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME[:TAG]]`, `docker://HOST/REPO[:TAG]`.
 
     Raises:
         UsageError: It is none.
@@ -113,9 +117,25 @@ def image_target(text: str) -> ImageTarget:
             raise UsageError(what=f"--to {text}: that is no repository", advice="write docker://HOST/REPO[:TAG]")
         return ImageTarget(text=text, form=form, reference=reference)
     path, _, name = rest.partition(":")
+    if path and name and form == "docker-archive":
+        name, tag = _engine_name(text, name)
+        return ImageTarget(text=text, form=form, path=Path(path), name=name, tag=tag)
     if not path or (name and not _NAME.fullmatch(name)):
         raise UsageError(what=f"--to {text}: that is no path and name", advice=f"write {form}:PATH[:NAME]")
     return ImageTarget(text=text, form=form, path=Path(path), name=name)
+
+
+def _engine_name(target: str, text: str) -> tuple[str, str]:
+    """Return the name and the tag that an engine gives to what it loads."""
+    try:
+        reference = ImageReference.parse(text)
+    except BadSource:
+        reference = None
+    if reference is None or reference.digest or reference.transport is not Transport.REGISTRY:
+        raise UsageError(
+            what=f"--to {target}: that is no path and name", advice="write docker-archive:FILE[:NAME[:TAG]]"
+        )
+    return str(replace(reference, tag="")), reference.tag
 
 
 def export_image(
@@ -343,17 +363,19 @@ def _write(
     if target.form == "oci":
         write_layout(packed, target.path.absolute(), name=name)
         return {}
-    chunks = layout_chunks(packed, name=name) if target.form == "oci-archive" else _docker_archive(images[0], name)
-    write_chunks(target.path, chunks)
+    if target.form == "oci-archive":
+        write_chunks(target.path, layout_chunks(packed, name=name))
+        return {}
+    write_chunks(target.path, _docker_archive(images[0], name=name.lower(), tag=target.tag))
     return {}
 
 
-def _docker_archive(image: PlatformImage, name: str) -> Iterator[bytes]:
+def _docker_archive(image: PlatformImage, *, name: str, tag: str) -> Iterator[bytes]:
     """Without a tag of ours, for whoever loads it is not hatchlock; the digest's digits never take another one's place."""
     from hatchlock.images.archive import archive_chunks
 
-    digits = hex_of(oci_digest(image.config))[:_SHOWN_DIGITS]
-    return archive_chunks(config=image.config, layers=image.layers, tag=f"{name.lower()}:{digits}")
+    named = tag or hex_of(oci_digest(image.config))[:_SHOWN_DIGITS]
+    return archive_chunks(config=image.config, layers=image.layers, tag=f"{name}:{named}")
 
 
 def _push(
