@@ -89,7 +89,7 @@ def build_wheel(
         HatchlockError: What `run` raises.
         OSError: The disk is full, or the like.
     """
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="build-") as own:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="work-build-") as own:
         directory = Path(own)
         with (directory / "order").open("wb") as order:
             write_order(build, order)
@@ -133,7 +133,7 @@ def run_scripts(
     name, _, version = wanted.package.partition(":")[2].rpartition("@")
     word = "scripts" if wanted.path else "built"
     file = _UNFIT.sub("-", f"{name.removeprefix('@')}-{version}.{word}.tar")
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="build-") as own:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="work-build-") as own:
         directory = Path(own)
         with (directory / "order").open("wb") as order:
             write_script_order(wanted, order, scratch=directory)
