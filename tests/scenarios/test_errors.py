@@ -347,6 +347,7 @@ def test_without_an_engine_process_servers_are_still_locked_planned_applied_and_
     done = project.fails("apply", "--yes")
     assert f"DOCKER_HOST {dead}" in done.err
     assert "start Docker or Podman, or set DOCKER_HOST" in done.err
+    assert "Applied: 2 done, 0 unchanged, 1 cannot be planned (" in done.out
     assert list(project.active()) == ["tiny"]
     assert project.tools("tiny") == ["echo", "large", "attempt"]
     again = project.fails("apply", "--yes")

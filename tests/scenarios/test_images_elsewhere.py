@@ -190,6 +190,7 @@ def test_what_cannot_be_exported_is_said(exporting: CatProject, tmp_path: Path) 
     wrong = {
         "tar:x": "an image cannot be written there",
         "docker:team/tiny": "no repository",
+        "docker://team/tiny@sha256:00": "no repository",
         f"oci:{tmp_path}/none/layout": "no such directory",
         f"docker-archive:{tmp_path}": "that is a directory",
         "docker-archive:a.tar:Boxed": "docker-archive:FILE[:NAME[:TAG]]",

@@ -65,6 +65,9 @@ def test_an_image_is_what_the_lock_says_from_apply_to_verify(project: TrialProje
     assert statement["subject"] == [{"name": "tiny", "digest": {"sha256": output.config.removeprefix("sha256:")}}]
     done = project.ok("verify")
     assert f"= image:tiny {PLATFORM}: sha256:{output.config[7:19]}…, as in the lock and the engine" in done.out
+    report = project.directory / "report.json"
+    report.write_text(project.ok("verify", "--json").out)
+    assert "…, as in the lock, the engine and the report" in project.ok("verify", "--against", str(report)).out
 
     pinned = f"hatchlock/{project.name}/tiny:{key}"
     with Engine(engine) as connection:

@@ -59,7 +59,15 @@ def test_an_image_is_shown_by_the_beginning_of_its_digests() -> None:
 def test_an_image_for_one_platform_more_is_a_change() -> None:
     before = replace(EMPTY, images=(image("r:1", "linux/amd64"),))
     after = replace(EMPTY, images=(image("r:1", "linux/amd64", "linux/arm64"),))
-    assert [change.sign for change in diff_locks(before, after)] == ["~"]
+    assert lines(before, after) == ["~ oci:r:1 linux/amd64 -> linux/amd64, linux/arm64"]
+
+
+def test_what_was_read_of_an_image_is_told_without_the_same_digest_twice() -> None:
+    old = image("r:1", "linux/amd64")
+    platforms = {name: replace(item, python="3.99") for name, item in old.platforms.items()}
+    new = replace(old, platforms=platforms)
+    expected = [f"~ oci:r:1 {old.digest[:19]} (what was read of it)"]
+    assert lines(replace(EMPTY, images=(old,)), replace(EMPTY, images=(new,))) == expected
 
 
 def test_a_changed_launch_is_a_change_of_its_server_alone() -> None:

@@ -65,7 +65,8 @@ def _told(item: Finding) -> str:
     config = item.image.config if item.image else ""
     if item.state == "alone":
         return f"{config}, and nothing to compare it with: `hatchlock lock --images` records what it is"
-    return f"{config}, as in {' and '.join(f'the {where}' for where in item.compared)}"
+    *others, last = (f"the {where}" for where in item.compared)
+    return f"{config}, as in {' and '.join(filter(None, (', '.join(others), last)))}"
 
 
 def _cut(text: str) -> str:

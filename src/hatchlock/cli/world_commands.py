@@ -153,7 +153,7 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
         counts = f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
         ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
         return
-    ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged ({seconds:.2f} s)")
+    ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
     for note in sorted(_client_notes(applied)):
         ui.say(f"note: {note}")
 

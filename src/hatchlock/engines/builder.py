@@ -47,7 +47,10 @@ class ImageBuildFailed(HatchlockError):
         return f"the build failed: {self.why}{lines}"
 
     def _hint(self) -> str:
-        return f"`hatchlock logs --build {self.name}` shows everything that it wrote; a build has no network and no secrets"
+        return (
+            f"`hatchlock logs --build {self.name}` shows everything that it wrote; a build has no network, and no files "
+            "that may hold secrets, such as .env, *.pem and *.key"
+        )
 
 
 @dataclass(kw_only=True, eq=False)

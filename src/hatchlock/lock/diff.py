@@ -19,8 +19,8 @@ class Change:
     Attributes:
         sign: "+" added, "-" removed, "~" changed.
         what: `pypi:anyio`, `oci:python:3.11-slim`, `archive:debian/bookworm`, `server:time`, `platforms`.
-        before: The version, digest or date before; "" if there was none.
-        after: The version, digest or date after; "" if there is none.
+        before: The version, digest or date before; "" if there was none. Platforms, if only they are others.
+        after: The same after; "" if there is none.
     """
 
     what: str
@@ -125,15 +125,17 @@ def _images(before: Sequence[Image], after: Sequence[Image]) -> list[Change]:
         if gone == come:
             continue
         sign = "~" if gone and come else "+" if come else "-"
-        changes.append(
-            Change(
-                sign=sign,
-                what=f"oci:{reference}",
-                before=gone.digest[:19] if gone else "",
-                after=come.digest[:19] if come else "",
-            )
-        )
+        said = (gone.digest[:19] if gone else "", come.digest[:19] if come else "")
+        if gone and come and gone.digest == come.digest:
+            said = _same_image(gone, come)
+        changes.append(Change(sign=sign, what=f"oci:{reference}", before=said[0], after=said[1]))
     return changes
+
+
+def _same_image(before: Image, after: Image) -> tuple[str, str]:
+    """Of an image with the same digest other platforms may be locked, or more may be known."""
+    old, new = (", ".join(sorted(image.platforms)) for image in (before, after))
+    return (old, new) if old != new else ("", f"{after.digest[:19]} (what was read of it)")
 
 
 def _environments(before: Sequence[Environment], after: Sequence[Environment]) -> set[Change]:

@@ -64,11 +64,16 @@ class Plan:
     @property
     def summary(self) -> str:
         """One line: counts, or that there is nothing to do."""
-        blocked = f", {len(self.problems)} cannot be planned" if self.problems else ""
         if not self.steps:
-            return f"{'No steps' if self.problems else 'Nothing to do'}: {self.unchanged} resources are as declared{blocked}"
+            kind = "No steps" if self.problems else "Nothing to do"
+            return f"{kind}: {self.unchanged} resources are as declared{self.blocked}"
         counts = ", ".join(f"{self.count(action)} to {action}" for action in Action)
-        return f"Plan: {counts}, {self.unchanged} unchanged{blocked}"
+        return f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}"
+
+    @property
+    def blocked(self) -> str:
+        """The end of such a line: how many resources cannot be planned; "" if all can."""
+        return f", {len(self.problems)} cannot be planned" if self.problems else ""
 
 
 def _step_lines(step: Step) -> list[str]:

@@ -103,7 +103,6 @@ def image_target(text: str) -> ImageTarget:
 
     Raises:
         UsageError: It is none.
-        BadSource: The repository of a registry has not the form of one.
     """
     match = _TARGET.fullmatch(text)
     form: Form | None = next((form for form in get_args(Form) if match and match["form"] == form), None)
@@ -112,30 +111,29 @@ def image_target(text: str) -> ImageTarget:
         raise UsageError(what=f"--to {text}: an image cannot be written there", advice=f"write {known}")
     rest = match["rest"]
     if form == "docker":
-        reference = ImageReference.parse(rest.removeprefix("//"))
-        if not rest.startswith("//") or reference.digest:
+        reference = _engine_reference(rest.removeprefix("//")) if rest.startswith("//") else None
+        if reference is None:
             raise UsageError(what=f"--to {text}: that is no repository", advice="write docker://HOST/REPO[:TAG]")
         return ImageTarget(text=text, form=form, reference=reference)
     path, _, name = rest.partition(":")
     if path and name and form == "docker-archive":
-        name, tag = _engine_name(text, name)
-        return ImageTarget(text=text, form=form, path=Path(path), name=name, tag=tag)
+        reference = _engine_reference(name)
+        if reference is None:
+            raise UsageError(what=f"--to {text}: that is no path and name", advice=f"write {form}:FILE[:NAME[:TAG]]")
+        named = str(replace(reference, tag=""))
+        return ImageTarget(text=text, form=form, path=Path(path), name=named, tag=reference.tag)
     if not path or (name and not _NAME.fullmatch(name)):
         raise UsageError(what=f"--to {text}: that is no path and name", advice=f"write {form}:PATH[:NAME]")
     return ImageTarget(text=text, form=form, path=Path(path), name=name)
 
 
-def _engine_name(target: str, text: str) -> tuple[str, str]:
-    """Return the name and the tag that an engine gives to what it loads."""
+def _engine_reference(text: str) -> ImageReference | None:
+    """Read a name that an image can get, so without a digest."""
     try:
         reference = ImageReference.parse(text)
     except BadSource:
-        reference = None
-    if reference is None or reference.digest or reference.transport is not Transport.REGISTRY:
-        raise UsageError(
-            what=f"--to {target}: that is no path and name", advice="write docker-archive:FILE[:NAME[:TAG]]"
-        )
-    return str(replace(reference, tag="")), reference.tag
+        return None
+    return reference if reference.transport is Transport.REGISTRY and not reference.digest else None
 
 
 def export_image(
