@@ -24,7 +24,7 @@ from hatchlock.net.http import Http
 from hatchlock.net.patience import Patience
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.image import image_artefacts
+from hatchlock.resources.image_spec import image_artefacts
 from hatchlock.store.blobs import Blobs
 from hatchlock.usecases.fetch import fetch
 from hatchlock.usecases.obtain import Obtain
