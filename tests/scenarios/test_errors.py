@@ -352,3 +352,5 @@ def test_without_an_engine_process_servers_are_still_locked_planned_applied_and_
     assert project.tools("tiny") == ["echo", "large", "attempt"]
     again = project.fails("apply", "--yes")
     assert "1 cannot be planned" in again.out
+    boxed, _ = project.ok("status").out.splitlines()[3:]
+    assert boxed.endswith(f"looked in: DOCKER_HOST {dead}: No such file or directory")

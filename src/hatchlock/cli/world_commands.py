@@ -264,8 +264,9 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
+    """The last cell of a row, which is one line, however many a reason has."""
     label = f"[{item.trust}]" if item.trust else ""
-    return " ".join(word for word in (label, item.detail) if word)
+    return " ".join(word for word in (label, *map(str.strip, item.detail.splitlines())) if word)
 
 
 def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
