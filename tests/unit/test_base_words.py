@@ -72,7 +72,7 @@ def test_an_image_reference_has_its_parts(text: str, registry: str, repository: 
     assert found.reference == (digest or tag or "latest")
 
 
-@pytest.mark.parametrize("text", ["", "Upper", "a//b", "a:", "a@sha256:00", "a b", "a:-x", "/a", "a/", "a@md5:0"])
+@pytest.mark.parametrize("text", ["", "Upper", "a//b", "a:", "a@sha256:00", "a b", "a:-x", "a/", "a@md5:0"])
 def test_what_is_no_image_reference_is_refused(text: str) -> None:
     with pytest.raises(BadSource, match="that is no image reference"):
         ImageReference.parse(text)
