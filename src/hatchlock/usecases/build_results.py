@@ -116,7 +116,9 @@ def _taken_out(project: Project, manifest: Manifest, spec: DockerfileSpec) -> Im
     reference = ImageReference.parse(f"docker-daemon:{spec.tag(manifest.project.name)}")
     with contextlib.ExitStack() as stack:
         scratch = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(dir=private_directory(project.home.cache), prefix="work-image-"))
+            stack.enter_context(
+                tempfile.TemporaryDirectory(dir=private_directory(project.home.cache), prefix="work-image-")
+            )
         )
         images = open_images(project, manifest, offline=True, scratch=lambda: scratch, stack=stack)
         document = read_manifest(images.manifest(reference), reference)
