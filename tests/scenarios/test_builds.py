@@ -315,7 +315,7 @@ def contained(tmp_path: Path, address: str, base_image: str) -> Iterator[TrialPr
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("address", ["engine", "podman"], indirect=True)
+@pytest.mark.parametrize("address", ["engine", pytest.param("podman", marks=pytest.mark.full)], indirect=True)
 def test_for_containers_it_is_built_in_a_container_of_the_base(contained: TrialProject, tmp_path: Path) -> None:
     with serving(helper(tmp_path)) as index:
         port = index.url.rpartition(":")[2].partition("/")[0]

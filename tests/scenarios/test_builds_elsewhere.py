@@ -173,7 +173,7 @@ def test_what_gives_something_else_is_not_reproducible_from_then_on(project: Tri
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("address", ["engine", "podman"], indirect=True)
+@pytest.mark.parametrize("address", ["engine", pytest.param("podman", marks=pytest.mark.full)], indirect=True)
 def test_a_bundle_has_the_image_that_a_dockerfile_became(boxed: TrialProject, busybox: str, tmp_path: Path) -> None:
     write(boxed, RANDOM.format(base=busybox))
     boxed.ok("lock")
@@ -291,7 +291,7 @@ def container() -> str:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("address", ["engine", "podman"], indirect=True)
+@pytest.mark.parametrize("address", ["engine", pytest.param("podman", marks=pytest.mark.full)], indirect=True)
 def test_a_dockerfile_is_built_again_and_compared(boxed: TrialProject, busybox: str) -> None:
     write(boxed, f'FROM {busybox}\nCOPY note /note\nCMD ["cat", "/note"]\n', note="n")
     boxed.ok("lock")
