@@ -70,7 +70,8 @@ def test_what_was_different_once_is_never_called_equal(tmp_path: Path) -> None:
     seen = []
     for digest in (B, C, B):
         package = packages.compare(KEY, replace(WHEEL, sha256=digest))
-        seen.append((package.sha256, package.rebuilt, images.compare(KEY, [f"sha256:{digest}"]).rebuilt))
+        image = images.compare(KEY, replace(IMAGE, layers=(f"sha256:{digest}",)))
+        seen.append((package.sha256, package.rebuilt, image.rebuilt))
     assert seen == [(B, "equal", "equal"), (B, "differs", "differs"), (B, "differs", "differs")]
 
 

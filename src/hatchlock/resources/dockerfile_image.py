@@ -144,7 +144,8 @@ class DockerfileResource:
             layers = engine.image_layers(image)
             if image not in {facts.id for facts in engine.images().values()}:
                 engine.untag(image)
-        ImageRecords(records_of(self._home)).compare(spec.key, layers)
+        made = ImageRecord(context=spec.snapshot.digest, layers=layers)
+        ImageRecords(records_of(self._home)).compare(spec.key, made)
         return layers
 
     def _load(self, spec: DockerfileSpec, kept: ImageRecord, engine: Engine, blobs: Blobs) -> None:

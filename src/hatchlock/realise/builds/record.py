@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hatchlock.digest import key_of
-from hatchlock.realise.builds.kept import KEY, Rebuilt, after_another, keep, kept, kept_keys
+from hatchlock.realise.builds.kept import KEY, Record, Records
 
 __all__ = ["BuildRecord", "BuildRecords", "build_key", "project_key", "scripts_key"]
 
@@ -62,7 +62,7 @@ def project_key(*, package: str, archive: str, inputs: Iterable[str], platform: 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BuildRecord:
+class BuildRecord(Record):
     """What a build gave.
 
     Attributes:
@@ -71,8 +71,6 @@ class BuildRecord:
         file: Name of the wheel, or of what install scripts changed.
         sha256: Its digest, after it was normalised.
         size: Its bytes.
-        rebuilt: What further builds said of it.
-        elsewhere: Whether another machine built it.
     """
 
     package: str
@@ -80,8 +78,6 @@ class BuildRecord:
     file: str
     sha256: str
     size: int
-    rebuilt: Rebuilt = ""
-    elsewhere: bool = False
 
     @classmethod
     def read(cls, values: Mapping[str, Any] | None) -> BuildRecord | None:
@@ -100,68 +96,17 @@ class BuildRecord:
         """Digest -> bytes of what it is about."""
         return {self.sha256: self.size}
 
-    @property
-    def is_reproducible(self) -> bool:
-        """Whether no further build gave something else."""
-        return self.rebuilt != "differs"
+    def is_same(self, other: BuildRecord) -> bool:
+        """Whether another build gave the same."""
+        return (self.file, self.sha256) == (other.file, other.sha256)
+
+    def is_kept(self, has: Callable[[str], bool]) -> bool:
+        """Whether the file is among a store's blobs."""
+        return has(self.sha256)
 
 
-class BuildRecords:
-    """The records of a store, each replaced as a whole. Whoever builds holds the lease of that build."""
+class BuildRecords(Records[BuildRecord]):
+    """The records of a store. Whoever builds holds the lease of that build."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def find(self, key: str) -> BuildRecord | None:
-        """Return what a build gave; None if it was never made, or its record is none."""
-        return BuildRecord.read(kept(self._root, key))
-
-    def each(self) -> Iterator[BuildRecord]:
-        """Yield every record."""
-        return (found for key in kept_keys(self._root) if (found := self.find(key)))
-
-    def note(self, key: str, record: BuildRecord) -> BuildRecord:
-        """Keep what a build gave, compare it with what the same gave before, and return what is known now.
-
-        Raises:
-            OSError: The disk is full, or the like.
-        """
-        before = self.find(key)
-        if before is not None:
-            record = replace(record, rebuilt=after_another(before.rebuilt, is_same=_is_same(before, record)))
-        keep(self._root, key, asdict(record))
-        return record
-
-    def compare(self, key: str, made: BuildRecord) -> BuildRecord:
-        """Compare what a further build gave with what is known, which stays, and return what is known now.
-
-        Raises:
-            OSError: The disk is full, or the like.
-        """
-        before = self.find(key)
-        assert before is not None  # noqa: S101  the caller looked
-        record = replace(before, rebuilt=after_another(before.rebuilt, is_same=_is_same(before, made)))
-        keep(self._root, key, asdict(record))
-        return record
-
-    def take(self, key: str, theirs: BuildRecord, has: Callable[[str], bool]) -> None:
-        """Take over what another machine built, unless there is a result already: then that stays, and is compared.
-
-        Args:
-            key: Of everything that went in.
-            theirs: What that machine says of it.
-            has: Whether the store has a blob.
-
-        Raises:
-            OSError: The disk is full, or the like.
-        """
-        ours = self.find(key)
-        differs = theirs.rebuilt == "differs" or (ours is not None and not _is_same(ours, theirs))
-        record = ours if ours and has(ours.sha256) else replace(theirs, elsewhere=True)
-        record = replace(record, rebuilt="differs" if differs else record.rebuilt)
-        if record != ours:
-            keep(self._root, key, asdict(record))
-
-
-def _is_same(one: BuildRecord, other: BuildRecord) -> bool:
-    return (one.file, one.sha256) == (other.file, other.sha256)
+        super().__init__(root, BuildRecord.read)
