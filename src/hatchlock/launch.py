@@ -17,9 +17,11 @@ from hatchlock.digest import canonical_json, sha256_bytes
 __all__ = [
     "LAUNCH_FORMAT",
     "SANDBOX_RULES",
+    "WORKSPACE",
     "Isolation",
     "LaunchRecord",
     "Mount",
+    "Relay",
     "Runtime",
     "Sandbox",
     "SecretReference",
@@ -31,9 +33,12 @@ Runtime = Literal["process", "container"]
 Isolation = Literal["required", "best-effort"]
 
 LAUNCH_FORMAT = 1
+WORKSPACE = "workspace"
+"""The source of a mount that is known only when an application starts the server."""
 SANDBOX_RULES = 1
 """The version of the default profile below. A default never changes under the same number."""
 
+_BESIDE = frozenset({"reason", "seccomp_sha256"})
 _SIZE = re.compile(r"(\d+)([kmg]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -55,7 +60,7 @@ class SecretReference:
     """Where a secret comes from when the server starts. Never its value.
 
     Attributes:
-        secret: `env:NAME` or `file:PATH` (later also `keyring:` and `command:`).
+        secret: `env:NAME`, `file:PATH`, `keyring:NAME` or `command:PROGRAM ARGUMENT…`.
         format: How the value is used; `{}` stands for the secret.
         as_: Given to the server as a variable, or as a file.
         required: Whether the server is refused without it.
@@ -72,14 +77,17 @@ class Mount:
     """A directory or file of this machine that the server sees.
 
     Attributes:
-        source: In the lock as written (relative to the project); in a launch record absolute and resolved.
+        source: In the lock as written (relative to the project); in a launch record absolute and resolved. `WORKSPACE` in
+            both: the directory in which the application started the server.
         target: An absolute path inside.
         mode: Read-only or read-write.
+        relabel: SELinux: give the source a label that containers may use (`shared`), or this one alone (`private`).
     """
 
     source: str
     target: str
     mode: Literal["ro", "rw"] = "ro"
+    relabel: Literal["", "shared", "private"] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +95,8 @@ class Sandbox:
     """The profile that a server runs under. The field defaults are the default profile (`SANDBOX_RULES`).
 
     Sizes are texts as in the manifest (`size_in_bytes`). `network` is `("none",)`, `("internet",)`, `("host",)`, or a
-    tuple of `host:port`. `cpus` counts cores. `stop_grace` is in seconds.
+    tuple of `host:port`. `cpus` counts cores. `stop_grace` is in seconds. `seccomp` is `default`, `unconfined`, or the path
+    of a profile in Docker's form, relative to the project, whose content is named by `seccomp_sha256` (64 hex digits).
     """
 
     network: tuple[str, ...] = ("none",)
@@ -105,6 +114,7 @@ class Sandbox:
     writable: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     seccomp: str = "default"
+    seccomp_sha256: str = ""
     apparmor: str = "default"
     selinux: str = "default"
     stop_signal: str = "SIGTERM"
@@ -112,12 +122,15 @@ class Sandbox:
     reason: str = ""
 
     def deviations(self) -> dict[str, Any]:
-        """Return the fields that differ from the default profile, by name, `reason` not among them."""
+        """Return the fields that differ from the default profile, by name.
+
+        Neither `reason` nor `seccomp_sha256` is among them: they belong to the ones that are.
+        """
         default = Sandbox()
         return {
             item.name: getattr(self, item.name)
             for item in fields(self)
-            if item.name != "reason" and getattr(self, item.name) != getattr(default, item.name)
+            if item.name not in _BESIDE and getattr(self, item.name) != getattr(default, item.name)
         }
 
     @classmethod
@@ -148,6 +161,21 @@ class SourceTree:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Relay:
+    """What listens inside of a container's network for the hosts that a server may reach.
+
+    Attributes:
+        image: A tag in the engine, of an image with an interpreter.
+        interpreter: The absolute path of that interpreter inside.
+        language: Which it is.
+    """
+
+    image: str
+    interpreter: str
+    language: Literal["python", "node"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchRecord:
     """Everything that `run` needs to start one server on this machine.
 
@@ -169,6 +197,10 @@ class LaunchRecord:
         startup_timeout: Seconds until the first answer is overdue.
         source: Its own project, if it comes from one.
         trust: Its label; nothing is started differently for it.
+        relay: Container runtime, where `sandbox.network` is a list: what listens in its network.
+        ca: Absolute path of a bundle of certificates (PEM) that this machine trusts besides the usual ones; "" for none.
+        proxy: The proxy by which this machine reaches other hosts, `http://host:port`; "" for none.
+        volumes: Each of `sandbox.writable` -> the engine's volume, or the absolute directory, that is there.
     """
 
     project: str
@@ -188,6 +220,10 @@ class LaunchRecord:
     startup_timeout: float = 30.0
     source: SourceTree | None = None
     trust: str = ""
+    relay: Relay | None = None
+    ca: str = ""
+    proxy: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -197,10 +233,16 @@ class LaunchRecord:
     def to_json(self) -> bytes:
         """Return canonical JSON, with its `format_version`."""
         values = asdict(self)
+        sandbox = values["sandbox"]
         # records of servers without these keep the name that they had before there were any
-        for name in ("source", "trust"):
-            if not values[name]:
-                del values[name]
+        for place, names in (
+            (values, ("source", "trust", "relay", "ca", "proxy", "volumes")),
+            (sandbox, ("seccomp_sha256",)),
+            *((mount, ("relabel",)) for mount in sandbox["mounts"]),
+        ):
+            for name in names:
+                if not place[name]:
+                    del place[name]
         return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(values)})
 
     @classmethod
@@ -218,6 +260,7 @@ class LaunchRecord:
         values["secrets"] = {name: SecretReference(**reference) for name, reference in values["secrets"].items()}
         values["sandbox"] = Sandbox.from_dict(values["sandbox"])
         values["source"] = SourceTree(**values["source"]) if values.get("source") else None
+        values["relay"] = Relay(**values["relay"]) if values.get("relay") else None
         return cls(**values)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree, size_in_bytes
+from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox, SecretReference, SourceTree, size_in_bytes
 
 RECORD = LaunchRecord(
     project="p",
@@ -54,7 +54,16 @@ OTHERS: dict[str, Any] = {
     "startup_timeout": 1.5,
     "trust": "internal",
     "source": SourceTree(directory="/envs/k/src/a", live="/home/a", sha256="0" * 64),
+    "relay": Relay(image="i", interpreter="/usr/bin/python3", language="python"),
+    "ca": "/etc/ssl/own.pem",
+    "proxy": "http://proxy.example:3128",
+    "volumes": {"/data": "v"},
 }
+
+
+def test_a_record_with_everything_is_read_back() -> None:
+    record = replace(RECORD, **OTHERS)
+    assert LaunchRecord.from_json(record.to_json()) == record
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(LaunchRecord)])

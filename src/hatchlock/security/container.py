@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
 __all__ = ["LABEL", "HostFacts", "container_config"]
@@ -36,7 +37,12 @@ class HostFacts:
 
 
 def container_config(
-    record: LaunchRecord, *, env: Mapping[str, str], host: HostFacts, labels: Mapping[str, str]
+    record: LaunchRecord,
+    *,
+    env: Mapping[str, str],
+    host: HostFacts,
+    labels: Mapping[str, str],
+    provided: Provided = NOTHING,
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create` for a server that is spoken to over stdio.
 
@@ -45,6 +51,7 @@ def container_config(
         env: The variables that go over the image's own.
         host: This machine.
         labels: Labels besides project, server and key, without prefix: session, owner.
+        provided: What this session gives it.
     """
     sandbox = record.sandbox
     names = {"project": record.project, "server": record.server, "key": record.key, **labels}
@@ -63,7 +70,7 @@ def container_config(
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(sandbox, host),
+        "HostConfig": _host_config(sandbox, host, provided),
     }
     if record.cwd:
         config["WorkingDir"] = record.cwd
@@ -74,7 +81,7 @@ def _user(sandbox: Sandbox, host: HostFacts) -> str:
     return sandbox.user if sandbox.run_as == "user" else f"{host.uid}:{host.gid}"
 
 
-def _host_config(sandbox: Sandbox, host: HostFacts) -> dict[str, Any]:
+def _host_config(sandbox: Sandbox, host: HostFacts, provided: Provided) -> dict[str, Any]:
     memory = size_in_bytes(sandbox.memory)
     tmpfs = f"rw,noexec,nosuid,nodev,mode=1777,size={size_in_bytes(sandbox.tmp)}"
     processes = min(host.max_processes, _MOST_PROCESSES)
@@ -85,7 +92,7 @@ def _host_config(sandbox: Sandbox, host: HostFacts) -> dict[str, Any]:
         "CapAdd": list(sandbox.capabilities),
         "Privileged": False,
         "SecurityOpt": _security_options(sandbox),
-        "NetworkMode": _NETWORK_MODES[sandbox.network[0]],
+        "NetworkMode": f"container:{provided.joins}" if provided.joins else _NETWORK_MODES[sandbox.network[0]],
         "IpcMode": "private",
         "Memory": memory,
         "MemorySwap": memory + size_in_bytes(sandbox.swap),

@@ -15,6 +15,7 @@ from hatchlock.engines.host import host_facts, owner, owner_is_gone
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.container import LABEL, container_config
+from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
 
@@ -119,7 +120,7 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(record: LaunchRecord, *, env: Mapping[str, str]) -> Iterator[Session]:
+def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided = NOTHING) -> Iterator[Session]:
     """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
 
     To be called in a process without threads: it forks.
@@ -127,6 +128,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str]) -> Iterator[Session
     Args:
         record: What to start.
         env: The variables that go over the image's own.
+        provided: What this session gives it besides.
 
     Raises:
         ImageMissing: The engine has not got its image.
@@ -140,7 +142,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str]) -> Iterator[Session
     watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
     try:
         labels = {"session": digits, "owner": owner(os.getpid())}
-        config = container_config(record, env=env, host=host_facts(), labels=labels)
+        config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided)
         server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
         try:
             removed: list[str] = []

@@ -19,6 +19,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
 from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
+from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
 
@@ -109,7 +110,13 @@ class LocalServer:
 
 
 def start_isolated(
-    record: LaunchRecord, system: System, *, env: Mapping[str, str], group: int, piped: bool = True
+    record: LaunchRecord,
+    system: System,
+    *,
+    env: Mapping[str, str],
+    group: int,
+    provided: Provided = NOTHING,
+    piped: bool = True,
 ) -> LocalServer:
     """Start a server inside bubblewrap.
 
@@ -118,13 +125,15 @@ def start_isolated(
         system: This machine.
         env: The server's whole environment.
         group: The watchdog's process group.
+        provided: What this session gives it besides.
         piped: Whether its streams are for us; else it has our own stdin, stdout and stderr.
 
     Raises:
         PathMissing: A mount, or a directory that the server needs, does not exist, or its own uid cannot read it.
     """
     _check_paths(record, system)
-    files = {path: _memory_file(content.encode()) for path, content in identity_files(record, system).items()}
+    named = {path: content.encode() for path, content in identity_files(record, system).items()}
+    files = {path: _memory_file(content) for path, content in {**named, **provided.files}.items()}
     options = _memory_file(
         b"".join(f"{item}\0".encode() for item in bubblewrap_options(record, system, env=env, files=files))
     )

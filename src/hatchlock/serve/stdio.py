@@ -24,6 +24,7 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, size_in_bytes
+from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.security.secrets import hidden_values, resolve
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
@@ -128,7 +129,8 @@ def _serve(
     log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
     talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=hidden_values(record.secrets, secrets))
     reasons: _Reasons = queue.SimpleQueue()
-    with _signals(reasons), _server(record, secrets, environ, talk, reasons) as server:
+    start = _Start(record=record, secrets=secrets, provided=Provided(), environ=environ)
+    with _signals(reasons), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, stdin=stdin, stdout=stdout)
 
 
@@ -142,12 +144,28 @@ def _signals(reasons: _Reasons) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Start:
+    """Everything that a server is started with.
+
+    Attributes:
+        record: What to start.
+        secrets: Values of secrets, by variable.
+        provided: What the session gives it besides.
+        environ: Our own environment, to find programs.
+    """
+
+    record: LaunchRecord
+    secrets: Mapping[str, str]
+    provided: Provided
+    environ: Mapping[str, str]
+
+
 @contextlib.contextmanager
-def _server(
-    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk, reasons: _Reasons
-) -> Iterator[Server]:
+def _server(start: _Start, talk: Talk, reasons: _Reasons) -> Iterator[Server]:
+    record = start.record
     starter = _container if record.runtime == "container" else _process
-    with using(map(Path, record.read_only_paths)), starter(record, secrets, environ, talk) as (server, watchdog):
+    with using(map(Path, record.read_only_paths)), starter(start, talk) as (server, watchdog):
         threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
         yield server
 
@@ -156,26 +174,22 @@ _Started = tuple[Server, Watchdog]
 
 
 @contextlib.contextmanager
-def _container(
-    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
-) -> Iterator[_Started]:
-    del environ
+def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
     from hatchlock.serve.container import session  # noqa: PLC0415  process servers do without
 
-    with session(record, env=server_environment(record, secrets)) as running:
+    with session(start.record, env=server_environment(start.record, start.secrets), provided=start.provided) as running:
         for leftover in running.removed:
             talk.say(f"removed {leftover}, which an earlier run had left")
         yield running.server, running.watchdog
 
 
 @contextlib.contextmanager
-def _process(
-    record: LaunchRecord, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
-) -> Iterator[_Started]:
+def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
     from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
     from hatchlock.serve import local  # noqa: PLC0415
 
-    system = isolation_system(environ)
+    record = start.record
+    system = isolation_system(start.environ)
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = isinstance(system, str)
@@ -184,11 +198,11 @@ def _process(
     try:
         if isinstance(system, str):
             talk.say(f"{record.server} is not isolated: {system}")
-            env = {**server_environment(record, secrets, scratch=str(scratch)), MARK: mark}
+            env = {**server_environment(record, start.secrets, scratch=str(scratch)), MARK: mark}
             server = local.start_bare(record, env=env, group=watchdog.group)
         else:
-            env = server_environment(record, secrets)
-            server = local.start_isolated(record, system, env=env, group=watchdog.group)
+            env = server_environment(record, start.secrets)
+            server = local.start_isolated(record, system, env=env, group=watchdog.group, provided=start.provided)
         try:
             yield server, watchdog
         finally:

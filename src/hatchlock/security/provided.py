@@ -1,0 +1,31 @@
+"""What a session gives to its server besides what stands in the launch record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["NOTHING", "SECRETS_INSIDE", "Provided"]
+
+SECRETS_INSIDE = "/run/secrets"
+"""Where secrets are that a server gets as files: memory, never a disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provided:
+    """Values that exist only while the server runs.
+
+    Attributes:
+        files: Absolute path inside -> content, which the server alone can read: secrets.
+        hosts: Name -> address inside of the listener that stands for it.
+        joins: Container runtime: id of the container whose network it shares; "" for a network of its own.
+        seccomp: The profile that `sandbox.seccomp` names, in Docker's form (JSON); empty for the usual one.
+    """
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    joins: str = ""
+    seccomp: bytes = b""
+
+
+NOTHING = Provided()
