@@ -7,6 +7,7 @@ no manifest, lock, resolver or engine SDK, and it holds no secret: only referenc
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -27,6 +28,7 @@ __all__ = [
     "SecretReference",
     "SourceTree",
     "size_in_bytes",
+    "target_problem",
 ]
 
 Runtime = Literal["process", "container"]
@@ -38,7 +40,9 @@ WORKSPACE = "workspace"
 SANDBOX_RULES = 1
 """The version of the default profile below. A default never changes under the same number."""
 
+_NEVER_TARGETS = ("/dev", "/opt/hatchlock", "/proc", "/run/hatchlock", "/run/secrets", "/sys")
 _BESIDE = frozenset({"reason", "seccomp_sha256"})
+_NAMED_IN_FILE = re.compile(r"(.+)#([A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
 _SIZE = re.compile(r"(\d+)([kmg]?)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -55,12 +59,29 @@ def size_in_bytes(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def target_problem(target: str) -> str:
+    """Return why nothing can be put at an absolute path inside of a sandbox, as a clause; "" if something can."""
+    normal = posixpath.normpath(target)
+    if normal == "/":
+        return "it would hide everything else"
+    taken = next((place for place in _NEVER_TARGETS if _is_below(normal, place)), "")
+    if taken:
+        return f"{taken} is the sandbox's own"
+    if any(_is_below(place, normal) for place in _NEVER_TARGETS):
+        return "it would hide what the sandbox needs"
+    return ""
+
+
+def _is_below(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place.rstrip('/')}/")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretReference:
     """Where a secret comes from when the server starts. Never its value.
 
     Attributes:
-        secret: `env:NAME`, `file:PATH`, `keyring:NAME` or `command:PROGRAM ARGUMENT…`.
+        secret: `env:NAME`, `file:PATH`, `file:PATH#NAME`, `keyring:NAME` or `command:PROGRAM ARGUMENT…`.
         format: How the value is used; `{}` stands for the secret.
         as_: Given to the server as a variable, or as a file.
         required: Whether the server is refused without it.
@@ -70,6 +91,33 @@ class SecretReference:
     format: str = "{}"
     as_: Literal["variable", "file"] = "variable"
     required: bool = True
+
+    @property
+    def kind(self) -> str:
+        """`env`, `file`, `keyring` or `command`."""
+        return self.secret.partition(":")[0]
+
+    @property
+    def spec(self) -> str:
+        """What follows the kind."""
+        return self.secret.partition(":")[2]
+
+    @property
+    def file(self) -> tuple[str, str]:
+        """Of `file:`, the path as it is written, and the name that is looked up in it; "" where the file is the secret."""
+        match = _NAMED_IN_FILE.fullmatch(self.spec)
+        return (match[1], match[2]) if match else (self.spec, "")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of `command:`, program and arguments, cut as a shell cuts words; nothing is expanded.
+
+        Raises:
+            ValueError: A quotation is not closed.
+        """
+        import shlex  # noqa: PLC0415  few secrets come from a command
+
+        return tuple(shlex.split(self.spec))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

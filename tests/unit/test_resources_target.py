@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,15 @@ from hatchlock.security.sandbox import private_uid
 from support.locks import EVERYTHING, manifest_of, package, world
 
 LOCK = world().lock(EVERYTHING)
+DIRECTORY = Path(tempfile.mkdtemp(prefix="hatchlock-acme-")).resolve()
+atexit.register(shutil.rmtree, DIRECTORY)
+(DIRECTORY / "data").mkdir()  # mounts are looked at
 MACHINE = Machine(
     platform="linux/amd64",
     system="linux",
     home=Home(root=Path("/store"), is_default=False),
     user_home=Path("/home/ada"),
-    directory=Path("/srv/acme"),
+    directory=DIRECTORY,
     environ={},
     interpreters={"3.11": InterpreterFacts(path="/usr/bin/python3.11", version="3.11.2", prefixes=("/usr",))},
     programs={"/bin/cat": "/bin/cat"},
@@ -105,8 +111,8 @@ def test_a_process_starts_its_environments_script_by_its_absolute_path() -> None
     assert len(environment.key) == 20
     assert demo.argv == (f"/store/envs/{environment.key}/bin/demo-server", "--zone", "UTC")
     assert demo.read_only_paths == (f"/store/envs/{environment.key}", "/usr")
-    assert (demo.cwd, demo.directory, demo.startup_timeout) == ("/tmp", "/srv/acme", 12.5)
-    assert demo.sandbox.mounts[0].source == "/srv/acme/data"
+    assert (demo.cwd, demo.directory, demo.startup_timeout) == ("/tmp", str(DIRECTORY), 12.5)
+    assert demo.sandbox.mounts[0].source == f"{DIRECTORY}/data"
     assert demo.secrets["TOKEN"].secret == "env:DEMO_TOKEN"
     assert (demo.image, demo.engine) == ("", "")
 
@@ -216,7 +222,7 @@ def test_entries_name_the_launcher_and_bind_to_scope() -> None:
         "args": ["run", "--home", "/store", "--project", "acme", "demo"],
     }
     project = target(EVERYTHING + '[clients.cursor]\nscope = "project"\n[clients.claude-code]\npath = "~/x/c.json"\n')
-    assert [item.file.path for item in project.entries] == ["/home/ada/x/c.json", "/srv/acme/.cursor/mcp.json"]
+    assert [item.file.path for item in project.entries] == ["/home/ada/x/c.json", f"{DIRECTORY}/.cursor/mcp.json"]
     assert project.entries[1].value["args"] == ["run", "demo"]
 
 

@@ -19,8 +19,16 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     named = arguments.project or arguments.manifest or arguments.use_global
     # started by an application, there may be no working directory any more: then --project names the project
     start = Path("/") if named else directory_of(arguments).resolve()
+    workspace = Path(os.path.realpath(arguments.directory or _working_directory()))
     project = _project_name(arguments) if named else None
-    return serve(home_of(arguments), project, arguments.name, start, os.environ, dev=arguments.dev)
+    return serve(home_of(arguments), project, arguments.name, start, os.environ, workspace=workspace, dev=arguments.dev)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  as text
+    except FileNotFoundError:
+        return "/"  # which no mount may be
 
 
 def _project_name(arguments: argparse.Namespace) -> str:

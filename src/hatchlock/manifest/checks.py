@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 import hatchlock
 from hatchlock.address import BadSource, ImageReference, Transport
-from hatchlock.launch import Sandbox, size_in_bytes
+from hatchlock.launch import Sandbox, size_in_bytes, target_problem
 from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
@@ -232,6 +232,14 @@ def _sandbox(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:
         index = at[1]
         if isinstance(index, int) and target in targets[:index]:
             yield Finding(path=(*path, *at), what=f"two mounts have the target {target!r}", advice="keep one")
+    for key in ("mounts.*.target", "writable.*"):
+        for at, target in matches(sandbox, key):
+            if problem := target_problem(_text(target)) if _text(target).startswith("/") else "":
+                yield Finding(
+                    path=(*path, *at),
+                    what=f"nothing can be put at {target!r}: {problem}",
+                    advice="choose another, such as /data",
+                )
 
 
 def _limits(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:

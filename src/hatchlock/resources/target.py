@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import LaunchRecord, Sandbox, SourceTree
+from hatchlock.launch import WORKSPACE, LaunchRecord, Sandbox, SourceTree
 from hatchlock.lock.model import Build, Environment, Lock, Server
 from hatchlock.manifest.model import Manifest
 from hatchlock.realise.tree import ROOT
@@ -39,6 +39,7 @@ from hatchlock.resources.unplaced import (
     TransportNotServed,
 )
 from hatchlock.resources.world import ListedServer, Target
+from hatchlock.security.mounts import Protected, settle
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 
 __all__ = ["Machine", "compile_target"]
@@ -285,7 +286,13 @@ class _Builder:
     def _sandbox(self, launch: Server) -> Sandbox:
         """Return the profile with this machine's facts: where mounts are, and which user a process really is."""
         machine = self.machine
-        mounts = tuple(replace(mount, source=machine.path(mount.source)) for mount in launch.sandbox.mounts)
+        written = launch.sandbox.mounts
+        placed = [
+            replace(item, source=machine.path(item.source)) if item.source != WORKSPACE else item for item in written
+        ]
+        engine = machine.engine if isinstance(machine.engine, str) else ""
+        protected = Protected(home=str(machine.user_home), store=str(machine.home.root), engine=engine)
+        mounts = settle(placed, protected)
         user = launch.sandbox.user
         if launch.runtime == "process" and machine.is_root and user == Sandbox().user:
             uid = private_uid(self.manifest.project.name, launch.name)

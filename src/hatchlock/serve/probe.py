@@ -67,13 +67,16 @@ class ProbeResult:
     seconds: float
 
 
-def probe(command: Sequence[str], *, timeout: float, environ: Mapping[str, str]) -> ProbeResult:
+def probe(
+    command: Sequence[str], *, timeout: float, environ: Mapping[str, str], directory: str | None = None
+) -> ProbeResult:
     """Start `command`, speak MCP with it, ask for its tools, end it.
 
     Args:
         command: `hatchlock run …`, in exec form.
         timeout: Seconds for all of it.
         environ: The environment of the command.
+        directory: Where it is started; None for here.
 
     Raises:
         ProbeFailed: It does not start, does not answer in time, or not as the protocol says.
@@ -82,7 +85,7 @@ def probe(command: Sequence[str], *, timeout: float, environ: Mapping[str, str])
 
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as talk:
         try:
-            return anyio.run(_ask, command, timeout, environ, talk)
+            return anyio.run(_ask, command, timeout, environ, directory, talk)
         except TimeoutError:
             raise ProbeFailed(why=f"no answer within {timeout:g} s", said=_tail(talk)) from None
         except BaseExceptionGroup as group:
@@ -91,11 +94,17 @@ def probe(command: Sequence[str], *, timeout: float, environ: Mapping[str, str])
             raise ProbeFailed(why=str(error) or type(error).__name__, said=_tail(talk)) from error
 
 
-async def _ask(command: Sequence[str], timeout: float, environ: Mapping[str, str], talk: TextIO) -> ProbeResult:  # noqa: ASYNC109
+async def _ask(
+    command: Sequence[str],
+    timeout: float,  # noqa: ASYNC109
+    environ: Mapping[str, str],
+    directory: str | None,
+    talk: TextIO,
+) -> ProbeResult:
     import anyio  # noqa: PLC0415
     from mcp import ClientSession, StdioServerParameters, stdio_client  # noqa: PLC0415
 
-    parameters = StdioServerParameters(command=command[0], args=list(command[1:]), env=dict(environ))
+    parameters = StdioServerParameters(command=command[0], args=list(command[1:]), env=dict(environ), cwd=directory)
     began = time.monotonic()
     with anyio.fail_after(timeout):
         async with stdio_client(parameters, errlog=talk) as (read, write), ClientSession(read, write) as session:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.paths import Home
-from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record
+from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record, settled
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment
@@ -72,6 +72,7 @@ def execute(
     project: Project | str,
     runtime: str | None = None,
     environ: Mapping[str, str],
+    workspace: Path | None = None,
 ) -> int:
     """Run a command with our own stdin, stdout and stderr.
 
@@ -86,6 +87,7 @@ def execute(
         project: Whose; a name alone, which knows only servers.
         runtime: Which of two environments of that name.
         environ: Our own environment, to find programs.
+        workspace: What mounts of `workspace` are; None for the working directory.
 
     Returns:
         The command's exit status, 128+N after signal N.
@@ -98,7 +100,7 @@ def execute(
     """
     from hatchlock.serve.command import run_command
 
-    record = _record(home, name, project, runtime)
+    record = settled(_record(home, name, project, runtime), home, workspace or Path.cwd(), environ)
     if record.runtime == "process" and record.key:
         # what stands here names the directory that comes first on PATH
         record = replace(record, argv=(str(home.envs / record.key / "bin" / command[0]),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError
@@ -64,7 +65,9 @@ def probe_server(
         return Probed(server=name, error=error)
     command = [str(home.bin / "hatchlock"), "run", "--home", str(home.root), "--project", project, name]
     try:
-        result = probe(command, timeout=timeout or record.startup_timeout, environ=environ)
+        # where an application would start it for this project
+        here = record.directory if Path(record.directory).is_dir() else None
+        result = probe(command, timeout=timeout or record.startup_timeout, environ=environ, directory=here)
     except ProbeFailed as error:
         error.address = f"server:{name}"
         _remember(state, record, health="failed", said=error.why)

@@ -28,6 +28,7 @@ __all__ = [
     "log_path",
     "project_name",
     "run",
+    "settled",
 ]
 
 _ACTIVE_FORMAT = 1
@@ -104,7 +105,16 @@ class BrokenState(HatchlockError):
         )
 
 
-def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[str, str], *, dev: bool = False) -> int:
+def run(
+    home: Home,
+    project: str | None,
+    name: str,
+    cwd: Path,
+    environ: Mapping[str, str],
+    *,
+    workspace: Path | None = None,
+    dev: bool = False,
+) -> int:
     """Serve an applied server over this process's stdin, stdout and stderr, until either side ends.
 
     Args:
@@ -113,6 +123,7 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
         name: The server.
         cwd: Where the manifest is looked for.
         environ: For secrets and for finding programs.
+        workspace: What mounts of `workspace` are: where the application started us; None for `cwd`.
         dev: Serve the directory that its `path:` source names as it is now, instead of what was locked of it.
 
     Returns:
@@ -123,7 +134,7 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
     """
     from hatchlock.serve.stdio import serve
 
-    record = find_record(home, project or _project_of(cwd), name)
+    record = settled(find_record(home, project or _project_of(cwd), name), home, workspace or cwd, environ)
     if dev:
         record = _with_live_tree(record, environ)
     elif record.source and record.source.live:
@@ -131,6 +142,33 @@ def run(home: Home, project: str | None, name: str, cwd: Path, environ: Mapping[
     return serve(
         record, environ=environ, stdin=0, stdout=1, stderr=2, log=log_path(home, record.project, record.server)
     )
+
+
+def settled(record: LaunchRecord, home: Home, workspace: Path, environ: Mapping[str, str]) -> LaunchRecord:
+    """Return a launch record whose mounts were looked at just now, `workspace` among them.
+
+    Args:
+        record: As `apply` wrote it.
+        home: The store.
+        workspace: What mounts of `workspace` are.
+        environ: Names the user's home.
+
+    Raises:
+        MountRefused: A mount's source is gone, has become something else, or must not be seen by a server.
+    """
+    if not record.sandbox.mounts:
+        return record
+    from dataclasses import replace
+
+    from hatchlock.security.mounts import Protected, settle
+
+    protected = Protected(home=environ.get("HOME") or str(Path.home()), store=str(home.root), engine=record.engine)
+    try:
+        mounts = settle(record.sandbox.mounts, protected, workspace=str(workspace), settled=True)
+    except HatchlockError as error:
+        error.address = error.address or f"server:{record.server}"
+        raise
+    return replace(record, sandbox=replace(record.sandbox, mounts=mounts))
 
 
 def _with_live_tree(record: LaunchRecord, environ: Mapping[str, str]) -> LaunchRecord:
