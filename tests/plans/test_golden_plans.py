@@ -29,6 +29,7 @@ def wanted(item: Mapping[str, Any]) -> Desired:
     values = addressed(item)
     values["depends_on"] = tuple(map(Address.parse, item.get("depends_on", ())))
     values["notes"] = tuple(item.get("notes", ()))
+    values["always"] = tuple(item.get("always", ()))
     return Desired(**values)
 
 

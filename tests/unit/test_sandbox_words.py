@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.manifest.checks import relaxations as in_manifest
+from hatchlock.manifest.schema import SandboxTable
 from hatchlock.security.sandbox import (
     IsolationFacts,
     isolation_problem,
     private_uid,
     profile_line,
     relaxations,
+    relaxed,
     server_environment,
     unsupported,
 )
@@ -20,9 +24,64 @@ from hatchlock.security.sandbox import (
 PLAIN = LaunchRecord(project="p", server="s", runtime="process", argv=("/envs/k/bin/tool",), key="k")
 
 
+RELAXED = {
+    "network": ["api.example.com:443"],
+    "run-as": "host",
+    "read-only": False,
+    "memory": "1g",
+    "swap": "1m",
+    "cpus": 2.0,
+    "pids": 129,
+    "files": 4096,
+    "tmp": "1g",
+    "log-size": "1g",
+    "mounts": [{"source": "./data", "target": "/data", "mode": "ro"}],
+    "writable": ["/cache"],
+    "capabilities": ["NET_RAW"],
+    "seccomp": "mine.json",
+    "apparmor": "mine",
+    "selinux": "mine_t",
+}
+STRICTER = {"memory": "64m", "cpus": 0.5, "pids": 10, "files": 64, "tmp": "1m", "log-size": "1m"}
+NEITHER = {"user": "20000:20000", "stop-signal": "SIGINT", "stop-grace": 60.0}
+
+
+def of_manifest(key: str, value: Any) -> Sandbox:
+    return Sandbox.from_dict({key.replace("-", "_"): value})
+
+
 def test_the_default_profile_fits_in_a_line() -> None:
     assert profile_line(Sandbox()) == (
-        "network none, user 10001:10001, root read-only, no capabilities, memory 512m, 1 cpu, 128 processes, 1024 files"
+        "network none, user 10001:10001, root read-only, /tmp 64m, no capabilities, no new privileges, seccomp default, "
+        "memory 512m, no swap, 1 cpu, 128 processes, 1024 files, log 10m, ends by SIGTERM within 5 s"
+    )
+
+
+@pytest.mark.parametrize("key", [*RELAXED, *STRICTER, *NEITHER])
+def test_every_key_of_the_profile_shows_in_its_line(key: str) -> None:
+    value = {**RELAXED, **STRICTER, **NEITHER}[key]
+    assert profile_line(of_manifest(key, value)) != profile_line(Sandbox())
+
+
+def test_a_processes_limits_say_what_they_bind() -> None:
+    assert "memory 512m for each process" in profile_line(Sandbox(), runtime="process")
+
+
+def test_what_needs_a_reason_is_what_plans_show_for_every_key_of_the_manifest() -> None:
+    for key in SandboxTable.model_json_schema()["properties"].keys() - {"reason"}:
+        value = RELAXED.get(key, NEITHER.get(key))
+        assert relaxed(of_manifest(key, value)) == (() if key in NEITHER else (key.replace("-", "_"),)), key
+        assert bool(in_manifest({key: value})) is (key in RELAXED), key
+
+
+@pytest.mark.parametrize("key", STRICTER)
+def test_a_tightening_needs_no_reason_and_is_no_relaxation(key: str) -> None:
+    assert relaxed(of_manifest(key, STRICTER[key])) == in_manifest({key: STRICTER[key]}) == ()
+
+
+def test_a_reason_of_several_lines_is_shown_in_one() -> None:
+    assert relaxations(Sandbox(memory="1g", reason="it\n  keeps\nall")) == (
+        "memory = 1g, default 512m (reason: it keeps all)",
     )
 
 

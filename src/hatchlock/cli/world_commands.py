@@ -242,6 +242,8 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "health": item.health,
                 "detail": item.detail,
                 "trust": item.trust,
+                "sandbox": item.sandbox,
+                "relaxations": list(item.relaxations),
             }
             for item in found.servers
         ]
@@ -255,12 +257,18 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
     blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
+    if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
+        blocks.append("\n".join(["SANDBOX", *profiles]))
     if found.environments:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
         blocks.append(table(others))
     ui.result("\n\n".join(blocks))
     return 0
+
+
+def _sandbox_lines(item: ServerStatus) -> list[str]:
+    return [f"{item.name}  {item.sandbox}", *(f"    ! {note}" for note in item.relaxations)]
 
 
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:

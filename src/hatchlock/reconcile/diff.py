@@ -56,13 +56,14 @@ def _towards(item: Desired, seen: Observed | None) -> Step | None:
     if seen is not None and seen.key == item.key:
         return None
     changed = {} if seen is None else _changed(seen.facts, item.facts)
+    shown = {name: item.facts[name] for name in item.always if name in item.facts and name not in changed}
     return Step(
         address=item.address,
         action=Action.CREATE if seen is None else Action.UPDATE,
         cause="not found" if seen is None else _cause(changed),
         before="" if seen is None else seen.key,
         after=item.key,
-        details=dict(item.facts) if seen is None else {**changed, **seen.remedy},
+        details=dict(item.facts) if seen is None else {**changed, **shown, **seen.remedy},
         depends_on=item.depends_on,
         privilege=item.privilege,
         loss="" if seen is None else seen.loss,

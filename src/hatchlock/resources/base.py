@@ -41,6 +41,7 @@ class Desired:
         depends_on: What must be there first.
         privilege: What making it takes.
         notes: Sentences to show with its step: relaxations of the sandbox, what is not pinned.
+        always: Names of facts that are shown with every step towards it, also when they stay as they are.
     """
 
     address: Address
@@ -49,6 +50,7 @@ class Desired:
     depends_on: tuple[Address, ...] = ()
     privilege: Privilege = "none"
     notes: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

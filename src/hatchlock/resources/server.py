@@ -64,6 +64,7 @@ class ServerResource:
                 facts=_facts(spec.record, self._digests[address]),
                 depends_on=spec.depends_on,
                 notes=spec.notes,
+                always=("sandbox",),
             )
             for address, spec in self._specs.items()
         ]
@@ -116,7 +117,7 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "directory": record.cwd,
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
-        "sandbox": profile_line(record.sandbox),
+        "sandbox": profile_line(record.sandbox, runtime=record.runtime),
         "trust": record.trust,
         "launch record": digest[:_SHOWN_DIGITS],
     }

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import LaunchRecord, Runtime, Sandbox
+from hatchlock.launch import LaunchRecord, Runtime, Sandbox, size_in_bytes
 
 __all__ = [
     "HOME_INSIDE",
@@ -20,6 +20,7 @@ __all__ = [
     "private_uid",
     "profile_line",
     "relaxations",
+    "relaxed",
     "server_environment",
     "shares_network",
     "unsupported",
@@ -31,6 +32,10 @@ HOME_INSIDE = "/home/hatchlock"
 _FIRST_UID = 0x70000000
 _MINIMAL_PATH = "/usr/local/bin:/usr/bin:/bin"
 _NETWORKS = ("none", "internet", "host")
+_SIZES = ("memory", "swap", "tmp", "log_size")
+_COUNTS = ("cpus", "pids", "files")
+_SWITCHES = ("network", "run_as", "read_only", "mounts", "writable", "capabilities", "seccomp", "apparmor", "selinux")
+"""What of the profile has no amount: everything but its default allows more, or may."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -155,30 +160,55 @@ def server_environment(record: LaunchRecord, secrets: Mapping[str, str], *, scra
     return {**env, **record.env, **secrets}
 
 
-def profile_line(sandbox: Sandbox) -> str:
-    """Return the effective profile in one line, for plans."""
-    capabilities = "+".join(sandbox.capabilities) or "no capabilities"
-    return ", ".join(
-        (
-            f"network {' '.join(sandbox.network)}",
-            f"user {sandbox.user if sandbox.run_as == 'user' else 'of the caller'}",
-            f"root {'read-only' if sandbox.read_only else 'writable'}",
-            capabilities,
-            f"memory {sandbox.memory}",
-            f"{sandbox.cpus:g} cpu",
-            f"{sandbox.pids} processes",
-            f"{sandbox.files} files",
-        )
-    )
+def profile_line(sandbox: Sandbox, *, runtime: Runtime = "container") -> str:
+    """Return the whole effective profile in one line, for plans: what is allowed, and what binds how on this runtime."""
+    each = " for each process" if runtime == "process" else ""
+    parts = [
+        f"network {' '.join(sandbox.network)}",
+        f"user {sandbox.user if sandbox.run_as == 'user' else 'of the caller'}",
+        f"root {'read-only' if sandbox.read_only else 'writable'}",
+        *(f"{item.target} from {item.source} ({item.mode})" for item in sandbox.mounts),
+        *(f"{path} kept" for path in sandbox.writable),
+        f"/tmp {sandbox.tmp}",  # noqa: S108  inside the sandbox
+        "+".join(sandbox.capabilities) or "no capabilities",
+        "no new privileges",
+        f"seccomp {sandbox.seccomp}",
+        *(f"{name} {value}" for name, value in _confinement(sandbox)),
+        f"memory {sandbox.memory}{each}",
+        f"swap {sandbox.swap}" if size_in_bytes(sandbox.swap) else "no swap",
+        "no limit of cpu" if runtime == "process" else f"{sandbox.cpus:g} cpu",
+        f"{sandbox.pids} processes",
+        f"{sandbox.files} files",
+        f"log {sandbox.log_size}",
+        f"ends by {sandbox.stop_signal} within {sandbox.stop_grace:g} s",
+    ]
+    return ", ".join(parts)
+
+
+def _confinement(sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
+    named = (("AppArmor", sandbox.apparmor), ("SELinux", sandbox.selinux))
+    return tuple((name, value) for name, value in named if value != "default")
+
+
+def relaxed(sandbox: Sandbox) -> tuple[str, ...]:
+    """Return the fields that allow more than the default profile does; what is only stricter is not among them.
+
+    `manifest.checks.relaxations` says the same of what is written.
+    """
+    default = Sandbox()
+    sizes = {name for name in _SIZES if size_in_bytes(getattr(sandbox, name)) > size_in_bytes(getattr(default, name))}
+    counts = {name for name in _COUNTS if getattr(sandbox, name) > getattr(default, name)}
+    switched = {name for name in _SWITCHES if getattr(sandbox, name) != getattr(default, name)}
+    return tuple(name for name in sandbox.deviations() if name in sizes | counts | switched)
 
 
 def relaxations(sandbox: Sandbox, *, runtime: Runtime = "container") -> tuple[str, ...]:
-    """Return each deviation from the default profile, in full and with its reason, for plans."""
+    """Return each relaxation of the default profile, in full and with its reason, for plans."""
     default = Sandbox()
-    reason = f" (reason: {sandbox.reason})" if sandbox.reason else " (no reason given)"
+    reason = f" (reason: {' '.join(sandbox.reason.split())})" if sandbox.reason else " (no reason given)"
     lines = [
-        f"{name.replace('_', '-')} = {_shown(value)}, default {_shown(getattr(default, name))}{reason}"
-        for name, value in sandbox.deviations().items()
+        f"{name.replace('_', '-')} = {_shown(getattr(sandbox, name))}, default {_shown(getattr(default, name))}{reason}"
+        for name in relaxed(sandbox)
     ]
     if runtime == "process" and shares_network(sandbox):
         lines.append(
@@ -191,5 +221,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_shown(item) for item in value) + "]"
     if hasattr(value, "source"):
-        return f"{value.source} at {value.target} ({value.mode})"
+        relabel = f", {value.relabel} label" if value.relabel else ""
+        return f"{value.source} at {value.target} ({value.mode}{relabel})"
     return str(value).lower() if isinstance(value, bool) else str(value)

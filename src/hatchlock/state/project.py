@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hatchlock.digest import canonical_json
+from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory, read_optional
 from hatchlock.launch import LaunchRecord
@@ -115,6 +115,16 @@ class ProjectState:
         """Return server -> digest of its active launch record."""
         document = self._read("active.json")
         return dict(sorted(document["servers"].items())) if document else {}
+
+    def record(self, digest: str) -> LaunchRecord | None:
+        """Return a launch record; None if it is not there, damaged, or of another version."""
+        data = read_optional(self.record_path(digest))
+        if data is None or sha256_bytes(data) != digest:
+            return None
+        try:
+            return LaunchRecord.from_json(data)
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def activate(self, server: str, record: LaunchRecord | None) -> None:
         """Make a launch record the active one of its server, or (None) none, in one atomic change."""

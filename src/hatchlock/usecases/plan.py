@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
 
-_MEMO_RULE = 5
+_MEMO_RULE = 6
 """Raised when the same files give another target than before."""
 _VARIABLES = ("HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR")
 """What of the environment a target depends on."""

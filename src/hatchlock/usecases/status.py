@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EnvironmentStatus", "ServerStatus", "Status", "project_status"]
 
+_ABOUT_THE_MACHINE = ("not isolated", "not pinned")
+"""How those notes of a plan begin that are not about the profile itself."""
+
 Sync = Literal["synced", "out-of-sync", "blocked", "surplus"]
 
 
@@ -30,6 +33,8 @@ class ServerStatus:
         detail: Why it is not in sync, or what the last probe said; then what the MCP registry says of it, if that is not
             what it said when it was locked.
         trust: Its label; "" for none.
+        sandbox: The profile that it is started under, in one line; "" where nobody can say.
+        relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
     """
 
     name: str
@@ -38,6 +43,8 @@ class ServerStatus:
     health: str
     detail: str
     trust: str = ""
+    sandbox: str = ""
+    relaxations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +100,7 @@ def project_status(project: Project, *, offline: bool = False) -> Status:
     names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
     left = planned.interrupted
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
-    servers = (_server(name, planned) for name in names)
+    servers = (_with_sandbox(_server(name, planned), planned, active.get(name, "")) for name in names)
     return Status(
         project=planned.target.project,
         generation=planned.state.generation(),
@@ -105,6 +112,22 @@ def project_status(project: Project, *, offline: bool = False) -> Status:
 
 def _with_note(server: ServerStatus, note: str) -> ServerStatus:
     return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
+
+
+def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> ServerStatus:
+    """Add what `run` would start it under now: what was applied; before that, what is declared."""
+    from hatchlock.security.sandbox import profile_line, relaxations
+
+    spec = next((item for item in planned.target.servers if item.record.server == server.name), None)
+    record = (planned.state.record(digest) if digest else None) or (spec.record if spec else None)
+    if record is None:
+        return server
+    notes = [note for note in (spec.notes if spec else ()) if note.startswith(_ABOUT_THE_MACHINE)]
+    return replace(
+        server,
+        sandbox=profile_line(record.sandbox, runtime=record.runtime),
+        relaxations=(*relaxations(record.sandbox, runtime=record.runtime), *notes),
+    )
 
 
 def _unused(project: Project) -> list[Environment]:
