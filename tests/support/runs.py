@@ -77,7 +77,7 @@ def run_command(home: Path, server: str = "echo", project: str = "trial") -> lis
 class Run:
     """A `run` in a process of its own, with its streams in our hands. Use as a context: nothing survives it."""
 
-    def __init__(self, *, command: Sequence[str], env: Mapping[str, str] = BARE) -> None:
+    def __init__(self, *, command: Sequence[str], env: Mapping[str, str] = BARE, cwd: Path | str = "/") -> None:
         self.command = tuple(command)
         self.process = subprocess.Popen(
             command,
@@ -86,7 +86,7 @@ class Run:
             stderr=subprocess.PIPE,
             bufsize=0,
             env=dict(env),
-            cwd="/",
+            cwd=cwd,
         )
         self._pending = b""
 
