@@ -37,12 +37,12 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pypi_simple": ("sources/",),
     "pysequoia": ("sources/",),
     "rattler": ("sources/conda/", "realise/conda_rattler.py"),
-    "requests": ("engines/docker.py",),
+    "requests": ("engines/",),
     "resolvelib": ("resolve/",),
     "rfc8785": ("sources/",),
     "structlog": ("cli/",),
     "tomlkit": ("manifest/", "lock/", "migrate/"),
-    "urllib3": ("net/", "engines/docker.py"),
+    "urllib3": ("net/", "engines/"),
     "uv": ("realise/",),
 }
 """Every library that the package uses, and the only places that may import it."""

@@ -79,8 +79,10 @@ def test_a_context_that_is_not_defined_is_named(home: Path) -> None:
 
 
 def test_an_address_that_we_cannot_speak_to_is_said_so(home: Path) -> None:
-    with pytest.raises(EngineNotFound, match="only unix:// and tcp://"):
-        find_engine({"HOME": str(home), "DOCKER_HOST": "ssh://me@example.com"})
+    with pytest.raises(EngineNotFound, match="only unix://, tcp:// and ssh://"):
+        find_engine({"HOME": str(home), "DOCKER_HOST": "fd://"})
+    with pytest.raises(EngineNotFound, match="a pipe of Windows"):
+        find_engine({"HOME": str(home), "DOCKER_HOST": "npipe:////./pipe/docker_engine"})
 
 
 def test_a_socket_that_nobody_serves_does_not_answer(home: Path) -> None:

@@ -14,37 +14,23 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from hatchlock.engines.connect import EngineUnreachable, connect, connect_stream, said
 from hatchlock.errors import HatchlockError
 
 __all__ = ["Attached", "Container", "Engine", "EngineError", "EngineUnreachable"]
 
-_CONNECT_SECONDS = 10.0
+_PING_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
 _CHUNK = 1 << 16
 _HEADER = 8
 _STDERR_FRAME = 2
 _VERSIONS = ((1, 41), (1, 44))
 _OK = 200
+_Body = Mapping[str, Any] | bytes | None
 _NOT_FOUND = 404
 _CONFLICT = 409
-
-
-@dataclass(kw_only=True, eq=False)
-class EngineUnreachable(HatchlockError):
-    """No container engine answers at its address."""
-
-    code: ClassVar[str] = "engine-unreachable"
-
-    engine: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"no container engine answers at {self.engine}: {self.why}"
-
-    def _hint(self) -> str:
-        return 'start Docker or Podman, or see what `hatchlock doctor` says; servers with runtime = "process" need no engine'
 
 
 @dataclass(kw_only=True, eq=False)
@@ -142,11 +128,36 @@ class Attached:
 
 
 class Engine:
-    """A container engine at an address: `unix:///path` or `tcp://host:port`. Connections are made per request."""
+    """A container engine at an address (`engines.connect`). Connections are made per request."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._version = ""
+        self._is_podman = False
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is Podman behind Docker's API.
+
+        Raises:
+            EngineUnreachable: It does not answer.
+        """
+        self.ping()
+        return self._is_podman
+
+    def ask(self, method: str, path: str, body: _Body = None) -> Any:
+        """Ask for what has no method here, and return the JSON that is answered, or None.
+
+        Args:
+            method: HTTP's.
+            path: Behind the version: `/volumes`.
+            body: A document, or a tar archive.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer.
+        """
+        return self._call(method, path, body)
 
     def ping(self) -> str:
         """Ask whether the engine is there, and return the API version to speak with it.
@@ -155,8 +166,11 @@ class Engine:
             EngineUnreachable: It does not answer.
         """
         if not self._version:
-            _, headers, _ = self._exchange("GET", "/_ping", None, _CONNECT_SECONDS)
+            status, headers, _ = self._exchange("GET", "/_ping", None, _PING_SECONDS)
+            if status != _OK:
+                raise EngineUnreachable(engine=self.address, why=f"it answers with status {status}")
             self._version = _version_for(headers.get("api-version", ""))
+            self._is_podman = "libpod-api-version" in headers
         return self._version
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
@@ -177,7 +191,7 @@ class Engine:
             EngineUnreachable: The engine does not answer.
         """
         path = f"/v{self.ping()}/containers/{quote(container)}/attach?stream=1&stdin=1&stdout=1&stderr=1"
-        connection = self._connect(None)
+        connection = connect_stream(self.address)
         try:
             connection.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode()
@@ -276,7 +290,7 @@ class Engine:
         body.seek(0)
         head = f"POST {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
         try:
-            with self._connect(None) as connection:
+            with connect(self.address, None) as connection:
                 connection.sendall(head.encode())
                 connection.sendfile(body)
                 answer, early = _read_head(connection)
@@ -291,13 +305,11 @@ class Engine:
         except OSError as error:
             raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
 
-    def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float | None = _ANSWER_SECONDS
-    ) -> Any:
+    def _call(self, method: str, path: str, body: _Body = None, *, timeout: float | None = _ANSWER_SECONDS) -> Any:
         data = self._raw(method, path, body, timeout)
         return json.loads(data) if data.strip() else None
 
-    def _raw(self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float | None) -> bytes:
+    def _raw(self, method: str, path: str, body: _Body, timeout: float | None) -> bytes:
         path = f"/v{self.ping()}{path}"
         status, _, data = self._exchange(method, path, body, timeout)
         if status >= 400:  # noqa: PLR2004  HTTP's client and server errors
@@ -305,40 +317,24 @@ class Engine:
         return data
 
     def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float | None
+        self, method: str, path: str, body: _Body, timeout: float | None
     ) -> tuple[int, dict[str, str], bytes]:
-        data = b"" if body is None else json.dumps(body).encode()
-        head = f"{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-        try:
-            with self._connect(timeout) as connection:
+        kind = "x-tar" if isinstance(body, bytes) else "json"
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: application/{kind}\r\nContent-Length: {len(data)}\r\n\r\n"
+        with connect(self.address, timeout) as connection:
+            try:
                 connection.sendall(head.encode() + data)
                 answer = b"".join(iter(lambda: connection.recv(_CHUNK), b""))
-        except OSError as error:
-            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
+            except OSError as error:
+                why = said(connection) or error.strerror or str(error)
+                raise EngineUnreachable(engine=self.address, why=why) from error
+            complaint = "" if answer else said(connection)
         answer_head, _, content = answer.partition(b"\r\n\r\n")
         status, headers = _parse_head(answer_head)
         if not status:
-            raise EngineUnreachable(engine=self.address, why="what answers there does not speak HTTP")
+            raise EngineUnreachable(engine=self.address, why=complaint or "what answers there does not speak HTTP")
         return status, headers, content
-
-    def _connect(self, timeout: float | None) -> socket.socket:
-        parts = urlsplit(self.address)
-        target: str | tuple[str, int]
-        if parts.scheme == "unix":
-            family, target = socket.AF_UNIX, parts.path
-        elif parts.scheme == "tcp" and parts.hostname and parts.port:
-            family, target = socket.AF_INET, (parts.hostname, parts.port)
-        else:
-            raise EngineUnreachable(engine=self.address, why="only unix:///PATH and tcp://HOST:PORT can be used")
-        connection = socket.socket(family)
-        try:
-            connection.settimeout(_CONNECT_SECONDS)
-            connection.connect(target)
-            connection.settimeout(timeout)
-        except OSError as error:
-            connection.close()
-            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
-        return connection
 
 
 def _version_for(offered: str) -> str:

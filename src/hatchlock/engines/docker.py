@@ -15,6 +15,8 @@ import docker.errors
 import requests
 import urllib3.exceptions
 
+from hatchlock.engines.client import sdk_client
+from hatchlock.engines.connect import EngineUnreachable
 from hatchlock.engines.locate import EngineNotFound, find_engine
 from hatchlock.errors import HatchlockError
 from hatchlock.images.assemble import NotLoaded
@@ -45,6 +47,7 @@ _TROUBLES = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,  # what breaks off while an answer is read comes as it is
+    EngineUnreachable,
 )
 
 
@@ -192,7 +195,7 @@ class Engine:
     def __init__(self, url: str) -> None:
         self.url = url
         with self._doing("answer"):
-            self._api = docker.APIClient(base_url=url, version="auto", timeout=_SECONDS)
+            self._api = sdk_client(url, seconds=_SECONDS)
         self._info: Mapping[str, Any] | None = None
 
     def __enter__(self) -> Self:
@@ -389,6 +392,8 @@ def _megabytes(size: int) -> str:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, EngineUnreachable):
+        return error.why
     explanation = getattr(error, "explanation", None)
     text = explanation if isinstance(explanation, str) else str(error)
     return re.sub(r"\s+", " ", text).strip()

@@ -1,40 +1,41 @@
-"""Which container engine to use, and whether it answers. Only the standard library: `run` imports this."""
+"""Which container engine to use, whether it answers, and whose it is. Only the standard library: `run` imports this."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
+from hatchlock.engines.api import Engine
+from hatchlock.engines.connect import EngineUnreachable, secured
 from hatchlock.errors import HatchlockError
 
-__all__ = ["EngineNotFound", "answers", "find_engine"]
+__all__ = ["EngineNotFound", "FoundEngine", "answers", "find_engine", "found_engines", "locate_engine"]
 
-_PING_SECONDS = 5.0
-_OK = 200
-_SYSTEM = ("/var/run/docker.sock", "/run/podman/podman.sock", "/run/finch.sock")
-_IN_RUNTIME = ("docker.sock", "podman/podman.sock")
+_SYSTEM = (("Docker", "/var/run/docker.sock"), ("Podman", "/run/podman/podman.sock"), ("Finch", "/run/finch.sock"))
+_IN_RUNTIME = (("rootless Docker", "docker.sock"), ("rootless Podman", "podman/podman.sock"))
 _IN_HOME = (
-    ".docker/run/docker.sock",
-    ".docker/desktop/docker.sock",
-    ".colima/default/docker.sock",
-    ".colima/docker.sock",
-    ".orbstack/run/docker.sock",
-    ".rd/docker.sock",
-    ".lima/docker/sock/docker.sock",
-    ".lima/default/sock/docker.sock",
-    ".finch/finch.sock",
-    ".local/share/containers/podman/machine/podman.sock",
-    ".local/share/containers/podman/machine/qemu/podman.sock",
+    ("Docker Desktop", ".docker/run/docker.sock"),
+    ("Docker Desktop", ".docker/desktop/docker.sock"),
+    ("Colima (profile {})", ".colima/*/docker.sock"),
+    ("Colima (profile {})", ".config/colima/*/docker.sock"),
+    ("Colima", ".colima/docker.sock"),
+    ("OrbStack", ".orbstack/run/docker.sock"),
+    ("Rancher Desktop", ".rd/docker.sock"),
+    ("Lima (instance {})", ".lima/*/sock/docker.sock"),
+    ("Lima (instance {})", ".lima/*/sock/podman.sock"),
+    ("Finch", ".finch/finch.sock"),
+    ("Podman machine", ".local/share/containers/podman/machine/podman.sock"),
+    ("Podman machine ({})", ".local/share/containers/podman/machine/*/podman.sock"),
 )
+"""Whose engine, and where its socket is; `{}` stands for what `*` is."""
+_ANYWHERE = (("Finch", "/Applications/Finch/lima/data/finch/sock/finch.sock"),)
+_NAMED_BY_TMPDIR = ("Podman machine ({})", "podman/*-api.sock")
+_DOCKER_HOST = "DOCKER_HOST"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -59,22 +60,58 @@ class EngineNotFound(HatchlockError):
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundEngine:
+    """An address at which an engine was looked for.
+
+    Attributes:
+        name: Whose it is, or who named it: `Colima (profile default)`, `Docker context build`, `DOCKER_HOST`.
+        address: As `engines.connect` has it; "" where a context names none.
+        problem: Why it does not answer; "" if it does.
+    """
+
+    name: str
+    address: str
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.address}" if self.address else self.name
+
+
 def find_engine(environ: Mapping[str, str]) -> str:
     """Return the address of the engine to use, one that answers now: `unix:///var/run/docker.sock`.
 
-    What the user chose is the only candidate: `DOCKER_HOST`, else the current Docker context (`DOCKER_CONTEXT`, else the
-    client's configuration). Without a choice the usual sockets are tried in turn.
+    Raises:
+        EngineNotFound: None answers.
+    """
+    return locate_engine(environ).address
+
+
+def locate_engine(environ: Mapping[str, str]) -> FoundEngine:
+    """Return the engine to use, one that answers now.
+
+    What the user chose is the only candidate: `DOCKER_HOST` (with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`), else the
+    current Docker context (`DOCKER_CONTEXT`, else the client's configuration). Without a choice the usual sockets are tried
+    in turn: the system's, those of the user's session, those that desktop programs make in the home.
 
     Raises:
         EngineNotFound: None answers.
     """
     looked = []
-    for address, origin in _candidates(environ):
-        problem = _problem(address)
-        if not problem:
-            return address
-        looked.append(f"{origin}{address or 'no address'}: {problem}")
+    for found in found_engines(environ):
+        if not found.problem:
+            return found
+        looked.append(f"{found.name} {found.address or 'no address'}: {found.problem}")
     raise EngineNotFound(looked_in=tuple(looked))
+
+
+def found_engines(environ: Mapping[str, str]) -> Iterator[FoundEngine]:
+    """Yield where engines are looked for, in the order of looking, each asked only when it is come to.
+
+    Sockets of desktop programs that do not exist are left out.
+    """
+    for name, address in _candidates(environ):
+        yield FoundEngine(name=name, address=address, problem=_problem(address))
 
 
 def answers(address: str) -> bool:
@@ -83,19 +120,51 @@ def answers(address: str) -> bool:
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    if environ.get("DOCKER_HOST"):
-        yield environ["DOCKER_HOST"], "DOCKER_HOST "
+    if environ.get(_DOCKER_HOST):
+        yield _DOCKER_HOST, _with_tls(environ[_DOCKER_HOST], environ)
         return
     context = _context(environ)
     if context:
-        yield _context_address(context, environ), f"Docker context {context} "
+        yield f"Docker context {context}", _context_address(context, environ)
         return
     home = Path(environ.get("HOME") or Path.home())
     runtime = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-    yield f"unix://{_SYSTEM[0]}", ""
-    yield from ((f"unix://{runtime / name}", "") for name in _IN_RUNTIME)
-    yield from ((f"unix://{path}", "") for path in _SYSTEM[1:])
-    yield from ((f"unix://{home / name}", "") for name in _IN_HOME if (home / name).exists())
+    docker, *others = _SYSTEM
+    usual = (docker, *((name, str(runtime / path)) for name, path in _IN_RUNTIME), *others)
+    seen = set()
+    for name, path in (*usual, *_made_by_programs(home, environ)):
+        real = os.path.realpath(path)  # links that several programs make to one socket
+        if real not in seen:
+            seen.add(real)
+            yield name, f"unix://{path}"
+
+
+def _made_by_programs(home: Path, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the sockets of desktop programs, whoever made them, those that exist."""
+    for name, pattern in _IN_HOME:
+        yield from _existing(name, home, pattern)
+    for name, variable, pattern in (
+        ("Colima (profile {})", "COLIMA_HOME", "*/docker.sock"),
+        ("Lima (instance {})", "LIMA_HOME", "*/sock/docker.sock"),
+    ):
+        if environ.get(variable):
+            yield from _existing(name, Path(environ[variable]), pattern)
+    yield from _existing(_NAMED_BY_TMPDIR[0], Path(environ.get("TMPDIR") or "/tmp"), _NAMED_BY_TMPDIR[1])  # noqa: S108
+    yield from ((name, path) for name, path in _ANYWHERE if Path(path).exists())
+
+
+def _existing(name: str, root: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    before, _, after = f"{root}/{pattern}".partition("*")
+    for path in sorted(root.glob(pattern)):
+        yield name.format(str(path)[len(before) : len(str(path)) - len(after)]), str(path)
+
+
+def _with_tls(address: str, environ: Mapping[str, str]) -> str:
+    """Return DOCKER_HOST with what Docker's own client takes from the variables beside it."""
+    verify, certificates = bool(environ.get("DOCKER_TLS_VERIFY")), environ.get("DOCKER_CERT_PATH", "")
+    if not verify and not certificates:
+        return address
+    return secured(address, certificates or str(_docker_config(environ)), verify=verify)
 
 
 def _context(environ: Mapping[str, str]) -> str:
@@ -104,11 +173,17 @@ def _context(environ: Mapping[str, str]) -> str:
 
 
 def _context_address(name: str, environ: Mapping[str, str]) -> str:
-    # The Docker client names a context's directory by the digest of its name.
+    # The Docker client names a context's directories by the digest of its name.
     directory = hashlib.sha256(name.encode()).hexdigest()
-    meta = _json(_docker_config(environ) / "contexts" / "meta" / directory / "meta.json")
+    contexts = _docker_config(environ) / "contexts"
+    meta = _json(contexts / "meta" / directory / "meta.json")
     endpoint = (meta.get("Endpoints") or {}).get("docker") or {}
-    return str(endpoint.get("Host") or "")
+    address = str(endpoint.get("Host") or "")
+    certificates = contexts / "tls" / directory / "docker"
+    skips = bool(endpoint.get("SkipTLSVerify"))
+    if not (skips or certificates.is_dir()):
+        return address
+    return secured(address, str(certificates), verify=not skips)
 
 
 def _docker_config(environ: Mapping[str, str]) -> Path:
@@ -125,36 +200,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _problem(address: str) -> str:
     """Say why nothing answers at an address; "" when something does."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("unix", "tcp", "http"):
-        return "only unix:// and tcp:// addresses are supported" if address else "it is not defined"
     try:
-        with contextlib.closing(_connection(address)) as connection:
-            connection.request("GET", "/_ping")
-            status = connection.getresponse().status
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return str(getattr(error, "strerror", "") or error) or type(error).__name__
-    return "" if status == _OK else f"it answers with status {status}"
-
-
-def _connection(address: str) -> http.client.HTTPConnection:
-    parts = urlsplit(address)
-    if parts.scheme != "unix":
-        return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=_PING_SECONDS)
-    return _UnixConnection(parts.path)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_PING_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket's path instead of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
+        Engine(address).ping()
+    except EngineUnreachable as error:
+        return error.why
+    return ""

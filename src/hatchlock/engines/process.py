@@ -154,12 +154,15 @@ def isolation_system(environ: Mapping[str, str]) -> System | str:
     tools = {name: _below_usr(name) for name in ("prlimit", "setpriv")}
     needed = ("prlimit", "setpriv") if root else ("prlimit",)
     missing = tuple(name for name in needed if tools[name] is None)
-    known = isolation_problem(IsolationFacts(system=sys.platform, bwrap=bwrap, missing=missing))
+    known = isolation_problem(
+        IsolationFacts(system=sys.platform, machine=os.uname().machine, bwrap=bwrap, missing=missing)
+    )
     if known is not None or bwrap is None:
         return known or ""
     system = _system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root)
     trial = _trial(system)
-    return isolation_problem(IsolationFacts(system=sys.platform, bwrap=bwrap, trial=trial)) or system
+    facts = IsolationFacts(system=sys.platform, machine=system.machine, bwrap=bwrap, trial=trial)
+    return isolation_problem(facts) or system
 
 
 def check_isolation(environ: Mapping[str, str] | None = None) -> str | None:
@@ -179,6 +182,7 @@ def _below_usr(name: str) -> str | None:
 def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
     import resource  # noqa: PLC0415  not on every system
 
+    machine = os.uname().machine
     names = [name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if os.path.lexists(f"/{name}")]
     links = {name: str(Path(f"/{name}").readlink()) for name in names if Path(f"/{name}").is_symlink()}
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -193,6 +197,9 @@ def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
         directories=tuple(f"/{name}" for name in names if name not in links),
         max_files=hard if hard != resource.RLIM_INFINITY else 1 << 20,
         counts_by_namespace=_kernel() >= _NAMESPACED_COUNTS,
+        machine=machine,
+        kernel=_kernel(),
+        seccomp=usual_filter(machine),
     )
 
 

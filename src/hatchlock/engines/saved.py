@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import docker
 import docker.errors
 
+from hatchlock.engines.client import sdk_client
+from hatchlock.engines.connect import EngineUnreachable
 from hatchlock.engines.docker import EngineFailed
 
 __all__ = ["EngineStore"]
@@ -28,8 +29,8 @@ class EngineStore:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self._api = docker.APIClient(base_url=url, version="auto", timeout=_SECONDS)
-        except (docker.errors.DockerException, OSError) as error:
+            self._api = sdk_client(url, seconds=_SECONDS)
+        except (docker.errors.DockerException, EngineUnreachable, OSError) as error:
             raise EngineFailed(engine=url, what="answer", why=str(error)) from error
 
     def close(self) -> None:

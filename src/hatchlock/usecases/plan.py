@@ -32,7 +32,10 @@ __all__ = ["Connection", "Planned", "make_plan", "plan_bindings", "project_state
 
 _MEMO_RULE = 6
 """Raised when the same files give another target than before."""
-_VARIABLES = ("HOME", "PATH", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR")
+_VARIABLES = (
+    *("HOME", "PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
+    *("XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR"),
+)
 """What of the environment a target depends on."""
 
 
