@@ -196,7 +196,8 @@ def test_the_kinds_of_source_are_documented() -> None:
 
 def test_the_defaults_of_the_sandbox_are_documented() -> None:
     shown = {"True": "true", "()": "none", "('none',)": "none", "": "none"}
-    values = {item.name.replace("_", "-"): str(getattr(Sandbox(), item.name)) for item in fields(Sandbox)}
+    written = [item.name for item in fields(Sandbox) if item.name != "seccomp_sha256"]  # that one is the lock's
+    values = {name.replace("_", "-"): str(getattr(Sandbox(), name)) for name in written}
     expected = {key: shown.get(value, value) for key, value in values.items()}
     assert {_WORD.findall(row[0])[0]: row[2].strip("`") for row in rows(MANIFEST, "[servers.NAME.sandbox]")} == expected
 
