@@ -1,14 +1,40 @@
-"""What a sandbox has stopped, and the line of the manifest that would permit it."""
+"""What a sandbox has stopped, in words, and the lines of the manifest that would permit it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Literal
 
-__all__ = ["Denial", "DenialKind", "Report"]
+from hatchlock.launch import WORKSPACE, Mount, Sandbox, size_in_bytes
 
-DenialKind = Literal["network", "write", "memory", "processes", "files", "space", "mount", "system-call"]
+__all__ = ["Denial", "DenialKind", "Report", "advice", "changes", "is_below", "permit", "sentence", "toml_table"]
+
+DenialKind = Literal["network", "write", "memory", "processes", "files", "space", "mount", "ownership", "system-call"]
+_OTHERS_PORT = "443"
+_NO_PLACE_FOR_DATA = (
+    *(
+        "/",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/opt",
+        "/proc",
+        "/root",
+        "/run",
+        "/sbin",
+    ),
+    *("/srv", "/sys", "/usr", "/var", "/var/lib", "/var/log", "/var/cache", "/mnt", "/media"),
+)
+"""Directories that a volume would hide, or that are too much to be one server's data."""
+_PROGRAMS = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/sys", "/dev", "/opt/hatchlock")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -17,12 +43,186 @@ class Denial:
 
     Attributes:
         kind: Of what sort it is.
-        what: What it was: `api.example.com:443`, a path, the limit that it met (`512m`). A stranger's text.
+        what: What it was: `api.example.com:443` (or without a port, or "" where nobody said), a path, the limit that it met
+            (`512m`, `128`), a system call and its object. A stranger's text.
+        at: Where in the server's own code it was, `/path/module.py:12`, if it said so. No part of what it was.
     """
 
     kind: DenialKind
     what: str
+    at: str = field(default="", compare=False)
 
 
 Report = Callable[[Denial], None]
 """Takes a denial, from any thread; the same one is told once."""
+
+
+def is_below(path: str, place: str) -> bool:
+    """Whether an absolute path is `place` or lies in it."""
+    return path == place or path.startswith(f"{place.rstrip('/')}/")
+
+
+def sentence(denial: Denial, server: str) -> str:
+    """Return what was stopped, as a sentence without a full stop."""
+    what = denial.what
+    texts: dict[DenialKind, str] = {
+        "network": f"was not allowed to reach {what or 'another host (it does not say which)'}",
+        "write": f"was not allowed to write to {what or 'a file (it does not say which)'}",
+        "memory": f"needed more than its {what} of memory",
+        "processes": f"wanted more than its {what} processes and threads",
+        "files": f"wanted more than its {what} open files",
+        "space": f"has filled its temporary space of {what}",
+        "mount": f"looked for {what}, which this machine has and its sandbox has not",
+        "ownership": f"was not allowed to use {what}, which belongs to another user",
+        "system-call": f"was not allowed to {what}",
+    }
+    where = f" ({denial.at})" if denial.at else ""
+    return f"{server} {texts[denial.kind]}{where}"
+
+
+def permit(denial: Denial, sandbox: Sandbox, server: str, *, directory: str = "") -> str:
+    """Return the lines of the manifest that would permit a denial, as TOML, with everything that the profile has already.
+
+    Args:
+        denial: What was stopped.
+        sandbox: The server's profile.
+        server: The server's name.
+        directory: The project's: mounts below it are written relative to it.
+
+    Returns:
+        A `[servers.NAME.sandbox]` table with the keys that change, or "" where no key of a manifest permits it (`advice`).
+        `reason = "…"` is left to the user; a profile that has one keeps it.
+    """
+    values = changes(denial, sandbox)
+    if not values:
+        return ""
+    return toml_table(server, values, directory=directory, reason=not sandbox.reason)
+
+
+def toml_table(server: str, values: dict[str, object], *, directory: str = "", reason: bool = True) -> str:
+    """Return a `[servers.NAME.sandbox]` table with these keys, as TOML.
+
+    Args:
+        server: The server's name.
+        values: Key -> value, as fields of `Sandbox` have them.
+        directory: The project's: mounts below it are written relative to it.
+        reason: Whether to leave a place for the reason.
+    """
+    lines = [f"{name.replace('_', '-')} = {_toml(value, directory)}" for name, value in values.items()]
+    return "\n".join([f"[servers.{server}.sandbox]", *lines, *(['reason = "…"'] if reason else [])])
+
+
+def advice(denial: Denial, server: str) -> str:
+    """Return what helps besides the lines of `permit`, as a clause; "" for nothing."""
+    if denial.kind == "network":
+        return _advice_on_hosts(denial.what, server)
+    if denial.kind == "write" and not denial.what:
+        return f"`hatchlock probe {server} --learn` says where it writes"
+    texts: dict[DenialKind, str] = {
+        "write": "or look for an option or a variable by which it writes to its home or to /tmp",
+        "ownership": "or give it to others (`chmod o+rX`)",
+        "system-call": "it runs as a user of its own without capabilities: look for an option by which it does without",
+    }
+    return texts.get(denial.kind, "")
+
+
+def _advice_on_hosts(what: str, server: str) -> str:
+    if not what:
+        return f"`hatchlock probe {server} --learn` says which hosts it asks for"
+    if _is_address(what):
+        return "a list holds names and no addresses: let it use the host's name"
+    return "" if _has_port(what) else f"it did not say the port: {_OTHERS_PORT} is a guess"
+
+
+def changes(denial: Denial, sandbox: Sandbox) -> dict[str, object]:
+    """Return the fields of the profile that would permit a denial, with their new values; empty where none does."""
+    what = denial.what
+    permits: dict[DenialKind, Callable[[], dict[str, object]]] = {
+        "network": lambda: _network(what, sandbox),
+        "write": lambda: _write(what, sandbox),
+        "memory": lambda: {"memory": _doubled(sandbox.memory)},
+        "space": lambda: {"tmp": _doubled(sandbox.tmp)},
+        "processes": lambda: {"pids": sandbox.pids * 2},
+        "files": lambda: {"files": sandbox.files * 2},
+        "mount": lambda: {"mounts": (*sandbox.mounts, Mount(source=what, target=what))},
+        "ownership": lambda: {"run_as": "host"} if sandbox.run_as == "user" else {},
+        "system-call": dict,
+    }
+    return permits[denial.kind]()
+
+
+def _has_port(what: str) -> bool:
+    _, colon, port = what.rpartition(":")
+    return bool(colon) and port.isdecimal()
+
+
+def _network(what: str, sandbox: Sandbox) -> dict[str, object]:
+    wanted = what if _has_port(what) else f"{what}:{_OTHERS_PORT}"
+    if not what or _is_address(what) or sandbox.network in {("internet",), ("host",)}:
+        return {}
+    known = () if sandbox.network == ("none",) else sandbox.network
+    return {"network": (*known, wanted)}
+
+
+def _is_address(what: str) -> bool:
+    host = what.rpartition(":")[0] or what
+    return host.replace(".", "").isdecimal() or ":" in host
+
+
+def _write(path: str, sandbox: Sandbox) -> dict[str, object]:
+    mount = _mount_of(path, sandbox.mounts)
+    if mount is not None:
+        if mount.mode == "rw":
+            return {}
+        opened = replace(mount, mode="rw")
+        return {"mounts": tuple(opened if item is mount else item for item in sandbox.mounts)}
+    directory = _data_directory(path)
+    return {"writable": (*sandbox.writable, directory)} if directory else {}
+
+
+def _mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
+    around = [mount for mount in mounts if is_below(path, mount.target)]
+    return max(around, key=lambda mount: len(mount.target), default=None)
+
+
+def _data_directory(path: str) -> str:
+    """Return the directory that has to keep what a server writes to `path`; "" where a volume would hide the system."""
+    if not path or path == "/" or any(is_below(path, place) for place in _PROGRAMS):
+        return ""
+    parent = str(PurePosixPath(path).parent)
+    if parent not in _NO_PLACE_FOR_DATA:
+        return parent
+    # a name with a suffix is a file, and a directory in its place would not help
+    return "" if path in _NO_PLACE_FOR_DATA or PurePosixPath(path).suffix else path
+
+
+def _doubled(size: str) -> str:
+    amount = size_in_bytes(size) * 2
+    for unit, letter in ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k")):
+        if amount % unit == 0:
+            return f"{amount // unit}{letter}"
+    return str(amount)
+
+
+def _toml(value: object, directory: str) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item, directory) for item in value)}]"
+    if isinstance(value, Mount):
+        keys = {"source": _written(value.source, directory), "target": value.target}
+        if value.mode != "ro":
+            keys["mode"] = value.mode
+        if value.relabel:
+            keys["relabel"] = value.relabel
+        return f"{{ {', '.join(f'{name} = {_toml(item, directory)}' for name, item in keys.items())} }}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's escapes are TOML's as well, but for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value)
+
+
+def _written(source: str, directory: str) -> str:
+    if source == WORKSPACE or not directory or not is_below(source, directory):
+        return source
+    return f"./{PurePosixPath(source).relative_to(directory)}"
