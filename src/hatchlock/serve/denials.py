@@ -1,0 +1,157 @@
+"""Telling what a sandbox has stopped: once in a session to whoever reads stderr, and in a file for `status`.
+
+What it hears of: the server's own words on stderr, the forwarder of a network list, the engine's word on its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hatchlock.errors import PermissionProblem
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.denials import Denial
+from hatchlock.security.sandbox import HOME_INSIDE
+
+__all__ = ["Denials", "explanation", "profile_paths"]
+
+_MOST = 100
+"""Denials told in one session; a server that tries every port must not fill the log."""
+_WORDS = (
+    *("read-only file", "readonly database", "EROFS", "ermission denied", "EACCES", "not permitted", "EPERM"),
+    *("o space left", "ENOSPC", "oo many open files", "EMFILE", "new thread", "annot fork", "fork:", "spawn"),
+    *("thread", "ame resolution", "not known", "not resolve", "ailed to resolve", "EAI_AGAIN", "ENOTFOUND"),
+    *(
+        "no such host",
+        "dns error",
+        "lookup",
+        "nodename",
+        "nreachable",
+        "ENETUNREACH",
+        "no route to host",
+        "EHOSTUNREACH",
+    ),
+    *("onnection refused", "ECONNREFUSED", "MemoryError", "out of memory", "bad_alloc", "memory allocation"),
+    *("allocation failed", "OutOfMemory", "allocate memory", "o such file", "ENOENT", "annot find module"),
+    *("ead-only file", "ould not resolve"),
+)
+"""One of these is in every line that is worth the patterns, which take some milliseconds to be made ready."""
+
+
+class Denials:
+    """What was stopped in one session. Safe for several threads."""
+
+    def __init__(
+        self,
+        record: LaunchRecord,
+        *,
+        say: Callable[[str], None],
+        clean: Callable[[str], str],
+        file: Path | None,
+        launch: str,
+    ) -> None:
+        """Begin a session.
+
+        Args:
+            record: What is served.
+            say: Takes what people should read, once for each denial.
+            clean: Takes secrets out of a text.
+            file: Where `status` finds them; None for nowhere.
+            launch: The digest of the launch record as it was applied.
+        """
+        self._record = record
+        self._say = say
+        self._clean = clean
+        self._file = file
+        self._launch = launch
+        self._told: set[Denial] = set()
+        self._place = ""
+        self._lock = threading.Lock()
+
+    def heard(self, line: str) -> None:
+        """Take a line of the server's stderr."""
+        if line.startswith('  File "/'):
+            from hatchlock.security.complaints import place_in  # noqa: PLC0415  rarely needed, and slow to load
+
+            self._place = place_in(line)
+        elif any(word in line for word in _WORDS):
+            from hatchlock.security.complaints import ProfileFacts, denials_in  # noqa: PLC0415
+
+            record = self._record
+            facts = ProfileFacts(
+                sandbox=record.sandbox,
+                runtime=record.runtime,
+                cwd=record.cwd or HOME_INSIDE,
+                absent=frozenset(profile_paths(record)),
+            )
+            for denial in denials_in(line, facts):
+                self.report(denial if denial.what else replace(denial, at=self._place))
+
+    def report(self, denial: Denial) -> None:
+        """Take a denial; the same one is told and kept once."""
+        denial = replace(denial, what=self._clean(denial.what))
+        with self._lock:
+            if self._is_known(denial) or len(self._told) >= _MOST:
+                return
+            self._told.add(denial)
+        self._say(explanation(denial, self._record))
+        if self._file is not None:
+            self._keep(self._file, denial)
+
+    def _is_known(self, denial: Denial) -> bool:
+        """Whether it was told, perhaps with a port where this one has none, or by a source that knew its name."""
+        if denial in self._told:
+            return True
+        if denial.kind != "network":
+            return False
+        known = [item.what for item in self._told if item.kind == "network"]
+        return bool(known) if not denial.what else any(item.startswith(f"{denial.what}:") for item in known)
+
+    def _keep(self, file: Path, denial: Denial) -> None:
+        from hatchlock.state.denials import Refusal, remember_denial  # noqa: PLC0415  only when there is one
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        refusal = Refusal(kind=denial.kind, what=denial.what, at=denial.at, when=now)
+        with contextlib.suppress(OSError, PermissionProblem):  # it was said: a full disk must not end the session
+            remember_denial(file, self._launch, refusal)
+
+
+def explanation(denial: Denial, record: LaunchRecord) -> str:
+    """Return a denial with what would permit it: a sentence, and the lines for the manifest below it."""
+    from hatchlock.security.denials import advice, permit, sentence  # noqa: PLC0415
+
+    what = _printable(sentence(denial, record.server))
+    lines = permit(denial, record.sandbox, record.server, directory=record.directory)
+    beside = advice(denial, record.server)
+    if not lines:
+        return f"{what}; {beside}" if beside else what
+    note = f" ({beside})" if beside else ""
+    return f"{what}; to permit it{note}:\n" + "\n".join(f"    {line}" for line in lines.splitlines())
+
+
+def profile_paths(record: LaunchRecord) -> Iterable[str]:
+    """Yield the absolute paths among a server's arguments and variables that this machine has and its sandbox has not."""
+    for word in (*record.argv[1:], *_values(record.env)):
+        path = word.rpartition("=")[2] if word.startswith("-") else word
+        if path.startswith("/") and path.count("/") > 1 and not _is_inside(path, record) and os.path.exists(path):  # noqa: PTH110  a stranger's text
+            yield path.rstrip("/")
+
+
+def _values(env: Mapping[str, str]) -> Iterable[str]:
+    for value in env.values():
+        yield from value.split(":")
+
+
+def _is_inside(path: str, record: LaunchRecord) -> bool:
+    own = (*record.read_only_paths, *(mount.target for mount in record.sandbox.mounts), *record.sandbox.writable)
+    system = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/dev", "/proc", "/sys", "/tmp", HOME_INSIDE)  # noqa: S108
+    return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in (*own, *system))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
