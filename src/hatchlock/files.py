@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = [
     "atomic_write",
     "check_private",
     "fsync_directory",
+    "memory_file",
     "private_directory",
     "read_optional",
     "refuse_special",
@@ -175,3 +177,18 @@ def read_optional(path: Path) -> bytes | None:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def memory_file(content: bytes) -> int:
+    """Return the descriptor of a new file that is in memory only, to be read from its beginning by a program that inherits it.
+
+    Raises:
+        NotImplementedError: This is not Linux.
+    """
+    if sys.platform != "linux":
+        raise NotImplementedError("files in memory exist on Linux only")
+    descriptor = os.memfd_create("hatchlock", 0)
+    with os.fdopen(os.dup(descriptor), "wb") as stream:
+        stream.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

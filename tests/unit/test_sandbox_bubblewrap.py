@@ -30,7 +30,7 @@ USER = replace(ROOT, root=False, uid=1000, gid=1000)
 
 
 def options(record: LaunchRecord = RECORD, system: System = ROOT) -> list[str]:
-    return list(bubblewrap_options(record, system, env={"B": "2", "A": "1"}, files={"/etc/passwd": 7}))
+    return list(bubblewrap_options(record, system, env={"B": "2", "A": "1"}, files={"/etc/passwd": 7}, seccomp=9))
 
 
 def joined(record: LaunchRecord = RECORD, system: System = ROOT) -> str:

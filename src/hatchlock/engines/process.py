@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.engines.reach import outermost, shows_too_much
 from hatchlock.errors import HatchlockError
+from hatchlock.files import memory_file
 from hatchlock.security.bubblewrap import System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
+from hatchlock.security.seccomp import MACHINES, usual_filter
 
 __all__ = [
     "Interpreter",
@@ -154,15 +156,14 @@ def isolation_system(environ: Mapping[str, str]) -> System | str:
     tools = {name: _below_usr(name) for name in ("prlimit", "setpriv")}
     needed = ("prlimit", "setpriv") if root else ("prlimit",)
     missing = tuple(name for name in needed if tools[name] is None)
-    known = isolation_problem(
-        IsolationFacts(system=sys.platform, machine=os.uname().machine, bwrap=bwrap, missing=missing)
-    )
+    machine = os.uname().machine
+    unfiltered = "" if machine in MACHINES else machine
+    facts = IsolationFacts(system=sys.platform, bwrap=bwrap, missing=missing, unfiltered=unfiltered)
+    known = isolation_problem(facts)
     if known is not None or bwrap is None:
         return known or ""
     system = _system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root)
-    trial = _trial(system)
-    facts = IsolationFacts(system=sys.platform, machine=system.machine, bwrap=bwrap, trial=trial)
-    return isolation_problem(facts) or system
+    return isolation_problem(replace(facts, trial=_trial(system))) or system
 
 
 def check_isolation(environ: Mapping[str, str] | None = None) -> str | None:
@@ -209,18 +210,20 @@ def _kernel() -> tuple[int, int]:
 
 
 def _trial(system: System) -> str:
-    """Run `true` with a server's namespaces; return bubblewrap's last line of complaint, or ""."""
+    """Run a program with the namespaces and the filter of a server; return bubblewrap's last complaint, or ""."""
     user = [] if system.root else ["--unshare-user", "--disable-userns"]
     links = [part for name, target in system.symlinks.items() for part in ("--symlink", target, f"/{name}")]
     plain = [part for directory in system.directories for part in ("--ro-bind", directory, directory)]
+    seccomp = memory_file(system.seccomp)
     try:
         done = subprocess.run(
             [
                 *(system.bwrap, *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
                 *("--ro-bind", "/usr", "/usr", *links, *plain, "--proc", "/proc", "--dev", "/dev"),
-                *("--size", "4096", "--tmpfs", "/run", "--", system.prlimit, "--version"),
+                *("--size", "4096", "--tmpfs", "/run", "--seccomp", str(seccomp), "--", system.prlimit, "--version"),
             ],
             env={},
+            pass_fds=(seccomp,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -229,5 +232,7 @@ def _trial(system: System) -> str:
         )
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
+    finally:
+        os.close(seccomp)
     complaint = done.stderr.decode(errors="replace").strip().splitlines()
     return "" if done.returncode == 0 else (complaint[-1] if complaint else f"status {done.returncode}")

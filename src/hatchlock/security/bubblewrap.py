@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.security.provided import SECRETS_INSIDE
 from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 
-__all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits"]
+__all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits", "system_calls"]
 
 _DROPPED = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
 _TEMPORARY = "/tmp"  # noqa: S108  inside the sandbox
@@ -60,6 +61,9 @@ class System:
         directories: Top-level system directories that are none: ("/lib64",).
         max_files: The hard limit of open files.
         counts_by_namespace: Whether RLIMIT_NPROC counts each user namespace apart (Linux 5.14 and later).
+        machine: As the kernel names it, `x86_64`.
+        kernel: The kernel's version.
+        seccomp: The filter of `seccomp = "default"` for this machine.
     """
 
     bwrap: str
@@ -72,10 +76,33 @@ class System:
     directories: tuple[str, ...] = ()
     max_files: int = 1024
     counts_by_namespace: bool = True
+    machine: str = ""
+    kernel: tuple[int, int] = (0, 0)
+    seccomp: bytes = b""
+
+
+def system_calls(sandbox: Sandbox, system: System, profile: bytes) -> bytes:
+    """Return the filter of system calls that a server gets; empty for `unconfined`.
+
+    Args:
+        sandbox: Its profile.
+        system: This machine.
+        profile: The content of the file that `sandbox.seccomp` names, if it names one.
+
+    Raises:
+        SeccompProfileUnusable: That file makes no filter.
+    """
+    if sandbox.seccomp == "default":
+        return system.seccomp
+    if sandbox.seccomp == "unconfined":
+        return b""
+    from hatchlock.security.seccomp import profile_filter  # noqa: PLC0415  few servers have one
+
+    return profile_filter(profile, machine=system.machine, kernel=system.kernel)
 
 
 def bubblewrap_options(
-    record: LaunchRecord, system: System, *, env: Mapping[str, str], files: Mapping[str, int]
+    record: LaunchRecord, system: System, *, env: Mapping[str, str], files: Mapping[str, int], seccomp: int | None
 ) -> tuple[str, ...]:
     """Return bubblewrap's options for a server: everything but the command.
 
@@ -84,6 +111,7 @@ def bubblewrap_options(
         system: This machine.
         env: The server's whole environment, secrets included.
         files: Path inside -> open file descriptor whose bytes the file gets (`identity_files`).
+        seccomp: Open file descriptor of its filter (`system_calls`); None for none.
 
     Returns:
         Options to write, NUL-terminated, to the descriptor named by `--args`.
@@ -93,6 +121,7 @@ def bubblewrap_options(
         *_privileges(record, system),
         *_file_system(record, system, files),
         *_environment(env),
+        *(("--seccomp", str(seccomp)) if seccomp is not None else ()),
         "--chdir",
         record.cwd or HOME_INSIDE,
     )
@@ -174,11 +203,13 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         yield from ("--symlink", target, f"/{name}")
     for directory in system.directories:
         yield from ("--ro-bind", directory, directory)
-    yield from _parents(_TEMPORARY, HOME_INSIDE, *_ETC, *_ETC_NETWORK)
+    yield from _parents(_TEMPORARY, HOME_INSIDE, *_ETC, *_ETC_NETWORK, *files)
     for path in (*_ETC, *(_ETC_NETWORK if shares_network(sandbox) else ())):
         yield from ("--ro-bind-try", path, path)
     for path, descriptor in sorted(files.items()):
-        yield from ("--perms", "0444", "--ro-bind-data", str(descriptor), path)
+        # What root makes is root's; nobody but the server and root itself ever sees this name space.
+        own = path.startswith(f"{SECRETS_INSIDE}/") and not system.root
+        yield from ("--perms", "0400" if own else "0444", "--ro-bind-data", str(descriptor), path)
     yield from ("--proc", "/proc", "--dev", "/dev")
     for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
         yield from ("--perms", "1777", "--size", size, "--tmpfs", path)

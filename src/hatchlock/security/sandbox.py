@@ -79,12 +79,14 @@ class IsolationFacts:
         system: `sys.platform`: "linux" or "darwin".
         bwrap: Path of bubblewrap, or None.
         missing: Names of the other programs that are needed and missing.
+        unfiltered: The machine's name (`riscv64`), where there is no filter of system calls for it.
         trial: What a trial run of bubblewrap complained about; "" when it worked or was not made.
     """
 
     system: str
     bwrap: str | None
     missing: tuple[str, ...] = ()
+    unfiltered: str = ""
     trial: str = ""
 
 
@@ -96,6 +98,8 @@ def isolation_problem(facts: IsolationFacts) -> str | None:
         return "bubblewrap (bwrap) is not installed"
     if facts.missing:
         return f"{' and '.join(facts.missing)} (util-linux) is not installed"
+    if facts.unfiltered:
+        return f"there is no filter of system calls for {facts.unfiltered}"
     if facts.trial:
         return f"bubblewrap does not work ({facts.trial})"
     return None

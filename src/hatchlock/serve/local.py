@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,11 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
-from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
+from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files, system_calls
+from hatchlock.security.denials import Denial
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
@@ -99,6 +100,10 @@ class LocalServer:
         del status
         return ""
 
+    def limits_met(self) -> Sequence[Denial]:
+        """Return nothing: who meets an rlimit is told so."""
+        return ()
+
     def close(self) -> None:
         """Kill it; the watchdog sees to processes that it left."""
         self.kill()
@@ -130,15 +135,20 @@ def start_isolated(
 
     Raises:
         PathMissing: A mount, or a directory that the server needs, does not exist, or its own uid cannot read it.
+        SeccompProfileUnusable: Its seccomp profile makes no filter.
     """
     _check_paths(record, system)
     named = {path: content.encode() for path, content in identity_files(record, system).items()}
-    files = {path: _memory_file(content) for path, content in {**named, **provided.files}.items()}
-    options = _memory_file(
-        b"".join(f"{item}\0".encode() for item in bubblewrap_options(record, system, env=env, files=files))
+    files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}
+    calls = system_calls(record.sandbox, system, provided.seccomp)
+    seccomp = memory_file(calls) if calls else None
+    options = memory_file(
+        b"".join(
+            f"{item}\0".encode() for item in bubblewrap_options(record, system, env=env, files=files, seccomp=seccomp)
+        )
     )
     info_out, info_in = os.pipe()
-    inherited = (options, info_in, *files.values())
+    inherited = (options, info_in, *files.values(), *(() if seccomp is None else (seccomp,)))
     try:
         process = _start(
             bubblewrap_argv(record, system, args=options, info=info_in),
@@ -215,15 +225,6 @@ def _check_paths(record: LaunchRecord, system: System) -> None:
             raise PathMissing(path=path, purpose="the directory") from None
         if system.root and not mode & 0o001:
             raise PathMissing(path=path, purpose="the directory", problem="cannot be read by the server's own user")
-
-
-def _memory_file(content: bytes) -> int:
-    if sys.platform != "linux":
-        raise NotImplementedError("bubblewrap exists on Linux only")
-    descriptor = os.memfd_create("hatchlock", 0)
-    write_all(descriptor, content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _first_process(info: int) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
+from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.process import ProcessFailed
 from hatchlock.realise.builds.order import build_environment
@@ -59,11 +58,12 @@ class IsolatedBuild:
             read_only_paths=self.prefixes,
         )
         contents = identity_files(record, self.system)
-        files = {path: _memory_file(content.encode()) for path, content in contents.items()}
-        options = bubblewrap_options(record, self.system, env=build_environment(), files=files)
-        arguments = _memory_file(b"".join(f"{item}\0".encode() for item in options))
-        info = _memory_file(b"")
-        inherited = (arguments, info, *files.values())
+        files = {path: memory_file(content.encode()) for path, content in contents.items()}
+        seccomp = memory_file(self.system.seccomp)
+        options = bubblewrap_options(record, self.system, env=build_environment(), files=files, seccomp=seccomp)
+        arguments = memory_file(b"".join(f"{item}\0".encode() for item in options))
+        info = memory_file(b"")
+        inherited = (arguments, info, seccomp, *files.values())
         try:
             return _run(bubblewrap_argv(record, self.system, args=arguments, info=info), inherited, order, result, log)
         finally:
@@ -87,12 +87,3 @@ def _run(argv: tuple[str, ...], inherited: tuple[int, ...], order: BinaryIO, res
             # everything inside dies with it
             process.kill()
     return status if status >= 0 else 128 - status
-
-
-def _memory_file(content: bytes) -> int:
-    if sys.platform != "linux":
-        raise NotImplementedError("bubblewrap exists on Linux only")
-    descriptor = os.memfd_create("hatchlock", 0)
-    with Path(f"/proc/self/fd/{descriptor}").open("wb") as stream:
-        stream.write(content)
-    return descriptor
