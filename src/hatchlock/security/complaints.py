@@ -230,7 +230,7 @@ def _low_port(line: str) -> str:
 
 def _makes(line: str) -> bool:
     verb = _VERB.search(line)
-    return bool(verb) and (verb[1] in _MAKES or verb[1].startswith("cannot"))
+    return verb is not None and (verb[1] in _MAKES or verb[1].startswith("cannot"))
 
 
 def _path(line: str, facts: ProfileFacts) -> str:
