@@ -29,7 +29,7 @@ def sdk_client(address: str, *, seconds: int) -> docker.APIClient:
         return docker.APIClient(base_url=address, version="auto", timeout=seconds)
     version = Engine(address).ping()
     # a socket's client with other connections: it takes an address only to choose an adapter
-    client = docker.APIClient(base_url="unix:///", version=version, timeout=seconds)
+    client = docker.APIClient(base_url="unix:///engine", version=version, timeout=seconds)
     client.mount("http+docker://", _Adapter(address, seconds))
     return client
 
