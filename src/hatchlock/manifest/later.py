@@ -73,7 +73,6 @@ _SERVER: tuple[_Rule, ...] = (
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
     ("sandbox.network", lambda value: isinstance(value, list), 'use "none", or "internet" with a reason'),
-    ("sandbox.writable", _always, 'use sandbox.mounts with mode = "rw" and a reason'),
     *((f"sandbox.{key}", _not_default, 'use "default"') for key in ("seccomp", "apparmor", "selinux")),
 )
 

@@ -32,7 +32,7 @@ def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Ite
         if address not in left_alone and (step := _towards(item, present.get(address))):
             steps[address] = step
     for address, seen in present.items():
-        if address not in wanted and address not in left_alone:
+        if address not in wanted and address not in left_alone and not _is_data_of(address, left_alone):
             steps[address] = _away(seen, present)
     ordered = _in_order(steps)
     return Plan(
@@ -96,12 +96,15 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
 
 
 def _uses(user: Address, used: Address) -> bool:
-    """Whether a client entry starts this server: it goes first, so that no application is left with a dead entry."""
-    return (
-        used.kind is ResourceKind.SERVER
-        and user.kind is ResourceKind.CLIENT
-        and user.name.rpartition("/")[2] == used.name
-    )
+    """Whether one goes before the other: no application is left with a dead entry, and no server without its data."""
+    if used.kind is ResourceKind.SERVER:
+        return user.kind is ResourceKind.CLIENT and user.name.rpartition("/")[2] == used.name
+    return used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.name.startswith(f"{user.name}/")
+
+
+def _is_data_of(address: Address, servers: set[Address]) -> bool:
+    """Whether it is kept for a server that is left as it is: nobody has said that the data is not declared any more."""
+    return address.kind is ResourceKind.VOLUME and any(_uses(server, address) for server in servers)
 
 
 def _in_order(steps: Mapping[Address, Step]) -> tuple[Step, ...]:

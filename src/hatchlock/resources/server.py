@@ -12,6 +12,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.volume import volume_address
 from hatchlock.security.sandbox import profile_line
 from hatchlock.state.project import ProjectState
 
@@ -39,7 +40,9 @@ class ServerSpec:
     @property
     def depends_on(self) -> tuple[Address, ...]:
         """Everything that has to be there first."""
-        return tuple(address for address in (self.needs, self.system) if address)
+        record = self.record
+        kept = (volume_address(record.server, path, record.runtime) for path in sorted(record.volumes))
+        return (*(address for address in (self.needs, self.system) if address), *kept)
 
     @property
     def address(self) -> Address:

@@ -38,6 +38,7 @@ from hatchlock.resources.unplaced import (
     RuntimeNotLocked,
     TransportNotServed,
 )
+from hatchlock.resources.volume import volume_place
 from hatchlock.resources.world import ListedServer, Target
 from hatchlock.security.mounts import Protected, settle
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
@@ -281,7 +282,8 @@ class _Builder:
         )
         if problems := unsupported(record, root=self.machine.is_root):
             raise SandboxUnsupported(runtime=record.runtime, problems=problems)
-        return record
+        kept = {path: volume_place(self.machine.home, record, path) for path in record.sandbox.writable}
+        return replace(record, volumes=kept)
 
     def _sandbox(self, launch: Server) -> Sandbox:
         """Return the profile with this machine's facts: where mounts are, and which user a process really is."""

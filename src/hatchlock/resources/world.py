@@ -6,11 +6,13 @@ This much is needed by every `plan`; how the value is made from a lock is in `ta
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.engines.host import host_facts
 from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Problem, Resource
@@ -22,6 +24,8 @@ from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.package_counts import PackageCounts
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.system import SystemResource
+from hatchlock.resources.volume import VolumeResource, VolumeSpec
+from hatchlock.security.container import server_user
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
@@ -125,12 +129,16 @@ class World:
         self.clients = ClientResource(
             target.entries, state=state, home=home, project=target.project, usual=target.usual_files
         )
+        self.volumes = VolumeResource(
+            _volumes(target.servers), home=home, project=target.project, state=state, engine=target.engine
+        )
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(
                 target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout
             ),
             ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect),
+            ResourceKind.VOLUME: self.volumes,
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }
@@ -138,7 +146,30 @@ class World:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be planned, as far as it was seen when the resources were last observed."""
-        return (*self.system.problems, *self.clients.problems)
+        return (*self.system.problems, *self.volumes.problems, *self.clients.problems)
+
+
+def _volumes(servers: Iterable[ServerSpec]) -> Iterator[VolumeSpec]:
+    for server in servers:
+        record = server.record
+        for path, place in sorted(record.volumes.items()):
+            yield VolumeSpec(
+                server=record.server,
+                path=path,
+                place=place,
+                user=_owner(record),
+                runtime=record.runtime,
+                engine=record.engine,
+                image=record.image,
+                needs=(server.needs,) if server.needs and record.runtime == "container" else (),
+            )
+
+
+def _owner(record: LaunchRecord) -> str:
+    """Return `UID:GID` that a server really is on its side of the wall."""
+    if record.runtime == "container":
+        return server_user(record.sandbox, host_facts())
+    return record.sandbox.user if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
 
 
 def _images(target: Target, *, home: Home, logs: Path, lock_digest: str, connect: Callable[[], Engine]) -> Resource:

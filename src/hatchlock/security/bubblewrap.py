@@ -213,11 +213,13 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
     yield from ("--proc", "/proc", "--dev", "/dev")
     for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
         yield from ("--perms", "1777", "--size", size, "--tmpfs", path)
-    yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts))
+    yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts), *record.volumes)
     for path in _outermost(record.read_only_paths):
         yield from ("--ro-bind", path, path)
     for mount in sandbox.mounts:
         yield from ("--bind" if mount.mode == "rw" else "--ro-bind", mount.source, mount.target)
+    for target, directory in sorted(record.volumes.items()):
+        yield from ("--bind", directory, target)
     # Bubblewrap's own root and /dev are tmpfs without a size: nobody shall fill them.
     yield from ("--remount-ro", "/dev")
     if sandbox.read_only:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.provided import NOTHING, Provided
+from hatchlock.launch import LaunchRecord, Mount, Sandbox, size_in_bytes
+from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["LABEL", "HostFacts", "container_config"]
+__all__ = ["LABEL", "EngineFacts", "HostFacts", "container_config", "server_user", "ulimits"]
 
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
 
 _MOST_PROCESSES = 1 << 15  # no more than Podman itself may have, which it cannot give to others
+_TEMPORARY = "/tmp"  # noqa: S108  inside the container
+_PODMANS_TEMPORARY = ("/run", "/var/tmp")  # noqa: S108  Podman lets every read-only root have these, without a size
 _NETWORK_MODES = {"none": "none", "internet": "bridge", "host": "host"}
 
 
@@ -28,12 +31,30 @@ class HostFacts:
         gid: The caller's gid.
         max_files: Hard limit of open files; engines without privileges refuse to go above it.
         max_processes: Hard limit of processes of one uid.
+        selinux: Whether it has SELinux, so that a container sees only what has a label for it.
     """
 
     uid: int
     gid: int
     max_files: int
     max_processes: int
+    selinux: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """What of the engine goes into a container's description.
+
+    Attributes:
+        podman: Whether it is Podman behind Docker's API.
+        image_volumes: Directories for which the image wants volumes of its own: disk without a limit.
+    """
+
+    podman: bool = False
+    image_volumes: tuple[str, ...] = ()
+
+
+_DOCKER = EngineFacts()
 
 
 def container_config(
@@ -43,6 +64,7 @@ def container_config(
     host: HostFacts,
     labels: Mapping[str, str],
     provided: Provided = NOTHING,
+    engine: EngineFacts = _DOCKER,
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create` for a server that is spoken to over stdio.
 
@@ -52,6 +74,7 @@ def container_config(
         host: This machine.
         labels: Labels besides project, server and key, without prefix: session, owner.
         provided: What this session gives it.
+        engine: The engine, and what it says of the image.
     """
     sandbox = record.sandbox
     names = {"project": record.project, "server": record.server, "key": record.key, **labels}
@@ -60,9 +83,12 @@ def container_config(
         "Entrypoint": list(record.argv),
         "Cmd": [],
         "Env": [f"{name}={value}" for name, value in sorted(env.items())],
-        "User": _user(sandbox, host),
+        "User": server_user(sandbox, host),
         "Labels": {f"{LABEL}.{name}": value for name, value in names.items()},
         "StopSignal": sandbox.stop_signal,
+        "StopTimeout": math.ceil(sandbox.stop_grace),
+        # An image's own would be one more program that runs beside the server, now and then.
+        "Healthcheck": {"Test": ["NONE"]},
         "Tty": False,
         "OpenStdin": True,
         # The server's stdin ends when we go away: without StdinOnce it would stay open for ever.
@@ -70,46 +96,44 @@ def container_config(
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(sandbox, host, provided),
+        "HostConfig": _host_config(record, host, provided, engine),
     }
     if record.cwd:
         config["WorkingDir"] = record.cwd
     return config
 
 
-def _user(sandbox: Sandbox, host: HostFacts) -> str:
+def server_user(sandbox: Sandbox, host: HostFacts) -> str:
+    """Return `UID:GID` of the server inside of its container."""
     return sandbox.user if sandbox.run_as == "user" else f"{host.uid}:{host.gid}"
 
 
-def _host_config(sandbox: Sandbox, host: HostFacts, provided: Provided) -> dict[str, Any]:
+def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engine: EngineFacts) -> dict[str, Any]:
+    sandbox = record.sandbox
     memory = size_in_bytes(sandbox.memory)
-    tmpfs = f"rw,noexec,nosuid,nodev,mode=1777,size={size_in_bytes(sandbox.tmp)}"
-    processes = min(host.max_processes, _MOST_PROCESSES)
-    files = min(sandbox.files, host.max_files)
     return {
         "ReadonlyRootfs": sandbox.read_only,
         "CapDrop": ["ALL"],
         "CapAdd": list(sandbox.capabilities),
         "Privileged": False,
-        "SecurityOpt": _security_options(sandbox),
-        "NetworkMode": f"container:{provided.joins}" if provided.joins else _NETWORK_MODES[sandbox.network[0]],
-        "IpcMode": "private",
+        "SecurityOpt": _security_options(sandbox, provided, engine),
+        **_namespaces(sandbox, provided),
         "Memory": memory,
         "MemorySwap": memory + size_in_bytes(sandbox.swap),
+        "OomKillDisable": False,
         "NanoCpus": round(sandbox.cpus * 1e9),
         "PidsLimit": sandbox.pids,
-        "Ulimits": [
-            {"Name": "nofile", "Soft": files, "Hard": files},
-            # Counted over all containers with the same uid, so no place for `pids`; PidsLimit is the one that binds.
-            {"Name": "nproc", "Soft": processes, "Hard": processes},
-            {"Name": "core", "Soft": 0, "Hard": 0},
-        ],
+        "Ulimits": ulimits(sandbox, host),
         "Init": True,
-        "Tmpfs": {"/tmp": tmpfs, HOME_INSIDE: tmpfs},  # noqa: S108
+        "Devices": [],
+        "ShmSize": size_in_bytes(sandbox.tmp),
+        "Tmpfs": dict(_temporary(record, engine)),
         "Mounts": [
             {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.mode == "ro"}
-            for mount in sandbox.mounts
+            for mount in _mounts(sandbox, host, provided)
+            if not mount.relabel
         ],
+        "Binds": [*_relabelled(_mounts(sandbox, host, provided)), *_volumes(record, engine)],
         # The engine would log the protocol itself, prompts and results included; `run` keeps stderr, within log-size.
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no"},
@@ -117,12 +141,76 @@ def _host_config(sandbox: Sandbox, host: HostFacts, provided: Provided) -> dict[
     }
 
 
-def _security_options(sandbox: Sandbox) -> list[str]:
+def _namespaces(sandbox: Sandbox, provided: Provided) -> dict[str, Any]:
+    """Return namespaces of its own: an empty word means that too, but for users, where the engine's own setting holds."""
+    return {
+        "NetworkMode": f"container:{provided.joins}" if provided.joins else _NETWORK_MODES[sandbox.network[0]],
+        "PublishAllPorts": False,
+        "IpcMode": "private",
+        "PidMode": "",
+        "UTSMode": "",
+        "UsernsMode": "",
+        "CgroupnsMode": "private",
+    }
+
+
+def ulimits(sandbox: Sandbox, host: HostFacts) -> list[dict[str, Any]]:
+    """Return limits of single processes, never above this machine's own: an engine without privileges refuses those."""
+    processes = min(host.max_processes, _MOST_PROCESSES)
+    files = min(sandbox.files, host.max_files)
+    return [
+        {"Name": "nofile", "Soft": files, "Hard": files},
+        # Counted over all containers with the same uid, so no place for `pids`; PidsLimit is the one that binds.
+        {"Name": "nproc", "Soft": processes, "Hard": processes},
+        {"Name": "core", "Soft": 0, "Hard": 0},
+    ]
+
+
+def _temporary(record: LaunchRecord, engine: EngineFacts) -> Iterator[tuple[str, str]]:
+    """Yield every place that is memory: the usual ones, and those that engine or image would make writable without a limit."""
+    sandbox = record.sandbox
+    options = f"rw,noexec,nosuid,nodev,mode=1777,size={size_in_bytes(sandbox.tmp)}"
+    yield _TEMPORARY, options
+    yield HOME_INSIDE, options
+    if not sandbox.read_only:
+        return
+    taken = {_TEMPORARY, HOME_INSIDE, *record.volumes, *(mount.target for mount in sandbox.mounts)}
+    wanted = (*(_PODMANS_TEMPORARY if engine.podman else ()), *engine.image_volumes)
+    for path in dict.fromkeys(wanted):
+        if path not in taken:
+            yield path, options
+
+
+def _mounts(sandbox: Sandbox, host: HostFacts, provided: Provided) -> tuple[Mount, ...]:
+    if not provided.secrets_directory:
+        return sandbox.mounts
+    label: Literal["private", ""] = "private" if host.selinux else ""
+    return (*sandbox.mounts, Mount(source=provided.secrets_directory, target=SECRETS_INSIDE, relabel=label))
+
+
+def _relabelled(mounts: Iterable[Mount]) -> Iterator[str]:
+    """Yield the mounts whose SELinux label the engine changes: that can only be said in the old notation."""
+    for mount in mounts:
+        if mount.relabel:
+            yield f"{mount.source}:{mount.target}:{mount.mode},{'z' if mount.relabel == 'shared' else 'Z'}"
+
+
+def _volumes(record: LaunchRecord, engine: EngineFacts) -> Iterator[str]:
+    """Yield the server's own volumes, in the old notation: in the new one Podman copies into them what they cover."""
+    options = "rw,nocopy,nosuid,nodev" if engine.podman else "rw,nocopy"
+    for target, name in sorted(record.volumes.items()):
+        yield f"{name}:{target}:{options}"
+
+
+def _security_options(sandbox: Sandbox, provided: Provided, engine: EngineFacts) -> list[str]:
     options = ["no-new-privileges"]
-    if sandbox.seccomp != "default":
-        options.append(f"seccomp={sandbox.seccomp}")
+    if sandbox.seccomp == "unconfined":
+        options.append("seccomp=unconfined")
+    elif sandbox.seccomp != "default":
+        # Docker takes the profile itself, Podman the name of a file that it reads.
+        options.append(f"seccomp={provided.seccomp_path if engine.podman else provided.seccomp.decode()}")
     if sandbox.apparmor != "default":
         options.append(f"apparmor={sandbox.apparmor}")
     if sandbox.selinux != "default":
-        options.append(f"label={sandbox.selinux}")
+        options.append("label=disable" if sandbox.selinux == "disable" else f"label=type:{sandbox.selinux}")
     return options

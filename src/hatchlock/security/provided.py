@@ -17,15 +17,19 @@ class Provided:
 
     Attributes:
         files: Absolute path inside -> content, which the server alone can read: secrets.
+        secrets_directory: Container runtime: where in this machine's memory `files` are, to be shown at `SECRETS_INSIDE`.
         hosts: Name -> address inside of the listener that stands for it.
         joins: Container runtime: id of the container whose network it shares; "" for a network of its own.
         seccomp: The profile that `sandbox.seccomp` names, in Docker's form (JSON); empty for the usual one.
+        seccomp_path: The file that holds it.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
+    secrets_directory: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
     joins: str = ""
     seccomp: bytes = b""
+    seccomp_path: str = ""
 
 
 NOTHING = Provided()

@@ -130,10 +130,6 @@ def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
     problems = []
     if len(sandbox.network) != 1 or sandbox.network[0] not in _NETWORKS:
         problems.append(f"a network that is limited to {', '.join(sandbox.network)}")
-    if sandbox.writable:
-        problems.append(f"writable paths ({', '.join(sandbox.writable)})")
-    if sandbox.seccomp not in {"default", "unconfined"}:
-        problems.append(f"a seccomp profile of its own ({sandbox.seccomp})")
     if record.runtime == "process" and sandbox.capabilities:
         problems.append(f"capabilities ({', '.join(sandbox.capabilities)})")
     if root and sandbox.run_as == "host":

@@ -218,6 +218,9 @@ def _check_paths(record: LaunchRecord, system: System) -> None:
     for mount in record.sandbox.mounts:
         if not Path(mount.source).exists():
             raise PathMissing(path=mount.source, purpose="the mount")
+    for target, directory in record.volumes.items():
+        if not Path(directory).is_dir():
+            raise PathMissing(path=directory, purpose=f"the directory of what it keeps in {target},")
     for path in record.read_only_paths:
         try:
             mode = Path(path).stat().st_mode

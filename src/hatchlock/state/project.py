@@ -4,7 +4,10 @@ projects/NAME/
   binding.json            the manifest's directory
   active.json             server -> digest of its launch record: the one pointer that `run` follows
   launch/DIGEST.json      launch records, never changed
+  volumes.json            the engine in which volumes were made, and those whose making was begun
+  volumes/SERVER/PATH/    what processes keep
   entries.json            client files in which entries of this project were written
+  denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said
   journal.ndjson          what the apply that is running, or was killed, had begun and done
   generations/N/          generation.json, hatch.lock, hatchlock.toml
@@ -136,6 +139,9 @@ class ProjectState:
             servers = {name: digest for name, digest in self.active().items() if name != server}
             if record is not None:
                 servers[server] = record.digest
+            if servers.get(server) != self.active().get(server):
+                # it was another profile that stopped things
+                (self.root / "denials" / f"{server}.json").unlink(missing_ok=True)
             self._write("active.json", {"servers": servers})
 
     def record_path(self, digest: str) -> Path:
@@ -153,6 +159,28 @@ class ProjectState:
             files = sorted({*self.entry_files(), entry_file})
             if tuple(files) != self.entry_files():
                 self._write("entries.json", {"files": files})
+
+    def volume_engine(self) -> str:
+        """Return the address of the engine in which a volume of this project was made last; "" before the first."""
+        document = self._read("volumes.json")
+        return str(document["engine"]) if document else ""
+
+    def begun_volumes(self) -> tuple[str, ...]:
+        """Return the engine's names of the volumes whose making was begun and did not finish, sorted."""
+        document = self._read("volumes.json")
+        return tuple(document["begun"]) if document else ()
+
+    def begin_volume(self, name: str, engine: str) -> None:
+        """Remember a volume before it is made, and where."""
+        with self._changing:
+            self._write("volumes.json", {"engine": engine, "begun": sorted({*self.begun_volumes(), name})})
+
+    def finish_volume(self, name: str) -> None:
+        """Remember that a volume is what it should be, or gone."""
+        with self._changing:
+            begun = [item for item in self.begun_volumes() if item != name]
+            if len(begun) != len(self.begun_volumes()):
+                self._write("volumes.json", {"engine": self.volume_engine(), "begun": begun})
 
     def last_probe(self, server: str) -> Mapping[str, Any] | None:
         """Return what `remember_probe` was told last, or None."""

@@ -1,0 +1,153 @@
+"""Volumes of a container engine: with the right owner from the start, and without anybody's code having run.
+
+An engine makes a volume for root, and a server is not root. So the volume is mounted into a container that never runs,
+and the entry of a directory is unpacked over its mount point: the engine sets owner and mode of what is there.
+
+Podman has its own mind about owners: the first container that starts with a volume gives it the owner of the directory
+that it covers, and copies what is in there. The container that never runs is that first one: it covers nothing, and is
+told to start a program that no image has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from hatchlock.engines.api import Engine, EngineError
+from hatchlock.engines.host import host_facts, owner
+from hatchlock.launch import Sandbox
+from hatchlock.security.container import LABEL, ulimits
+
+__all__ = ["Volume", "find_volume", "list_volumes", "make_volume", "remove_volume", "volume_sizes"]
+
+_NOT_FOUND = 404
+_PLACE = "hatchlock-volume"
+_NO_PROGRAM = "/hatchlock-volume/none"
+_MODE = 0o700
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """A volume as the engine lists it."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_volume(engine: Engine, name: str) -> Volume | None:
+    """Return a volume, or None.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine does not say.
+    """
+    try:
+        return _volume(engine.ask("GET", f"/volumes/{quote(name)}"))
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return None
+
+
+def list_volumes(engine: Engine, labels: Mapping[str, str]) -> list[Volume]:
+    """Return the volumes that have all these labels, by name.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine does not say.
+    """
+    filters = json.dumps({"label": [f"{name}={value}" for name, value in sorted(labels.items())]})
+    found = engine.ask("GET", f"/volumes?{urlencode({'filters': filters})}")
+    return sorted(map(_volume, found.get("Volumes") or ()), key=lambda volume: volume.name)
+
+
+def volume_sizes(engine: Engine) -> dict[str, int]:
+    """Return the bytes in each volume of the engine, which looks for a while; without those that it cannot say.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine does not say.
+    """
+    found = engine.ask("GET", "/system/df").get("Volumes") or ()
+    sizes = {item["Name"]: int((item.get("UsageData") or {}).get("Size", -1)) for item in found}
+    return {name: size for name, size in sizes.items() if size >= 0}
+
+
+def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: str, user: str) -> None:
+    """Make an empty volume that one user alone can use. One that is there already gets that owner and stays as it is.
+
+    Args:
+        engine: Where.
+        name: Its name.
+        labels: Its labels, in full; of them the container that is made for a moment gets the same.
+        image: Any image that the engine has: nothing of it runs.
+        user: `UID:GID` as the server's containers have it.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine refuses.
+    """
+    engine.ask("POST", "/volumes/create", {"Name": name, "Labels": dict(labels)})
+    with _container(engine, name, labels=labels, image=image, user=user) as container:
+        if engine.is_podman:
+            with contextlib.suppress(EngineError):  # there is no such program, and that is what it says
+                engine.start(container)
+        path, entry = (f"/{_PLACE}", "./") if engine.is_podman else ("/", f"{_PLACE}/")
+        engine.ask("PUT", f"/containers/{container}/archive?{urlencode({'path': path})}", _directory(entry, user))
+
+
+def remove_volume(engine: Engine, name: str) -> None:
+    """Remove a volume and what is in it, if there is one.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine refuses: a container has it.
+    """
+    try:
+        engine.ask("DELETE", f"/volumes/{quote(name)}")
+    except EngineError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def _volume(item: Mapping[str, Any]) -> Volume:
+    return Volume(name=item["Name"], labels=item.get("Labels") or {})
+
+
+@contextlib.contextmanager
+def _container(engine: Engine, volume: str, *, labels: Mapping[str, str], image: str, user: str) -> Iterator[str]:
+    name = f"{volume}-{os.urandom(4).hex()}"
+    config = {
+        "Image": image,
+        "Entrypoint": [_NO_PROGRAM],
+        "Cmd": [],
+        "User": user,
+        # whoever is killed here leaves something that the next session, and gc, know as nobody's
+        "Labels": {**labels, f"{LABEL}.owner": owner(os.getpid())},
+        "HostConfig": {
+            "Binds": [f"{volume}:/{_PLACE}:nocopy"],
+            "NetworkMode": "none",
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Ulimits": ulimits(Sandbox(), host_facts()),
+            "LogConfig": {"Type": "none", "Config": {}},
+        },
+    }
+    container = engine.create(name, config)
+    try:
+        yield container
+    finally:
+        engine.remove(container)
+
+
+def _directory(name: str, user: str) -> bytes:
+    uid, _, gid = user.partition(":")
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.mode = tarfile.DIRTYPE, _MODE
+        entry.uid, entry.gid = int(uid), int(gid or uid)
+        archive.addfile(entry)
+    return data.getvalue()
