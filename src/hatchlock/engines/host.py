@@ -22,6 +22,7 @@ def host_facts() -> HostFacts:
         gid=os.getgid(),
         max_files=files if files != resource.RLIM_INFINITY else _UNLIMITED,
         max_processes=processes if processes != resource.RLIM_INFINITY else _UNLIMITED,
+        selinux=Path("/sys/fs/selinux/enforce").exists(),
     )
 
 

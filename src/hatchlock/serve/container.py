@@ -8,14 +8,19 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
 from hatchlock.engines.host import host_facts, owner, owner_is_gone
+from hatchlock.engines.images import engine_facts
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.container import LABEL, container_config
+from hatchlock.security.container import LABEL, EngineFacts, container_config
+from hatchlock.security.denials import Denial
 from hatchlock.security.provided import NOTHING, Provided
+from hatchlock.security.secrets.memory import lay_out
+from hatchlock.serve.secrets import and_remove
 from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
 
@@ -94,6 +99,13 @@ class ContainerServer:
                 return f"it needed more than its {self._record.sandbox.memory} of memory"
         return ""
 
+    def limits_met(self) -> Sequence[Denial]:
+        """Return its memory, if the engine had to end one of its processes for it."""
+        with contextlib.suppress(EngineUnreachable, EngineError):
+            if self._engine.inspect(self._name)["State"]["OOMKilled"]:
+                return (Denial(kind="memory", what=self._record.sandbox.memory),)
+        return ()
+
     def close(self) -> None:
         """Remove the container.
 
@@ -128,7 +140,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided 
     Args:
         record: What to start.
         env: The variables that go over the image's own.
-        provided: What this session gives it besides.
+        provided: What this session gives it besides; its files, in a directory that was reserved (`serve.secrets`).
 
     Raises:
         ImageMissing: The engine has not got its image.
@@ -139,10 +151,14 @@ def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided 
     engine.ping()
     digits = os.urandom(4).hex()
     name = f"hatchlock-{record.project}-{record.server}-{digits}"
-    watchdog = Watchdog.start(end_container(lambda: engine.remove(name)))
+    secrets = Path(provided.secrets_directory) if provided.secrets_directory else None
+    watchdog = Watchdog.start(and_remove(secrets, end_container(lambda: engine.remove(name))))
     try:
+        if secrets:
+            lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
         labels = {"session": digits, "owner": owner(os.getpid())}
-        config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided)
+        facts = _facts(record, engine)
+        config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=facts)
         server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
         try:
             removed: list[str] = []
@@ -158,6 +174,15 @@ def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided 
         raise
     finally:
         watchdog.release()
+
+
+def _facts(record: LaunchRecord, engine: Engine) -> EngineFacts:
+    try:
+        return engine_facts(engine, record.image)
+    except EngineError as error:
+        if error.status == _NOT_FOUND:
+            raise ImageMissing(image=record.image, engine=engine.address) from error
+        raise
 
 
 def _start(

@@ -17,7 +17,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
@@ -26,11 +26,15 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, size_in_bytes
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
-from hatchlock.security.secrets import hidden_values, resolve
+from hatchlock.security.secrets.redact import forms
+from hatchlock.security.secrets.resolve import Places, Secrets, resolve
+from hatchlock.serve.denials import Denials
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
+from hatchlock.serve.secrets import and_remove, remembered, reserve
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import LogFile, Talk, write_all
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
 __all__ = ["ServerFailed", "serve"]
@@ -92,7 +96,15 @@ class _Traffic:
 
 
 def serve(
-    record: LaunchRecord, *, environ: Mapping[str, str], stdin: int, stdout: int, stderr: int, log: Path | None
+    record: LaunchRecord,
+    *,
+    environ: Mapping[str, str],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    log: Path | None,
+    store: Path,
+    applied: LaunchRecord | None = None,
 ) -> int:
     """Start a server, connect it to the given descriptors until the session ends, and leave nothing of it behind.
 
@@ -105,6 +117,8 @@ def serve(
         stdout: Where the server's messages go; nothing else is ever written there.
         stderr: Where everything else goes.
         log: A file that keeps what goes to stderr, within the sandbox's log-size; None for none.
+        store: The store's root, where secrets may be.
+        applied: The record as it was applied, where `record` was changed since: with the workspace's real path, say.
 
     Returns:
         0 when it ended because stdin ended; 128+N after signal N; else the server's own status, but not 0 when it never
@@ -114,24 +128,37 @@ def serve(
         HatchlockError: It could not be started; nothing is left.
     """
     try:
-        return _serve(record, environ, log, stdin=stdin, stdout=stdout, stderr=stderr)
+        return _serve(record, applied or record, environ, log, store, stdin=stdin, stdout=stdout, stderr=stderr)
     except HatchlockError as error:
         error.address = error.address or f"server:{record.server}"
         raise
 
 
 def _serve(
-    record: LaunchRecord, environ: Mapping[str, str], log: Path | None, *, stdin: int, stdout: int, stderr: int
+    record: LaunchRecord,
+    applied: LaunchRecord,
+    environ: Mapping[str, str],
+    log: Path | None,
+    store: Path,
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
 ) -> int:
     if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
-    secrets = resolve(record.secrets, environ=environ, directory=record.directory)
+    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
+    secrets = resolve(record.secrets, places)
     log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
-    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=hidden_values(record.secrets, secrets))
+    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
     reasons: _Reasons = queue.SimpleQueue()
-    start = _Start(record=record, secrets=secrets, provided=Provided(), environ=environ)
-    with _signals(reasons), _server(start, talk, reasons) as server:
-        return _session(record, server, reasons, talk, stdin=stdin, stdout=stdout)
+    file = denials_path(store / "projects" / record.project, record.server)
+    denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
+    start = _Start(
+        record=record, denials=denials, secrets=secrets, provided=Provided(files=secrets.placed()), environ=environ
+    )
+    with _signals(reasons), remembered(record, secrets, store), _server(start, talk, reasons) as server:
+        return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
 
 
 @contextlib.contextmanager
@@ -150,13 +177,15 @@ class _Start:
 
     Attributes:
         record: What to start.
-        secrets: Values of secrets, by variable.
+        denials: Who is told what its sandbox has stopped.
+        secrets: Its secrets.
         provided: What the session gives it besides.
         environ: Our own environment, to find programs.
     """
 
     record: LaunchRecord
-    secrets: Mapping[str, str]
+    denials: Denials
+    secrets: Secrets
     provided: Provided
     environ: Mapping[str, str]
 
@@ -177,15 +206,20 @@ _Started = tuple[Server, Watchdog]
 def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
     from hatchlock.serve.container import session  # noqa: PLC0415  process servers do without
 
-    with session(start.record, env=server_environment(start.record, start.secrets), provided=start.provided) as running:
+    env, provided = server_environment(start.record, start.secrets.environment()), start.provided
+    if provided.files:
+        provided = replace(provided, secrets_directory=str(reserve(start.record, start.environ)))
+    with session(start.record, env=env, provided=provided) as running:
         for leftover in running.removed:
             talk.say(f"removed {leftover}, which an earlier run had left")
+        talk.listen(start.denials.heard)
         yield running.server, running.watchdog
 
 
 @contextlib.contextmanager
 def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
     from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
+    from hatchlock.security.secrets.memory import lay_out  # noqa: PLC0415
     from hatchlock.serve import local  # noqa: PLC0415
 
     record = start.record
@@ -194,15 +228,20 @@ def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
         raise NotIsolated(problem=system)
     bare = isinstance(system, str)
     scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
-    watchdog = Watchdog.start(end_processes(scratch, mark))
+    secrets = reserve(record, start.environ) if bare and start.secrets.files else None
+    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark)))
     try:
         if isinstance(system, str):
             talk.say(f"{record.server} is not isolated: {system}")
-            env = {**server_environment(record, start.secrets, scratch=str(scratch)), MARK: mark}
+            if secrets:
+                lay_out(secrets, start.secrets.files)
+            given = start.secrets.environment(str(secrets))
+            env = {**server_environment(record, given, scratch=str(scratch)), MARK: mark}
             server = local.start_bare(record, env=env, group=watchdog.group)
         else:
-            env = server_environment(record, start.secrets)
+            env = server_environment(record, start.secrets.environment())
             server = local.start_isolated(record, system, env=env, group=watchdog.group, provided=start.provided)
+            talk.listen(start.denials.heard)
         try:
             yield server, watchdog
         finally:
@@ -229,7 +268,9 @@ def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
             return
 
 
-def _session(record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk, *, stdin: int, stdout: int) -> int:
+def _session(
+    record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk, denials: Denials, *, stdin: int, stdout: int
+) -> int:
     traffic = _Traffic()
     readers = _readers(server, traffic, talk, stdout, reasons)
     _thread(lambda: _forward(stdin, server, traffic, reasons))
@@ -241,6 +282,8 @@ def _session(record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk
         # What it said last still goes out, unless nobody takes it.
         reader.join(max(record.sandbox.stop_grace, 1.0))
     talk.finish()
+    for denial in server.limits_met():
+        denials.report(denial)
     if reason not in {_End.SERVER, _End.STDIN, _End.STDOUT}:
         return _told(reason, record.server, talk)
     status = ended[0] if ended else 1

@@ -6,12 +6,12 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory, reporting_permission
-from hatchlock.security.secrets import redact
+from hatchlock.security.secrets.redact import Redactor
 from hatchlock.serve.lines import Lines
 
 __all__ = ["LogFile", "Talk", "write_all"]
@@ -84,28 +84,41 @@ class Talk:
         self._server = server
         self._stderr = stderr
         self._log = log
-        self._hidden = tuple(hidden)
+        hidden = tuple(hidden)
+        self._redactor, self._stream = Redactor(hidden), Redactor(hidden)
         self._lines = Lines(_LONGEST_LINE)
         self._lock = threading.Lock()
         self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._listener: Callable[[str], None] | None = None
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Let somebody read what the server says, line by line, secrets hidden; it may `say` something in turn."""
+        self._listener = listener
+
+    def clean(self, text: str) -> str:
+        """Return a text with secrets hidden."""
+        return self._redactor.whole(text.encode(errors="surrogateescape")).decode(errors="replace")
 
     def heard(self, data: bytes) -> None:
         """Take a piece of the server's stderr; it goes on line by line."""
         for line in self._lines.feed(data):
-            self._put(line)
+            shown = self._stream.feed(line)
+            # a line that is too long comes in pieces, and a secret may be at the seam
+            self._put(shown + self._stream.rest() if line.endswith(b"\n") else shown)
 
     def noise(self, line: bytes) -> None:
         """Take a line of the server's stdout that is no message."""
-        self._put(f"hatchlock: {self._server} printed on stdout, which is for JSON-RPC only: ".encode() + line)
+        what = f"hatchlock: {self._server} printed on stdout, which is for JSON-RPC only: "
+        self._put(what.encode() + self._redactor.whole(line))
 
     def say(self, text: str) -> None:
         """Say something of our own."""
-        self._put(f"hatchlock: {text}\n".encode(), ours=True)
+        self._put(self._redactor.whole(f"hatchlock: {text}\n".encode()), ours=True)
 
     def fail(self, error: HatchlockError) -> None:
         """Say what went wrong, as the command line would."""
         hint = f"\n\nhint: {error.hint}" if error.hint else ""
-        self._put(f"{error.address}: {error}{hint}\n".encode(), ours=True)
+        self._put(self._redactor.whole(f"{error.address}: {error}{hint}\n".encode()), ours=True)
 
     def last_words(self) -> tuple[str, ...]:
         """Return the last lines of the server's own."""
@@ -114,15 +127,11 @@ class Talk:
 
     def finish(self) -> None:
         """Pass on a last line that has no newline."""
-        if rest := self._lines.rest():
-            self._put(rest)
-
-    def _redacted(self, line: bytes) -> bytes:
-        # A detour that keeps bytes that are no UTF-8.
-        return redact(line.decode(errors="surrogateescape"), self._hidden).encode(errors="surrogateescape")
+        self._put(self._stream.feed(self._lines.rest()) + self._stream.rest())
 
     def _put(self, line: bytes, *, ours: bool = False) -> None:
-        line = self._redacted(line)
+        if not line:
+            return
         line = line if line.endswith(b"\n") else line + b"\n"
         with self._lock:
             if not ours:
@@ -131,3 +140,5 @@ class Talk:
                 write_all(self._stderr, line)
             if self._log is not None:
                 self._log.write(line)
+        if self._listener is not None and not ours:
+            self._listener(line.decode(errors="replace").rstrip())

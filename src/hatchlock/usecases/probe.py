@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from hatchlock.state.project import ProjectState
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
     from hatchlock.paths import Home
-    from hatchlock.serve.probe import ProbeResult
+    from hatchlock.serve.probe import ProbeFailed, ProbeResult
 
 __all__ = ["Probed", "probe_server"]
 
@@ -50,32 +51,72 @@ def probe_server(
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
     """
-    from hatchlock.security.secrets import InsecureSecret, MissingSecret, SecretUnsupported, resolve
+    from hatchlock.security.secrets.redact import forms, redact
+    from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
     from hatchlock.usecases.run import find_record
 
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
     try:
-        resolve(record.secrets, environ=environ, directory=record.directory)
+        places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
+        hidden = forms(resolve(record.secrets, places).bare.values())
     except MissingSecret as error:
         return Probed(server=name, error=error, skipped=True)
-    except (InsecureSecret, SecretUnsupported) as error:
+    except HatchlockError as error:
         error.address = f"server:{name}"
         return Probed(server=name, error=error)
     command = [str(home.bin / "hatchlock"), "run", "--home", str(home.root), "--project", project, name]
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
-        result = probe(command, timeout=timeout or record.startup_timeout, environ=environ, directory=here)
+        found = probe(command, timeout=timeout or record.startup_timeout, environ=environ, directory=here)
     except ProbeFailed as error:
         error.address = f"server:{name}"
+        error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
+        _explain(error, state, record, since=began)
         _remember(state, record, health="failed", said=error.why)
         return Probed(server=name, error=error)
+    result = _redacted(found, hidden)
     who = f"{result.server} {result.version}".strip()  # a server may say no version
     said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
     _remember(state, record, health="healthy", said=said)
     return Probed(server=name, result=result)
+
+
+def _explain(error: ProbeFailed, state: ProjectState, record: LaunchRecord, *, since: str) -> None:
+    """Let an error say what the sandbox stopped, once: `run` has said it on stderr as well."""
+    from hatchlock.usecases.denials import permitting, stopped
+
+    items = stopped(state.root, record, since=since)
+    if not items:
+        return
+    told = {line.strip() for item in items for line in item.explanation.splitlines()}
+    error.stopped = tuple(item.sentence for item in items)
+    error.permit = permitting(items, record)
+    error.said = tuple(line for line in error.said if line.removeprefix("hatchlock: ").strip() not in told)
+
+
+def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
+    """A server may well say of itself what it was told."""
+    if not hidden:
+        return result
+    from dataclasses import replace
+
+    from hatchlock.security.secrets.redact import redact, redact_document
+
+    tools = (
+        replace(
+            tool,
+            name=redact(tool.name, hidden),
+            description=redact(tool.description, hidden),
+            definition=redact_document(tool.definition, hidden),
+        )
+        for tool in result.tools
+    )
+    server, version = redact(result.server, hidden), redact(result.version, hidden)
+    return replace(result, server=server, version=version, protocol=redact(result.protocol, hidden), tools=tuple(tools))
 
 
 def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str) -> None:

@@ -134,14 +134,14 @@ def run(
     """
     from hatchlock.serve.stdio import serve
 
-    record = settled(find_record(home, project or _project_of(cwd), name), home, workspace or cwd, environ)
+    applied = find_record(home, project or _project_of(cwd), name)
+    record = settled(applied, home, workspace or cwd, environ)
     if dev:
         record = _with_live_tree(record, environ)
     elif record.source and record.source.live:
         threading.Thread(target=_say_what_changed, args=(record.source, home), daemon=True).start()
-    return serve(
-        record, environ=environ, stdin=0, stdout=1, stderr=2, log=log_path(home, record.project, record.server)
-    )
+    log = log_path(home, record.project, record.server)
+    return serve(record, applied=applied, environ=environ, stdin=0, stdout=1, stderr=2, log=log, store=home.root)
 
 
 def settled(record: LaunchRecord, home: Home, workspace: Path, environ: Mapping[str, str]) -> LaunchRecord:

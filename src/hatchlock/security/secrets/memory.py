@@ -1,0 +1,89 @@
+"""Directories in memory for secrets that a server gets as files, where the sandbox itself makes none: containers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.files import private_directory
+
+__all__ = ["NoMemory", "lay_out", "memory_directory", "remove_directory"]
+
+_IN_MEMORY = {"tmpfs", "ramfs"}
+
+
+@dataclass(kw_only=True, eq=False)
+class NoMemory(HatchlockError):
+    """There is no place for secret files that is not a disk."""
+
+    code: ClassVar[str] = "no-memory-for-secrets"
+
+    why: str
+
+    def __str__(self) -> str:
+        return f'secrets with as = "file" cannot be given to this server: {self.why}'
+
+    def _hint(self) -> str:
+        return 'give them as variables (as = "variable"), or use runtime = "process"'
+
+
+def memory_directory(environ: Mapping[str, str]) -> Path:
+    """Return the directory below which sessions put secret files: only we can enter it, and it is no disk.
+
+    It is made in `$XDG_RUNTIME_DIR`, or in /dev/shm where that is none or on a disk.
+
+    Raises:
+        NoMemory: Neither is memory.
+        PermissionProblem: Somebody else could write to it.
+    """
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    for place, name in ((runtime, "hatchlock-secrets"), ("/dev/shm", f"hatchlock-secrets-{os.geteuid()}")):  # noqa: S108
+        if place.startswith("/") and Path(place).is_dir() and _file_system(place) in _IN_MEMORY:
+            return private_directory(Path(place) / name)
+    raise NoMemory(why="this machine has neither an XDG_RUNTIME_DIR nor a /dev/shm that is memory")
+
+
+def lay_out(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write secrets, by name, into a new directory that a server's own uid can read: nobody else gets past the one above.
+
+    Args:
+        directory: A new one, directly below `memory_directory`.
+        files: Name -> content.
+    """
+    directory.mkdir(mode=0o700)
+    for name, content in sorted(files.items()):
+        descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            os.fchmod(descriptor, 0o444)
+    directory.chmod(0o555)
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove what `lay_out` made, if it is there."""
+    with contextlib.suppress(OSError):
+        directory.chmod(0o700)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _file_system(place: str) -> str:
+    """Return the kind of file system that a directory is on, "" where this system does not say it."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    real = PurePosixPath(os.path.realpath(place))
+    found = ("", "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        # of two at one place the later one is on top
+        if (point == str(real) or PurePosixPath(point) in real.parents) and len(point) >= len(found[0]):
+            found = (point, after.split()[0])
+    return found[1]

@@ -1,0 +1,83 @@
+"""A session and its secrets: which ones it was started with, and where their files are if no sandbox makes them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hatchlock.engines.connect import engine_is_local
+from hatchlock.engines.host import owner, owner_is_gone
+from hatchlock.files import atomic_write, read_optional
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.secrets.memory import NoMemory, memory_directory, remove_directory
+from hatchlock.security.secrets.resolve import Secrets
+from hatchlock.serve.watchdog import Cleanup
+
+__all__ = ["and_remove", "remembered", "reserve"]
+
+_OWNER = ".owner"
+
+
+@contextlib.contextmanager
+def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[None]:
+    """Let `status` see, while the block runs, whether a secret has changed since this session was started.
+
+    Raises:
+        PermissionProblem: The store cannot be written, or its key could be read by somebody else.
+    """
+    if not secrets.bare:
+        yield
+        return
+    from hatchlock.security.secrets.store import fingerprint  # noqa: PLC0415  few servers have secrets
+    from hatchlock.state.sessions import RunningSession, kept  # noqa: PLC0415
+
+    session = RunningSession(
+        server=record.server,
+        owner=owner(os.getpid()),
+        pid=os.getpid(),
+        launch=record.digest,
+        secrets=fingerprint(store, secrets.bare, create=True),
+    )
+    with kept(store / "projects" / record.project, session):
+        yield
+
+
+def reserve(record: LaunchRecord, environ: Mapping[str, str]) -> Path:
+    """Return a directory that does not exist yet, for `lay_out`, and remove those whose session is provably over.
+
+    Beside it stands who it belongs to, so that a later session can tell, whatever ended this one.
+
+    Raises:
+        NoMemory: There is no place for it that is memory, or the server's engine cannot see this machine's.
+    """
+    if record.runtime == "container" and not engine_is_local(record.engine):
+        raise NoMemory(
+            why=f"the engine at {record.engine} is on another machine, which would have to keep them on a disk"
+        )
+    above = memory_directory(environ)
+    for note in above.glob(f"*{_OWNER}"):
+        if owner_is_gone((read_optional(note) or b"").decode()):
+            _remove(note.with_suffix(""))
+    directory = above / os.urandom(6).hex()
+    atomic_write(directory.with_suffix(_OWNER), owner(os.getpid()).encode(), durable=False)
+    return directory
+
+
+def and_remove(directory: Path | None, cleanup: Cleanup) -> Cleanup:
+    """Return a cleanup that removes a reserved directory, if there is one, before it does the other."""
+    if directory is None:
+        return cleanup
+
+    def both(notes: bytes, group: int) -> None:
+        # first: what ends processes may end the one who does it
+        _remove(directory)
+        cleanup(notes, group)
+
+    return both
+
+
+def _remove(directory: Path) -> None:
+    remove_directory(directory)
+    directory.with_suffix(_OWNER).unlink(missing_ok=True)
