@@ -101,7 +101,7 @@ def locate_engine(environ: Mapping[str, str]) -> FoundEngine:
     for found in found_engines(environ):
         if not found.problem:
             return found
-        looked.append(f"{found.name} {found.address or 'no address'}: {found.problem}")
+        looked.append(f"{found}: {found.problem}")
     raise EngineNotFound(looked_in=tuple(looked))
 
 

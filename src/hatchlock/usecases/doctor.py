@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Literal
 from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
+    from hatchlock.engines.facts import EngineFacts
     from hatchlock.paths import Home
 
 __all__ = ["Check", "diagnose"]
+
+_ELSEWHERE = (
+    "it is another machine, so servers there have no mounts of this one, no lists of hosts and no secrets as files"
+)
+_MEND_ELSEWHERE = 'keep such servers on an engine of this machine, or give them runtime = "process"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +51,7 @@ def diagnose(home: Home, environ: Mapping[str, str], *, pythons: tuple[str, ...]
     return (
         *_interpreters(environ, pythons),
         _isolation(environ),
-        _engine(environ),
+        *_engine(environ),
         *_permissions(home),
         _launcher(home),
     )
@@ -74,16 +80,41 @@ def _isolation(environ: Mapping[str, str]) -> Check:
     return Check(name="bubblewrap", state="missing", found=problem, mend=NotIsolated(problem=problem).hint)
 
 
-def _engine(environ: Mapping[str, str]) -> Check:
-    from hatchlock.engines.docker import Engine
-    from hatchlock.engines.locate import find_engine
+def _engine(environ: Mapping[str, str]) -> Iterator[Check]:
+    from hatchlock.engines.api import Engine
+    from hatchlock.engines.connect import engine_is_local
+    from hatchlock.engines.facts import read_facts
+    from hatchlock.engines.locate import EngineNotFound, found_engines
 
+    engines = list(found_engines(environ))
+    chosen = next((item for item in engines if not item.problem), None)
+    if chosen is None:
+        error = EngineNotFound(looked_in=tuple(f"{item}: {item.problem}" for item in engines))
+        yield Check(name="container engine", state="missing", found=str(error), mend=error.hint)
+        return
     try:
-        url = find_engine(environ)
-        with Engine(url) as engine:
-            return Check(name="container engine", state="ok", found=f"{url}, {engine.platform()}")
+        facts = read_facts(Engine(chosen.address))
     except HatchlockError as error:
-        return Check(name="container engine", state="missing", found=str(error), mend=error.hint)
+        yield Check(name="container engine", state="missing", found=f"{chosen}: {error}", mend=error.hint)
+        return
+    yield Check(name="container engine", state="ok", found=f"{chosen}: {facts}")
+    yield from _what_the_engine_does(facts)
+    if not engine_is_local(chosen.address):
+        yield Check(name="engine: machine", state="missing", found=_ELSEWHERE, mend=_MEND_ELSEWHERE)
+    for item in engines:
+        if not item.problem and item is not chosen:
+            yield Check(name="another engine", state="ok", found=f"{item}; DOCKER_HOST={item.address} would use it")
+
+
+def _what_the_engine_does(facts: EngineFacts) -> Iterator[Check]:
+    from hatchlock.engines.facts import LIMITS, lacks
+
+    if bound := [name for name in LIMITS if name not in facts.unbound]:
+        yield Check(name="engine: limits", state="ok", found=f"{', '.join(bound)} bind")
+    if facts.guards:
+        yield Check(name="engine: guards", state="ok", found=", ".join(facts.guards))
+    for lack in lacks(facts):
+        yield Check(name=f"engine: {lack.about}", state="missing", found=lack.what, mend=lack.mend)
 
 
 def _permissions(home: Home) -> Iterator[Check]:
