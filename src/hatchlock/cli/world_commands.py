@@ -20,6 +20,7 @@ from hatchlock.paths import Home
 if TYPE_CHECKING:
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
@@ -244,6 +245,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "trust": item.trust,
                 "sandbox": item.sandbox,
                 "relaxations": list(item.relaxations),
+                "stopped": [_stopped_to_dict(what) for what in item.stopped],
             }
             for item in found.servers
         ]
@@ -259,12 +261,26 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
     if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
         blocks.append("\n".join(["SANDBOX", *profiles]))
+    if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:
+        blocks.append("\n".join(["STOPPED BY THE SANDBOX", *stopped]))
     if found.environments:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
         blocks.append(table(others))
     ui.result("\n\n".join(blocks))
     return 0
+
+
+def _stopped_to_dict(what: Stopped) -> dict[str, str]:
+    denial = what.denial
+    return {
+        "kind": denial.kind,
+        "what": denial.what,
+        "at": denial.at,
+        "when": what.when,
+        "sentence": what.sentence,
+        "permit": what.permit,
+    }
 
 
 def _sandbox_lines(item: ServerStatus) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -10,7 +9,18 @@ from typing import Literal
 
 from hatchlock.launch import WORKSPACE, Mount, Sandbox, size_in_bytes
 
-__all__ = ["Denial", "DenialKind", "Report", "advice", "changes", "is_below", "permit", "sentence", "toml_table"]
+__all__ = [
+    "Denial",
+    "DenialKind",
+    "Report",
+    "advice",
+    "changes",
+    "changes_of",
+    "is_below",
+    "permit",
+    "sentence",
+    "toml_table",
+]
 
 DenialKind = Literal["network", "write", "memory", "processes", "files", "space", "mount", "ownership", "system-call"]
 _OTHERS_PORT = "443"
@@ -63,8 +73,8 @@ def is_below(path: str, place: str) -> bool:
 
 
 def sentence(denial: Denial, server: str) -> str:
-    """Return what was stopped, as a sentence without a full stop."""
-    what = denial.what
+    """Return what was stopped, as a sentence without a full stop; what is not printable in it is `?`."""
+    what = _printable(denial.what)
     texts: dict[DenialKind, str] = {
         "network": f"was not allowed to reach {what or 'another host (it does not say which)'}",
         "write": f"was not allowed to write to {what or 'a file (it does not say which)'}",
@@ -76,7 +86,7 @@ def sentence(denial: Denial, server: str) -> str:
         "ownership": f"was not allowed to use {what}, which belongs to another user",
         "system-call": f"was not allowed to {what}",
     }
-    where = f" ({denial.at})" if denial.at else ""
+    where = f" ({_printable(denial.at)})" if denial.at else ""
     return f"{server} {texts[denial.kind]}{where}"
 
 
@@ -151,6 +161,14 @@ def changes(denial: Denial, sandbox: Sandbox) -> dict[str, object]:
     return permits[denial.kind]()
 
 
+def changes_of(denials: Iterable[Denial], sandbox: Sandbox) -> dict[str, object]:
+    """Return the fields of the profile that would permit all of these, with their new values."""
+    values: dict[str, object] = {}
+    for denial in denials:
+        values |= changes(denial, replace(sandbox, **values))  # type: ignore[arg-type]  # fields by name
+    return values
+
+
 def _has_port(what: str) -> bool:
     _, colon, port = what.rpartition(":")
     return bool(colon) and port.isdecimal()
@@ -217,8 +235,7 @@ def _toml(value: object, directory: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are TOML's as well, but for DEL
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return f'"{"".join(map(_escaped, value))}"'
     return str(value)
 
 
@@ -226,3 +243,13 @@ def _written(source: str, directory: str) -> str:
     if source == WORKSPACE or not directory or not is_below(source, directory):
         return source
     return f"./{PurePosixPath(source).relative_to(directory)}"
+
+
+def _escaped(character: str) -> str:
+    if character in {'"', "\\"}:
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)

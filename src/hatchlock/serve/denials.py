@@ -47,28 +47,20 @@ class Denials:
     """What was stopped in one session. Safe for several threads."""
 
     def __init__(
-        self,
-        record: LaunchRecord,
-        *,
-        say: Callable[[str], None],
-        clean: Callable[[str], str],
-        file: Path | None,
-        launch: str,
+        self, record: LaunchRecord, *, say: Callable[[str], None], clean: Callable[[str], str], file: Path | None
     ) -> None:
         """Begin a session.
 
         Args:
-            record: What is served.
+            record: What is served, as it was applied.
             say: Takes what people should read, once for each denial.
             clean: Takes secrets out of a text.
             file: Where `status` finds them; None for nowhere.
-            launch: The digest of the launch record as it was applied.
         """
         self._record = record
         self._say = say
         self._clean = clean
         self._file = file
-        self._launch = launch
         self._told: set[Denial] = set()
         self._place = ""
         self._lock = threading.Lock()
@@ -118,14 +110,14 @@ class Denials:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         refusal = Refusal(kind=denial.kind, what=denial.what, at=denial.at, when=now)
         with contextlib.suppress(OSError, PermissionProblem):  # it was said: a full disk must not end the session
-            remember_denial(file, self._launch, refusal)
+            remember_denial(file, self._record.digest, refusal)
 
 
 def explanation(denial: Denial, record: LaunchRecord) -> str:
     """Return a denial with what would permit it: a sentence, and the lines for the manifest below it."""
     from hatchlock.security.denials import advice, permit, sentence  # noqa: PLC0415
 
-    what = _printable(sentence(denial, record.server))
+    what = sentence(denial, record.server)
     lines = permit(denial, record.sandbox, record.server, directory=record.directory)
     beside = advice(denial, record.server)
     if not lines:
@@ -151,7 +143,3 @@ def _is_inside(path: str, record: LaunchRecord) -> bool:
     own = (*record.read_only_paths, *(mount.target for mount in record.sandbox.mounts), *record.sandbox.writable)
     system = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/dev", "/proc", "/sys", "/tmp", HOME_INSIDE)  # noqa: S108
     return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in (*own, *system))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -17,18 +17,34 @@ _TAIL = 12
 
 @dataclass(kw_only=True, eq=False)
 class ProbeFailed(HatchlockError):
-    """A server did not answer as an MCP server."""
+    """A server did not answer as an MCP server.
+
+    Attributes:
+        why: What went wrong.
+        said: The last lines that it, or `run`, wrote to stderr.
+        stopped: What its sandbox stopped meanwhile, in words.
+        permit: The lines of the manifest that would permit that; "" for none.
+    """
 
     code: ClassVar[str] = "probe-failed"
 
     why: str
     said: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    permit: str = ""
 
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.said)
-        return f"it does not answer as an MCP server: {self.why}" + (f"; on stderr:{said}" if said else "")
+        parts = [f"it does not answer as an MCP server: {self.why}", *self._because()]
+        return "; ".join(parts) + (f"; on stderr:{said}" if said else "")
+
+    def _because(self) -> tuple[str, ...]:
+        return (f"its sandbox stopped it: {'; '.join(self.stopped)}",) if self.stopped else ()
 
     def _hint(self) -> str:
+        if self.permit:
+            lines = "".join(f"\n    {line}" for line in self.permit.splitlines())
+            return f"if it may do that, write into hatchlock.toml, then `hatchlock lock` and `hatchlock apply`:{lines}"
         name = self.address.removeprefix("server:") or "NAME"
         return f"start it by hand with `hatchlock run {name}`, and see `hatchlock logs {name}`"
 

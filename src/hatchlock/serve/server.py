@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from hatchlock.security.denials import Denial
+
 __all__ = ["Server", "Take"]
 
 Take = Callable[[bytes], None]
@@ -34,6 +36,9 @@ class Server(Protocol):
 
     def explain(self, status: int) -> str:
         """Say what is known about its end besides the status, as a clause; "" for nothing."""
+
+    def limits_met(self) -> Sequence[Denial]:
+        """Return the limits that it met and that nobody told it of, as far as they can still be seen."""
 
     def close(self) -> None:
         """Remove what is left of it."""

@@ -11,6 +11,7 @@ from hatchlock.usecases.standing import server_notes
 if TYPE_CHECKING:
     from hatchlock.address import Address
     from hatchlock.lock.model import Environment
+    from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.project import Project
 
 __all__ = ["EnvironmentStatus", "ServerStatus", "Status", "project_status"]
@@ -35,6 +36,7 @@ class ServerStatus:
         trust: Its label; "" for none.
         sandbox: The profile that it is started under, in one line; "" where nobody can say.
         relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
+        stopped: What its sandbox has stopped since it was applied, the newest last.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ServerStatus:
     trust: str = ""
     sandbox: str = ""
     relaxations: tuple[str, ...] = ()
+    stopped: tuple[Stopped, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +120,7 @@ def _with_note(server: ServerStatus, note: str) -> ServerStatus:
 def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> ServerStatus:
     """Add what `run` would start it under now: what was applied; before that, what is declared."""
     from hatchlock.security.sandbox import profile_line, relaxations
+    from hatchlock.usecases.denials import stopped
 
     spec = next((item for item in planned.target.servers if item.record.server == server.name), None)
     record = (planned.state.record(digest) if digest else None) or (spec.record if spec else None)
@@ -127,6 +131,7 @@ def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> Server
         server,
         sandbox=profile_line(record.sandbox, runtime=record.runtime),
         relaxations=(*relaxations(record.sandbox, runtime=record.runtime), *notes),
+        stopped=stopped(planned.state.root, record) if digest else (),
     )
 
 
