@@ -132,7 +132,9 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided = NOTHING) -> Iterator[Session]:
+def session(
+    record: LaunchRecord, *, env: Mapping[str, str], provided: Provided = NOTHING, applied: str = ""
+) -> Iterator[Session]:
     """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
 
     To be called in a process without threads: it forks.
@@ -141,6 +143,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided 
         record: What to start.
         env: The variables that go over the image's own.
         provided: What this session gives it besides; its files, in a directory that was reserved (`serve.secrets`).
+        applied: The digest of the record as it was applied, whose profile a plan compares the container with.
 
     Raises:
         ImageMissing: The engine has not got its image.
@@ -156,7 +159,7 @@ def session(record: LaunchRecord, *, env: Mapping[str, str], provided: Provided 
     try:
         if secrets:
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
-        labels = {"session": digits, "owner": owner(os.getpid())}
+        labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
         facts = _facts(record, engine)
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=facts)
         server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
