@@ -5,20 +5,17 @@ The image is nearly empty: its programs are this machine's own, mounted read-onl
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import secrets
 import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
-import docker
 import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
@@ -26,6 +23,7 @@ from hatchlock.engines.api import Engine, EngineError, EngineUnreachable
 from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.serve.container import remove_leftovers
+from support.links_image import links_image
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
 
 pytestmark = pytest.mark.engine
@@ -35,24 +33,9 @@ GRACE = 0.3
 
 @pytest.fixture(scope="session")
 def image(engine: str) -> Iterator[str]:
-    """Yield the tag of an image that holds nothing but the usual links into /usr."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        sbin = tarfile.TarInfo("sbin")  # the engine puts its init there
-        sbin.type, sbin.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(sbin)
-        for name in ("bin", "lib", "lib64"):
-            link = tarfile.TarInfo(name)
-            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
-            archive.addfile(link)
-    tag = f"hatchlock-tests/{secrets.token_hex(4)}:links"
-    client = docker.DockerClient(base_url=engine)
-    try:
-        client.api.import_image_from_data(data.getvalue(), repository=tag.partition(":")[0], tag="links")
+    """Yield the tag of a nearly empty image."""
+    with links_image(engine) as tag:
         yield tag
-        client.images.remove(tag)
-    finally:
-        client.close()
 
 
 @pytest.fixture

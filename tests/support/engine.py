@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -38,13 +38,17 @@ def _private() -> Iterator[str]:
 
 
 class OwnEngine:
-    """A Docker engine of our own below a directory, which can be killed and started again; a context manager."""
+    """A Docker engine of our own below a directory, which can be killed and started again; a context manager.
 
-    def __init__(self, directory: Path, *options: str, data: Path | None = None) -> None:
+    `prefix` begins the command that starts it.
+    """
+
+    def __init__(self, directory: Path, *options: str, data: Path | None = None, prefix: Sequence[str] = ()) -> None:
         self.directory = directory
         self.address = f"unix://{directory}/sock"
         self._data = data or directory / "data"
         self._options = options
+        self._prefix = prefix
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -63,7 +67,7 @@ class OwnEngine:
         if dockerd is None or os.geteuid() != 0:
             unavailable("no container engine answers, and none can be started: that needs root and dockerd")
         command = [
-            *(dockerd, "--data-root", str(self._data), "--exec-root", f"{self.directory}/exec"),
+            *(*self._prefix, dockerd, "--data-root", str(self._data), "--exec-root", f"{self.directory}/exec"),
             *("--host", self.address, "--pidfile", f"{self.directory}/pid", *self._options),
         ]
         with (self.directory / "log").open("ab") as log:

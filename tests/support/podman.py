@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,13 +22,29 @@ _PATIENCE = 60.0
 @pytest.fixture(scope="session")
 def podman() -> Iterator[str]:
     """Yield the address of a Podman with a store of its own, `unix://…`."""
+    with own_podman() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def own_podman(*prefix: str) -> Iterator[str]:
+    """Yield the address of one, which a command with this beginning starts."""
     program, runtime = shutil.which("podman"), shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None or runtime is None or os.geteuid() != 0:
         unavailable("Podman cannot be started: that needs root, podman and runc")
     directory = Path(tempfile.mkdtemp(prefix="hatchlock-podman-"))
     address = f"unix://{directory}/sock"
     command = [
-        *(program, "--root", f"{directory}/root", "--runroot", f"{directory}/run", "--tmpdir", f"{directory}/tmp"),
+        *(
+            *prefix,
+            program,
+            "--root",
+            f"{directory}/root",
+            "--runroot",
+            f"{directory}/run",
+            "--tmpdir",
+            f"{directory}/tmp",
+        ),
         *("--runtime", runtime),  # crun refuses the hybrid layout of control groups
         *("system", "service", "--time=0", address),
     ]

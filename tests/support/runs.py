@@ -77,13 +77,20 @@ def run_command(home: Path, server: str = "echo", project: str = "trial") -> lis
 class Run:
     """A `run` in a process of its own, with its streams in our hands. Use as a context: nothing survives it."""
 
-    def __init__(self, *, command: Sequence[str], env: Mapping[str, str] = BARE, cwd: Path | str = "/") -> None:
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        env: Mapping[str, str] = BARE,
+        cwd: Path | str = "/",
+        err: int = subprocess.PIPE,
+    ) -> None:
         self.command = tuple(command)
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=err,
             bufsize=0,
             env=dict(env),
             cwd=cwd,
