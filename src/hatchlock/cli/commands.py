@@ -15,6 +15,7 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["run", "probe", "logs"], "server_commands"),
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
     "verify": "verify_commands",
+    "audit": "audit_commands",
     "gc": "gc_commands",
     "export": "export_commands",
     "info": "info_commands",

@@ -42,10 +42,14 @@ def directory_of(arguments: argparse.Namespace) -> Path:
     return directory
 
 
-def project_of(arguments: argparse.Namespace) -> Project:
+def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Project:
     """Find and read the project that a command is about.
 
     Its directory has one name, without links and `..`, however the user names it: the project is bound to that.
+
+    Args:
+        arguments: The command line.
+        home: The store, if it is not to be refused whatever it is like.
 
     Raises:
         NoManifest: There is none.
@@ -56,7 +60,7 @@ def project_of(arguments: argparse.Namespace) -> Project:
         directory=directory_of(arguments).resolve(),
         manifest=_in_real_directory(Path(arguments.manifest)) if arguments.manifest else None,
         use_global=arguments.use_global,
-        home=home_of(arguments),
+        home=home or home_of(arguments),
         environ=os.environ,
     )
 

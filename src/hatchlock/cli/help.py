@@ -34,6 +34,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "up": ("lock, plan, ask, apply", "hatchlock up"),
         "fetch": ("fill the store from the lock", "hatchlock fetch --to bundle.tar"),
         "verify": ("compare what is here with the lock", "hatchlock verify --json"),
+        "audit": ("what of the security checklist holds here", "hatchlock audit --fail-on warning"),
         "gc": ("delete what nobody uses any more", "hatchlock gc --dry-run"),
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },

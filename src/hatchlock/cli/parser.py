@@ -303,6 +303,20 @@ def _verify(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--format", dest="form", choices=["text", "json", "sarif"], default="text", help="how it is printed (text)"
+    )
+    command.add_argument(
+        "--fail-on",
+        choices=["error", "warning", "note", "never"],
+        default="error",
+        metavar="LEVEL",
+        help="exit 3 if something is found of this level, or a worse one: error, warning, note or never (error)",
+    )
+    command.add_argument("--online", action="store_true", help="ask the indexes what is outdated")
+
+
 def _cache(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "action",
@@ -343,4 +357,5 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "fetch": _fetch,
     "cache": _cache,
     "verify": _verify,
+    "audit": _audit,
 }

@@ -25,6 +25,7 @@ _PROGRESS = {
     "verify.start": "checking",
     "image.start": "assembling the image of",
     "gc.start": "cleaning",
+    "audit.start": "looking at",
 }
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
 
@@ -56,6 +57,10 @@ class Ui:
     def document(self, document: Mapping[str, Any]) -> None:
         """Print a result for programs."""
         print(json.dumps({"format_version": JSON_FORMAT, **document}, indent=2), flush=True)
+
+    def raw(self, text: str) -> None:
+        """Print a document of a form that is not ours."""
+        print(text, flush=True)
 
     def line(self, document: Mapping[str, Any]) -> None:
         """Print one line of a stream for programs (NDJSON)."""

@@ -1,0 +1,1 @@
+"""What `audit` looks at: checks over facts. Pure; `usecases.audit` gathers the facts."""
