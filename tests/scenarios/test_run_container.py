@@ -21,9 +21,9 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from hatchlock.engines.api import Engine, EngineError, EngineUnreachable
 from hatchlock.engines.host import owner, owner_is_gone
-from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
+from hatchlock.launch import LaunchRecord, Sandbox, SecretReference
 from hatchlock.serve.container import remove_leftovers
-from support.links_image import links_image
+from support.links_image import links_image, programs
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
 
 pytestmark = pytest.mark.engine
@@ -62,7 +62,7 @@ def containers(engine: str, project: str) -> list[str]:
 
 def container_record(engine: str, image: str, project: str, *options: str, **fields: Any) -> LaunchRecord:
     process = python_record(*options, project=project)
-    mounts = tuple(Mount(source=path, target=path) for path in ("/usr", *process.read_only_paths))
+    mounts = programs(*process.read_only_paths)
     sandbox = fields.pop("sandbox", Sandbox(stop_grace=GRACE))
     return replace(
         process,

@@ -5,12 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import secrets
+import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 
-__all__ = ["OPEN", "links_image"]
+from hatchlock.launch import Mount
+
+__all__ = ["OPEN", "links_image", "programs"]
+
+_PROGRAMS = ("cat", "dash", "env", "id", "nsenter", "perl", "sh", "sleep", "true", "unshare")
 
 OPEN = "/open"
 """A directory in it into which everybody could write."""
@@ -29,11 +35,30 @@ def links_image(engine: str) -> Iterator[str]:
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
             archive.addfile(link)
-    tag = f"hatchlock-tests/{secrets.token_hex(4)}:links"
+    repository = f"hatchlock-tests/{secrets.token_hex(4)}"
     client = docker.DockerClient(base_url=engine)
     try:
-        client.api.import_image_from_data(data.getvalue(), repository=tag.partition(":")[0], tag="links")
+        client.api.import_image_from_data(data.getvalue(), repository=repository, tag="links")
+        # Podman gives it a tag and a host of its own
+        (tag,) = (name for image in client.images.list() for name in image.tags if f"{repository}:" in name)
         yield tag
         client.images.remove(tag)
     finally:
         client.close()
+
+
+def programs(*needed: str) -> tuple[Mount, ...]:
+    """Return the mounts with which programs of this machine run in it: a few of /usr, and what else is needed.
+
+    /usr as a whole is nothing that a server may be shown.
+    """
+    usr = Path("/usr")
+    version = f"python3.{sys.version_info.minor}"
+    paths = [
+        *(usr / "bin" / name for name in (*_PROGRAMS, "node", version)),
+        *(usr / "lib").glob("*-linux-gnu*"),
+        *(usr / "lib").glob("ld-linux-*"),
+        *(usr / "lib64", usr / "lib" / version),
+        *(Path(path) for path in needed if path != "/usr"),
+    ]
+    return tuple(Mount(source=str(path.resolve()), target=str(path)) for path in dict.fromkeys(paths) if path.exists())
