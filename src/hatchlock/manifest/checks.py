@@ -19,8 +19,8 @@ from hatchlock.launch import Sandbox, size_in_bytes, target_problem
 from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
+from hatchlock.manifest.literals import literal_cautions, literal_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
-from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 
 __all__ = ["cautions", "mistakes", "overlay_mistakes", "relaxations"]
 
@@ -54,6 +54,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from runtime_findings(document, overlay)
     yield from index_findings(document)
     yield from build_findings(document)
+    yield from literal_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")
@@ -267,8 +268,7 @@ def cautions(document: dict[str, Any]) -> Iterator[Finding]:
     for pattern in (*places, *bases):
         for path, value in matches(document, pattern):
             yield from _loose(path, _text(value))
-    for table in ("servers.*", "defaults"):
-        yield from _secrets(document, table)
+    yield from literal_cautions(document)
     for path, value in (*matches(document, "indexes.*.url"), *matches(document, "indexes.*.mirrors.*")):
         if _text(value).startswith("http://") and not _is_loopback(_text(value)):
             yield Finding(path=path, what="its answers can be changed on the way", advice="use https://")
@@ -318,21 +318,3 @@ def _mutable(path: KeyPath, spec: str) -> Iterator[Finding]:
         what=f"the tag {image.tag!r} is a mutable reference; the lock pins the digest that it has now",
         advice="write @sha256:… to pin it here too",
     )
-
-
-def _secrets(document: dict[str, Any], table: str) -> Iterator[Finding]:
-    for path, value in matches(document, f"{table}.env.*"):
-        name = str(path[-1])
-        if isinstance(value, str) and looks_secret(name, value):
-            yield Finding(
-                path=path,
-                what="the value looks like a secret, and a manifest is no place for one",
-                advice=f'write {name} = {{ secret = "env:{name}" }}',
-            )
-    for path, args in matches(document, f"{table}.args"):
-        for index in secret_arguments([_text(arg) for arg in args] if isinstance(args, list) else ()):
-            yield Finding(
-                path=(*path, index),
-                what="the argument looks like a secret, and everyone on this machine can read arguments",
-                advice="give it as a variable: env.NAME = { secret = … }",
-            )

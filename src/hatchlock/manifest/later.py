@@ -49,10 +49,6 @@ def _not_default(value: object) -> bool:
     return isinstance(value, str) and value != "default"
 
 
-def _secret_elsewhere(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("keyring:", "command:"))
-
-
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (
@@ -64,8 +60,6 @@ _SERVER: tuple[_Rule, ...] = (
     *_PACKAGES,
     ("source.*", _kind_outside(Kind.URL), "a table of platforms is about url:"),
     ("url", _always, "let the application connect to it by itself"),
-    ("env.*.secret", _secret_elsewhere, "use env:NAME or file:PATH"),
-    ("env.*.as", lambda value: value == "file", 'use as = "variable"'),
     ("files", _always, "use sandbox.mounts with a file of the project"),
     ("headers", _always, ""),
     ("transport", lambda value: value == "http", 'use transport = "stdio"'),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from hatchlock.manifest.words import (
     AbsolutePath,
+    Argument,
     Base,
     Capability,
     ClientName,
@@ -72,7 +73,7 @@ _Network = Annotated[
 ]
 _Command = Annotated[
     Annotated[Annotated[Text, Field(min_length=1)], Tag("a word")]
-    | Annotated[Annotated[list[Text], Field(min_length=1)], Tag("a list")],
+    | Annotated[Annotated[list[Argument], Field(min_length=1)], Tag("a list")],
     Discriminator(_word_or_list),
 ]
 _Source = Annotated[
@@ -84,7 +85,9 @@ _Source = Annotated[
 class SecretTable(_Table):
     """A reference to a secret, never its value."""
 
-    secret: Secret = Field(description="Where the value comes from when the server starts: env:NAME or file:PATH.")
+    secret: Secret = Field(
+        description="Where the value comes from when the server starts: keyring:NAME, file:PATH, file:PATH#NAME, env:NAME or command:PROGRAM."
+    )
     format: Format | None = _key("How the value is used; {} stands for the secret.")
     as_: Literal["variable", "file"] | None = _key("Whether the server gets it as a variable or as a file.")
     required: bool | None = _key("Whether the server is refused without it; true unless said.")
@@ -207,7 +210,7 @@ class ServerTable(DefaultsTable):
     url: Url | None = _key("Address of a remote server.")
     build: _Build | None = _key("The directory with the Dockerfile that its image is built from.")
     command: _Command | None = _key("A script of its environment, or a program of this machine; with its arguments.")
-    args: list[Text] | None = _key("Arguments.")
+    args: list[Argument] | None = _key("Arguments; no secrets.")
 
 
 class ProjectTable(_Table):

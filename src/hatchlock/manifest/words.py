@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shlex
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "CLIENTS_LATER",
     "NAME_PATTERN",
     "AbsolutePath",
+    "Argument",
     "Base",
     "Capability",
     "ClientName",
@@ -67,6 +69,7 @@ _CAPABILITIES = (
 )
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
 _MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
@@ -179,11 +182,33 @@ def _secret(text: str) -> str:
     if kind not in {"env", "file", "keyring", "command"}:
         raise Wrong(
             "a secret is a reference, never a value, and this is neither env: file: keyring: nor command:",
-            "write env:NAME or file:PATH",
+            "write keyring:NAME, file:PATH, file:PATH#NAME, env:NAME or command:PROGRAM ARGUMENT…",
         )
     if not rest or (kind == "env" and _VARIABLE.fullmatch(rest) is None):
         raise Wrong(f"{kind}: is not followed by {'the name of a variable' if kind == 'env' else 'anything'}")
+    if kind == "keyring" and _KEPT_NAME.fullmatch(rest) is None:
+        raise Wrong("keyring: is followed by a name of letters, digits, '.', '_' and '-'", "write keyring:acme-token")
+    if kind == "command":
+        _command_words(rest)
     return _no_nul(text)
+
+
+def _command_words(text: str) -> None:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise Wrong("the words of command: cannot be told apart: a quotation is not closed") from error
+    if not words or not words[0]:
+        raise Wrong("command: is not followed by a program")
+
+
+def _secret_argument(value: object) -> object:
+    if isinstance(value, dict) and "secret" in value:
+        raise Wrong(
+            "an argument is no place for a secret: everyone on this machine can read arguments",
+            'give it as a variable, env.NAME = { secret = … }, or as a file: as = "file"',
+        )
+    return value
 
 
 def _format(text: str) -> str:
@@ -284,6 +309,7 @@ Size = Annotated[str, *_word(_size, pattern="^[0-9]+[kmg]?$")]
 User = Annotated[str, *_word(_user, pattern="^[0-9]+(:[0-9]+)?$")]
 AbsolutePath = Annotated[str, *_word(_absolute, pattern="^/.+$")]
 HostPort = Annotated[str, *_word(_host_port, pattern="^.+:[0-9]+$")]
+Argument = Annotated[Text, BeforeValidator(_secret_argument)]
 Secret = Annotated[str, *_word(_secret, pattern="^(env|file|keyring|command):.+$")]
 Format = Annotated[str, *_word(_format, pattern=r"^[^{}]*\{\}[^{}]*$")]
 Url = Annotated[str, *_word(check_url, pattern="^https?://.+$")]

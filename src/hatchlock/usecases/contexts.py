@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.launch import SecretReference
+
 if TYPE_CHECKING:
     from hatchlock.lock.model import Build
     from hatchlock.manifest.model import BuildSpec
@@ -82,5 +84,5 @@ def _files(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, item in value.items():
             if key == "secret" and isinstance(item, str) and item.startswith(_FILE):
-                yield item.removeprefix(_FILE)
+                yield SecretReference(secret=item).file[0]
             yield from _files(item)
