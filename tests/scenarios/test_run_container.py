@@ -303,8 +303,8 @@ def test_the_engine_speaks_with_words_of_its_own(engine: str) -> None:
     assert Engine(engine).remove("nothing-of-this-name") is False
     with pytest.raises(EngineError):
         Engine(engine).attach("nothing-of-this-name")
-    with pytest.raises(EngineUnreachable, match="only unix:///PATH and tcp://HOST:PORT"):
-        Engine("ssh://example.com").ping()
+    with pytest.raises(EngineUnreachable, match="only unix://, tcp:// and ssh:// addresses"):
+        Engine("fd://3").ping()
 
 
 def test_a_client_that_we_did_not_write_lists_tools(apply: Any, command: list[str], engine: str, project: str) -> None:
