@@ -25,7 +25,8 @@ def _literals(facts: Facts) -> Outcome:
             for name, value in sorted(build.args.items())
             if looks_secret(name, value)
         )
-    return Outcome(looked_at=tuple(item.address for item in facts.servers), findings=tuple(findings))
+    looked_at = (*(item.address for item in facts.servers), *(f"server:{item.server}" for item in facts.lock.builds))
+    return Outcome(looked_at=tuple(dict.fromkeys(looked_at)), findings=tuple(findings))
 
 
 def _of_server(server: ServerFacts) -> Iterator[Finding]:

@@ -181,7 +181,8 @@ def _signatures(facts: Facts) -> Outcome:
     findings += (
         Finding(address=f"archive:{name}", level="error", what="the lock has no key that signed it") for name in keys
     )
-    return Outcome(looked_at=_lock_if(facts.lock.packages), findings=tuple(findings))
+    archives = (f"archive:{item.name}" for item in facts.lock.archives)
+    return Outcome(looked_at=(*_lock_if(facts.lock.packages), *archives), findings=tuple(findings))
 
 
 def _privileged(facts: Facts) -> Outcome:
@@ -207,7 +208,9 @@ def _privileged(facts: Facts) -> Outcome:
         )
         for build in facts.lock.builds
     )
-    return Outcome(looked_at=tuple(f"env:{item.name}" for item in facts.lock.environments), findings=tuple(findings))
+    built = (f"server:{build.server}" for build in facts.lock.builds)
+    looked_at = (*(f"env:{item.name}" for item in facts.lock.environments), *built)
+    return Outcome(looked_at=looked_at, findings=tuple(findings))
 
 
 def _indexes(facts: Facts) -> Outcome:
