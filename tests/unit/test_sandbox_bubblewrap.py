@@ -105,12 +105,17 @@ def test_mounts_are_bound_as_they_say() -> None:
 
 def test_limits_bind_and_never_exceed_the_machines() -> None:
     assert limits(Sandbox(), ROOT) == (
-        "--data=536870912:536870912",
         "--nofile=1024:1024",
-        "--core=0:0",
+        "--core=1:1",
+        "--data=536870912:536870912",
         "--nproc=128:128",
     )
     assert "--nofile=512:512" in limits(Sandbox(), replace(ROOT, max_files=512))
+
+
+def test_what_a_group_limits_is_not_limited_for_each_process_besides() -> None:
+    grouped = replace(ROOT, grouped=frozenset({"memory", "pids", "cpu"}))
+    assert limits(Sandbox(), grouped) == ("--nofile=1024:1024", "--core=1:1")
 
 
 def test_an_old_kernel_that_counts_all_of_a_users_processes_gets_no_such_limit() -> None:

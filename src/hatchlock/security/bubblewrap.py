@@ -3,9 +3,10 @@
 The options go to bubblewrap through a file descriptor (`--args`), because they hold the environment and with it
 secrets, which must be neither in an argument list nor in the environment of a process outside the sandbox.
 
-Limits are rlimits, set inside by `prlimit`: RLIMIT_NPROC counts by uid and user namespace, so it must be set where the
-server's own count begins. Memory is RLIMIT_DATA and not RLIMIT_AS, since V8 and others reserve address space that they
-never use; it binds each process for itself.
+Limits are those of control groups where this machine lets us make some (`engines.cgroups`), else rlimits, set inside by
+`prlimit`: RLIMIT_NPROC counts by uid and user namespace, so it must be set where the server's own count begins. Memory is
+RLIMIT_DATA and not RLIMIT_AS, since V8 and others reserve address space that they never use; it binds each process for
+itself.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class System:
         machine: As the kernel names it, `x86_64`.
         kernel: The kernel's version.
         seccomp: The filter of `seccomp = "default"` for this machine.
+        grouped: What is limited for all processes of the server together, by a control group: "memory", "cpu", "pids". There
+            no limit of each process's own is set besides, since it would count what is reserved and not used.
     """
 
     bwrap: str
@@ -79,6 +82,7 @@ class System:
     machine: str = ""
     kernel: tuple[int, int] = (0, 0)
     seccomp: bytes = b""
+    grouped: frozenset[str] = frozenset()
 
 
 def system_calls(sandbox: Sandbox, system: System, profile: bytes) -> bytes:
@@ -148,8 +152,11 @@ def limits(sandbox: Sandbox, system: System) -> tuple[str, ...]:
     """Return prlimit's options for a profile: soft and hard limits, never above the machine's own."""
     memory = size_in_bytes(sandbox.memory)
     files = min(sandbox.files, system.max_files)
-    options = [f"--data={memory}:{memory}", f"--nofile={files}:{files}", "--core=0:0"]
-    if system.root or system.counts_by_namespace:
+    # one byte and not none: none does not stop a dump that goes to a program of the machine
+    options = [f"--nofile={files}:{files}", "--core=1:1"]
+    if "memory" not in system.grouped:
+        options.append(f"--data={memory}:{memory}")
+    if "pids" not in system.grouped and (system.root or system.counts_by_namespace):
         options.append(f"--nproc={sandbox.pids}:{sandbox.pids}")
     return tuple(options)
 

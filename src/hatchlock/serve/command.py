@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from hatchlock.launch import LaunchRecord
+from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.talk import write_all
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
@@ -37,7 +38,9 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _LAST_WORDS_SECONDS = 5.0
 
 
-def run_command(record: LaunchRecord, command: tuple[str, ...], *, environ: Mapping[str, str]) -> int:
+def run_command(
+    record: LaunchRecord, command: tuple[str, ...], *, environ: Mapping[str, str], provided: Provided = NOTHING
+) -> int:
     """Run a command where a server would run, as it would run: same files, sandbox and variables, but no secrets.
 
     To be called in the main thread of a process without other threads: it forks, and handles signals. Signals are passed
@@ -47,6 +50,7 @@ def run_command(record: LaunchRecord, command: tuple[str, ...], *, environ: Mapp
         record: The server's.
         command: What to run; a first word without a slash is looked for there, the environment's own commands first.
         environ: Our own environment, to find programs. The command inherits TERM of it, if it gets a terminal.
+        provided: What a session would give to the server besides; no secrets.
 
     Returns:
         The command's exit status, 128+N after signal N.
@@ -60,9 +64,9 @@ def run_command(record: LaunchRecord, command: tuple[str, ...], *, environ: Mapp
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     with _Signals(grace=record.sandbox.stop_grace) as signals:
         if record.runtime == "container":
-            return _in_container(record, command, signals)
+            return _in_container(record, command, provided, signals)
         with _terminal_as_it_was(), using(map(Path, record.read_only_paths)):
-            return _as_process(record, command, environ, signals)
+            return _as_process(record, command, environ, provided, signals)
 
 
 class _Signals:
@@ -149,8 +153,11 @@ def _foreground() -> int | None:
         return None
 
 
-def _as_process(record: LaunchRecord, command: tuple[str, ...], environ: Mapping[str, str], signals: _Signals) -> int:
-    from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
+def _as_process(
+    record: LaunchRecord, command: tuple[str, ...], environ: Mapping[str, str], provided: Provided, signals: _Signals
+) -> int:
+    from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
+    from hatchlock.engines.process import isolation_system  # noqa: PLC0415
     from hatchlock.serve import local  # noqa: PLC0415
 
     system = isolation_system(environ)
@@ -160,15 +167,22 @@ def _as_process(record: LaunchRecord, command: tuple[str, ...], environ: Mapping
     scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
     env = server_environment(record, {}, scratch=str(scratch) if scratch else "") | _terminal(environ)
     started = replace(record, argv=command)
-    watchdog = Watchdog.start(end_processes(scratch, mark))
+    limits = Group(places=find_places())
+    watchdog = Watchdog.start(end_processes(scratch, mark, limits.directories))
     try:
+        limits = limits.make(record.sandbox)
         if isinstance(system, str):
             write_all(2, f"hatchlock: {record.server} is not isolated: {system}\n".encode())
             with _listened_to(watchdog.group):
                 started = replace(record, argv=(_found(command[0], env["PATH"]), *command[1:]))
                 bare_env = {**env, MARK: mark}
-                return _ended(local.start_bare(started, env=bare_env, group=watchdog.group, piped=False), signals)
-        return _ended(local.start_isolated(started, system, env=env, group=watchdog.group, piped=False), signals)
+                return _ended(
+                    local.start_bare(started, env=bare_env, group=watchdog.group, limits=limits, piped=False), signals
+                )
+        isolated = local.start_isolated(
+            started, system, env=env, group=watchdog.group, limits=limits, provided=provided, piped=False
+        )
+        return _ended(isolated, signals)
     finally:
         watchdog.release()
 
@@ -189,10 +203,10 @@ def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {"TERM": environ["TERM"]} if "TERM" in environ and os.isatty(1) else {}
 
 
-def _in_container(record: LaunchRecord, command: tuple[str, ...], signals: _Signals) -> int:
+def _in_container(record: LaunchRecord, command: tuple[str, ...], provided: Provided, signals: _Signals) -> int:
     from hatchlock.serve.container import session  # noqa: PLC0415  processes do without
 
-    with session(replace(record, argv=command), env=server_environment(record, {})) as running:
+    with session(replace(record, argv=command), env=server_environment(record, {}), provided=provided) as running:
         signals.connect(running.server.send_signal, running.server.kill)
         return _connected(running.server)
 

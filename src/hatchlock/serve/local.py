@@ -10,10 +10,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, ClassVar
 
+from hatchlock.engines.cgroups import NO_GROUPS, Group, remove_groups
 from hatchlock.errors import HatchlockError
 from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
@@ -49,9 +50,11 @@ class PathMissing(HatchlockError):
 class LocalServer:
     """A `Server` that is a child process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, stop_signal: int, group: int) -> None:
-        self._process = process
-        self._stop_signal = stop_signal
+    def __init__(self, started: _Started, sandbox: Sandbox, *, group: int) -> None:
+        self._process = started.process
+        self._limits = started.limits
+        self._sandbox = sandbox
+        self._stop_signal = _number(sandbox)
         self._group = group
         self._input = threading.Lock()
 
@@ -96,13 +99,19 @@ class LocalServer:
         return status if status >= 0 else 128 - status
 
     def explain(self, status: int) -> str:
-        """Nothing is known besides the status."""
-        del status
+        """Say that it needed too much memory, if its group knows of that."""
+        if status and self._limits.killed_for_memory():
+            return f"it needed more than its {self._sandbox.memory} of memory"
         return ""
 
     def limits_met(self) -> Sequence[Denial]:
-        """Return nothing: who meets an rlimit is told so."""
-        return ()
+        """Return what its group has counted; who meets an rlimit is told so."""
+        met = []
+        if self._limits.killed_for_memory():
+            met.append(Denial(kind="memory", what=self._sandbox.memory))
+        if self._limits.refused_processes():
+            met.append(Denial(kind="processes", what=str(self._sandbox.pids)))
+        return met
 
     def close(self) -> None:
         """Kill it; the watchdog sees to processes that it left."""
@@ -120,6 +129,7 @@ def start_isolated(
     *,
     env: Mapping[str, str],
     group: int,
+    limits: Group = NO_GROUPS,
     provided: Provided = NOTHING,
     piped: bool = True,
 ) -> LocalServer:
@@ -130,6 +140,7 @@ def start_isolated(
         system: This machine.
         env: The server's whole environment.
         group: The watchdog's process group.
+        limits: Control groups that were made for it.
         provided: What this session gives it besides.
         piped: Whether its streams are for us; else it has our own stdin, stdout and stderr.
 
@@ -149,42 +160,58 @@ def start_isolated(
     )
     info_out, info_in = os.pipe()
     inherited = (options, info_in, *files.values(), *(() if seccomp is None else (seccomp,)))
+
+    def start(groups: Group) -> subprocess.Popen[bytes]:
+        here = replace(system, grouped=groups.bound)
+        argv = bubblewrap_argv(record, here, args=options, info=info_in)
+        before = groups.join if groups.places else None
+        return _start(argv, env={}, cwd="/", group=group, inherited=inherited, piped=piped, before=before)
+
     try:
-        process = _start(
-            bubblewrap_argv(record, system, args=options, info=info_in),
-            env={},
-            cwd="/",
-            group=group,
-            inherited=inherited,
-            piped=piped,
-        )
+        started = _joined(limits, start)
     finally:
         for descriptor in inherited:
             os.close(descriptor)
     # Its first process leads a session of its own, with the server in it, but not bubblewrap outside, whose death would
     # be a kill.
     inside = _first_process(info_out)
-    return LocalServer(process, stop_signal=_number(record.sandbox), group=inside or process.pid)
+    return LocalServer(started, record.sandbox, group=inside or started.process.pid)
 
 
-def start_bare(record: LaunchRecord, *, env: Mapping[str, str], group: int, piped: bool = True) -> LocalServer:
-    """Start a server with limits only, in the watchdog's process group; `piped` as in `start_isolated`.
+def start_bare(
+    record: LaunchRecord, *, env: Mapping[str, str], group: int, limits: Group = NO_GROUPS, piped: bool = True
+) -> LocalServer:
+    """Start a server with limits only, in the watchdog's process group; the rest as in `start_isolated`.
 
     Raises:
         PathMissing: Its program does not exist.
     """
     if not os.access(record.argv[0], os.X_OK):
         raise PathMissing(path=record.argv[0], purpose="its program")
-    process = _start(
-        record.argv,
-        env=env,
-        cwd=record.cwd or env["HOME"],
-        group=group,
-        inherited=(),
-        piped=piped,
-        before=functools.partial(_limit, record.sandbox),
-    )
-    return LocalServer(process, stop_signal=_number(record.sandbox), group=group)
+
+    def start(groups: Group) -> subprocess.Popen[bytes]:
+        before = functools.partial(_limit, record.sandbox, groups)
+        cwd = record.cwd or env["HOME"]
+        return _start(record.argv, env=env, cwd=cwd, group=group, inherited=(), piped=piped, before=before)
+
+    return LocalServer(_joined(limits, start), record.sandbox, group=group)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Started:
+    process: subprocess.Popen[bytes]
+    limits: Group
+
+
+def _joined(groups: Group, start: Callable[[Group], subprocess.Popen[bytes]]) -> _Started:
+    """Start a process in its groups, or in none where it turns out that it may not join them."""
+    try:
+        return _Started(process=start(groups), limits=groups)
+    except ProcessFailed as error:
+        if not groups.places or not isinstance(error.__cause__, subprocess.SubprocessError):
+            raise
+    remove_groups(groups.directories)
+    return _Started(process=start(NO_GROUPS), limits=NO_GROUPS)
 
 
 def _start(
@@ -244,14 +271,13 @@ def _number(sandbox: Sandbox) -> int:
     return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
 
 
-def _limit(sandbox: Sandbox) -> None:
+def _limit(sandbox: Sandbox, groups: Group) -> None:
     import resource  # noqa: PLC0415  not on every system
 
-    wanted = {
-        resource.RLIMIT_DATA: size_in_bytes(sandbox.memory),
-        resource.RLIMIT_NOFILE: sandbox.files,
-        resource.RLIMIT_CORE: 0,
-    }
+    groups.join()
+    wanted = {resource.RLIMIT_NOFILE: sandbox.files, resource.RLIMIT_CORE: 1}
+    if "memory" not in groups.bound:
+        wanted[resource.RLIMIT_DATA] = size_in_bytes(sandbox.memory)
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -30,6 +30,7 @@ from hatchlock.security.secrets.redact import forms
 from hatchlock.security.secrets.resolve import Places, Secrets, resolve
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
+from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import and_remove, remembered, reserve
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import LogFile, Talk, write_all
@@ -155,7 +156,12 @@ def _serve(
     file = denials_path(store / "projects" / record.project, record.server)
     denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
     start = _Start(
-        record=record, denials=denials, secrets=secrets, provided=Provided(files=secrets.placed()), environ=environ
+        record=record,
+        applied=applied.digest,
+        denials=denials,
+        secrets=secrets,
+        provided=with_profile(Provided(files=secrets.placed()), record, store),
+        environ=environ,
     )
     with _signals(reasons), remembered(record, secrets, store), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
@@ -177,6 +183,7 @@ class _Start:
 
     Attributes:
         record: What to start.
+        applied: The digest of the record as it was applied.
         denials: Who is told what its sandbox has stopped.
         secrets: Its secrets.
         provided: What the session gives it besides.
@@ -184,6 +191,7 @@ class _Start:
     """
 
     record: LaunchRecord
+    applied: str
     denials: Denials
     secrets: Secrets
     provided: Provided
@@ -209,7 +217,7 @@ def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
     env, provided = server_environment(start.record, start.secrets.environment()), start.provided
     if provided.files:
         provided = replace(provided, secrets_directory=str(reserve(start.record, start.environ)))
-    with session(start.record, env=env, provided=provided) as running:
+    with session(start.record, env=env, provided=provided, applied=start.applied) as running:
         for leftover in running.removed:
             talk.say(f"removed {leftover}, which an earlier run had left")
         talk.listen(start.denials.heard)
@@ -218,7 +226,8 @@ def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
 
 @contextlib.contextmanager
 def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
-    from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
+    from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
+    from hatchlock.engines.process import isolation_system  # noqa: PLC0415
     from hatchlock.security.secrets.memory import lay_out  # noqa: PLC0415
     from hatchlock.serve import local  # noqa: PLC0415
 
@@ -229,18 +238,22 @@ def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
     bare = isinstance(system, str)
     scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
     secrets = reserve(record, start.environ) if bare and start.secrets.files else None
-    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark)))
+    limits = Group(places=find_places())
+    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark, limits.directories)))
     try:
+        limits = limits.make(record.sandbox)
         if isinstance(system, str):
             talk.say(f"{record.server} is not isolated: {system}")
             if secrets:
                 lay_out(secrets, start.secrets.files)
             given = start.secrets.environment(str(secrets))
             env = {**server_environment(record, given, scratch=str(scratch)), MARK: mark}
-            server = local.start_bare(record, env=env, group=watchdog.group)
+            server = local.start_bare(record, env=env, group=watchdog.group, limits=limits)
         else:
             env = server_environment(record, start.secrets.environment())
-            server = local.start_isolated(record, system, env=env, group=watchdog.group, provided=start.provided)
+            server = local.start_isolated(
+                record, system, env=env, group=watchdog.group, limits=limits, provided=start.provided
+            )
             talk.listen(start.denials.heard)
         try:
             yield server, watchdog

@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -123,14 +123,16 @@ def scratch_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="hatchlock-"))
 
 
-def end_processes(scratch: Path | None, mark: str) -> Cleanup:
+def end_processes(scratch: Path | None, mark: str, groups: Sequence[Path] = ()) -> Cleanup:
     """Return the cleanup for a server of processes: kill the watchdog's group, then those that left it.
 
     Args:
         scratch: A directory to remove at the end.
         mark: The value of `MARK` in the server's environment, by which processes that left the group are found (Linux);
             "" when a sandbox holds them.
+        groups: Directories of control groups of its own, to be removed with all that is in them.
     """
+    from hatchlock.engines.cgroups import remove_groups  # noqa: PLC0415  containers do without
 
     def cleanup(_: bytes, group: int) -> None:
         if os.getpgrp() != group:
@@ -147,6 +149,7 @@ def end_processes(scratch: Path | None, mark: str) -> Cleanup:
         for _ in range(_PASSES):
             if not mark or not _kill_marked(f"{MARK}={mark}".encode()):
                 break
+        remove_groups(groups)
         if scratch is not None:
             import shutil  # noqa: PLC0415  a start does without
 
