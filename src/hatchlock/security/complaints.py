@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from hatchlock.launch import Runtime, Sandbox
@@ -50,6 +50,7 @@ _AFTER = re.compile(r"""(?::|,)\s(?:[a-z]+\s)?(?:'(?P<single>[^']+)'|"(?P<double
 _QUOTED = re.compile(r"""['"\u2018](?P<path>/[^'"\u2019]*)['"\u2019]""")
 _BEFORE = re.compile(r"""(?P<path>/[^\s:'"]+):\s(?:[a-z ]*: )?$""")
 _VERB = re.compile(r"\b(mkdir|open|rename|unlink|rmdir|symlink|link|copyfile|truncate|chown|fchown|lchown|chmod|mknod|cannot (?:create|touch|make))\b")  # fmt: skip
+_DIRECTORY = re.compile(r"\bmkdir\b|\bcreate directory\b")
 _MAKES = frozenset({"mkdir", "rename", "unlink", "rmdir", "symlink", "link", "copyfile", "truncate", "mknod"})
 _LISTEN = re.compile(r"(?:listen|bind)\S*:? (?:EACCES: permission denied|.*permission denied)", re.IGNORECASE)
 _PORT = re.compile(r":(\d{1,4})\b")
@@ -92,18 +93,24 @@ class ProfileFacts:
     absent: frozenset[str] = field(default_factory=frozenset)
 
 
-def denials_in(line: str, facts: ProfileFacts) -> tuple[Denial, ...]:
+def denials_in(line: str, facts: ProfileFacts, *, directory: bool = False) -> tuple[Denial, ...]:
     """Return what a line of a server's stderr says that its sandbox has stopped; usually nothing.
 
     Args:
         line: Without its end. What is longer than 4,096 characters is read so far.
         facts: The profile.
+        directory: Whether the lines before it were about making a directory: a traceback's last line does not say.
     """
     line = line[:_LONGEST]
     for text, explain in _RULES:
         if text.search(line):
-            return tuple(explain(line, facts))
+            made = directory or _DIRECTORY.search(line)
+            return tuple(_slashed(denial) if made else denial for denial in explain(line, facts))
     return ()
+
+
+def _slashed(denial: Denial) -> Denial:
+    return replace(denial, what=f"{denial.what}/") if denial.kind == "write" and denial.what else denial
 
 
 def place_in(line: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
-from hatchlock.launch import WORKSPACE, Mount, Sandbox, size_in_bytes
+from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox, size_in_bytes
 
 __all__ = [
     "Denial",
@@ -53,8 +53,9 @@ class Denial:
 
     Attributes:
         kind: Of what sort it is.
-        what: What it was: `api.example.com:443` (or without a port, or "" where nobody said), a path, the limit that it met
-            (`512m`, `128`), a system call and its object. A stranger's text.
+        what: What it was: `api.example.com:443` (or without a port, or "" where nobody said), a path (with a slash at its end
+            if it is known to be a directory), the limit that it met (`512m`, `128`), a system call and its object. A
+            stranger's text.
         at: Where in the server's own code it was, `/path/module.py:12`, if it said so. No part of what it was.
     """
 
@@ -90,36 +91,32 @@ def sentence(denial: Denial, server: str) -> str:
     return f"{server} {texts[denial.kind]}{where}"
 
 
-def permit(denial: Denial, sandbox: Sandbox, server: str, *, directory: str = "") -> str:
+def permit(denial: Denial, record: LaunchRecord) -> str:
     """Return the lines of the manifest that would permit a denial, as TOML, with everything that the profile has already.
 
     Args:
         denial: What was stopped.
-        sandbox: The server's profile.
-        server: The server's name.
-        directory: The project's: mounts below it are written relative to it.
+        record: The server's launch record, as it was applied.
 
     Returns:
         A `[servers.NAME.sandbox]` table with the keys that change, or "" where no key of a manifest permits it (`advice`).
         `reason = "…"` is left to the user; a profile that has one keeps it.
     """
-    values = changes(denial, sandbox)
-    if not values:
-        return ""
-    return toml_table(server, values, directory=directory, reason=not sandbox.reason)
+    return toml_table(record, changes(denial, record))
 
 
-def toml_table(server: str, values: dict[str, object], *, directory: str = "", reason: bool = True) -> str:
-    """Return a `[servers.NAME.sandbox]` table with these keys, as TOML.
+def toml_table(record: LaunchRecord, values: Mapping[str, object]) -> str:
+    """Return a `[servers.NAME.sandbox]` table with these keys, as TOML, and a place for the reason; "" for no keys.
 
     Args:
-        server: The server's name.
-        values: Key -> value, as fields of `Sandbox` have them.
-        directory: The project's: mounts below it are written relative to it.
-        reason: Whether to leave a place for the reason.
+        record: The server's launch record: mounts below its directory are written relative to that.
+        values: Field of `Sandbox` -> value.
     """
-    lines = [f"{name.replace('_', '-')} = {_toml(value, directory)}" for name, value in values.items()]
-    return "\n".join([f"[servers.{server}.sandbox]", *lines, *(['reason = "…"'] if reason else [])])
+    if not values:
+        return ""
+    lines = [f"{name.replace('_', '-')} = {_toml(value, record.directory)}" for name, value in values.items()]
+    reason = () if record.sandbox.reason else ('reason = "…"',)
+    return "\n".join((f"[servers.{record.server}.sandbox]", *lines, *reason))
 
 
 def advice(denial: Denial, server: str) -> str:
@@ -144,12 +141,12 @@ def _advice_on_hosts(what: str, server: str) -> str:
     return "" if _has_port(what) else f"it did not say the port: {_OTHERS_PORT} is a guess"
 
 
-def changes(denial: Denial, sandbox: Sandbox) -> dict[str, object]:
+def changes(denial: Denial, record: LaunchRecord) -> dict[str, object]:
     """Return the fields of the profile that would permit a denial, with their new values; empty where none does."""
-    what = denial.what
+    what, sandbox = denial.what, record.sandbox
     permits: dict[DenialKind, Callable[[], dict[str, object]]] = {
         "network": lambda: _network(what, sandbox),
-        "write": lambda: _write(what, sandbox),
+        "write": lambda: _write(what, record),
         "memory": lambda: {"memory": _doubled(sandbox.memory)},
         "space": lambda: {"tmp": _doubled(sandbox.tmp)},
         "processes": lambda: {"pids": sandbox.pids * 2},
@@ -161,11 +158,12 @@ def changes(denial: Denial, sandbox: Sandbox) -> dict[str, object]:
     return permits[denial.kind]()
 
 
-def changes_of(denials: Iterable[Denial], sandbox: Sandbox) -> dict[str, object]:
+def changes_of(denials: Iterable[Denial], record: LaunchRecord) -> dict[str, object]:
     """Return the fields of the profile that would permit all of these, with their new values."""
     values: dict[str, object] = {}
     for denial in denials:
-        values |= changes(denial, replace(sandbox, **values))  # type: ignore[arg-type]  # fields by name
+        sandbox = replace(record.sandbox, **values)  # type: ignore[arg-type]  # fields by name
+        values |= changes(denial, replace(record, sandbox=sandbox))
     return values
 
 
@@ -187,7 +185,8 @@ def _is_address(what: str) -> bool:
     return host.replace(".", "").isdecimal() or ":" in host
 
 
-def _write(path: str, sandbox: Sandbox) -> dict[str, object]:
+def _write(path: str, record: LaunchRecord) -> dict[str, object]:
+    sandbox = record.sandbox
     mount = _mount_of(path, sandbox.mounts)
     if mount is not None:
         if mount.mode == "rw":
@@ -195,7 +194,18 @@ def _write(path: str, sandbox: Sandbox) -> dict[str, object]:
         opened = replace(mount, mode="rw")
         return {"mounts": tuple(opened if item is mount else item for item in sandbox.mounts)}
     directory = _data_directory(path)
-    return {"writable": (*sandbox.writable, directory)} if directory else {}
+    if not directory or any(is_below(directory, place) for place in sandbox.writable) or _hides(directory, record):
+        return {}
+    inner = [place for place in sandbox.writable if not is_below(place, directory)]
+    return {"writable": (*inner, directory)}
+
+
+def _hides(directory: str, record: LaunchRecord) -> bool:
+    """Whether a volume there would hide the server's own program, or would have to be made inside of it."""
+    own = (*record.argv, *record.read_only_paths, *filter(None, (record.cwd,)))
+    return any(is_below(path, directory) for path in own) or any(
+        is_below(directory, path) for path in record.read_only_paths
+    )
 
 
 def _mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
@@ -205,13 +215,15 @@ def _mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
 
 def _data_directory(path: str) -> str:
     """Return the directory that has to keep what a server writes to `path`; "" where a volume would hide the system."""
-    if not path or path == "/" or any(is_below(path, place) for place in _PROGRAMS):
+    name = path.rstrip("/")
+    if not name or any(is_below(name, place) for place in _PROGRAMS):
         return ""
-    parent = str(PurePosixPath(path).parent)
-    if parent not in _NO_PLACE_FOR_DATA:
+    parent = str(PurePosixPath(name).parent)
+    if not path.endswith("/") and parent not in _NO_PLACE_FOR_DATA:
         return parent
     # a name with a suffix is a file, and a directory in its place would not help
-    return "" if path in _NO_PLACE_FOR_DATA or PurePosixPath(path).suffix else path
+    is_file = not path.endswith("/") and bool(PurePosixPath(name).suffix)
+    return "" if name in _NO_PLACE_FOR_DATA or is_file else name
 
 
 def _doubled(size: str) -> str:

@@ -63,6 +63,7 @@ class Denials:
         self._file = file
         self._told: set[Denial] = set()
         self._place = ""
+        self._makes = False
         self._lock = threading.Lock()
 
     def heard(self, line: str) -> None:
@@ -71,7 +72,8 @@ class Denials:
             from hatchlock.security.complaints import place_in  # noqa: PLC0415  rarely needed, and slow to load
 
             self._place = place_in(line)
-        elif any(word in line for word in _WORDS):
+        self._makes = "mkdir" in line or "makedirs" in line or (self._makes and line.startswith("  "))
+        if any(word in line for word in _WORDS):
             from hatchlock.security.complaints import ProfileFacts, denials_in  # noqa: PLC0415
 
             record = self._record
@@ -81,7 +83,7 @@ class Denials:
                 cwd=record.cwd or HOME_INSIDE,
                 absent=frozenset(profile_paths(record)),
             )
-            for denial in denials_in(line, facts):
+            for denial in denials_in(line, facts, directory=self._makes):
                 self.report(denial if denial.what else replace(denial, at=self._place))
 
     def report(self, denial: Denial) -> None:
@@ -118,7 +120,7 @@ def explanation(denial: Denial, record: LaunchRecord) -> str:
     from hatchlock.security.denials import advice, permit, sentence  # noqa: PLC0415
 
     what = sentence(denial, record.server)
-    lines = permit(denial, record.sandbox, record.server, directory=record.directory)
+    lines = permit(denial, record)
     beside = advice(denial, record.server)
     if not lines:
         return f"{what}; {beside}" if beside else what

@@ -57,10 +57,7 @@ def permitting(items: Iterable[Stopped], record: LaunchRecord) -> str:
     """Return the lines of the manifest that would permit all of these; "" where none would."""
     from hatchlock.security.denials import changes_of, toml_table
 
-    values = changes_of((item.denial for item in items), record.sandbox)
-    if not values:
-        return ""
-    return toml_table(record.server, values, directory=record.directory, reason=not record.sandbox.reason)
+    return toml_table(record, changes_of((item.denial for item in items), record))
 
 
 def _worded(denial: Denial, when: str, record: LaunchRecord) -> Stopped:
@@ -71,6 +68,6 @@ def _worded(denial: Denial, when: str, record: LaunchRecord) -> Stopped:
         denial=denial,
         when=when,
         sentence=sentence(denial, record.server),
-        permit=permit(denial, record.sandbox, record.server, directory=record.directory),
+        permit=permit(denial, record),
         explanation=explanation(denial, record),
     )
