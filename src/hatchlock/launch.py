@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from hatchlock.digest import canonical_json, sha256_bytes
 
 __all__ = [
+    "HOME_INSIDE",
     "LAUNCH_FORMAT",
     "SANDBOX_RULES",
     "WORKSPACE",
@@ -35,6 +36,8 @@ Runtime = Literal["process", "container"]
 Isolation = Literal["required", "best-effort"]
 
 LAUNCH_FORMAT = 1
+HOME_INSIDE = "/home/hatchlock"
+"""The home of every sandboxed server: memory of its own."""
 WORKSPACE = "workspace"
 """The source of a mount that is known only when an application starts the server."""
 SANDBOX_RULES = 1

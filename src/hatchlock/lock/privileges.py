@@ -136,6 +136,8 @@ def _relaxations(old: Sandbox, new: Sandbox) -> Iterator[tuple[str, list[str]]]:
         now = getattr(new, name)
         if now not in {getattr(old, name), getattr(_DEFAULT, name)}:
             lists[name] = [now]
+    if "seccomp" not in lists and new.seccomp_sha256 not in {old.seccomp_sha256, ""}:
+        lists["seccomp"] = [f"{new.seccomp}, which has another content"]
     yield from ((name, values) for name, values in lists.items() if values)
 
 

@@ -175,4 +175,5 @@ def _read_output(data: Mapping[str, Any]) -> ImageOutput:
 def _read_server(data: Mapping[str, Any]) -> Server:
     secrets = {name: _read(SecretReference, item) for name, item in data.get("secrets", {}).items()}
     sandbox = Sandbox.from_dict({key.replace("-", "_"): value for key, value in data.get("sandbox", {}).items()})
+    _checked(_SHA256, *([sandbox.seccomp_sha256] if sandbox.seccomp_sha256 else []))
     return _read(Server, {"source": "", **data}, secrets=secrets, sandbox=sandbox)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.files import atomic_write, read_optional
-from hatchlock.launch import SANDBOX_RULES, SecretReference
+from hatchlock.launch import SANDBOX_RULES, Mount, SecretReference
 from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.images import Image, ImageOutput, Layer
 from hatchlock.lock.model import ASSEMBLER, LOCK_MINOR, LOCK_VERSION, Environment, File, Lock, Package, Server
@@ -213,13 +213,22 @@ def _server(server: Server) -> dict[str, Any]:
     profile = server.sandbox
     sandbox = {hyphened(name): value for name, value in profile.deviations().items()}
     if "mounts" in sandbox:
-        sandbox["mounts"] = [_values(mount) for mount in profile.mounts]
+        sandbox["mounts"] = [_mount(mount) for mount in profile.mounts]
+    if profile.seccomp_sha256:
+        sandbox["seccomp-sha256"] = profile.seccomp_sha256
     if profile.reason:
         sandbox["reason"] = profile.reason
     values = _values(server)
     if server.transport == _STDIO:
         del values["transport"]
     return {**values, "sandbox": sandbox}
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    values = _values(mount)
+    if not mount.relabel:
+        del values["relabel"]
+    return values
 
 
 def _environment(environment: Environment) -> list[str]:

@@ -274,6 +274,8 @@ def _sandbox(table: SandboxTable | None) -> Sandbox:
         if key in given:
             given[key] = float(given[key])
     mounts = given.pop("mounts", [])
-    given["mounts"] = tuple(Mount(source=m.source, target=m.target, mode=m.mode or "ro") for m in mounts)
+    given["mounts"] = tuple(
+        Mount(source=m.source, target=m.target, mode=m.mode or "ro", relabel=m.relabel or "") for m in mounts
+    )
     given |= {key: tuple(sorted(set(given[key]))) for key in ("capabilities", "writable") if key in given}
     return Sandbox(**given)

@@ -21,6 +21,7 @@ from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_fi
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.literals import literal_cautions, literal_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
+from hatchlock.manifest.writable import relabel_findings, writable_findings
 
 __all__ = ["cautions", "mistakes", "overlay_mistakes", "relaxations"]
 
@@ -233,6 +234,8 @@ def _sandbox(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:
         index = at[1]
         if isinstance(index, int) and target in targets[:index]:
             yield Finding(path=(*path, *at), what=f"two mounts have the target {target!r}", advice="keep one")
+    yield from writable_findings(path, sandbox)
+    yield from relabel_findings(path, sandbox)
     for key in ("mounts.*.target", "writable.*"):
         for at, target in matches(sandbox, key):
             if problem := target_problem(_text(target)) if _text(target).startswith("/") else "":

@@ -45,10 +45,6 @@ def _kind_outside(*kinds: Kind) -> _When:
     return check
 
 
-def _not_default(value: object) -> bool:
-    return isinstance(value, str) and value != "default"
-
-
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (
@@ -67,7 +63,6 @@ _SERVER: tuple[_Rule, ...] = (
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
     ("sandbox.network", lambda value: isinstance(value, list), 'use "none", or "internet" with a reason'),
-    *((f"sandbox.{key}", _not_default, 'use "default"') for key in ("seccomp", "apparmor", "selinux")),
 )
 
 _RULES: tuple[_Rule, ...] = (

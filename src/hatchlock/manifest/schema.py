@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from hatchlock.manifest.words import (
     AbsolutePath,
+    AppArmor,
     Argument,
     Base,
     Capability,
@@ -26,7 +27,9 @@ from hatchlock.manifest.words import (
     PythonVersion,
     RegistryHost,
     RegistryMirror,
+    Seccomp,
     Secret,
+    SELinux,
     Size,
     SnapshotId,
     SourceText,
@@ -104,6 +107,9 @@ class MountTable(_Table):
     source: Text = Field(min_length=1, description="Relative to the project, or ~/ or absolute.")
     target: AbsolutePath = Field(description="An absolute path inside.")
     mode: Literal["ro", "rw"] | None = _key("Read-only (default) or read-write.")
+    relabel: Literal["shared", "private"] | None = _key(
+        "SELinux: give the source a label that all containers may use, or this one alone."
+    )
 
 
 class SandboxTable(_Table):
@@ -123,9 +129,11 @@ class SandboxTable(_Table):
     mounts: list[MountTable] | None = _key("What it sees of this machine.")
     writable: list[AbsolutePath] | None = _key("Directories that keep what it writes.")
     capabilities: list[Capability] | None = _key("Linux capabilities, of which it has none by default.")
-    seccomp: Text | None = _key("The system call profile.")
-    apparmor: Text | None = _key("The AppArmor profile.")
-    selinux: Text | None = _key("The SELinux type.")
+    seccomp: Seccomp | None = _key(
+        '"default", "unconfined", or a profile of the project: a JSON file in Docker\'s form.'
+    )
+    apparmor: AppArmor | None = _key('"default", "unconfined", or the name of a profile that the kernel has.')
+    selinux: SELinux | None = _key('"default", "disable", or a type, such as container_t.')
     stop_signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"] | None = _key(
         "What asks it to end."
     )

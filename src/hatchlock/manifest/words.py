@@ -23,6 +23,7 @@ __all__ = [
     "CLIENTS_LATER",
     "NAME_PATTERN",
     "AbsolutePath",
+    "AppArmor",
     "Argument",
     "Base",
     "Capability",
@@ -37,6 +38,8 @@ __all__ = [
     "PythonVersion",
     "RegistryHost",
     "RegistryMirror",
+    "SELinux",
+    "Seccomp",
     "Secret",
     "Size",
     "SnapshotId",
@@ -53,6 +56,7 @@ NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 NAME_LENGTH = 64
 
 CLIENTS = ("claude-code", "cursor")
+_SECCOMP_WORDS = ("default", "unconfined")
 CLIENTS_LATER = (
     *("amazon-q", "amp", "antigravity", "augment", "boltai", "claude-desktop", "cline", "codex", "continue"),
     *("copilot-cli", "crush", "factory", "gemini", "goose", "jetbrains-copilot", "kimi", "kiro", "lmstudio"),
@@ -167,6 +171,23 @@ def _absolute(text: str) -> str:
     _no_nul(text)
     if not text.startswith("/") or ".." in text.split("/") or text.strip("/") == "":
         raise Wrong(f"{text!r} is no absolute path below the root, without '..'")
+    return text
+
+
+def _seccomp(text: str) -> str:
+    if text in _SECCOMP_WORDS:
+        return text
+    if "/" not in text and not text.endswith(".json"):
+        advice = did_you_mean(text, _SECCOMP_WORDS, "write ./profile.json for a file of the project")
+        raise Wrong(f"{text!r} is neither a word for a profile nor a file", advice)
+    if text.startswith(("/", "~")) or ".." in text.split("/") or "\0" in text:
+        raise Wrong(f"the profile {text!r} is no file of the project", "copy it there, and write ./profile.json")
+    return text
+
+
+def _selinux(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text) is None:
+        raise Wrong(f"{text!r} is no SELinux type", 'write a type alone, such as container_t, or "disable"')
     return text
 
 
@@ -307,6 +328,15 @@ Base = Annotated[str, *_word(check_base, pattern="^oci:.+$")]
 Specifier = Annotated[str, *_word(_specifier)]
 Size = Annotated[str, *_word(_size, pattern="^[0-9]+[kmg]?$")]
 User = Annotated[str, *_word(_user, pattern="^[0-9]+(:[0-9]+)?$")]
+Seccomp = Annotated[str, *_word(_seccomp, minLength=1)]
+AppArmor = Annotated[
+    str,
+    *_word(
+        _pattern(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*", lambda text: Wrong(f"{text!r} is no name of an AppArmor profile")),
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$",
+    ),
+]
+SELinux = Annotated[str, *_word(_selinux, pattern="^[A-Za-z][A-Za-z0-9_]*$")]
 AbsolutePath = Annotated[str, *_word(_absolute, pattern="^/.+$")]
 HostPort = Annotated[str, *_word(_host_port, pattern="^.+:[0-9]+$")]
 Argument = Annotated[Text, BeforeValidator(_secret_argument)]

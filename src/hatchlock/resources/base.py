@@ -10,11 +10,24 @@ from typing import Literal, Protocol, Self
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
 
-__all__ = ["CONTEXT", "Action", "Artefact", "Desired", "Observed", "Privilege", "Problem", "Resource", "Step"]
+__all__ = [
+    "CONTEXT",
+    "PROFILE",
+    "Action",
+    "Artefact",
+    "Desired",
+    "Observed",
+    "Privilege",
+    "Problem",
+    "Resource",
+    "Step",
+]
 
 Privilege = Literal["none", "engine", "root"]
 CONTEXT = "build:"
 """Before a server's name: what the artefact belongs to that its image is built from."""
+PROFILE = "seccomp:"
+"""Before a server's name: what its seccomp profile belongs to."""
 
 
 class Action(StrEnum):
@@ -128,7 +141,7 @@ class Artefact:
     """A file that a resource is made from, as the lock names it.
 
     Attributes:
-        package: The id of its package, `pypi:anyio@4.9.0`, or `oci:REFERENCE`, or `build:SERVER`.
+        package: The id of its package, `pypi:anyio@4.9.0`, or `oci:REFERENCE`, or `build:SERVER`, or `seccomp:SERVER`.
         name: Its file name; for a blob of an image its digest.
         digest: SHA-256 (64 hex digits) or SHA-512 (128).
         size: Bytes; 0 when the lock does not say.

@@ -16,6 +16,7 @@ from hatchlock.resources.dockerfile_spec import context_artefacts
 from hatchlock.resources.env_target import InterpreterFacts, environment_spec
 from hatchlock.resources.image_spec import image_artefacts
 from hatchlock.resources.image_target import image_of
+from hatchlock.resources.server import profile_artefact
 from hatchlock.resources.unplaced import PlatformNotLocked
 
 __all__ = ["artefacts_of", "artefacts_of_environment", "locked_files"]
@@ -39,6 +40,7 @@ def artefacts_of(manifest: Manifest, lock: Lock, platform: str) -> tuple[Artefac
         raise PlatformNotLocked(platform=platform, locked=lock.platforms)
     (container,) = container_platforms([platform])
     found = {*_images(lock, container), *(item for build in lock.builds for item in _context(build))}
+    found |= {profile_artefact(server.name, server.sandbox) for server in lock.servers if server.sandbox.seccomp_sha256}
     for environment in lock.environments:
         where = platform if environment.runtime == "process" else container
         found.update(artefacts_of_environment(manifest, lock, environment, where))
@@ -50,9 +52,10 @@ def locked_files(lock: Lock) -> dict[str, int]:
     files = [file for package in lock.packages for file in package.files]
     files += [file for environment in lock.environments for file in environment.managed.values()]
     files += [file for build in lock.builds for file in build.files]
+    profiles = {server.sandbox.seccomp_sha256: 0 for server in lock.servers if server.sandbox.seccomp_sha256}
     images = (on for image in lock.images for on in image.platforms.values())
     blobs = {artefact.digest: artefact.size for image in images for artefact in image_artefacts("", image)}
-    return {**{file.digest: file.size for file in files}, **blobs}
+    return {**{file.digest: file.size for file in files}, **blobs, **profiles}
 
 
 def _context(build: Build) -> tuple[Artefact, ...]:

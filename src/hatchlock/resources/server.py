@@ -10,13 +10,13 @@ from pathlib import PurePath
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import sha256_bytes
 from hatchlock.files import read_optional
-from hatchlock.launch import LaunchRecord
-from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
 from hatchlock.resources.volume import volume_address
 from hatchlock.security.sandbox import profile_line
 from hatchlock.state.project import ProjectState
 
-__all__ = ["ServerResource", "ServerSpec"]
+__all__ = ["ServerResource", "ServerSpec", "profile_artefact"]
 
 _SHOWN_DIGITS = 12
 
@@ -84,9 +84,10 @@ class ServerResource:
             return None
         return self._seen(address.name, digest)
 
-    def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
-        """Return nothing: environment and image bring their own."""
-        return ()
+    def artefacts(self, address: Address) -> Sequence[Artefact]:
+        """Return its seccomp profile, if it has one of its own; environment and image bring theirs."""
+        record = self._specs[address].record
+        return (profile_artefact(record.server, record.sandbox),) if record.sandbox.seccomp_sha256 else ()
 
     def apply(self, step: Step) -> None:
         """Activate the server's launch record, or take it away."""
@@ -109,6 +110,11 @@ class ServerResource:
             return _facts(LaunchRecord.from_json(data or b"null"), digest)
         except (ValueError, TypeError, KeyError):
             return {"launch record": f"{digest[:_SHOWN_DIGITS]}, of another version"}
+
+
+def profile_artefact(server: str, sandbox: Sandbox) -> Artefact:
+    """Return the file that `sandbox.seccomp` names, as it was locked."""
+    return Artefact(package=f"{PROFILE}{server}", name=sandbox.seccomp, digest=sandbox.seccomp_sha256)
 
 
 def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:

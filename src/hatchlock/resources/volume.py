@@ -7,6 +7,7 @@ data is lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -201,6 +202,8 @@ class VolumeResource:
     def _remove(self, place: str) -> None:
         if place.startswith("/"):
             shutil.rmtree(place)
+            with contextlib.suppress(OSError):  # the server keeps something else as well
+                Path(place).parent.rmdir()
             return
         from hatchlock.engines.api import EngineError  # noqa: PLC0415
         from hatchlock.engines.volumes import remove_volume  # noqa: PLC0415
@@ -254,14 +257,15 @@ class VolumeResource:
         return Observed(address=address, key=key, facts=facts, loss=self._loss(server, path, place))
 
     def _loss(self, server: str, path: str, place: str) -> str:
+        size: int | None
         if place.startswith("/"):
-            size: int | None = _size(Path(place))
+            if not any(Path(place).iterdir()):
+                return ""
+            size = _size(Path(place))
         else:
             from hatchlock.engines.volumes import volume_sizes  # noqa: PLC0415
 
             size = volume_sizes(_engine(self._where())).get(place)
-        if size == 0:
-            return ""
         return f"{'what' if size is None else f'{_shown_size(size)} that'} {server} keeps in {path}"
 
     def _foreign(self) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import LaunchRecord, Runtime, Sandbox, size_in_bytes
+from hatchlock.launch import HOME_INSIDE, LaunchRecord, Runtime, Sandbox, size_in_bytes
 
 __all__ = [
     "HOME_INSIDE",
@@ -25,9 +25,6 @@ __all__ = [
     "shares_network",
     "unsupported",
 ]
-
-HOME_INSIDE = "/home/hatchlock"
-"""The home of every sandboxed server: a tmpfs of its own."""
 
 _FIRST_UID = 0x70000000
 _MINIMAL_PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -98,7 +98,9 @@ def execute(
         NoSuchCommand: There is no such program.
         HatchlockError: It could not be started (`serve.command.run_command`).
     """
+    from hatchlock.security.provided import NOTHING
     from hatchlock.serve.command import run_command
+    from hatchlock.serve.profile import with_profile
 
     record = settled(_record(home, name, project, runtime), home, workspace or Path.cwd(), environ)
     if record.runtime == "process" and record.key:
@@ -106,7 +108,8 @@ def execute(
         record = replace(record, argv=(str(home.envs / record.key / "bin" / command[0]),))
         _check_command(record, name, command[0])
     try:
-        return run_command(record, tuple(command), environ=environ)
+        provided = with_profile(NOTHING, record, home.root)
+        return run_command(record, tuple(command), environ=environ, provided=provided)
     except HatchlockError as error:
         error.address = error.address or name
         raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError
 from hatchlock.usecases.contexts import context_from_text, context_of, context_to_text
+from hatchlock.usecases.profiles import changed_profiles
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Build, Lock, Package
@@ -79,14 +80,15 @@ def are_unchanged(known: Mapping[str, str], project: Project) -> bool:
 
 
 def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
-    """Return the directories whose content is not the one that was locked.
+    """Return the directories, and the seccomp profiles, whose content is not the one that was locked.
 
     Raises:
         HatchlockError: As `signatures`.
     """
     packages, builds = _projects(project, lock), _builds(project, lock)
+    profiles = tuple(changed_profiles(project, lock))
     if not packages and not builds:
-        return ()
+        return profiles
     from hatchlock.resolve.freshness import Reason
     from hatchlock.sources.projects.snapshot import snapshot
 
@@ -96,8 +98,12 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
         for package in packages
         if snapshot(project.directory / package.location, without=store).sha256 != package.files[0].sha256
     )
-    return own + tuple(
-        Reason(address=f"server:{build.server}", what=f"{build.context} changed since it was locked")
-        for build in builds
-        if [context_of(project, build).snapshot(without=store).sha256] != [file.sha256 for file in build.files]
+    return (
+        own
+        + profiles
+        + tuple(
+            Reason(address=f"server:{build.server}", what=f"{build.context} changed since it was locked")
+            for build in builds
+            if [context_of(project, build).snapshot(without=store).sha256] != [file.sha256 for file in build.files]
+        )
     )

@@ -83,6 +83,7 @@ def lock_project(
         ManyErrors: The manifest has mistakes.
         NotInLock: Something that may move is not in the lock.
         HatchlockError: What resolving raises: unknown package, conflict, unreachable index, …; what `record_outputs` raises.
+        ProfileMissing, BadSeccompProfile, SeccompProfileUnusable: A file that `sandbox.seccomp` names is no profile.
         PermissionProblem: The lock cannot be written.
     """
     will_ask = project.lock_bytes is None or upgrade is None or bool(upgrade)
@@ -99,6 +100,7 @@ def lock_project(
     from hatchlock.resolve.serving import older_suites
     from hatchlock.resources.image_target import lost_outputs, with_image_keys
     from hatchlock.usecases.deb_scripts import script_warnings
+    from hatchlock.usecases.profiles import with_profiles
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
@@ -129,7 +131,7 @@ def lock_project(
             keep=present.whole,
         )
         missed = script_warnings(lock, previous, sources, cache=project.home.cache)
-    lock = with_image_keys(loaded.manifest, lock, present.locks)
+    lock = with_profiles(project, with_image_keys(loaded.manifest, lock, present.locks))
     if images:
         from hatchlock.usecases.outputs import record_outputs
 

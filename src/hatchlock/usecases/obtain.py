@@ -66,10 +66,13 @@ class Obtain:
             HatchlockError: What its source raises.
             OSError: The disk is full, or the like.
         """
-        from hatchlock.resources.base import CONTEXT
+        from hatchlock.resources.base import CONTEXT, PROFILE
 
         if artefact.package.startswith(f"{Kind.OCI}:"):
             self._blob_of_image(artefact)
+            return
+        if artefact.package.startswith(PROFILE):
+            self._profile(artefact)
             return
         if artefact.package.startswith(CONTEXT):
             self._context(artefact)
@@ -205,6 +208,18 @@ class Obtain:
                 context.snapshot(writer.write, without=self._project.home.root)
         except WrongHash as error:
             raise DirectoryChanged(address=f"server:{build.server}", directory=context.directory) from error
+
+    def _profile(self, artefact: Artefact) -> None:
+        from hatchlock.resources.base import PROFILE
+        from hatchlock.store.blobs import WrongHash
+        from hatchlock.usecases.profiles import ProfileChanged, read_profile
+
+        server = self._lock.server(artefact.package.removeprefix(PROFILE))
+        try:
+            with self._writer(artefact, artefact.name) as writer:
+                writer.write(read_profile(self._project, server))
+        except WrongHash as error:
+            raise ProfileChanged(address=f"server:{server.name}", file=artefact.name) from error
 
     def _interpreter(self, artefact: Artefact) -> None:
         from hatchlock.net.credentials import without_userinfo

@@ -16,6 +16,7 @@ from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
+from hatchlock.usecases.profiles import profile_paths
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
@@ -211,6 +212,8 @@ def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]
     if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or changed_directories(project, lock):
         raise StaleLock(reasons=reasons)
     machine, witnesses = _machine(project, merged.manifest, lock)
+    if witnesses is not None:
+        witnesses = [*witnesses, *profile_paths(project, lock)]
     return compile_target(merged.manifest, lock, machine), witnesses, directories
 
 
