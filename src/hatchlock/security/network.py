@@ -1,0 +1,87 @@
+"""A list of hosts that a server may reach, as names and addresses inside of its own network. Pure.
+
+Inside there is a loopback and nothing else. Each name that is listed gets an address there, and each of its ports a listener,
+which hands what comes on to us; so a program uses name and port as it always does, and there is no route to anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hatchlock.launch import Sandbox
+
+__all__ = ["CA_INSIDE", "LOCALHOST", "Way", "ca_environment", "hosts_of", "is_listed", "resolver_files", "ways"]
+
+CA_INSIDE = "/run/hatchlock/ca.pem"
+"""Where a server finds the certificates that this machine trusts."""
+LOCALHOST = "localhost"
+"""In a list it stands for this machine."""
+
+_WORDS = {"none", "internet", "host"}
+_FIRST = 2
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Way:
+    """One port of one host that a server may reach.
+
+    Attributes:
+        name: The host's name, in lower case.
+        port: The port, there and inside.
+        address: The name's address inside, of the loopback.
+    """
+
+    name: str
+    port: int
+    address: str
+
+    def __str__(self) -> str:
+        """`name:port`, as in the manifest."""
+        return f"{self.name}:{self.port}"
+
+
+def is_listed(sandbox: Sandbox) -> bool:
+    """Whether a server's network is a list of hosts."""
+    return not _WORDS.issuperset(sandbox.network)
+
+
+def ways(sandbox: Sandbox) -> tuple[Way, ...]:
+    """Return what a server may reach, sorted; () if its network is no list.
+
+    The same list gives the same addresses, one for each name: two names may have the same port.
+    """
+    if not is_listed(sandbox):
+        return ()
+    pairs = sorted({_pair(item) for item in sandbox.network})
+    names = [name for name in dict.fromkeys(name for name, _ in pairs) if name != LOCALHOST]
+    addresses = {LOCALHOST: "127.0.0.1"} | {
+        name: f"127.0.{number >> 8}.{number & 255}" for number, name in enumerate(names, _FIRST)
+    }
+    return tuple(Way(name=name, port=port, address=addresses[name]) for name, port in pairs)
+
+
+def _pair(text: str) -> tuple[str, int]:
+    name, _, port = text.rpartition(":")
+    return name.lower(), int(port)
+
+
+def hosts_of(found: Iterable[Way]) -> dict[str, str]:
+    """Return name -> address inside, of everything but `localhost`, which every system knows."""
+    return {way.name: way.address for way in found if way.name != LOCALHOST}
+
+
+def resolver_files(hosts: Mapping[str, str]) -> dict[str, str]:
+    """Return path -> content of the files by which the names of a list get their addresses, and no other name any."""
+    lines = [f"127.0.0.1 {LOCALHOST}", *(f"{address} {name}" for name, address in sorted(hosts.items()))]
+    return {
+        "/etc/hosts": "".join(f"{line}\n" for line in lines),
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+        "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+    }
+
+
+def ca_environment(ca: str) -> dict[str, str]:
+    """Return the variables by which programs find the certificates of this machine; none where it has none of its own."""
+    return dict.fromkeys(_CA_VARIABLES, CA_INSIDE) if ca else {}

@@ -1,0 +1,151 @@
+"""What carries a server's connections to the hosts of its list: on this side, in `run`, where names mean something.
+
+    server ─▶ listener inside, of one name and port ─▶ forwarder ─▶ that name and port, or the proxy that leads there
+
+Listeners are sockets that were made inside of the server's network; what comes there can go to one place only. A container's
+relay hands on what came to its own listeners and says to which (`accept_relayed`): the list is asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from hatchlock.security.denials import Denial, Report
+from hatchlock.security.network import Way, hosts_of
+from hatchlock.serve.network.dial import Connected, NotConnectedError, dial
+from hatchlock.serve.network.names import answer
+from hatchlock.serve.network.splice import splice
+from hatchlock.serve.network.trail import Passage, Trail
+
+__all__ = ["Dial", "Forwarder", "dialling"]
+
+Dial = Callable[[str, int], Connected]
+
+_MOST = 256
+_PACKET = 4096
+
+
+class Forwarder:
+    """Carries connections until it is closed. Starts threads: whoever forks does so before.
+
+    Args:
+        ways: What the server may reach.
+        dial: Connects to a name and port; raises `NotConnectedError`.
+        trail: Where connections are noted down.
+        report: Told of what the server asked for in vain.
+    """
+
+    def __init__(self, ways: Iterable[Way], *, dial: Dial, trail: Trail, report: Report) -> None:
+        self._allowed = {(way.name, way.port) for way in ways}
+        self._hosts = hosts_of(ways)
+        self._dial = dial
+        self._trail = trail
+        self._report = report
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._closed = False
+
+    def serve(self, listener: socket.socket, way: Way) -> None:
+        """Carry what comes to a listener, which is ours from now on."""
+        self._accept(listener, lambda connection: self.carry(connection, way.name, way.port))
+
+    def serve_names(self, questions: socket.socket) -> None:
+        """Answer the questions for names that come to a socket (UDP), which is ours from now on."""
+        self._keep(questions)
+        _thread(lambda: self._answer(questions))
+
+    def carry(self, near: socket.socket, name: str, port: int) -> None:
+        """Carry one connection to its end, which is ours from now on."""
+        began = time.monotonic()
+        outcome, sent, received = "carried", 0, 0
+        with near:
+            if (name, port) not in self._allowed:
+                self.refused(name, port)
+                return
+            try:
+                self._check_room()
+                far, early = self._dial(name, port)
+                with far:
+                    self._keep(near, far)
+                    try:
+                        sent, received = splice(near, far, early)
+                    finally:
+                        self._forget(near, far)
+            except NotConnectedError as error:
+                outcome = f"failed: {error}"
+                _reset(near)
+        seconds = time.monotonic() - began
+        self._trail.write(Passage(host=name, port=port, outcome=outcome, sent=sent, received=received, seconds=seconds))
+
+    def refused(self, name: str, port: int) -> None:
+        """Note down and report what is not in the list; port 0: a name that was asked for."""
+        self._trail.write(Passage(host=name, port=port, outcome="refused: not in the list"))
+        self._report(Denial(kind="network", what=f"{name}:{port}" if port else name))
+
+    def close(self) -> None:
+        """End all connections and listeners."""
+        with self._lock:
+            self._closed = True
+            ended, self._open = self._open, set()
+        for item in ended:
+            with contextlib.suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)
+
+    def _check_room(self) -> None:
+        with self._lock:
+            if len(self._open) > 2 * _MOST:
+                raise NotConnectedError(f"more than {_MOST} connections at once")
+
+    def _accept(self, listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+        def work() -> None:
+            with listener, contextlib.suppress(OSError):  # closed
+                while True:
+                    connection, _ = listener.accept()
+                    _thread(lambda taken=connection: take(taken))  # type: ignore[misc]
+
+        self._keep(listener)
+        _thread(work)
+
+    def _answer(self, questions: socket.socket) -> None:
+        with questions:
+            while True:
+                try:
+                    query, asker = questions.recvfrom(_PACKET)
+                except OSError:
+                    return
+                packet, unknown = answer(query, self._hosts)
+                if unknown:
+                    self.refused(unknown, 0)
+                with contextlib.suppress(OSError):  # it did not wait
+                    if packet:
+                        questions.sendto(packet, asker)
+
+    def _keep(self, *items: socket.socket) -> None:
+        with self._lock:
+            self._open.update(items)
+            closed = self._closed
+        if closed:
+            self.close()
+
+    def _forget(self, *items: socket.socket) -> None:
+        with self._lock:
+            self._open.difference_update(items)
+
+
+def dialling(proxies: Mapping[str, str], environ: Mapping[str, str]) -> Dial:
+    """Return what connects: by `host:port` -> proxy, the others directly."""
+    return lambda name, port: dial(name, port, proxy=proxies.get(f"{name}:{port}", ""), environ=environ)
+
+
+def _thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _reset(near: socket.socket) -> None:
+    """Let the server see a failure and not an empty answer."""
+    with contextlib.suppress(OSError):
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
