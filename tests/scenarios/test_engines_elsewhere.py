@@ -19,11 +19,12 @@ from hatchlock.engines import api
 from hatchlock.engines.connect import EngineUnreachable
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.locate import EngineNotFound, find_engine
+from hatchlock.launch import Sandbox
 from support.engine import OwnEngine
 from support.git_server import serving_ssh, ssh_available
 from support.links import links_record
 from support.links_image import links_image
-from support.runs import BARE, Run, apply_records, run_command
+from support.runs import BARE, PATIENCE, Run, apply_records, run_command
 from support.unavailable import unavailable
 
 pytestmark = pytest.mark.engine
@@ -177,14 +178,19 @@ def test_what_ssh_complains_about_is_said(by_ssh: str, ssh_path: str) -> None:
         api.Engine(by_ssh.replace("ssh://", "ssh://nobody-", 1)).ping()
 
 
+@pytest.fixture
+def ways(elsewhere: Elsewhere, by_ssh: str) -> dict[str, str]:
+    return {"tls": elsewhere.tls, "ssh": by_ssh, "socket": elsewhere.socket}
+
+
 @pytest.mark.parametrize("way", ["tls", "ssh"])
 def test_a_server_runs_there_hears_the_end_of_its_stdin_and_is_gone(
-    way: str, elsewhere: Elsewhere, by_ssh: str, ssh_path: str, image: str, tmp_path: Path
+    way: str, ways: dict[str, str], ssh_path: str, image: str, tmp_path: Path
 ) -> None:
-    address = {"tls": elsewhere.tls, "ssh": by_ssh}[way]
-    record = links_record(address, image, f"trial-{secrets.token_hex(4)}")
+    patient = Sandbox(stop_grace=10 * PATIENCE)  # nobody kills it in time
+    record = links_record(ways[way], image, f"trial-{secrets.token_hex(4)}", sandbox=patient)
     apply_records(tmp_path, [record])
-    engine = api.Engine(elsewhere.socket)
+    engine = api.Engine(ways["socket"])
     with Run(command=run_command(tmp_path, project=record.project), env={**BARE, "PATH": ssh_path}) as run:
         assert run.hello()["serverInfo"]["name"] == "echo"
         assert len(engine.list({"dev.hatchlock.project": record.project})) == 1
