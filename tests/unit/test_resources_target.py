@@ -144,6 +144,20 @@ def test_relaxations_and_visible_secrets_are_notes() -> None:
     assert "TOKEN will be visible in the running server's environment" in found.notes
 
 
+def test_a_variable_for_a_desktop_application_is_noted_and_a_file_is_not_visible() -> None:
+    def notes(text: str) -> tuple[str, ...]:
+        return next(item for item in target(text).servers if item.record.server == "demo").notes
+
+    missing = (
+        "TOKEN comes from the variable DEMO_TOKEN, and Cursor, started from a desktop, has none of a shell's:"
+        " keyring:DEMO_TOKEN would be there"
+    )
+    assert missing in notes(EVERYTHING)
+    assert missing not in notes(EVERYTHING.replace('"claude-code", "cursor"', '"claude-code"'))
+    as_file = EVERYTHING.replace('"env:DEMO_TOKEN"', '"keyring:demo", as = "file"')
+    assert not any("TOKEN" in note for note in notes(as_file))
+
+
 def test_an_environments_name_depends_on_interpreter_and_files_alone() -> None:
     def key(**machine: Any) -> str:
         return target(**machine).environments[0].key

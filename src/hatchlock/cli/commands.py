@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
     "gc": "gc_commands",
     "export": "export_commands",
     "info": "info_commands",
+    "secret": "secret_commands",
     "search": "registry_commands",
     "new": "hatch_commands",
     **dict.fromkeys(["env", "exec"], "environment_commands"),

@@ -43,6 +43,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("what a server wrote to stderr", "hatchlock logs time"),
         "exec": ("run a command where a server runs", "hatchlock exec time -- python -V"),
     },
+    "Secrets": {
+        "secret": ("set, list, check and delete secrets", "hatchlock secret set acme-token"),
+    },
     "Environments": {
         "env": ("list environments, show one", "hatchlock env show time"),
     },
@@ -57,7 +60,7 @@ Options, before or after the command:
   --manifest FILE         the manifest, instead of looking for hatchlock.toml here and above
   -g, --global            your own manifest, in your configuration directory
   --home DIR              the store, instead of $HATCHLOCK_HOME
-  --project NAME          the project, for run, probe, logs and exec outside its directory
+  --project NAME          the project, for run, probe, logs and exec outside its directory, and for secret
   --offline               ask no network
   --json                  print JSON documents
   --color WHEN            auto, always or never

@@ -46,9 +46,11 @@ def validate(arguments: argparse.Namespace, ui: Ui) -> int:
         return validate_package(arguments, ui)
     from hatchlock.usecases import manifest
     from hatchlock.usecases.lock import warnings_of
+    from hatchlock.usecases.secrets import check_secret_places
 
     project = project_of(arguments)
     loaded = manifest.validate(project.manifest)
+    check_secret_places(project)
     warnings = warnings_of(loaded)
     if ui.json:
         ui.document({"valid": True, "servers": sorted(loaded.manifest.servers), "warnings": list(warnings)})

@@ -74,7 +74,7 @@ def _common(default: str) -> _Parser:
     group.add_argument("--manifest", metavar="FILE", help="the manifest")
     group.add_argument("-g", "--global", dest="use_global", action="store_true", help="your own manifest")
     group.add_argument("--home", metavar="DIR", help="the store")
-    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs and exec")
+    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs, exec and secret")
     group.add_argument("--offline", action="store_true", help="ask no network")
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--color", choices=["auto", "always", "never"], help="whether to colour")
@@ -172,6 +172,9 @@ def _status(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "what", nargs="?", choices=["images"], metavar="WHAT", help="images: what the engine has of them"
     )
+    command.add_argument(
+        "--check-secrets", action="store_true", help="look whether a running server has secrets that have changed"
+    )
 
 
 def _gc(command: argparse.ArgumentParser) -> None:
@@ -205,6 +208,15 @@ def _logs(command: argparse.ArgumentParser) -> None:
         "--build", action="store_true", help="of a build: ENVIRONMENT.PACKAGE, or a server that is built"
     )
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
+
+
+def _secret(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action", choices=["set", "list", "check", "rm"], metavar="ACTION", help="set, list, check or rm"
+    )
+    command.add_argument(
+        "name", nargs="?", metavar="NAME", help="set, rm: the secret; check: a server, all if not said"
+    )
 
 
 def _env(command: argparse.ArgumentParser) -> None:
@@ -347,6 +359,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run,
     "probe": _probe,
     "logs": _logs,
+    "secret": _secret,
     "env": _env,
     "exec": _exec,
     "export": _export,

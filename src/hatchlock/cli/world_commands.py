@@ -233,7 +233,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         return status_images(arguments, ui)
     from hatchlock.usecases.status import project_status
 
-    found = project_status(project_of(arguments), offline=arguments.offline)
+    found = project_status(project_of(arguments), offline=arguments.offline, check_secrets=arguments.check_secrets)
     if ui.json:
         servers = [
             {
@@ -246,6 +246,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "sandbox": item.sandbox,
                 "relaxations": list(item.relaxations),
                 "stopped": [_stopped_to_dict(what) for what in item.stopped],
+                "restart": item.restart,
             }
             for item in found.servers
         ]
@@ -290,7 +291,8 @@ def _sandbox_lines(item: ServerStatus) -> list[str]:
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
     """The last cell of a row, which is one line, however many a reason has."""
     label = f"[{item.trust}]" if item.trust else ""
-    return " ".join(word for word in (label, *map(str.strip, item.detail.splitlines())) if word)
+    restart = getattr(item, "restart", "")  # environments do not run
+    return " ".join(word for word in (label, *map(str.strip, item.detail.splitlines()), restart) if word)
 
 
 def doctor(arguments: argparse.Namespace, ui: Ui) -> int:

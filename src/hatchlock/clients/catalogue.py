@@ -27,6 +27,7 @@ class Client:
         project_file: The project's file, relative to the project; it is meant to be committed.
         fields: What an entry of a stdio server carries beside its command and arguments.
         notes: What the user should know after entries of a scope changed.
+        desktop: Whether it is usually started from a desktop, where it gets no variables of a shell.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Client:
     project_file: str
     fields: Mapping[str, str]
     notes: Mapping[Scope, str]
+    desktop: bool = False
 
     def user_path(self, home_dir: Path, environ: Mapping[str, str], platform: str) -> Path:
         """Return the user's own file.
@@ -80,6 +82,7 @@ _CURSOR = Client(
         "user": "new servers are switched on in its settings, under MCP",
         "project": "new servers are switched on in its settings, under MCP",
     },
+    desktop=True,
 )
 
 CLIENTS: Mapping[str, Client] = MappingProxyType({client.name: client for client in (_CLAUDE_CODE, _CURSOR)})

@@ -20,6 +20,7 @@ from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.build_facts import check_isolated
+from hatchlock.resources.check_engine import check_engine
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
@@ -29,6 +30,7 @@ from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is, images_beside
 from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.package_counts import count_packages
+from hatchlock.resources.secret_notes import secret_notes
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.system_spec import SystemSpec, system_spec
 from hatchlock.resources.unplaced import (
@@ -42,6 +44,7 @@ from hatchlock.resources.volume import volume_place
 from hatchlock.resources.world import ListedServer, Target
 from hatchlock.security.mounts import Protected, settle
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
+from hatchlock.security.secrets.memory import check_secret_files
 
 __all__ = ["Machine", "compile_target"]
 
@@ -124,6 +127,8 @@ class _Builder:
         if locked.transport != "stdio":
             raise TransportNotServed(transport=locked.transport)
         launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
+        profile = locked.sandbox.seccomp_sha256
+        launch = replace(launch, sandbox=replace(launch.sandbox, seccomp_sha256=profile))
         if build := self.lock.build(name):
             return self._built_server(launch, build)
         if launch.runtime == "container":
@@ -248,7 +253,10 @@ class _Builder:
         engine = or_raise(self.machine.engine)
         record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
         image = spec.started_as(self.manifest.project.name)
-        return self._spec(replace(record, image=image, engine=engine), spec.address)
+        record = replace(record, image=image, engine=engine)
+        check_engine(record, self.machine.lacks)
+        check_secret_files(record)
+        return self._spec(record, spec.address)
 
     def _environment(self, launch: Server) -> Environment:
         try:
@@ -311,7 +319,7 @@ class _Builder:
             notes=(
                 *relaxations(self.manifest.servers[record.server].sandbox, runtime=record.runtime),
                 *((f"not isolated: {self.machine.isolation}",) if unisolated else ()),
-                *(f"{name} will be visible in the running server's environment" for name in sorted(record.secrets)),
+                *secret_notes(record, self.manifest.servers[record.server].clients),
                 *notes,
             ),
         )

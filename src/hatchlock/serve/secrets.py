@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hatchlock.engines.connect import engine_is_local
 from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.secrets.memory import NoMemory, memory_directory, remove_directory
+from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
 from hatchlock.security.secrets.resolve import Secrets
 from hatchlock.serve.watchdog import Cleanup
 
@@ -52,10 +51,7 @@ def reserve(record: LaunchRecord, environ: Mapping[str, str]) -> Path:
     Raises:
         NoMemory: There is no place for it that is memory, or the server's engine cannot see this machine's.
     """
-    if record.runtime == "container" and not engine_is_local(record.engine):
-        raise NoMemory(
-            why=f"the engine at {record.engine} is on another machine, which would have to keep them on a disk"
-        )
+    check_secret_files(record)
     above = memory_directory(environ)
     for note in above.glob(f"*{_OWNER}"):
         if owner_is_gone((read_optional(note) or b"").decode()):

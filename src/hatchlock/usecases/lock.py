@@ -101,10 +101,12 @@ def lock_project(
     from hatchlock.resources.image_target import lost_outputs, with_image_keys
     from hatchlock.usecases.deb_scripts import script_warnings
     from hatchlock.usecases.profiles import with_profiles
+    from hatchlock.usecases.secrets import check_secret_places
 
     if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
     loaded = load_bytes(project.manifest, project.manifest_bytes, b"")
+    check_secret_places(project)
     notes: list[str] = []
     present = _present(project, upgrade, notes)
     previous = present.locks[0] if present.locks else None

@@ -37,6 +37,7 @@ class ServerStatus:
         sandbox: The profile that it is started under, in one line; "" where nobody can say.
         relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
         stopped: What its sandbox has stopped since it was applied, the newest last.
+        restart: Why those who use it should start it again; "" where nobody asked, or nothing has changed.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ServerStatus:
     sandbox: str = ""
     relaxations: tuple[str, ...] = ()
     stopped: tuple[Stopped, ...] = ()
+    restart: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,12 +90,13 @@ class Status:
     environments: tuple[EnvironmentStatus, ...] = ()
 
 
-def project_status(project: Project, *, offline: bool = False) -> Status:
+def project_status(project: Project, *, offline: bool = False, check_secrets: bool = False) -> Status:
     """Return how a project stands on this machine. Reads only.
 
     Args:
         project: Which.
         offline: Do not ask what the MCP registry says of its servers now.
+        check_secrets: Look up the secrets of servers that run, to see whether they have changed.
 
     Raises:
         HatchlockError: What planning raises.
@@ -103,7 +106,11 @@ def project_status(project: Project, *, offline: bool = False) -> Status:
     names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
     left = planned.interrupted
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
-    servers = (_with_sandbox(_server(name, planned), planned, active.get(name, "")) for name in names)
+    restarts = _restarts(project, planned) if check_secrets else {}
+    servers = (
+        replace(_with_sandbox(_server(name, planned), planned, active.get(name, "")), restart=restarts.get(name, ""))
+        for name in names
+    )
     return Status(
         project=planned.target.project,
         generation=planned.state.generation(),
@@ -113,12 +120,19 @@ def project_status(project: Project, *, offline: bool = False) -> Status:
     )
 
 
+def _restarts(project: Project, planned: Planned) -> dict[str, str]:
+    from hatchlock.usecases.secrets import changed_secrets
+
+    return changed_secrets(project.home, planned.target.project, project.environ)
+
+
 def _with_note(server: ServerStatus, note: str) -> ServerStatus:
     return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
 
 
 def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> ServerStatus:
     """Add what `run` would start it under now: what was applied; before that, what is declared."""
+    from hatchlock.engines.cgroups import bound_here
     from hatchlock.security.sandbox import profile_line, relaxations
     from hatchlock.usecases.denials import stopped
 
@@ -129,7 +143,7 @@ def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> Server
     notes = [note for note in (spec.notes if spec else ()) if note.startswith(_ABOUT_THE_MACHINE)]
     return replace(
         server,
-        sandbox=profile_line(record.sandbox, runtime=record.runtime),
+        sandbox=profile_line(record.sandbox, runtime=record.runtime, together=bound_here()),
         relaxations=(*relaxations(record.sandbox, runtime=record.runtime), *notes),
         stopped=stopped(planned.state.root, record) if digest else (),
     )

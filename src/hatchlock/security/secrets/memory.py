@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from hatchlock.engines.connect import engine_is_local
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
+from hatchlock.launch import LaunchRecord
 
-__all__ = ["NoMemory", "lay_out", "memory_directory", "remove_directory"]
+__all__ = ["NoMemory", "check_secret_files", "lay_out", "memory_directory", "remove_directory"]
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
@@ -31,6 +33,19 @@ class NoMemory(HatchlockError):
 
     def _hint(self) -> str:
         return 'give them as variables (as = "variable"), or use runtime = "process"'
+
+
+def check_secret_files(record: LaunchRecord) -> None:
+    """Refuse secrets as files for a container whose engine cannot show it this machine's memory.
+
+    Raises:
+        NoMemory: There is one.
+    """
+    files = any(reference.as_ == "file" for reference in record.secrets.values())
+    if files and record.runtime == "container" and not engine_is_local(record.engine):
+        raise NoMemory(
+            why=f"the engine at {record.engine} is on another machine, which would have to keep them on a disk"
+        )
 
 
 def memory_directory(environ: Mapping[str, str]) -> Path:

@@ -35,7 +35,10 @@ def stored_name(name: str, project: str = "") -> str:
     Raises:
         ValueError: It is no name: letters, digits, `.`, `_` and `-`.
     """
-    if _NAME.fullmatch(name) is None:
+    for word in (name, project):
+        if word and _NAME.fullmatch(word) is None:
+            raise ValueError(word)
+    if not name:
         raise ValueError(name)
     return f"{project}/{name}" if project else name
 
