@@ -217,7 +217,7 @@ class Relay:
 
     Attributes:
         image: A tag in the engine, of an image with an interpreter.
-        interpreter: The absolute path of that interpreter inside.
+        interpreter: The path of that interpreter inside, or a name on the image's PATH.
         language: Which it is.
     """
 
@@ -250,7 +250,7 @@ class LaunchRecord:
         trust: Its label; nothing is started differently for it.
         relay: Container runtime, where `sandbox.network` is a list: what listens in its network.
         ca: Absolute path of a bundle of certificates (PEM) that this machine trusts besides the usual ones; "" for none.
-        proxy: The proxy by which this machine reaches other hosts, `http://host:port`; "" for none.
+        proxies: Each of a listed `sandbox.network` that is reached through a proxy -> that proxy, `http://host:port`.
         volumes: Each of `sandbox.writable` -> the engine's volume, or the absolute directory, that is there.
     """
 
@@ -273,7 +273,7 @@ class LaunchRecord:
     trust: str = ""
     relay: Relay | None = None
     ca: str = ""
-    proxy: str = ""
+    proxies: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -287,7 +287,7 @@ class LaunchRecord:
         sandbox = values["sandbox"]
         # records of servers without these keep the name that they had before there were any
         for place, names in (
-            (values, ("source", "trust", "relay", "ca", "proxy", "volumes")),
+            (values, ("source", "trust", "relay", "ca", "proxies", "volumes")),
             (sandbox, ("seccomp_sha256",)),
             *((mount, ("relabel",)) for mount in sandbox["mounts"]),
         ):

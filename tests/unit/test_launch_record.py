@@ -56,7 +56,7 @@ OTHERS: dict[str, Any] = {
     "source": SourceTree(directory="/envs/k/src/a", live="/home/a", sha256="0" * 64),
     "relay": Relay(image="i", interpreter="/usr/bin/python3", language="python"),
     "ca": "/etc/ssl/own.pem",
-    "proxy": "http://proxy.example:3128",
+    "proxies": {"api.example.com:443": "http://proxy.example:3128"},
     "volumes": {"/data": "v"},
 }
 

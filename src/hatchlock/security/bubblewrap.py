@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.security.network import CA_INSIDE, is_listed
 from hatchlock.security.provided import SECRETS_INSIDE
 from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 
@@ -31,19 +32,21 @@ _ETC = (
     "/etc/localtime",
     "/etc/timezone",
 )
-_ETC_NETWORK = (
+_ETC_TRUST = (
     "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
     "/etc/ca-certificates",
     "/etc/pki/tls",
     "/etc/pki/ca-trust",
+    "/etc/protocols",
+    "/etc/services",
+)
+_ETC_NAMES = (
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/nsswitch.conf",
     "/etc/gai.conf",
     "/etc/host.conf",
-    "/etc/protocols",
-    "/etc/services",
 )
 
 
@@ -210,9 +213,8 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         yield from ("--symlink", target, f"/{name}")
     for directory in system.directories:
         yield from ("--ro-bind", directory, directory)
-    yield from _parents(_TEMPORARY, HOME_INSIDE, *_ETC, *_ETC_NETWORK, *files)
-    for path in (*_ETC, *(_ETC_NETWORK if shares_network(sandbox) else ())):
-        yield from ("--ro-bind-try", path, path)
+    yield from _parents(_TEMPORARY, HOME_INSIDE, *_ETC, *_ETC_TRUST, *_ETC_NAMES, *files)
+    yield from _etc(record)
     for path, descriptor in sorted(files.items()):
         # What root makes is root's; nobody but the server and root itself ever sees this name space.
         own = path.startswith(f"{SECRETS_INSIDE}/") and not system.root
@@ -231,6 +233,16 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
     yield from ("--remount-ro", "/dev")
     if sandbox.read_only:
         yield from ("--remount-ro", "/")
+
+
+def _etc(record: LaunchRecord) -> Iterable[str]:
+    """Show what names, times and certificates are on this machine, as far as the server's network can use them."""
+    named = shares_network(record.sandbox)
+    trusting = named or is_listed(record.sandbox)
+    for path in (*_ETC, *(_ETC_TRUST if trusting else ()), *(_ETC_NAMES if named else ())):
+        yield from ("--ro-bind-try", path, path)
+    if record.ca:
+        yield from (*_parents(CA_INSIDE), "--ro-bind", record.ca, CA_INSIDE)
 
 
 def _parents(*paths: str) -> Iterable[str]:

@@ -28,7 +28,6 @@ __all__ = [
 
 _FIRST_UID = 0x70000000
 _MINIMAL_PATH = "/usr/local/bin:/usr/bin:/bin"
-_NETWORKS = ("none", "internet", "host")
 _SIZES = ("memory", "swap", "tmp", "log_size")
 _COUNTS = ("cpus", "pids", "files")
 _SWITCHES = ("network", "run_as", "read_only", "mounts", "writable", "capabilities", "seccomp", "apparmor", "selinux")
@@ -112,8 +111,8 @@ def private_uid(project: str, server: str) -> int:
 
 
 def shares_network(sandbox: Sandbox) -> bool:
-    """Whether the server sees more than a loopback of its own."""
-    return sandbox.network != ("none",)
+    """Whether the server sees the network of this machine, and not one of its own."""
+    return sandbox.network in {("internet",), ("host",)}
 
 
 def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
@@ -125,8 +124,9 @@ def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
     """
     sandbox = record.sandbox
     problems = []
-    if len(sandbox.network) != 1 or sandbox.network[0] not in _NETWORKS:
-        problems.append(f"a network that is limited to {', '.join(sandbox.network)}")
+    if record.runtime == "process":
+        guards = (("an AppArmor profile", sandbox.apparmor), ("an SELinux type", sandbox.selinux))
+        problems += [f"{what} ({value})" for what, value in guards if value != "default"]
     if record.runtime == "process" and sandbox.capabilities:
         problems.append(f"capabilities ({', '.join(sandbox.capabilities)})")
     if root and sandbox.run_as == "host":
@@ -157,9 +157,16 @@ def server_environment(record: LaunchRecord, secrets: Mapping[str, str], *, scra
     return {**env, **record.env, **secrets}
 
 
-def profile_line(sandbox: Sandbox, *, runtime: Runtime = "container") -> str:
-    """Return the whole effective profile in one line, for plans: what is allowed, and what binds how on this runtime."""
-    each = " for each process" if runtime == "process" else ""
+def profile_line(sandbox: Sandbox, *, runtime: Runtime = "container", together: frozenset[str] = frozenset()) -> str:
+    """Return the whole effective profile in one line, for plans: what is allowed, and which limits bind how.
+
+    Args:
+        sandbox: The profile.
+        runtime: Where it holds.
+        together: Of a process: what this machine limits for all processes of a server together, of `engines.cgroups.CONTROLLERS`.
+    """
+    alone = runtime == "process"
+    each = " for each process" if alone and "memory" not in together else ""
     parts = [
         f"network {' '.join(sandbox.network)}",
         f"user {sandbox.user if sandbox.run_as == 'user' else 'of the caller'}",
@@ -173,7 +180,7 @@ def profile_line(sandbox: Sandbox, *, runtime: Runtime = "container") -> str:
         *(f"{name} {value}" for name, value in _confinement(sandbox)),
         f"memory {sandbox.memory}{each}",
         f"swap {sandbox.swap}" if size_in_bytes(sandbox.swap) else "no swap",
-        "no limit of cpu" if runtime == "process" else f"{sandbox.cpus:g} cpu",
+        "no limit of cpu" if alone and "cpu" not in together else f"{sandbox.cpus:g} cpu",
         f"{sandbox.pids} processes",
         f"{sandbox.files} files",
         f"log {sandbox.log_size}",
