@@ -6,7 +6,20 @@ from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
 from support.engine import engine
 from support.engine_images import held_base, sdk
+from support.hostile_count import pytest_terminal_summary
+from support.hosts import world
 from support.podman import podman
 from support.registry import registry
 
-__all__ = ["base_image", "busybox", "engine", "held_base", "node_image", "podman", "registry", "sdk"]
+__all__ = [
+    "base_image",
+    "busybox",
+    "engine",
+    "held_base",
+    "node_image",
+    "podman",
+    "pytest_terminal_summary",
+    "registry",
+    "sdk",
+    "world",
+]
