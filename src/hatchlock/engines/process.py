@@ -33,6 +33,11 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _TRIAL_SECONDS = 10.0
 _NAMESPACED_COUNTS = (5, 14)
+_FACTS = (
+    *("acpi", "asound", "interrupts", "kcore", "key-users", "keys", "latency_stats", "sched_debug", "scsi"),
+    *("timer_list", "timer_stats"),
+)
+"""What of /proc no server needs: keys of others, addresses, hardware, how busy others are."""
 _QUESTION = """
 import json, os, sys, sysconfig
 here = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
@@ -186,6 +191,7 @@ def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
     machine = os.uname().machine
     names = [name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if os.path.lexists(f"/{name}")]
     links = {name: str(Path(f"/{name}").readlink()) for name in names if Path(f"/{name}").is_symlink()}
+    facts = [path for path in (f"/proc/{name}" for name in _FACTS) if os.path.lexists(path)]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return System(
         bwrap=bwrap,
@@ -196,6 +202,8 @@ def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
         gid=os.getegid(),
         symlinks=links,
         directories=tuple(f"/{name}" for name in names if name not in links),
+        facts=tuple(path for path in facts if not Path(path).is_dir()),
+        fact_directories=tuple(path for path in facts if Path(path).is_dir()),
         max_files=hard if hard != resource.RLIM_INFINITY else 1 << 20,
         counts_by_namespace=_kernel() >= _NAMESPACED_COUNTS,
         machine=machine,

@@ -23,6 +23,7 @@ from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 __all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits", "system_calls"]
 
 _DROPPED = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+_NEXT_TO_NOTHING = "4096"
 _TEMPORARY = "/tmp"  # noqa: S108  inside the sandbox
 _ETC = (
     "/etc/alternatives",
@@ -63,6 +64,8 @@ class System:
         gid: The caller's gid.
         symlinks: Top-level symlinks into /usr, name -> target: {"bin": "usr/bin"}.
         directories: Top-level system directories that are none: ("/lib64",).
+        facts: What /proc tells of the whole machine and no server needs to know, as far as it is there: files.
+        fact_directories: The same, directories.
         max_files: The hard limit of open files.
         counts_by_namespace: Whether RLIMIT_NPROC counts each user namespace apart (Linux 5.14 and later).
         machine: As the kernel names it, `x86_64`.
@@ -80,6 +83,8 @@ class System:
     gid: int
     symlinks: Mapping[str, str]
     directories: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    fact_directories: tuple[str, ...] = ()
     max_files: int = 1024
     counts_by_namespace: bool = True
     machine: str = ""
@@ -109,7 +114,13 @@ def system_calls(sandbox: Sandbox, system: System, profile: bytes) -> bytes:
 
 
 def bubblewrap_options(
-    record: LaunchRecord, system: System, *, env: Mapping[str, str], files: Mapping[str, int], seccomp: int | None
+    record: LaunchRecord,
+    system: System,
+    *,
+    env: Mapping[str, str],
+    files: Mapping[str, int],
+    seccomp: int | None,
+    root: str = "",
 ) -> tuple[str, ...]:
     """Return bubblewrap's options for a server: everything but the command.
 
@@ -119,6 +130,7 @@ def bubblewrap_options(
         env: The server's whole environment, secrets included.
         files: Path inside -> open file descriptor whose bytes the file gets (`identity_files`).
         seccomp: Open file descriptor of its filter (`system_calls`); None for none.
+        root: A directory of this machine that is its root, below everything else; "" for memory.
 
     Returns:
         Options to write, NUL-terminated, to the descriptor named by `--args`.
@@ -126,6 +138,7 @@ def bubblewrap_options(
     return (
         *_namespaces(record, system),
         *_privileges(record, system),
+        *(("--bind", root, "/") if root else ()),
         *_file_system(record, system, files),
         *_environment(env),
         *(("--seccomp", str(seccomp)) if seccomp is not None else ()),
@@ -134,7 +147,9 @@ def bubblewrap_options(
     )
 
 
-def bubblewrap_argv(record: LaunchRecord, system: System, *, args: int, info: int) -> tuple[str, ...]:
+def bubblewrap_argv(
+    record: LaunchRecord, system: System, *, args: int, info: int, block: int | None = None
+) -> tuple[str, ...]:
     """Return the command line that starts bubblewrap, with the server's own command at its end.
 
     Args:
@@ -142,9 +157,11 @@ def bubblewrap_argv(record: LaunchRecord, system: System, *, args: int, info: in
         system: This machine.
         args: Descriptor that gives the options.
         info: Descriptor that takes bubblewrap's JSON about the sandbox's first process.
+        block: Descriptor that the complete sandbox reads from before it starts the server; None for at once.
     """
     return (
-        *(system.bwrap, "--args", str(args), "--info-fd", str(info), "--"),
+        *(system.bwrap, "--args", str(args), "--info-fd", str(info)),
+        *(("--block-fd", str(block), "--") if block is not None else ("--",)),
         *(system.prlimit, *limits(record.sandbox, system), "--"),
         *(_drop_to(*_identity(record, system), system) if system.root else ()),
         *record.argv,
@@ -208,7 +225,8 @@ def _drop_to(uid: int, gid: int, system: System) -> tuple[str, ...]:
 def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int]) -> Iterable[str]:
     sandbox = record.sandbox
     size = str(size_in_bytes(sandbox.tmp))
-    yield from ("--ro-bind", "/usr", "/usr")
+    # with a size, since bubblewrap's own root has none
+    yield from ("--perms", "0755", "--size", size, "--tmpfs", "/", "--ro-bind", "/usr", "/usr")
     for name, target in sorted(system.symlinks.items()):
         yield from ("--symlink", target, f"/{name}")
     for directory in system.directories:
@@ -220,6 +238,10 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         own = path.startswith(f"{SECRETS_INSIDE}/") and not system.root
         yield from ("--perms", "0400" if own else "0444", "--ro-bind-data", str(descriptor), path)
     yield from ("--proc", "/proc", "--dev", "/dev")
+    for path in system.facts:
+        yield from ("--ro-bind", "/dev/null", path)
+    for path in system.fact_directories:
+        yield from ("--size", _NEXT_TO_NOTHING, "--tmpfs", path, "--remount-ro", path)
     for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
         yield from ("--perms", "1777", "--size", size, "--tmpfs", path)
     yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts), *record.volumes)
@@ -229,7 +251,7 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         yield from ("--bind" if mount.mode == "rw" else "--ro-bind", mount.source, mount.target)
     for target, directory in sorted(record.volumes.items()):
         yield from ("--bind", directory, target)
-    # Bubblewrap's own root and /dev are tmpfs without a size: nobody shall fill them.
+    # a tmpfs of bubblewrap's without a size: nobody shall fill it
     yield from ("--remount-ro", "/dev")
     if sandbox.read_only:
         yield from ("--remount-ro", "/")
