@@ -8,6 +8,7 @@ hold for the server as well.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from hatchlock.launch import Sandbox, size_in_bytes
 
-__all__ = ["CONTROLLERS", "NO_GROUPS", "Group", "Place", "bound", "find_places", "remove_groups"]
+__all__ = ["CONTROLLERS", "NO_GROUPS", "Group", "Place", "bound", "bound_here", "find_places", "remove_groups"]
 
 CONTROLLERS = frozenset({"memory", "cpu", "pids"})
 """What limits are set through."""
@@ -50,6 +51,12 @@ class Place:
 def bound(places: Iterable[Place]) -> frozenset[str]:
     """Return which of `CONTROLLERS` limit all processes of a server together."""
     return frozenset().union(*(place.controllers for place in places))
+
+
+@functools.cache
+def bound_here() -> frozenset[str]:
+    """Return `bound` of this machine, which is looked at once."""
+    return bound(find_places())
 
 
 def find_places(root: Path = Path("/")) -> tuple[Place, ...]:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import sha256_bytes
+from hatchlock.engines.cgroups import bound_here
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
@@ -118,6 +119,7 @@ def profile_artefact(server: str, sandbox: Sandbox) -> Artefact:
 
 
 def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
+    together = bound_here() if record.runtime == "process" else frozenset[str]()
     facts = {
         "runtime": record.runtime if record.isolation == "required" else f"{record.runtime}, isolation best-effort",
         "from": record.key[:_SHOWN_DIGITS],
@@ -126,7 +128,7 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "directory": record.cwd,
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
-        "sandbox": profile_line(record.sandbox, runtime=record.runtime),
+        "sandbox": profile_line(record.sandbox, runtime=record.runtime, together=together),
         "trust": record.trust,
         "launch record": digest[:_SHOWN_DIGITS],
     }

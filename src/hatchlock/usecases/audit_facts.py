@@ -69,6 +69,7 @@ class Gathering:
         return Facts(
             lock=self._lock,
             is_root=os.geteuid() == 0,
+            process_limits=_process_limits(),
             servers=servers,
             engine=engine,
             containers=tuple(self._containers(engine)),
@@ -336,6 +337,14 @@ class Gathering:
         for item in cautions(tomllib.loads(self._text)):
             if item.path[-1] in _SOURCES or (len(item.path) > 1 and item.path[-2] in _LISTS):
                 yield Loose(key=item.path, what=item.what, hint=item.advice)
+
+
+def _process_limits() -> str:
+    from hatchlock.engines.cgroups import CONTROLLERS, bound_here
+
+    words = {"memory": "memory for each process by itself", "cpu": "processors not at all"}
+    apart = [words[name] for name in sorted(CONTROLLERS - bound_here()) if name in words]
+    return f"its limits bind {' and '.join(apart)}: no control groups can be made here" if apart else ""
 
 
 def _is_plain(url: str) -> bool:
