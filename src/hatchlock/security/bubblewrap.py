@@ -138,7 +138,7 @@ def bubblewrap_options(
     return (
         *_namespaces(record, system),
         *_privileges(record, system),
-        *(("--bind", root, "/") if root else ()),
+        *_bottom(record.sandbox, root),
         *_file_system(record, system, files),
         *_environment(env),
         *(("--seccomp", str(seccomp)) if seccomp is not None else ()),
@@ -222,11 +222,25 @@ def _drop_to(uid: int, gid: int, system: System) -> tuple[str, ...]:
     )
 
 
+def _bottom(sandbox: Sandbox, root: str) -> tuple[str, ...]:
+    """Bubblewrap's own root is a tmpfs without a size: a root that may be written to could be filled for ever."""
+    if root:
+        return ("--bind", root, "/")
+    return ("--perms", "0755", "--size", str(size_in_bytes(sandbox.tmp)), "--tmpfs", "/")
+
+
+def _proc(system: System) -> Iterable[str]:
+    yield from ("--proc", "/proc")
+    for path in system.facts:
+        yield from ("--ro-bind", "/dev/null", path)
+    for path in system.fact_directories:
+        yield from ("--size", _NEXT_TO_NOTHING, "--tmpfs", path, "--remount-ro", path)
+
+
 def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int]) -> Iterable[str]:
     sandbox = record.sandbox
     size = str(size_in_bytes(sandbox.tmp))
-    # with a size, since bubblewrap's own root has none
-    yield from ("--perms", "0755", "--size", size, "--tmpfs", "/", "--ro-bind", "/usr", "/usr")
+    yield from ("--ro-bind", "/usr", "/usr")
     for name, target in sorted(system.symlinks.items()):
         yield from ("--symlink", target, f"/{name}")
     for directory in system.directories:
@@ -237,11 +251,8 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         # What root makes is root's; nobody but the server and root itself ever sees this name space.
         own = path.startswith(f"{SECRETS_INSIDE}/") and not system.root
         yield from ("--perms", "0400" if own else "0444", "--ro-bind-data", str(descriptor), path)
-    yield from ("--proc", "/proc", "--dev", "/dev")
-    for path in system.facts:
-        yield from ("--ro-bind", "/dev/null", path)
-    for path in system.fact_directories:
-        yield from ("--size", _NEXT_TO_NOTHING, "--tmpfs", path, "--remount-ro", path)
+    yield from _proc(system)
+    yield from ("--dev", "/dev")
     for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
         yield from ("--perms", "1777", "--size", size, "--tmpfs", path)
     yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts), *record.volumes)
