@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from hatchlock.engines.api import Engine
-from hatchlock.security.container import EngineFacts
+from hatchlock.security.container import EngineTraits
 
-__all__ = ["engine_facts"]
+__all__ = ["engine_traits"]
 
 
-def engine_facts(engine: Engine, image: str) -> EngineFacts:
+def engine_traits(engine: Engine, image: str) -> EngineTraits:
     """Return the facts for a container of an image.
 
     An image that was taken as it is, or was built from a Dockerfile, may declare volumes. The engine would make them for each
@@ -23,4 +23,4 @@ def engine_facts(engine: Engine, image: str) -> EngineFacts:
     """
     config = engine.ask("GET", f"/images/{quote(image, safe='/:@')}/json").get("Config") or {}
     paths = {str(PurePosixPath(path)) for path in config.get("Volumes") or () if path.startswith("/")}
-    return EngineFacts(podman=engine.is_podman, image_volumes=tuple(sorted(paths - {"/"})))
+    return EngineTraits(podman=engine.is_podman, image_volumes=tuple(sorted(paths - {"/"})))

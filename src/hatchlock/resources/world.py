@@ -17,8 +17,10 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
+from hatchlock.resources.container import ContainerResource
 from hatchlock.resources.env import EnvResource
 from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.resources.guards import guard_problems
 from hatchlock.resources.image import ImageResource
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.package_counts import PackageCounts
@@ -74,6 +76,7 @@ class Target:
         packages: Where the packages of the lock come from, and what they take.
         engine: The container engine's address; "" if nothing needs one, or none was found.
         listed: Servers that are entries of the MCP registry, by name.
+        notes: What of the profiles of its servers would not hold on the engine, a sentence each.
     """
 
     project: str
@@ -88,6 +91,7 @@ class Target:
     packages: PackageCounts = field(default_factory=PackageCounts)
     engine: str = ""
     listed: tuple[ListedServer, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class World:
@@ -118,6 +122,7 @@ class World:
         lock_timeout: float,
         offline: bool = False,
     ) -> None:
+        self._servers = target.servers
         self.system = SystemResource(
             target.systems,
             home=home,
@@ -132,6 +137,7 @@ class World:
         self.volumes = VolumeResource(
             _volumes(target.servers), home=home, project=target.project, state=state, engine=target.engine
         )
+        self.containers = ContainerResource(project=target.project, engine=target.engine, state=state)
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(
@@ -139,6 +145,7 @@ class World:
             ),
             ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect),
             ResourceKind.VOLUME: self.volumes,
+            ResourceKind.CONTAINER: self.containers,
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
             ResourceKind.CLIENT: self.clients,
         }
@@ -146,7 +153,8 @@ class World:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be planned, as far as it was seen when the resources were last observed."""
-        return (*self.system.problems, *self.volumes.problems, *self.clients.problems)
+        guards = guard_problems(self._servers)
+        return (*self.system.problems, *self.volumes.problems, *guards, *self.clients.problems)
 
 
 def _volumes(servers: Iterable[ServerSpec]) -> Iterator[VolumeSpec]:
@@ -209,6 +217,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "packages": asdict(target.packages),
         "engine": target.engine,
         "listed": [asdict(item) for item in target.listed],
+        "notes": list(target.notes),
     }
 
 
@@ -231,6 +240,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         packages=PackageCounts(**data["packages"]),
         engine=data["engine"],
         listed=tuple(ListedServer(**item) for item in data["listed"]),
+        notes=tuple(data["notes"]),
     )
 
 

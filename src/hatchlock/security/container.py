@@ -11,7 +11,7 @@ from hatchlock.launch import LaunchRecord, Mount, Sandbox, size_in_bytes
 from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["LABEL", "EngineFacts", "HostFacts", "container_config", "server_user", "ulimits"]
+__all__ = ["LABEL", "EngineTraits", "HostFacts", "container_config", "server_user", "ulimits"]
 
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
@@ -42,7 +42,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EngineFacts:
+class EngineTraits:
     """What of the engine goes into a container's description.
 
     Attributes:
@@ -54,7 +54,7 @@ class EngineFacts:
     image_volumes: tuple[str, ...] = ()
 
 
-_DOCKER = EngineFacts()
+_DOCKER = EngineTraits()
 
 
 def container_config(
@@ -64,7 +64,7 @@ def container_config(
     host: HostFacts,
     labels: Mapping[str, str],
     provided: Provided = NOTHING,
-    engine: EngineFacts = _DOCKER,
+    engine: EngineTraits = _DOCKER,
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create` for a server that is spoken to over stdio.
 
@@ -108,7 +108,7 @@ def server_user(sandbox: Sandbox, host: HostFacts) -> str:
     return sandbox.user if sandbox.run_as == "user" else f"{host.uid}:{host.gid}"
 
 
-def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engine: EngineFacts) -> dict[str, Any]:
+def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engine: EngineTraits) -> dict[str, Any]:
     sandbox = record.sandbox
     memory = size_in_bytes(sandbox.memory)
     return {
@@ -166,7 +166,7 @@ def ulimits(sandbox: Sandbox, host: HostFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _temporary(record: LaunchRecord, engine: EngineFacts) -> Iterator[tuple[str, str]]:
+def _temporary(record: LaunchRecord, engine: EngineTraits) -> Iterator[tuple[str, str]]:
     """Yield every place that is memory: the usual ones, and those that engine or image would make writable without a limit."""
     sandbox = record.sandbox
     options = f"rw,noexec,nosuid,nodev,mode=1777,size={size_in_bytes(sandbox.tmp)}"
@@ -195,14 +195,14 @@ def _relabelled(mounts: Iterable[Mount]) -> Iterator[str]:
             yield f"{mount.source}:{mount.target}:{mount.mode},{'z' if mount.relabel == 'shared' else 'Z'}"
 
 
-def _volumes(record: LaunchRecord, engine: EngineFacts) -> Iterator[str]:
+def _volumes(record: LaunchRecord, engine: EngineTraits) -> Iterator[str]:
     """Yield the server's own volumes, in the old notation: in the new one Podman copies into them what they cover."""
     options = "rw,nocopy,nosuid,nodev" if engine.podman else "rw,nocopy"
     for target, name in sorted(record.volumes.items()):
         yield f"{name}:{target}:{options}"
 
 
-def _security_options(sandbox: Sandbox, provided: Provided, engine: EngineFacts) -> list[str]:
+def _security_options(sandbox: Sandbox, provided: Provided, engine: EngineTraits) -> list[str]:
     options = ["no-new-privileges"]
     if sandbox.seccomp == "unconfined":
         options.append("seccomp=unconfined")

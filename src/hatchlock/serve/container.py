@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
 from hatchlock.engines.host import host_facts, owner, owner_is_gone
-from hatchlock.engines.images import engine_facts
+from hatchlock.engines.images import engine_traits
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.container import LABEL, EngineFacts, container_config
+from hatchlock.security.container import LABEL, EngineTraits, container_config
 from hatchlock.security.denials import Denial
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.secrets.memory import lay_out
@@ -160,8 +160,8 @@ def session(
         if secrets:
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
         labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
-        facts = _facts(record, engine)
-        config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=facts)
+        traits = _traits(record, engine)
+        config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
         server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
         try:
             removed: list[str] = []
@@ -179,9 +179,9 @@ def session(
         watchdog.release()
 
 
-def _facts(record: LaunchRecord, engine: Engine) -> EngineFacts:
+def _traits(record: LaunchRecord, engine: Engine) -> EngineTraits:
     try:
-        return engine_facts(engine, record.image)
+        return engine_traits(engine, record.image)
     except EngineError as error:
         if error.status == _NOT_FOUND:
             raise ImageMissing(image=record.image, engine=engine.address) from error
