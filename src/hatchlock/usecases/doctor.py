@@ -21,6 +21,10 @@ _ELSEWHERE = (
     "it is another machine, so servers there have no mounts of this one, no lists of hosts and no secrets as files"
 )
 _MEND_ELSEWHERE = 'keep such servers on an engine of this machine, or give them runtime = "process"'
+_MEND_LIMITS = (
+    "start applications below your user's systemd (a desktop does), whose control groups are yours, "
+    'or use runtime = "container"'
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +55,7 @@ def diagnose(home: Home, environ: Mapping[str, str], *, pythons: tuple[str, ...]
     return (
         *_interpreters(environ, pythons),
         _isolation(environ),
+        _limits(),
         *_engine(environ),
         *_permissions(home),
         _launcher(home),
@@ -78,6 +83,23 @@ def _isolation(environ: Mapping[str, str]) -> Check:
     if problem is None:
         return Check(name="bubblewrap", state="ok", found="isolates processes")
     return Check(name="bubblewrap", state="missing", found=problem, mend=NotIsolated(problem=problem).hint)
+
+
+def _limits() -> Check:
+    """Say how the limits of processes bind."""
+    from hatchlock.engines.cgroups import CONTROLLERS, bound_here
+
+    words = {"cpu": "processors", "memory": "memory", "pids": "processes"}
+    together = bound_here()
+    bind = [words[name] for name in sorted(together)]
+    found = (
+        f"{', '.join(bind)} limited for all of a server together" if bind else "there are no control groups for servers"
+    )
+    if together == CONTROLLERS:
+        return Check(name="process limits", state="ok", found=found)
+    alone = {"memory": "memory binds for each process", "cpu": "processors are not limited"}
+    rest = [text for name, text in alone.items() if name not in together]
+    return Check(name="process limits", state="missing", found="; ".join([found, *rest]), mend=_MEND_LIMITS)
 
 
 def _engine(environ: Mapping[str, str]) -> Iterator[Check]:
