@@ -195,11 +195,21 @@ def _server(command: argparse.ArgumentParser) -> None:
 def _run(command: argparse.ArgumentParser) -> None:
     _server(command)
     command.add_argument("--dev", action="store_true", help="serve the live directory of a path: source")
+    command.add_argument(
+        "--learn",
+        metavar="DIR",
+        help="write what it tries into DIR: no network, wide limits, a root that is thrown away",
+    )
 
 
 def _probe(command: argparse.ArgumentParser) -> None:
     _server(command)
     command.add_argument("--timeout", type=float, metavar="SECONDS", help="the server's startup-timeout if not said")
+    command.add_argument(
+        "--learn", action="store_true", help="watch what it tries, and say the smallest profile for it"
+    )
+    command.add_argument("--call", dest="tool", metavar="TOOL", help="with --learn: run this tool as well")
+    command.add_argument("--args", dest="tool_arguments", metavar="JSON", help="with --call: what the tool gets")
 
 
 def _logs(command: argparse.ArgumentParser) -> None:

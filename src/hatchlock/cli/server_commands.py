@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hatchlock.cli.context import directory_of, home_of, project_of
 from hatchlock.cli.ui import Ui, printable
+from hatchlock.errors import UsageError
 
 __all__ = ["logs", "probe", "run"]
 
@@ -21,7 +22,17 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     start = Path("/") if named else directory_of(arguments).resolve()
     workspace = Path(os.path.realpath(arguments.directory or _working_directory()))
     project = _project_name(arguments) if named else None
-    return serve(home_of(arguments), project, arguments.name, start, os.environ, workspace=workspace, dev=arguments.dev)
+    learn = Path(os.path.abspath(arguments.learn)) if arguments.learn else None  # noqa: PTH100  links stay
+    return serve(
+        home_of(arguments),
+        project,
+        arguments.name,
+        start,
+        os.environ,
+        workspace=workspace,
+        dev=arguments.dev,
+        learn=learn,
+    )
 
 
 def _working_directory() -> str:
@@ -41,6 +52,12 @@ def _project_name(arguments: argparse.Namespace) -> str:
 
 def probe(arguments: argparse.Namespace, ui: Ui) -> int:
     """Speak MCP with a server, and print what it says of itself."""
+    if arguments.learn:
+        from hatchlock.cli.learn_command import learn
+
+        return learn(arguments, ui, home=home_of(arguments), project=_project_name(arguments))
+    if arguments.tool or arguments.tool_arguments:
+        raise UsageError(what="--call and --args are for --learn", advice="see `hatchlock probe --help`")
     from hatchlock.usecases.probe import probe_server
 
     found = probe_server(

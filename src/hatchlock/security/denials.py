@@ -105,18 +105,19 @@ def permit(denial: Denial, record: LaunchRecord) -> str:
     return toml_table(record, changes(denial, record))
 
 
-def toml_table(record: LaunchRecord, values: Mapping[str, object]) -> str:
+def toml_table(record: LaunchRecord, values: Mapping[str, object], *, reason: bool = True) -> str:
     """Return a `[servers.NAME.sandbox]` table with these keys, as TOML, and a place for the reason; "" for no keys.
 
     Args:
         record: The server's launch record: mounts below its directory are written relative to that.
         values: Field of `Sandbox` -> value.
+        reason: Whether they need one, which a profile may have already.
     """
     if not values:
         return ""
     lines = [f"{name.replace('_', '-')} = {_toml(value, record.directory)}" for name, value in values.items()]
-    reason = () if record.sandbox.reason else ('reason = "…"',)
-    return "\n".join((f"[servers.{record.server}.sandbox]", *lines, *reason))
+    left = ('reason = "…"',) if reason and not record.sandbox.reason else ()
+    return "\n".join((f"[servers.{record.server}.sandbox]", *lines, *left))
 
 
 def advice(denial: Denial, server: str) -> str:

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.denials import Denial, changes_of
+from hatchlock.security.denials import Denial, changes_of, is_below
 
-__all__ = ["Observed", "observable", "smallest_profile"]
+__all__ = ["Observed", "observable", "smallest_profile", "unused"]
 
 _MEBIBYTE = 1 << 20
-_STEPS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
-_HEADROOM = 1.5
+_STEPS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
+_HEADROOM = 2
 _FEWEST_PROCESSES = 16
 _FEWEST_FILES = 256
 _OPEN_NETWORKS = (("internet",), ("host",))
@@ -101,6 +101,19 @@ def smallest_profile(observed: Observed, record: LaunchRecord, *, memory_by_proc
         **_files(observed, record),
     }
     return {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
+
+
+def unused(observed: Observed, record: LaunchRecord) -> tuple[str, ...]:
+    """Return what a profile has and the server was not seen to use, as clauses: other work may need it."""
+    sandbox = record.sandbox
+    listed = () if sandbox.network in (("none",), *_OPEN_NETWORKS) else sandbox.network
+    hosts = [f"it did not connect to {item}" for item in listed if item not in observed.connections]
+    kept = [
+        f"it did not write to {place}"
+        for place in sandbox.writable
+        if not any(is_below(path, place) for path in observed.written)
+    ]
+    return (*hosts, *kept)
 
 
 def _network(observed: Observed, sandbox: Sandbox) -> dict[str, object]:

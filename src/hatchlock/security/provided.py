@@ -18,6 +18,7 @@ class Provided:
     Attributes:
         files: Absolute path inside -> content, which the server alone can read: secrets.
         secrets_directory: Container runtime: where in this machine's memory `files` are, to be shown at `SECRETS_INSIDE`.
+        root: Process runtime: a directory of this machine that is its root, below everything else; "" for memory.
         hosts: Name -> address inside of the listener that stands for it.
         joins: Container runtime: id of the container whose network it shares; "" for a network of its own.
         seccomp: The profile that `sandbox.seccomp` names, in Docker's form (JSON); empty for the usual one.
@@ -26,6 +27,7 @@ class Provided:
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     secrets_directory: str = ""
+    root: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
     joins: str = ""
     seccomp: bytes = b""

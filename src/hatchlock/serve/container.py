@@ -20,6 +20,7 @@ from hatchlock.security.container import LABEL, EngineTraits, container_config
 from hatchlock.security.denials import Denial
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.secrets.memory import lay_out
+from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.secrets import and_remove
 from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
@@ -133,7 +134,12 @@ class Session:
 
 @contextlib.contextmanager
 def session(
-    record: LaunchRecord, *, env: Mapping[str, str], provided: Provided = NOTHING, applied: str = ""
+    record: LaunchRecord,
+    *,
+    env: Mapping[str, str],
+    provided: Provided = NOTHING,
+    applied: str = "",
+    observer: Observer = NOBODY,
 ) -> Iterator[Session]:
     """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
 
@@ -144,6 +150,7 @@ def session(
         env: The variables that go over the image's own.
         provided: What this session gives it besides; its files, in a directory that was reserved (`serve.secrets`).
         applied: The digest of the record as it was applied, whose profile a plan compares the container with.
+        observer: Who watches it.
 
     Raises:
         ImageMissing: The engine has not got its image.
@@ -162,8 +169,14 @@ def session(
         labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
         traits = _traits(record, engine)
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
-        server = _start(record, engine, name, config, created=lambda: watchdog.note(CREATED))
+
+        def created() -> None:
+            watchdog.note(CREATED)
+            observer.created(engine, name)
+
+        server = _start(record, engine, name, config, created=created)
         try:
+            observer.started(engine, name)
             removed: list[str] = []
             with contextlib.suppress(HatchlockError):
                 removed = remove_leftovers(record, engine)

@@ -131,6 +131,7 @@ def start_isolated(
     group: int,
     limits: Group = NO_GROUPS,
     provided: Provided = NOTHING,
+    held: Callable[[int], None] | None = None,
     piped: bool = True,
 ) -> LocalServer:
     """Start a server inside bubblewrap.
@@ -142,6 +143,7 @@ def start_isolated(
         group: The watchdog's process group.
         limits: Control groups that were made for it.
         provided: What this session gives it besides.
+        held: Called with the sandbox's first process when its namespaces are there; the server waits until it returns.
         piped: Whether its streams are for us; else it has our own stdin, stdout and stderr.
 
     Raises:
@@ -155,15 +157,23 @@ def start_isolated(
     seccomp = memory_file(calls) if calls else None
     options = memory_file(
         b"".join(
-            f"{item}\0".encode() for item in bubblewrap_options(record, system, env=env, files=files, seccomp=seccomp)
+            f"{item}\0".encode()
+            for item in bubblewrap_options(record, system, env=env, files=files, seccomp=seccomp, root=provided.root)
         )
     )
     info_out, info_in = os.pipe()
-    inherited = (options, info_in, *files.values(), *(() if seccomp is None else (seccomp,)))
+    block, go = os.pipe() if held else (None, None)
+    inherited = (
+        options,
+        info_in,
+        *(() if block is None else (block,)),
+        *files.values(),
+        *(() if seccomp is None else (seccomp,)),
+    )
 
     def start(groups: Group) -> subprocess.Popen[bytes]:
         here = replace(system, grouped=groups.bound)
-        argv = bubblewrap_argv(record, here, args=options, info=info_in)
+        argv = bubblewrap_argv(record, here, args=options, info=info_in, block=block)
         before = groups.join if groups.places else None
         return _start(argv, env={}, cwd="/", group=group, inherited=inherited, piped=piped, before=before)
 
@@ -175,6 +185,12 @@ def start_isolated(
     # Its first process leads a session of its own, with the server in it, but not bubblewrap outside, whose death would
     # be a kill.
     inside = _first_process(info_out)
+    if held and go is not None:
+        try:
+            if inside:
+                held(inside)
+        finally:
+            os.close(go)
     return LocalServer(started, record.sandbox, group=inside or started.process.pid)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from tempfile import TemporaryFile
 from typing import Any, ClassVar, TextIO
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["ProbeFailed", "ProbeResult", "ProbedTool", "probe"]
+__all__ = ["Call", "ProbeFailed", "ProbeResult", "ProbedTool", "probe"]
 
 _TAIL = 12
 
@@ -50,6 +51,19 @@ class ProbeFailed(HatchlockError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A tool to run.
+
+    Attributes:
+        tool: Its name.
+        arguments: What it gets.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ProbedTool:
     """A tool that a server offers.
 
@@ -74,6 +88,7 @@ class ProbeResult:
         protocol: The protocol's version that both agreed on.
         tools: What it offers, in its order; empty when it has no tools capability.
         seconds: From the start of `run` to the answer to `initialize`.
+        called: What the tool that was run answered, as text; "" if none was run.
     """
 
     server: str
@@ -81,10 +96,17 @@ class ProbeResult:
     protocol: str
     tools: tuple[ProbedTool, ...]
     seconds: float
+    called: str = ""
 
 
 def probe(
-    command: Sequence[str], *, timeout: float, environ: Mapping[str, str], directory: str | None = None
+    command: Sequence[str],
+    *,
+    timeout: float,
+    environ: Mapping[str, str],
+    directory: str | None = None,
+    call: Call | None = None,
+    linger: float = 0.0,
 ) -> ProbeResult:
     """Start `command`, speak MCP with it, ask for its tools, end it.
 
@@ -93,6 +115,8 @@ def probe(
         timeout: Seconds for all of it.
         environ: The environment of the command.
         directory: Where it is started; None for here.
+        call: A tool to run as well.
+        linger: Seconds to wait before it is ended.
 
     Raises:
         ProbeFailed: It does not start, does not answer in time, or not as the protocol says.
@@ -101,7 +125,7 @@ def probe(
 
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as talk:
         try:
-            return anyio.run(_ask, command, timeout, environ, directory, talk)
+            return anyio.run(partial(_ask, command, timeout, environ, directory, talk, call=call, linger=linger))
         except TimeoutError:
             raise ProbeFailed(why=f"no answer within {timeout:g} s", said=_tail(talk)) from None
         except BaseExceptionGroup as group:
@@ -116,6 +140,9 @@ async def _ask(
     environ: Mapping[str, str],
     directory: str | None,
     talk: TextIO,
+    *,
+    call: Call | None,
+    linger: float,
 ) -> ProbeResult:
     import anyio  # noqa: PLC0415
     from mcp import ClientSession, StdioServerParameters, stdio_client  # noqa: PLC0415
@@ -127,13 +154,21 @@ async def _ask(
             hello = _plain(await session.initialize())
             seconds = time.monotonic() - began
             tools = await _tools(session) if "tools" in hello["capabilities"] else ()
+            called = await _called(session, call) if call else ""
+            await anyio.sleep(linger)
     return ProbeResult(
         server=hello["serverInfo"]["name"],
         version=hello["serverInfo"]["version"],
         protocol=str(hello["protocolVersion"]),
         tools=tools,
         seconds=seconds,
+        called=called,
     )
+
+
+async def _called(session: Any, call: Call) -> str:
+    answer = _plain(await session.call_tool(call.tool, dict(call.arguments)))
+    return "\n".join(item["text"] for item in answer["content"] if item["type"] == "text")
 
 
 async def _tools(session: Any) -> tuple[ProbedTool, ...]:

@@ -30,6 +30,7 @@ from hatchlock.security.secrets.redact import forms
 from hatchlock.security.secrets.resolve import Places, Secrets, resolve
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
+from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import and_remove, remembered, reserve
 from hatchlock.serve.server import Server
@@ -106,6 +107,7 @@ def serve(
     log: Path | None,
     store: Path,
     applied: LaunchRecord | None = None,
+    observer: Observer = NOBODY,
 ) -> int:
     """Start a server, connect it to the given descriptors until the session ends, and leave nothing of it behind.
 
@@ -120,6 +122,7 @@ def serve(
         log: A file that keeps what goes to stderr, within the sandbox's log-size; None for none.
         store: The store's root, where secrets may be.
         applied: The record as it was applied, where `record` was changed since: with the workspace's real path, say.
+        observer: Who watches the session.
 
     Returns:
         0 when it ended because stdin ended; 128+N after signal N; else the server's own status, but not 0 when it never
@@ -129,7 +132,17 @@ def serve(
         HatchlockError: It could not be started; nothing is left.
     """
     try:
-        return _serve(record, applied or record, environ, log, store, stdin=stdin, stdout=stdout, stderr=stderr)
+        return _serve(
+            record,
+            applied or record,
+            environ,
+            log=log,
+            store=store,
+            observer=observer,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
     except HatchlockError as error:
         error.address = error.address or f"server:{record.server}"
         raise
@@ -139,9 +152,10 @@ def _serve(
     record: LaunchRecord,
     applied: LaunchRecord,
     environ: Mapping[str, str],
+    *,
     log: Path | None,
     store: Path,
-    *,
+    observer: Observer,
     stdin: int,
     stdout: int,
     stderr: int,
@@ -153,15 +167,16 @@ def _serve(
     log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
     talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
     reasons: _Reasons = queue.SimpleQueue()
-    file = denials_path(store / "projects" / record.project, record.server)
+    file = None if observer.watches else denials_path(store / "projects" / record.project, record.server)
     denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
     start = _Start(
         record=record,
         applied=applied.digest,
         denials=denials,
         secrets=secrets,
-        provided=with_profile(Provided(files=secrets.placed()), record, store),
+        provided=observer.begin(with_profile(Provided(files=secrets.placed()), record, store)),
         environ=environ,
+        observer=observer,
     )
     with _signals(reasons), remembered(record, secrets, store), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
@@ -188,6 +203,7 @@ class _Start:
         secrets: Its secrets.
         provided: What the session gives it besides.
         environ: Our own environment, to find programs.
+        observer: Who watches it.
     """
 
     record: LaunchRecord
@@ -196,6 +212,12 @@ class _Start:
     secrets: Secrets
     provided: Provided
     environ: Mapping[str, str]
+    observer: Observer
+
+    @property
+    def listener(self) -> Callable[[str], None]:
+        """Who reads what the server says."""
+        return self.observer.heard if self.observer.watches else self.denials.heard
 
 
 @contextlib.contextmanager
@@ -204,7 +226,10 @@ def _server(start: _Start, talk: Talk, reasons: _Reasons) -> Iterator[Server]:
     starter = _container if record.runtime == "container" else _process
     with using(map(Path, record.read_only_paths)), starter(start, talk) as (server, watchdog):
         threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
-        yield server
+        try:
+            yield server
+        finally:
+            start.observer.finish()
 
 
 _Started = tuple[Server, Watchdog]
@@ -217,10 +242,12 @@ def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
     env, provided = server_environment(start.record, start.secrets.environment()), start.provided
     if provided.files:
         provided = replace(provided, secrets_directory=str(reserve(start.record, start.environ)))
-    with session(start.record, env=env, provided=provided, applied=start.applied) as running:
+    observer = start.observer
+    applied = "" if observer.watches else start.applied  # its profile is another one
+    with session(start.record, env=env, provided=provided, applied=applied, observer=observer) as running:
         for leftover in running.removed:
             talk.say(f"removed {leftover}, which an earlier run had left")
-        talk.listen(start.denials.heard)
+        talk.listen(start.listener)
         yield running.server, running.watchdog
 
 
@@ -252,9 +279,15 @@ def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
         else:
             env = server_environment(record, start.secrets.environment())
             server = local.start_isolated(
-                record, system, env=env, group=watchdog.group, limits=limits, provided=start.provided
+                record,
+                system,
+                env=env,
+                group=watchdog.group,
+                limits=limits,
+                provided=start.provided,
+                held=start.observer.held if start.observer.watches else None,
             )
-            talk.listen(start.denials.heard)
+            talk.listen(start.listener)
         try:
             yield server, watchdog
         finally:

@@ -11,13 +11,16 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, SourceTree
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
+
+if TYPE_CHECKING:
+    from hatchlock.serve.observer import Observer
 
 __all__ = [
     "BrokenState",
@@ -114,6 +117,7 @@ def run(
     *,
     workspace: Path | None = None,
     dev: bool = False,
+    learn: Path | None = None,
 ) -> int:
     """Serve an applied server over this process's stdin, stdout and stderr, until either side ends.
 
@@ -125,6 +129,7 @@ def run(
         environ: For secrets and for finding programs.
         workspace: What mounts of `workspace` are: where the application started us; None for `cwd`.
         dev: Serve the directory that its `path:` source names as it is now, instead of what was locked of it.
+        learn: A directory for what is seen of it: it then runs with no network, wide limits and a root that is thrown away.
 
     Returns:
         The exit status (`serve.stdio.serve`).
@@ -132,6 +137,7 @@ def run(
     Raises:
         HatchlockError: It is not there, or cannot be started; nothing was written to stdout.
     """
+    from hatchlock.serve.observer import NOBODY
     from hatchlock.serve.stdio import serve
 
     applied = find_record(home, project or _project_of(cwd), name)
@@ -141,7 +147,27 @@ def run(
     elif record.source and record.source.live:
         threading.Thread(target=_say_what_changed, args=(record.source, home), daemon=True).start()
     log = log_path(home, record.project, record.server)
-    return serve(record, applied=applied, environ=environ, stdin=0, stdout=1, stderr=2, log=log, store=home.root)
+    observer: Observer = NOBODY
+    if learn:
+        record, observer = _observed(record, learn)
+    return serve(
+        record,
+        applied=applied,
+        environ=environ,
+        stdin=0,
+        stdout=1,
+        stderr=2,
+        log=log,
+        store=home.root,
+        observer=observer,
+    )
+
+
+def _observed(record: LaunchRecord, directory: Path) -> tuple[LaunchRecord, Observer]:
+    from hatchlock.security.learned import observable
+    from hatchlock.serve.learning.observer import Learning
+
+    return observable(record), Learning(directory, record)
 
 
 def settled(record: LaunchRecord, home: Home, workspace: Path, environ: Mapping[str, str]) -> LaunchRecord:

@@ -1,0 +1,103 @@
+"""`probe --learn`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.ui import Ui, printable
+from hatchlock.errors import UsageError
+
+if TYPE_CHECKING:
+    from hatchlock.paths import Home
+    from hatchlock.security.learned import Observed
+    from hatchlock.serve.probe import Call
+    from hatchlock.usecases.learn import Learned
+
+__all__ = ["learn"]
+
+_MEBIBYTE = 1 << 20
+
+
+def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str) -> int:
+    """Print what a server tries, and the smallest profile that permits it: TOML, with the rest as comments."""
+    from hatchlock.usecases.learn import learn_server
+
+    call = _call(arguments)
+    learned = learn_server(home, project, arguments.name, environ=os.environ, timeout=arguments.timeout, call=call)
+    if ui.json:
+        ui.document(_document(learned))
+    else:
+        facts = [f"# {printable(line)}" for line in _lines(learned, call)]
+        ui.result(
+            "\n".join((*facts, *((learned.toml,) if learned.toml else ("# its profile is the smallest already",))))
+        )
+    if learned.error:
+        ui.error(learned.error)
+    return 1 if learned.error else 0
+
+
+def _call(arguments: argparse.Namespace) -> Call | None:
+    from hatchlock.serve.probe import Call
+
+    if not arguments.tool:
+        if arguments.tool_arguments:
+            raise UsageError(what="--args is for a tool, and none is named", advice="name it with --call TOOL")
+        return None
+    try:
+        given = json.loads(arguments.tool_arguments or "{}")
+    except ValueError as error:
+        raise UsageError(
+            what=f"--args is no JSON: {error}", advice="""write an object: --args '{"path": "/data"}'"""
+        ) from None
+    if not isinstance(given, dict):
+        raise UsageError(what="--args is no JSON object", advice="""write one: --args '{"path": "/data"}'""")
+    return Call(tool=arguments.tool, arguments=given)
+
+
+def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
+    observed, result = learned.observed, learned.result
+    work = ", ".join(("initialize", "tools/list", *((call.tool,) if call else ())))
+    outcome = f"answered, {len(result.tools)} tools" if result else "did not answer"
+    yield f"{learned.server}, watched for {observed.seconds:.1f} s ({work}): {outcome}"
+    for title, items in _seen(observed):
+        for item in items:
+            yield f"{title:<14}{item}"
+    yield f"{'used':<14}{_usage(observed)}"
+    for item in observed.unknown:
+        yield f"{'not watched':<14}{item}"
+    for item in learned.unused:
+        yield f"{'note':<14}{item}, which its profile allows: other work may need it"
+    if learned.toml:
+        yield "nothing was written; the smallest profile that permits this:"
+
+
+def _seen(observed: Observed) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "connects to", observed.connections
+    yield "looks up", tuple(f"{name} (and does not connect)" for name in observed.lookups)
+    yield "writes", observed.written
+    yield "was denied", tuple(f"{item.kind}: {item.what}" for item in observed.denied)
+
+
+def _usage(observed: Observed) -> str:
+    return (
+        f"{observed.memory / _MEBIBYTE:.0f} MiB of memory, {observed.processes} processes and threads,"
+        f" {observed.files} open files, {observed.tmp / _MEBIBYTE:.0f} MiB of temporary space"
+    )
+
+
+def _document(learned: Learned) -> dict[str, Any]:
+    result = learned.result
+    return {
+        "server": learned.server,
+        "answered": result is not None,
+        "tools": [tool.name for tool in result.tools] if result else [],
+        "called": result.called if result else "",
+        "observed": learned.observed.to_dict(),
+        "profile": dict(learned.profile),
+        "toml": learned.toml,
+        "unused": list(learned.unused),
+    }
