@@ -41,7 +41,7 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
         raise UsageError(what=f"--out {arguments.out}: there is no such directory")
     project = project_of(arguments)
     planned = make_plan(project)
-    notes = server_notes(project, planned.target.listed, offline=arguments.offline)
+    notes = (*planned.notes, *server_notes(project, planned.target.listed, offline=arguments.offline))
     if arguments.out:
         from hatchlock.reconcile.planfile import SavedPlan, write_plan
 

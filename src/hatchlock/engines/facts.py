@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hatchlock.engines.api import Engine
 
-__all__ = ["LIMITS", "EngineFacts", "Lack", "engine_facts", "lacks", "read_facts"]
+__all__ = ["LIMITS", "EngineFacts", "Lack", "engine_facts", "lacks", "read_facts", "read_lacks"]
 
 LIMITS = ("memory", "swap", "cpus", "pids")
 """What control groups limit of a container."""
@@ -18,6 +18,7 @@ Kind = Literal["Docker", "Podman", "Finch"]
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _KEYS = ("MemoryLimit", "SwapLimit", "CpuCfsQuota", "PidsLimit")
+_PODMAN: Mapping[str, Any] = {"Components": [{"Name": "Podman Engine"}]}
 _TOLD = re.compile(r"No (?:memory limit|swap limit|cpu cfs quota|cpu cfs period|pids limit) support")
 """Warnings that say what `EngineFacts.unbound` does."""
 _CGROUPS_OF_ROOTLESS = (
@@ -104,6 +105,18 @@ def read_facts(engine: Engine) -> EngineFacts:
         EngineUnreachable: It does not answer.
     """
     return engine_facts(engine.ask("GET", "/info"), engine.ask("GET", "/version"))
+
+
+def read_lacks(engine: Engine) -> tuple[Lack, ...]:
+    """Ask an engine what it does not do.
+
+    Raises:
+        EngineError: It does not say.
+        EngineUnreachable: It does not answer.
+    """
+    # Podman takes a third of a second for its version, and lacks nothing for it
+    version = _PODMAN if engine.is_podman else engine.ask("GET", "/version")
+    return lacks(engine_facts(engine.ask("GET", "/info"), version))
 
 
 def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:

@@ -39,7 +39,8 @@ def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Ite
         steps=ordered,
         problems=tuple(blocked),
         unchanged=sum(address in present for address in wanted.keys() - steps.keys() - left_alone),
-        existing=len(present),
+        # sessions come and go, and nothing that is declared goes with them
+        existing=sum(address.kind is not ResourceKind.CONTAINER for address in present),
     )
 
 
@@ -60,7 +61,7 @@ def _towards(item: Desired, seen: Observed | None) -> Step | None:
     return Step(
         address=item.address,
         action=Action.CREATE if seen is None else Action.UPDATE,
-        cause="not found" if seen is None else _cause(changed),
+        cause="not found" if seen is None else _cause(changed, seen.cause),
         before="" if seen is None else seen.key,
         after=item.key,
         details=dict(item.facts) if seen is None else {**changed, **shown, **seen.remedy},
@@ -80,16 +81,17 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _cause(changed: Mapping[str, str]) -> str:
-    return f"{', '.join(changed)} changed" if changed else "differs"
+def _cause(changed: Mapping[str, str], why: str) -> str:
+    return " ".join(filter(None, (f"{', '.join(changed)} changed" if changed else "differs", why)))
 
 
 def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
     return Step(
         address=seen.address,
         action=Action.DELETE,
-        cause="not declared any more",
+        cause=seen.cause or "not declared any more",
         before=seen.key,
+        details=dict(seen.remedy),
         depends_on=tuple(sorted((a for a in present if _uses(a, seen.address)), key=lambda a: a.order)),
         loss=seen.loss,
     )
@@ -99,7 +101,9 @@ def _uses(user: Address, used: Address) -> bool:
     """Whether one goes before the other: no application is left with a dead entry, and no server without its data."""
     if used.kind is ResourceKind.SERVER:
         return user.kind is ResourceKind.CLIENT and user.name.rpartition("/")[2] == used.name
-    return used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.name.startswith(f"{user.name}/")
+    return (
+        used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.name.startswith(f"{user.name}/")
+    )
 
 
 def _is_data_of(address: Address, servers: set[Address]) -> bool:

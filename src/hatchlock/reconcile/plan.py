@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from hatchlock.address import ResourceKind
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts, counted
 
@@ -46,7 +47,8 @@ class Plan:
     @property
     def is_mass_removal(self) -> bool:
         """Whether more than half of what exists would be deleted."""
-        return self.count(Action.DELETE) * 2 > self.existing
+        removed = [step for step in self.steps if step.action is Action.DELETE]
+        return sum(step.address.kind is not ResourceKind.CONTAINER for step in removed) * 2 > self.existing
 
     def __str__(self) -> str:
         """Return the plan as people and tests read it: a line per step, indented lines for what belongs to it."""

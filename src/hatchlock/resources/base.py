@@ -75,6 +75,7 @@ class Observed:
         key: The name of its content.
         facts: As in `Desired`, as far as they can be read.
         loss: Why changing or deleting it would lose something that lock and store cannot remake; "" if it would not.
+        cause: Why there is a step for it, where that is not a change of its declaration: words that follow the fields.
         remedy: What exactly a step would do about it, field -> value, where that depends on what there is; shown as it is.
     """
 
@@ -82,6 +83,7 @@ class Observed:
     key: str
     facts: Mapping[str, str] = field(default_factory=dict)
     loss: str = ""
+    cause: str = ""
     remedy: Mapping[str, str] = field(default_factory=dict)
 
 

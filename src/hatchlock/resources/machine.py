@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hatchlock.engines.debian_host import HostSystem
+from hatchlock.engines.facts import Lack
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 from hatchlock.resources.env_target import InterpreterFacts
@@ -32,6 +33,7 @@ class Machine:
         nodes: "22" -> facts, or the error that looking for it gave.
         programs: Command of a server that is a program of this machine -> its path, or the error.
         engine: The engine's address, the error that looking for it gave, or "" if nothing needs one.
+        lacks: What the engine does not do.
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process and nothing is built for one.
         is_root: Whether root starts the servers.
         host: Which system it runs.
@@ -47,6 +49,7 @@ class Machine:
     programs: Mapping[str, str | HatchlockError]
     engine: str | HatchlockError
     nodes: Mapping[str, InterpreterFacts | HatchlockError] = field(default_factory=dict)
+    lacks: tuple[Lack, ...] = ()
     isolation: str = ""
     is_root: bool = False
     host: HostSystem = field(default_factory=HostSystem)

@@ -20,7 +20,7 @@ from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
 from hatchlock.resources.build_facts import check_isolated
-from hatchlock.resources.check_engine import check_engine
+from hatchlock.resources.check_engine import check_engine, engine_notes
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
@@ -106,6 +106,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
         listed=tuple(builder.listed()),
+        notes=engine_notes(machine.lacks),
     )
 
 

@@ -9,6 +9,8 @@ from hatchlock.errors import HatchlockError
 
 __all__ = [
     "CommandUnclear",
+    "EngineElsewhere",
+    "EngineUnfit",
     "FileNotLocked",
     "ImageNameTaken",
     "KeyNotLocked",
@@ -162,3 +164,36 @@ class TransportNotServed(HatchlockError):
 
     def _hint(self) -> str:
         return "choose a server that speaks stdio"
+
+
+@dataclass(kw_only=True, eq=False)
+class EngineElsewhere(HatchlockError):
+    """A server needs something of this machine, and its engine is another one."""
+
+    code: ClassVar[str] = "engine-elsewhere"
+
+    engine: str
+    needs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the container engine at {self.engine} is another machine, and cannot have {' and '.join(self.needs)}"
+
+    def _hint(self) -> str:
+        return 'take that out of the server\'s sandbox, use an engine of this machine, or runtime = "process"'
+
+
+@dataclass(kw_only=True, eq=False)
+class EngineUnfit(HatchlockError):
+    """An engine on which no server can run."""
+
+    code: ClassVar[str] = "engine-unfit"
+
+    engine: str
+    why: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"the container engine at {self.engine} cannot serve it: {self.why}"
+
+    def _hint(self) -> str:
+        return self.advice

@@ -17,9 +17,11 @@ from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.profiles import profile_paths
+from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
+    from hatchlock.engines.facts import Lack
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.reconcile.plan import Plan
@@ -50,6 +52,7 @@ class Planned:
         world: The resources, which were observed.
         state: The project's state.
         interrupted: What an earlier apply had begun and did not finish, or None.
+        notes: What people should know and nothing is done about.
     """
 
     plan: Plan
@@ -57,6 +60,7 @@ class Planned:
     world: World
     state: ProjectState
     interrupted: Interrupted | None
+    notes: tuple[Note, ...] = ()
 
 
 def make_plan(
@@ -100,10 +104,14 @@ def make_plan(
         lock_timeout=lock_timeout,
         offline=offline,
     )
-    desired = [item for resource in world.by_kind.values() for item in resource.desired()]
     observed = [item for resource in world.by_kind.values() for item in resource.observe()]
+    desired = [item for resource in world.by_kind.values() for item in resource.desired()]
     plan = replace(diff(desired, observed, [*target.problems, *world.problems]), packages=target.packages)
-    return Planned(plan=plan, target=target, world=world, state=state, interrupted=_interrupted(state))
+    notes = (
+        *(Note(address="engine", what=what) for what in target.notes),
+        *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
+    )
+    return Planned(plan=plan, target=target, world=world, state=state, interrupted=_interrupted(state), notes=notes)
 
 
 def _interrupted(state: ProjectState) -> Interrupted | None:
@@ -231,6 +239,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
     nodes = {version: _node(version, project.environ) for version in {item.node for item in own if item.node}}
     commands = {server.command[0] for server in processes if server.source is None and not server.environment}
     programs = {command: _program(command, project.environ) for command in commands}
+    engine = _engine(manifest, lock, project.environ)
     machine = Machine(
         platform=host_platform(),
         system=sys.platform,
@@ -241,7 +250,8 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         interpreters=interpreters,
         nodes=nodes,
         programs=programs,
-        engine=_engine(manifest, lock, project.environ),
+        engine=engine,
+        lacks=_lacks(engine),
         isolation=(check_isolation(project.environ) or "") if isolated else "",
         is_root=os.geteuid() == 0,
         host=host_system(project.environ),
@@ -301,6 +311,18 @@ def _engine(manifest: Manifest, lock: Lock, environ: Mapping[str, str]) -> str |
         return find_engine(environ)
     except EngineNotFound as error:
         return error
+
+
+def _lacks(engine: str | HatchlockError) -> tuple[Lack, ...]:
+    if not engine or isinstance(engine, HatchlockError):
+        return ()
+    from hatchlock.engines.api import Engine, EngineError
+    from hatchlock.engines.facts import read_lacks
+
+    try:
+        return read_lacks(Engine(engine))
+    except EngineError:
+        return ()  # an engine that does not tell what it is
 
 
 class Connection:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.usecases.project import Project
 
-__all__ = ["ServerNote", "server_notes"]
+__all__ = ["Note", "server_notes"]
 
 _TTL = 600.0
 _LONGEST = 1.0
@@ -32,11 +32,11 @@ _SILENT = frozenset({"active", "unknown", ""})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServerNote:
-    """Something that people should know about a server; it changes nothing.
+class Note:
+    """Something that people should know; it changes nothing.
 
     Attributes:
-        address: `server:NAME`.
+        address: What it is about: `server:NAME`, `container:NAME`, `engine`.
         what: A sentence; parts of it are a stranger's text.
     """
 
@@ -44,7 +44,7 @@ class ServerNote:
     what: str
 
 
-def server_notes(project: Project, listed: Iterable[ListedServer], *, offline: bool = False) -> tuple[ServerNote, ...]:
+def server_notes(project: Project, listed: Iterable[ListedServer], *, offline: bool = False) -> tuple[Note, ...]:
     """Return what the registry says of entries that are no longer as they were, by server.
 
     What it said within its time to live is not asked again, and what could not be asked not before that. This takes about a
@@ -69,7 +69,7 @@ def server_notes(project: Project, listed: Iterable[ListedServer], *, offline: b
             said[item] = answers.get((item.entry, item.version), said[item])
             memory.keep(item, said[item])
     return tuple(
-        ServerNote(address=f"server:{item.server}", what=_sentence(item, status))
+        Note(address=f"server:{item.server}", what=_sentence(item, status))
         for item, status in said.items()
         if status.status not in _SILENT
     )
