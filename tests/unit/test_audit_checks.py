@@ -139,7 +139,7 @@ PASSES: list[tuple[str, Facts]] = [
     ("hashes", facts(server())),
     ("sources", facts()),
     ("metadata", facts()),
-    ("signatures", facts()),
+    ("signatures", facts(lock=lock(DEB, archives=(Archive(name="d/x", suite="x", date="", sha256="", keys=("AB",)),)))),
     ("privileges", facts()),
     ("encrypted", facts(indexes=(IndexFacts(key=("indexes", "pypi"), url="https://i.example.com/simple"),))),
     ("lifetimes", facts(indexes=(IndexFacts(key=("indexes", "pypi"), url="https://i.example.com/simple", ttl=600),))),
@@ -239,7 +239,6 @@ FAILS: list[Case] = [
     ("hashes", facts(server(source="")), "warning", "nothing pins"),
     ("sources", facts(lock=lock(PACKAGE, BARE)), "note", "1 of 2 packages come from repositories"),
     ("metadata", facts(lock=lock(PACKAGE, BARE)), "note", "1 of 2 packages that are asked for name no licence"),
-    ("signatures", facts(), "note", "1 attested"),
     (
         "signatures",
         facts(lock=lock(archives=(Archive(name="debian/x", suite="x", date="", sha256=""),))),
@@ -298,6 +297,7 @@ FAILS: list[Case] = [
 UNKNOWN: list[tuple[str, Facts, str]] = [
     ("scanned", facts(), "known vulnerabilities"),
     ("audit-log", facts(), "no audit log"),
+    ("signatures", facts(), "what registries say: 1 attested"),
     ("updated", facts(standings_unknown="no cache"), "no cache"),
     (
         "updated",

@@ -104,6 +104,8 @@ SECRECY = (
         points=("C1", "F4", "F6"),
         decide=_literals,
     ),
-    Check(id="secret-exposure", title="secrets are handed over as files", points=("F4", "F5"), decide=_exposure),
+    Check(
+        id="secret-exposure", title="who can see the secrets of running servers", points=("F4", "F5"), decide=_exposure
+    ),
     Check(id="secret-files", title="files with secrets are private", points=("F5",), decide=_files),
 )

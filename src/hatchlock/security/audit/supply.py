@@ -170,19 +170,18 @@ def _asked_for(lock: Lock) -> list[Package]:
 
 
 def _signatures(facts: Facts) -> Outcome:
-    packages = [item for item in facts.lock.packages if item.kind is not Kind.DEB]
-    counts = Counter(item.signature for item in packages)
-    findings = []
-    if packages:
-        told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-        what = f"{told}; the lock compares what registries say, and nothing verifies their signatures"
-        findings.append(Finding(address="the lock", level="note", what=what, hint="hatchlock diff shows a change"))
-    keys = [item.name for item in facts.lock.archives if not item.keys]
-    findings += (
-        Finding(address=f"archive:{name}", level="error", what="the lock has no key that signed it") for name in keys
+    counts = Counter(item.signature for item in facts.lock.packages if item.kind is not Kind.DEB)
+    told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    findings = [
+        Finding(address=f"archive:{item.name}", level="error", what="the lock has no key that signed it")
+        for item in facts.lock.archives
+        if not item.keys
+    ]
+    return Outcome(
+        looked_at=tuple(f"archive:{item.name}" for item in facts.lock.archives),
+        findings=tuple(findings),
+        unknown=f"no signature but those of Debian's archives is verified; what registries say: {told}" if told else "",
     )
-    archives = (f"archive:{item.name}" for item in facts.lock.archives)
-    return Outcome(looked_at=(*_lock_if(facts.lock.packages), *archives), findings=tuple(findings))
 
 
 def _privileged(facts: Facts) -> Outcome:
@@ -290,9 +289,9 @@ SUPPLY = (
         id="updated", title="nothing is yanked, deprecated or outdated", points=("C4", "F14", "H29"), decide=_updated
     ),
     Check(id="hashes", title="everything is pinned by its hash", points=("F12", "H3", "H17"), decide=_hashes),
-    Check(id="sources", title="packages come from registries", points=("H1",), decide=_sources),
-    Check(id="metadata", title="packages say who answers for them", points=("H2",), decide=_metadata),
-    Check(id="signatures", title="packages are signed", points=("H21",), decide=_signatures),
+    Check(id="sources", title="where packages come from", points=("H1",), decide=_sources),
+    Check(id="metadata", title="who answers for packages", points=("H2",), decide=_metadata),
+    Check(id="signatures", title="signatures of packages", points=("H21",), decide=_signatures),
     Check(
         id="privileges",
         title="nothing is installed as root, and no code is run",
@@ -300,10 +299,8 @@ SUPPLY = (
         decide=_privileged,
     ),
     Check(id="encrypted", title="indexes and registries are asked over TLS", points=("F8", "H9"), decide=_indexes),
-    Check(
-        id="lifetimes", title="answers of indexes are not believed for long", points=("H8", "H12"), decide=_lifetimes
-    ),
-    Check(id="bounds", title="requirements have bounds", points=("H31",), decide=_bounds),
+    Check(id="lifetimes", title="how long answers of indexes are believed", points=("H8", "H12"), decide=_lifetimes),
+    Check(id="bounds", title="bounds of requirements", points=("H31",), decide=_bounds),
     Check(id="provenance", title="it is stated what images were made from", points=("F19",), decide=_provenance),
     Check(id="scanned", title="nothing has known vulnerabilities", points=("F13",), decide=_scanned),
 )

@@ -164,7 +164,7 @@ UPKEEP = (
     ),
     Check(id="undamaged", title="environments are what was installed", points=("H3", "H14", "H27"), decide=_undamaged),
     Check(id="orphans", title="no container is left over", points=("F2", "F21"), decide=_orphans),
-    Check(id="unused", title="nothing unused is kept", points=("F14", "H13", "H30"), decide=_unused),
+    Check(id="unused", title="what nobody uses any more", points=("F14", "H13", "H30"), decide=_unused),
     Check(id="trust", title="what is trusted differently is kept apart", points=("H28",), decide=_trust),
     Check(id="audit-log", title="what happens is logged for audits", points=("C8", "F18", "H23"), decide=_log),
 )
