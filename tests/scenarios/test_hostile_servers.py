@@ -5,22 +5,45 @@ What it tries stands in `support/hostile.py`. How many attempts have failed is p
 
 from __future__ import annotations
 
+import os
+import secrets
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from hatchlock.engines.process import check_isolation
+from hatchlock.launch import Sandbox
 from support.engine import OwnEngine
-from support.hostile import ATTEMPTS, PYTHON, Attempt, Language, Runtime, Scene, denied
+from support.hostile import (
+    ATTEMPTS,
+    GRACE,
+    PYTHON,
+    Attempt,
+    Language,
+    Runtime,
+    Scene,
+    ask,
+    ask_for_the_last_time,
+    denied,
+)
 from support.hosts import World
 from support.links_image import links_image
 from support.podman import own_podman
+from support.runs import processes_with, wait_for
 from support.unavailable import unavailable
 
 pytestmark = pytest.mark.engine
 
 LANGUAGES: tuple[Language, ...] = ("python", "node")
+MEMORY = {
+    "of one process": ("memory", (300,)),
+    "of several processes": ("memory-of-many", (3, 100)),
+    "that is shared": ("shared-memory", (300,)),
+}
+LITTLE = "200m"
 full = pytest.mark.full
 
 
@@ -113,6 +136,90 @@ def failed(record_property: Callable[[str, object], None]) -> Callable[..., None
         record_property("hostile attempt", f"{scene.runtime}, {language}")
 
     return check
+
+
+ISOLATED: tuple[Runtime, ...] = ("process", "container")
+everywhere = pytest.mark.parametrize("runtime", [*ISOLATED, pytest.param("podman", marks=full)])
+
+
+@pytest.fixture
+def scene(request: pytest.FixtureRequest, runtime: Runtime) -> Scene:
+    scene = request.getfixturevalue({"podman": "podman_container"}.get(runtime, runtime))
+    assert isinstance(scene, Scene)
+    return scene
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None], runtime: Runtime, language: Language) -> Iterator[None]:
+    yield
+    record_property("hostile attempt", f"{runtime}, {language}")
+
+
+@pytest.mark.usefixtures("counted")
+@languages
+@everywhere
+@pytest.mark.parametrize(("trick", "arguments"), MEMORY.values(), ids=MEMORY)
+def test_memory_is_not_filled(scene: Scene, language: Language, trick: str, arguments: tuple[int, ...]) -> None:
+    """It is refused, or the server is ended, within what it may have: less than usual, to be quick."""
+    with scene.run(language, sandbox=Sandbox(memory=LITTLE, stop_grace=GRACE)) as run:
+        run.hello()
+        answer = ask_for_the_last_time(run, trick, *arguments)
+        assert answer.startswith(("denied: ENOMEM", "denied: ENOSPC", "ended with status 137")), answer
+    assert scene.neighbour_lives()
+
+
+@languages
+@pytest.mark.parametrize(("trick", "arguments"), MEMORY.values(), ids=MEMORY)
+def test_outside_of_a_sandbox_memory_is_filled(
+    process: Scene, language: Language, trick: str, arguments: tuple[int, ...]
+) -> None:
+    assert process.ask_outside(language, trick, *arguments).startswith("done")
+
+
+@pytest.mark.usefixtures("counted")
+@languages
+@everywhere
+def test_the_log_is_not_filled(scene: Scene, language: Language) -> None:
+    with scene.run(language, err=subprocess.DEVNULL) as run:
+        run.hello()
+        assert ask(run, "flood", 25) == "done"
+        run.end()
+    sizes = [path.stat().st_size for path in scene.log.glob(f"hostile-{language}.log*")]
+    assert len(sizes) == 2
+    assert max(sizes) <= 10 << 20
+
+
+@pytest.mark.usefixtures("counted")
+@languages
+@everywhere
+@pytest.mark.parametrize("end", ["stdin ends", "run is killed"])
+def test_it_does_not_run_on_after_its_session(scene: Scene, language: Language, end: str) -> None:
+    seconds = f"600.{secrets.randbelow(10**9):09}"
+    with scene.run(language, "--deaf") as run:
+        run.hello()
+        assert ask(run, "escape", seconds) == "done"
+        assert wait_for(lambda: sleeping(seconds) != [])
+        if end == "stdin ends":
+            assert run.end()[0] == 0
+        else:
+            run.process.kill()
+    assert wait_for(lambda: sleeping(seconds) == [], patience=10)
+
+
+@languages
+def test_outside_of_a_sandbox_it_runs_on(process: Scene, language: Language) -> None:
+    seconds = f"600.{secrets.randbelow(10**9):09}"
+    with process.outside(language) as run:
+        run.hello()
+        assert ask(run, "escape", seconds) == "done"
+        assert wait_for(lambda: sleeping(seconds) != [])
+        run.end()
+    [left] = sleeping(seconds)
+    os.kill(left, signal.SIGKILL)
+
+
+def sleeping(seconds: str) -> list[int]:
+    return processes_with(f"/bin/sleep\0{seconds}")
 
 
 OUTSIDE = [attempt for attempt in ATTEMPTS if attempt.outside and "process" in attempt.runtimes]

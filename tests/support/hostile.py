@@ -8,6 +8,7 @@ open file. Each directory that a server is shown belongs to everybody, so that n
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import secrets
@@ -33,7 +34,18 @@ from support.hosts import World, greeting
 from support.links_image import OPEN, programs
 from support.runs import BARE, SERVERS, Run, apply_records, processes_with, run_command, wait_for
 
-__all__ = ["ATTEMPTS", "PYTHON", "Attempt", "Language", "Runtime", "Scene", "denied"]
+__all__ = [
+    "ATTEMPTS",
+    "GRACE",
+    "PYTHON",
+    "Attempt",
+    "Language",
+    "Runtime",
+    "Scene",
+    "ask",
+    "ask_for_the_last_time",
+    "denied",
+]
 
 Language = Literal["python", "node"]
 Runtime = Literal["process", "user", "container", "podman"]
@@ -300,9 +312,15 @@ class Scene:
 
     def attempt_outside(self, attempt: Attempt, language: Language) -> str:
         """Let the same server try the same without a sandbox."""
-        user = attempt.outside == "user"
-        session = self._session(f"{attempt.outside} {language}", lambda: self._bare(language, user=user))
-        return ask(session, attempt.trick, *self._arguments(attempt, self._outside()))
+        return self._ask_outside(language, attempt.outside, attempt.trick, *self._arguments(attempt, self._outside()))
+
+    def ask_outside(self, language: Language, trick: str, *arguments: Any) -> str:
+        """Let the server try something else without a sandbox, as root."""
+        return self._ask_outside(language, "root", trick, *arguments)
+
+    def _ask_outside(self, language: Language, who: str, trick: str, *arguments: Any) -> str:
+        session = self._session(f"{who} {language}", lambda: self.outside(language, user=who == "user"))
+        return ask(session, trick, *arguments)
 
     def left(self) -> list[object]:
         """Return the processes and containers of all its servers that are there."""
@@ -422,7 +440,8 @@ class Scene:
     def _application(self, command: list[str]) -> list[str]:
         return [*self.world.enter, sys.executable, "-c", _APPLICATION, str(self.place / "secret"), *command]
 
-    def _bare(self, language: Language, *, user: bool) -> Run:
+    def outside(self, language: Language, *, user: bool = False) -> Run:
+        """Start a session of the server's own without a sandbox, as root or as an ordinary user."""
         command = [*command_of(language), str(self.place / "server" / script_of(language))]
         env = {**BARE, "CLOUD_TOKEN": self.token, "HOME": str(self.place / "scratch")}
         return Run(command=self._application([*(as_nobody() if user else ()), *command]), env=env)
@@ -488,6 +507,17 @@ class Scene:
 def ask(session: Run, trick: str, *arguments: Any) -> str:
     """Let a hostile server try something, and return its answer."""
     return session.call("attempt", trick=trick, arguments=list(arguments))
+
+
+def ask_for_the_last_time(session: Run, trick: str, *arguments: Any) -> str:
+    """Let a hostile server try what may end it, and return its answer, or how it ended."""
+    call = {"name": "attempt", "arguments": {"trick": trick, "arguments": list(arguments)}}
+    session.write({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call})
+    assert session.process.stdout is not None
+    if out := session.process.stdout.readline():
+        return str(json.loads(out)["result"]["content"][0]["text"])
+    status, _, err = session.end()
+    return f"ended with status {status}: {err.decode(errors='replace')}"
 
 
 def as_nobody() -> tuple[str, ...]:
