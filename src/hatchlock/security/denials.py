@@ -44,6 +44,8 @@ _NO_PLACE_FOR_DATA = (
     *("/srv", "/sys", "/usr", "/var", "/var/lib", "/var/log", "/var/cache", "/mnt", "/media"),
 )
 """Directories that a volume would hide, or that are too much to be one server's data."""
+_SCRIPTS = (".py", ".js", ".mjs", ".cjs", ".jar")
+"""How arguments end that are a program; what else is a path among them may well be data."""
 _PROGRAMS = ("/usr", "/etc", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/sys", "/dev", "/opt/hatchlock")
 
 
@@ -203,7 +205,8 @@ def _write(path: str, record: LaunchRecord) -> dict[str, object]:
 
 def _hides(directory: str, record: LaunchRecord) -> bool:
     """Whether a volume there would hide the server's own program, or would have to be made inside of it."""
-    own = (*record.argv, *record.read_only_paths, *filter(None, (record.cwd,)))
+    programs = [word for index, word in enumerate(record.argv) if not index or word.endswith(_SCRIPTS)]
+    own = (*programs, *record.read_only_paths, *filter(None, (record.cwd,)))
     return any(is_below(path, directory) for path in own) or any(
         is_below(directory, path) for path in record.read_only_paths
     )

@@ -72,7 +72,8 @@ class Denials:
             from hatchlock.security.complaints import place_in  # noqa: PLC0415  rarely needed, and slow to load
 
             self._place = place_in(line)
-        self._makes = "mkdir" in line or "makedirs" in line or (self._makes and line.startswith("  "))
+        makes = self._makes
+        self._makes = "mkdir" in line or "makedirs" in line or (makes and line.startswith("  "))
         if any(word in line for word in _WORDS):
             from hatchlock.security.complaints import ProfileFacts, denials_in  # noqa: PLC0415
 
@@ -83,7 +84,7 @@ class Denials:
                 cwd=record.cwd or HOME_INSIDE,
                 absent=frozenset(profile_paths(record)),
             )
-            for denial in denials_in(line, facts, directory=self._makes):
+            for denial in denials_in(line, facts, directory=makes):
                 self.report(denial if denial.what else replace(denial, at=self._place))
 
     def report(self, denial: Denial) -> None:

@@ -17,7 +17,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.complaints import ProfileFacts, denials_in
-from hatchlock.security.denials import Denial
+from hatchlock.security.denials import Denial, is_below
 from hatchlock.security.learned import Observed
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import HOME_INSIDE
@@ -40,7 +40,10 @@ _PATIENCE = 5.0
 _POLL = 0.001
 _USUAL = ("/", "/app", "/data", "/home", "/mnt", "/opt", "/srv", "/var", "/var/cache", "/var/lib", "/var/log")
 """Directories of an image in which a server of any user may make something while it is observed."""
-_NOT_ITS_OWN = ("/dev", "/proc", "/sys", "/run", "/tmp", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", HOME_INSIDE)  # noqa: S108
+_NOT_ITS_OWN = (
+    *("/dev", "/proc", "/sys", "/run", "/tmp", HOME_INSIDE),  # noqa: S108  inside the sandbox
+    *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init"),
+)
 _ADDED = 1
 _MOST_DENIED = 200
 
@@ -153,13 +156,25 @@ class Learning(Observer):
 
     def _written(self) -> Iterable[str]:
         if self._container is None:
-            return [f"/{path}" for path in _paths(self._root) if path not in self._before]
+            made = [path for path in _paths(self._root) if path not in self._before]
+            return [f"/{path}/" if self._is_directory(path) else f"/{path}" for path in made]
         engine, container = self._container
         found: list[str] = []
         with self._learning("what it writes"):
             changes = engine.ask("GET", f"/containers/{container}/changes") or []
             found = [item["Path"] for item in changes if item["Kind"] == _ADDED]
-        return [path for path in found if path not in self._before and not _is_engines(path)]
+        own = [path for path in found if path not in self._before and not self._is_engines(path)]
+        above = {str(parent) for path in own for parent in PurePosixPath(path).parents}
+        return [f"{path}/" if path in above else path for path in own]
+
+    def _is_directory(self, path: str) -> bool:
+        place = self._root / path
+        return place.is_dir() and not place.is_symlink()
+
+    def _is_engines(self, path: str) -> bool:
+        """Whether the engine made it: its own files, and places for mounts."""
+        mounted = any(is_below(mount.target, path) for mount in self._record.sandbox.mounts)
+        return mounted or any(is_below(path, place) for place in _NOT_ITS_OWN)
 
     @contextlib.contextmanager
     def _learning(self, what: str) -> Iterator[None]:
@@ -178,16 +193,12 @@ def _paths(root: Path) -> Iterator[str]:
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the paths that lie in no other one."""
+    """Yield the paths that lie in no other one; directories end with a slash."""
     last = ""
     for path in sorted(paths, key=lambda path: path.split("/")):
-        if not last or not path.startswith(f"{last}/"):
+        if not (last.endswith("/") and path.startswith(last)):
             last = path
             yield path
-
-
-def _is_engines(path: str) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in _NOT_ITS_OWN)
 
 
 def _open_directories(paths: Iterable[str]) -> bytes:
