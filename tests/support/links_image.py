@@ -23,8 +23,8 @@ OPEN = "/open"
 
 
 @contextlib.contextmanager
-def links_image(engine: str) -> Iterator[str]:
-    """Yield the tag of an image that holds nothing but the usual links into /usr."""
+def links_image(engine: str, *changes: str) -> Iterator[str]:
+    """Yield the tag of an image that holds nothing but the usual links into /usr; `changes` are lines of a Dockerfile."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as archive:
         for name, mode in (("sbin", 0o755), (OPEN.strip("/"), 0o777)):  # the engine puts its init into sbin
@@ -38,7 +38,7 @@ def links_image(engine: str) -> Iterator[str]:
     repository = f"hatchlock-tests/{secrets.token_hex(4)}"
     client = docker.DockerClient(base_url=engine)
     try:
-        client.api.import_image_from_data(data.getvalue(), repository=repository, tag="links")
+        client.api.import_image_from_data(data.getvalue(), repository=repository, tag="links", changes=list(changes))
         # Podman gives it a tag and a host of its own
         (tag,) = (name for image in client.images.list() for name in image.tags if f"{repository}:" in name)
         yield tag

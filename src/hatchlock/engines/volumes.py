@@ -31,6 +31,7 @@ _NOT_FOUND = 404
 _PLACE = "hatchlock-volume"
 _NO_PROGRAM = "/hatchlock-volume/none"
 _MODE = 0o700
+_END_OF_ARCHIVE = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,4 +151,6 @@ def _directory(name: str, user: str) -> bytes:
         entry.type, entry.mode = tarfile.DIRTYPE, _MODE
         entry.uid, entry.gid = int(uid), int(gid or uid)
         archive.addfile(entry)
-    return data.getvalue()
+        size = archive.offset + _END_OF_ARCHIVE
+    # no byte more than that: Podman stops to read there, and complains of who goes on to write
+    return data.getvalue()[:size]
