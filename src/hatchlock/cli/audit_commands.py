@@ -43,7 +43,7 @@ def audit(arguments: argparse.Namespace, ui: Ui) -> int:
     else:
         ui.result(_text(found, ui))
         if counting:
-            ui.say(f"{len(counting)} findings count as {arguments.fail_on} or more")
+            ui.say(f"{_counted(len(counting), 'finding')} of level {arguments.fail_on} or worse")
     return REFUSED if counting else 0
 
 
@@ -55,8 +55,7 @@ def _text(found: Audit, ui: Ui) -> str:
     states = Counter(item.outcome.state for item in found.verdicts)
     points = [("POINT", "STATE", "")]
     points += [(point, state_of_point(point, found.verdicts), title) for point, title in CHECKLIST.items()]
-    servers = f"{len(found.servers)} server{'' if len(found.servers) == 1 else 's'}"
-    blocks = [f"project {found.project}, {servers}", table(points)]
+    blocks = [f"project {found.project}, {_counted(len(found.servers), 'server')}", table(points)]
     if found.servers:
         blocks.append(_per_server(found))
     ordered = [item for state in STATES for item in found.verdicts if item.outcome.state == state]
@@ -74,9 +73,13 @@ def _text(found: Audit, ui: Ui) -> str:
         lines += [line for item in shown for line in _finding(item, found)]
     blocks.append("\n".join(lines))
     counts = ", ".join(f"{states[state]} {_word(state)}" for state in STATES if states[state])
-    notes = f"; {hidden} notes, which -v shows" if hidden else ""
+    notes = f"; {_counted(hidden, 'note')}, which -v shows" if hidden else ""
     blocks.append(f"{len(found.verdicts)} checks: {counts}{notes}")
     return "\n\n".join(blocks)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _word(state: State) -> str:
