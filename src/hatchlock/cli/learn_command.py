@@ -69,8 +69,8 @@ def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
     yield f"{'used':<14}{_usage(observed)}"
     for item in observed.unknown:
         yield f"{'not watched':<14}{item}"
-    for item in learned.unused:
-        yield f"{'note':<14}{item}, which its profile allows: other work may need it"
+    for item in learned.remarks:
+        yield f"{'note':<14}{item}"
     if learned.toml:
         yield "nothing was written; the smallest profile that permits this:"
 
@@ -99,5 +99,5 @@ def _document(learned: Learned) -> dict[str, Any]:
         "observed": learned.observed.to_dict(),
         "profile": dict(learned.profile),
         "toml": learned.toml,
-        "unused": list(learned.unused),
+        "remarks": list(learned.remarks),
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.security.denials import Denial, changes_of, is_below
 
-__all__ = ["Observed", "observable", "smallest_profile", "unused"]
+__all__ = ["Observed", "observable", "remarks", "smallest_profile"]
 
 _MEBIBYTE = 1 << 20
 _STEPS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
@@ -103,17 +103,32 @@ def smallest_profile(observed: Observed, record: LaunchRecord, *, memory_by_proc
     return {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
 
 
-def unused(observed: Observed, record: LaunchRecord) -> tuple[str, ...]:
-    """Return what a profile has and the server was not seen to use, as clauses: other work may need it."""
+def remarks(observed: Observed, record: LaunchRecord, values: Mapping[str, object]) -> tuple[str, ...]:
+    """Return what people should know before they take a proposed profile, as sentences without a full stop.
+
+    Args:
+        observed: What was seen.
+        record: The server, as it was applied.
+        values: What `smallest_profile` returned.
+    """
+    proposed = replace(record.sandbox, **values)  # type: ignore[arg-type]  # fields by name
+    places = [*proposed.writable, *(mount.target for mount in proposed.mounts if mount.mode == "rw")]
+    lost = [path for path in observed.written if not any(is_below(path, place) for place in places)]
+    return (
+        *(f"{item} is an address, and a list holds names" for item in observed.connections if _is_address(item)),
+        *(f"no volume can be where it writes {path}: look for an option by which it writes elsewhere" for path in lost),
+        *(
+            f"it was not seen to need {what}, which its profile allows: other work may"
+            for what in _unused(observed, record)
+        ),
+    )
+
+
+def _unused(observed: Observed, record: LaunchRecord) -> Iterator[str]:
     sandbox = record.sandbox
-    listed = () if sandbox.network in (("none",), *_OPEN_NETWORKS) else sandbox.network
-    hosts = [f"it did not connect to {item}" for item in listed if item not in observed.connections]
-    kept = [
-        f"it did not write to {place}"
-        for place in sandbox.writable
-        if not any(is_below(path, place) for path in observed.written)
-    ]
-    return (*hosts, *kept)
+    if sandbox.network not in (("none",), *_OPEN_NETWORKS):
+        yield from (item for item in sandbox.network if item not in observed.connections)
+    yield from (place for place in sandbox.writable if not any(is_below(path, place) for path in observed.written))
 
 
 def _network(observed: Observed, sandbox: Sandbox) -> dict[str, object]:

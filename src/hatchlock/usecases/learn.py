@@ -35,7 +35,7 @@ class Learned:
         observed: What it tried.
         profile: The keys of its `sandbox` table that would change, with their values as in a manifest.
         toml: The same as TOML, with a place for the reason where one is needed; "" where nothing would change.
-        unused: What its profile has and it was not seen to use, as sentences.
+        remarks: What people should know before they take it, as sentences.
         result: What it said of itself; None when it did not answer.
         error: Why it did not answer; None when it did.
     """
@@ -44,7 +44,7 @@ class Learned:
     observed: Observed
     profile: Mapping[str, Any] = field(default_factory=dict)
     toml: str
-    unused: tuple[str, ...]
+    remarks: tuple[str, ...]
     result: ProbeResult | None = None
     error: HatchlockError | None = None
 
@@ -105,7 +105,7 @@ def learn_server(
 
 def _learned(record: LaunchRecord, data: bytes, result: ProbeResult | None, error: HatchlockError | None) -> Learned:
     from hatchlock.security.denials import toml_table
-    from hatchlock.security.learned import Observed, smallest_profile, unused
+    from hatchlock.security.learned import Observed, remarks, smallest_profile
 
     observed = Observed.from_dict(json.loads(data))
     values = smallest_profile(observed, record, memory_by_process=_memory_by_process(record))
@@ -115,7 +115,7 @@ def _learned(record: LaunchRecord, data: bytes, result: ProbeResult | None, erro
         observed=observed,
         profile=profile,
         toml=toml_table(record, values, reason=_needs_reason(profile)),
-        unused=unused(observed, record),
+        remarks=remarks(observed, record, values),
         result=result,
         error=error,
     )
