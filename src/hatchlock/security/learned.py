@@ -16,6 +16,7 @@ _STEPS = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 61
 _HEADROOM = 2
 _FEWEST_PROCESSES = 16
 _FEWEST_FILES = 256
+_LIMITS = frozenset({"memory", "pids", "files", "tmp"})
 _OPEN_NETWORKS = (("internet",), ("host",))
 
 
@@ -84,13 +85,16 @@ def _wider(size: str, least: str) -> str:
     return size if size_in_bytes(size) >= size_in_bytes(least) else least
 
 
-def smallest_profile(observed: Observed, record: LaunchRecord, *, memory_by_process: bool) -> dict[str, object]:
+def smallest_profile(
+    observed: Observed, record: LaunchRecord, *, memory_by_process: bool, answered: bool
+) -> dict[str, object]:
     """Return the fields of a profile that have to change so that it permits what was seen and not much more.
 
     Args:
         observed: What was seen.
         record: The server, as it was applied.
         memory_by_process: Whether its memory is limited process by process (rlimit), and not as a whole.
+        answered: Whether it did what it was asked to; one that did not may need more than was seen, so nothing shrinks.
 
     Returns:
         Field -> value, in the order of a profile; what is already so is left out.
@@ -100,7 +104,8 @@ def smallest_profile(observed: Observed, record: LaunchRecord, *, memory_by_proc
         **_limits(observed, record.sandbox, memory_by_process=memory_by_process),
         **_files(observed, record),
     }
-    return {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
+    changed = {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
+    return changed if answered else {name: value for name, value in changed.items() if name not in _LIMITS and value}
 
 
 def remarks(observed: Observed, record: LaunchRecord, values: Mapping[str, object]) -> tuple[str, ...]:

@@ -108,7 +108,9 @@ def _learned(record: LaunchRecord, data: bytes, result: ProbeResult | None, erro
     from hatchlock.security.learned import Observed, remarks, smallest_profile
 
     observed = Observed.from_dict(json.loads(data))
-    values = smallest_profile(observed, record, memory_by_process=_memory_by_process(record))
+    values = smallest_profile(
+        observed, record, memory_by_process=_memory_by_process(record), answered=result is not None
+    )
     profile = {name.replace("_", "-"): _plain(value) for name, value in values.items()}
     return Learned(
         server=record.server,
