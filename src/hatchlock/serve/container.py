@@ -7,9 +7,9 @@ import functools
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
 from hatchlock.engines.host import host_facts, owner, owner_is_gone
@@ -24,6 +24,10 @@ from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.secrets import and_remove
 from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
+
+if TYPE_CHECKING:
+    from hatchlock.serve.network.network import Network
+    from hatchlock.serve.network.sidecar import Sidecar
 
 __all__ = ["ContainerServer", "ImageMissing", "Session", "is_leftover", "remove_leftovers", "session"]
 
@@ -140,6 +144,7 @@ def session(
     provided: Provided = NOTHING,
     applied: str = "",
     observer: Observer = NOBODY,
+    network: Network | None = None,
 ) -> Iterator[Session]:
     """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
 
@@ -151,30 +156,42 @@ def session(
         provided: What this session gives it besides; its files, in a directory that was reserved (`serve.secrets`).
         applied: The digest of the record as it was applied, whose profile a plan compares the container with.
         observer: Who watches it.
+        network: What its network needs, where it has a list; None for nothing.
 
     Raises:
         ImageMissing: The engine has not got its image.
+        RelayFailed: What its network needs does not start.
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
     engine = Engine(record.engine)
     engine.ping()
-    digits = os.urandom(4).hex()
+    digits = network.session if network else os.urandom(4).hex()
     name = f"hatchlock-{record.project}-{record.server}-{digits}"
     secrets = Path(provided.secrets_directory) if provided.secrets_directory else None
-    watchdog = Watchdog.start(and_remove(secrets, end_container(lambda: engine.remove(name))))
+    hub = network.hub() if network else None
+    beside = f"{name}-relay"
+    cleanup = end_container(functools.partial(_remove_all, engine, (name, *((beside,) if hub else ()))))
+    watchdog = Watchdog.start(and_remove(hub.directory if hub else None, and_remove(secrets, cleanup)))
+    sidecar: Sidecar | None = None
     try:
         if secrets:
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
         labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
         traits = _traits(record, engine)
+        if network and hub:
+            from hatchlock.serve.network.sidecar import Sidecar  # noqa: PLC0415  few servers have one
+
+            network.receive(hub)
+            sidecar = Sidecar.create(beside, record, engine, hub=hub, labels=labels)
+            provided = replace(provided, joins=sidecar.id)
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
 
         def created() -> None:
             watchdog.note(CREATED)
             observer.created(engine, name)
 
-        server = _start(record, engine, name, config, created=created)
+        server = _start(record, engine, name, config, created=created, complete=sidecar.wait if sidecar else None)
         try:
             observer.started(engine, name)
             removed: list[str] = []
@@ -183,6 +200,8 @@ def session(
             yield Session(server=server, watchdog=watchdog, removed=removed)
         finally:
             server.close()
+            if sidecar:
+                engine.remove(sidecar.id)
             watchdog.note(DONE)
     except HatchlockError:
         # Refused before there was anything, or gone with the engine: the watchdog need not wait for it to appear.
@@ -190,6 +209,12 @@ def session(
         raise
     finally:
         watchdog.release()
+
+
+def _remove_all(engine: Engine, names: Sequence[str]) -> bool:
+    """Remove containers; return whether all of them were there."""
+    removed = [engine.remove(name) for name in names]
+    return all(removed)
 
 
 def _traits(record: LaunchRecord, engine: Engine) -> EngineTraits:
@@ -202,22 +227,34 @@ def _traits(record: LaunchRecord, engine: Engine) -> EngineTraits:
 
 
 def _start(
-    record: LaunchRecord, engine: Engine, name: str, config: Mapping[str, Any], *, created: Callable[[], None]
+    record: LaunchRecord,
+    engine: Engine,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    created: Callable[[], None],
+    complete: Callable[[], None] | None,
 ) -> ContainerServer:
-    try:
-        engine.create(name, config)
-    except EngineError as error:
-        if error.status == _NOT_FOUND:
-            raise ImageMissing(image=record.image, engine=engine.address) from error
-        raise
+    _created(record.image, engine, name, config)
     created()
     attached = engine.attach(name)
     try:
+        if complete:
+            complete()
         engine.start(name)
     except HatchlockError:
         attached.close()
         raise
     return ContainerServer(engine, name, attached, record=record)
+
+
+def _created(image: str, engine: Engine, name: str, config: Mapping[str, Any]) -> str:
+    try:
+        return engine.create(name, config)
+    except EngineError as error:
+        if error.status == _NOT_FOUND:
+            raise ImageMissing(image=image, engine=engine.address) from error
+        raise
 
 
 def remove_leftovers(record: LaunchRecord, engine: Engine) -> list[str]:

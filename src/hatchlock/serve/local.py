@@ -21,6 +21,7 @@ from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
 from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files, system_calls
 from hatchlock.security.denials import Denial
+from hatchlock.security.network import is_listed, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
@@ -151,7 +152,8 @@ def start_isolated(
         SeccompProfileUnusable: Its seccomp profile makes no filter.
     """
     _check_paths(record, system)
-    named = {path: content.encode() for path, content in identity_files(record, system).items()}
+    texts = {**identity_files(record, system), **(resolver_files(provided.hosts) if is_listed(record.sandbox) else {})}
+    named = {path: content.encode() for path, content in texts.items()}
     files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}
     calls = system_calls(record.sandbox, system, provided.seccomp)
     seccomp = memory_file(calls) if calls else None

@@ -17,7 +17,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
@@ -25,17 +25,17 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, size_in_bytes
 from hatchlock.security.provided import Provided
-from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
+from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.security.secrets.redact import forms
-from hatchlock.security.secrets.resolve import Places, Secrets, resolve
+from hatchlock.security.secrets.resolve import Places, resolve
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
-from hatchlock.serve.secrets import and_remove, remembered, reserve
+from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
+from hatchlock.serve.starting import Start, started
 from hatchlock.serve.talk import LogFile, Talk, write_all
-from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
 from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
@@ -81,6 +81,7 @@ class _End(Enum):
     STDOUT = auto()
     APPLICATION = auto()
     WATCHDOG = auto()
+    NETWORK = auto()
     SERVER = auto()
 
 
@@ -169,7 +170,7 @@ def _serve(
     reasons: _Reasons = queue.SimpleQueue()
     file = None if observer.watches else denials_path(store / "projects" / record.project, record.server)
     denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
-    start = _Start(
+    start = Start(
         record=record,
         applied=applied.digest,
         denials=denials,
@@ -177,6 +178,8 @@ def _serve(
         provided=observer.begin(with_profile(Provided(files=secrets.placed()), record, store)),
         environ=environ,
         observer=observer,
+        log=log,
+        lost=lambda: reasons.put(_End.NETWORK),
     )
     with _signals(reasons), remembered(record, secrets, store), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
@@ -192,108 +195,15 @@ def _signals(reasons: _Reasons) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Start:
-    """Everything that a server is started with.
-
-    Attributes:
-        record: What to start.
-        applied: The digest of the record as it was applied.
-        denials: Who is told what its sandbox has stopped.
-        secrets: Its secrets.
-        provided: What the session gives it besides.
-        environ: Our own environment, to find programs.
-        observer: Who watches it.
-    """
-
-    record: LaunchRecord
-    applied: str
-    denials: Denials
-    secrets: Secrets
-    provided: Provided
-    environ: Mapping[str, str]
-    observer: Observer
-
-    @property
-    def listener(self) -> Callable[[str], None]:
-        """Who reads what the server says."""
-        return self.observer.heard if self.observer.watches else self.denials.heard
-
-
 @contextlib.contextmanager
-def _server(start: _Start, talk: Talk, reasons: _Reasons) -> Iterator[Server]:
+def _server(start: Start, talk: Talk, reasons: _Reasons) -> Iterator[Server]:
     record = start.record
-    starter = _container if record.runtime == "container" else _process
-    with using(map(Path, record.read_only_paths)), starter(start, talk) as (server, watchdog):
+    with using(map(Path, record.read_only_paths)), started(start, talk) as (server, watchdog):
         threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
         try:
             yield server
         finally:
             start.observer.finish()
-
-
-_Started = tuple[Server, Watchdog]
-
-
-@contextlib.contextmanager
-def _container(start: _Start, talk: Talk) -> Iterator[_Started]:
-    from hatchlock.serve.container import session  # noqa: PLC0415  process servers do without
-
-    env, provided = server_environment(start.record, start.secrets.environment()), start.provided
-    if provided.files:
-        provided = replace(provided, secrets_directory=str(reserve(start.record, start.environ)))
-    observer = start.observer
-    applied = "" if observer.watches else start.applied  # its profile is another one
-    with session(start.record, env=env, provided=provided, applied=applied, observer=observer) as running:
-        for leftover in running.removed:
-            talk.say(f"removed {leftover}, which an earlier run had left")
-        talk.listen(start.listener)
-        yield running.server, running.watchdog
-
-
-@contextlib.contextmanager
-def _process(start: _Start, talk: Talk) -> Iterator[_Started]:
-    from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
-    from hatchlock.engines.process import isolation_system  # noqa: PLC0415
-    from hatchlock.security.secrets.memory import lay_out  # noqa: PLC0415
-    from hatchlock.serve import local  # noqa: PLC0415
-
-    record = start.record
-    system = isolation_system(start.environ)
-    if isinstance(system, str) and record.isolation == "required":
-        raise NotIsolated(problem=system)
-    bare = isinstance(system, str)
-    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
-    secrets = reserve(record, start.environ) if bare and start.secrets.files else None
-    limits = Group(places=find_places())
-    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark, limits.directories)))
-    try:
-        limits = limits.make(record.sandbox)
-        if isinstance(system, str):
-            talk.say(f"{record.server} is not isolated: {system}")
-            if secrets:
-                lay_out(secrets, start.secrets.files)
-            given = start.secrets.environment(str(secrets))
-            env = {**server_environment(record, given, scratch=str(scratch)), MARK: mark}
-            server = local.start_bare(record, env=env, group=watchdog.group, limits=limits)
-        else:
-            env = server_environment(record, start.secrets.environment())
-            server = local.start_isolated(
-                record,
-                system,
-                env=env,
-                group=watchdog.group,
-                limits=limits,
-                provided=start.provided,
-                held=start.observer.held if start.observer.watches else None,
-            )
-            talk.listen(start.listener)
-        try:
-            yield server, watchdog
-        finally:
-            server.close()
-    finally:
-        watchdog.release()
 
 
 def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
@@ -422,6 +332,9 @@ def _told(reason: _Reason, name: str, talk: Talk) -> int:
         return 128 + reason
     if reason is _End.WATCHDOG:
         talk.say(f"the watchdog of {name} was killed, so {name} was stopped")
+        return 1
+    if reason is _End.NETWORK:
+        talk.say(f"the relay of {name}'s network was killed, so {name} was stopped")
         return 1
     return 128 + signal.SIGHUP
 

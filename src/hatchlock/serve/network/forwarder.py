@@ -53,6 +53,25 @@ class Forwarder:
         """Carry what comes to a listener, which is ours from now on."""
         self._accept(listener, lambda connection: self.carry(connection, way.name, way.port))
 
+    def publish(self, listener: socket.socket, port: int, connect: Callable[[int], socket.socket]) -> None:
+        """Carry what comes to a listener of this machine, which is ours from now on, to a port of the server's own.
+
+        Args:
+            listener: On this machine's loopback.
+            port: The server's.
+            connect: Connects to it; raises `OSError`.
+        """
+
+        def take(near: socket.socket) -> None:
+            with near:
+                try:
+                    with connect(port) as far:
+                        self._spliced(near, far, b"")
+                except OSError:
+                    _reset(near)
+
+        self._accept(listener, take)
+
     def serve_names(self, questions: socket.socket) -> None:
         """Answer the questions for names that come to a socket (UDP), which is ours from now on."""
         self._keep(questions)
@@ -70,11 +89,7 @@ class Forwarder:
                 self._check_room()
                 far, early = self._dial(name, port)
                 with far:
-                    self._keep(near, far)
-                    try:
-                        sent, received = splice(near, far, early)
-                    finally:
-                        self._forget(near, far)
+                    sent, received = self._spliced(near, far, early)
             except NotConnectedError as error:
                 outcome = f"failed: {error}"
                 _reset(near)
@@ -94,6 +109,13 @@ class Forwarder:
         for item in ended:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
+
+    def _spliced(self, near: socket.socket, far: socket.socket, early: bytes) -> tuple[int, int]:
+        self._keep(near, far)
+        try:
+            return splice(near, far, early)
+        finally:
+            self._forget(near, far)
 
     def _check_room(self) -> None:
         with self._lock:

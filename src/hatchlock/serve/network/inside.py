@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn
@@ -91,15 +92,19 @@ def enter(pid: int, ways: Sequence[Way], *, connects: bool = False) -> Inside:
         ours.close()
         os.waitpid(child, 0)
 
+    one_at_a_time = threading.Lock()
+
+    def connect(port: int) -> socket.socket:
+        with one_at_a_time:
+            return _connected(ours, port)
+
     def close() -> None:
         if connects:
             ours.close()
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(child, 0)
 
-    return Inside(
-        listeners=tuple(sockets[:-1]), questions=sockets[-1], connect=lambda port: _connected(ours, port), close=close
-    )
+    return Inside(listeners=tuple(sockets[:-1]), questions=sockets[-1], connect=connect, close=close)
 
 
 def _received(ours: socket.socket, count: int) -> list[socket.socket]:

@@ -1,0 +1,196 @@
+"""What runs in a server's network beside it, where that is a container's: it listens for the hosts of the list.
+
+It is sent there as text, to whatever Python an image has, and so imports nothing of ours. Each connection that comes to a
+listener goes on to a socket of `run`'s, which is all that this container sees, behind a line that says where it was to go.
+`relay.js` does the same in Node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import sys
+from typing import Any
+
+CHUNK = 1 << 16
+MOST = 200
+
+
+class Link:
+    """Two connections. Of each direction at most one piece is held, so a side that does not read slows down the other."""
+
+    def __init__(self, near: socket.socket, far: socket.socket, first: bytes) -> None:
+        self.ends = (near, far)
+        self.pieces = [first, b""]  # what came from this end
+        self.over = [False, False]
+        for end in self.ends:
+            end.setblocking(False)
+
+    def wanted(self, at: int) -> int:
+        """Return what to wait for at one end."""
+        reads = not self.over[at] and not self.pieces[at]
+        return (select.POLLIN if reads else 0) | (select.POLLOUT if self.pieces[1 - at] else 0)
+
+    def step(self, at: int, events: int) -> bool:
+        """Do what can be done at one end, and return whether there will be more to do."""
+        try:
+            if self.pieces[1 - at] and events & ~select.POLLIN:
+                sent = self.ends[at].send(self.pieces[1 - at])
+                self.pieces[1 - at] = self.pieces[1 - at][sent:]
+            elif not self.over[at] and not self.pieces[at] and events & ~select.POLLOUT:
+                self.pieces[at] = self.ends[at].recv(CHUNK)
+                if not self.pieces[at]:
+                    self.over[at] = True
+                    self.ends[1 - at].shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return not all(self.over)
+
+
+class Relay:
+    """All listeners and links, in one loop."""
+
+    def __init__(self, path: str, hosts: dict[str, str]) -> None:
+        self.path = path
+        self.hosts = hosts
+        self.poll = select.poll()
+        self.listeners: dict[int, tuple[socket.socket, bytes]] = {}
+        self.links: dict[int, tuple[Link, int]] = {}
+        self.waits: dict[int, int] = {}
+        self.questions = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.control = socket.socket(socket.AF_UNIX)
+        self.orders = b""
+
+    def listen(self, family: int, address: str, port: int, first: bytes) -> None:
+        """Listen for what is to go on behind a first line."""
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(128)
+        listener.setblocking(False)
+        self.listeners[listener.fileno()] = (listener, first)
+        self.poll.register(listener, select.POLLIN)
+
+    def run(self) -> None:
+        """Say that all is ready, and carry until `run` has gone."""
+        self.questions.bind(("127.0.0.1", 53))
+        self.control.connect(self.path)
+        self.control.sendall(b"ready\n")
+        self.poll.register(self.questions, select.POLLIN)
+        self.poll.register(self.control, select.POLLIN)
+        while True:
+            for descriptor, events in self.poll.poll():
+                if descriptor == self.control.fileno():
+                    if not self.ordered():
+                        return
+                elif descriptor == self.questions.fileno():
+                    self.answer()
+                elif descriptor in self.listeners:
+                    self.accept(*self.listeners[descriptor])
+                elif descriptor in self.links:
+                    link, at = self.links[descriptor]
+                    self.watch(link) if link.step(at, events) else self.end(link)
+
+    def accept(self, listener: socket.socket, first: bytes) -> None:
+        """Take a connection on."""
+        with contextlib.suppress(OSError):
+            near, _ = listener.accept()
+            if len(self.links) >= 2 * MOST:
+                near.close()
+                return
+            self.link(near, first)
+
+    def link(self, near: socket.socket, first: bytes) -> None:
+        """Connect it to `run`."""
+        far = socket.socket(socket.AF_UNIX)
+        try:
+            far.connect(self.path)
+        except OSError:
+            near.close()
+            far.close()
+            return
+        link = Link(near, far, first)
+        for at, end in enumerate(link.ends):
+            self.links[end.fileno()] = (link, at)
+        self.watch(link)
+
+    def watch(self, link: Link) -> None:
+        """Wait for what a link wants; an end of which nothing is wanted would only be reported again and again."""
+        for at, end in enumerate(link.ends):
+            wanted = link.wanted(at)
+            if wanted == self.waits.get(end.fileno(), 0):
+                continue
+            self.waits[end.fileno()] = wanted
+            if wanted:
+                self.poll.register(end, wanted)
+            else:
+                self.poll.unregister(end)
+
+    def end(self, link: Link) -> None:
+        """Forget a link."""
+        for end in link.ends:
+            if self.waits.pop(end.fileno(), 0):
+                self.poll.unregister(end)
+            self.links.pop(end.fileno(), None)
+            end.close()
+
+    def ordered(self) -> bool:
+        """Do what `run` asks for, `open PORT ID`; return whether it is still there."""
+        data = self.control.recv(CHUNK)
+        *lines, self.orders = (self.orders + data).split(b"\n")
+        for line in lines:
+            _, port, number = line.split(b" ")
+            near = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                near.connect(("127.0.0.1", int(port)))
+            except OSError:
+                near.close()
+                self.control.sendall(b"closed %s\n" % number)
+                continue
+            self.link(near, b"back %s\n" % number)
+        return bool(data)
+
+    def answer(self) -> None:
+        """Answer a question for a name; of those that are not listed `run` is told."""
+        with contextlib.suppress(OSError, IndexError):
+            query, asker = self.questions.recvfrom(4096)
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))
+                at += 1 + query[at]
+            end = at + 5
+            name = ".".join(labels)
+            address = self.hosts.get(name.lower())
+            found = address is not None and query[at + 1 : end] == b"\0\1\0\1"
+            code = b"\x81\x83" if address is None else b"\x81\x80"
+            record = b""
+            if found and address:
+                record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(address)
+            head = query[:2] + code + b"\0\1" + (b"\0\1" if found else b"\0\0") + b"\0\0\0\0"
+            self.questions.sendto(head + query[12:end] + record, asker)
+            if address is None:
+                self.control.send(b"asked %s\n" % name.encode("ascii", "replace").replace(b"\n", b"?"))
+
+
+def main(order: dict[str, Any]) -> None:
+    """Listen, and carry until the end."""
+    relay = Relay(order["socket"], order["hosts"])
+    for name, port, address in order["ways"]:
+        first = b"to %s %d\n" % (name.encode(), port)
+        relay.listen(socket.AF_INET, address, port, first)
+        if address == "127.0.0.1":
+            with contextlib.suppress(OSError):  # there may be no such loopback
+                relay.listen(socket.AF_INET6, "::1", port, first)
+    relay.run()
+
+
+if __name__ == "__main__":
+    try:
+        main(json.loads(sys.argv[1]))
+    finally:
+        os._exit(1)

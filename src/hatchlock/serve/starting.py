@@ -1,0 +1,160 @@
+"""A server is started, in a container or as a process, with everything that its session gives it, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.provided import Provided
+from hatchlock.security.sandbox import NotIsolated, server_environment
+from hatchlock.security.secrets.resolve import Secrets
+from hatchlock.serve.denials import Denials
+from hatchlock.serve.network.network import Network, network_of
+from hatchlock.serve.observer import Observer
+from hatchlock.serve.secrets import and_remove, reserve
+from hatchlock.serve.server import Server
+from hatchlock.serve.talk import Talk
+from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+
+__all__ = ["Start", "Started", "started"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Everything that a server is started with.
+
+    Attributes:
+        record: What to start.
+        applied: The digest of the record as it was applied.
+        denials: Who is told what its sandbox has stopped.
+        secrets: Its secrets.
+        provided: What the session gives it besides.
+        environ: Our own environment, to find programs.
+        observer: Who watches it.
+        log: The server's log; None for none.
+        lost: Called, in a thread, when a container's network has gone.
+    """
+
+    record: LaunchRecord
+    applied: str
+    denials: Denials
+    secrets: Secrets
+    provided: Provided
+    environ: Mapping[str, str]
+    observer: Observer
+    log: Path | None
+    lost: Callable[[], None]
+
+    @property
+    def network(self) -> contextlib.AbstractContextManager[Network | None]:
+        """What its network needs, while the block lasts."""
+        return network_of(self.record, environ=self.environ, log=self.log, report=self.denials.report, lost=self.lost)
+
+    def held(self, network: Network | None) -> Callable[[int], None] | None:
+        """Return what has to be done when its sandbox is complete and nothing in it has begun; None for nothing."""
+        if not self.observer.watches:
+            return network.offer if network else None
+
+        def both(pid: int) -> None:
+            if network:
+                network.offer(pid)
+            self.observer.held(pid)
+
+        return both
+
+    @property
+    def listener(self) -> Callable[[str], None]:
+        """Who reads what the server says."""
+        return self.observer.heard if self.observer.watches else self.denials.heard
+
+
+Started = tuple[Server, Watchdog]
+"""A server that runs, and who sees to its end when this process cannot."""
+
+
+def started(start: Start, talk: Talk) -> contextlib.AbstractContextManager[Started]:
+    """Have a server run inside the block: nothing is left of it afterwards.
+
+    To be called in a process without threads: it forks.
+
+    Raises:
+        HatchlockError: It could not be started.
+    """
+    return _container(start, talk) if start.record.runtime == "container" else _process(start, talk)
+
+
+@contextlib.contextmanager
+def _container(start: Start, talk: Talk) -> Iterator[Started]:
+    from hatchlock.serve.container import session  # noqa: PLC0415  process servers do without
+
+    env, provided = server_environment(start.record, start.secrets.environment()), start.provided
+    if provided.files:
+        provided = replace(provided, secrets_directory=str(reserve(start.record, start.environ)))
+    observer = start.observer
+    applied = "" if observer.watches else start.applied  # its profile is another one
+    with (
+        start.network as network,
+        session(
+            start.record, env=env, provided=provided, applied=applied, observer=observer, network=network
+        ) as running,
+    ):
+        for leftover in running.removed:
+            talk.say(f"removed {leftover}, which an earlier run had left")
+        talk.listen(start.listener)
+        yield running.server, running.watchdog
+
+
+@contextlib.contextmanager
+def _process(start: Start, talk: Talk) -> Iterator[Started]:
+    from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
+    from hatchlock.engines.process import isolation_system  # noqa: PLC0415
+    from hatchlock.security.bubblewrap import System  # noqa: PLC0415
+    from hatchlock.security.secrets.memory import lay_out  # noqa: PLC0415
+    from hatchlock.serve import local  # noqa: PLC0415
+
+    record = start.record
+    system = isolation_system(start.environ)
+    if isinstance(system, str) and record.isolation == "required":
+        raise NotIsolated(problem=system)
+    bare = not isinstance(system, System)
+    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
+    secrets = reserve(record, start.environ) if bare and start.secrets.files else None
+    limits = Group(places=find_places())
+    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark, limits.directories)))
+    stack = contextlib.ExitStack()
+    try:
+        limits = limits.make(record.sandbox)
+        if not isinstance(system, System):
+            if secrets:
+                lay_out(secrets, start.secrets.files)
+            given = start.secrets.environment(str(secrets))
+            env = {**server_environment(record, given, scratch=str(scratch)), MARK: mark}
+            if isinstance(system, str):
+                talk.say(f"{record.server} is not isolated: {system}")
+                server = local.start_bare(record, env=env, group=watchdog.group, limits=limits)
+            else:
+                shown = str(secrets or "")
+                server = local.start_confined(record, system, env=env, group=watchdog.group, secrets=shown)
+        else:
+            network = stack.enter_context(start.network)
+            server = local.start_isolated(
+                record,
+                system,
+                env=server_environment(record, start.secrets.environment()),
+                group=watchdog.group,
+                limits=limits,
+                provided=replace(start.provided, hosts=network.hosts) if network else start.provided,
+                held=start.held(network),
+            )
+            talk.listen(start.listener)
+        try:
+            yield server, watchdog
+        finally:
+            server.close()
+    finally:
+        stack.close()
+        watchdog.release()
