@@ -118,7 +118,12 @@ def test_a_process_with_network_is_told_to_share_the_machines() -> None:
     ("facts", "problem"),
     [
         (IsolationFacts(system="linux", bwrap="/usr/bin/bwrap"), None),
-        (IsolationFacts(system="darwin", bwrap=None), "bubblewrap exists on Linux only, and this is darwin"),
+        (IsolationFacts(system="darwin", bwrap=None), "macOS's sandbox-exec is not there"),
+        (IsolationFacts(system="freebsd14", bwrap=None), "bubblewrap exists on Linux only, and this is freebsd14"),
+        (
+            IsolationFacts(system="linux", bwrap="/b", unfiltered="riscv64"),
+            "there is no filter of system calls for riscv64",
+        ),
         (IsolationFacts(system="linux", bwrap=None), "bubblewrap (bwrap) is not installed"),
         (IsolationFacts(system="linux", bwrap="/b", missing=("setpriv",)), "setpriv (util-linux) is not installed"),
         (IsolationFacts(system="linux", bwrap="/b", trial="no userns"), "bubblewrap does not work (no userns)"),

@@ -1,4 +1,4 @@
-"""The process runtime's machine: platform, interpreters, bubblewrap."""
+"""The process runtime's machine: platform, interpreters, what isolates processes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import memory_file
 from hatchlock.security.bubblewrap import System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
+from hatchlock.security.seatbelt import Seatbelt
 from hatchlock.security.seccomp import MACHINES, usual_filter
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
 
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+_SEATBELT = "/usr/bin/sandbox-exec"
 _TRIAL_SECONDS = 10.0
 _NAMESPACED_COUNTS = (5, 14)
 _FACTS = (
@@ -150,11 +152,20 @@ def _ask(candidate: str, environ: Mapping[str, str]) -> Interpreter | None:
     )
 
 
-def isolation_system(environ: Mapping[str, str]) -> System | str:
-    """Return this machine as bubblewrap's command line needs it, or why it cannot isolate processes, in one clause.
+def isolation_system(
+    environ: Mapping[str, str], *, platform: str = sys.platform, seatbelt: str = _SEATBELT
+) -> System | Seatbelt | str:
+    """Return what isolates processes on this machine, or why nothing does, in one clause.
 
-    Looks at a few files and starts bubblewrap once, with the namespaces that a server gets: about 10 ms.
+    On Linux looks at a few files and starts bubblewrap once, with the namespaces that a server gets: about 10 ms.
+
+    Args:
+        environ: Where PATH finds bubblewrap.
+        platform: `sys.platform`.
+        seatbelt: Where macOS has `sandbox-exec`.
     """
+    if platform == "darwin" and os.access(seatbelt, os.X_OK):
+        return Seatbelt(program=seatbelt)
     path = environ.get("PATH", "")
     bwrap = find_bwrap(path)
     root = os.geteuid() == 0
@@ -163,7 +174,7 @@ def isolation_system(environ: Mapping[str, str]) -> System | str:
     missing = tuple(name for name in needed if tools[name] is None)
     machine = os.uname().machine
     unfiltered = "" if machine in MACHINES else machine
-    facts = IsolationFacts(system=sys.platform, bwrap=bwrap, missing=missing, unfiltered=unfiltered)
+    facts = IsolationFacts(system=platform, bwrap=bwrap, missing=missing, unfiltered=unfiltered)
     known = isolation_problem(facts)
     if known is not None or bwrap is None:
         return known or ""

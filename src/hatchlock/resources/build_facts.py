@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.realise.builds.record import BuildRecord
 
 __all__ = [
+    "NO_BUILDS",
     "BuildNotIsolated",
     "check_isolated",
     "is_unbuilt",
@@ -24,6 +25,9 @@ __all__ = [
     "records_of",
     "told_of_builds",
 ]
+
+NO_BUILDS = "builds are isolated by bubblewrap, which exists on Linux only"
+"""Why nothing is built on a machine that isolates servers in another way."""
 
 
 @dataclass(kw_only=True, eq=False)

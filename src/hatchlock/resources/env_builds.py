@@ -17,7 +17,7 @@ from hatchlock.realise.builds.order import BuildInput, program
 from hatchlock.realise.builds.record import BuildRecord, BuildRecords
 from hatchlock.realise.builds.scripts import ScriptInput, script_program
 from hatchlock.resources.base import Artefact
-from hatchlock.resources.build_facts import BuildNotIsolated, kept_build, records_of
+from hatchlock.resources.build_facts import NO_BUILDS, BuildNotIsolated, kept_build, records_of
 from hatchlock.resources.build_spec import BuildSpec, ProjectBuildSpec, ScriptSpec, UnknownSpec
 from hatchlock.resources.env_layout import checked, minor_version, placements_of
 from hatchlock.resources.env_spec import EnvSpec
@@ -117,10 +117,11 @@ def sandbox_of_processes(spec: EnvSpec) -> Sandbox:
     """
     from hatchlock.engines.process import isolation_system  # noqa: PLC0415  containers do without
     from hatchlock.realise.builds.isolated import IsolatedBuild  # noqa: PLC0415
+    from hatchlock.security.bubblewrap import System  # noqa: PLC0415
 
     system = isolation_system(os.environ)
-    if isinstance(system, str):
-        raise BuildNotIsolated(problem=system)
+    if not isinstance(system, System):
+        raise BuildNotIsolated(problem=system if isinstance(system, str) else NO_BUILDS)
 
     def sandbox(build: UnknownSpec, command: tuple[str, ...]) -> Run:
         return IsolatedBuild(key=build.key, command=command, prefixes=spec.prefixes, system=system)

@@ -19,7 +19,7 @@ from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.targets import environment_target
 from hatchlock.resolve.wanted import container_platforms, launch_of
 from hatchlock.resources.base import Problem
-from hatchlock.resources.build_facts import check_isolated
+from hatchlock.resources.build_facts import NO_BUILDS, check_isolated
 from hatchlock.resources.check_engine import check_engine, engine_notes
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
@@ -44,6 +44,7 @@ from hatchlock.resources.volume import volume_place
 from hatchlock.resources.world import ListedServer, Target
 from hatchlock.security.mounts import Protected, settle
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
+from hatchlock.security.seatbelt import seatbelt_problems
 from hatchlock.security.secrets.memory import check_secret_files
 
 __all__ = ["Machine", "compile_target"]
@@ -179,7 +180,8 @@ class _Builder:
             target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
         )
         self.system(locked.name)  # a host that cannot have what it needs is no place for it
-        check_isolated(spec, machine.home, machine.isolation)
+        no_builds = machine.isolation or (NO_BUILDS if machine.system == "darwin" else "")
+        check_isolated(spec, machine.home, no_builds)
         return replace(spec, prefixes=prefixes, trust=locked.trust)
 
     def _process_server(self, launch: Server) -> _Placed:
@@ -289,7 +291,8 @@ class _Builder:
             startup_timeout=launch.startup_timeout,
             trust=launch.trust,
         )
-        if problems := unsupported(record, root=self.machine.is_root):
+        beside = seatbelt_problems(record) if self.machine.system == "darwin" and launch.runtime == "process" else ()
+        if problems := (*unsupported(record, root=self.machine.is_root), *beside):
             raise SandboxUnsupported(runtime=record.runtime, problems=problems)
         kept = {path: volume_place(self.machine.home, record, path) for path in record.sandbox.writable}
         return replace(record, volumes=kept)

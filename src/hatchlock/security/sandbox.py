@@ -69,7 +69,7 @@ class SandboxUnsupported(HatchlockError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IsolationFacts:
-    """What was found out about this machine's ability to isolate processes.
+    """What was found out about the ability to isolate processes of a machine that has no Seatbelt.
 
     Attributes:
         system: `sys.platform`: "linux" or "darwin".
@@ -88,6 +88,8 @@ class IsolationFacts:
 
 def isolation_problem(facts: IsolationFacts) -> str | None:
     """Return why processes cannot be isolated here, in one clause, or None when they can."""
+    if facts.system == "darwin":
+        return "macOS's sandbox-exec is not there"
     if facts.system != "linux":
         return f"bubblewrap exists on Linux only, and this is {facts.system}"
     if facts.bwrap is None:
@@ -96,9 +98,7 @@ def isolation_problem(facts: IsolationFacts) -> str | None:
         return f"{' and '.join(facts.missing)} (util-linux) is not installed"
     if facts.unfiltered:
         return f"there is no filter of system calls for {facts.unfiltered}"
-    if facts.trial:
-        return f"bubblewrap does not work ({facts.trial})"
-    return None
+    return f"bubblewrap does not work ({facts.trial})" if facts.trial else None
 
 
 def private_uid(project: str, server: str) -> int:

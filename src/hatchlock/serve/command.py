@@ -158,12 +158,13 @@ def _as_process(
 ) -> int:
     from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
     from hatchlock.engines.process import isolation_system  # noqa: PLC0415
+    from hatchlock.security.bubblewrap import System  # noqa: PLC0415
     from hatchlock.serve import local  # noqa: PLC0415
 
     system = isolation_system(environ)
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
-    bare = isinstance(system, str)
+    bare = not isinstance(system, System)
     scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
     env = server_environment(record, {}, scratch=str(scratch) if scratch else "") | _terminal(environ)
     started = replace(record, argv=command)
@@ -171,14 +172,18 @@ def _as_process(
     watchdog = Watchdog.start(end_processes(scratch, mark, limits.directories))
     try:
         limits = limits.make(record.sandbox)
-        if isinstance(system, str):
-            write_all(2, f"hatchlock: {record.server} is not isolated: {system}\n".encode())
+        if not isinstance(system, System):
+            started = replace(record, argv=(_found(command[0], env["PATH"]), *command[1:]))
+            bare_env = {**env, MARK: mark}
             with _listened_to(watchdog.group):
-                started = replace(record, argv=(_found(command[0], env["PATH"]), *command[1:]))
-                bare_env = {**env, MARK: mark}
-                return _ended(
-                    local.start_bare(started, env=bare_env, group=watchdog.group, limits=limits, piped=False), signals
-                )
+                if isinstance(system, str):
+                    write_all(2, f"hatchlock: {record.server} is not isolated: {system}\n".encode())
+                    return _ended(
+                        local.start_bare(started, env=bare_env, group=watchdog.group, limits=limits, piped=False),
+                        signals,
+                    )
+                confined = local.start_confined(started, system, env=bare_env, group=watchdog.group, piped=False)
+                return _ended(confined, signals)
         isolated = local.start_isolated(
             started, system, env=env, group=watchdog.group, limits=limits, provided=provided, piped=False
         )

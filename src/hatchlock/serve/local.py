@@ -1,4 +1,4 @@
-"""A server that is a process of this machine: inside bubblewrap, or, where that is allowed, without isolation."""
+"""A server that is a process of this machine: inside bubblewrap or under Seatbelt, or, where that is allowed, not isolated."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_op
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import is_listed, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
+from hatchlock.security.sandbox import SandboxUnsupported
+from hatchlock.security.seatbelt import Seatbelt, seatbelt_argv, seatbelt_problems
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
 
-__all__ = ["LocalServer", "PathMissing", "start_bare", "start_isolated"]
+__all__ = ["LocalServer", "PathMissing", "start_bare", "start_confined", "start_isolated"]
 
 _CHUNK = 1 << 16
 
@@ -194,6 +196,36 @@ def start_isolated(
         finally:
             os.close(go)
     return LocalServer(started, record.sandbox, group=inside or started.process.pid)
+
+
+def start_confined(
+    record: LaunchRecord,
+    seatbelt: Seatbelt,
+    *,
+    env: Mapping[str, str],
+    group: int,
+    secrets: str = "",
+    piped: bool = True,
+) -> LocalServer:
+    """Start a server under Seatbelt, with limits of each process's own, in the watchdog's process group.
+
+    Args:
+        record: What to start.
+        seatbelt: This machine.
+        env: The server's whole environment; its HOME is the directory that it may write to.
+        group: The watchdog's process group.
+        secrets: The directory with its secrets; "" for none.
+        piped: As in `start_isolated`.
+
+    Raises:
+        SandboxUnsupported: Its sandbox asks for something that macOS does not do.
+        PathMissing: Its program does not exist.
+    """
+    if problems := seatbelt_problems(record):
+        raise SandboxUnsupported(runtime=record.runtime, problems=problems)
+    scratch, hidden = (os.path.realpath(path) if path else "" for path in (env["HOME"], secrets))
+    argv = seatbelt_argv(record, seatbelt, scratch=scratch, secrets=hidden)
+    return start_bare(replace(record, argv=argv), env=env, group=group, piped=piped)
 
 
 def start_bare(
