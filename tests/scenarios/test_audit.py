@@ -258,9 +258,10 @@ def test_a_container_as_run_makes_it_is_as_declared_on_every_engine(kind: str, r
         config = container_config(replace(record, image=image), env={}, host=host_facts(), labels={})
         asked.create(name, config)
         try:
-            found = container_facts(asked.inspect(name), owner_gone=False)
+            found = container_facts(asked.inspect(name), owner_gone=False, podman=asked.is_podman)
         finally:
             asked.remove(name)
+    assert found
     server = ServerFacts(name="box", runtime="container", source="oci:x")
     verdicts = evaluate(Facts(lock=Lock(project="audited", platforms=()), servers=(server,), containers=(found,)))
     assert [item for verdict in verdicts for item in verdict.outcome.findings if item.address == found.address] == []

@@ -94,8 +94,6 @@ def container(**fields: Any) -> ContainerFacts:
         "user": "10001:10001",
         "init": True,
         "read_only": True,
-        "drops_all": True,
-        "options": ("no-new-privileges",),
         "network": "none",
         "memory": 512 << 20,
         "cpus": 1.0,
@@ -182,6 +180,7 @@ FAILS: list[Case] = [
     ("network", facts(relaxed(network=("host",))), "warning", "machine's own network"),
     ("network", facts(relaxed(network=("a.example.com:443",))), "note", "a.example.com:443, and nothing else"),
     ("network", facts(server(), containers=(container(network="bridge"),)), "error", "a network (bridge)"),
+    ("network", facts(server(), containers=(container(network="mine"),)), "error", "a network (mine)"),
     ("network", facts(server(), containers=(container(network="host"),)), "error", "not declared"),
     ("limits", facts(relaxed(memory="1g", pids=500)), "note", "memory is 1g, by default 512m"),
     ("limits", facts(server(), process_limits="its limits bind each process"), "note", "each process"),
@@ -192,13 +191,13 @@ FAILS: list[Case] = [
     ("limits", facts(CONTAINED, engine=replace(ENGINE, unbound=("swap",))), "warning", "does not enforce them"),
     ("confinement", facts(relaxed(seccomp="unconfined")), "warning", "seccomp is off"),
     ("confinement", facts(relaxed(apparmor="mine")), "note", "apparmor is mine"),
-    ("confinement", facts(containers=(container(options=("seccomp=unconfined",)),)), "error", "not declared"),
+    ("confinement", facts(containers=(container(seccomp="unconfined"),)), "error", "not declared"),
     ("confinement", facts(engine=replace(ENGINE, security=())), "warning", "no seccomp"),
     ("capabilities", facts(relaxed(capabilities=("NET_RAW",))), "warning", "NET_RAW"),
     ("capabilities", facts(containers=(container(privileged=True),)), "error", "privileged"),
-    ("capabilities", facts(containers=(container(drops_all=False),)), "error", "usual capabilities"),
-    ("capabilities", facts(containers=(container(capabilities=("NET_RAW",)),)), "error", "given NET_RAW"),
-    ("capabilities", facts(containers=(container(options=()),)), "error", "setuid"),
+    ("capabilities", facts(containers=(container(capabilities=("CHOWN",)),)), "error", "capabilities CHOWN, which"),
+    ("capabilities", facts(containers=(container(new_privileges=True),)), "error", "setuid"),
+    ("capabilities", facts(containers=(container(shares=("the device /dev/sda",)),)), "error", "device /dev/sda"),
     (
         "mounts",
         facts(relaxed(mounts=(Mount(source="/data", target="/d", mode="rw"),))),
@@ -368,11 +367,21 @@ def test_what_is_declared_is_no_error_in_a_container() -> None:
         read_only=False,
         memory=1 << 30,
         capabilities=("NET_RAW",),
-        options=("no-new-privileges", "seccomp=unconfined"),
+        seccomp="unconfined",
         writable=("/d",),
     )
     found = evaluate(facts(declared, containers=(made,), engine=ENGINE))
     assert [item for verdict in found for item in verdict.outcome.findings if item.level == "error"] == []
+
+
+def test_what_stands_beside_a_server_has_the_default_profile_and_none_of_the_servers_own() -> None:
+    declared = replace(
+        relaxed(network=("a.example.com:443",), memory="1g", capabilities=("NET_RAW",)), runtime="container"
+    )
+    own, relay = container(network="container"), container(name="c2", role="relay", selinux="disable")
+    for made, wrong in ((relay, set()), (replace(relay, capabilities=("NET_RAW",)), {"capabilities"})):
+        found = evaluate(facts(declared, containers=(own, made), engine=ENGINE))
+        assert {item.check.id for item in found if item.outcome.state == "fail"} == wrong
 
 
 def test_checks_have_names_of_their_own_and_answer_points_that_there_are() -> None:

@@ -1,4 +1,4 @@
-"""What engines say of containers, each in its own words, as facts."""
+"""What engines say of containers, as facts for the audit."""
 
 from __future__ import annotations
 
@@ -7,79 +7,60 @@ from typing import Any
 import pytest
 
 from hatchlock.security.audit.containers import container_facts
+from hatchlock.security.audit.facts import ContainerFacts
 
 
-def inspected(config: dict[str, Any] | None = None, **host: Any) -> dict[str, Any]:
-    return {
+def facts(labels: dict[str, str] | None = None, *, podman: bool = False, **host: Any) -> ContainerFacts | None:
+    inspected = {
         "Name": "/hatchlock-p-time-1",
         "State": {"Running": True},
-        "Config": {"User": "10001:10001", "Labels": {"dev.hatchlock.server": "time"}, **(config or {})},
+        "Config": {"User": "10001:10001", "Labels": {"dev.hatchlock.server": "time", **(labels or {})}},
         "HostConfig": host,
         "Mounts": [
-            {"Type": "bind", "Destination": "/data", "RW": True},
-            {"Type": "bind", "Destination": "/in", "RW": False},
+            {"Type": "bind", "Source": "/data", "Destination": "/data", "RW": True},
+            {"Type": "bind", "Source": "/in", "Destination": "/in", "RW": False},
             {"Type": "tmpfs", "Destination": "/tmp", "RW": True},
         ],
     }
+    return container_facts(inspected, owner_gone=True, podman=podman)
 
 
 def test_names_and_what_it_can_write_to() -> None:
-    found = container_facts(inspected(), owner_gone=True)
-    assert (found.name, found.server, found.owner_gone, found.writable) == (
-        "hatchlock-p-time-1",
-        "time",
-        True,
-        ("/data",),
-    )
+    found = facts({"dev.hatchlock.role": "relay"}, Tmpfs={"/tmp": "size=1"})
+    assert found
+    assert (found.name, found.server, found.role, found.owner_gone) == ("hatchlock-p-time-1", "time", "relay", True)
+    assert (found.writable, found.temporary) == (("/data",), ("/tmp",))
+
+
+def test_a_container_that_apply_works_in_is_no_servers() -> None:
+    assert facts({"dev.hatchlock.purpose": "bytecode"}) is None
+
+
+def test_capabilities_are_those_that_are_left() -> None:
+    found, dropped = facts(CapAdd=["NET_RAW"], CapDrop=["ALL"]), facts()
+    assert found
+    assert dropped
+    assert found.capabilities == ("NET_RAW",)
+    assert "CHOWN" in dropped.capabilities
 
 
 @pytest.mark.parametrize(
-    ("dropped", "all_of_them"),
-    [
-        (["ALL"], True),
-        (["all"], True),
-        (
-            [f"CAP_{name}" for name in ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE")]
-            + [f"CAP_{name}" for name in ("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")],
-            True,
-        ),
-        (["CAP_CHOWN"], False),
-        (None, False),
-        ([], False),
-    ],
+    ("options", "can"), [(["no-new-privileges"], False), (["no-new-privileges:true"], False), ([], True)]
 )
-def test_capabilities_are_dropped_by_one_word_or_by_name(dropped: list[str] | None, all_of_them: bool) -> None:
-    assert container_facts(inspected(CapDrop=dropped), owner_gone=False).drops_all is all_of_them
+def test_whether_privileges_can_be_gained(options: list[str], can: bool) -> None:
+    found = facts(SecurityOpt=options)
+    assert found
+    assert found.new_privileges is can
 
 
-@pytest.mark.parametrize(
-    ("option", "normal"),
-    [
-        ("no-new-privileges", "no-new-privileges"),
-        ("no-new-privileges:true", "no-new-privileges"),
-        ("no-new-privileges=true", "no-new-privileges"),
-        ("seccomp:unconfined", "seccomp=unconfined"),
-        ("seccomp=unconfined", "seccomp=unconfined"),
-        ('seccomp={"defaultAction": "SCMP_ACT_ERRNO"}', "seccomp=profile"),
-        ("label=disable", "label=disable"),
-        ("label=type:mine_t", "label=type:mine_t"),
-    ],
-)
-def test_security_options_have_one_form(option: str, normal: str) -> None:
-    assert container_facts(inspected(SecurityOpt=[option]), owner_gone=False).options == (normal,)
+def test_what_of_the_machine_it_has() -> None:
+    found = facts(PidMode="host", IpcMode="private", Devices=[{"PathOnHost": "/dev/sda"}])
+    assert found
+    assert found.shares == ("the machine's own pid namespace", "the device /dev/sda")
 
 
-@pytest.mark.parametrize(
-    ("memory", "total", "swap"),
-    [(512, 512, 0), (512, 1024, 512), (512, -1, -1), (0, 0, -1), (512, 0, 0)],
-)
-def test_swap_is_what_goes_beyond_memory(memory: int, total: int, swap: int) -> None:
-    found = container_facts(inspected(Memory=memory, MemorySwap=total), owner_gone=False)
-    assert (found.memory, found.swap) == (memory, swap)
-
-
-def test_processors_are_told_in_two_ways() -> None:
-    assert container_facts(inspected(NanoCpus=1_500_000_000), owner_gone=False).cpus == 1.5
-    assert container_facts(inspected(CpuQuota=150_000, CpuPeriod=100_000), owner_gone=False).cpus == 1.5
-    assert container_facts(inspected(CpuQuota=-1), owner_gone=False).cpus == 0
-    assert container_facts(inspected(PidsLimit=-1), owner_gone=False).pids == 0
+def test_guards_and_limits() -> None:
+    found = facts(SecurityOpt=["seccomp=unconfined", "label=disable"], Memory=512, MemorySwap=-1, PidsLimit=-1)
+    assert found
+    assert (found.seccomp, found.apparmor, found.selinux) == ("unconfined", "default", "disable")
+    assert (found.memory, found.swap, found.pids, found.cpus) == (512, -1, 0, 0.0)

@@ -216,7 +216,9 @@ class Gathering:
                 inspected = asked.inspect(item.id)
             except EngineError:
                 continue  # its session has ended meanwhile
-            yield container_facts(inspected, owner_gone=is_leftover(item))
+            found = container_facts(inspected, owner_gone=is_leftover(item), podman=asked.is_podman)
+            if found:
+                yield found
 
     def _images(self, engine: known.EngineFacts | None) -> Iterator[known.ImageFacts]:
         if engine is None or engine.problem or self._planned is None:

@@ -73,16 +73,19 @@ class ContainerFacts:
     Attributes:
         name: Its name.
         server: The server that it is for.
-        running: Whether it runs.
+        role: `relay` for what stands beside a server and carries its network; "" for the server itself.
         owner_gone: Whether the session that made it provably runs no more.
         user: `UID[:GID]`; "" means root.
         init: Whether an init of the engine's stands first.
         read_only: Whether its root file system is.
         privileged: Whether it may do everything.
-        drops_all: Whether it dropped every capability that it was not given.
-        capabilities: What it was given, without `CAP_`.
-        options: Security options, normalised to `name=value` or `name`.
-        network: The engine's word for its network.
+        capabilities: Those that it has, without `CAP_`.
+        new_privileges: Whether its programs can gain some by setuid.
+        shares: What of the machine it has that no server has, in words: a namespace, a device.
+        seccomp: `default`, `unconfined`, or a profile.
+        apparmor: `default`, or what was asked for.
+        selinux: `default`, or what was asked for.
+        network: `none`, `bridge`, `host`, `container` for that of another one, or a network's name.
         memory: Bytes; 0 for no limit.
         swap: Bytes of swap; -1 for no limit.
         cpus: Cores; 0 for no limit.
@@ -93,15 +96,18 @@ class ContainerFacts:
 
     name: str
     server: str
-    running: bool = True
+    role: str = ""
     owner_gone: bool = False
     user: str = ""
     init: bool = False
     read_only: bool = False
     privileged: bool = False
-    drops_all: bool = False
     capabilities: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    new_privileges: bool = False
+    shares: tuple[str, ...] = ()
+    seccomp: str = "default"
+    apparmor: str = "default"
+    selinux: str = "default"
     network: str = ""
     memory: int = 0
     swap: int = 0

@@ -17,7 +17,9 @@ _DRIFT = "remove it (`hatchlock gc`, or the engine's own command) and let it be 
 _SHELLS = {"sh", "bash", "dash", "ash", "zsh"}
 _LIMITS = ("memory", "swap", "cpus", "pids", "files", "log_size")
 _WHOLE = {"unconfined", "disable"}
-_BRIDGES = {"bridge", "default", "podman", "slirp4netns", "pasta"}
+_RELAY = Sandbox(selinux="disable")
+"""What stands beside a server has the default profile, but for a socket of ours that SELinux would keep from it."""
+_OWN_NETWORKS = {"none", "container"}
 
 
 def _about(
@@ -28,8 +30,7 @@ def _about(
     """Look at every server, and at every container beside what its server declares."""
     findings = [finding for server in facts.servers for finding in of_server(server)]
     for container in facts.containers:
-        server = facts.server(container.server)
-        findings += of_container(container, server.sandbox if server else Sandbox())
+        findings += of_container(container, _declared_for(container, facts))
     looked_at = (*(item.address for item in facts.servers), *(item.address for item in facts.containers))
     containers = any(item.runtime == "container" for item in facts.servers)
     return Outcome(
@@ -37,6 +38,11 @@ def _about(
         findings=tuple(findings),
         unknown=facts.engine_unknown if containers else "",
     )
+
+
+def _declared_for(container: ContainerFacts, facts: Facts) -> Sandbox:
+    server = facts.server(container.server)
+    return _RELAY if container.role == "relay" else server.sandbox if server else Sandbox()
 
 
 def _declared(server: ServerFacts, field: str, level: Level, what: str, hint: str = "") -> Finding:
@@ -135,7 +141,7 @@ def _network(facts: Facts) -> Outcome:
         mode = container.network
         if mode == "host" and declared.network != ("host",):
             yield _drifted(container, "it has the machine's own network, which is not declared")
-        elif mode in _BRIDGES and declared.network not in {("internet",), ("host",)}:
+        elif mode not in {*_OWN_NETWORKS, "host"} and declared.network != ("internet",):
             yield _drifted(container, f"it has a network ({mode}), which is not declared")
 
     return _about(facts, of_server, of_container)
@@ -194,12 +200,10 @@ def _confinement(facts: Facts) -> Outcome:
                 yield _declared(server, name, "note", f"{name} is {value} instead of the engine's own profile")
 
     def of_container(container: ContainerFacts, declared: Sandbox) -> Iterator[Finding]:
-        allowed = {f"{name}={getattr(declared, name)}" for name in ("seccomp", "apparmor")} | {
-            f"label={declared.selinux}"
-        }
-        for option in container.options:
-            if option.partition("=")[2] in _WHOLE and option not in allowed:
-                yield _drifted(container, f"{option} is not declared")
+        for name in ("seccomp", "apparmor", "selinux"):
+            value = getattr(container, name)
+            if value in _WHOLE and value != getattr(declared, name):
+                yield _drifted(container, f"{name} is off, which is not declared")
 
     found = _about(facts, of_server, of_container)
     engine = facts.engine
@@ -228,12 +232,13 @@ def _capabilities(facts: Facts) -> Outcome:
     def of_container(container: ContainerFacts, declared: Sandbox) -> Iterator[Finding]:
         if container.privileged:
             yield _drifted(container, "it is privileged: it may do to this machine what root may")
-        if not container.drops_all:
-            yield _drifted(container, "it has kept the engine's usual capabilities")
-        if more := sorted(set(container.capabilities) - {item.removeprefix("CAP_") for item in declared.capabilities}):
-            yield _drifted(container, f"it was given {', '.join(more)}, which is not declared")
-        if "no-new-privileges" not in container.options:
+        allowed = {item.removeprefix("CAP_") for item in declared.capabilities}
+        if more := sorted(set(container.capabilities) - allowed):
+            yield _drifted(container, f"it has the capabilities {', '.join(more)}, which are not declared")
+        if container.new_privileges:
             yield _drifted(container, "its programs can gain privileges by setuid")
+        if container.shares:
+            yield _drifted(container, f"it has {', '.join(container.shares)}")
 
     return _about(facts, of_server, of_container)
 
@@ -256,9 +261,8 @@ def _mounts(facts: Facts) -> Outcome:
                 findings.append(_declared(server, "mounts", "note", f"it may read {mount.source}, at {mount.target}"))
     for container in facts.containers:
         looked_at.append(container.address)
-        known = facts.server(container.server)
-        declared = {item.target for item in known.sandbox.mounts if item.mode == "rw"} if known else set()
-        declared |= set(known.sandbox.writable) if known else set()
+        known = _declared_for(container, facts)
+        declared = {*(item.target for item in known.mounts if item.mode == "rw"), *known.writable}
         findings += (
             _drifted(container, f"it may write to what is mounted at {path}, which is not declared")
             for path in container.writable
