@@ -48,8 +48,12 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("/")
 
 
+def _normal(path: str) -> str:
+    return f"/{posixpath.normpath(path).lstrip('/')}"
+
+
 def _problem(value: str) -> tuple[str, str] | None:
-    normal = posixpath.normpath(value)
+    normal = _normal(value)
     if value != normal:
         return f"{value!r} is {normal!r}, written in another way", f"write {normal!r}"
     if ":" in value:
@@ -66,7 +70,7 @@ def _problem(value: str) -> tuple[str, str] | None:
 def _collision(value: str, targets: list[str], seen: list[str]) -> tuple[str, str] | None:
     for others, what in ((targets, "the mount at"), (seen, "the writable path")):
         for other in others:
-            normal = posixpath.normpath(other)
+            normal = _normal(other)
             if value != normal and not _is_below(value, normal) and not _is_below(normal, value):
                 continue
             return f"{value!r} and {what} {other!r} are in each other's place", "keep one of them, or move it"
