@@ -48,7 +48,7 @@ _REFUSED = re.compile(r"connection refused|\bECONNREFUSED\b", re.IGNORECASE)
 
 _AFTER = re.compile(r"""(?::|,)\s(?:[a-z]+\s)?(?:'(?P<single>[^']+)'|"(?P<double>[^"]+)")""")
 _QUOTED = re.compile(r"""['"\u2018](?P<path>/[^'"\u2019]*)['"\u2019]""")
-_BEFORE = re.compile(r"""(?P<path>/[^\s:'"]+):\s(?:[a-z ]*: )?$""")
+_BEFORE = re.compile(r"""(?P<path>/[^\s:'"\u2018\u2019]+):\s(?:[a-z ]*: )?$""")
 _VERB = re.compile(r"\b(mkdir|open|rename|unlink|rmdir|symlink|link|copyfile|truncate|chown|fchown|lchown|chmod|mknod|cannot (?:create|touch|make))\b")  # fmt: skip
 _DIRECTORY = re.compile(r"\bmkdir\b|\bcreate directory\b")
 _MAKES = frozenset({"mkdir", "rename", "unlink", "rmdir", "symlink", "link", "copyfile", "truncate", "mknod"})

@@ -22,6 +22,8 @@ __all__ = ["Denials", "explanation", "profile_paths"]
 
 _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
+_SOME_FILE = Denial(kind="write", what="")
+"""A file whose path nobody said: then it helps to know where in the server's code that was."""
 _WORDS = (
     *("read-only file", "readonly database", "EROFS", "ermission denied", "EACCES", "not permitted", "EPERM"),
     *("o space left", "ENOSPC", "oo many open files", "EMFILE", "new thread", "annot fork", "fork:", "spawn"),
@@ -85,7 +87,7 @@ class Denials:
                 absent=frozenset(profile_paths(record)),
             )
             for denial in denials_in(line, facts, directory=makes):
-                self.report(denial if denial.what else replace(denial, at=self._place))
+                self.report(replace(denial, at=self._place) if denial == _SOME_FILE else denial)
 
     def report(self, denial: Denial) -> None:
         """Take a denial; the same one is told and kept once."""
