@@ -6,6 +6,7 @@ from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
 from support.engine import engine
 from support.engine_images import held_base, sdk
+from support.engine_project import engine_project
 from support.hostile_count import pytest_terminal_summary
 from support.hosts import world
 from support.podman import podman
@@ -15,6 +16,7 @@ __all__ = [
     "base_image",
     "busybox",
     "engine",
+    "engine_project",
     "held_base",
     "node_image",
     "podman",

@@ -252,7 +252,13 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         ]
         environments = [asdict(item) for item in found.environments]
         ui.document(
-            {"project": found.project, "generation": found.generation, "servers": servers, "environments": environments}
+            {
+                "project": found.project,
+                "generation": found.generation,
+                "servers": servers,
+                "environments": environments,
+                "notes": [asdict(note) for note in found.notes],
+            }
         )
         return 0
     if found.interrupted:
@@ -268,6 +274,8 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
         blocks.append(table(others))
+    if found.notes:
+        blocks.append("\n".join(f"! {note.address}  {note.what}" for note in found.notes))
     ui.result("\n\n".join(blocks))
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hatchlock.engines.api import Engine
 
-__all__ = ["LIMITS", "EngineFacts", "Lack", "engine_facts", "lacks", "read_facts", "read_lacks"]
+__all__ = ["LIMITS", "EngineFacts", "Lack", "engine_facts", "lacks", "read_facts", "read_lacks", "read_unbound"]
 
 LIMITS = ("memory", "swap", "cpus", "pids")
 """What control groups limit of a container."""
@@ -119,6 +119,16 @@ def read_lacks(engine: Engine) -> tuple[Lack, ...]:
     return lacks(engine_facts(engine.ask("GET", "/info"), version))
 
 
+def read_unbound(engine: Engine) -> tuple[str, ...]:
+    """Ask an engine which of `LIMITS` bind nothing.
+
+    Raises:
+        EngineError: It does not say.
+        EngineUnreachable: It does not answer.
+    """
+    return _unbound(engine.ask("GET", "/info"))
+
+
 def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
     """Return what an engine says of itself.
 
@@ -139,7 +149,7 @@ def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineF
         platform=f"{info.get('OSType') or 'linux'}/{_ARCHITECTURES.get(machine, machine)}",
         id=identity,
         cgroups=str(info.get("CgroupVersion") or ""),
-        unbound=tuple(name for name, key in zip(LIMITS, _KEYS, strict=True) if not info.get(key)),
+        unbound=_unbound(info),
         guards=tuple(dict.fromkeys(guards)),
         unconfined=not any(name == "seccomp" and profile != "unconfined" for name, profile in options),
         storage="containerd"
@@ -154,6 +164,10 @@ def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineF
 def lacks(facts: EngineFacts) -> tuple[Lack, ...]:
     """Return what of a server's sandbox an engine does not do, the worst first."""
     return tuple(_lacks(facts))
+
+
+def _unbound(info: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(name for name, key in zip(LIMITS, _KEYS, strict=True) if not info.get(key))
 
 
 def _lacks(facts: EngineFacts) -> Iterator[Lack]:

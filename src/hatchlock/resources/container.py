@@ -16,7 +16,7 @@ from typing import Any
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.engines.api import Container, Engine, EngineError
-from hatchlock.engines.facts import read_facts
+from hatchlock.engines.facts import read_unbound
 from hatchlock.engines.host import host_facts, owner_is_gone
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
@@ -108,6 +108,11 @@ class ContainerResource:
             return Observed(address=address, key=_RIGHT)
         return Observed(address=address, key=_RIGHT) if now is not None else None
 
+    def server(self, address: Address) -> str:
+        """Return whose session a container is that was changed by hand; "" for others."""
+        changed = self._changed.get(address)
+        return changed.record.server if changed else ""
+
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
         """Return nothing: what it is made of is there."""
         return ()
@@ -183,7 +188,7 @@ class ContainerResource:
     def _limits_that_do_not_bind(self, engine: Engine) -> tuple[str, ...]:
         """Asked only if a limit is not as it should be, which is so for all that an engine does not know."""
         if self._unbound is None:
-            self._unbound = read_facts(engine).unbound
+            self._unbound = read_unbound(engine)
         return self._unbound
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hatchlock.usecases.plan import Planned, make_plan
-from hatchlock.usecases.standing import server_notes
+from hatchlock.usecases.standing import Note, server_notes
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
@@ -81,6 +81,7 @@ class Status:
         servers: By name.
         interrupted: What an apply that did not finish had begun; "" if there is none.
         environments: Those that no server uses, by name.
+        notes: What else people should know: containers with our labels that nobody knows, what the engine lacks.
     """
 
     project: str
@@ -88,6 +89,7 @@ class Status:
     servers: tuple[ServerStatus, ...]
     interrupted: str
     environments: tuple[EnvironmentStatus, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def project_status(project: Project, *, offline: bool = False, check_secrets: bool = False) -> Status:
@@ -117,6 +119,7 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         servers=tuple(_with_note(server, notes.get(f"server:{server.name}", "")) for server in servers),
         interrupted=f"begun {left.began}, unfinished: {', '.join(left.running) or 'nothing'}" if left else "",
         environments=tuple(_environment(item, planned) for item in _unused(project)),
+        notes=planned.notes,
     )
 
 
@@ -178,7 +181,13 @@ def _server(name: str, planned: Planned) -> ServerStatus:
     problem = next(
         (item for item in planned.plan.problems if _is_about(item.address, name) or item.address in needed), None
     )
-    steps = [step for step in planned.plan.steps if _is_about(step.address, name) or step.address in needed]
+    steps = [
+        step
+        for step in planned.plan.steps
+        if _is_about(step.address, name)
+        or step.address in needed
+        or planned.world.containers.server(step.address) == name
+    ]
     health, said = _health(name, planned)
     runtime, trust = (spec.record.runtime, spec.record.trust) if spec else ("", "")
     if problem:
