@@ -106,8 +106,10 @@ class Learning(Observer):
         """Begin to watch, if the container's processes are this machine's and ours to look at."""
         pid = 0
         with self._learning("what it uses"):
-            pid = int(engine.inspect(container)["State"]["Pid"])
-        if pid and Path(f"/proc/{pid}/ns/net").exists() and os.geteuid() == 0:
+            facts = engine.inspect(container)
+            pid = int(facts["State"]["Pid"])
+            pid = pid if _is_here(pid, facts["Id"]) else 0
+        if pid and os.geteuid() == 0:
             self._watch(pid)
         else:
             why = "a container's processes are watched by root only, on the engine's own machine"
@@ -190,6 +192,14 @@ def _paths(root: Path) -> Iterator[str]:
     for directory, names, files in os.walk(root):
         for name in (*names, *files):
             yield os.path.relpath(os.path.join(directory, name), root)  # noqa: PTH118  a server may make many
+
+
+def _is_here(pid: int, container: str) -> bool:
+    """Whether that process of this machine is the container's: an engine elsewhere has numbers of its own."""
+    try:
+        return container in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:
