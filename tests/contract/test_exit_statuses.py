@@ -115,6 +115,16 @@ def test_3_nobody_agreed(project: CatProject) -> None:
     assert tree(project.root, without=("store/cache",)) == before
 
 
+def test_3_an_audit_finds_what_counts(project: CatProject) -> None:
+    apply(project)
+    assert project.real("audit").status == 0
+    assert project.real("audit", "--fail-on", "warning").status == 3, "a program of this machine is not pinned"
+    (project.store / "cache").chmod(0o777)
+    done = project.real("audit")
+    assert done.status == 3
+    assert done.err == "1 finding of level error or worse\n"
+
+
 def test_3_something_would_be_lost(project: CatProject) -> None:
     apply(project)
     file = project.directory / ".mcp.json"

@@ -31,7 +31,7 @@ def project(tmp_path: Path) -> CatProject:
 
 @pytest.mark.parametrize(
     "words",
-    [["plan"], ["plan", "--check"], ["status"], ["tree"], ["validate"], ["lock", "--check"], ["verify"]],
+    [["plan"], ["plan", "--check"], ["status"], ["tree"], ["validate"], ["lock", "--check"], ["verify"], ["audit"]],
 )
 def test_reading_commands_change_nothing_before_and_after_the_first_apply(
     project: CatProject, words: list[str]

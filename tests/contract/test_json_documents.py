@@ -54,6 +54,7 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["status"], {"project", "generation", "servers", "environments"}),
         (["env", "list"], {"environments"}),
         (["doctor"], {"checks"}),
+        (["audit"], {"project", "fail_on", "failed", "points", "servers", "checks"}),
         (["remove", "cat"], {"changes", "written", "warnings"}),
     ],
 )

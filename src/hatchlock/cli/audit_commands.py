@@ -36,8 +36,8 @@ def audit(arguments: argparse.Namespace, ui: Ui) -> int:
     if form == "sarif":
         from hatchlock.security.audit.sarif import sarif
 
-        name = arguments.manifest or "hatchlock.toml"
-        ui.raw(json.dumps(sarif(found.verdicts, found.places, manifest=name, version=__version__), indent=2))
+        log = sarif(found.verdicts, found.places, manifest=found.manifest, version=__version__)
+        ui.raw(json.dumps(log, indent=2))
     elif form == "json":
         ui.document(_document(found, arguments.fail_on, failed=bool(counting)))
     else:

@@ -25,12 +25,14 @@ class Audit:
 
     Attributes:
         project: The project's name.
+        manifest: Its manifest, as users see it.
         servers: Their names.
         verdicts: Every check, in its order.
         places: Key path -> where in the manifest it, or the closest table above it, stands; of every finding with a key.
     """
 
     project: str
+    manifest: str
     servers: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     places: Mapping[tuple[str | int, ...], Place] = field(default_factory=dict)
@@ -74,6 +76,7 @@ def audit_project(project: Project, *, online: bool = False, emit: Sink = discar
     keys = {item.key for verdict in verdicts for item in verdict.outcome.findings if item.key}
     return Audit(
         project=loaded.manifest.project.name,
+        manifest=loaded.shown,
         servers=tuple(item.name for item in facts.servers),
         verdicts=verdicts,
         places={key: loaded.place(*key) for key in keys},
