@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, size_in_bytes
+from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
@@ -130,10 +131,10 @@ def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engi
         "Tmpfs": dict(_temporary(record, engine)),
         "Mounts": [
             {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.mode == "ro"}
-            for mount in _mounts(sandbox, host, provided)
+            for mount in _mounts(record, host, provided)
             if not mount.relabel
         ],
-        "Binds": [*_relabelled(_mounts(sandbox, host, provided)), *_volumes(record, engine)],
+        "Binds": [*_relabelled(_mounts(record, host, provided)), *_volumes(record, engine)],
         # The engine would log the protocol itself, prompts and results included; `run` keeps stderr, within log-size.
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no"},
@@ -181,11 +182,15 @@ def _temporary(record: LaunchRecord, engine: EngineTraits) -> Iterator[tuple[str
             yield path, options
 
 
-def _mounts(sandbox: Sandbox, host: HostFacts, provided: Provided) -> tuple[Mount, ...]:
-    if not provided.secrets_directory:
-        return sandbox.mounts
+def _mounts(record: LaunchRecord, host: HostFacts, provided: Provided) -> Iterator[Mount]:
+    yield from record.sandbox.mounts
+    if record.ca:
+        yield Mount(source=record.ca, target=CA_INSIDE)
     label: Literal["private", ""] = "private" if host.selinux else ""
-    return (*sandbox.mounts, Mount(source=provided.secrets_directory, target=SECRETS_INSIDE, relabel=label))
+    for target, source in sorted(provided.shown.items()):
+        yield Mount(source=source, target=target, relabel=label)
+    if provided.secrets_directory:
+        yield Mount(source=provided.secrets_directory, target=SECRETS_INSIDE, relabel=label)
 
 
 def _relabelled(mounts: Iterable[Mount]) -> Iterator[str]:

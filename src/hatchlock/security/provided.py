@@ -19,7 +19,8 @@ class Provided:
         files: Absolute path inside -> content, which the server alone can read: secrets.
         secrets_directory: Container runtime: where in this machine's memory `files` are, to be shown at `SECRETS_INSIDE`.
         root: Process runtime: a directory of this machine that is its root, below everything else; "" for memory.
-        hosts: Name -> address inside of the listener that stands for it.
+        hosts: Process runtime: name -> address inside of the listener that stands for it.
+        shown: Container runtime: absolute path inside -> file of this machine that is shown there, read-only.
         joins: Container runtime: id of the container whose network it shares; "" for a network of its own.
         seccomp: The profile that `sandbox.seccomp` names, in Docker's form (JSON); empty for the usual one.
         seccomp_path: The file that holds it.
@@ -29,6 +30,7 @@ class Provided:
     secrets_directory: str = ""
     root: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
     joins: str = ""
     seccomp: bytes = b""
     seccomp_path: str = ""

@@ -18,6 +18,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.container import LABEL, EngineTraits, container_config
 from hatchlock.security.denials import Denial
+from hatchlock.security.network import resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.secrets.memory import lay_out
 from hatchlock.serve.observer import NOBODY, Observer
@@ -184,7 +185,7 @@ def session(
 
             network.receive(hub)
             sidecar = Sidecar.create(beside, record, engine, hub=hub, labels=labels)
-            provided = replace(provided, joins=sidecar.id)
+            provided = replace(provided, joins=sidecar.id, shown=hub.place(resolver_files(network.hosts)))
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
 
         def created() -> None:

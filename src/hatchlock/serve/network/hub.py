@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -61,6 +61,16 @@ class Hub:
         self._lock = threading.Lock()
         self._back: dict[str, Callable[[socket.socket | None], None]] = {}
         self._number = 0
+
+    def place(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Write files for the server that everybody who sees them may read; return path inside -> path here."""
+        placed = {}
+        for path, content in files.items():
+            place = self.directory / path.rpartition("/")[2]
+            place.write_text(content, encoding="utf-8")
+            place.chmod(0o644)
+            placed[path] = str(place)
+        return placed
 
     def open(self, forwarder: Forwarder, lost: Callable[[], None]) -> None:
         """Take what the relay hands on.

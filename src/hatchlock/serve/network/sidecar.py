@@ -63,13 +63,7 @@ def relay_config(
     )
     config = container_config(itself, env={}, host=host, labels={**labels, "role": "relay"}, engine=engine)
     config |= dict.fromkeys(("OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), False)
-    config["HostConfig"] |= {
-        # whoever has the network has these files, the server too
-        "ExtraHosts": [f"{name}:{address}" for name, address in sorted(hosts_of(found).items())],
-        "Dns": ["127.0.0.1"],
-        "DnsOptions": ["timeout:1", "attempts:1"],
-        "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
-    }
+    config["HostConfig"]["Sysctls"] = {"net.ipv4.ip_unprivileged_port_start": "0"}
     return config
 
 
