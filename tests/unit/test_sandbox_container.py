@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
-from hatchlock.security.container import EngineTraits, HostFacts, container_config
+from hatchlock.security.container import EngineTraits, HostFacts, container_config, podmans_seccomp
 from hatchlock.security.provided import NOTHING, Provided
 
 RECORD = LaunchRecord(
@@ -177,3 +178,17 @@ def test_a_description_can_never_be_privileged_or_restart() -> None:
     found = host_config(capabilities=("NET_RAW",))
     assert (found["Privileged"], found["CapDrop"], found["CapAdd"]) == (False, ["ALL"], ["NET_RAW"])
     assert found["RestartPolicy"] == {"Name": "no"}
+
+
+def test_a_podman_of_this_machine_reads_our_filter_and_others_have_their_own() -> None:
+    file = podmans_seccomp("unix:///run/podman.sock", podman=True)
+    assert Path(file).exists()
+    options = {
+        seccomp: config(
+            replace(RECORD, sandbox=Sandbox(seccomp=seccomp)), engine=EngineTraits(podman=True, seccomp_file=file)
+        )["HostConfig"]["SecurityOpt"]
+        for seccomp in ("default", "unconfined")
+    }
+    assert options["default"] == ["no-new-privileges", f"seccomp={file}"]
+    assert options["unconfined"] == ["no-new-privileges", "seccomp=unconfined"]
+    assert podmans_seccomp("ssh://far.example", podman=True) == podmans_seccomp("unix:///sock", podman=False) == ""

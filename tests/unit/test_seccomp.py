@@ -9,16 +9,18 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hatchlock
 from hatchlock.engines.process import isolation_system
 from hatchlock.files import memory_file
 from hatchlock.security.bpf import ALLOW, KILL_PROCESS, LOG, Condition, Rule, assemble, errno
-from hatchlock.security.seccomp import MACHINES, SeccompProfileUnusable, profile_filter, usual_filter
+from hatchlock.security.seccomp import MACHINES, SeccompProfileUnusable, profile_filter, usual_filter, usual_profile
 from hatchlock.security.syscalls import numbers
 from support.unavailable import unavailable
 
@@ -303,3 +305,22 @@ def test_the_kernel_takes_the_filter_and_holds_to_it() -> None:
         *("unshare", "EPERM", "keyctl", "EPERM", "clone3", "ENOSYS", "sti", "EPERM", "getpid", "done"),
         *("thread", "program"),
     ]
+
+
+def test_the_profile_for_podman_is_the_text_of_the_usual_one() -> None:
+    text = Path(hatchlock.__file__).parent / "security" / "podman.json"
+    assert json.loads(text.read_text()) == usual_profile()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("argument", [0, 1, 0x8, 38, 40, 41, 0x10000000, 0x7E020000, 0x20000])
+def test_it_decides_as_the_usual_filter_does(machine: str, argument: int) -> None:
+    """Families of sockets that no kernel has are stopped here, and not there."""
+    ours = profile_filter(json.dumps(usual_profile()).encode(), machine=machine, kernel=(6, 1))
+    usual = usual_filter(machine)
+    differing = {
+        name
+        for name, number in numbers(machine).items()
+        if verdict(ours, number, (argument,), machine=machine) != verdict(usual, number, (argument,), machine=machine)
+    }
+    assert differing == ({"socket"} if argument > 45 else set())

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from hatchlock.engines.api import Engine
-from hatchlock.security.container import EngineTraits
+from hatchlock.security.container import EngineTraits, podmans_seccomp
 
 __all__ = ["engine_traits"]
 
@@ -23,4 +23,8 @@ def engine_traits(engine: Engine, image: str) -> EngineTraits:
     """
     config = engine.ask("GET", f"/images/{quote(image, safe='/:@')}/json").get("Config") or {}
     paths = {str(PurePosixPath(path)) for path in config.get("Volumes") or () if path.startswith("/")}
-    return EngineTraits(podman=engine.is_podman, image_volumes=tuple(sorted(paths - {"/"})))
+    return EngineTraits(
+        podman=engine.is_podman,
+        seccomp_file=podmans_seccomp(engine.address, podman=engine.is_podman),
+        image_volumes=tuple(sorted(paths - {"/"})),
+    )

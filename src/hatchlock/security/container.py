@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, size_in_bytes
@@ -12,7 +14,7 @@ from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["LABEL", "EngineTraits", "HostFacts", "container_config", "server_user", "ulimits"]
+__all__ = ["LABEL", "EngineTraits", "HostFacts", "container_config", "podmans_seccomp", "server_user", "ulimits"]
 
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
@@ -48,14 +50,23 @@ class EngineTraits:
 
     Attributes:
         podman: Whether it is Podman behind Docker's API.
+        seccomp_file: Podman: the file that it reads for `seccomp = "default"`, since its own lets user namespaces be made;
+            "" where that file is not on its machine.
         image_volumes: Directories for which the image wants volumes of its own: disk without a limit.
     """
 
     podman: bool = False
+    seccomp_file: str = ""
     image_volumes: tuple[str, ...] = ()
 
 
 _DOCKER = EngineTraits()
+
+
+def podmans_seccomp(address: str, *, podman: bool) -> str:
+    """Return `EngineTraits.seccomp_file` for an engine at an address: it must be one of this very machine."""
+    here = address.startswith("unix://") and sys.platform.startswith("linux")
+    return str(Path(__file__).with_name("podman.json")) if podman and here else ""
 
 
 def container_config(
@@ -214,6 +225,8 @@ def _security_options(sandbox: Sandbox, provided: Provided, engine: EngineTraits
     elif sandbox.seccomp != "default":
         # Docker takes the profile itself, Podman the name of a file that it reads.
         options.append(f"seccomp={provided.seccomp_path if engine.podman else provided.seccomp.decode()}")
+    elif engine.seccomp_file:
+        options.append(f"seccomp={engine.seccomp_file}")
     if sandbox.apparmor != "default":
         options.append(f"apparmor={sandbox.apparmor}")
     if sandbox.selinux != "default":

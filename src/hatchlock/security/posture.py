@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from hatchlock.launch import WORKSPACE, LaunchRecord
-from hatchlock.security.container import EngineTraits, HostFacts, container_config
+from hatchlock.security.container import EngineTraits, HostFacts, container_config, podmans_seccomp
 from hatchlock.security.provided import SECRETS_INSIDE, Provided
 
 __all__ = ["IN_PLACE", "LIMITS", "Difference", "differences", "found_posture", "own_posture", "shown"]
@@ -74,7 +74,7 @@ def own_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Postu
         host=host,
         labels={},
         provided=provided,
-        engine=EngineTraits(podman=podman),
+        engine=EngineTraits(podman=podman, seccomp_file=podmans_seccomp(record.engine, podman=podman)),
     )
     posture = _posture(config, config["HostConfig"], podman=False)
     own = f"profile {sandbox.seccomp_sha256[:_SHOWN_DIGITS]}"

@@ -27,7 +27,7 @@ from hatchlock.security.bpf import (
 )
 from hatchlock.security.syscalls import numbers
 
-__all__ = ["MACHINES", "SeccompProfileUnusable", "profile_filter", "usual_filter"]
+__all__ = ["MACHINES", "SeccompProfileUnusable", "profile_filter", "usual_filter", "usual_profile"]
 
 MACHINES = ("x86_64", "aarch64")
 """The machines that there are filters for."""
@@ -102,6 +102,41 @@ def _only(argument: int, comparison: Comparison, value: int, mask: int) -> Rule:
 def _not(argument: int, value: int) -> Rule:
     condition = Condition(argument=argument, comparison="==", value=value, mask=_INT)
     return Rule(verdict=errno(_NOT_PERMITTED), conditions=(condition,))
+
+
+def usual_profile() -> dict[str, Any]:
+    """Return the same in Docker's form, for an engine whose own stops less: `podman.json` beside this module is its text.
+
+    What a call must not say is told by what it may say: two rules for one argument are not joined in that form. A container
+    has no terminal, so `ioctl` is free.
+    """
+    names = {name for machine in MACHINES for name in numbers(machine)} - set(_STOPPED.split())
+    sockets = (
+        ("SCMP_CMP_LT", _SOCKETS_OF_CRYPTOGRAPHY),
+        *(("SCMP_CMP_EQ", family) for family in (39, 41, 42, 43, 44, 45)),
+    )
+    some = {
+        "clone": [{"index": 0, "value": _NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
+        "socket": [{"index": 0, "value": family, "op": comparison} for comparison, family in sockets],
+        "personality": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"} for value in _PERSONALITIES],
+    }
+    return {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": _NOT_PERMITTED,
+        "archMap": [
+            {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": []},
+            {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": []},
+        ],
+        "syscalls": [
+            {"names": sorted(names - {*some, "clone3"}), "action": "SCMP_ACT_ALLOW"},
+            {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _NO_SUCH_CALL},
+            *(
+                {"names": [name], "action": "SCMP_ACT_ALLOW", "args": [condition]}
+                for name, conditions in some.items()
+                for condition in conditions
+            ),
+        ],
+    }
 
 
 _DOCKERS_MACHINES = {"x86_64": ("amd64", "SCMP_ARCH_X86_64"), "aarch64": ("arm64", "SCMP_ARCH_AARCH64")}
