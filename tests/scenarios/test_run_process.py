@@ -301,8 +301,8 @@ def test_hostile_attempts_fail(home: Path, tag: str, tmp_path: Path) -> None:
         assert run.attempt("connect", f"127.0.0.1:{listener.getsockname()[1]}").startswith("denied: ConnectionRefused")
         assert run.attempt("processes", "200").startswith("denied: BlockingIOError")
         assert run.attempt("list", "/home") == "hatchlock"
-        assert run.attempt("write", "/tmp/x") == run.attempt("write", "/home/hatchlock/x") == "written"
-        assert not Path("/tmp/x").exists()
+        assert run.attempt("write", f"/tmp/{tag}") == run.attempt("write", "/home/hatchlock/x") == "written"
+        assert not Path(f"/tmp/{tag}").exists()
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can share a file of its own by a mount")
@@ -375,13 +375,6 @@ def test_best_effort_says_that_it_is_not_isolated(home: Path, tag: str) -> None:
     assert facts["nofile"] == [1024, 1024]
     assert facts["environ"]["HOME"] == facts["environ"]["TMPDIR"] != BARE["HOME"]
     assert wait_for(lambda: not Path(facts["environ"]["HOME"]).exists())
-
-
-def test_an_allow_list_that_cannot_be_kept_is_refused(home: Path, tag: str) -> None:
-    apply(home, tag, sandbox=Sandbox(network=("api.example.com:443",), reason="test"))
-    with Run(command=run_command(home)) as run:
-        assert run.wait() == 1
-        assert b"does not support a network that is limited to api.example.com:443" in run.end()[2]
 
 
 def test_a_client_that_we_did_not_write_lists_and_calls_tools(home: Path, tag: str) -> None:
