@@ -222,6 +222,44 @@ def sleeping(seconds: str) -> list[int]:
     return processes_with(f"/bin/sleep\0{seconds}")
 
 
+STILL = [
+    *("reach a metadata service", "ask a name server", "reach the host by its first address"),
+    *("reach the host by its second address", "reach the host by its IPv6 address"),
+    *("reach an abstract socket of the host", "reach the engine's socket", "open a raw socket"),
+    *(
+        "reach another server",
+        "reach another server by the host",
+        "make a network namespace",
+        "enter the namespaces of another server",
+    ),
+]
+
+
+@languages
+def test_a_process_with_a_list_of_hosts_reaches_these_and_nothing_else(process: Scene, language: Language) -> None:
+    world = process.world
+    listed = Sandbox(network=(f"localhost:{world.port}", f"{world.name}:{world.web}"), stop_grace=GRACE)
+    with process.run(language, sandbox=listed) as run:
+        run.hello()
+        for host, port, name in (("localhost", world.port, "machine"), (world.name, world.web, "outside")):
+            assert f"this is {name}" in ask(run, "connect", host, port)
+        before = len(world.arrived)
+        refused = ("ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH")
+        for host, port in (
+            ("localhost", process.listening),
+            (world.name, world.web + 1),
+            (world.outside, world.web),
+            ("127.0.0.1", process.listening),
+        ):
+            assert denied(ask(run, "connect", host, port), refused), (host, port)
+        for name in ("other.test", "localhost.test"):
+            assert denied(ask(run, "resolve", name), ("EAI", "EAI_AGAIN", "ENOTFOUND"))
+        for attempt in (attempt for attempt in ATTEMPTS if attempt.name in STILL):
+            answer = process.attempt(attempt, language, run)
+            assert denied(answer, attempt.stopped), (attempt.name, answer)
+        assert world.arrived[before:] == []
+
+
 OUTSIDE = [attempt for attempt in ATTEMPTS if attempt.outside and "process" in attempt.runtimes]
 
 

@@ -305,9 +305,14 @@ class Scene:
         self._stack.close()
         assert wait_for(lambda: self.left() == []), self.left()
 
-    def attempt(self, attempt: Attempt, language: Language) -> str:
-        """Let the sandboxed server try something in its long session."""
-        session = self._session(f"sandboxed {language}", lambda: self.run(language))
+    @property
+    def listening(self) -> int:
+        """The port of its neighbour."""
+        return _PORTS[self.runtime]
+
+    def attempt(self, attempt: Attempt, language: Language, session: Run | None = None) -> str:
+        """Let the sandboxed server try something, in its long session if in no other."""
+        session = session or self._session(f"sandboxed {language}", lambda: self.run(language))
         return ask(session, attempt.trick, *self._arguments(attempt, self._inside()))
 
     def attempt_outside(self, attempt: Attempt, language: Language) -> str:
@@ -422,7 +427,7 @@ class Scene:
         sandbox = Sandbox(
             network=("host",), stop_grace=GRACE, mounts=(Mount(source=str(self.place / "theirs"), target="/theirs"),)
         )
-        record = self.record("python", "neighbour", "--listen", str(_PORTS[self.runtime]), "--keep", self.neighbours,
+        record = self.record("python", "neighbour", "--listen", str(self.listening), "--keep", self.neighbours,
                              sandbox=sandbox, env={"KEPT": self.neighbours})  # fmt: skip
         apply_records(self.home, [record])
         self._own(self.home)
@@ -500,7 +505,7 @@ class Scene:
             "port": world.port,
             "web": world.web,
             "gateway": "172.17.0.1",
-            "listening": _PORTS[self.runtime],
+            "listening": self.listening,
         }
 
 
