@@ -53,6 +53,8 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["tree"], {"trees"}),
         (["status"], {"project", "generation", "servers", "environments"}),
         (["env", "list"], {"environments"}),
+        (["secret", "list"], {"secrets"}),
+        (["secret", "check"], {"secrets"}),
         (["doctor"], {"checks"}),
         (["audit"], {"project", "fail_on", "failed", "points", "servers", "checks"}),
         (["remove", "cat"], {"changes", "written", "warnings"}),
