@@ -9,7 +9,7 @@ import pytest
 
 from hatchlock.address import Kind
 from hatchlock.errors import PermissionProblem
-from hatchlock.launch import Sandbox
+from hatchlock.launch import Mount, Sandbox
 from hatchlock.lock.model import Environment, File, Lock, Package, Server
 from hatchlock.lock.store import BadLock, MissingLock, NewerLock, dumps, loads, read_lock, write_lock
 from hatchlock.lock.toml import dump_value, table
@@ -46,6 +46,25 @@ def test_only_what_differs_from_the_default_profile_is_written_of_a_sandbox() ->
         line for line in dumps(replace(SMALL, servers=(server,))).splitlines() if line.startswith("sandbox = {")
     )
     assert line == 'sandbox = { pids = 64, stop-signal = "SIGINT" }'
+
+
+def test_a_profile_and_a_label_of_a_mount_make_a_newer_lock_and_nothing_else_does() -> None:
+    plain = Sandbox(mounts=(Mount(source=".", target="/x"),), writable=("/data",), apparmor="acme")
+    asking = (
+        replace(plain, mounts=(Mount(source=".", target="/x", relabel="private"),)),
+        replace(plain, seccomp="./strict.json", seccomp_sha256="0" * 64),
+    )
+    for sandbox in (plain, *asking):
+        lock = replace(SMALL, servers=(Server(name="s", source="", runtime="process", sandbox=sandbox),))
+        assert loads(dumps(lock).encode()) == lock
+        assert ("minor = 3\n" in dumps(lock)) is (sandbox is not plain)
+        assert ("relabel" in dumps(lock)) is (sandbox is asking[0])
+
+
+def test_a_profiles_digest_is_one() -> None:
+    data = b'[[server]]\nname = "a"\nruntime = "process"\nsandbox = { seccomp = "./a.json", seccomp-sha256 = "../x" }\n'
+    with pytest.raises(BadLock, match="sha256"):
+        loads(HEAD + data)
 
 
 def test_long_arrays_get_a_line_for_each_item() -> None:

@@ -61,6 +61,9 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
+    sandboxes = [server.sandbox for server in lock.servers]
+    if any(item.seccomp_sha256 or any(mount.relabel for mount in item.mounts) for item in sandboxes):
+        return 3
     has_builds = lock.builds or any(platform.key for image in lock.images for platform in image.platforms.values())
     if has_builds or any(item.builds or item.scripts or item.makes or item.outputs for item in lock.environments):
         return 2
