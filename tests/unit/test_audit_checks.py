@@ -186,7 +186,7 @@ FAILS: list[Case] = [
     ("limits", facts(server(), process_limits="its limits bind each process"), "note", "each process"),
     ("limits", facts(containers=(container(memory=0, pids=0),)), "error", "no limit of memory and processes"),
     ("limits", facts(containers=(container(swap=-1),)), "error", "no limit of swap"),
-    ("limits", facts(containers=(container(memory=1 << 30),)), "error", "512m are declared"),
+    ("limits", facts(containers=(container(memory=1 << 30),)), "error", "1g of memory, and 512m are declared"),
     ("limits", facts(containers=(container(pids=500),)), "error", "128 are declared"),
     ("limits", facts(CONTAINED, engine=replace(ENGINE, unbound=("swap",))), "warning", "does not enforce them"),
     ("confinement", facts(relaxed(seccomp="unconfined")), "warning", "seccomp is off"),

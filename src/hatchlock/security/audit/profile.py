@@ -8,6 +8,7 @@ from dataclasses import replace
 from hatchlock.launch import Sandbox, size_in_bytes
 from hatchlock.security.audit.facts import ContainerFacts, Facts, ServerFacts
 from hatchlock.security.audit.model import Check, Finding, Level, Outcome
+from hatchlock.security.posture import shown
 from hatchlock.security.sandbox import relaxed
 
 __all__ = ["PROFILE"]
@@ -172,9 +173,8 @@ def _limits(facts: Facts) -> Outcome:
         if container.memory and container.swap < 0:
             yield _drifted(container, "it has no limit of swap")
         if container.memory > size_in_bytes(declared.memory):
-            yield _drifted(
-                container, f"it may have {container.memory} bytes of memory, and {declared.memory} are declared"
-            )
+            found = shown("memory", container.memory)
+            yield _drifted(container, f"it may have {found} of memory, and {declared.memory} are declared")
         if container.pids > declared.pids:
             yield _drifted(container, f"it may have {container.pids} processes, and {declared.pids} are declared")
 
