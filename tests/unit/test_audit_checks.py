@@ -267,6 +267,7 @@ FAILS: list[Case] = [
     ("provenance", facts(images=(ImageFacts(tag="t", stated=False),)), "warning", "no statement"),
     ("private-store", facts(paths=(replace(STORE, mode=0o755),)), "error", "open to others (mode 0755)"),
     ("private-store", facts(paths=(replace(STORE, role="inside", mode=0o664),)), "error", "by a group"),
+    ("private-store", facts(paths=(replace(STORE, role="secret", mode=0o640),)), "error", "can be read by others"),
     ("private-store", facts(paths=(replace(STORE, role="project", mode=0o664),)), "note", "by a group"),
     ("private-store", facts(paths=(replace(STORE, role="project", mode=0o666),)), "error", "by every user"),
     ("private-store", facts(paths=(replace(STORE, role="inside", mine=False),)), "error", "another user"),

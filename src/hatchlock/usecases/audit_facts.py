@@ -287,6 +287,7 @@ class Gathering:
         if home.root.exists():
             yield _path(home.root, "store")
             yield from _open_below(home.root)
+            yield from (_path(path, "secret") for path in sorted(home.root.glob("secrets.*")))
         for path in (project.manifest, project.overlay, project.lock):
             if path.exists():
                 yield _path(path, "project")

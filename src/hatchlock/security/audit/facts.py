@@ -162,14 +162,14 @@ class PathFacts:
 
     Attributes:
         path: Where it is.
-        role: `store`: its root; `inside`: what below that somebody else owns or could write to; `project`: a file of the
-            project; `client`: a file of an application.
+        role: `store`: its root; `inside`: what below that somebody else owns or could write to; `secret`: where it keeps
+            secrets; `project`: a file of the project; `client`: a file of an application.
         mine: Whether it belongs to whoever audits.
         mode: Its permission bits.
     """
 
     path: str
-    role: Literal["store", "inside", "project", "client"]
+    role: Literal["store", "inside", "secret", "project", "client"]
     mine: bool
     mode: int
 

@@ -24,11 +24,11 @@ def _private(facts: Facts) -> Outcome:
 
 
 def _place(path: PathFacts) -> str:
-    return {"store": "store", "inside": "store", "project": "project", "client": "client"}[path.role]
+    return {"store": "store", "inside": "store", "secret": "store", "project": "project", "client": "client"}[path.role]
 
 
 def _of_path(path: PathFacts) -> Iterator[Finding]:
-    ours = path.role in {"store", "inside"}
+    ours = path.role in {"store", "inside", "secret"}
     if not path.mine and path.role != "client":
         what = f"{path.path} belongs to another user, who can change what is run"
         yield Finding(
@@ -40,6 +40,9 @@ def _of_path(path: PathFacts) -> Iterator[Finding]:
     elif path.mode & _GROUP_WRITES:
         what = f"{path.path} can be written to by a group (mode {path.mode:04o})"
         yield Finding(address=_place(path), level="error" if ours else "note", what=what, hint=f"chmod g-w {path.path}")
+    elif path.role == "secret" and path.mode & _ANYBODY:
+        what = f"{path.path} holds secrets, and can be read by others (mode {path.mode:04o})"
+        yield Finding(address="store", level="error", what=what, hint=f"chmod 0600 {path.path}, and change the secrets")
     elif path.role == "store" and path.mode & _ANYBODY:
         what = f"{path.path} is open to others (mode {path.mode:04o}): logs and state can be read"
         yield Finding(address="store", level="error", what=what, hint=f"chmod 0700 {path.path}")
@@ -144,7 +147,7 @@ def _trust(facts: Facts) -> Outcome:
 
 
 def _log(_: Facts) -> Outcome:
-    why = "this version writes no audit log; what `apply` did is in logs/events.ndjson in the store, and `hatchlock logs` has servers"
+    why = "this version writes no audit log; the store has what `apply` did (logs/events.ndjson), what servers wrote and which hosts they asked for"
     return Outcome(unknown=why)
 
 
