@@ -270,6 +270,8 @@ def _sandbox(table: SandboxTable | None) -> Sandbox:
     given = {key: getattr(table, key) for key in table.model_fields_set}
     if isinstance(given.get("network"), str):
         given["network"] = (given["network"],)
+    elif "network" in given:
+        given["network"] = tuple(sorted({item.lower() for item in given["network"]})) or ("none",)
     for key in ("cpus", "stop_grace"):
         if key in given:
             given[key] = float(given[key])

@@ -209,7 +209,7 @@ def _relaxes(key: str, value: Any) -> bool:
     if key in {"seccomp", "apparmor", "selinux"}:
         return isinstance(value, str) and value != "default"
     if key == "network":
-        return value in ("internet", "host") or isinstance(value, list)
+        return value in ("internet", "host") or (isinstance(value, list) and bool(value))
     return (key == "run-as" and value == "host") or (key == "read-only" and value is False)
 
 

@@ -62,7 +62,6 @@ _SERVER: tuple[_Rule, ...] = (
     *((key, _always, "") for key in ("port", "path", "host-port", "serve", "probe", "tools", "drift")),
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
-    ("sandbox.network", lambda value: isinstance(value, list), 'use "none", or "internet" with a reason'),
 )
 
 _RULES: tuple[_Rule, ...] = (

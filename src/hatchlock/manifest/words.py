@@ -74,7 +74,9 @@ _CAPABILITIES = (
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_HOST_PORT = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9*][A-Za-z0-9.*-]*):([0-9]{1,5})")
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9*_.-]+):(?P<port>[0-9]{1,5})")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?!.{{254}})(?:{_LABEL}\.)*{_LABEL}")
 _REGISTRY = re.compile(r"(?:\[[0-9a-f:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(?::[0-9]{1,5})?")
 _MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 _USER = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
@@ -193,8 +195,17 @@ def _selinux(text: str) -> str:
 
 def _host_port(text: str) -> str:
     match = _HOST_PORT.fullmatch(text)
-    if match is None or not 0 < int(match[1]) < 1 << 16:
+    if match is None or not 0 < int(match["port"]) < 1 << 16:
         raise Wrong(f"{text!r} is not host:port", "write api.example.com:443")
+    host, port = match["host"], match["port"]
+    if "*" in host:
+        raise Wrong(f"{text!r} is a pattern, and each host is named in full", "write api.example.com:443")
+    if host.startswith("[") or host.replace(".", "").isdigit():
+        here = host.startswith("127.") or host == "[::1]"
+        advice = f"write localhost:{port}" if here else "give it a name, in DNS or in this machine's /etc/hosts"
+        raise Wrong(f"{text!r} is an address, and a server reaches hosts by their names only", advice)
+    if _HOST_NAME.fullmatch(host) is None:
+        raise Wrong(f"{host!r} is no name of a host", "write api.example.com:443")
     return text
 
 

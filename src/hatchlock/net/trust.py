@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["BadCertificates", "child_environment", "proxy_for", "tls_context"]
+__all__ = ["BadCertificates", "Certificates", "child_environment", "own_certificates", "proxy_for", "tls_context"]
 
 # In the order in which they count where only one can. All but the last stand for a whole trust store in the programs that
 # know them; the last adds to one.
@@ -40,6 +40,28 @@ class BadCertificates(HatchlockError):
 
     def _hint(self) -> str:
         return f"correct the variable that names it: {', '.join(_CA_VARIABLES)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Certificates:
+    """A file of certificates (PEM) that the user's variables name.
+
+    Attributes:
+        path: The real, absolute path; "" for none.
+        adds: Whether it is only added to what is trusted otherwise.
+    """
+
+    path: str = ""
+    adds: bool = False
+
+
+def own_certificates(environ: Mapping[str, str]) -> Certificates:
+    """Return the certificates that this machine is told to trust; none where no variable names a file that is there."""
+    for name in _CA_VARIABLES:
+        path = Path(environ.get(name) or "/nowhere")
+        if path.is_file():
+            return Certificates(path=str(path.resolve()), adds=name == _ADDED_BUNDLE)
+    return Certificates()
 
 
 def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:

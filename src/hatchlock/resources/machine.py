@@ -10,6 +10,7 @@ from typing import TypeVar
 from hatchlock.engines.debian_host import HostSystem
 from hatchlock.engines.facts import Lack
 from hatchlock.errors import HatchlockError
+from hatchlock.net.trust import Certificates
 from hatchlock.paths import Home
 from hatchlock.resources.env_target import InterpreterFacts
 
@@ -37,6 +38,7 @@ class Machine:
         isolation: Why processes cannot be isolated here; "" if they can, or if no server is a process and nothing is built for one.
         is_root: Whether root starts the servers.
         host: Which system it runs.
+        certificates: What it trusts besides the usual, as the user's variables say.
     """
 
     platform: str
@@ -53,6 +55,7 @@ class Machine:
     isolation: str = ""
     is_root: bool = False
     host: HostSystem = field(default_factory=HostSystem)
+    certificates: Certificates = field(default_factory=Certificates)
 
     def path(self, written: str) -> str:
         """Return the absolute form of a path of the manifest: below the user's home (`~`), else below the project."""

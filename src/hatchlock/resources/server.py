@@ -31,19 +31,21 @@ class ServerSpec:
         needs: The environment or image it starts from; None for a program of this machine.
         system: What its environment needs of the host; None for nothing.
         notes: Relaxations of its sandbox, and what is not pinned.
+        relay: The image that its relay is made of, if it is another one.
     """
 
     record: LaunchRecord
     needs: Address | None = None
     system: Address | None = None
     notes: tuple[str, ...] = ()
+    relay: Address | None = None
 
     @property
     def depends_on(self) -> tuple[Address, ...]:
         """Everything that has to be there first."""
         record = self.record
         kept = (volume_address(record.server, path, record.runtime) for path in sorted(record.volumes))
-        return (*(address for address in (self.needs, self.system) if address), *kept)
+        return (*(address for address in (self.needs, self.system, self.relay) if address), *kept)
 
     @property
     def address(self) -> Address:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from hatchlock.resources.env_target import check_command, environment_spec
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is, images_beside
 from hatchlock.resources.machine import Machine, or_raise
+from hatchlock.resources.network_target import RelayImageMissing, with_network, with_relay
 from hatchlock.resources.package_counts import count_packages
 from hatchlock.resources.secret_notes import secret_notes
 from hatchlock.resources.server import ServerSpec
@@ -92,6 +93,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         except HatchlockError as error:
             problems.append(Problem.of(address, error))
     images.sort(key=lambda image: image.server)
+    servers = [*_with_relays(servers, images, manifest.project.name, problems)]
     systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
     (container_platform,) = container_platforms([machine.platform])
     return Target(
@@ -295,7 +297,7 @@ class _Builder:
         if problems := (*unsupported(record, root=self.machine.is_root), *beside):
             raise SandboxUnsupported(runtime=record.runtime, problems=problems)
         kept = {path: volume_place(self.machine.home, record, path) for path in record.sandbox.writable}
-        return replace(record, volumes=kept)
+        return with_network(replace(record, volumes=kept), self.machine)
 
     def _sandbox(self, launch: Server) -> Sandbox:
         """Return the profile with this machine's facts: where mounts are, and which user a process really is."""
@@ -327,6 +329,16 @@ class _Builder:
                 *notes,
             ),
         )
+
+
+def _with_relays(
+    servers: Iterable[ServerSpec], images: Sequence[ImageSpec | DockerfileSpec], project: str, problems: list[Problem]
+) -> Iterator[ServerSpec]:
+    for server in servers:
+        try:
+            yield with_relay(server, images, project)
+        except RelayImageMissing as error:
+            problems.append(Problem.of(server.address, error))
 
 
 def _on_system(server: ServerSpec, systems: Mapping[str, SystemSpec]) -> ServerSpec:

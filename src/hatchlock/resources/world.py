@@ -206,6 +206,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
                 "record": spec.record.to_json().decode(),
                 "needs": str(spec.needs or ""),
                 "system": str(spec.system or ""),
+                "relay": str(spec.relay or ""),
                 "notes": spec.notes,
             }
             for spec in target.servers
@@ -286,5 +287,6 @@ def _server(item: Mapping[str, Any]) -> ServerSpec:
         record=LaunchRecord.from_json(item["record"].encode()),
         needs=Address.parse(item["needs"]) if item["needs"] else None,
         system=Address.parse(item["system"]) if item["system"] else None,
+        relay=Address.parse(item["relay"]) if item["relay"] else None,
         notes=tuple(item["notes"]),
     )

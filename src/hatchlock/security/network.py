@@ -20,7 +20,8 @@ LOCALHOST = "localhost"
 
 _WORDS = {"none", "internet", "host"}
 _FIRST = 2
-_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_WHOLE_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_ADDED_BUNDLE = "NODE_EXTRA_CA_CERTS"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -82,6 +83,11 @@ def resolver_files(hosts: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def ca_environment(ca: str) -> dict[str, str]:
-    """Return the variables by which programs find the certificates of this machine; none where it has none of its own."""
-    return dict.fromkeys(_CA_VARIABLES, CA_INSIDE) if ca else {}
+def ca_environment(path: str, *, adds: bool) -> dict[str, str]:
+    """Return the variables by which programs find certificates.
+
+    Args:
+        path: Where they are.
+        adds: Whether they are only added to a trust store: then those who would take them for a whole one are told nothing.
+    """
+    return dict.fromkeys((_ADDED_BUNDLE,) if adds else (*_WHOLE_BUNDLES, _ADDED_BUNDLE), path)

@@ -38,6 +38,8 @@ _MEMO_RULE = 6
 _VARIABLES = (
     *("HOME", "PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
     *("XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR"),
+    *("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
 )
 """What of the environment a target depends on."""
 
@@ -229,6 +231,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
     """Look at this machine, as far as the manifest's servers need it."""
     from hatchlock.engines.debian_host import OS_RELEASE, host_system
     from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
+    from hatchlock.net.trust import own_certificates
     from hatchlock.resources.target import Machine
 
     processes = [server for server in manifest.servers.values() if server.runtime == "process"]
@@ -255,6 +258,7 @@ def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine,
         isolation=(check_isolation(project.environ) or "") if isolated else "",
         is_root=os.geteuid() == 0,
         host=host_system(project.environ),
+        certificates=own_certificates(project.environ),
     )
     if machine.isolation:
         return machine, None  # whatever is in the way of bubblewrap today
