@@ -157,8 +157,7 @@ def test_a_container_keeps_the_path_of_its_image() -> None:
 @pytest.mark.parametrize(
     ("sandbox", "words"),
     [
-        (Sandbox(network=("api.example.com:443",)), "limited to api.example.com:443"),
-        (Sandbox(network=("none", "internet")), "limited to none, internet"),
+        (Sandbox(network=("none", "internet")), "none and internet"),
         (Sandbox(capabilities=("NET_RAW",)), "capabilities (NET_RAW)"),
     ],
 )

@@ -124,6 +124,8 @@ def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
     """
     sandbox = record.sandbox
     problems = []
+    if len(sandbox.network) != 1 and not all(":" in item for item in sandbox.network):
+        problems.append(f"a network that is {' and '.join(sandbox.network) or 'nothing'}")
     if record.runtime == "process":
         guards = (("an AppArmor profile", sandbox.apparmor), ("an SELinux type", sandbox.selinux))
         problems += [f"{what} ({value})" for what, value in guards if value != "default"]
