@@ -227,7 +227,8 @@ class Engine:
         try:
             self._call("POST", f"/containers/{quote(container)}/kill?signal={signal_name}")
         except EngineError as error:
-            if error.status not in {_NOT_FOUND, _CONFLICT}:
+            # Podman 4 answers with 500 for one that has ended
+            if error.status not in {_NOT_FOUND, _CONFLICT} and "can only kill running containers" not in error.message:
                 raise
 
     def remove(self, container: str) -> bool:
