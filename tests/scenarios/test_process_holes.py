@@ -150,3 +150,21 @@ def test_an_ordinary_users_sandbox_makes_no_users_even_without_a_filter(place: P
     assert found["status"]["Seccomp"] == "0"
     assert {found["calls"][name] for name in ("unshare", "clone")} <= {"ENOSPC", "EPERM"}
     assert found["uid"] == (65534 if ROOT else os.getuid())
+
+
+def test_no_program_is_started_from_where_it_can_write(facts: Facts) -> None:
+    assert facts["started"] == {"/tmp": "EACCES", "/home/hatchlock": "EACCES", "/dev/shm": "EACCES"}
+
+
+def test_where_that_cannot_be_had_it_is_isolated_all_the_same(place: Path) -> None:
+    # one mount name space less than it takes: bubblewrap has one itself
+    few = 'echo 1 >/proc/sys/user/max_mnt_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all "$@"'
+    ask = "import os; from hatchlock.engines.process import isolation_system as ask; print(ask(os.environ).no_programs)"
+    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if ROOT else ()
+    inside = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "/bin/sh", "-c", few, "sh")
+    env = {**BARE, "PYTHONPATH": str(place / "source")}
+    done = [
+        subprocess.run([*user, *wrapped, PYTHON, "-c", ask], env=env, capture_output=True, text=True, check=True).stdout
+        for wrapped in ((), inside)
+    ]
+    assert done == ["True\n", "False\n"]

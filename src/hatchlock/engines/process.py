@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from typing import ClassVar
 from hatchlock.engines.reach import outermost, shows_too_much
 from hatchlock.errors import HatchlockError
 from hatchlock.files import memory_file
-from hatchlock.security.bubblewrap import System
+from hatchlock.security.bubblewrap import TEMPORARY, System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
 from hatchlock.security.seatbelt import Seatbelt
 from hatchlock.security.seccomp import MACHINES, usual_filter
@@ -178,7 +179,10 @@ def isolation_system(
     known = isolation_problem(facts)
     if known is not None or bwrap is None:
         return known or ""
-    system = _system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root)
+    system = replace(_system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root), no_programs=True)
+    if not _trial(system):
+        return system
+    system = replace(system, no_programs=False)
     return isolation_problem(replace(facts, trial=_trial(system))) or system
 
 
@@ -230,19 +234,24 @@ def _kernel() -> tuple[int, int]:
 
 def _trial(system: System) -> str:
     """Run a program with the namespaces and the filter of a server; return bubblewrap's last complaint, or ""."""
+    from hatchlock.engines.temporary import mount_temporary  # noqa: PLC0415  it loads ctypes
+
     user = [] if system.root else ["--unshare-user", "--disable-userns"]
     links = [part for name, target in system.symlinks.items() for part in ("--symlink", target, f"/{name}")]
     plain = [part for directory in system.directories for part in ("--ro-bind", directory, directory)]
+    written = ("--bind", TEMPORARY["/tmp"], "/tmp") if system.no_programs else ("--size", "4096", "--tmpfs", "/tmp")  # noqa: S108
+    before = functools.partial(mount_temporary, [TEMPORARY["/tmp"]], size=4096) if system.no_programs else None  # noqa: S108
     seccomp = memory_file(system.seccomp)
     try:
         done = subprocess.run(
             [
                 *(system.bwrap, *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
-                *("--ro-bind", "/usr", "/usr", *links, *plain, "--proc", "/proc", "--dev", "/dev"),
-                *("--size", "4096", "--tmpfs", "/run", "--seccomp", str(seccomp), "--", system.prlimit, "--version"),
+                *("--ro-bind", "/usr", "/usr", *links, *plain, "--proc", "/proc", "--dev", "/dev", *written),
+                *("--seccomp", str(seccomp), "--", system.prlimit, "--version"),
             ],
             env={},
             pass_fds=(seccomp,),
+            preexec_fn=before,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -20,11 +20,26 @@ from hatchlock.security.network import CA_INSIDE, is_listed
 from hatchlock.security.provided import SECRETS_INSIDE
 from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 
-__all__ = ["System", "bubblewrap_argv", "bubblewrap_options", "identity_files", "limits", "system_calls"]
+__all__ = [
+    "TEMPORARY",
+    "TEMPORARY_BASE",
+    "System",
+    "bubblewrap_argv",
+    "bubblewrap_options",
+    "identity_files",
+    "limits",
+    "system_calls",
+]
 
 _DROPPED = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
+TEMPORARY_BASE = "/sys"
+"""Where directories from which no program is started are, for bubblewrap to take: a place that no server gets to see."""
+
 _NEXT_TO_NOTHING = "4096"
 _TEMPORARY = "/tmp"  # noqa: S108  inside the sandbox
+TEMPORARY = {path: f"{TEMPORARY_BASE}/{number}" for number, path in enumerate(("/dev/shm", _TEMPORARY, HOME_INSIDE))}  # noqa: S108
+"""The directories that a server may write to by default -> where they come from, if they are those."""
+
 _ETC = (
     "/etc/alternatives",
     "/etc/ld.so.cache",
@@ -73,6 +88,7 @@ class System:
         seccomp: The filter of `seccomp = "default"` for this machine.
         grouped: What is limited for all processes of the server together, by a control group: "memory", "cpu", "pids". There
             no limit of each process's own is set besides, since it would count what is reserved and not used.
+        no_programs: Whether what can be written to is mounted beforehand, so that no program is started from there.
     """
 
     bwrap: str
@@ -91,6 +107,7 @@ class System:
     kernel: tuple[int, int] = (0, 0)
     seccomp: bytes = b""
     grouped: frozenset[str] = frozenset()
+    no_programs: bool = False
 
 
 def system_calls(sandbox: Sandbox, system: System, profile: bytes) -> bytes:
@@ -157,7 +174,7 @@ def bubblewrap_argv(
         system: This machine.
         args: Descriptor that gives the options.
         info: Descriptor that takes bubblewrap's JSON about the sandbox's first process.
-        block: Descriptor that the complete sandbox reads from before it starts the server; None for at once.
+        block: Descriptor that is read from before the server is started; None for at once.
     """
     return (
         *(system.bwrap, "--args", str(args), "--info-fd", str(info)),
@@ -253,8 +270,10 @@ def _file_system(record: LaunchRecord, system: System, files: Mapping[str, int])
         yield from ("--perms", "0400" if own else "0444", "--ro-bind-data", str(descriptor), path)
     yield from _proc(system)
     yield from ("--dev", "/dev")
-    for path in ("/dev/shm", _TEMPORARY, HOME_INSIDE):  # noqa: S108
-        yield from ("--perms", "1777", "--size", size, "--tmpfs", path)
+    for path, source in TEMPORARY.items():
+        yield from (
+            ("--bind", source, path) if system.no_programs else ("--perms", "1777", "--size", size, "--tmpfs", path)
+        )
     yield from _parents(*record.read_only_paths, *(mount.target for mount in sandbox.mounts), *record.volumes)
     for path in _outermost(record.read_only_paths):
         yield from ("--ro-bind", path, path)

@@ -19,7 +19,14 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
-from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files, system_calls
+from hatchlock.security.bubblewrap import (
+    TEMPORARY,
+    System,
+    bubblewrap_argv,
+    bubblewrap_options,
+    identity_files,
+    system_calls,
+)
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import is_listed, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
@@ -178,7 +185,7 @@ def start_isolated(
     def start(groups: Group) -> subprocess.Popen[bytes]:
         here = replace(system, grouped=groups.bound)
         argv = bubblewrap_argv(record, here, args=options, info=info_in, block=block)
-        before = groups.join if groups.places else None
+        before = _preparation(groups, here, record.sandbox)
         return _start(argv, env={}, cwd="/", group=group, inherited=inherited, piped=piped, before=before)
 
     try:
@@ -289,6 +296,19 @@ def _start(
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
+
+
+def _preparation(groups: Group, system: System, sandbox: Sandbox) -> Callable[[], None] | None:
+    """Return what is done in the child before it becomes bubblewrap; None for nothing."""
+    if not system.no_programs:
+        return groups.join if groups.places else None
+    from hatchlock.engines.temporary import mount_temporary  # noqa: PLC0415  it loads ctypes
+
+    def prepare() -> None:
+        groups.join()
+        mount_temporary(TEMPORARY.values(), size=size_in_bytes(sandbox.tmp))
+
+    return prepare
 
 
 def _check_paths(record: LaunchRecord, system: System) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from hatchlock.files import memory_file
@@ -60,7 +60,9 @@ class IsolatedBuild:
         contents = identity_files(record, self.system)
         files = {path: memory_file(content.encode()) for path, content in contents.items()}
         seccomp = memory_file(self.system.seccomp)
-        options = bubblewrap_options(record, self.system, env=build_environment(), files=files, seccomp=seccomp)
+        # what a build makes, it runs
+        system = replace(self.system, no_programs=False)
+        options = bubblewrap_options(record, system, env=build_environment(), files=files, seccomp=seccomp)
         arguments = memory_file(b"".join(f"{item}\0".encode() for item in options))
         info = memory_file(b"")
         inherited = (arguments, info, seccomp, *files.values())
