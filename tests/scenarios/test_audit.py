@@ -23,6 +23,7 @@ from hatchlock.security.audit.containers import container_facts
 from hatchlock.security.audit.facts import Facts, ServerFacts
 from hatchlock.security.container import container_config
 from support.cats import CatProject, apply, tree
+from support.index import Release, serving
 from support.layers import make_layer
 from support.links_image import links_image
 from support.registry import push
@@ -190,6 +191,26 @@ def test_it_prints_sarif(project: CatProject) -> None:
     (result,) = [item for item in log["runs"][0]["results"] if item["ruleId"] == "hashes"]
     assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 6
     assert "format_version" not in log
+
+
+def test_what_is_outdated_is_known_from_the_cache_and_asked_for_only_on_request(tmp_path: Path) -> None:
+    with serving(Release(name="tool", version="1.0", scripts={"tool": "tool:main"})) as index:
+        manifest = text().replace('command = ["/bin/cat", "-u"]', 'source = "pypi:tool"')
+        project = CatProject(tmp_path, f'{manifest}\n[indexes.pypi]\nurl = "{index.url}"\nttl = "0s"\n')
+        project.ok("lock")
+        assert checks(project)["updated"]["state"] == "pass"
+        index.releases[:] = [
+            replace(index.releases[0], yanked="it loses files"),
+            replace(index.releases[0], version="1.1"),
+        ]
+        assert checks(project)["updated"]["state"] == "pass"
+        assert checks(project, "--online", "--offline")["updated"]["state"] == "pass"
+        found = told(checks(project, "--online")["updated"])
+        assert found == [("pypi:tool", "error", "it was yanked by its author (1.0, there is 1.1): it loses files")]
+        shutil.rmtree(project.store / "cache")
+        unknown = checks(project)["updated"]
+        assert unknown["state"] == "unknown"
+        assert unknown["unknown"] == "nothing is known of pypi:tool in the cache; ask with --online"
 
 
 def test_without_a_lock_there_is_nothing_to_audit(tmp_path: Path) -> None:

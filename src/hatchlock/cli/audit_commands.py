@@ -30,7 +30,8 @@ def audit(arguments: argparse.Namespace, ui: Ui) -> int:
 
     # also a store that other commands refuse: that it is one is what an audit has to say
     home = Home.locate(explicit=arguments.home, environ=os.environ)
-    found = audit_project(project_of(arguments, home=home), online=arguments.online, emit=ui.event)
+    online = arguments.online and not arguments.offline
+    found = audit_project(project_of(arguments, home=home), online=online, emit=ui.event)
     counting = found.at_least(arguments.fail_on) if arguments.fail_on != "never" else ()
     form = "json" if arguments.json else arguments.form
     if form == "sarif":
