@@ -101,13 +101,13 @@ class Denials:
             self._keep(self._file, denial)
 
     def _is_known(self, denial: Denial) -> bool:
-        """Whether it was told, perhaps with a port where this one has none, or by a source that knew its name."""
+        """Whether it was told, perhaps with a port where this one has none, or in the line before, which said what it was."""
         if denial in self._told:
             return True
-        if denial.kind != "network":
-            return False
-        known = [item.what for item in self._told if item.kind == "network"]
-        return bool(known) if not denial.what else any(item.startswith(f"{denial.what}:") for item in known)
+        known = [item.what for item in self._told if item.kind == denial.kind]
+        if not denial.what:
+            return bool(known)
+        return denial.kind == "network" and any(item.startswith(f"{denial.what}:") for item in known)
 
     def _keep(self, file: Path, denial: Denial) -> None:
         from hatchlock.state.denials import Refusal, remember_denial  # noqa: PLC0415  only when there is one
@@ -146,5 +146,5 @@ def _values(env: Mapping[str, str]) -> Iterable[str]:
 
 def _is_inside(path: str, record: LaunchRecord) -> bool:
     own = (*record.read_only_paths, *(mount.target for mount in record.sandbox.mounts), *record.sandbox.writable)
-    system = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/dev", "/proc", "/sys", "/tmp", HOME_INSIDE)  # noqa: S108
+    system = ("/usr", "/bin", "/lib", "/lib64", "/sbin", "/etc", "/dev", "/proc", "/sys")
     return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in (*own, *system))

@@ -65,7 +65,9 @@ class UsageWatch:
         for pid in descendants(self._pid):
             with contextlib.suppress(OSError, ValueError, KeyError):  # it has ended meanwhile
                 facts = _status(pid)
-                now.memory += (facts["RssAnon"] + facts.get("RssShmem", 0)) * _KIBIBYTE
+                # what it had between two looks shows in its own record of all that is in memory
+                peak = facts["VmHWM"] - facts["RssFile"]
+                now.memory += max(peak, facts["RssAnon"] + facts["RssShmem"]) * _KIBIBYTE
                 now.data = max(now.data, facts["VmData"] * _KIBIBYTE)
                 now.processes += facts["Threads"]
                 now.files = max(now.files, len(os.listdir(f"/proc/{pid}/fd")))  # noqa: PTH208  cheaper
@@ -90,7 +92,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 def _status(pid: int) -> dict[str, int]:
     lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    wanted = {"RssAnon", "RssShmem", "VmData", "Threads"}
+    wanted = {"RssAnon", "RssShmem", "RssFile", "VmHWM", "VmData", "Threads"}
     return {name: int(value.split()[0]) for name, _, value in lines if name in wanted}
 
 
