@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 from collections.abc import Iterator
 from typing import Any
@@ -13,105 +14,11 @@ from support.engine_project import EngineProject
 
 pytestmark = pytest.mark.engine
 
-MEMORY = {"Memory": 1 << 30, "MemorySwap": 1 << 30}
 
-
-@pytest.fixture
-def docker_project(engine_project: EngineProject) -> EngineProject:
-    if engine_project.kind != "docker":
-        pytest.skip("asked of Docker alone: Podman 4.3 changes no limits through this API, and takes its time")
-    return engine_project
-
-
-@pytest.fixture
-def network(engine_project: EngineProject) -> Iterator[str]:
-    name = f"hatchlock-tests-{secrets.token_hex(4)}"
-    engine_project.engine.ask("POST", "/networks/create", {"Name": name})
-    yield name
-    engine_project.engine.ask("DELETE", f"/networks/{name}")
-
-
-def steps(found: EngineProject) -> Any:
-    return found.project.plan()["steps"]
-
-
-def test_sessions_are_nothing_to_a_plan(engine_project: EngineProject) -> None:
-    before = engine_project.project.ok("plan").out.partition(" (")[0]
-    with engine_project.run() as one, engine_project.run() as other:
-        one.hello()
-        other.hello()
-        plan = engine_project.project.plan()
-        assert (plan["steps"], plan["notes"]) == ([], [])
-        assert engine_project.project.ok("plan").out.partition(" (")[0] == before
-        one.end()
-        other.end()
-
-
-def test_more_memory_and_processors_given_by_hand_are_taken_back(docker_project: EngineProject) -> None:
-    found = docker_project
-    with found.run() as run:
-        run.hello()
-        (container,) = found.containers()
-        found.engine.ask(
-            "POST", f"/containers/{container.id}/update", {**MEMORY, "NanoCpus": 2 * 10**9, "PidsLimit": 999}
-        )
-        (step,) = steps(found)
-        assert (step["action"], step["address"]) == ("update", f"container:{container.name}")
-        assert step["cause"] == "memory, cpus, pids changed by hand"
-        assert step["details"] == {"memory": "1g -> 512m", "cpus": "2 -> 1", "pids": "999 -> 128"}
-        assert step["privilege"] == "engine"
-        status = found.project.ok("status", "--json").document
-        (server,) = status["servers"]
-        assert server["sync"] == "out-of-sync"
-        found.project.ok("apply", "--yes")
-        assert steps(found) == []
-        host = found.inspect()["HostConfig"]
-        limits = (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"])
-        assert limits == (512 << 20, 512 << 20, 10**9, 128)
-        assert run.call("echo", text="still here") == "still here"
-        run.end()
-
-
-def test_a_container_that_would_come_back_by_itself_is_put_right(docker_project: EngineProject) -> None:
-    found = docker_project
-    with found.run() as run:
-        run.hello()
-        (container,) = found.containers()
-        found.engine.ask("POST", f"/containers/{container.id}/update", {"RestartPolicy": {"Name": "always"}})
-        assert [step["details"] for step in steps(found)] == [{"restart": "always -> no"}]
-        found.project.ok("apply", "--yes")
-        assert found.inspect()["HostConfig"]["RestartPolicy"]["Name"] == "no"
-        run.end()
-
-
-def test_a_network_that_was_joined_by_hand_is_left(docker_project: EngineProject, network: str) -> None:
-    found = docker_project
-    with found.run() as run:
-        run.hello()
-        (container,) = found.containers()
-        # Docker lets nobody join two networks one of which is none
-        found.engine.ask("POST", "/networks/none/disconnect", {"Container": container.id, "Force": True})
-        found.engine.ask("POST", f"/networks/{network}/connect", {"Container": container.id})
-        assert [step["details"] for step in steps(found)] == [{"networks": f"{network} -> none"}]
-        found.project.ok("apply", "--yes")
-        assert steps(found) == []
-        assert set(found.inspect()["NetworkSettings"]["Networks"]) <= {"none"}
-        assert "eth0" not in run.attempt("facts")
-        run.end()
-
-
-def test_what_a_session_had_is_not_missed_when_it_has_ended(docker_project: EngineProject) -> None:
-    found = docker_project
-    with found.run() as run:
-        run.hello()
-        (container,) = found.containers()
-        found.engine.ask("POST", f"/containers/{container.id}/update", MEMORY)
-        found.project.ok("plan", "--out", "plan.json")
-        run.end()
-    assert found.containers() == []
-    done = found.project.fails("apply", "plan.json")
-    assert "the plan is stale" in done.err
-    found.project.ok("apply", "--yes")
+def labels_of(found: EngineProject) -> dict[str, str]:
+    """Return the labels of the session's container, without their prefix."""
+    (container,) = found.containers()
+    return {key.removeprefix("dev.hatchlock."): value for key, value in container.labels.items()}
 
 
 @contextlib.contextmanager
@@ -119,11 +26,10 @@ def made_by_hand(found: EngineProject, labels: dict[str, str], **changes: Any) -
     """Start a container as a person would who copies ours, with some labels and other settings."""
     (original,) = (found.engine.inspect(item.id) for item in found.containers() if item.name.startswith("hatchlock-"))
     name = f"by-hand-{secrets.token_hex(4)}"
-    config = original["Config"]
-    record = {
-        "Image": config["Image"],
+    description = {
+        "Image": original["Config"]["Image"],
         "Entrypoint": ["/usr/bin/sleep", "60"],
-        "User": config["User"],
+        "User": original["Config"]["User"],
         "Labels": {f"dev.hatchlock.{key}": value for key, value in labels.items()},
         "HostConfig": {
             "Mounts": [
@@ -136,7 +42,7 @@ def made_by_hand(found: EngineProject, labels: dict[str, str], **changes: Any) -
             **changes,
         },
     }
-    container = found.engine.create(name, record)
+    container = found.engine.create(name, description)
     try:
         found.engine.start(container)
         yield name
@@ -144,20 +50,95 @@ def made_by_hand(found: EngineProject, labels: dict[str, str], **changes: Any) -
         found.engine.remove(container)
 
 
-def test_a_container_with_our_labels_alone_is_told_and_left_alone(docker_project: EngineProject) -> None:
+def test_sessions_are_nothing_to_a_plan(engine_project: EngineProject) -> None:
+    found = engine_project
+    before = found.plan()
+    assert (before["steps"], before["notes"]) == ([], [])
+    with found.run() as one, found.run() as other:
+        one.hello()
+        other.hello()
+        assert found.plan() == before
+        one.end()
+        other.end()
+
+
+def test_limits_and_networks_that_were_changed_by_hand_are_put_right(docker_project: EngineProject) -> None:
+    found = docker_project
+    network = f"hatchlock-tests-{secrets.token_hex(4)}"
+    found.engine.ask("POST", "/networks/create", {"Name": network})
+    with found.run() as run:
+        run.hello()
+        (container,) = found.containers()
+        path = f"/containers/{container.id}/update"
+        found.engine.ask("POST", path, {"Memory": 1 << 30, "MemorySwap": 2 << 30, "NanoCpus": 2 * 10**9})
+        found.engine.ask("POST", path, {"PidsLimit": 999, "RestartPolicy": {"Name": "always"}})
+        # Docker lets nobody join two networks one of which is none
+        found.engine.ask("POST", "/networks/none/disconnect", {"Container": container.id, "Force": True})
+        found.engine.ask("POST", f"/networks/{network}/connect", {"Container": container.id})
+        (step,) = found.plan()["steps"]
+        assert (step["action"], step["address"]) == ("update", f"container:{container.name}")
+        assert step["cause"] == "memory, swap, cpus, pids, restart, networks changed by hand"
+        assert step["details"] == {
+            "memory": "1g -> 512m",
+            "swap": "1g -> 0",
+            "cpus": "2 -> 1",
+            "pids": "999 -> 128",
+            "restart": "always -> no",
+            "networks": f"{network} -> none",
+        }
+        assert step["privilege"] == "engine"
+        (server,) = json.loads(found.say("status", "--json"))["servers"]
+        assert server["sync"] == "out-of-sync"
+        assert "changed by hand" in server["detail"]
+
+        found.project.ok("apply", "--yes", "--no-probe")
+        assert found.plan()["steps"] == []
+        facts = found.inspect()
+        host = facts["HostConfig"]
+        limits = (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"])
+        assert limits == (512 << 20, 512 << 20, 10**9, 128)
+        assert host["RestartPolicy"]["Name"] == "no"
+        assert set(facts["NetworkSettings"]["Networks"]) <= {"none"}
+        assert json.loads(run.attempt("facts"))["interfaces"] == ["lo"]
+        run.end()
+    found.engine.ask("DELETE", f"/networks/{network}")
+
+
+def test_what_a_session_had_is_not_missed_when_it_has_ended(docker_project: EngineProject) -> None:
+    found = docker_project
+    saved = found.project.root / "plan.json"
+    with found.run() as run:
+        run.hello()
+        (container,) = found.containers()
+        found.engine.ask("POST", f"/containers/{container.id}/update", {"PidsLimit": 999})
+        found.say("plan", "--out", str(saved))
+        run.end()
+    assert found.containers() == []
+    assert "the plan is stale" in found.project.fails("apply", str(saved)).err
+    found.project.ok("apply", "--yes", "--no-probe")
+    assert found.plan()["steps"] == []
+
+
+def test_containers_with_our_labels_that_nobody_knows_are_told_and_left_alone(docker_project: EngineProject) -> None:
     found = docker_project
     with found.run() as run:
         run.hello()
-        labels = {"project": found.project.name, "server": "echo"}
-        with made_by_hand(found, labels, Privileged=True) as name:
-            plan = found.project.plan()
+        labels = labels_of(found)
+        few = {"project": found.project.name, "server": "echo"}
+        with (
+            made_by_hand(found, few, Privileged=True) as stranger,
+            made_by_hand(found, {**labels, "record": "0" * 64}) as forgotten,
+            made_by_hand(found, {**labels, "record": "../../../../../etc/passwd"}) as hostile,
+        ):
+            plan = found.plan()
             assert plan["steps"] == []
-            (note,) = plan["notes"]
-            assert note["address"] == f"container:{name}"
-            assert "none of its sessions" in note["what"]
-            assert f"container:{name}" in found.project.ok("status").out
-            found.project.ok("apply", "--yes")
-            assert name in {item.name for item in found.containers()}
+            told = {note["address"]: note["what"] for note in plan["notes"]}
+            assert set(told) == {f"container:{name}" for name in (stranger, forgotten, hostile)}
+            assert "none of its sessions" in told[f"container:{stranger}"]
+            assert "launch record" in told[f"container:{forgotten}"] == told[f"container:{hostile}"]
+            assert f"! container:{stranger}  has this project's labels" in found.say("status")
+            found.project.ok("apply", "--yes", "--no-probe")
+            assert {stranger, forgotten, hostile} < {item.name for item in found.containers()}
         run.end()
 
 
@@ -166,9 +147,8 @@ def test_one_that_says_it_is_a_session_is_held_to_its_profile(engine_project: En
     with found.run() as run:
         run.hello()
         (original,) = found.containers()
-        labels = {key.removeprefix("dev.hatchlock."): value for key, value in original.labels.items()}
-        with made_by_hand(found, labels, Privileged=True, PidMode="host") as name:
-            (step,) = steps(found)
+        with made_by_hand(found, labels_of(found), Privileged=True, PidMode="host") as name:
+            (step,) = found.plan()["steps"]
             assert (step["action"], step["address"]) == ("delete", f"container:{name}")
             assert "its application starts it anew" in step["cause"]
             details = step["details"]
@@ -177,24 +157,8 @@ def test_one_that_says_it_is_a_session_is_held_to_its_profile(engine_project: En
             assert details["read-only root"] == "no, should be yes"
             assert details["memory"] == "unlimited, should be 512m"
             assert "capabilities" in details
-            found.project.ok("apply", "--yes")
+            found.project.ok("apply", "--yes", "--no-probe")
             assert [item.name for item in found.containers()] == [original.name]
-        assert steps(found) == []
+        assert found.plan()["steps"] == []
         assert run.call("echo", text="still here") == "still here"
-        run.end()
-
-
-def test_a_launch_record_that_nobody_has_is_told(docker_project: EngineProject) -> None:
-    found = docker_project
-    with found.run() as run:
-        run.hello()
-        (original,) = found.containers()
-        labels = {key.removeprefix("dev.hatchlock."): value for key, value in original.labels.items()}
-        with (
-            made_by_hand(found, {**labels, "record": "0" * 64}) as gone,
-            made_by_hand(found, {**labels, "record": "../../../../../etc/passwd"}) as hostile,
-        ):
-            plan = found.project.plan()
-            assert plan["steps"] == []
-            assert {note["address"] for note in plan["notes"]} == {f"container:{name}" for name in (gone, hostile)}
         run.end()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +14,16 @@ from typing import Any
 
 import pytest
 
+from hatchlock.cli.main import main
 from hatchlock.engines.api import Container, Engine
 from hatchlock.engines.process import host_platform
+from support.engine_images import untag_all
 from support.links import links_record
 from support.links_image import links_image
 from support.project import TrialProject
 from support.runs import BARE, Run
 
-__all__ = ["EngineProject", "engine_project"]
+__all__ = ["EngineProject", "docker_project", "engine_project", "podman_project"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,23 @@ class EngineProject:
 
     def containers(self) -> list[Container]:
         return self.engine.list({"dev.hatchlock.project": self.project.name})
+
+    def say(self, *words: str) -> str:
+        """Run a command that changes nothing in this process, which is fast, and return its stdout."""
+        out, before = io.StringIO(), dict(os.environ)
+        os.environ.update(self.project.env)
+        try:
+            with contextlib.redirect_stdout(out):
+                found = main(["-C", str(self.project.directory), *words])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        assert found == 0, out.getvalue()
+        return out.getvalue()
+
+    def plan(self) -> Any:
+        """Return the plan's document."""
+        return json.loads(self.say("plan", "--json"))
 
     def inspect(self) -> dict[str, Any]:
         """Return what the engine says of the one container that runs."""
@@ -59,11 +81,8 @@ reason = "the image is empty"
 """
 
 
-@pytest.fixture(scope="session", params=["docker", "podman"])
-def engine_project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProject]:
-    """Yield the project, applied."""
-    kind: str = request.param
-    address: str = request.getfixturevalue("engine" if kind == "docker" else kind)
+@contextlib.contextmanager
+def _applied(kind: str, address: str, directory: Path) -> Iterator[EngineProject]:
     name = f"trial-{secrets.token_hex(4)}"
     with links_image(address) as image:
         record = links_record(address, image, name)
@@ -74,13 +93,33 @@ def engine_project(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         manifest = _MANIFEST.format(
             name=name, platform=host_platform(), image=image, command=json.dumps(record.argv), mounts=mounts
         )
-        project = TrialProject(Path(tmp_path_factory.mktemp(kind)), manifest, name=name, DOCKER_HOST=address)
-        project.ok("lock")
-        project.ok("apply", "--yes")
-        made = EngineProject(project=project, engine=Engine(address), kind=kind)
+        made = EngineProject(
+            project=TrialProject(directory, manifest, name=name, DOCKER_HOST=address), engine=Engine(address), kind=kind
+        )
+        made.project.ok("lock")
+        made.project.ok("apply", "--yes", "--no-probe")
         yield made
         for container in made.containers():
             made.engine.remove(container.id)
-        from support.engine_images import untag_all
-
         untag_all(address, name)
+
+
+@pytest.fixture(scope="session")
+def docker_project(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProject]:
+    """Yield the project on Docker, applied."""
+    with _applied("docker", engine, tmp_path_factory.mktemp("docker")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def podman_project(podman: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProject]:
+    """Yield the project on Podman, applied."""
+    with _applied("podman", podman, tmp_path_factory.mktemp("podman")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session", params=["docker", "podman"])
+def engine_project(request: pytest.FixtureRequest) -> EngineProject:
+    """Return either."""
+    found: EngineProject = request.getfixturevalue(f"{request.param}_project")
+    return found
