@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.engines.api import Engine
 from hatchlock.engines.host import host_facts
 from hatchlock.engines.volumes import find_volume, list_volumes, remove_volume
-from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
@@ -197,6 +198,21 @@ def test_what_an_image_declares_is_memory_with_a_size_and_no_program_of_it_looks
         assert [item for item in facts["Mounts"] if item["Type"] == "volume"] == []
         assert facts["Config"]["Healthcheck"]["Test"] == ["NONE"]
         run.end()
+
+
+def test_what_is_mounted_below_a_read_only_source_is_not_writable(world: World, tmp_path: Path) -> None:
+    below = tmp_path / "source" / "below"
+    below.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "none", below], check=True)
+    try:
+        mounts = (Mount(source=str(tmp_path / "source"), target="/source"),)
+        apply_records(world.home.root, [world.record("notes", sandbox=Sandbox(stop_grace=0.3, mounts=mounts))])
+        with world.run("notes") as run:
+            run.hello()
+            assert "Read-only file system" in run.attempt("write", "/source/below/a")
+            run.end()
+    finally:
+        subprocess.run(["umount", below], check=True)
 
 
 def test_a_profile_of_the_projects_own_binds_and_a_damaged_copy_of_it_starts_nothing(world: World) -> None:

@@ -121,7 +121,10 @@ def test_networks_and_users_and_mounts_are_as_declared() -> None:
     assert host_config(network=("host",))["NetworkMode"] == "host"
     assert config(replace(RECORD, sandbox=Sandbox(run_as="host")))["User"] == "1000:100"
     assert host_config(mounts=(Mount(source="/a", target="/in"),))["Mounts"] == [
-        {"Type": "bind", "Source": "/a", "Target": "/in", "ReadOnly": True}
+        {"Type": "bind", "Source": "/a", "Target": "/in", "ReadOnly": True, "BindOptions": {"NonRecursive": True}}
+    ]
+    assert host_config(mounts=(Mount(source="/a", target="/in", mode="rw"),))["Mounts"] == [
+        {"Type": "bind", "Source": "/a", "Target": "/in", "ReadOnly": False}
     ]
 
 
@@ -160,6 +163,8 @@ def test_a_label_is_changed_in_the_old_notation_and_only_where_it_is_asked_for()
     found = host_config(mounts=mounts)
     assert [item["Target"] for item in found["Mounts"]] == ["/in"]
     assert found["Binds"] == ["/b:/shared:ro,z", "/c:/own:rw,Z"]
+    podman = config(replace(RECORD, sandbox=Sandbox(mounts=mounts)), engine=PODMAN)["HostConfig"]["Binds"]
+    assert podman == ["/b:/shared:ro,bind,z", "/c:/own:rw,Z"]
 
 
 def test_what_image_and_engine_would_make_writable_is_memory_with_a_size() -> None:

@@ -140,12 +140,8 @@ def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engi
         "Devices": [],
         "ShmSize": size_in_bytes(sandbox.tmp),
         "Tmpfs": dict(_temporary(record, engine)),
-        "Mounts": [
-            {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.mode == "ro"}
-            for mount in _mounts(record, host, provided)
-            if not mount.relabel
-        ],
-        "Binds": [*_relabelled(_mounts(record, host, provided)), *_volumes(record, engine)],
+        "Mounts": [_bind(mount) for mount in _mounts(record, host, provided) if not mount.relabel],
+        "Binds": [*_relabelled(_mounts(record, host, provided), engine), *_volumes(record, engine)],
         # The engine would log the protocol itself, prompts and results included; `run` keeps stderr, within log-size.
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no"},
@@ -204,11 +200,18 @@ def _mounts(record: LaunchRecord, host: HostFacts, provided: Provided) -> Iterat
         yield Mount(source=provided.secrets_directory, target=SECRETS_INSIDE, relabel=label)
 
 
-def _relabelled(mounts: Iterable[Mount]) -> Iterator[str]:
+def _bind(mount: Mount) -> dict[str, Any]:
+    described = {"Type": "bind", "Source": mount.source, "Target": mount.target, "ReadOnly": mount.mode == "ro"}
+    # What is mounted below a source would come along, and be writable: Docker makes only the topmost read-only.
+    return {**described, "BindOptions": {"NonRecursive": True}} if mount.mode == "ro" else described
+
+
+def _relabelled(mounts: Iterable[Mount], engine: EngineTraits) -> Iterator[str]:
     """Yield the mounts whose SELinux label the engine changes: that can only be said in the old notation."""
     for mount in mounts:
         if mount.relabel:
-            yield f"{mount.source}:{mount.target}:{mount.mode},{'z' if mount.relabel == 'shared' else 'Z'}"
+            alone = ",bind" if engine.podman and mount.mode == "ro" else ""
+            yield f"{mount.source}:{mount.target}:{mount.mode}{alone},{'z' if mount.relabel == 'shared' else 'Z'}"
 
 
 def _volumes(record: LaunchRecord, engine: EngineTraits) -> Iterator[str]:
