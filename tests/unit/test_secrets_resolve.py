@@ -125,6 +125,8 @@ def test_a_group_counts_as_others_unless_it_is_the_owners_own(tmp_path: Path) ->
 def test_bytes_that_no_variable_can_hold_are_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(MissingSecret):
         one(f"file:{secret_file(tmp_path, content)}")
+    with pytest.raises(MissingSecret):
+        one("env:TOKEN", environ={"TOKEN": content.decode(errors="surrogateescape")})
 
 
 # dotenv

@@ -85,7 +85,7 @@ def given_of(arguments: argparse.Namespace) -> Given:
     for name, (text, *_) in secrets.items():
         if _REFERENCE.fullmatch(text) is None:
             # it may be the secret itself, so it is not repeated
-            advice = f"write --secret {name}=env:VARIABLE, or --secret {name}=file:PATH"
+            advice = f"write --secret {name}=keyring:NAME, and set it with `hatchlock secret set NAME`; or env:VARIABLE, or file:PATH"
             raise UsageError(what=f"--secret {name}: what follows is no reference to a secret", advice=advice)
     return Given(
         env={name: values[0] for name, values in env.items()},
@@ -175,7 +175,7 @@ def _answer(variable: Variable, ui: Ui) -> Answer | None:
             ui.say("it is needed")
             continue
         if variable.secret and _REFERENCE.fullmatch(text) is None:
-            ui.say("that is no reference, and was not kept: write env:VARIABLE or file:PATH")
+            ui.say("that is no reference, and was not kept: write keyring:NAME, env:VARIABLE or file:PATH")
             continue
         answer = SecretReference(secret=text) if variable.secret else text
         try:

@@ -23,6 +23,8 @@ _OWNER = ".owner"
 def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[None]:
     """Let `status` see, while the block runs, whether a secret has changed since this session was started.
 
+    What sessions left that were killed is removed.
+
     Raises:
         PermissionProblem: The store cannot be written, or its key could be read by somebody else.
     """
@@ -30,8 +32,12 @@ def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[
         yield
         return
     from hatchlock.security.secrets.store import fingerprint  # noqa: PLC0415  few servers have secrets
-    from hatchlock.state.sessions import RunningSession, kept  # noqa: PLC0415
+    from hatchlock.state.sessions import RunningSession, kept, sessions  # noqa: PLC0415
 
+    project = store / "projects" / record.project
+    for path, earlier in sessions(project):
+        if owner_is_gone(earlier.owner):
+            path.unlink(missing_ok=True)
     session = RunningSession(
         server=record.server,
         owner=owner(os.getpid()),
@@ -39,7 +45,7 @@ def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[
         launch=record.digest,
         secrets=fingerprint(store, secrets.bare, create=True),
     )
-    with kept(store / "projects" / record.project, session):
+    with kept(project, session):
         yield
 
 

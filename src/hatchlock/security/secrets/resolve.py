@@ -153,6 +153,10 @@ def _usable(value: str) -> str:
         raise _NoValueError("it is empty")
     if "\0" in value:
         raise _NoValueError("it holds a NUL character, which no variable can")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _NoValueError("it is not UTF-8 text") from None
     return value
 
 
