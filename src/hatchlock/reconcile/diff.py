@@ -12,6 +12,8 @@ from hatchlock.resources.base import Action, Desired, Observed, Problem, Step
 
 __all__ = ["diff"]
 
+_PARTS = ", "
+
 
 def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Iterable[Problem] = ()) -> Plan:
     """Return the plan that turns what is into what should be. The order of the inputs does not matter.
@@ -57,14 +59,13 @@ def _towards(item: Desired, seen: Observed | None) -> Step | None:
     if seen is not None and seen.key == item.key:
         return None
     changed = {} if seen is None else _changed(seen.facts, item.facts)
-    shown = {name: item.facts[name] for name in item.always if name in item.facts and name not in changed}
     return Step(
         address=item.address,
         action=Action.CREATE if seen is None else Action.UPDATE,
         cause="not found" if seen is None else _cause(changed, seen.cause),
         before="" if seen is None else seen.key,
         after=item.key,
-        details=dict(item.facts) if seen is None else {**changed, **shown, **seen.remedy},
+        details=dict(item.facts) if seen is None else {**_details(item, seen, changed), **seen.remedy},
         depends_on=item.depends_on,
         privilege=item.privilege,
         loss="" if seen is None else seen.loss,
@@ -79,6 +80,21 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, s
         for name in names
         if before.get(name) != after.get(name)
     }
+
+
+def _details(item: Desired, seen: Observed, changed: Mapping[str, str]) -> dict[str, str]:
+    whole = dict(_always(item, seen.facts))
+    return whole | {name: value for name, value in changed.items() if name not in whole}
+
+
+def _always(item: Desired, before: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Yield what is always shown as it will be, whole; and beside it the parts that it had until now, if it had others."""
+    for name in item.always:
+        after = item.facts.get(name, "")
+        yield name, after
+        parts = [part for part in before.get(name, "").split(_PARTS) if part and part not in after.split(_PARTS)]
+        if parts:
+            yield f"{name} until now", _PARTS.join(parts)
 
 
 def _cause(changed: Mapping[str, str], why: str) -> str:

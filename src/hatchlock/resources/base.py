@@ -54,7 +54,8 @@ class Desired:
         depends_on: What must be there first.
         privilege: What making it takes.
         notes: Sentences to show with its step: relaxations of the sandbox, what is not pinned.
-        always: Names of facts that are shown with every step towards it, also when they stay as they are.
+        always: Names of facts that are shown whole with every step towards it, also when they stay as they are; their parts
+            are parted by a comma and a blank.
     """
 
     address: Address
