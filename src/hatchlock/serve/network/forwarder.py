@@ -77,8 +77,15 @@ class Forwarder:
         self._keep(questions)
         _thread(lambda: self._answer(questions))
 
-    def carry(self, near: socket.socket, name: str, port: int) -> None:
-        """Carry one connection to its end, which is ours from now on."""
+    def carry(self, near: socket.socket, name: str, port: int, *, greeting: bytes = b"") -> None:
+        """Carry one connection to its end, which is ours from now on.
+
+        Args:
+            near: What the server has connected to.
+            name: Where it leads, as the server said.
+            port: Its port.
+            greeting: What to send to `near` as soon as there is a connection.
+        """
         began = time.monotonic()
         outcome, sent, received = "carried", 0, 0
         with near:
@@ -89,12 +96,21 @@ class Forwarder:
                 self._check_room()
                 far, early = self._dial(name, port)
                 with far:
-                    sent, received = self._spliced(near, far, early)
+                    sent, received = self._spliced(near, far, greeting + early)
             except NotConnectedError as error:
                 outcome = f"failed: {error}"
                 _reset(near)
         seconds = time.monotonic() - began
-        self._trail.write(Passage(host=name, port=port, outcome=outcome, sent=sent, received=received, seconds=seconds))
+        self._trail.write(
+            Passage(
+                host=name,
+                port=port,
+                outcome=outcome,
+                sent=sent,
+                received=max(received - len(greeting), 0),
+                seconds=seconds,
+            )
+        )
 
     def refused(self, name: str, port: int) -> None:
         """Note down and report what is not in the list; port 0: a name that was asked for."""

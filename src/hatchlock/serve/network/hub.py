@@ -18,6 +18,9 @@ from hatchlock.serve.network.forwarder import Forwarder
 
 __all__ = ["Hub", "RelayFailed"]
 
+CONNECTED = b"+"
+"""The byte by which a relay knows that a connection was made: without it, it breaks off its own."""
+
 _LONGEST_LINE = 512
 _LINE_SECONDS = 10.0
 _START_SECONDS = 30.0
@@ -147,7 +150,7 @@ class Hub:
         word, _, rest = _line(connection).partition(" ")
         name, _, port = rest.rpartition(" ")
         if word == "to" and port.isdigit():
-            forwarder.carry(connection, name, int(port))
+            forwarder.carry(connection, name, int(port), greeting=CONNECTED)
         elif word == "back" and (take := self._back.pop(rest, None)):
             take(connection)
         elif word == "ready" and self._connected is None:

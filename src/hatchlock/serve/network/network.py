@@ -25,6 +25,7 @@ class Network:
 
     Attributes:
         session: What tells this run from others, where its connections are noted down.
+        ways: What it may reach.
         hosts: Name -> address inside.
     """
 
@@ -38,12 +39,12 @@ class Network:
         lost: Callable[[], None],
     ) -> None:
         self.session = session
-        self._ways = ways(record.sandbox)
+        self.ways = ways(record.sandbox)
         self._forwarder = forwarder
         self._published = published
         self._lost = lost
         self._ends: list[Callable[[], None]] = [forwarder.close]
-        self.hosts = hosts_of(self._ways)
+        self.hosts = hosts_of(self.ways)
 
     def offer(self, pid: int) -> None:
         """Make the listeners in the network of a process, which waits meanwhile.
@@ -54,9 +55,9 @@ class Network:
         """
         from hatchlock.serve.network.inside import enter  # noqa: PLC0415  containers do without
 
-        inside = enter(pid, self._ways, connects=bool(self._published))
+        inside = enter(pid, self.ways, connects=bool(self._published))
         self._ends.append(inside.close)
-        for way, listener in zip(self._ways, inside.listeners, strict=True):
+        for way, listener in zip(self.ways, inside.listeners, strict=True):
             self._forwarder.serve(listener, way)
         self._forwarder.serve_names(inside.questions)
         self._publish(inside.connect)

@@ -10,7 +10,7 @@ const end = () => process.exit(1);
 process.on("SIGTERM", end);
 process.on("uncaughtException", end);
 
-function link(near, first) {
+function link(near, first, greeted) {
   if (links >= MOST) {
     near.destroy();
     return;
@@ -19,12 +19,18 @@ function link(near, first) {
   const far = net.connect({ path: order.socket, allowHalfOpen: true });
   far.write(first);
   near.pipe(far);
-  far.pipe(near);
   let gone = false;
   const broken = () => {
-    near.destroy();
+    if (!near.destroyed) (near.resetAndDestroy || near.destroy).call(near);
     far.destroy();
   };
+  if (greeted) far.pipe(near);
+  else
+    far.once("readable", () => {
+      const said = far.read(1);
+      if (said === null || said.toString() !== "+") broken();
+      else far.pipe(near);
+    });
   const closed = () => {
     if (near.destroyed && far.destroyed && !gone) {
       gone = true;
@@ -54,7 +60,7 @@ control.on("data", (data) => {
     near.once("error", refused);
     near.once("connect", () => {
       near.removeListener("error", refused);
-      link(near, `back ${number}\n`);
+      link(near, `back ${number}\n`, true);
     });
   }
 });
@@ -88,7 +94,7 @@ const ready = () => {
 questions.bind(53, "127.0.0.1", ready);
 for (const [name, port, address] of order.ways) {
   const offer = (host, needed) => {
-    const server = net.createServer({ allowHalfOpen: true }, (near) => link(near, `to ${name} ${port}\n`));
+    const server = net.createServer({ allowHalfOpen: true }, (near) => link(near, `to ${name} ${port}\n`, false));
     waiting += 1;
     if (!needed) server.on("error", ready);
     server.listen({ port, host }, ready);

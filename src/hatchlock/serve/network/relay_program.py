@@ -22,7 +22,8 @@ MOST = 200
 class Link:
     """Two connections. Of each direction at most one piece is held, so a side that does not read slows down the other."""
 
-    def __init__(self, near: socket.socket, far: socket.socket, first: bytes) -> None:
+    def __init__(self, near: socket.socket, far: socket.socket, first: bytes, *, greeted: bool) -> None:
+        self.greeted = greeted
         self.ends = (near, far)
         self.pieces = [first, b""]  # what came from this end
         self.over = [False, False]
@@ -41,8 +42,15 @@ class Link:
                 sent = self.ends[at].send(self.pieces[1 - at])
                 self.pieces[1 - at] = self.pieces[1 - at][sent:]
             elif not self.over[at] and not self.pieces[at] and events & ~select.POLLOUT:
-                self.pieces[at] = self.ends[at].recv(CHUNK)
-                if not self.pieces[at]:
+                piece = self.ends[at].recv(CHUNK)
+                if at and not self.greeted:
+                    if not piece.startswith(b"+"):
+                        return False
+                    self.greeted, piece = True, piece[1:]
+                    self.pieces[at] = piece
+                    return True
+                self.pieces[at] = piece
+                if not piece:
                     self.over[at] = True
                     self.ends[1 - at].shutdown(socket.SHUT_WR)
         except BlockingIOError:
@@ -105,7 +113,7 @@ class Relay:
                 return
             self.link(near, first)
 
-    def link(self, near: socket.socket, first: bytes) -> None:
+    def link(self, near: socket.socket, first: bytes, *, greeted: bool = False) -> None:
         """Connect it to `run`."""
         far = socket.socket(socket.AF_UNIX)
         try:
@@ -114,7 +122,7 @@ class Relay:
             near.close()
             far.close()
             return
-        link = Link(near, far, first)
+        link = Link(near, far, first, greeted=greeted)
         for at, end in enumerate(link.ends):
             self.links[end.fileno()] = (link, at)
         self.watch(link)
@@ -133,6 +141,8 @@ class Relay:
 
     def end(self, link: Link) -> None:
         """Forget a link."""
+        if not all(link.over):  # a failure, and no end
+            link.ends[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         for end in link.ends:
             if self.waits.pop(end.fileno(), 0):
                 self.poll.unregister(end)
@@ -152,7 +162,7 @@ class Relay:
                 near.close()
                 self.control.sendall(b"closed %s\n" % number)
                 continue
-            self.link(near, b"back %s\n" % number)
+            self.link(near, b"back %s\n" % number, greeted=True)
         return bool(data)
 
     def answer(self) -> None:

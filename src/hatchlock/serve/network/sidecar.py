@@ -18,12 +18,12 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts, container_config
 from hatchlock.security.network import hosts_of, ways
+from hatchlock.security.provided import RELAY_INSIDE
 from hatchlock.serve.network.hub import Hub, RelayFailed
 
 __all__ = ["Sidecar", "relay_config"]
 
 _NOT_FOUND = 404
-_SOCKET_INSIDE = "/run/hatchlock/relay"
 _START = {"python": ("-I", "-S", "-c"), "node": ("-e",)}
 _PROGRAMS = {"python": "relay_program.py", "node": "relay.js"}
 
@@ -43,14 +43,14 @@ def relay_config(
     """
     found = ways(record.sandbox)
     order = {
-        "socket": _SOCKET_INSIDE,
+        "socket": RELAY_INSIDE,
         "hosts": hosts_of(found),
         "ways": [[way.name, way.port, way.address] for way in found],
     }
     program = Path(__file__).with_name(_PROGRAMS[relay.language]).read_text(encoding="utf-8")
     # a label that lets it use a socket of ours would let it use those of every other program of the user's
     sandbox = Sandbox(
-        mounts=(Mount(source=socket, target=_SOCKET_INSIDE),), selinux="disable" if host.selinux else "default"
+        mounts=(Mount(source=socket, target=RELAY_INSIDE),), selinux="disable" if host.selinux else "default"
     )
     itself = LaunchRecord(
         project=record.project,
