@@ -25,7 +25,7 @@ from hatchlock.security.container import server_user
 from hatchlock.state.project import ProjectState
 from hatchlock.store.blobs import Blobs
 from support.links import links_record
-from support.links_image import links_image
+from support.links_image import OPEN, links_image
 from support.runs import Run, apply_records, run_command
 
 pytestmark = pytest.mark.engine
@@ -113,25 +113,30 @@ def world(image: tuple[str, str], tmp_path: Path) -> Iterator[World]:
 
 
 def test_what_a_server_writes_is_there_in_its_next_session_and_in_no_other_server(world: World) -> None:
-    records = [world.record(server, sandbox=KEPT) for server in ("notes", "other")]
-    assert [str(step.address) for step in world.apply(*records).steps] == ["volume:notes/data", "volume:other/data"]
+    # one covers nothing of the image, the other a directory of root's into which everybody could write
+    records = [
+        world.record("notes", sandbox=replace(KEPT, writable=("/data", OPEN))),
+        world.record("other", sandbox=KEPT),
+    ]
+    made = [str(step.address) for step in world.apply(*records).steps]
+    assert made == ["volume:notes/data", f"volume:notes{OPEN}", "volume:other/data"]
     assert world.plan(*records).steps == ()
 
     with world.run("notes") as run:
         run.hello()
-        assert run.attempt("write", "/data/a") == "written"
+        assert [run.attempt("write", f"{path}/a") for path in ("/data", OPEN)] == ["written", "written"]
         assert "Read-only file system" in run.attempt("write", "/elsewhere")
         run.end()
     with world.run("notes") as run, world.run("other") as other:
         run.hello(), other.hello()
-        assert run.attempt("read", "/data/a") == "was here"
+        assert [run.attempt("read", f"{path}/a") for path in ("/data", OPEN)] == ["was here", "was here"]
         assert other.attempt("list", "/data") == ""
         run.end(), other.end()
     stranger = replace(records[0], sandbox=replace(records[0].sandbox, user="10002:10002"))
     apply_records(world.home.root, [stranger])
     with world.run("notes") as run:
         run.hello()
-        assert "Permission denied" in run.attempt("list", "/data")
+        assert all("Permission denied" in run.attempt("list", path) for path in ("/data", OPEN))
         run.end()
 
 
