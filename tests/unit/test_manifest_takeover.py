@@ -147,7 +147,7 @@ def test_a_command_line_becomes_a_server_that_the_manifest_accepts(
         ("uvx --from", "--from without its value"),
         ("uvx --python pypy x", "no version of Python"),
         ("docker run --privileged a/b", "--privileged, which cannot be taken over"),
-        ("docker run -v data:/data a/b", "volumes are not yet supported"),
+        ("docker run -v data:/data a/b", "keeps data in the volume 'data', which would stay behind"),
         ("docker run --network other a/b", "joins the network 'other'"),
         (f"uvx x --api-key {TOKEN}", "argument 2 of the server looks like a secret"),
         (f"acme-mcp --api-key={TOKEN}", "argument 1 of the server looks like a secret"),

@@ -324,5 +324,8 @@ def _mount(program: str, value: str) -> dict[str, str]:
 
 def _bind(program: str, source: str, target: str, *, read_only: bool) -> dict[str, str]:
     if not target or not source.startswith(("/", ".", "~")):
-        raise CannotTakeOver(what=f"`{program}` uses a volume, and volumes are not yet supported")
+        raise CannotTakeOver(
+            what=f"`{program}` keeps data in the volume {source or target!r}, which would stay behind",
+            advice="leave the option out, write sandbox.writable and a reason for the server, and copy the data yourself",
+        )
     return {"source": source, "target": target, "mode": "ro" if read_only else "rw"}
