@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hatchlock.manifest.suspicion import looks_secret, secret_arguments
 from hatchlock.security.audit.facts import Facts, SecretFile, ServerFacts
-from hatchlock.security.audit.model import Check, Finding, Outcome
+from hatchlock.security.audit.model import Check, Finding, Level, Outcome
 
 __all__ = ["SECRECY"]
 
@@ -75,10 +75,10 @@ def _files(facts: Facts) -> Outcome:
 
 
 def _of_file(file: SecretFile) -> Iterator[Finding]:
-    def finding(level: str, what: str, hint: str) -> Finding:
+    def finding(level: Level, what: str, hint: str) -> Finding:
         return Finding(
             address=f"server:{file.server}",
-            level="error" if level == "error" else "warning",
+            level=level,
             what=f"{file.path}, for {file.variable}, {what}",
             hint=hint,
             key=("servers", file.server, "env", file.variable),

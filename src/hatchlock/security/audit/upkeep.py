@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hatchlock.security.audit.facts import Facts, PathFacts
-from hatchlock.security.audit.model import Check, Finding, Outcome
+from hatchlock.security.audit.facts import EngineFacts, Facts, PathFacts
+from hatchlock.security.audit.model import Check, Finding, Level, Outcome
 
 __all__ = ["UPKEEP"]
 
@@ -20,7 +20,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 def _private(facts: Facts) -> Outcome:
     findings = [finding for path in facts.paths for finding in _of_path(path)]
-    return Outcome(looked_at=tuple(_place(path) for path in facts.paths), findings=tuple(findings))
+    return Outcome(looked_at=tuple(dict.fromkeys(map(_place, facts.paths))), findings=tuple(findings))
 
 
 def _place(path: PathFacts) -> str:
@@ -54,22 +54,22 @@ def _engine(facts: Facts) -> Outcome:
         return Outcome()
     if not engine.address:
         return Outcome(unknown=engine.problem)
-    findings = []
+    return Outcome(looked_at=("engine",), findings=tuple(_of_engine(engine)), unknown=engine.problem)
+
+
+def _of_engine(engine: EngineFacts) -> Iterator[Finding]:
     parts = urlsplit(engine.address)
     if parts.scheme == "tcp" and not engine.tls:
-        level = "warning" if parts.hostname in _LOCAL else "error"
+        level: Level = "warning" if parts.hostname in _LOCAL else "error"
         what = f"{engine.address} is spoken to without TLS: whoever reaches it is root on its machine"
         hint = "use TLS (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH), ssh:// or a socket"
-        findings.append(
-            Finding(address="engine", level="error" if level == "error" else "warning", what=what, hint=hint)
-        )
+        yield Finding(address="engine", level=level, what=what, hint=hint)
     elif engine.socket_mode is not None and engine.socket_mode & _OTHERS_WRITE:
         what = f"every user may use the engine's socket (mode {engine.socket_mode:04o}), and be root by it"
-        findings.append(Finding(address="engine", level="error", what=what, hint="chmod 0660, with a group of its own"))
+        yield Finding(address="engine", level="error", what=what, hint="chmod 0660, with a group of its own")
     elif "rootless" not in engine.security:
         what = "whoever may use this engine is, mostly, root on its machine"
-        findings.append(Finding(address="engine", level="note", what=what, hint="a rootless engine takes that away"))
-    return Outcome(looked_at=("engine",), findings=tuple(findings), unknown=engine.problem)
+        yield Finding(address="engine", level="note", what=what, hint="a rootless engine takes that away")
 
 
 def _as_declared(facts: Facts) -> Outcome:
