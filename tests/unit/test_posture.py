@@ -161,11 +161,13 @@ def test_a_seccomp_profile_of_its_own_is_told_by_its_content() -> None:
 def test_a_list_of_hosts_is_a_network_of_another_container() -> None:
     record = replace(RECORD, sandbox=Sandbox(network=("api.example.com:443",)))
     own = replace(RECORD, sandbox=Sandbox())
-    facts = {**inspected(own), "NetworkSettings": {"Networks": {}}}
+    # by these its names have addresses; the session knows where they are
+    files = [bind(f"/run/x/{name}", f"/etc/{name}") for name in ("hosts", "nsswitch.conf", "resolv.conf")]
+    facts = {**inspected(own), "Mounts": files, "NetworkSettings": {"Networks": {}}}
     joined = {**facts, "HostConfig": {**facts["HostConfig"], "NetworkMode": "container:0123456789ab"}}
     assert found(record, joined) == []
     assert found(record, facts) == ["network none, should be container"]
-    assert found(own, joined) == ["network container, should be none"]
+    assert found(own, {**joined, "Mounts": []}) == ["network container, should be none"]
 
 
 def test_the_usual_network_has_two_names() -> None:

@@ -22,7 +22,15 @@ from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.security.container import LABEL
-from hatchlock.security.posture import IN_PLACE, LIMITS, Difference, differences, found_posture, own_posture
+from hatchlock.security.posture import (
+    IN_PLACE,
+    LIMITS,
+    Difference,
+    differences,
+    found_posture,
+    own_posture,
+    relay_posture,
+)
 from hatchlock.state.project import ProjectState
 
 __all__ = ["ContainerResource"]
@@ -30,6 +38,7 @@ __all__ = ["ContainerResource"]
 _NOT_FOUND = 404
 _RUNNING = frozenset({"running", "paused", "restarting"})
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_RELAY = "relay"
 _RIGHT = "as its launch record says"
 _AWAY = "changed by hand; it is stopped and removed, and its application starts it anew"
 _NOBODYS = "has this project's labels and is none of its sessions; it was left alone"
@@ -43,6 +52,7 @@ class _Changed:
 
     id: str
     record: LaunchRecord
+    role: str
     differences: tuple[Difference, ...]
     in_place: bool
 
@@ -101,7 +111,7 @@ class ContainerResource:
         before = self._changed.get(address)
         if self._engine is None or before is None:
             return None
-        now = self._compared(self._engine, before.id, before.record)
+        now = self._compared(self._engine, before.id, before.record, role=before.role)
         if now is not None and now.differences:
             return _seen(address, now)
         if before.in_place:
@@ -143,13 +153,13 @@ class ContainerResource:
         if "session" not in labels or "owner" not in labels:
             self.unknown[address] = _NOBODYS
             return
-        if container.state not in _RUNNING or not digest or "role" in labels:
+        if container.state not in _RUNNING or not digest:
             return  # being started or at its end; for `exec`, or begun before there was such a label
         record = self._record(digest)
         if record is None or record.server != labels.get("server"):
             self.unknown[address] = _UNKNOWN
             return
-        changed = self._compared(engine, container.id, record)
+        changed = self._compared(engine, container.id, record, role=labels.get("role", ""))
         if changed is not None and changed.differences:
             self._changed[address] = changed
 
@@ -164,7 +174,7 @@ class ContainerResource:
         except (ValueError, TypeError, KeyError):
             return None
 
-    def _compared(self, engine: Engine, container: str, record: LaunchRecord) -> _Changed | None:
+    def _compared(self, engine: Engine, container: str, record: LaunchRecord, *, role: str) -> _Changed | None:
         """Return how a container differs from its record; None when it is gone."""
         try:
             inspected = engine.inspect(container)
@@ -174,22 +184,26 @@ class ContainerResource:
             raise
         podman = engine.is_podman
         found = differences(
-            own_posture(record, host=host_facts(), podman=podman),
+            _expected(record, role, podman=podman),
             found_posture(inspected, podman=podman),
             live=(record.source.live, record.source.directory) if record.source and record.source.live else None,
         )
         if any(item.field in LIMITS for item in found):
             unbound = self._limits_that_do_not_bind(engine)
             found = tuple(item for item in found if item.field not in unbound)
-        return _Changed(
-            id=container, record=record, differences=found, in_place=_can_be_put_right(found, podman=podman)
-        )
+        in_place = _can_be_put_right(found, podman=podman)
+        return _Changed(id=container, record=record, role=role, differences=found, in_place=in_place)
 
     def _limits_that_do_not_bind(self, engine: Engine) -> tuple[str, ...]:
         """Asked only if a limit is not as it should be, which is so for all that an engine does not know."""
         if self._unbound is None:
             self._unbound = read_unbound(engine)
         return self._unbound
+
+
+def _expected(record: LaunchRecord, role: str, *, podman: bool) -> Mapping[str, Any]:
+    posture = relay_posture if role == _RELAY and record.relay else own_posture
+    return posture(record, host=host_facts(), podman=podman)
 
 
 def _seen(address: Address, changed: _Changed) -> Observed:
@@ -208,7 +222,7 @@ def _can_be_put_right(found: Iterable[Difference], *, podman: bool) -> bool:
 
 def _put_right(engine: Engine, changed: _Changed) -> None:
     fields = {item.field for item in changed.differences}
-    expected = own_posture(changed.record, host=host_facts(), podman=engine.is_podman)
+    expected = _expected(changed.record, changed.role, podman=engine.is_podman)
     if limits := dict(_limits(fields, expected)):
         engine.ask("POST", f"/containers/{changed.id}/update", limits)
     if "networks" in fields:

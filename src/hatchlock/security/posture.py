@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from hatchlock.launch import WORKSPACE, LaunchRecord
+from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts, container_config, podmans_seccomp
-from hatchlock.security.provided import SECRETS_INSIDE, Provided
+from hatchlock.security.network import resolver_files
+from hatchlock.security.provided import RELAY_INSIDE, SECRETS_INSIDE, Provided
 
-__all__ = ["IN_PLACE", "LIMITS", "Difference", "differences", "found_posture", "own_posture", "shown"]
+__all__ = ["IN_PLACE", "LIMITS", "Difference", "differences", "found_posture", "own_posture", "relay_posture", "shown"]
 
 Posture = Mapping[str, Any]
 
@@ -66,7 +67,11 @@ def own_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Postu
     """
     sandbox = record.sandbox
     listed = sandbox.network[0] not in {"none", "internet", "host"}
-    provided = Provided(joins=_ANY if listed else "", secrets_directory=_ANY if _has_secret_files(record) else "")
+    provided = Provided(
+        joins=_ANY if listed else "",
+        secrets_directory=_ANY if _has_secret_files(record) else "",
+        shown=dict.fromkeys(resolver_files({}), _ANY) if listed else {},
+    )
     mounts = tuple(replace(mount, source=_ANY) if mount.source == WORKSPACE else mount for mount in sandbox.mounts)
     config = container_config(
         replace(record, sandbox=replace(sandbox, mounts=mounts)),
@@ -84,6 +89,32 @@ def own_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Postu
         "networks": frozenset({"bridge"} if sandbox.network == ("internet",) else ()),
         **({"seccomp": "profile of a file" if podman else own} if sandbox.seccomp_sha256 else {}),
     }
+
+
+def relay_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Posture:
+    """Return what the container beside a server's own should be like, whose network both have.
+
+    It has the whole default profile, and one socket of ours. Which program it runs is not compared: another version of
+    hatchlock may have started it.
+
+    Args:
+        record: The server's launch record, as applied; it has a relay.
+        host: This machine.
+        podman: Whether the engine is Podman.
+    """
+    itself = replace(
+        record,
+        argv=(_ANY,),
+        image=record.relay.image if record.relay else "",
+        secrets={},
+        volumes={},
+        ca="",
+        sandbox=Sandbox(
+            mounts=(Mount(source=_ANY, target=RELAY_INSIDE),), selinux="disable" if host.selinux else "default"
+        ),
+    )
+    posture = own_posture(itself, host=host, podman=podman)
+    return {name: value for name, value in posture.items() if name != "command"}
 
 
 def found_posture(inspected: Mapping[str, Any], *, podman: bool) -> Posture:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["NOTHING", "SECRETS_INSIDE", "Provided"]
+__all__ = ["NOTHING", "RELAY_INSIDE", "SECRETS_INSIDE", "Provided"]
 
 SECRETS_INSIDE = "/run/secrets"
 """Where secrets are that a server gets as files: memory, never a disk."""
+
+RELAY_INSIDE = "/run/hatchlock/relay"
+"""Where the socket is by which the relay beside a server meets our `run`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
