@@ -79,7 +79,7 @@ def kept(record: LaunchRecord, home: Path) -> tuple[Refusal, ...]:
 def tries(report: Path) -> list[str]:
     return [
         *("--make", "/data/notes", "--write", "/state.db", "--read", str(report)),
-        *("--fill", "2000000", "--threads", "60"),
+        *("--fill", "2000000", "--threads", "60", "--look-up", "api.example.com", "--look-up", "localhost"),
     ]
 
 
@@ -91,16 +91,16 @@ def expected(report: Path) -> set[tuple[str, str]]:
 
 
 def permitted(record: LaunchRecord, home: Path) -> LaunchRecord:
-    """Return the record with everything that would permit what was stopped, but for volumes."""
+    """Return the record with everything that would permit what was stopped, but for what needs volumes or a forwarder."""
     denials = [Denial(kind=item.kind, what=item.what) for item in kept(record, home)]  # type: ignore[arg-type]
-    values = changes_of((item for item in denials if item.kind != "write"), record)
+    values = changes_of((item for item in denials if item.kind not in {"write", "network"}), record)
     return replace(record, sandbox=replace(record.sandbox, **values))  # type: ignore[arg-type]
 
 
 def test_a_process_is_told_once_what_was_stopped_and_what_permits_it(home: Path, report: Path) -> None:
     record = python_record(*tries(report), "--write", "/state.db", script="nosy.py", sandbox=NARROW)
     err, found = told(record, home)
-    assert found == expected(report)
+    assert found == {*expected(report), ("network", "api.example.com")}
     assert err.count("hatchlock: echo was not allowed to write to /state.db") == 1
     assert '    [servers.echo.sandbox]\n    writable = ["/data"]\n    reason = "…"\n' in err
     file = denials_path(home / "projects" / "trial", "echo")
@@ -108,7 +108,7 @@ def test_a_process_is_told_once_what_was_stopped_and_what_permits_it(home: Path,
 
     open_record = permitted(record, home)
     _, left = told(open_record, home)
-    assert {kind for kind, _ in left} == {"write"}
+    assert {kind for kind, _ in left} == {"write", "network"}
 
 
 def test_a_process_that_needs_more_memory_is_told_so(home: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_container_is_told_the_same(home: Path, report: Path, engine: str) -> 
     with links_image(engine) as image:
         record = links_record(engine, image, project, *tries(report), script="nosy.py", sandbox=NARROW)
         _, found = told(record, home)
-        assert found == expected(report)
+        assert found == {*expected(report), ("network", "")}
         hungry = links_record(
             engine, image, project, "--memory", "600000000", "--fail", script="nosy.py", sandbox=NARROW
         )

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from hatchlock.launch import Sandbox
 
-__all__ = ["CA_INSIDE", "LOCALHOST", "Way", "ca_environment", "hosts_of", "is_listed", "resolver_files", "ways"]
+__all__ = [
+    "CA_INSIDE",
+    "LOCALHOST",
+    "Way",
+    "ca_environment",
+    "has_own_network",
+    "hosts_of",
+    "is_listed",
+    "resolver_files",
+    "ways",
+]
 
 CA_INSIDE = "/run/hatchlock/ca.pem"
 """Where a server finds the certificates that this machine trusts."""
@@ -46,6 +56,11 @@ class Way:
 def is_listed(sandbox: Sandbox) -> bool:
     """Whether a server's network is a list of hosts."""
     return not _WORDS.issuperset(sandbox.network)
+
+
+def has_own_network(sandbox: Sandbox) -> bool:
+    """Whether a server's network is its own loopback, with a list of hosts or with nothing."""
+    return sandbox.network == ("none",) or is_listed(sandbox)
 
 
 def ways(sandbox: Sandbox) -> tuple[Way, ...]:

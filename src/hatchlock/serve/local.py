@@ -28,7 +28,7 @@ from hatchlock.security.bubblewrap import (
     system_calls,
 )
 from hatchlock.security.denials import Denial
-from hatchlock.security.network import is_listed, resolver_files
+from hatchlock.security.network import has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import SandboxUnsupported
 from hatchlock.security.seatbelt import Seatbelt, seatbelt_argv, seatbelt_problems
@@ -161,7 +161,10 @@ def start_isolated(
         SeccompProfileUnusable: Its seccomp profile makes no filter.
     """
     _check_paths(record, system)
-    texts = {**identity_files(record, system), **(resolver_files(provided.hosts) if is_listed(record.sandbox) else {})}
+    texts = {
+        **identity_files(record, system),
+        **(resolver_files(provided.hosts) if has_own_network(record.sandbox) else {}),
+    }
     named = {path: content.encode() for path, content in texts.items()}
     files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}
     calls = system_calls(record.sandbox, system, provided.seccomp)

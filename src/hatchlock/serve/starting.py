@@ -57,7 +57,7 @@ class Start:
     def held(self, network: Network | None) -> Callable[[int], None] | None:
         """Return what has to be done when its sandbox is complete and nothing in it has begun; None for nothing."""
         if not self.observer.watches:
-            return network.offer if network else None
+            return network.offer if network else self._names()
 
         def both(pid: int) -> None:
             if network:
@@ -65,6 +65,13 @@ class Start:
             self.observer.held(pid)
 
         return both
+
+    def _names(self) -> Callable[[int], None] | None:
+        if self.record.sandbox.network != ("none",):
+            return None
+        from hatchlock.serve.network.asked import reporting_names  # noqa: PLC0415  containers do without
+
+        return reporting_names(self.denials.report)
 
     @property
     def listener(self) -> Callable[[str], None]:
