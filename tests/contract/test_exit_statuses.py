@@ -265,13 +265,14 @@ def test_1_a_name_to_upgrade_that_the_lock_has_not(project: CatProject) -> None:
 def test_1_a_secret_that_others_can_read_is_told_after_what_was_applied(project: CatProject) -> None:
     secret = project.directory / "secret"
     secret.write_text("hunter2")
-    secret.chmod(0o644)
+    secret.chmod(0o600)
     project.write(CAT + '[servers.cat.env]\nKEY = { secret = "file:secret" }\n')
     project.ok("lock")
     done = project.real("apply", "--yes", "--no-probe")
     assert done.status == 0, done.said
     project.write(CAT + 'args = ["-v"]\n[servers.cat.env]\nKEY = { secret = "file:secret" }\n')
     project.ok("lock")
+    secret.chmod(0o644)
     done = project.real("apply", "--yes")
     assert done.status == 1
     assert "can be read by every user" in done.err
