@@ -7,14 +7,16 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hatchlock.engines.cgroups import CONTROLLERS, bound, find_places
+from hatchlock.engines.cgroups import CONTROLLERS, Group, Place, bound, find_places
 from hatchlock.engines.process import check_isolation
 from hatchlock.launch import Sandbox
+from hatchlock.serve.local import start_bare
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
 from support.unavailable import unavailable
 
@@ -128,3 +130,17 @@ def test_without_isolation_the_same_limits_bind(tmp_path: Path, groups: Callable
         assert run.attempt("processes", "50").startswith("denied: BlockingIOError")
         assert run.end()[0] == 0
     assert groups() == []
+
+
+def test_a_group_that_may_not_be_joined_after_all_leaves_the_limits_of_each_process(tmp_path: Path) -> None:
+    place = Place(directory=tmp_path, controllers=frozenset({"memory"}), unified=False)
+    (tmp_path / "group").mkdir()  # without the file that one joins by
+    record = replace(python_record(), argv=("/bin/sh", "-c", "ulimit -d"))
+    server = start_bare(record, env={"HOME": str(tmp_path)}, group=0, limits=Group(places=(place,), name="group"))
+    said: list[bytes] = []
+    server.end_input()
+    for read in server.readers(said.append, said.append):
+        read()
+    assert server.wait() == 0
+    assert b"".join(said) == b"524288\n"
+    assert not (tmp_path / "group").exists()
