@@ -1,4 +1,7 @@
-"""Real servers at work in images: one of the package index with Debian's git beside it, one of npm."""
+"""Real servers at work in images: two of the package index, one with Debian's git beside it, and one of npm.
+
+And as processes: under their profile they work on what they are shown and with whom they may speak, and with nothing else.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Package
 from hatchlock.lock.store import read_lock
 from support.engine_images import untag_all
+from support.loopback import Handler, answering
 from support.project import TrialProject
 
 pytestmark = [pytest.mark.engine, pytest.mark.network, pytest.mark.usefixtures("held_base")]
@@ -43,11 +47,40 @@ reason = "what it shows"
 [servers.files]
 source = "npm:@modelcontextprotocol/server-filesystem@<2027"
 base = "oci:{node}"
-args = ["/data"]
+args = ["/"]
 
 [servers.files.sandbox]
-mounts = [{{ source = "./data", target = "/data" }}]
-reason = "what it shows"
+mounts = [{{ source = "./data", target = "/data" }}, {{ source = "./work", target = "/work", mode = "rw" }}]
+reason = "what it shows, and what it changes"
+
+[servers.files-here]
+source = "npm:@modelcontextprotocol/server-filesystem@<2027"
+runtime = "process"
+args = ["/"]
+
+[servers.files-here.sandbox]
+mounts = [{{ source = "./data", target = "/data" }}, {{ source = "./work", target = "/work", mode = "rw" }}]
+reason = "what it shows, and what it changes"
+
+[servers.fetch]
+source = "pypi:mcp-server-fetch>=2025.1,<2027"
+base = "oci:{python}"
+# inside, each host of its list is an address of its own loopback, and of itself it asks only public ones
+args = ["--ignore-robots-txt", "--allow-private-ips"]
+
+[servers.fetch.sandbox]
+network = ["localhost:{port}"]
+reason = "what it reads"
+
+[servers.fetch-here]
+source = "pypi:mcp-server-fetch>=2025.1,<2027"
+runtime = "process"
+# inside, each host of its list is an address of its own loopback, and of itself it asks only public ones
+args = ["--ignore-robots-txt", "--allow-private-ips"]
+
+[servers.fetch-here.sandbox]
+network = ["localhost:{port}"]
+reason = "what it reads"
 """
 WALK = """
 const { readdirSync, existsSync, readFileSync } = require("fs");
@@ -60,16 +93,47 @@ walk("/opt/hatchlock");
 DISTRIBUTIONS = "import importlib.metadata as m; print(*(f'{d.name}@{d.version}' for d in m.distributions()))"
 
 
+class Page(Handler[list[str]]):
+    """Answers with one line, and notes who asked for what."""
+
+    def do_GET(self) -> None:
+        self.state.append(self.path)
+        self.send(200, b"it is half past nine", {"Content-Type": "text/plain"})
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """What the services of this machine were asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def allowed(asked: list[str]) -> Iterator[str]:
+    with answering(Page, asked) as address:
+        yield address.replace("127.0.0.1", "localhost")
+
+
+@pytest.fixture(scope="module")
+def forbidden(asked: list[str]) -> Iterator[str]:
+    """A service beside it, which nobody may reach."""
+    with answering(Page, asked) as address:
+        yield address.replace("127.0.0.1", "localhost")
+
+
 @pytest.fixture(scope="module")
 def trial(
-    tmp_path_factory: pytest.TempPathFactory, engine: str, base_image: str, node_image: str
+    tmp_path_factory: pytest.TempPathFactory, engine: str, base_image: str, node_image: str, allowed: str
 ) -> Iterator[TrialProject]:
     name = f"real-{secrets.token_hex(4)}"
-    manifest = MANIFEST.format(name=name, platform=host_platform(), python=base_image, node=node_image)
+    port = allowed.rpartition(":")[2]
+    manifest = MANIFEST.format(name=name, platform=host_platform(), python=base_image, node=node_image, port=port)
     project = TrialProject(tmp_path_factory.mktemp("real"), manifest, name=name, DOCKER_HOST=engine)
     data = project.directory / "data"
     data.mkdir()
     (data / "greeting.txt").write_text("good morning\n")
+    work = project.directory / "work"
+    work.mkdir()
+    work.chmod(0o777)
     make_repository(project.directory / "repository")
     try:
         project.ok("lock")
@@ -89,14 +153,19 @@ def make_repository(path: Path) -> None:
 
 def call(project: TrialProject, server: str, tool: str, **arguments: Any) -> str:
     """Call a tool through the SDK, as an application would."""
+    return calls(project, server, (tool, arguments))[0]
+
+
+def calls(project: TrialProject, server: str, *wanted: tuple[str, dict[str, Any]]) -> list[str]:
+    """Call tools one after the other in one session."""
     program, *options = project.launch_command(server)
     parameters = StdioServerParameters(command=program, args=options, env={"HOME": str(project.user_home)})
 
-    async def talk() -> str:
+    async def talk() -> list[str]:
         async with stdio_client(parameters) as (read, write), ClientSession(read, write) as session:
             await session.initialize()
-            result = await session.call_tool(tool, arguments)
-            return "\n".join(getattr(item, "text", "") for item in result.content)
+            results = [await session.call_tool(tool, arguments) for tool, arguments in wanted]
+            return ["\n".join(getattr(item, "text", "") for item in result.content) for result in results]
 
     return anyio.run(talk)
 
@@ -113,6 +182,35 @@ def test_the_git_server_reads_a_repository_with_debians_git(trial: TrialProject)
 
 def test_the_file_server_reads_a_file(trial: TrialProject) -> None:
     assert call(trial, "files", "read_text_file", path="/data/greeting.txt") == "good morning\n"
+
+
+files = pytest.mark.parametrize("server", ["files", "files-here"])
+
+
+@files
+def test_the_file_server_writes_where_it_may_and_nowhere_else(trial: TrialProject, server: str) -> None:
+    """Its own argument lets it write everywhere."""
+    paths = (f"/work/{server}.txt", "/data/new.txt", "/new.txt", "/usr/new.txt", "/etc/new.txt")
+    first, *others = calls(trial, server, *(("write_file", {"path": path, "content": "was here"}) for path in paths))
+    assert "Success" in first
+    assert (trial.directory / "work" / f"{server}.txt").read_text() == "was here"
+    for path, said in zip(paths[1:], others, strict=True):
+        assert any(word in said for word in ("EROFS", "EACCES")), (path, said)
+        assert not Path(path).exists()
+    assert [item.name for item in (trial.directory / "data").iterdir()] == ["greeting.txt"]
+
+
+@pytest.mark.parametrize("server", ["fetch", "fetch-here"])
+def test_a_server_with_one_host_in_its_list_reaches_that_and_nothing_else(
+    trial: TrialProject, server: str, allowed: str, forbidden: str, asked: list[str]
+) -> None:
+    port = forbidden.rpartition(":")[2]
+    others = (forbidden, f"http://127.0.0.1:{port}", f"http://[::1]:{port}")
+    wanted = [("fetch", {"url": f"{address}/{server}"}) for address in (allowed, *others)]
+    first, *refused = calls(trial, server, *wanted)
+    assert "it is half past nine" in first
+    assert all("Failed to fetch" in said for said in refused), refused
+    assert asked.count(f"/{server}") == 1
 
 
 def test_dpkg_finds_every_debian_package_and_nothing_wrong_with_them(trial: TrialProject) -> None:
