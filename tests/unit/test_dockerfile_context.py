@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.manifest.model import BuildSpec
+from hatchlock.paths import Home
 from hatchlock.sources.dockerfile.context import Context, NoDockerfile, dockerfile_in, engine_context
 from hatchlock.sources.projects.problems import LeadsOut
+from hatchlock.usecases.contexts import context_of
+from hatchlock.usecases.project import Project
 
 STORE = Path("/nowhere")
 
@@ -94,3 +98,18 @@ def test_an_engine_gets_the_files_with_their_directories_and_another_dockerfile(
         "a/link": (tarfile.SYMTYPE, "0o777", "note"),
         "a/note": (tarfile.REGTYPE, "0o644", ""),
     }
+
+
+def test_every_file_that_a_secret_names_stays_out_dotenv_files_among_them(tmp_path: Path) -> None:
+    references = ("file:token", "file:settings.txt#KEY", "file:~/key", "env:TOKEN", "command:cat other")
+    lines = "".join(f'S{number} = {{ secret = "{text}" }}\n' for number, text in enumerate(references))
+    project = Project(
+        manifest=tmp_path / "hatchlock.toml",
+        home=Home(root=tmp_path / "store", is_default=False),
+        environ={"HOME": "/home/ada"},
+        manifest_bytes=f"[servers.s.env]\n{lines}".encode(),
+        overlay_bytes=b"",
+        lock_bytes=None,
+    )
+    found = context_of(project, BuildSpec(context="."))
+    assert set(found.secrets) == {f"{tmp_path}/token", f"{tmp_path}/settings.txt", "/home/ada/key"}
