@@ -238,10 +238,10 @@ def _start(
 ) -> ContainerServer:
     _created(record.image, engine, name, config)
     created()
+    if complete:
+        complete()  # Podman joins another container's network as soon as somebody attaches
     attached = engine.attach(name)
     try:
-        if complete:
-            complete()
         engine.start(name)
     except HatchlockError:
         attached.close()

@@ -13,7 +13,6 @@ import os
 import select
 import socket
 import sys
-from typing import Any
 
 CHUNK = 1 << 16
 MOST = 200
@@ -44,11 +43,8 @@ class Link:
             elif not self.over[at] and not self.pieces[at] and events & ~select.POLLOUT:
                 piece = self.ends[at].recv(CHUNK)
                 if at and not self.greeted:
-                    if not piece.startswith(b"+"):
-                        return False
-                    self.greeted, piece = True, piece[1:]
-                    self.pieces[at] = piece
-                    return True
+                    self.greeted, self.pieces[at] = True, piece[1:]
+                    return piece.startswith(b"+")
                 self.pieces[at] = piece
                 if not piece:
                     self.over[at] = True
@@ -187,10 +183,10 @@ class Relay:
                 self.control.send(b"asked %s\n" % name.encode("ascii", "replace").replace(b"\n", b"?"))
 
 
-def main(order: dict[str, Any]) -> None:
+def main(path: str, hosts: dict[str, str], ways: list[tuple[str, int, str]]) -> None:
     """Listen, and carry until the end."""
-    relay = Relay(order["socket"], order["hosts"])
-    for name, port, address in order["ways"]:
+    relay = Relay(path, hosts)
+    for name, port, address in ways:
         first = b"to %s %d\n" % (name.encode(), port)
         relay.listen(socket.AF_INET, address, port, first)
         if address == "127.0.0.1":
@@ -201,6 +197,7 @@ def main(order: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(json.loads(sys.argv[1]))
+        order = json.loads(sys.argv[1])
+        main(order["socket"], order["hosts"], order["ways"])
     finally:
         os._exit(1)
