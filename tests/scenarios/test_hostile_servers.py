@@ -222,6 +222,29 @@ def sleeping(seconds: str) -> list[int]:
     return processes_with(f"/bin/sleep\0{seconds}")
 
 
+RELAXED = Sandbox(
+    network=("host",), seccomp="unconfined", read_only=False, pids=600, files=8192, tmp="200m", stop_grace=GRACE
+)
+PERMITTED = [
+    *("reach a host outside", "reach a metadata service", "ask a name server", "resolve a name"),
+    *("reach the host by its first address", "reach a service on the host's loopback"),
+    *("reach an abstract socket of the host", "reach another server", "make a user namespace"),
+    *("fork without end", "start threads without end", "open files without end"),
+    *("fill /tmp", "fill its home", "fill /dev/shm", "write to a directory of the image that is everybody's"),
+]
+
+
+@pytest.mark.parametrize("runtime", ISOLATED)
+def test_what_is_permitted_succeeds(scene: Scene, runtime: Runtime) -> None:
+    """So it is that part of the profile, and nothing else, that stops it."""
+    with scene.run("python", sandbox=RELAXED) as run:
+        run.hello()
+        tried = [attempt for attempt in ATTEMPTS if attempt.name in PERMITTED and runtime in attempt.runtimes]
+        answers = {attempt.name: scene.attempt(attempt, "python", run) for attempt in tried}
+    assert {name: answer for name, answer in answers.items() if not answer.startswith("done")} == {}
+    assert len(answers) == len(PERMITTED) - (runtime == "process")
+
+
 STILL = [
     *("reach a metadata service", "ask a name server", "reach the host by its first address"),
     *("reach the host by its second address", "reach the host by its IPv6 address"),
