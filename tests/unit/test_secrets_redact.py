@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import random
+import re
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -56,8 +58,9 @@ def test_documents_are_redacted_in_keys_and_values() -> None:
     assert redact_document(document, ["secret"]) == {"***": [1, True, None, "a ***"], "b": {"c": 1.5}}
 
 
-def test_wherever_a_stream_is_cut_the_result_is_the_same() -> None:
-    hidden = ("abab", "ababab", "bac", "xyz")
+@pytest.mark.parametrize("many", [False, True], ids=["few", "thousands"])
+def test_wherever_a_stream_is_cut_the_result_is_the_same(many: bool) -> None:
+    hidden = ("abab", "ababab", "bac", "xyz", *(f"other-{number}" for number in range(1000 * many)))
     chance = random.Random(7)
     for _ in range(2000):
         text = bytes(chance.choice(b"abcxyz") for _ in range(chance.randrange(40)))
@@ -68,7 +71,20 @@ def test_wherever_a_stream_is_cut_the_result_is_the_same() -> None:
             step = chance.randrange(1, 8)
             shown += redactor.feed(text[at : at + step])
             at += step
-        assert shown + redactor.rest() == redactor.whole(text)
+        assert shown + redactor.last() == redactor.whole(text)
+        assert redactor.whole(text) == re.sub(rb"ababab|abab|bac|xyz", b"***", text)
+
+
+def test_a_secret_of_thousands_of_lines_does_not_slow_anything_down() -> None:
+    lines = [f"{number:04}-{'k' * 40}" for number in range(5000)]
+    began = time.process_time()
+    redactor = Redactor(forms(["\n".join(lines)]))
+    said = b"".join(b"%d: something that a server says\n" % number for number in range(3000))
+    assert redactor.whole(said) == said
+    assert redactor.whole(f"> {lines[4321]} <".encode()) == b"> *** <"
+    redactor.feed(b"x" * (1 << 16) + lines[7][:20].encode())
+    assert redactor.last(lines[7][20:].encode()) == b"***"
+    assert time.process_time() - began < 5  # 0.2 s, and minutes if each line were looked for by itself
 
 
 def test_a_value_at_the_seam_of_a_line_that_is_too_long_is_hidden(tmp_path: Path) -> None:

@@ -102,9 +102,8 @@ class Talk:
     def heard(self, data: bytes) -> None:
         """Take a piece of the server's stderr; it goes on line by line."""
         for line in self._lines.feed(data):
-            shown = self._stream.feed(line)
             # a line that is too long comes in pieces, and a secret may be at the seam
-            self._put(shown + self._stream.rest() if line.endswith(b"\n") else shown)
+            self._put(self._stream.last(line) if line.endswith(b"\n") else self._stream.feed(line))
 
     def noise(self, line: bytes) -> None:
         """Take a line of the server's stdout that is no message."""
@@ -127,7 +126,7 @@ class Talk:
 
     def finish(self) -> None:
         """Pass on a last line that has no newline."""
-        self._put(self._stream.feed(self._lines.rest()) + self._stream.rest())
+        self._put(self._stream.last(self._lines.rest()))
 
     def _put(self, line: bytes, *, ours: bool = False) -> None:
         if not line:

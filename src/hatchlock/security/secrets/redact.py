@@ -10,6 +10,8 @@ __all__ = ["Redactor", "forms", "redact", "redact_document"]
 
 _SHORTEST = 4
 _SHORTEST_ENCODED = 8
+_MANY_LINES = 100
+_MANY_FORMS = 500
 _STARS = b"***"
 
 
@@ -17,13 +19,19 @@ def forms(values: Iterable[str]) -> tuple[str, ...]:
     """Return the texts that must not appear where these values must not, the longest first.
 
     That is each value and each of its lines, both also as JSON, Python and URLs write them, and in Base64, alone or within
-    something longer. What is shorter than four characters would take half a language with it, and is left out.
+    something longer; the lines of a value that has more than a hundred, only as they are. What is shorter than four
+    characters would take half a language with it, and is left out.
     """
     found: set[str] = set()
     for value in values:
-        for text in {value, value.strip(), *value.splitlines()}:
-            if len(text.strip()) >= _SHORTEST:
-                found |= {text, *_escaped(text)}
+        lines = value.splitlines()
+        encoded = {value, value.strip(), *(lines if len(lines) <= _MANY_LINES else ())}
+        for text in {*encoded, *lines}:
+            if len(text.strip()) < _SHORTEST:
+                continue
+            found.add(text)
+            if text in encoded:
+                found |= set(_escaped(text))
                 if len(text) >= _SHORTEST_ENCODED:
                     found |= set(_in_base64(text))
     return tuple(sorted(found, key=lambda text: (-len(text), text)))
@@ -31,72 +39,109 @@ def forms(values: Iterable[str]) -> tuple[str, ...]:
 
 def redact(text: str, hidden: Iterable[str]) -> str:
     """Return `text` with every occurrence of the hidden texts replaced by `***`, longer ones first."""
-    for item in sorted(filter(None, hidden), key=len, reverse=True):
-        text = text.replace(item, "***")
-    return text
+    return Redactor(hidden).text(text)
 
 
 def redact_document(value: Any, hidden: Iterable[str]) -> Any:
     """Return a document as JSON has them, with `redact` done to each of its texts and keys."""
-    hidden = tuple(hidden)
+    return _redacted(value, Redactor(hidden))
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
     if isinstance(value, str):
-        return redact(value, hidden)
+        return redactor.text(value)
     if isinstance(value, Mapping):
-        return {redact(str(key), hidden): redact_document(item, hidden) for key, item in value.items()}
+        return {redactor.text(str(key)): _redacted(item, redactor) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [redact_document(item, hidden) for item in value]
+        return [_redacted(item, redactor) for item in value]
     return value
 
 
 class Redactor:
-    """Redacts a stream of bytes that comes in pieces, wherever they are cut.
+    """Redacts texts, and a stream of bytes that comes in pieces, wherever they are cut.
 
     Args:
-        hidden: As `forms` returns them.
+        hidden: As `forms` returns them. Time does not depend on how many there are.
     """
 
     def __init__(self, hidden: Iterable[str]) -> None:
-        # secrets of a file that is no UTF-8 do not exist
-        self._hidden = sorted({item.encode() for item in hidden if item}, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, self._hidden))) if self._hidden else None
-        self._longest = len(self._hidden[0]) if self._hidden else 0
+        items = sorted({item.encode() for item in hidden if item}, key=len, reverse=True)
+        self._longest = len(items[0]) if items else 0
+        self._width = min(len(items[-1]), _SHORTEST) if items else 0
+        self._beginning: dict[bytes, list[bytes]] = {}
+        for item in items:
+            self._beginning.setdefault(item[: self._width], []).append(item)
+        # faster, as long as it is not tried for each of thousands
+        few = 0 < len(items) <= _MANY_FORMS
+        self._pattern = re.compile(b"|".join(map(re.escape, items))) if few else None
         self._held = b""
+
+    def text(self, text: str) -> str:
+        """Return a text that is complete, redacted; for any thread."""
+        return self.whole(text.encode(errors="surrogatepass")).decode(errors="surrogatepass") if self._longest else text
+
+    def whole(self, data: bytes) -> bytes:
+        """Return bytes that are complete, redacted; for any thread."""
+        if not self._longest:
+            return data
+        if self._pattern:
+            return self._pattern.sub(_STARS, data)
+        shown, at = [], 0
+        for start, end in self._matches(data):
+            shown += [data[at:start], _STARS]
+            at = end
+        return b"".join((*shown, data[at:]))
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be shown by now; the beginning of a hidden text at its end is held back."""
-        if self._pattern is None:
+        if not self._longest:
             return data
         text = self._held + data
-        shown = []
-        at = 0
-        for match in self._pattern.finditer(text):
-            if match.end() == len(text) and self._could_go_on(match[0]):
+        shown, at = [], 0
+        for start, end in self._matches(text):
+            if end == len(text) and self._could_go_on(text[start:end]):
                 break
-            shown += [text[at : match.start()], _STARS]
-            at = match.end()
+            shown += [text[at:start], _STARS]
+            at = end
         rest = text[at:]
-        keep = self._unfinished(rest)
-        self._held = rest[len(rest) - keep :]
-        return b"".join((*shown, rest[: len(rest) - keep]))
+        cut = self._unfinished(rest)
+        self._held = rest[cut:]
+        return b"".join((*shown, rest[:cut]))
 
-    def rest(self) -> bytes:
-        """Return what was held back: nothing more comes."""
+    def last(self, data: bytes = b"") -> bytes:
+        """Return the end of a stream: what was held back, and a last piece."""
         held, self._held = self._held, b""
-        return self.whole(held)
+        return self.whole(held + data)
 
-    def whole(self, data: bytes) -> bytes:
-        """Return a text that is complete, redacted; for any thread."""
-        return self._pattern.sub(_STARS, data) if self._pattern else data
+    def _matches(self, text: bytes) -> Iterator[tuple[int, int]]:
+        if self._pattern:
+            yield from (match.span() for match in self._pattern.finditer(text))
+            return
+        at = 0
+        while at < len(text):
+            found = next((item for item in self._candidates(text, at) if text.startswith(item, at)), None)
+            if found is None:
+                at += 1
+            else:
+                yield at, at + len(found)
+                at += len(found)
+
+    def _candidates(self, text: bytes, at: int) -> Iterable[bytes]:
+        return self._beginning.get(text[at : at + self._width], ())
 
     def _could_go_on(self, text: bytes) -> bool:
-        return any(len(item) > len(text) and item.startswith(text) for item in self._hidden)
+        return any(len(item) > len(text) and item.startswith(text) for item in self._candidates(text, 0))
 
     def _unfinished(self, rest: bytes) -> int:
-        for length in range(min(self._longest - 1, len(rest)), 0, -1):
-            tail = rest[len(rest) - length :]
-            if self._could_go_on(tail):
-                return length
-        return 0
+        """Return where the beginning of a hidden text is at the end; the length if nowhere."""
+        for at in range(max(len(rest) - self._longest + 1, 0), len(rest)):
+            tail = rest[at : at + self._width]
+            if len(tail) < self._width:
+                if any(beginning.startswith(tail) for beginning in self._beginning):
+                    return at
+            elif tail in self._beginning and self._could_go_on(rest[at:]):
+                return at
+        return len(rest)
 
 
 def _escaped(text: str) -> Iterator[str]:
