@@ -47,12 +47,19 @@ _USUAL_NETWORK = {True: "podman", False: "bridge"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Profile:
+    """What containers should be like that were made from a launch record."""
+
+    record: LaunchRecord
+    posture: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Changed:
     """A container that is not as its launch record says."""
 
     id: str
-    record: LaunchRecord
-    role: str
+    profile: _Profile
     differences: tuple[Difference, ...]
     in_place: bool
 
@@ -75,6 +82,7 @@ class ContainerResource:
         self._engine = Engine(engine) if engine else None
         self._state = state
         self._changed: dict[Address, _Changed] = {}
+        self._profiles: dict[tuple[str, str], _Profile | None] = {}
         self._unbound: tuple[str, ...] | None = None
         self.unknown: dict[Address, str] = {}
         """What is told of containers that have our labels and are none of our sessions, as they were last observed."""
@@ -111,7 +119,7 @@ class ContainerResource:
         before = self._changed.get(address)
         if self._engine is None or before is None:
             return None
-        now = self._compared(self._engine, before.id, before.record, role=before.role)
+        now = self._compared(self._engine, before.id, before.profile)
         if now is not None and now.differences:
             return _seen(address, now)
         if before.in_place:
@@ -121,7 +129,7 @@ class ContainerResource:
     def server(self, address: Address) -> str:
         """Return whose session a container is that was changed by hand; "" for others."""
         changed = self._changed.get(address)
-        return changed.record.server if changed else ""
+        return changed.profile.record.server if changed else ""
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
         """Return nothing: what it is made of is there."""
@@ -141,7 +149,7 @@ class ContainerResource:
             _put_right(self._engine, changed)
             return
         with contextlib.suppress(EngineError):  # it may have ended by now, or cannot be stopped in its state
-            self._engine.stop(changed.id, grace=changed.record.sandbox.stop_grace)
+            self._engine.stop(changed.id, grace=changed.profile.record.sandbox.stop_grace)
         self._engine.remove(changed.id)
 
     def _look(self, engine: Engine, container: Container) -> None:
@@ -155,13 +163,21 @@ class ContainerResource:
             return
         if container.state not in _RUNNING or not digest:
             return  # being started or at its end; for `exec`, or begun before there was such a label
-        record = self._record(digest)
-        if record is None or record.server != labels.get("server"):
+        profile = self._profile(digest, labels.get("role", ""), podman=engine.is_podman)
+        if profile is None or profile.record.server != labels.get("server"):
             self.unknown[address] = _UNKNOWN
             return
-        changed = self._compared(engine, container.id, record, role=labels.get("role", ""))
+        changed = self._compared(engine, container.id, profile)
         if changed is not None and changed.differences:
             self._changed[address] = changed
+
+    def _profile(self, digest: str, role: str, *, podman: bool) -> _Profile | None:
+        """Return what a launch record says, worked out once, or None when there is no such record."""
+        if (digest, role) not in self._profiles:
+            record = self._record(digest)
+            known = _Profile(record=record, posture=_expected(record, role, podman=podman)) if record else None
+            self._profiles[digest, role] = known
+        return self._profiles[digest, role]
 
     def _record(self, digest: str) -> LaunchRecord | None:
         if not _DIGEST.fullmatch(digest):  # a label may say anything
@@ -174,7 +190,7 @@ class ContainerResource:
         except (ValueError, TypeError, KeyError):
             return None
 
-    def _compared(self, engine: Engine, container: str, record: LaunchRecord, *, role: str) -> _Changed | None:
+    def _compared(self, engine: Engine, container: str, profile: _Profile) -> _Changed | None:
         """Return how a container differs from its record; None when it is gone."""
         try:
             inspected = engine.inspect(container)
@@ -182,17 +198,14 @@ class ContainerResource:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        podman = engine.is_podman
-        found = differences(
-            _expected(record, role, podman=podman),
-            found_posture(inspected, podman=podman),
-            live=(record.source.live, record.source.directory) if record.source and record.source.live else None,
-        )
+        podman, source = engine.is_podman, profile.record.source
+        live = (source.live, source.directory) if source and source.live else None
+        found = differences(profile.posture, found_posture(inspected, podman=podman), live=live)
         if any(item.field in LIMITS for item in found):
             unbound = self._limits_that_do_not_bind(engine)
             found = tuple(item for item in found if item.field not in unbound)
         in_place = _can_be_put_right(found, podman=podman)
-        return _Changed(id=container, record=record, role=role, differences=found, in_place=in_place)
+        return _Changed(id=container, profile=profile, differences=found, in_place=in_place)
 
     def _limits_that_do_not_bind(self, engine: Engine) -> tuple[str, ...]:
         """Asked only if a limit is not as it should be, which is so for all that an engine does not know."""
@@ -222,7 +235,7 @@ def _can_be_put_right(found: Iterable[Difference], *, podman: bool) -> bool:
 
 def _put_right(engine: Engine, changed: _Changed) -> None:
     fields = {item.field for item in changed.differences}
-    expected = _expected(changed.record, changed.role, podman=engine.is_podman)
+    expected = changed.profile.posture
     if limits := dict(_limits(fields, expected)):
         engine.ask("POST", f"/containers/{changed.id}/update", limits)
     if "networks" in fields:
