@@ -217,6 +217,7 @@ def _logs(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--build", action="store_true", help="of a build: ENVIRONMENT.PACKAGE, or a server that is built"
     )
+    command.add_argument("--network", action="store_true", help="its connections, where its network is a list of hosts")
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
 
 

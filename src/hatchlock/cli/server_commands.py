@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hatchlock.cli.context import directory_of, home_of, project_of
 from hatchlock.cli.ui import Ui, printable
@@ -89,6 +91,8 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log."""
     from hatchlock.files import read_optional
 
+    if arguments.network:
+        return _network_log(arguments, ui)
     path = _build_log(arguments) if arguments.build else _server_log(arguments)
     older = path.with_name(f"{path.name}.1")
     data = b"".join(read_optional(file) or b"" for file in (older, path))
@@ -101,6 +105,25 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
         if not lines:
             ui.say(f"{arguments.name} has written nothing to {path}")
     return 0
+
+
+def _network_log(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.usecases.network_log import network_log
+
+    path, passages = network_log(home_of(arguments), _project_name(arguments), arguments.name, most=arguments.lines)
+    if ui.json:
+        ui.document({"path": str(path), "connections": [dict(item) for item in passages]})
+        return 0
+    ui.result("\n".join(_passage(item) for item in passages))
+    if not passages:
+        ui.say(f"{arguments.name} has made no connections that are noted down in {path}")
+    return 0
+
+
+def _passage(item: Mapping[str, Any]) -> str:
+    where = f"{item['host']}:{item['port']}" if item["port"] else item["host"]
+    carried = f", {item['sent']} bytes sent, {item['received']} received, {item['seconds']:.2f} s"
+    return printable(f"{item['time']}  {where}  {item['outcome']}{carried if item['outcome'] == 'carried' else ''}")
 
 
 def _server_log(arguments: argparse.Namespace) -> Path:

@@ -14,6 +14,7 @@ from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
 from hatchlock.resources.volume import volume_address
+from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.sandbox import profile_line
 from hatchlock.state.project import ProjectState
 
@@ -128,9 +129,12 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "command": PurePath(record.argv[0]).name,
         "arguments": shlex.join(record.argv[1:]),
         "directory": record.cwd,
-        "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items())),
+        "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items()) if value != CA_INSIDE),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
         "sandbox": profile_line(record.sandbox, runtime=record.runtime, together=together),
+        "relay": f"{record.relay.language} of {record.relay.image}" if record.relay else "",
+        "proxies": ", ".join(f"{way} through {proxy}" for way, proxy in sorted(record.proxies.items())),
+        "certificates": record.ca,
         "trust": record.trust,
         "launch record": digest[:_SHOWN_DIGITS],
     }

@@ -17,8 +17,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from hatchlock.launch import LaunchRecord
+from hatchlock.security.denials import Denial
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
+from hatchlock.serve.network.network import Network, network_of
 from hatchlock.serve.talk import write_all
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
 from hatchlock.store.receipts import using
@@ -39,7 +41,12 @@ _LAST_WORDS_SECONDS = 5.0
 
 
 def run_command(
-    record: LaunchRecord, command: tuple[str, ...], *, environ: Mapping[str, str], provided: Provided = NOTHING
+    record: LaunchRecord,
+    command: tuple[str, ...],
+    *,
+    environ: Mapping[str, str],
+    provided: Provided = NOTHING,
+    log: Path | None = None,
 ) -> int:
     """Run a command where a server would run, as it would run: same files, sandbox and variables, but no secrets.
 
@@ -51,6 +58,7 @@ def run_command(
         command: What to run; a first word without a slash is looked for there, the environment's own commands first.
         environ: Our own environment, to find programs. The command inherits TERM of it, if it gets a terminal.
         provided: What a session would give to the server besides; no secrets.
+        log: The server's log, beside which its connections are noted down; None for nowhere.
 
     Returns:
         The command's exit status, 128+N after signal N.
@@ -62,11 +70,19 @@ def run_command(
     """
     if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
-    with _Signals(grace=record.sandbox.stop_grace) as signals:
+    with (
+        _Signals(grace=record.sandbox.stop_grace) as signals,
+        network_of(record, environ=environ, log=log, report=_say_denial, lost=lambda: None) as network,
+    ):
         if record.runtime == "container":
-            return _in_container(record, command, provided, signals)
+            return _in_container(record, command, provided, network, signals)
+        given = replace(provided, hosts=network.hosts) if network else provided
         with _terminal_as_it_was(), using(map(Path, record.read_only_paths)):
-            return _as_process(record, command, environ, provided, signals)
+            return _as_process(record, command, environ, given, signals, network=network)
+
+
+def _say_denial(denial: Denial) -> None:
+    write_all(2, f"hatchlock: {denial.what} is not in the network list\n".encode())
 
 
 class _Signals:
@@ -154,7 +170,13 @@ def _foreground() -> int | None:
 
 
 def _as_process(
-    record: LaunchRecord, command: tuple[str, ...], environ: Mapping[str, str], provided: Provided, signals: _Signals
+    record: LaunchRecord,
+    command: tuple[str, ...],
+    environ: Mapping[str, str],
+    provided: Provided,
+    signals: _Signals,
+    *,
+    network: Network | None,
 ) -> int:
     from hatchlock.engines.cgroups import Group, find_places  # noqa: PLC0415  containers do without
     from hatchlock.engines.process import isolation_system  # noqa: PLC0415
@@ -185,7 +207,14 @@ def _as_process(
                 confined = local.start_confined(started, system, env=bare_env, group=watchdog.group, piped=False)
                 return _ended(confined, signals)
         isolated = local.start_isolated(
-            started, system, env=env, group=watchdog.group, limits=limits, provided=provided, piped=False
+            started,
+            system,
+            env=env,
+            group=watchdog.group,
+            limits=limits,
+            provided=provided,
+            held=network.offer if network else None,
+            piped=False,
         )
         return _ended(isolated, signals)
     finally:
@@ -208,10 +237,17 @@ def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
     return {"TERM": environ["TERM"]} if "TERM" in environ and os.isatty(1) else {}
 
 
-def _in_container(record: LaunchRecord, command: tuple[str, ...], provided: Provided, signals: _Signals) -> int:
+def _in_container(
+    record: LaunchRecord,
+    command: tuple[str, ...],
+    provided: Provided,
+    network: Network | None,
+    signals: _Signals,
+) -> int:
     from hatchlock.serve.container import session  # noqa: PLC0415  processes do without
 
-    with session(replace(record, argv=command), env=server_environment(record, {}), provided=provided) as running:
+    env = server_environment(record, {})
+    with session(replace(record, argv=command), env=env, provided=provided, network=network) as running:
         signals.connect(running.server.send_signal, running.server.kill)
         return _connected(running.server)
 

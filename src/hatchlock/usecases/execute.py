@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.paths import Home
-from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record, settled
+from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record, log_path, settled
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment
@@ -109,7 +109,8 @@ def execute(
         _check_command(record, name, command[0])
     try:
         provided = with_profile(NOTHING, record, home.root)
-        return run_command(record, tuple(command), environ=environ, provided=provided)
+        log = log_path(home, record.project, record.server)
+        return run_command(record, tuple(command), environ=environ, provided=provided, log=log)
     except HatchlockError as error:
         error.address = error.address or name
         raise

@@ -79,7 +79,8 @@ def uses_to_dict(uses: Uses) -> Mapping[str, Any]:
 def _of_records(state: ProjectState, digests: Iterable[str], home: Home) -> Uses:
     records = [record for digest in digests if (record := _record(state.record_path(digest)))]
     paths = [path for record in records for path in record.read_only_paths]
-    images = frozenset(name for record in records if record.image for name in _with_pinned(record.image))
+    used = (tag for record in records for tag in (record.image, record.relay.image if record.relay else "") if tag)
+    images = frozenset(name for tag in used for name in _with_pinned(tag))
     return Uses(trees=frozenset(_trees(paths, home)), images=images)
 
 

@@ -1,0 +1,48 @@
+"""`logs --network`: the connections that a server made or tried, where its network is a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hatchlock.paths import Home
+
+__all__ = ["network_log"]
+
+_KEYS = {"time", "host", "port", "outcome", "sent", "received", "seconds"}
+
+
+def network_log(home: Home, project: str, server: str, *, most: int) -> tuple[Path, Sequence[Mapping[str, Any]]]:
+    """Return the file of a server's connections, and the last of them, oldest first.
+
+    Args:
+        home: The store.
+        project: The project's name.
+        server: The server's name.
+        most: How many.
+
+    Raises:
+        NoSuchProject, NoSuchServer, BrokenState: It was not applied.
+    """
+    from hatchlock.serve.network.trail import trail_path
+    from hatchlock.usecases.run import find_record, log_path
+
+    record = find_record(home, project, server)
+    path = trail_path(log_path(home, record.project, record.server))
+    found = [*_read(path.with_name(f"{path.name}.1")), *_read(path)]
+    return path, found[max(len(found) - max(most, 0), 0) :]
+
+
+def _read(path: Path) -> Iterator[Mapping[str, Any]]:
+    from hatchlock.files import read_optional
+
+    for line in (read_optional(path) or b"").splitlines():
+        try:
+            item = json.loads(line)
+        except ValueError:
+            continue  # a disk was full
+        if isinstance(item, dict) and item.keys() >= _KEYS:
+            yield item
