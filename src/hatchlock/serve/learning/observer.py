@@ -42,7 +42,7 @@ _USUAL = ("/", "/app", "/data", "/home", "/mnt", "/opt", "/srv", "/var", "/var/c
 """Directories of an image in which a server of any user may make something while it is observed."""
 _NOT_ITS_OWN = (
     *("/dev", "/proc", "/sys", "/run", "/tmp", HOME_INSIDE),  # noqa: S108  inside the sandbox
-    *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init"),
+    *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/etc/passwd", "/etc/group", "/sbin/docker-init"),
 )
 _ADDED = 1
 _MOST_DENIED = 200
@@ -176,7 +176,7 @@ class Learning(Observer):
     def _is_engines(self, path: str) -> bool:
         """Whether the engine made it: its own files, and places for mounts."""
         mounted = any(is_below(mount.target, path) for mount in self._record.sandbox.mounts)
-        return mounted or any(is_below(path, place) for place in _NOT_ITS_OWN)
+        return mounted or any(is_below(path, place) or is_below(place, path) for place in _NOT_ITS_OWN)
 
     @contextlib.contextmanager
     def _learning(self, what: str) -> Iterator[None]:
