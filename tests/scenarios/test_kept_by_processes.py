@@ -55,6 +55,7 @@ def test_it_writes_where_it_keeps_something_and_nowhere_else_and_finds_it_again(
     assert project.ok("exec", "notes", "--", "cat", "/data/a", "/home/hatchlock/.cache/b").out == "1\n2\n"
     assert project.run("exec", "other", "--", "ls", "/data").status == 2
     project.ok("gc", "--yes")
+    assert "/volumes/" not in project.run("audit", "--json").out  # it is the server's, and nothing that is run
     project.edit(', "/home/hatchlock/.cache"]', "]")
     project.ok("lock")
     assert project.steps() == ["update server:notes", "delete volume:notes/home/hatchlock/.cache@process"]
