@@ -173,7 +173,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
         *("environments.tools.constraints[0]", "environments.tools.overrides[0]"),
         *("servers.time.files", "servers.time.transport", "servers.time.port", "servers.time.path"),
         *("servers.time.host-port", "servers.time.serve", "servers.time.probe", "servers.time.tools"),
-        *("servers.time.drift", "servers.time.client", "servers.time.sandbox.network"),
+        *("servers.time.drift", "servers.time.client"),
         *("servers.tracker.url", "servers.tracker.headers"),
         *("indexes.debian.mirrors", "indexes.debian.packages", "indexes.conda.packages"),
         *("indexes.mcp.packages", "clients.cursor.if-installed", "clients.codex"),
@@ -274,7 +274,9 @@ def test_a_local_time_of_toml_is_refused_because_it_names_no_moment() -> None:
     [
         ('network = "internet"', True),
         ('network = "host"', True),
+        ('network = ["api.example.com:443"]', True),
         ('network = "none"', False),
+        ("network = []", False),
         ('run-as = "host"', True),
         ("read-only = false", True),
         ('memory = "513m"', True),
@@ -301,6 +303,32 @@ def test_a_relaxed_default_needs_a_reason(setting: str, relaxes: bool) -> None:
     else:
         assert loads(text, shown="m").warnings == ()
     assert loads(text + 'reason = "because"\n', shown="m").manifest.servers["x"].sandbox.reason == "because"
+
+
+def test_a_network_list_is_sorted_and_in_lower_case() -> None:
+    text = f'{PROJECT}[servers.x]\nsource = "pypi:x==1"\n[servers.x.sandbox]\nreason = "r"\n'
+    found = loads(f'{text}network = ["localhost:80", "API.example.com:443", "localhost:80"]\n', shown="m")
+    assert found.manifest.servers["x"].sandbox.network == ("api.example.com:443", "localhost:80")
+    assert loads(f"{text}network = []\n", shown="m").manifest.servers["x"].sandbox.network == ("none",)
+
+
+@pytest.mark.parametrize(
+    ("item", "what"),
+    [
+        ("10.0.0.1:443", "is an address, and a server reaches hosts by their names only"),
+        ("[fd00::1]:443", "is an address"),
+        ("127.0.0.1:80", "is an address, and a server reaches hosts by their names only"),
+        ("*.example.com:443", "is a pattern"),
+        ("a..b:443", "is no name of a host"),
+        ("-a.example.com:443", "is no name of a host"),
+        ("api.example.com", "is not host:port"),
+        ("api.example.com:0", "is not host:port"),
+    ],
+)
+def test_a_network_list_has_names_only(item: str, what: str) -> None:
+    text = f'{PROJECT}[servers.x]\nsource = "pypi:x==1"\n[servers.x.sandbox]\nreason = "r"\n'
+    [problem] = problems(f'{text}network = ["{item}"]\n')
+    assert what in problem
 
 
 @pytest.mark.parametrize("setting", ['user = "0"', 'user = "0:5"', 'user = "5:0"', 'user = "root"'])

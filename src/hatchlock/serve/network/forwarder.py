@@ -113,7 +113,8 @@ class Forwarder:
         )
 
     def refused(self, name: str, port: int) -> None:
-        """Note down and report what is not in the list; port 0: a name that was asked for."""
+        """Note down and report what is not in the list; port 0: a name that was asked for, a stranger's text."""
+        name = "".join(character if character.isprintable() else "?" for character in name)
         self._trail.write(Passage(host=name, port=port, outcome="refused: not in the list"))
         self._report(Denial(kind="network", what=f"{name}:{port}" if port else name))
 
