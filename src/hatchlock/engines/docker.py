@@ -221,7 +221,10 @@ class Engine:
 
     def id(self) -> str:
         """Return what tells this engine from others."""
-        return str(self.info().get("ID") or self.info().get("Name") or "")
+        info = self.info()
+        if self._is_podman():  # it makes up an id for every answer
+            return f"{info.get('Name', '')} {info.get('DockerRootDir', '')}"
+        return str(info.get("ID") or info.get("Name") or "")
 
     def platform(self) -> str:
         """Return the platform of its containers, `linux/amd64`."""
