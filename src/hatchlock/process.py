@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -147,4 +146,6 @@ def _read_until(stopped: threading.Event, process: subprocess.Popen[bytes], dead
         except subprocess.TimeoutExpired:
             if time.monotonic() >= deadline:
                 raise
+    from concurrent.futures import CancelledError  # noqa: PLC0415  it loads logging, and few are ever stopped
+
     raise CancelledError

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import InterpreterMissing, find_bwrap, find_interpreter, find_program, host_platform
+from hatchlock.engines.process import (
+    InterpreterMissing,
+    check_isolation,
+    find_bwrap,
+    find_interpreter,
+    find_program,
+    host_platform,
+    isolation_system,
+)
+from support.unavailable import unavailable
 
 MINOR = f"3.{sys.version_info.minor}"
 
@@ -49,3 +58,29 @@ def test_programs_are_found_on_path_first_and_only_when_executable(tmp_path: Pat
     (tmp_path / "bwrap").chmod(0o755)
     assert find_bwrap(str(tmp_path)) == str(tmp_path / "bwrap")
     assert find_program("no-such-program-anywhere", str(tmp_path)) is None
+
+
+def test_a_trial_is_remembered_until_something_changes_that_decides_on_it(tmp_path: Path) -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+    memory = tmp_path / "cache" / "trial"
+    counter = tmp_path / "count"
+    program = tmp_path / "bwrap"
+    environ = {"PATH": str(tmp_path)}
+
+    def trials(then: str) -> int:
+        before = counter.stat().st_size if counter.exists() else 0
+        program.write_text(f"#!/bin/sh\nprintf x >>{counter}\n{then}\n")
+        program.chmod(0o755)
+        for _ in range(2):
+            isolation_system(environ, memory=memory)
+        return counter.stat().st_size - before
+
+    real = find_bwrap("/usr/bin")
+    assert trials(f'exec {real} "$@"') == 1
+    assert trials(f'exec {real} "$@" # another one') == 1
+    # what does not work is tried again each time, in both ways
+    assert trials("exit 1") == 4
+    assert isinstance(isolation_system(environ, memory=memory), str)
+    memory.write_text("of another version\n")
+    assert trials(f'exec {real} "$@"') == 1

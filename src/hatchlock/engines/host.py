@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hatchlock.security.container import HostFacts
+if TYPE_CHECKING:
+    from hatchlock.security.container import HostFacts
 
 __all__ = ["host_facts", "owner", "owner_is_gone"]
 
@@ -15,6 +17,8 @@ _UNLIMITED = 1 << 20
 
 def host_facts() -> HostFacts:
     """Return what of this machine goes into a container's description."""
+    from hatchlock.security.container import HostFacts  # noqa: PLC0415  processes do without
+
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     processes = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     return HostFacts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -12,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from hatchlock.digest import sha256_bytes
 from hatchlock.engines.reach import outermost, shows_too_much
-from hatchlock.errors import HatchlockError
-from hatchlock.files import memory_file
+from hatchlock.errors import HatchlockError, PermissionProblem
+from hatchlock.files import atomic_write, memory_file, private_directory
 from hatchlock.security.bubblewrap import TEMPORARY, System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
 from hatchlock.security.seatbelt import Seatbelt
@@ -35,6 +37,13 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _SEATBELT = "/usr/bin/sandbox-exec"
 _TRIAL_SECONDS = 10.0
+_TRIAL_RULE = 1
+"""Raised when a trial tries something else than before."""
+_BOTH, _ONE = "no-programs", "plain"
+_SWITCHES = (
+    *("kernel/random/boot_id", "kernel/osrelease", "kernel/unprivileged_userns_clone"),
+    *("kernel/apparmor_restrict_unprivileged_userns", "user/max_user_namespaces", "user/max_mnt_namespaces"),
+)
 _NAMESPACED_COUNTS = (5, 14)
 _FACTS = (
     *("acpi", "asound", "interrupts", "kcore", "key-users", "keys", "latency_stats", "sched_debug", "scsi"),
@@ -154,7 +163,7 @@ def _ask(candidate: str, environ: Mapping[str, str]) -> Interpreter | None:
 
 
 def isolation_system(
-    environ: Mapping[str, str], *, platform: str = sys.platform, seatbelt: str = _SEATBELT
+    environ: Mapping[str, str], *, memory: Path | None = None, platform: str = sys.platform, seatbelt: str = _SEATBELT
 ) -> System | Seatbelt | str:
     """Return what isolates processes on this machine, or why nothing does, in one clause.
 
@@ -162,6 +171,7 @@ def isolation_system(
 
     Args:
         environ: Where PATH finds bubblewrap.
+        memory: A file that keeps what a trial has shown, until something changes that decides on it; None: try it now.
         platform: `sys.platform`.
         seatbelt: Where macOS has `sandbox-exec`.
     """
@@ -176,14 +186,54 @@ def isolation_system(
     machine = os.uname().machine
     unfiltered = "" if machine in MACHINES else machine
     facts = IsolationFacts(system=platform, bwrap=bwrap, missing=missing, unfiltered=unfiltered)
-    known = isolation_problem(facts)
-    if known is not None or bwrap is None:
-        return known or ""
+    problem = isolation_problem(facts)
+    if problem is not None or bwrap is None:
+        return problem or ""
     system = replace(_system(bwrap, tools["prlimit"] or "", tools["setpriv"] or "", root=root), no_programs=True)
+    plainer = replace(system, no_programs=False)
+    key = _circumstances(bwrap)
+    known = _remembered(memory, key)
+    if known:
+        return system if known == _BOTH else plainer
     if not _trial(system):
+        _remember(memory, key, _BOTH)
         return system
-    system = replace(system, no_programs=False)
-    return isolation_problem(replace(facts, trial=_trial(system))) or system
+    trial = _trial(plainer)
+    if not trial:
+        _remember(memory, key, _ONE)
+    return isolation_problem(replace(facts, trial=trial)) or plainer
+
+
+def _circumstances(bwrap: str) -> str:
+    """Return what decides on a trial, as far as it can change while this machine runs: name spaces, switches, bubblewrap."""
+    facts = Path(bwrap).stat()
+    words = [
+        f"{_TRIAL_RULE} {bwrap} {facts.st_ino} {facts.st_size} {facts.st_mode} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+    ]
+    words += [f"{name} {_content(Path('/proc/sys') / name)}" for name in _SWITCHES]
+    words += [f"{name} {(Path('/proc/self/ns') / name).readlink()}" for name in ("user", "mnt", "pid", "net")]
+    status = _content(Path("/proc/self/status")).splitlines()
+    words += [line for line in status if line.startswith(("Uid:", "Gid:", "Cap", "NoNewPrivs:", "Seccomp"))]
+    return sha256_bytes("\n".join([*words, _content(Path("/proc/self/attr/current"))]).encode())
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _remembered(memory: Path | None, key: str) -> str:
+    found = _content(memory).split() if memory else []
+    return found[1] if len(found) == len((_BOTH, key)) and found[0] == key else ""
+
+
+def _remember(memory: Path | None, key: str, found: str) -> None:
+    if memory:
+        with contextlib.suppress(OSError, PermissionProblem):  # then it is tried again
+            private_directory(memory.parent)
+            atomic_write(memory, f"{key} {found}\n".encode(), durable=False)
 
 
 def check_isolation(environ: Mapping[str, str] | None = None) -> str | None:

@@ -34,6 +34,7 @@ class Start:
         secrets: Its secrets.
         provided: What the session gives it besides.
         environ: Our own environment, to find programs.
+        store: The store's root.
         observer: Who watches it.
         log: The server's log; None for none.
         lost: Called, in a thread, when a container's network has gone.
@@ -45,6 +46,7 @@ class Start:
     secrets: Secrets
     provided: Provided
     environ: Mapping[str, str]
+    store: Path
     observer: Observer
     log: Path | None
     lost: Callable[[], None]
@@ -124,7 +126,7 @@ def _process(start: Start, talk: Talk) -> Iterator[Started]:
     from hatchlock.serve import local  # noqa: PLC0415
 
     record = start.record
-    system = isolation_system(start.environ)
+    system = isolation_system(start.environ, memory=start.store / "cache" / "isolation" / "trial")
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = not isinstance(system, System)

@@ -177,6 +177,7 @@ def _serve(
         secrets=secrets,
         provided=observer.begin(with_profile(Provided(files=secrets.placed()), record, store)),
         environ=environ,
+        store=store,
         observer=observer,
         log=log,
         lost=lambda: reasons.put(_End.NETWORK),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from hatchlock.engines.connect import engine_is_local
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.launch import LaunchRecord
@@ -41,6 +40,8 @@ def check_secret_files(record: LaunchRecord) -> None:
     Raises:
         NoMemory: There is one.
     """
+    from hatchlock.engines.connect import engine_is_local  # noqa: PLC0415  processes do without
+
     files = any(reference.as_ == "file" for reference in record.secrets.values())
     if files and record.runtime == "container" and not engine_is_local(record.engine):
         raise NoMemory(
