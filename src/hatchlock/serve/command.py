@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.denials import Denial
+from hatchlock.security.denials import Denial, Report
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.network.network import Network, network_of
@@ -72,7 +72,7 @@ def run_command(
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     with (
         _Signals(grace=record.sandbox.stop_grace) as signals,
-        network_of(record, environ=environ, log=log, report=_say_denial, lost=lambda: None) as network,
+        network_of(record, environ=environ, log=log, report=_sayer(), lost=lambda: None) as network,
     ):
         if record.runtime == "container":
             return _in_container(record, command, provided, network, signals)
@@ -81,8 +81,15 @@ def run_command(
             return _as_process(record, command, environ, given, signals, network=network)
 
 
-def _say_denial(denial: Denial) -> None:
-    write_all(2, f"hatchlock: {denial.what} is not in the network list\n".encode())
+def _sayer() -> Report:
+    told: set[Denial] = set()
+
+    def say(denial: Denial) -> None:
+        if denial not in told:
+            told.add(denial)
+            write_all(2, f"hatchlock: {denial.what} is not in the network list\n".encode())
+
+    return say
 
 
 class _Signals:
