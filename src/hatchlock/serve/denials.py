@@ -6,19 +6,24 @@ What it hears of: the server's own words on stderr, the forwarder of a network l
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hatchlock.errors import PermissionProblem
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.denials import Denial
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["Denials", "explanation", "profile_paths"]
+if TYPE_CHECKING:
+    from hatchlock.security.complaints import ProfileFacts
+
+__all__ = ["Denials", "explanation", "profile_facts"]
 
 _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
@@ -77,17 +82,14 @@ class Denials:
         makes = self._makes
         self._makes = "mkdir" in line or "makedirs" in line or (makes and line.startswith("  "))
         if any(word in line for word in _WORDS):
-            from hatchlock.security.complaints import ProfileFacts, denials_in  # noqa: PLC0415
+            from hatchlock.security.complaints import denials_in  # noqa: PLC0415
 
-            record = self._record
-            facts = ProfileFacts(
-                sandbox=record.sandbox,
-                runtime=record.runtime,
-                cwd=record.cwd or HOME_INSIDE,
-                absent=frozenset(profile_paths(record)),
-            )
-            for denial in denials_in(line, facts, directory=makes):
+            for denial in denials_in(line, self._facts, directory=makes):
                 self.report(replace(denial, at=self._place) if denial == _SOME_FILE else denial)
+
+    @functools.cached_property
+    def _facts(self) -> ProfileFacts:
+        return profile_facts(self._record)
 
     def report(self, denial: Denial) -> None:
         """Take a denial; the same one is told and kept once."""
@@ -131,7 +133,19 @@ def explanation(denial: Denial, record: LaunchRecord) -> str:
     return f"{what}; to permit it{note}:\n" + "\n".join(f"    {line}" for line in lines.splitlines())
 
 
-def profile_paths(record: LaunchRecord) -> Iterable[str]:
+def profile_facts(record: LaunchRecord) -> ProfileFacts:
+    """Return what decides whether a server's sandbox explains what it says, as this machine is now."""
+    from hatchlock.security.complaints import ProfileFacts  # noqa: PLC0415  rarely needed, and slow to load
+
+    return ProfileFacts(
+        sandbox=record.sandbox,
+        runtime=record.runtime,
+        cwd=record.cwd or HOME_INSIDE,
+        absent=frozenset(_absent_paths(record)),
+    )
+
+
+def _absent_paths(record: LaunchRecord) -> Iterable[str]:
     """Yield the absolute paths among a server's arguments and variables that this machine has and its sandbox has not."""
     for word in (*record.argv[1:], *_values(record.env)):
         path = word.rpartition("=")[2] if word.startswith("-") else word

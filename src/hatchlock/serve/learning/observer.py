@@ -16,12 +16,12 @@ from hatchlock.digest import canonical_json
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.complaints import ProfileFacts, denials_in
+from hatchlock.security.complaints import denials_in
 from hatchlock.security.denials import Denial, is_below
 from hatchlock.security.learned import Observed
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import HOME_INSIDE
-from hatchlock.serve.denials import profile_paths
+from hatchlock.serve.denials import profile_facts
 from hatchlock.serve.learning.network import NetworkWatch, Tried
 from hatchlock.serve.learning.usage import Usage, UsageWatch
 from hatchlock.serve.observer import Observer
@@ -62,12 +62,7 @@ class Learning(Observer):
         """
         self._directory = private_directory(directory)
         self._record = record
-        self._facts = ProfileFacts(
-            sandbox=record.sandbox,
-            runtime=record.runtime,
-            cwd=record.cwd or HOME_INSIDE,
-            absent=frozenset(profile_paths(record)),
-        )
+        self._facts = profile_facts(record)
         self._began = time.monotonic()
         self._denied: dict[Denial, None] = {}
         self._unknown: list[str] = []
