@@ -19,11 +19,14 @@ from hatchlock.engines import api
 from hatchlock.engines.connect import EngineUnreachable
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.locate import EngineNotFound, find_engine
+from hatchlock.engines.process import host_platform
 from hatchlock.launch import Sandbox
 from support.engine import OwnEngine
+from support.engine_images import image_tags, untag_all
 from support.git_server import serving_ssh, ssh_available
 from support.links import links_record
 from support.links_image import links_image
+from support.project import TrialProject
 from support.runs import BARE, PATIENCE, Run, apply_records, run_command
 from support.unavailable import unavailable
 
@@ -199,3 +202,39 @@ def test_a_server_runs_there_hears_the_end_of_its_stdin_and_is_gone(
         status, out, _ = run.end()
     assert (status, out) == (0, b"")
     assert engine.list({"dev.hatchlock.project": record.project}) == []
+
+
+MANIFEST = """\
+[project]
+name = "{name}"
+platforms = ["{platform}"]
+
+[servers.bare]
+source = "oci:docker-daemon:{image}"
+runtime = "container"
+command = ["/bin/true"]
+
+[servers.files]
+source = "oci:docker-daemon:{image}"
+runtime = "container"
+command = ["/bin/true"]
+
+[servers.files.sandbox]
+mounts = [{{ source = "./data", target = "/data" }}]
+reason = "works on files"
+"""
+
+
+def test_images_go_there_and_a_server_with_files_of_this_machine_does_not(
+    ways: dict[str, str], ssh_path: str, image: str, tmp_path: Path
+) -> None:
+    name = f"trial-{secrets.token_hex(4)}"
+    text = MANIFEST.format(name=name, platform=host_platform(), image=image)
+    project = TrialProject(tmp_path, text, name=name, DOCKER_HOST=ways["ssh"], PATH=ssh_path)
+    (project.directory / "data").mkdir()
+    project.ok("lock")
+    done = project.fails("apply", "--yes", "--no-probe")
+    assert f"is another machine, and cannot have its mounts ({project.directory}/data)" in done.out + done.err
+    assert list(project.active()) == ["bare"]
+    assert [tag.rpartition(":")[0] for tag in image_tags(ways["socket"], name)] == [f"hatchlock/{name}/bare"]
+    untag_all(ways["socket"], name)
