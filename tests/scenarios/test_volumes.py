@@ -14,7 +14,7 @@ import pytest
 from hatchlock.digest import sha256_bytes
 from hatchlock.engines.api import Engine
 from hatchlock.engines.host import host_facts
-from hatchlock.engines.volumes import find_volume, list_volumes, remove_volume
+from hatchlock.engines.volumes import ForeignVolume, find_volume, list_volumes, make_volume, remove_volume
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
@@ -172,6 +172,8 @@ def test_a_volume_of_somebody_else_is_named_and_left_alone(world: World) -> None
     engine.ask("POST", "/volumes/create", {"Name": name})
     plan = world.plan(record)
     assert plan.steps == ()
+    with pytest.raises(ForeignVolume):
+        make_volume(engine, name, labels={"dev.hatchlock.project": "x"}, image=world.image, user="10001:10001")
     (problem,) = plan.problems
     assert (problem.code, name in problem.what) == ("foreign-volume", True)
     assert world.plan().steps == ()

@@ -159,6 +159,15 @@ class Engine:
         """
         return self._call(method, path, body)
 
+    def read(self, path: str) -> bytes:
+        """Return the bytes of an answer that is no JSON: an archive.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer.
+        """
+        return self._raw("GET", path, None, _ANSWER_SECONDS)
+
     def ping(self) -> str:
         """Ask whether the engine is there, and return the API version to speak with it.
 

@@ -17,21 +17,62 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from hatchlock.engines.api import Engine, EngineError
 from hatchlock.engines.host import host_facts, owner
+from hatchlock.errors import HatchlockError
 from hatchlock.launch import Sandbox
 from hatchlock.security.container import LABEL, ulimits
 
-__all__ = ["Volume", "find_volume", "list_volumes", "make_volume", "remove_volume", "volume_sizes"]
+__all__ = [
+    "ForeignVolume",
+    "Volume",
+    "VolumeNotGiven",
+    "find_volume",
+    "list_volumes",
+    "make_volume",
+    "remove_volume",
+    "volume_sizes",
+]
 
 _NOT_FOUND = 404
 _PLACE = "hatchlock-volume"
 _NO_PROGRAM = "/hatchlock-volume/none"
 _MODE = 0o700
 _END_OF_ARCHIVE = 1024
+
+
+@dataclass(kw_only=True, eq=False)
+class ForeignVolume(HatchlockError):
+    """A volume has the name that one of ours would get, and is not ours."""
+
+    code: ClassVar[str] = "foreign-volume"
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"the engine has a volume {self.name} without our labels, and it is left alone"
+
+    def _hint(self) -> str:
+        return "remove it if nobody needs it, or rename the server"
+
+
+@dataclass(kw_only=True, eq=False)
+class VolumeNotGiven(HatchlockError):
+    """An engine did not make a volume its user's alone, in the way that works on all that were tried."""
+
+    code: ClassVar[str] = "volume-not-given"
+
+    name: str
+    user: str
+
+    def __str__(self) -> str:
+        return f"the engine made the volume {self.name}, and did not give it to {self.user} alone"
+
+    def _hint(self) -> str:
+        return "this is a defect of hatchlock: please report it with what `hatchlock doctor` says of the engine"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,15 +130,21 @@ def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: 
         user: `UID:GID` as the server's containers have it.
 
     Raises:
+        ForeignVolume: There is one of that name with other labels.
+        VolumeNotGiven: The engine says that it did, and did not.
         EngineError, EngineUnreachable: The engine refuses.
     """
-    engine.ask("POST", "/volumes/create", {"Name": name, "Labels": dict(labels)})
+    made = _volume(engine.ask("POST", "/volumes/create", {"Name": name, "Labels": dict(labels)}))
+    if made.labels != labels:  # there was one already, and nobody says so
+        raise ForeignVolume(name=name)
     with _container(engine, name, labels=labels, image=image, user=user) as container:
         if engine.is_podman:
             with contextlib.suppress(EngineError):  # there is no such program, and that is what it says
                 engine.start(container)
         path, entry = (f"/{_PLACE}", "./") if engine.is_podman else ("/", f"{_PLACE}/")
         engine.ask("PUT", f"/containers/{container}/archive?{urlencode({'path': path})}", _directory(entry, user))
+        if not _is_private(engine.read(f"/containers/{container}/archive?{urlencode({'path': f'/{_PLACE}'})}")):
+            raise VolumeNotGiven(name=name, user=user)
 
 
 def remove_volume(engine: Engine, name: str) -> None:
@@ -141,6 +188,13 @@ def _container(engine: Engine, volume: str, *, labels: Mapping[str, str], image:
         yield container
     finally:
         engine.remove(container)
+
+
+def _is_private(archive: bytes) -> bool:
+    """Whether a directory that an engine reads out is one user's alone; whose, Podman does not say there."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as found:
+        first = found.next()
+    return first is not None and first.isdir() and first.mode & 0o777 == _MODE
 
 
 def _directory(name: str, user: str) -> bytes:

@@ -29,28 +29,13 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.state.project import ProjectState
 
-__all__ = ["ForeignVolume", "VolumeInUse", "VolumeResource", "VolumeSpec", "volume_address", "volume_place"]
+__all__ = ["VolumeInUse", "VolumeResource", "VolumeSpec", "volume_address", "volume_place"]
 
 _AS_PROCESS = "@process"
 _LABEL = "dev.hatchlock"
 _DIGITS = 12
 _UNFINISHED = "unfinished"
 _CONFLICT = 409
-
-
-@dataclass(kw_only=True, eq=False)
-class ForeignVolume(HatchlockError):
-    """A volume has the name that one of ours would get, and is not ours."""
-
-    code: ClassVar[str] = "foreign-volume"
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"the engine has a volume {self.name} without our labels, and it is left alone"
-
-    def _hint(self) -> str:
-        return "remove it if nobody needs it, or rename the server"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -176,6 +161,8 @@ class VolumeResource:
 
         Raises:
             VolumeInUse: A container has it.
+            ForeignVolume: Somebody else has made one of that name meanwhile.
+            VolumeNotGiven: The engine did not give it to the server's user.
             EngineError, EngineUnreachable: The engine refuses.
             OSError: A directory cannot be made or deleted.
         """
@@ -272,7 +259,7 @@ class VolumeResource:
         wanted = [spec for spec in self._specs.values() if spec.engine]
         if not wanted:
             return
-        from hatchlock.engines.volumes import find_volume  # noqa: PLC0415
+        from hatchlock.engines.volumes import ForeignVolume, find_volume  # noqa: PLC0415
 
         own = {volume.name for volume in self._listed()}
         for spec in wanted:
