@@ -11,7 +11,6 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.provided import Provided
-from hatchlock.store.blobs import Blobs
 
 __all__ = ["ProfileLost", "with_profile"]
 
@@ -45,6 +44,8 @@ def with_profile(provided: Provided, record: LaunchRecord, store: Path) -> Provi
     digest = record.sandbox.seccomp_sha256
     if not digest:
         return provided
+    from hatchlock.store.blobs import Blobs  # noqa: PLC0415  few servers have one
+
     path = Blobs(store / "blobs").path(digest)
     content = read_optional(path)
     if content is None or sha256_bytes(content) != digest:

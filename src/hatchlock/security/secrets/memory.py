@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -83,6 +82,8 @@ def lay_out(directory: Path, files: Mapping[str, bytes]) -> None:
 
 def remove_directory(directory: Path) -> None:
     """Remove what `lay_out` made, if it is there."""
+    import shutil  # noqa: PLC0415  few servers have any
+
     with contextlib.suppress(OSError):
         directory.chmod(0o700)
     shutil.rmtree(directory, ignore_errors=True)
