@@ -250,6 +250,16 @@ def test_what_is_listed_has_state_labels_and_the_image_that_it_is_made_of(answer
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", container.image)
 
 
+def test_doctor_says_which_it_is_and_that_all_limits_bind(engine_project: EngineProject) -> None:
+    said = engine_project.say("doctor")
+    name = {"docker": "Docker", "podman": "Podman"}[engine_project.kind]
+    assert re.search(
+        rf"^ok +container engine: DOCKER_HOST at {engine_project.engine.address}: {name} \d", said, re.MULTILINE
+    )
+    assert re.search(r"^ok +engine: limits: memory, swap, cpus, pids bind$", said, re.MULTILINE)
+    assert "seccomp" in said
+
+
 def test_after_a_kill_of_run_it_is_gone(engine_project: EngineProject) -> None:
     before = {item.name for item in engine_project.containers()}
     with engine_project.run() as run:

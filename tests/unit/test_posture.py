@@ -77,7 +77,13 @@ def test_a_capability_of_the_profile_is_no_difference_however_it_is_written() ->
 
 
 def test_nothing_and_null_are_the_same() -> None:
-    nothing = {"OomKillDisable": None, "Devices": None, "CapAdd": None, "MaskedPaths": None, "RestartPolicy": None}
+    nothing: dict[str, Any] = {
+        "OomKillDisable": None,
+        "Devices": None,
+        "CapAdd": None,
+        "MaskedPaths": None,
+        "RestartPolicy": None,
+    }
     assert found(RECORD, inspected(RECORD, **nothing)) == []
 
 
