@@ -92,13 +92,14 @@ def changed_profiles(project: Project, lock: Lock) -> Iterator[Reason]:
 
     blobs = Blobs(project.home.blobs)
     for server in servers:
-        digest = server.sandbox.seccomp_sha256
+        digest, file = server.sandbox.seccomp_sha256, server.sandbox.seccomp
         try:
             same = sha256_bytes(read_profile(project, server)) == digest
+            what = f"its seccomp profile {file} changed since it was locked"
         except ProfileMissing:
             same = bool(digest) and blobs.has(digest)
+            what = f"its seccomp profile {file} is gone, and the store does not have it"
         if not same:
-            what = f"its seccomp profile {server.sandbox.seccomp} changed since it was locked"
             yield Reason(address=f"server:{server.name}", what=what)
 
 
