@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from hatchlock.security.denials import Denial, Report
@@ -14,6 +15,8 @@ from hatchlock.serve.network.names import answer
 __all__ = ["reporting_names"]
 
 _PACKET = 4096
+_PAUSE = 0.001
+"""Seconds between two answers: a server that asks without end costs itself more than us."""
 
 
 def reporting_names(report: Report) -> Callable[[int], None]:
@@ -46,3 +49,4 @@ def _answer(questions: socket.socket, report: Report) -> None:
             with contextlib.suppress(OSError):  # it did not wait
                 if packet:
                     questions.sendto(packet, asker)
+            time.sleep(_PAUSE)
