@@ -171,8 +171,10 @@ class Group:
         Raises:
             OSError: The kernel does not allow it, which cannot be seen beforehand.
         """
-        for directory in self.directories:
-            descriptor = os.open(directory / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        for place, directory in zip(self.places, self.directories, strict=True):
+            # one thread and oneself: the old hierarchies do that without waiting for all processors
+            file = directory / ("cgroup.procs" if place.unified else "tasks")
+            descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
             os.write(descriptor, b"0")
             os.close(descriptor)
 
