@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -33,6 +34,11 @@ pytestmark = pytest.mark.engine
 KEPT = Sandbox(stop_grace=0.3, writable=("/data",))
 DECLARED = "/declared"
 """A directory for which the image declares a volume."""
+WISHES = (
+    *(f"VOLUME {DECLARED}", "USER 0:0", 'ENTRYPOINT ["/bin/false"]', 'CMD ["--serve"]', "EXPOSE 80"),
+    "LABEL dev.hatchlock.owner=nobody",
+)
+"""What the image says of how it wants to be started."""
 NO_SOCKETS = b'{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["socket"], "action": "SCMP_ACT_ERRNO"}]}'
 
 
@@ -41,7 +47,7 @@ def image(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """Yield an engine's address and the tag of an image in it."""
     address = request.getfixturevalue(request.param)
     health = ["HEALTHCHECK --interval=1s CMD /bin/true"] if request.param == "engine" else []  # Podman imports none
-    with links_image(address, f"VOLUME {DECLARED}", *health) as tag:
+    with links_image(address, *WISHES, *health) as tag:
         yield address, tag
 
 
@@ -190,7 +196,7 @@ def test_a_volume_whose_making_was_killed_is_finished_by_the_next_apply(world: W
     assert world.plan(record).steps == ()
 
 
-def test_what_an_image_declares_is_memory_with_a_size_and_no_program_of_it_looks_after_its_health(world: World) -> None:
+def test_what_an_image_wishes_beyond_the_profile_it_does_not_get(world: World) -> None:
     apply_records(world.home.root, [world.record("notes")])
     engine = Engine(world.engine)
     with world.run("notes") as run:
@@ -204,6 +210,11 @@ def test_what_an_image_declares_is_memory_with_a_size_and_no_program_of_it_looks
             assert {"noexec", "nosuid", "nodev", "size=67108864"} <= set(options.split(","))
         assert [item for item in facts["Mounts"] if item["Type"] == "volume"] == []
         assert facts["Config"]["Healthcheck"]["Test"] == ["NONE"]
+        assert facts["Config"]["User"] == "10001:10001"
+        assert json.loads(run.attempt("facts"))["uid"] == 10001
+        assert facts["Config"]["StopSignal"] in {"SIGTERM", "15"}
+        assert not any((facts["NetworkSettings"].get("Ports") or {}).values())
+        assert facts["Config"]["Labels"]["dev.hatchlock.owner"] != "nobody"
         run.end()
 
 
