@@ -150,8 +150,7 @@ def scene(request: pytest.FixtureRequest, runtime: Runtime) -> Scene:
 
 
 @pytest.fixture
-def counted(record_property: Callable[[str, object], None], runtime: Runtime, language: Language) -> Iterator[None]:
-    yield
+def counted(record_property: Callable[[str, object], None], runtime: Runtime, language: Language) -> None:
     record_property("hostile attempt", f"{runtime}, {language}")
 
 

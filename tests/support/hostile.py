@@ -238,9 +238,9 @@ _NEIGHBOURS = (
     _try("reach another server by the host", "connect", "{address0}", "{listening}", stopped=_UNREACHABLE, outside="user"),
 )  # fmt: skip
 _EXHAUSTION = (
-    _try("fork without end", "processes", 300, stopped=("EAGAIN",)),
-    _try("start threads without end", "threads", 300, stopped=("EAGAIN",)),
-    _try("open files without end", "files", 2000, stopped=("EMFILE",)),
+    _try("fork without end", "processes", 150, stopped=("EAGAIN",)),
+    _try("start threads without end", "threads", 150, stopped=("EAGAIN",)),
+    _try("open files without end", "files", 1100, stopped=("EMFILE",)),
     _try("raise its own limits", "more-files", 1 << 19, stopped=("EPERM", "status"), outside=""),
     _try("fill /tmp", "fill", "{tmp}", 80, stopped=("ENOSPC",)),
     _try("fill its home", "fill", "{home}", 80, stopped=("ENOSPC",)),
