@@ -6,7 +6,7 @@ from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
 from support.engine import engine
 from support.engine_images import held_base, sdk
-from support.engine_project import docker_project, engine_project, podman_project
+from support.engine_project import docker_project, podman_project
 from support.hostile_count import pytest_terminal_summary
 from support.hosts import world
 from support.podman import podman
@@ -17,7 +17,6 @@ __all__ = [
     "busybox",
     "docker_project",
     "engine",
-    "engine_project",
     "held_base",
     "node_image",
     "podman",

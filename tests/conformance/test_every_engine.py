@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +17,19 @@ from typing import Any
 
 import pytest
 
+from hatchlock.engines.api import Container, Engine
 from hatchlock.engines.facts import lacks, read_facts
 from hatchlock.engines.host import host_facts
 from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.paths import Home
+from hatchlock.resources.container import ContainerResource
 from hatchlock.security.posture import differences, found_posture, own_posture
 from hatchlock.security.sandbox import HOME_INSIDE
-from support.engine_project import EngineProject
-from support.runs import Run, wait_for
+from hatchlock.state.project import ProjectState
+from hatchlock.usecases.doctor import diagnose
+from support.links import links_record
+from support.links_image import links_image
+from support.runs import Run, apply_records, run_command, wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -43,13 +50,41 @@ V2 = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Served:
+    """A server that is applied in a store of its own, and its engine, which is "docker" or "podman"."""
+
+    kind: str
+    engine: Engine
+    home: Path
+    record: LaunchRecord
+
+    def run(self) -> Run:
+        """Return a session as an application begins it."""
+        return Run(command=run_command(self.home, project=self.record.project))
+
+    def containers(self) -> list[Container]:
+        return self.engine.list({"dev.hatchlock.project": self.record.project})
+
+
+@pytest.fixture(scope="module", params=["docker", "podman"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    kind: str = request.param
+    address: str = request.getfixturevalue("engine" if kind == "docker" else kind)
+    home = tmp_path_factory.mktemp(kind)
+    with links_image(address) as image:
+        record = links_record(address, image, f"trial-{secrets.token_hex(4)}")
+        apply_records(home, [record])
+        yield Served(kind=kind, engine=Engine(address), home=home, record=record)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answers:
     """What one running container and its engine say.
 
     `facts`, `status`, `mounts`: from inside. `inspected`, `labels`: from the engine.
     """
 
-    found: EngineProject
+    served: Served
     run: Run
     facts: Mapping[str, Any]
     status: Mapping[str, str]
@@ -60,26 +95,33 @@ class Answers:
     def read(self, path: str) -> str:
         return self.run.attempt("read", path).strip()
 
+    def differences(self, **changes: Any) -> list[str]:
+        """Return the fields that differ, of the container as it is but for some of what its engine says."""
+        podman = self.served.kind == "podman"
+        expected = own_posture(self.served.record, host=host_facts(), podman=podman)
+        found = found_posture({**self.inspected, **changes}, podman=podman)
+        return [item.field for item in differences(expected, found)]
+
 
 @pytest.fixture(scope="module")
-def answers(engine_project: EngineProject) -> Iterator[Answers]:
+def answers(served: Served) -> Iterator[Answers]:
     """Begin a session and ask it everything that needs no container of its own."""
-    with engine_project.run() as run:
+    with served.run() as run:
         run.hello()
-        (container,) = engine_project.containers()
+        (container,) = served.containers()
         lines = (line.split(":\t", 1) for line in run.attempt("read", "/proc/self/status").splitlines())
         mounts = (line.split() for line in run.attempt("read", "/proc/self/mounts").splitlines())
         yield Answers(
-            found=engine_project,
+            served=served,
             run=run,
             facts=json.loads(run.attempt("facts")),
             status={pair[0]: pair[1].strip() for pair in lines if len(pair) > 1},
             mounts={words[1]: (words[2], words[3]) for words in mounts},
-            inspected=engine_project.engine.inspect(container.id),
+            inspected=served.engine.inspect(container.id),
             labels={name.removeprefix("dev.hatchlock."): value for name, value in container.labels.items()},
         )
         run.end()
-    assert engine_project.containers() == []
+    assert served.containers() == []
 
 
 def test_it_runs_as_a_numeric_user_of_no_other_group(answers: Answers) -> None:
@@ -126,7 +168,7 @@ def test_it_has_a_loopback_and_no_other_network(answers: Answers) -> None:
 
 
 def test_its_limits_bind(answers: Answers) -> None:
-    facts = read_facts(answers.found.engine)
+    facts = read_facts(answers.served.engine)
     assert (facts.unbound, lacks(facts)) == ((), ())
     files = V2 if facts.cgroups == "2" else V1
     values = {name: answers.read(path) for name, path in files.items()}
@@ -161,15 +203,14 @@ def test_its_namespaces_are_its_own(answers: Answers) -> None:
 
 
 def test_the_engine_says_that_it_is_as_its_profile_says(answers: Answers) -> None:
-    podman = answers.found.kind == "podman"
-    record = record_of(answers)
-    expected = own_posture(record, host=host_facts(), podman=podman)
-    assert differences(expected, found_posture(answers.inspected, podman=podman)) == ()
+    assert answers.differences() == []
 
 
-def record_of(answers: Answers) -> LaunchRecord:
-    state = answers.found.project.store / "projects" / answers.found.project.name
-    return LaunchRecord.from_json((state / "launch" / f"{answers.labels['record']}.json").read_bytes())
+def test_a_plan_finds_nothing_to_put_right_and_nobody_unknown(answers: Answers) -> None:
+    served = answers.served
+    state = ProjectState(served.home / "projects" / served.record.project)
+    running = ContainerResource(project=served.record.project, engine=served.engine.address, state=state)
+    assert (list(running.observe()), running.unknown) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -214,29 +255,23 @@ def record_of(answers: Answers) -> LaunchRecord:
     ],
 )
 def test_every_field_that_is_another_is_named(answers: Answers, field: str, section: str, key: str, value: Any) -> None:
-    podman = answers.found.kind == "podman"
-    other = {**answers.inspected, section: {**answers.inspected[section], key: value}}
-    expected = own_posture(record_of(answers), host=host_facts(), podman=podman)
-    named = {item.field for item in differences(expected, found_posture(other, podman=podman))}
+    named = answers.differences(**{section: {**answers.inspected[section], key: value}})
     assert field in named
     # one value may say several things: no memory limit is no swap limit
     assert len(named) <= 2 or key in {"SecurityOpt", "Ulimits"}
 
 
 def test_a_mount_more_or_a_writable_one_is_named(answers: Answers) -> None:
-    podman = answers.found.kind == "podman"
-    expected = own_posture(record_of(answers), host=host_facts(), podman=podman)
     first, *others = answers.inspected["Mounts"]
     socket = {"Type": "bind", "Source": "/var/run/docker.sock", "Destination": "/s", "RW": True}
     for mounts in ([*answers.inspected["Mounts"], socket], [{**first, "RW": True}, *others], others):
-        found = found_posture({**answers.inspected, "Mounts": mounts}, podman=podman)
-        assert [item.field for item in differences(expected, found)] == ["mounts"]
+        assert answers.differences(Mounts=mounts) == ["mounts"]
 
 
 def test_it_says_whose_it_is(answers: Answers) -> None:
     assert set(answers.labels) == {"project", "server", "key", "session", "owner", "record"}
-    assert answers.labels["project"] == answers.found.project.name
-    assert answers.labels["record"] == answers.found.project.active()["echo"]
+    record = answers.served.record
+    assert (answers.labels["project"], answers.labels["record"]) == (record.project, record.digest)
 
 
 def test_long_messages_come_through_whole(answers: Answers) -> None:
@@ -244,35 +279,35 @@ def test_long_messages_come_through_whole(answers: Answers) -> None:
 
 
 def test_what_is_listed_has_state_labels_and_the_image_that_it_is_made_of(answers: Answers) -> None:
-    (container,) = answers.found.containers()
+    (container,) = answers.served.containers()
     assert container.state == "running"
-    assert container.name.startswith(f"hatchlock-{answers.found.project.name}-echo-")
+    assert container.name.startswith(f"hatchlock-{answers.served.record.project}-echo-")
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", container.image)
 
 
-def test_doctor_says_which_it_is_and_that_all_limits_bind(engine_project: EngineProject) -> None:
-    said = engine_project.say("doctor")
-    name = {"docker": "Docker", "podman": "Podman"}[engine_project.kind]
-    assert re.search(
-        rf"^ok +container engine: DOCKER_HOST at {engine_project.engine.address}: {name} \d", said, re.MULTILINE
-    )
-    assert re.search(r"^ok +engine: limits: memory, swap, cpus, pids bind$", said, re.MULTILINE)
-    assert "seccomp" in said
+def test_doctor_says_which_it_is_and_that_all_limits_bind(served: Served) -> None:
+    environ = {"DOCKER_HOST": served.engine.address, "PATH": os.environ["PATH"], "HOME": str(served.home)}
+    checks = {item.name: item for item in diagnose(Home(root=served.home, is_default=False), environ, pythons=())}
+    engine, limits = checks["container engine"], checks["engine: limits"]
+    name = {"docker": "Docker", "podman": "Podman"}[served.kind]
+    assert engine.found.startswith(f"DOCKER_HOST at {served.engine.address}: {name} ")
+    assert (engine.state, limits.state, limits.found) == ("ok", "ok", "memory, swap, cpus, pids bind")
+    assert "seccomp" in checks["engine: guards"].found
 
 
-def test_after_a_kill_of_run_it_is_gone(engine_project: EngineProject) -> None:
-    before = {item.name for item in engine_project.containers()}
-    with engine_project.run() as run:
+def test_after_a_kill_of_run_it_is_gone(served: Served) -> None:
+    before = {item.name for item in served.containers()}
+    with served.run() as run:
         run.hello()
         os.kill(run.process.pid, signal.SIGKILL)
-        assert wait_for(lambda: {item.name for item in engine_project.containers()} == before, patience=30)
+        assert wait_for(lambda: {item.name for item in served.containers()} == before, patience=30)
 
 
-def test_when_it_is_stopped_by_hand_its_session_ends(engine_project: EngineProject) -> None:
-    before = {item.name for item in engine_project.containers()}
-    with engine_project.run() as run:
+def test_when_it_is_stopped_by_hand_its_session_ends(served: Served) -> None:
+    before = {item.name for item in served.containers()}
+    with served.run() as run:
         run.hello()
-        (container,) = (item for item in engine_project.containers() if item.name not in before)
-        engine_project.engine.kill(container.id, "SIGTERM")
+        (container,) = (item for item in served.containers() if item.name not in before)
+        served.engine.kill(container.id, "SIGTERM")
         assert run.wait() != 0
-    assert {item.name for item in engine_project.containers()} == before
+    assert {item.name for item in served.containers()} == before

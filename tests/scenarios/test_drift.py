@@ -1,4 +1,4 @@
-"""Containers that were changed by hand while they run: what a plan says, and what apply does about it. Two real engines."""
+"""Containers that were changed by hand while they run: what a plan says, and what apply does about it, on a real engine."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def made_by_hand(found: EngineProject, labels: dict[str, str], **changes: Any) -
         found.engine.remove(container)
 
 
-def test_sessions_are_nothing_to_a_plan(engine_project: EngineProject) -> None:
-    found = engine_project
+def test_sessions_are_nothing_to_a_plan(docker_project: EngineProject) -> None:
+    found = docker_project
     before = found.plan()
     assert (before["steps"], before["notes"]) == ([], [])
     with found.run() as one, found.run() as other:
@@ -142,8 +142,16 @@ def test_containers_with_our_labels_that_nobody_knows_are_told_and_left_alone(do
         run.end()
 
 
-def test_one_that_says_it_is_a_session_is_held_to_its_profile(engine_project: EngineProject) -> None:
-    found = engine_project
+def test_one_that_says_it_is_a_session_is_held_to_its_profile(docker_project: EngineProject) -> None:
+    is_held_to_its_profile(docker_project)
+
+
+@pytest.mark.full
+def test_on_podman_as_well(podman_project: EngineProject) -> None:
+    is_held_to_its_profile(podman_project)
+
+
+def is_held_to_its_profile(found: EngineProject) -> None:
     with found.run() as run:
         run.hello()
         (original,) = found.containers()

@@ -225,6 +225,7 @@ reason = "works on files"
 """
 
 
+@pytest.mark.full
 def test_images_go_there_and_a_server_with_files_of_this_machine_does_not(
     ways: dict[str, str], ssh_path: str, image: str, tmp_path: Path
 ) -> None:

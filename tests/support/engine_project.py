@@ -23,7 +23,7 @@ from support.links_image import links_image
 from support.project import TrialProject
 from support.runs import BARE, Run
 
-__all__ = ["EngineProject", "docker_project", "engine_project", "podman_project"]
+__all__ = ["EngineProject", "docker_project", "podman_project"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +116,3 @@ def podman_project(podman: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Yield the project on Podman, applied."""
     with _applied("podman", podman, tmp_path_factory.mktemp("podman")) as made:
         yield made
-
-
-@pytest.fixture(scope="session", params=["docker", "podman"])
-def engine_project(request: pytest.FixtureRequest) -> EngineProject:
-    """Return either."""
-    found: EngineProject = request.getfixturevalue(f"{request.param}_project")
-    return found
