@@ -209,3 +209,28 @@ def test_a_port_of_the_server_is_reached_without_a_way_out(place: Place, tmp_pat
             assert connection.recv(100) == b"served one"
         assert call(run, "routes") == ""
         assert run.end()[0] == 0
+
+
+def test_servers_with_the_internet_do_not_see_each_other(place: Place) -> None:
+    """They are on a bridge of their project's, which Docker keeps free of traffic between them; Podman has no such bridge."""
+    record = place.record("internet")
+    engine = Engine(place.engine)
+    name = f"hatchlock-{place.project}"
+    try:
+        with place.session(record) as one, place.session(record) as other:
+            one.hello()
+            other.hello()
+            assert call(one, "serve", "8000", "0.0.0.0") == "serving"
+            addresses = {
+                engine.inspect(container)["NetworkSettings"]["Networks"][name]["IPAddress"]
+                for container in place.containers()
+            }
+            said = [call(other, "ask", address, "8000", "hi", "0.5") for address in addresses]
+            assert len(said) == 2
+            assert engine.is_podman or all(item.startswith("denied: ") for item in said)
+            assert call(other, "routes") != ""
+            assert one.end()[0] == other.end()[0] == 0
+        assert engine.ask("GET", f"/networks/{name}")["Labels"] == {"dev.hatchlock.project": place.project}
+    finally:
+        assert wait_for(lambda: place.containers() == [])
+        engine.ask("DELETE", f"/networks/{name}")

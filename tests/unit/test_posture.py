@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
-from hatchlock.security.container import EngineTraits, HostFacts, container_config
+from hatchlock.security.container import EngineTraits, HostFacts, bridge_name, container_config
 from hatchlock.security.posture import differences, found_posture, own_posture
 from hatchlock.security.provided import SECRETS_INSIDE
 
@@ -176,10 +176,11 @@ def test_a_list_of_hosts_is_a_network_of_another_container() -> None:
     assert found(own, {**joined, "Mounts": []}) == ["network container, should be none"]
 
 
-def test_the_usual_network_has_two_names() -> None:
+def test_the_internet_is_a_bridge_of_the_project() -> None:
     record = replace(RECORD, sandbox=Sandbox(network=("internet",)))
     facts = inspected(record, podman=True)
-    for name in ("bridge", "podman"):
-        assert found(record, {**facts, "NetworkSettings": {"Networks": {name: {}}}}, podman=True) == []
-    alone = {**facts, "NetworkSettings": {"Networks": {}}}
-    assert found(record, alone, podman=True) == ["networks none, should be bridge"]
+    own = bridge_name(record.project)
+    assert found(record, {**facts, "NetworkSettings": {"Networks": {own: {}}}}, podman=True) == []
+    for networks, said in (({}, "none"), ({"podman": {}}, "bridge")):
+        other = {**facts, "NetworkSettings": {"Networks": networks}}
+        assert found(record, other, podman=True) == [f"networks {said}, should be {own}"]

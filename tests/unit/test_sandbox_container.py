@@ -117,7 +117,7 @@ def test_limits_come_from_the_profile_and_never_exceed_the_machines() -> None:
 
 def test_networks_and_users_and_mounts_are_as_declared() -> None:
     assert host_config()["NetworkMode"] == "none"
-    assert host_config(network=("internet",))["NetworkMode"] == "bridge"
+    assert host_config(network=("internet",))["NetworkMode"] == "hatchlock-p"
     assert host_config(network=("host",))["NetworkMode"] == "host"
     assert config(replace(RECORD, sandbox=Sandbox(run_as="host")))["User"] == "1000:100"
     assert host_config(mounts=(Mount(source="/a", target="/in"),))["Mounts"] == [

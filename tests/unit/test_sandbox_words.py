@@ -103,6 +103,7 @@ def test_each_deviation_is_named_with_its_default_and_its_reason() -> None:
         "network = [internet], default [none] (reason: writes reports)",
         "read-only = false, default true (reason: writes reports)",
         "mounts = [/data at /in (rw)], default [] (reason: writes reports)",
+        "internet is every address: this machine's own, where services listen on them, and its LAN are reachable",
     )
 
 

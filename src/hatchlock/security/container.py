@@ -14,7 +14,7 @@ from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["LABEL", "EngineTraits", "HostFacts", "container_config", "podmans_seccomp", "server_user", "ulimits"]
+__all__ = ["LABEL", "EngineTraits", "HostFacts", "bridge_name", "container_config", "podmans_seccomp", "server_user", "ulimits"]
 
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
@@ -22,7 +22,6 @@ LABEL = "dev.hatchlock"
 _MOST_PROCESSES = 1 << 15  # no more than Podman itself may have, which it cannot give to others
 _TEMPORARY = "/tmp"  # noqa: S108  inside the container
 _PODMANS_TEMPORARY = ("/run", "/var/tmp")  # noqa: S108  Podman lets every read-only root have these, without a size
-_NETWORK_MODES = {"none": "none", "internet": "bridge", "host": "host"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +128,7 @@ def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engi
         "CapAdd": list(sandbox.capabilities),
         "Privileged": False,
         "SecurityOpt": _security_options(sandbox, provided, engine),
-        **_namespaces(sandbox, provided),
+        **_namespaces(record, provided),
         "Memory": memory,
         "MemorySwap": memory + size_in_bytes(sandbox.swap),
         "OomKillDisable": False,
@@ -149,10 +148,22 @@ def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engi
     }
 
 
-def _namespaces(sandbox: Sandbox, provided: Provided) -> dict[str, Any]:
+def bridge_name(project: str) -> str:
+    """Return the name of the network on which containers of a project are that may reach every host."""
+    return f"hatchlock-{project}"
+
+
+def _network_mode(record: LaunchRecord, provided: Provided) -> str:
+    if provided.joins:
+        return f"container:{provided.joins}"
+    word = record.sandbox.network[0]
+    return bridge_name(record.project) if word == "internet" else word
+
+
+def _namespaces(record: LaunchRecord, provided: Provided) -> dict[str, Any]:
     """Return namespaces of its own: an empty word means that too, but for users, where the engine's own setting holds."""
     return {
-        "NetworkMode": f"container:{provided.joins}" if provided.joins else _NETWORK_MODES[sandbox.network[0]],
+        "NetworkMode": _network_mode(record, provided),
         "PublishAllPorts": False,
         "IpcMode": "private",
         "PidMode": "",

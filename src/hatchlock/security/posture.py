@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox
-from hatchlock.security.container import EngineTraits, HostFacts, container_config, podmans_seccomp
+from hatchlock.security.container import EngineTraits, HostFacts, bridge_name, container_config, podmans_seccomp
 from hatchlock.security.network import resolver_files
 from hatchlock.security.provided import RELAY_INSIDE, SECRETS_INSIDE, Provided
 
@@ -86,7 +86,7 @@ def own_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Postu
     return {
         **posture,
         "mounts": dict(_described(config["HostConfig"])),
-        "networks": frozenset({"bridge"} if sandbox.network == ("internet",) else ()),
+        "networks": frozenset({bridge_name(record.project)} if sandbox.network == ("internet",) else ()),
         **({"seccomp": "profile of a file" if podman else own} if sandbox.seccomp_sha256 else {}),
     }
 
@@ -242,7 +242,8 @@ def _network(mode: str) -> str:
     """Podman and Docker have their own names for the usual network."""
     if mode.startswith("container:"):
         return "container"
-    return "bridge" if mode in {"default", "podman"} else mode
+    # which bridge it is, is compared by its name
+    return "bridge" if mode in {"default", "podman"} or mode.startswith(bridge_name("")) else mode
 
 
 def _namespace(host: Mapping[str, Any], key: str, *, podman: bool) -> str:

@@ -216,11 +216,19 @@ def relaxations(sandbox: Sandbox, *, runtime: Runtime = "container") -> tuple[st
         f"{name.replace('_', '-')} = {_shown(getattr(sandbox, name))}, default {_shown(getattr(default, name))}{reason}"
         for name in relaxed(sandbox)
     ]
-    if runtime == "process" and shares_network(sandbox):
-        lines.append(
-            "the process runtime shares the machine's network: services on loopback and in its LAN are reachable"
-        )
+    lines += _opened(sandbox, runtime)
     return tuple(lines)
+
+
+def _opened(sandbox: Sandbox, runtime: Runtime) -> tuple[str, ...]:
+    """Say what a network opens besides what its name says."""
+    if not shares_network(sandbox):
+        return ()
+    if runtime == "process":
+        return ("the process runtime shares the machine's network: services on loopback and in its LAN are reachable",)
+    if sandbox.network == ("host",):
+        return ("host is this machine's own network: services on its loopback and in its LAN are reachable",)
+    return ("internet is every address: this machine's own, where services listen on them, and its LAN are reachable",)
 
 
 def _shown(value: Any) -> str:

@@ -180,6 +180,10 @@ def session(
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
         labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
         traits = _traits(record, engine)
+        if record.sandbox.network == ("internet",):
+            from hatchlock.serve.network.bridge import ensure_bridge  # noqa: PLC0415  few servers need one
+
+            ensure_bridge(engine, record)
         if network and hub:
             from hatchlock.serve.network.sidecar import Sidecar  # noqa: PLC0415  few servers have one
 

@@ -1,0 +1,80 @@
+"""The network of a project's containers that may reach every host: a bridge of the engine's on which they do not see each other."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import quote
+
+from hatchlock.engines.api import Engine, EngineError
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.container import LABEL, bridge_name
+
+__all__ = ["NetworkTaken", "ensure_bridge"]
+
+_NOT_FOUND = 404
+
+
+@dataclass(kw_only=True, eq=False)
+class NetworkTaken(HatchlockError):
+    """The engine has a network of that name which is not ours; nothing was started."""
+
+    code: ClassVar[str] = "network-taken"
+
+    network: str
+
+    def __str__(self) -> str:
+        return f"the engine has a network {self.network}, which hatchlock has not made"
+
+    def _hint(self) -> str:
+        return f"remove it, if nobody needs it: docker network rm {self.network}"
+
+
+def ensure_bridge(engine: Engine, record: LaunchRecord) -> None:
+    """Make the bridge of a server's project, unless it is there. It stays: the next session needs it, and it costs nothing.
+
+    Raises:
+        NetworkTaken: Somebody else's has its name.
+        EngineError: The engine refuses.
+        EngineUnreachable: The engine does not answer.
+    """
+    with _one_at_a_time(record.directory):
+        name = bridge_name(record.project)
+        try:
+            found = engine.ask("GET", f"/networks/{quote(name)}")
+        except EngineError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            _create(engine, name, record.project)
+            return
+    if (found.get("Labels") or {}).get(f"{LABEL}.project") != record.project:
+        raise NetworkTaken(network=name)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(directory: str) -> Iterator[None]:
+    """Applications start all their servers at once, and Docker would make two networks of one name."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # it is not there any more: then nobody else is either
+            held = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, held)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _create(engine: Engine, name: str, project: str) -> None:
+    # Podman keeps networks apart from each other, but knows no such thing within one
+    option = {"isolate": "true"} if engine.is_podman else {"com.docker.network.bridge.enable_icc": "false"}
+    body = {
+        "Name": name,
+        "Driver": "bridge",
+        "CheckDuplicate": True,
+        "Labels": {f"{LABEL}.project": project},
+        "Options": option,
+    }
+    engine.ask("POST", "/networks/create", body)
