@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.connect import engine_is_local, parse_place, secured
+from hatchlock.engines.api import Engine
+from hatchlock.engines.connect import EngineUnreachable, engine_is_local, parse_place, secured
 from hatchlock.engines.locate import EngineNotFound, answers, find_engine, found_engines
 
 
@@ -185,6 +186,16 @@ def test_a_socket_with_two_names_is_looked_at_once(home: Path) -> None:
 )
 def test_an_engine_is_local_if_its_paths_are_ours(address: str, local: bool) -> None:
     assert engine_is_local(address) is local
+
+
+def test_a_password_in_an_address_is_neither_used_nor_shown(home: Path) -> None:
+    with pytest.raises(EngineNotFound) as caught:
+        find_engine({"HOME": str(home), "DOCKER_HOST": "ssh://me:hunter2@nowhere.invalid"})
+    assert "hunter2" not in str(caught.value)
+    assert "DOCKER_HOST at ssh://me:…@nowhere.invalid: a password does not belong into an address" in str(caught.value)
+    with pytest.raises(EngineUnreachable) as refused:
+        Engine("ssh://me:hunter2@nowhere.invalid").ping()
+    assert "hunter2" not in str(refused.value)
 
 
 def test_addresses_are_taken_apart_as_they_are_written() -> None:

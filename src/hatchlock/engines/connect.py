@@ -11,6 +11,7 @@ Only the standard library, and of that little: `run` imports this.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal, cast
@@ -31,12 +32,14 @@ __all__ = [
     "parse_place",
     "said",
     "secured",
+    "without_password",
 ]
 
 _CONNECT_SECONDS = 10.0
 _SSH_SECONDS = 30.0
 _CHUNK = 1 << 16
 _PORT, _TLS_PORT = 2375, 2376
+_PASSWORD = re.compile(r"(//[^/@:]*):[^/@]*@")
 _LOOPBACK = ("localhost", "::1")
 
 
@@ -50,7 +53,7 @@ class EngineUnreachable(HatchlockError):
     why: str
 
     def __str__(self) -> str:
-        return f"no container engine answers at {self.engine}: {self.why}"
+        return f"no container engine answers at {without_password(self.engine)}: {self.why}"
 
     def _hint(self) -> str:
         return 'start Docker or Podman, or see what `hatchlock doctor` says; servers with runtime = "process" need no engine'
@@ -90,6 +93,11 @@ def secured(address: str, certificates: str, *, verify: bool) -> str:
     if not address.startswith("tcp://"):
         return address
     return f"{address}?certificates={quote(certificates)}" + ("" if verify else "&verify=no")
+
+
+def without_password(address: str) -> str:
+    """Return an address to be shown: somebody may have written a password into it, where none belongs."""
+    return _PASSWORD.sub(r"\1:…@", address)
 
 
 def parse_place(address: str) -> Place:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.connect import EngineUnreachable, secured
+from hatchlock.engines.connect import EngineUnreachable, secured, without_password
 from hatchlock.errors import HatchlockError
 
 __all__ = ["EngineNotFound", "FoundEngine", "answers", "find_engine", "found_engines", "locate_engine"]
@@ -75,7 +75,7 @@ class FoundEngine:
     problem: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.address}" if self.address else self.name
+        return f"{self.name} at {without_password(self.address)}" if self.address else self.name
 
 
 def find_engine(environ: Mapping[str, str]) -> str:
