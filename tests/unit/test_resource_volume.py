@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,26 @@ def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path
     (kept.place("/data") / "link").symlink_to(outside)
     kept.apply()
     assert (outside / "a").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_what_a_server_has_closed_to_its_own_user_goes_too() -> None:
+    root = Path(tempfile.mkdtemp(dir="/tmp"))
+    os.chown(root, 4242, 4242)
+    os.seteuid(4242)
+    try:
+        kept = Kept(root / "store")
+        kept.apply("/data", user="4242:4242")
+        for name in ("a/b", "c"):
+            (kept.place("/data") / name).mkdir(parents=True)
+            (kept.place("/data") / name / "file").touch()
+        for name, mode in (("a/b", 0), ("a", 0), ("c", 0o500)):
+            (kept.place("/data") / name).chmod(mode)
+        kept.apply()
+        assert list(kept.resource().observe()) == []
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(root)
 
 
 def test_a_server_that_cannot_be_planned_keeps_what_it_has(kept: Kept) -> None:
