@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.engines.reach import outermost, shows_too_much
@@ -19,8 +19,10 @@ from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import atomic_write, memory_file, private_directory
 from hatchlock.security.bubblewrap import TEMPORARY, System
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
-from hatchlock.security.seatbelt import Seatbelt
 from hatchlock.security.seccomp import MACHINES, usual_filter
+
+if TYPE_CHECKING:
+    from hatchlock.security.seatbelt import Seatbelt
 
 __all__ = [
     "Interpreter",
@@ -176,6 +178,8 @@ def isolation_system(
         seatbelt: Where macOS has `sandbox-exec`.
     """
     if platform == "darwin" and os.access(seatbelt, os.X_OK):
+        from hatchlock.security.seatbelt import Seatbelt  # noqa: PLC0415  macOS alone has it
+
         return Seatbelt(program=seatbelt)
     path = environ.get("PATH", "")
     bwrap = find_bwrap(path)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from hatchlock.engines.cgroups import NO_GROUPS, Group, remove_groups
 from hatchlock.errors import HatchlockError
@@ -31,9 +31,11 @@ from hatchlock.security.denials import Denial
 from hatchlock.security.network import has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import SandboxUnsupported
-from hatchlock.security.seatbelt import Seatbelt, seatbelt_argv, seatbelt_problems
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
+
+if TYPE_CHECKING:
+    from hatchlock.security.seatbelt import Seatbelt
 
 __all__ = ["LocalServer", "PathMissing", "start_bare", "start_confined", "start_isolated"]
 
@@ -231,6 +233,8 @@ def start_confined(
         SandboxUnsupported: Its sandbox asks for something that macOS does not do.
         PathMissing: Its program does not exist.
     """
+    from hatchlock.security.seatbelt import seatbelt_argv, seatbelt_problems  # noqa: PLC0415  macOS alone has it
+
     if problems := seatbelt_problems(record):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     scratch, hidden = (os.path.realpath(path) if path else "" for path in (env["HOME"], secrets))
