@@ -12,6 +12,7 @@ import pytest
 
 from hatchlock.address import Address, Kind
 from hatchlock.engines.debian_host import HostSystem
+from hatchlock.engines.facts import Lack
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
 from hatchlock.paths import Home
@@ -60,6 +61,25 @@ def test_everything_has_its_place() -> None:
         "server:member": "env:shared",
         "server:shop": "image:shop",
     }
+
+
+def test_what_an_engine_lacks_is_told_once_or_keeps_servers_from_it() -> None:
+    limits = Lack(about="limits", what="memory would not be limited", mend="give it control groups")
+    found = target(lacks=(limits,))
+    assert (found.notes, found.problems) == (("memory would not be limited; give it control groups",), ())
+    assert target_from_dict(json.loads(json.dumps(target_to_dict(found)))).notes == found.notes
+    fatal = Lack(about="API", what="it takes no stdin", mend="use another", is_fatal=True)
+    told = problems(target(lacks=(fatal,)))
+    assert set(told) == {"server:boxed", "server:shop"}
+    assert told["server:boxed"] == "the container engine at unix:///run/engine.sock cannot serve it: it takes no stdin"
+
+
+def test_an_engine_elsewhere_gets_no_server_that_needs_this_machine() -> None:
+    mounted = EVERYTHING + '\n[servers.boxed.sandbox]\nmounts = [{ source = ".", target = "/d" }]\nreason = "files"\n'
+    told = problems(target(mounted, engine="ssh://me@build"))
+    assert set(told) == {"server:boxed"}
+    assert "ssh://me@build is another machine, and cannot have its mounts" in told["server:boxed"]
+    assert problems(target(mounted)) == {}
 
 
 BUILDING = """\
