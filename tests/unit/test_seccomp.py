@@ -9,17 +9,16 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import hatchlock
 from hatchlock.engines.process import isolation_system
 from hatchlock.files import memory_file
 from hatchlock.security.bpf import ALLOW, KILL_PROCESS, LOG, Condition, Rule, assemble, errno
+from hatchlock.security.kept_filter import PODMANS_PROFILE, kept_filter
 from hatchlock.security.seccomp import MACHINES, SeccompProfileUnusable, profile_filter, usual_filter, usual_profile
 from hatchlock.security.syscalls import numbers
 from support.unavailable import unavailable
@@ -307,9 +306,12 @@ def test_the_kernel_takes_the_filter_and_holds_to_it() -> None:
     ]
 
 
-def test_the_profile_for_podman_is_the_text_of_the_usual_one() -> None:
-    text = Path(hatchlock.__file__).parent / "security" / "podman.json"
-    assert json.loads(text.read_text()) == usual_profile()
+def test_what_is_kept_of_the_usual_filter_is_what_would_be_made_now() -> None:
+    """If not: scripts/seccomp-filters."""
+    assert {machine: kept_filter(machine) for machine in MACHINES} == {
+        machine: usual_filter(machine) for machine in MACHINES
+    }
+    assert json.loads(PODMANS_PROFILE.read_text()) == usual_profile()
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -18,8 +18,8 @@ from hatchlock.engines.reach import outermost, shows_too_much
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import atomic_write, memory_file, private_directory
 from hatchlock.security.bubblewrap import TEMPORARY, System
+from hatchlock.security.kept_filter import FILTERED_MACHINES, kept_filter
 from hatchlock.security.sandbox import IsolationFacts, isolation_problem
-from hatchlock.security.seccomp import MACHINES, usual_filter
 
 if TYPE_CHECKING:
     from hatchlock.security.seatbelt import Seatbelt
@@ -188,7 +188,7 @@ def isolation_system(
     needed = ("prlimit", "setpriv") if root else ("prlimit",)
     missing = tuple(name for name in needed if tools[name] is None)
     machine = os.uname().machine
-    unfiltered = "" if machine in MACHINES else machine
+    unfiltered = "" if machine in FILTERED_MACHINES else machine
     facts = IsolationFacts(system=platform, bwrap=bwrap, missing=missing, unfiltered=unfiltered)
     problem = isolation_problem(facts)
     if problem is not None or bwrap is None:
@@ -277,7 +277,7 @@ def _system(bwrap: str, prlimit: str, setpriv: str, *, root: bool) -> System:
         counts_by_namespace=_kernel() >= _NAMESPACED_COUNTS,
         machine=machine,
         kernel=_kernel(),
-        seccomp=usual_filter(machine),
+        seccomp=kept_filter(machine),
     )
 
 

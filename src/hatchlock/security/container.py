@@ -6,15 +6,24 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, size_in_bytes
+from hatchlock.security.kept_filter import PODMANS_PROFILE
 from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.provided import NOTHING, SECRETS_INSIDE, Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 
-__all__ = ["LABEL", "EngineTraits", "HostFacts", "bridge_name", "container_config", "podmans_seccomp", "server_user", "ulimits"]
+__all__ = [
+    "LABEL",
+    "EngineTraits",
+    "HostFacts",
+    "bridge_name",
+    "container_config",
+    "podmans_seccomp",
+    "server_user",
+    "ulimits",
+]
 
 LABEL = "dev.hatchlock"
 """Prefix of all our labels."""
@@ -65,7 +74,7 @@ _DOCKER = EngineTraits()
 def podmans_seccomp(address: str, *, podman: bool) -> str:
     """Return `EngineTraits.seccomp_file` for an engine at an address: it must be one of this very machine."""
     here = address.startswith("unix://") and sys.platform.startswith("linux")
-    return str(Path(__file__).with_name("podman.json")) if podman and here else ""
+    return str(PODMANS_PROFILE) if podman and here else ""
 
 
 def container_config(

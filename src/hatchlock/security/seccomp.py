@@ -25,12 +25,12 @@ from hatchlock.security.bpf import (
     assemble,
     errno,
 )
+from hatchlock.security.kept_filter import FILTERED_MACHINES
 from hatchlock.security.syscalls import numbers
 
 __all__ = ["MACHINES", "SeccompProfileUnusable", "profile_filter", "usual_filter", "usual_profile"]
 
-MACHINES = ("x86_64", "aarch64")
-"""The machines that there are filters for."""
+MACHINES = FILTERED_MACHINES
 
 _NOT_PERMITTED = 1
 _NO_SUCH_CALL = 38
