@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
-from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files, limits
+from hatchlock.security.bubblewrap import (
+    System,
+    bubblewrap_argv,
+    bubblewrap_options,
+    identity_files,
+    limits,
+    system_calls,
+)
+from hatchlock.security.seccomp import SeccompProfileUnusable
 
 RECORD = LaunchRecord(
     project="p",
@@ -131,3 +141,39 @@ def test_the_user_has_a_name_inside() -> None:
 def test_working_directory_is_the_home_unless_declared() -> None:
     assert options()[-2:] == ["--chdir", "/home/hatchlock"]
     assert options(replace(RECORD, cwd="/data"))[-2:] == ["--chdir", "/data"]
+
+
+def test_what_can_be_written_to_is_made_by_bubblewrap_or_before_it() -> None:
+    assert "--perms 1777 --size 67108864 --tmpfs /tmp" in joined()
+    quiet = joined(system=replace(ROOT, no_programs=True))
+    assert "--bind /sys/0 /dev/shm --bind /sys/1 /tmp --bind /sys/2 /home/hatchlock" in quiet
+    assert "1777" not in quiet
+
+
+def test_the_root_has_a_size_unless_it_is_a_directory_of_the_machine() -> None:
+    assert "--perms 0755 --size 67108864 --tmpfs / --ro-bind /usr /usr" in joined()
+    given = bubblewrap_options(RECORD, ROOT, env={}, files={}, seccomp=None, root="/below")
+    assert " ".join(given).count("--bind /below / --ro-bind /usr /usr") == 1
+
+
+def test_a_filter_is_loaded_if_there_is_one() -> None:
+    assert "--seccomp 9" in joined()
+    assert "--seccomp" not in bubblewrap_options(RECORD, ROOT, env={}, files={}, seccomp=None)
+
+
+def test_the_usual_filter_is_left_out_only_where_that_is_said() -> None:
+    system = replace(ROOT, seccomp=b"usual", machine="x86_64", kernel=(6, 1))
+    assert system_calls(Sandbox(), system, b"") == b"usual"
+    assert system_calls(Sandbox(seccomp="unconfined"), system, b"") == b""
+    own = system_calls(Sandbox(seccomp="./own.json"), system, b'{"defaultAction": "SCMP_ACT_ERRNO"}')
+    assert own not in {b"", b"usual"}
+    with pytest.raises(SeccompProfileUnusable):
+        system_calls(Sandbox(seccomp="./own.json"), system, b"")
+
+
+def test_what_proc_tells_of_the_machine_is_covered() -> None:
+    told = replace(ROOT, facts=("/proc/keys",), fact_directories=("/proc/acpi",))
+    assert (
+        "--proc /proc --ro-bind /dev/null /proc/keys --size 4096 --tmpfs /proc/acpi --remount-ro /proc/acpi --dev /dev"
+        in joined(system=told)
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from hatchlock.security.bubblewrap import TEMPORARY_BASE
 
@@ -37,9 +36,9 @@ def mount_temporary(directories: Iterable[str], *, size: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
     _check(libc.unshare(_NEW_MOUNTS | (_NEW_USERS if uid else 0)))
     if uid:
-        Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
+        _write("/proc/self/setgroups", b"deny")
+        _write("/proc/self/uid_map", b"%d %d 1" % (uid, uid))
+        _write("/proc/self/gid_map", b"%d %d 1" % (gid, gid))
     _check(libc.mount(None, b"/", None, ctypes.c_ulong(_WITH_ALL_BELOW | _PRIVATE), None))
     _mount(libc, TEMPORARY_BASE, _NEXT_TO_NOTHING, 0o755)
     for directory in directories:
@@ -51,6 +50,12 @@ def _mount(libc: ctypes.CDLL, directory: str, size: int, mode: int) -> None:
     flags = ctypes.c_ulong(_NO_SETUID | _NO_DEVICES | _NO_PROGRAMS)
     options = f"size={size},mode={mode:o}".encode()
     _check(libc.mount(b"tmpfs", directory.encode(), b"tmpfs", flags, options))
+
+
+def _write(path: str, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    os.write(descriptor, content)
+    os.close(descriptor)
 
 
 def _check(result: int) -> None:

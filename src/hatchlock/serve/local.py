@@ -299,7 +299,7 @@ def _start(
             cwd=cwd,
             pass_fds=inherited,
             process_group=group,
-            preexec_fn=before,  # noqa: PLW1509  there are no threads yet
+            preexec_fn=before,  # noqa: PLW1509  it makes system calls and no more
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
