@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ import pytest
 from hatchlock.launch import LaunchRecord, Relay, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts
 from hatchlock.security.denials import Denial
+from hatchlock.security.provided import RELAY_INSIDE
 from hatchlock.serve.network.hub import RelayFailed
 from hatchlock.serve.network.network import Network, network_of
 from hatchlock.serve.network.sidecar import relay_config
@@ -99,10 +99,9 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
         found.receive(hub)
         relay = Relay(image="i", interpreter=interpreter, language=request.param)
         config = relay_config(record, relay, socket=str(hub.path), host=HOST, labels={}, engine=EngineTraits())
-        *command, order = config["Entrypoint"]
-        order = json.dumps({**json.loads(order), "socket": str(hub.path)})
+        command = [str(hub.path) if word == RELAY_INSIDE else word for word in config["Entrypoint"]]
         up = 'ip link set lo up && exec "$@"'
-        process = subprocess.Popen(["unshare", "-n", "sh", "-c", up, "sh", *command, order])
+        process = subprocess.Popen(["unshare", "-n", "sh", "-c", up, "sh", *command])
         stack.callback(process.wait)
         stack.callback(process.kill)
         hub.wait("i", lambda: "" if process.poll() is None else "it ended")

@@ -2,7 +2,9 @@
 "use strict";
 const net = require("net");
 const dgram = require("dgram");
-const order = JSON.parse(process.argv[1]);
+const [path, ...items] = process.argv.slice(1);
+const ways = items.map((item) => item.split(" "));
+const hosts = Object.fromEntries(ways.map(([name, , address]) => [name, address]));
 const MOST = 200;
 let links = 0;
 
@@ -16,7 +18,7 @@ function link(near, first, greeted) {
     return;
   }
   links += 1;
-  const far = net.connect({ path: order.socket, allowHalfOpen: true });
+  const far = net.connect({ path: path, allowHalfOpen: true });
   far.write(first);
   near.pipe(far);
   let gone = false;
@@ -47,7 +49,7 @@ function link(near, first, greeted) {
   near.resume();
 }
 
-const control = net.connect({ path: order.socket });
+const control = net.connect({ path: path });
 control.on("close", end);
 let orders = "";
 control.on("data", (data) => {
@@ -76,7 +78,7 @@ questions.on("message", (query, asker) => {
   const stop = at + 5;
   if (stop > query.length) return;
   const name = labels.join(".");
-  const address = order.hosts[name.toLowerCase()];
+  const address = hosts[name.toLowerCase()];
   const found = address && query.readUInt32BE(at + 1) === 0x00010001;
   const head = Buffer.from([query[0], query[1], 0x81, address ? 0x80 : 0x83, 0, 1, 0, found ? 1 : 0, 0, 0, 0, 0]);
   const record = found
@@ -92,13 +94,8 @@ const ready = () => {
   if (!waiting) control.write("ready\n");
 };
 questions.bind(53, "127.0.0.1", ready);
-for (const [name, port, address] of order.ways) {
-  const offer = (host, needed) => {
-    const server = net.createServer({ allowHalfOpen: true }, (near) => link(near, `to ${name} ${port}\n`, false));
-    waiting += 1;
-    if (!needed) server.on("error", ready);
-    server.listen({ port, host }, ready);
-  };
-  offer(address, true);
-  if (address === "127.0.0.1") offer("::1", false);
+for (const [name, port, address] of ways) {
+  const server = net.createServer({ allowHalfOpen: true }, (near) => link(near, `to ${name} ${port}\n`, false));
+  waiting += 1;
+  server.listen({ port: Number(port), host: address }, ready);
 }

@@ -5,7 +5,6 @@ It has the whole default sandbox, one socket of ours, and none of the server's f
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from hatchlock.engines.images import engine_traits
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts, container_config
-from hatchlock.security.network import hosts_of, ways
+from hatchlock.security.network import ways
 from hatchlock.security.provided import RELAY_INSIDE
 from hatchlock.serve.network.hub import Hub, RelayFailed
 
@@ -42,11 +41,7 @@ def relay_config(
         engine: The engine, and what it says of the relay's image.
     """
     found = ways(record.sandbox)
-    order = {
-        "socket": RELAY_INSIDE,
-        "hosts": hosts_of(found),
-        "ways": [[way.name, way.port, way.address] for way in found],
-    }
+    items = [f"{way.name} {way.port} {way.address}" for way in found]
     program = Path(__file__).with_name(_PROGRAMS[relay.language]).read_text(encoding="utf-8")
     # a label that lets it use a socket of ours would let it use those of every other program of the user's
     sandbox = Sandbox(
@@ -56,7 +51,7 @@ def relay_config(
         project=record.project,
         server=record.server,
         runtime="container",
-        argv=(relay.interpreter, *_START[relay.language], program, json.dumps(order)),
+        argv=(relay.interpreter, *_START[relay.language], program, RELAY_INSIDE, *items),
         sandbox=sandbox,
         key=record.key,
         image=relay.image,
