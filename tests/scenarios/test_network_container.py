@@ -25,6 +25,8 @@ from support.python_image import SERVER, python_image
 from support.runs import BARE, Run, apply_records, run_command, wait_for
 
 pytestmark = pytest.mark.engine
+only_docker = pytest.mark.parametrize("image", ["engine"], indirect=True)
+"""For what is the same on Podman, or that Podman has not got."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +129,7 @@ def test_only_what_is_listed_is_reached(place: Place, tmp_path: Path) -> None:
     assert found["localhost", closed] == "failed: Connection refused"
 
 
+@only_docker
 def test_the_relay_has_the_default_sandbox_and_nothing_of_the_server(place: Place) -> None:
     record = place.record("a.test:443", env={"ONLY": "for the server"})
     with place.session(record) as run:
@@ -150,6 +153,7 @@ def test_the_relay_has_the_default_sandbox_and_nothing_of_the_server(place: Plac
         assert run.end()[0] == 0
 
 
+@only_docker
 def test_a_relay_that_is_killed_ends_the_session_and_says_so(place: Place) -> None:
     with place.session(place.record("a.test:443")) as run:
         run.hello()
@@ -160,6 +164,7 @@ def test_a_relay_that_is_killed_ends_the_session_and_says_so(place: Place) -> No
     assert place.containers() == []
 
 
+@only_docker
 def test_the_death_of_run_by_kill_leaves_nothing(place: Place) -> None:
     with place.session(place.record("a.test:443")) as run:
         run.hello()
@@ -211,8 +216,9 @@ def test_a_port_of_the_server_is_reached_without_a_way_out(place: Place, tmp_pat
         assert run.end()[0] == 0
 
 
+@only_docker
 def test_servers_with_the_internet_do_not_see_each_other(place: Place) -> None:
-    """They are on a bridge of their project's, which Docker keeps free of traffic between them; Podman has no such bridge."""
+    """They are on a bridge of their project's, which Docker keeps free of traffic between them; Podman has none like it."""
     record = place.record("internet")
     engine = Engine(place.engine)
     name = f"hatchlock-{place.project}"
@@ -227,7 +233,7 @@ def test_servers_with_the_internet_do_not_see_each_other(place: Place) -> None:
             }
             said = [call(other, "ask", address, "8000", "hi", "0.5") for address in addresses]
             assert len(said) == 2
-            assert engine.is_podman or all(item.startswith("denied: ") for item in said)
+            assert all(item.startswith("denied: ") for item in said)
             assert call(other, "routes") != ""
             assert one.end()[0] == other.end()[0] == 0
         assert engine.ask("GET", f"/networks/{name}")["Labels"] == {"dev.hatchlock.project": place.project}

@@ -132,7 +132,7 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items()) if value != CA_INSIDE),
         "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
         "sandbox": profile_line(record.sandbox, runtime=record.runtime, together=together),
-        "relay": f"{record.relay.language} of {record.relay.image}" if record.relay else "",
+        "relay": f"{record.relay.language} of {record.relay.image.rpartition(':')[0]}" if record.relay else "",
         "proxies": ", ".join(f"{way} through {proxy}" for way, proxy in sorted(record.proxies.items())),
         "certificates": record.ca,
         "trust": record.trust,

@@ -161,10 +161,15 @@ def session(
 
     Raises:
         ImageMissing: The engine has not got its image.
+        PathMissing: The certificates that it is to trust are not there.
         RelayFailed: What its network needs does not start.
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
+    if record.ca and not Path(record.ca).is_file():
+        from hatchlock.serve.local import PathMissing  # noqa: PLC0415  processes have it loaded
+
+        raise PathMissing(path=record.ca, purpose="the file of certificates")
     engine = Engine(record.engine)
     engine.ping()
     digits = network.session if network else os.urandom(4).hex()

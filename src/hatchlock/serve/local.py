@@ -319,6 +319,8 @@ def _preparation(groups: Group, system: System, sandbox: Sandbox) -> Callable[[]
 
 
 def _check_paths(record: LaunchRecord, system: System) -> None:
+    if record.ca and not Path(record.ca).is_file():
+        raise PathMissing(path=record.ca, purpose="the file of certificates")
     for mount in record.sandbox.mounts:
         if not Path(mount.source).exists():
             raise PathMissing(path=mount.source, purpose="the mount")
