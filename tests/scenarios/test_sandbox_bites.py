@@ -67,6 +67,7 @@ def told(record: LaunchRecord, home: Path) -> tuple[str, set[tuple[str, str]]]:
             run.wait()
         else:
             run.hello()
+            run.call("again")
         _, out, err = run.end()
     assert b"hatchlock" not in out
     return err.decode(), {(item.kind, item.what) for item in kept(record, home)}
@@ -79,13 +80,24 @@ def kept(record: LaunchRecord, home: Path) -> tuple[Refusal, ...]:
 def tries(report: Path) -> list[str]:
     return [
         *("--make", "/data/notes", "--write", "/state.db", "--read", str(report)),
-        *("--fill", "2000000", "--threads", "60", "--look-up", "api.example.com", "--look-up", "localhost"),
+        *(
+            "--later",
+            "/late.txt",
+            "--fill",
+            "2000000",
+            "--threads",
+            "60",
+            "--look-up",
+            "api.example.com",
+            "--look-up",
+            "localhost",
+        ),
     ]
 
 
 def expected(report: Path) -> set[tuple[str, str]]:
     return {
-        *(("write", "/data/"), ("write", "/state.db"), ("mount", str(report))),
+        *(("write", "/data/"), ("write", "/state.db"), ("write", "/late.txt"), ("mount", str(report))),
         *(("space", "1m"), ("processes", "40")),
     }
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatchlock.serve.lines import Lines, is_message
+from hatchlock.serve.lines import Lines, failure_in, is_message
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"a", b"\n")), max_size=20))
@@ -70,3 +70,19 @@ def test_messages_and_batches_are_messages(line: bytes) -> None:
 )
 def test_anything_else_is_not(line: bytes) -> None:
     assert not is_message(line)
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize("failed", [{"result": {"isError": True}}, {"error": {"code": -32603}}])
+def test_what_a_tool_could_not_do_is_read_line_by_line(failed: dict[str, object], separators: tuple[str, str]) -> None:
+    text = "cannot: \"x\"\nOSError: [Errno 30] Read-only file system: '/x'"
+    first, second = failure_in(json.dumps({"text": text, **failed}, separators=separators).encode())
+    assert first.endswith('cannot: "x"')
+    assert second.startswith("OSError: [Errno 30] Read-only file system: '/x'")
+
+
+@pytest.mark.parametrize(
+    "message", [b'{"result": {"text": "OSError"}}', b'{"isError":true, "text": "' + b"x" * 20_000 + b'"}', b""]
+)
+def test_no_other_message_is_read(message: bytes) -> None:
+    assert failure_in(message) == ()

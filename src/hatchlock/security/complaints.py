@@ -135,7 +135,7 @@ def _read_only(line: str, facts: ProfileFacts) -> Iterator[Denial]:
     path = _path(line, facts)
     if path and (missing := _absent(path, facts, above=True)):
         yield Denial(kind="mount", what=missing)
-    elif not path or not _is_writable(path, facts.sandbox):
+    elif not path or not _is_kept(path, facts.sandbox):
         yield Denial(kind="write", what=path)
 
 
@@ -148,7 +148,7 @@ def _forbidden(line: str, facts: ProfileFacts) -> Iterator[Denial]:
         return
     if any(is_below(path, mount.target) for mount in facts.sandbox.mounts):
         yield Denial(kind="ownership", what=path)
-    elif not _is_writable(path, facts.sandbox) and _makes(line):
+    elif not _is_kept(path, facts.sandbox) and _makes(line):
         yield Denial(kind="write", what=path)
 
 
@@ -268,11 +268,12 @@ def _is_temporary(path: str) -> bool:
     return any(is_below(path, place) for place in _TEMPORARY)
 
 
-def _is_writable(path: str, sandbox: Sandbox) -> bool:
+def _is_kept(path: str, sandbox: Sandbox) -> bool:
+    """Whether it may write there, and what it writes stays: then it is not the sandbox that says no."""
     around = [mount for mount in sandbox.mounts if is_below(path, mount.target)]
     if around:
         return max(around, key=lambda mount: len(mount.target)).mode == "rw"
-    return _is_temporary(path) or any(is_below(path, place) for place in sandbox.writable)
+    return any(is_below(path, place) for place in sandbox.writable)
 
 
 def _absent(path: str, facts: ProfileFacts, *, above: bool = False) -> str:

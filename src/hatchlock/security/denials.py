@@ -129,8 +129,8 @@ def advice(denial: Denial, server: str) -> str:
     if denial.kind == "write" and not denial.what:
         return f"`hatchlock probe {server} --learn` says where it writes"
     texts: dict[DenialKind, str] = {
-        "write": "or look for an option or a variable by which it writes to its home or to /tmp",
-        "ownership": "or let others read it, `chmod o+rX`, which is the only way if root starts the server",
+        "write": "look for an option or a variable by which it writes somewhere else, to its home for example",
+        "ownership": "let others read it, `chmod o+rX`, which is the only way if root starts the server",
         "system-call": "it runs as a user of its own without capabilities: look for an option by which it does without",
     }
     return texts.get(denial.kind, "")

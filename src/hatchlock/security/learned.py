@@ -118,7 +118,8 @@ def remarks(observed: Observed, record: LaunchRecord, values: Mapping[str, objec
     """
     proposed = replace(record.sandbox, **values)  # type: ignore[arg-type]  # fields by name
     places = [*proposed.writable, *(mount.target for mount in proposed.mounts if mount.mode == "rw")]
-    lost = [path for path in observed.written if not any(is_below(path, place) for place in places)]
+    tried = (*observed.written, *(item.what for item in observed.denied if item.kind == "write"))
+    lost = [path for path in dict.fromkeys(tried) if not any(is_below(path, place) for place in places)]
     return (
         *(f"{item} is an address, and a list holds names" for item in observed.connections if _is_address(item)),
         *(f"no volume can be where it writes {path}: look for an option by which it writes elsewhere" for path in lost),

@@ -72,6 +72,7 @@ class Denials:
         self._place = ""
         self._makes = False
         self._lock = threading.Lock()
+        self._keeping = threading.Lock()
 
     def heard(self, line: str) -> None:
         """Take a line of the server's stderr."""
@@ -104,11 +105,11 @@ class Denials:
 
     def _is_known(self, denial: Denial) -> bool:
         """Whether it was told, perhaps with a port where this one has none, or in the line before, which said what it was."""
-        if denial in self._told:
-            return True
         known = [item.what for item in self._told if item.kind == denial.kind]
         if not denial.what:
             return bool(known)
+        if denial.what.rstrip("/") in {item.rstrip("/") for item in known}:
+            return True
         return denial.kind == "network" and any(item.startswith(f"{denial.what}:") for item in known)
 
     def _keep(self, file: Path, denial: Denial) -> None:
@@ -116,7 +117,8 @@ class Denials:
 
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         refusal = Refusal(kind=denial.kind, what=denial.what, at=denial.at, when=now)
-        with contextlib.suppress(OSError, PermissionProblem):  # it was said: a full disk must not end the session
+        # it was said: a full disk must not end the session
+        with self._keeping, contextlib.suppress(OSError, PermissionProblem):
             remember_denial(file, self._record.digest, refusal)
 
 
@@ -129,7 +131,7 @@ def explanation(denial: Denial, record: LaunchRecord) -> str:
     beside = advice(denial, record.server)
     if not lines:
         return f"{what}; {beside}" if beside else what
-    note = f" ({beside})" if beside else ""
+    note = f" (or {beside})" if beside and denial.kind != "network" else f" ({beside})" if beside else ""
     return f"{what}; to permit it{note}:\n" + "\n".join(f"    {line}" for line in lines.splitlines())
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-__all__ = ["LONGEST_MESSAGE", "Lines", "is_message"]
+__all__ = ["LONGEST_MESSAGE", "Lines", "failure_in", "is_message"]
 
 LONGEST_MESSAGE = 128 << 20
 """Bytes of one line; a longer one is cut, and its parts are no messages."""
 
 _PARSED = 1 << 20
+_LONGEST_FAILURE = 1 << 14
+_FAILED = (b'"isError":true', b'"isError": true', b'"error":')
 
 
 class Lines:
@@ -63,3 +65,10 @@ def is_message(line: bytes) -> bool:
         return False
     messages = value if isinstance(value, list) else [value]
     return bool(messages) and all(isinstance(item, dict) and item.get("jsonrpc") == "2.0" for item in messages)
+
+
+def failure_in(message: bytes) -> tuple[str, ...]:
+    """Return the lines of a short message that reports an error, or a tool's failure; () for every other message."""
+    if len(message) > _LONGEST_FAILURE or not any(word in message for word in _FAILED):
+        return ()
+    return tuple(message.decode(errors="replace").replace('\\"', '"').split("\\n"))

@@ -29,7 +29,7 @@ from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.security.secrets.redact import forms
 from hatchlock.security.secrets.resolve import Places, resolve
 from hatchlock.serve.denials import Denials
-from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
@@ -276,6 +276,8 @@ def _readers(server: Server, traffic: _Traffic, talk: Talk, stdout: int, reasons
             write_all(stdout, line)
         except OSError:
             reasons.put(_End.STDOUT)
+        # a tool says there what its sandbox has stopped, and often nowhere else
+        talk.overhear(failure_in(line))
 
     def out(data: bytes) -> None:
         for line in lines.feed(data):

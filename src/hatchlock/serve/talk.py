@@ -99,6 +99,12 @@ class Talk:
         """Return a text with secrets hidden."""
         return self._redactor.whole(text.encode(errors="surrogateescape")).decode(errors="replace")
 
+    def overhear(self, lines: Iterable[str]) -> None:
+        """Let whoever listens read what is not for stderr."""
+        if self._listener is not None:
+            for line in lines:
+                self._listener(self.clean(line))
+
     def heard(self, data: bytes) -> None:
         """Take a piece of the server's stderr; it goes on line by line."""
         for line in self._lines.feed(data):

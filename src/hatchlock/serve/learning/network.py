@@ -32,7 +32,8 @@ _OUTGOING = 4
 _TCP = 6
 _SYN, _ACK = 0x02, 0x10
 _A, _ANY_CLASS = 1, 1
-_FIRST_ADDRESS = int(IPv4Address("127.77.0.1"))
+_FIRST_ADDRESS = int(IPv4Address("11.77.0.1"))
+"""An ordinary one, which is this namespace's own: some servers refuse names that lead to a private address."""
 _MOST_NAMES = 4096
 _PACKET_INFO = 8  # IP_PKTINFO
 
