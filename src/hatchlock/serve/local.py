@@ -60,9 +60,14 @@ class PathMissing(HatchlockError):
 
 
 class LocalServer:
-    """A `Server` that is a child process."""
+    """A `Server` that is a child process.
 
-    def __init__(self, started: _Started, sandbox: Sandbox, *, group: int) -> None:
+    Attributes:
+        inside: The first process of its sandbox; 0 if there is none, or if it did not come so far.
+    """
+
+    def __init__(self, started: _Started, sandbox: Sandbox, *, group: int, inside: int = 0) -> None:
+        self.inside = inside
         self._process = started.process
         self._limits = started.limits
         self._sandbox = sandbox
@@ -207,7 +212,7 @@ def start_isolated(
                 held(inside)
         finally:
             os.close(go)
-    return LocalServer(started, record.sandbox, group=inside or started.process.pid)
+    return LocalServer(started, record.sandbox, group=inside or started.process.pid, inside=inside)
 
 
 def start_confined(

@@ -59,7 +59,7 @@ class Start:
     def held(self, network: Network | None) -> Callable[[int], None] | None:
         """Return what has to be done when its sandbox is complete and nothing in it has begun; None for nothing."""
         if not self.observer.watches:
-            return network.offer if network else self._names()
+            return network.offer if network else None
 
         def both(pid: int) -> None:
             if network:
@@ -68,12 +68,13 @@ class Start:
 
         return both
 
-    def _names(self) -> Callable[[int], None] | None:
-        if self.record.sandbox.network != ("none",):
-            return None
+    def beside(self, pid: int) -> None:
+        """Do what there is time for while a server starts that has no network: have the names that it asks for reported."""
+        if not pid or self.observer.watches or self.record.sandbox.network != ("none",):
+            return
         from hatchlock.serve.network.asked import reporting_names  # noqa: PLC0415  containers do without
 
-        return reporting_names(self.denials.report)
+        reporting_names(self.denials.report)(pid)
 
     @property
     def listener(self) -> Callable[[str], None]:
@@ -160,6 +161,7 @@ def _process(start: Start, talk: Talk) -> Iterator[Started]:
                 held=start.held(network),
             )
             talk.listen(start.listener)
+            start.beside(server.inside)
         try:
             yield server, watchdog
         finally:

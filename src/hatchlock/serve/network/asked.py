@@ -20,7 +20,7 @@ _PAUSE = 0.001
 
 
 def reporting_names(report: Report) -> Callable[[int], None]:
-    """Return what answers, in the network of a process that waits meanwhile, that there is no such name.
+    """Return what answers, in the network of a process, that there is no such name.
 
     It ends with the network. Where it cannot be made nobody answers, and the server is none the worse for it.
 
