@@ -261,6 +261,36 @@ def test_a_host_that_does_not_answer_is_a_failure_for_the_server(tmp_path: Path)
     made.close()
 
 
+def test_a_flood_of_connections_to_a_host_that_does_not_answer_is_cut_off(tmp_path: Path) -> None:
+    """Each takes a thread and descriptors of `run`'s, which is not in the sandbox."""
+    answers = threading.Event()
+
+    def never(*_: object) -> Any:
+        answers.wait(20)
+        raise NotConnectedError("too late")
+
+    made = forwarder(tmp_path, [], ("a.test:443",), never)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    [way] = ways(Sandbox(network=("a.test:443",)))
+    made.serve(listener, way)
+    clients = [socket.create_connection(listener.getsockname(), 5) for _ in range(520)]
+    found = waited_for(tmp_path, 1)
+    answers.set()
+    made.close()
+    for client in clients:
+        client.close()
+    assert found[0]["outcome"] == "failed: more than 256 connections at once"
+
+
+def test_what_is_refused_is_noted_down_once(tmp_path: Path) -> None:
+    reports: list[Denial] = []
+    made = forwarder(tmp_path, reports, ("a.test:443",), lambda *_: pytest.fail("it was dialled"))
+    for name in ("b.test", "b.test", "\x1b[2Jc.test", "b.test"):
+        made.refused(name, 0)
+    assert [item["host"] for item in entries(tmp_path)] == ["b.test", "?[2Jc.test"]
+    assert [item.what for item in reports] == ["b.test", "?[2Jc.test"]
+
+
 @pytest.mark.parametrize(
     "address", ["169.254.169.254", "fe80::1", "0.0.0.0", "127.0.0.1", "::1", "::ffff:169.254.169.254"]
 )

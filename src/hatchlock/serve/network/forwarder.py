@@ -9,10 +9,11 @@ relay hands on what came to its own listeners and says to which (`accept_relayed
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from hatchlock.security.denials import Denial, Report
 from hatchlock.security.network import Way, hosts_of
@@ -21,11 +22,14 @@ from hatchlock.serve.network.names import answer
 from hatchlock.serve.network.splice import splice
 from hatchlock.serve.network.trail import Passage, Trail
 
-__all__ = ["Dial", "Forwarder", "dialling"]
+__all__ = ["Dial", "Forwarder", "connections", "dialling"]
 
 Dial = Callable[[str, int], Connected]
 
 _MOST = 256
+_MOST_REFUSED = 1000
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED}
+_PAUSE_SECONDS = 0.05
 _PACKET = 4096
 
 
@@ -47,6 +51,7 @@ class Forwarder:
         self._report = report
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._refused: set[tuple[str, int]] = set()
         self._closed = False
 
     def serve(self, listener: socket.socket, way: Way) -> None:
@@ -93,13 +98,15 @@ class Forwarder:
                 self.refused(name, port)
                 return
             try:
-                self._check_room()
+                self._enter(near)
                 far, early = self._dial(name, port)
                 with far:
                     sent, received = self._spliced(near, far, greeting + early)
             except NotConnectedError as error:
                 outcome = f"failed: {error}"
                 _reset(near)
+            finally:
+                self._forget(near)
         seconds = time.monotonic() - began
         self._trail.write(
             Passage(
@@ -113,8 +120,13 @@ class Forwarder:
         )
 
     def refused(self, name: str, port: int) -> None:
-        """Note down and report what is not in the list; port 0: a name that was asked for, a stranger's text."""
+        """Note down and report, once, what is not in the list; port 0: a name that was asked for, a stranger's text."""
         name = "".join(character if character.isprintable() else "?" for character in name)
+        with self._lock:
+            # once: a server that tries again and again would push everything else out of the file
+            if (name, port) in self._refused or len(self._refused) >= _MOST_REFUSED:
+                return
+            self._refused.add((name, port))
         self._trail.write(Passage(host=name, port=port, outcome="refused: not in the list"))
         self._report(Denial(kind="network", what=f"{name}:{port}" if port else name))
 
@@ -134,16 +146,17 @@ class Forwarder:
         finally:
             self._forget(near, far)
 
-    def _check_room(self) -> None:
+    def _enter(self, near: socket.socket) -> None:
+        """Keep a connection before there is a far side to it: what cannot be reached takes its time."""
+        self._keep(near)
         with self._lock:
             if len(self._open) > 2 * _MOST:
                 raise NotConnectedError(f"more than {_MOST} connections at once")
 
     def _accept(self, listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
         def work() -> None:
-            with listener, contextlib.suppress(OSError):  # closed
-                while True:
-                    connection, _ = listener.accept()
+            with listener:
+                for connection in connections(listener):
                     _thread(lambda taken=connection: take(taken))  # type: ignore[misc]
 
         self._keep(listener)
@@ -173,6 +186,17 @@ class Forwarder:
     def _forget(self, *items: socket.socket) -> None:
         with self._lock:
             self._open.difference_update(items)
+
+
+def connections(listener: socket.socket) -> Iterator[socket.socket]:
+    """Yield what comes to a listener until it is closed; having no descriptors left passes."""
+    while True:
+        try:
+            yield listener.accept()[0]
+        except OSError as error:
+            if error.errno not in _PASSING:
+                return
+            time.sleep(_PAUSE_SECONDS)
 
 
 def dialling(proxies: Mapping[str, str], environ: Mapping[str, str]) -> Dial:

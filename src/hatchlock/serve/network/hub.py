@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.serve.network.forwarder import Forwarder
+from hatchlock.serve.network.forwarder import Forwarder, connections
 
 __all__ = ["Hub", "RelayFailed"]
 
@@ -85,10 +85,8 @@ class Hub:
         self._listener.listen(_BACKLOG)
 
         def accept() -> None:
-            with contextlib.suppress(OSError):  # closed
-                while True:
-                    connection, _ = self._listener.accept()
-                    threading.Thread(target=self._take, args=(connection, forwarder, lost), daemon=True).start()
+            for connection in connections(self._listener):
+                threading.Thread(target=self._take, args=(connection, forwarder, lost), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
 
