@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.launch import LaunchRecord, Runtime
 from hatchlock.resources.base import Action, Artefact, Desired, Observed, Problem, Step
+from hatchlock.store.strangers import delete_tree, entries_below
 
 if TYPE_CHECKING:
     from hatchlock.engines.api import Engine
@@ -189,7 +188,8 @@ class VolumeResource:
 
     def _remove(self, place: str) -> None:
         if place.startswith("/"):
-            _delete_directory(place)
+            if os.path.lexists(place):
+                delete_tree(Path(place))
             with contextlib.suppress(OSError):  # the server keeps something else as well
                 Path(place).parent.rmdir()
             return
@@ -247,7 +247,7 @@ class VolumeResource:
     def _loss(self, server: str, path: str, place: str) -> str:
         size: int | None
         if place.startswith("/"):
-            if not any(Path(place).iterdir()):
+            if _is_empty(Path(place)):
                 return ""
             size = _size(Path(place))
         else:
@@ -299,32 +299,20 @@ def _make_directory(place: Path, user: str) -> None:
         os.chown(place, int(uid), int(gid or uid))
 
 
-def _delete_directory(place: str) -> None:
-    """Delete a directory, also where its owner has closed something in it to himself.
-
-    Root needs to open nothing, and must not: it is a running server that says by then what a path means.
-    """
-    tried: set[str] = set()
-
-    def open_up(_: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
-        if not os.path.lexists(path):
-            return
-        if path in tried or os.geteuid() == 0 or not isinstance(error[1], PermissionError):
-            raise error[1]
-        tried.add(path)
-        is_directory = stat.S_ISDIR(Path(path).lstat().st_mode)
-        Path(path if is_directory else os.path.dirname(path)).chmod(0o700)  # noqa: PTH120
-        if is_directory:
-            shutil.rmtree(path, onerror=open_up)
-        else:
-            Path(path).unlink()
-
-    shutil.rmtree(place, onerror=open_up)
+def _is_empty(directory: Path) -> bool:
+    try:
+        return not any(directory.iterdir())
+    except PermissionError:  # its server has closed it to its own user
+        return False
 
 
 def _size(directory: Path) -> int:
-    sizes = (Path(root, name).lstat().st_size for root, _, names in os.walk(directory) for name in names)
-    return sum(sizes)
+    total = 0
+    for _, entry in entries_below(directory):
+        with contextlib.suppress(OSError):  # its server has deleted it meanwhile
+            if not entry.is_dir(follow_symlinks=False):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _shown_place(place: str) -> str:

@@ -5,8 +5,9 @@ It writes nothing: not the manifest, not the lock, not what `status` shows.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,6 @@ def learn_server(
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
         ProbeFailed: It was not even started.
     """
-    import tempfile
     from pathlib import Path
 
     from hatchlock.serve.learning.observer import OBSERVED
@@ -82,7 +82,7 @@ def learn_server(
     record = find_record(home, project, name)
     seconds = timeout or record.startup_timeout + (_CALL_SECONDS if call else 0)
     here = record.directory if Path(record.directory).is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="hatchlock-learn-", ignore_cleanup_errors=True) as directory:
+    with _throw_away() as directory:
         watched = ["run", "--home", str(home.root), "--project", project, name, "--learn", directory]
         error, result = None, None
         try:
@@ -101,6 +101,22 @@ def learn_server(
     if data is None:
         raise error or ProbeFailed(address=f"server:{name}", why="nothing was observed")
     return _learned(record, data, result, error)
+
+
+@contextlib.contextmanager
+def _throw_away() -> Iterator[str]:
+    """Have a directory whose content is a stranger's in the end, and is gone afterwards."""
+    import tempfile
+    from pathlib import Path
+
+    from hatchlock.store.strangers import delete_tree
+
+    directory = tempfile.mkdtemp(prefix="hatchlock-learn-")
+    try:
+        yield directory
+    finally:
+        with contextlib.suppress(OSError):  # something of the server is still there, and ends by itself
+            delete_tree(Path(directory))
 
 
 def _learned(record: LaunchRecord, data: bytes, result: ProbeResult | None, error: HatchlockError | None) -> Learned:

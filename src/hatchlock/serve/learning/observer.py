@@ -25,6 +25,7 @@ from hatchlock.serve.denials import profile_facts
 from hatchlock.serve.learning.network import NetworkWatch, Tried
 from hatchlock.serve.learning.usage import Usage, UsageWatch
 from hatchlock.serve.observer import Observer
+from hatchlock.store.strangers import entries_below
 
 if TYPE_CHECKING:
     from hatchlock.engines.api import Engine
@@ -184,9 +185,7 @@ class Learning(Observer):
 
 def _paths(root: Path) -> Iterator[str]:
     """Yield everything below a directory, relative, without following links."""
-    for directory, names, files in os.walk(root):
-        for name in (*names, *files):
-            yield os.path.relpath(os.path.join(directory, name), root)  # noqa: PTH118  a server may make many
+    return (path for path, _ in entries_below(root))
 
 
 def _is_here(pid: int, container: str) -> bool:
