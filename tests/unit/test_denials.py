@@ -17,6 +17,8 @@ from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.manifest.load import load_bytes
 from hatchlock.security.complaints import ProfileFacts, denials_in, place_in
 from hatchlock.security.denials import Denial, DenialKind, advice, changes, changes_of, permit, sentence
+from hatchlock.serve.denials import Denials
+from hatchlock.state.denials import read_denials
 
 MOUNTS = (
     Mount(source="/work/project/notes", target="/notes"),
@@ -264,3 +266,43 @@ def test_whatever_a_stranger_says_the_lines_are_toml_and_printable(kind: DenialK
     assert all(character.isprintable() or character == "\n" for character in lines)
     assert sentence(denial, "time").isprintable()
     assert re.match(r"time (was|needed|wanted|has|looked)", sentence(denial, "time"))
+
+
+def test_a_session_tells_each_thing_once_and_never_without_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    session = Denials(
+        record(), say=said.append, clean=lambda text: text.replace("hunter2", "***"), file=tmp_path / "x" / "f"
+    )
+    for line in (
+        "Error: getaddrinfo ENOTFOUND a.example.com",
+        "Error: getaddrinfo ENOTFOUND a.example.com",
+        "socket.gaierror: [Errno -3] Temporary failure in name resolution",
+        "OSError: [Errno 30] Read-only file system: '/hunter2/x'",
+        '  File "/app/server.py", line 12, in main',
+        "MemoryError",
+        *(f"OSError: [Errno 30] Read-only file system: '/data/{number}.tmp'" for number in range(9)),
+    ):
+        session.heard(line)
+    kept = [(item.kind, item.what) for item in read_denials(tmp_path / "x" / "f", record().digest)]
+    assert kept == [
+        *(("network", "a.example.com"), ("write", "/***/x"), ("memory", "512m")),
+        *(("write", f"/data/{number}.tmp") for number in range(3)),
+    ]
+    assert len(said) == len(kept)
+    for number in range(500):
+        session.report(Denial(kind="network", what=f"{number}.example.com:1"))
+    assert len(said) == 100
+
+
+def test_a_write_without_a_path_says_where_in_the_code_it_was() -> None:
+    said: list[str] = []
+    session = Denials(record(), say=said.append, clean=str, file=None)
+    session.heard('  File "/app/server.py", line 12, in main')
+    session.heard("    db.execute(statement)")
+    session.heard("sqlite3.OperationalError: attempt to write a readonly database")
+    assert said == [
+        (
+            "time was not allowed to write to a file (it does not say which) (/app/server.py:12); "
+            "`hatchlock probe time --learn` says where it writes"
+        )
+    ]

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import PermissionProblem
@@ -27,6 +27,8 @@ __all__ = ["Denials", "explanation", "profile_facts"]
 
 _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
+_MOST_BESIDE = 3
+"""Files of one directory that are told of."""
 _SOME_FILE = Denial(kind="write", what="")
 """A file whose path nobody said: then it helps to know where in the server's code that was."""
 _WORDS = (
@@ -110,6 +112,10 @@ class Denials:
             return bool(known)
         if denial.what.rstrip("/") in {item.rstrip("/") for item in known}:
             return True
+        if denial.kind == "write":
+            # some make a new name for each attempt
+            beside = [item for item in known if PurePosixPath(item).parent == PurePosixPath(denial.what).parent]
+            return len(beside) >= _MOST_BESIDE
         return denial.kind == "network" and any(item.startswith(f"{denial.what}:") for item in known)
 
     def _keep(self, file: Path, denial: Denial) -> None:
