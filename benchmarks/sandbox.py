@@ -41,16 +41,19 @@ clients = []
 TINY = """
 [servers.{name}]
 command = "{python}"
-args = ["-I", "{echo}"]
+args = ["-I", "/srv/echo.py"]
 runtime = "{runtime}"
 clients = []
 {more}
 """
-LISTED = """
+SANDBOX = """
 [servers.{name}.sandbox]
-network = ["localhost:8080"]
 reason = "what it costs"
 """
+LISTED = 'network = ["localhost:8080"]\n'
+SHOWN = 'mounts = [{{ source = "{echo}", target = "/srv/echo.py" }}]\n'
+PYTHON = "/usr/bin/python3"
+"""One that every sandbox shows."""
 PROCESS_BUDGET, LIST_BUDGET = 0.080, 0.250
 
 
@@ -62,8 +65,9 @@ def manifest(base: str, *, tiny: bool) -> str:
     for name, runtime, listed in servers:
         more = f'base = "oci:{base}"' if runtime == "container" else ""
         form = TINY if tiny and runtime == "process" else SERVER
-        text += form.format(name=name, runtime=runtime, more=more, python=sys.executable, echo=ECHO)
-        text += LISTED.format(name=name) if listed else ""
+        text += form.format(name=name, runtime=runtime, more=more, python=PYTHON)
+        own = (LISTED if listed else "") + (SHOWN.format(echo=ECHO) if form is TINY else "")
+        text += SANDBOX.format(name=name) + own if own else ""
     return text
 
 
@@ -78,8 +82,9 @@ def prepare(where: Path, env: dict[str, str], text: str) -> None:
 def commands(env: dict[str, str], base: str) -> dict[str, list[str]]:
     home = Home.locate(explicit=None, environ=env)
     names = ["process", "process-listed", *(("container", "container-listed") if base else ())]
+    argv = find_record(home, NAME, "process").argv
     return {
-        "direct": list(find_record(home, NAME, "process").argv),
+        "direct": [str(ECHO) if word == "/srv/echo.py" else word for word in argv],
         **{name: [HATCHLOCK, "run", "--project", NAME, name] for name in names},
     }
 
