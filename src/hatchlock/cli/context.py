@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,11 @@ from hatchlock.files import check_private
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
+    import argparse
+
     from hatchlock.usecases.project import Project
 
-__all__ = ["directory_of", "home_of", "project_of", "project_or_none"]
+__all__ = ["directory_of", "home_of", "opened_home", "project_of", "project_or_none", "working_directory"]
 
 
 def home_of(arguments: argparse.Namespace) -> Home:
@@ -22,10 +23,23 @@ def home_of(arguments: argparse.Namespace) -> Home:
     Raises:
         PermissionProblem: Another user owns it or a part of it, or could write to it: what is in it could be theirs.
     """
-    home = Home.locate(explicit=arguments.home, environ=os.environ)
+    return opened_home(arguments.home)
+
+
+def opened_home(explicit: str | None) -> Home:
+    """Return the store at a place that was named, or the usual one, as `home_of` does."""
+    home = Home.locate(explicit=explicit, environ=os.environ)
     for directory in (home.root, home.blobs, home.envs, home.images, home.bin, home.cache, home.root / "projects"):
         check_private(directory)
     return home
+
+
+def working_directory() -> str:
+    """Return the directory that we were started in; "/" if it is gone, which no mount may be."""
+    try:
+        return os.getcwd()  # noqa: PTH109  as text
+    except FileNotFoundError:
+        return "/"
 
 
 def directory_of(arguments: argparse.Namespace) -> Path:

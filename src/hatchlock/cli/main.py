@@ -7,8 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hatchlock import __version__
+
+if TYPE_CHECKING:
+    from hatchlock.cli.ui import Ui
 
 __all__ = ["main"]
 
@@ -60,33 +64,42 @@ def _leave(status: int) -> None:
 
 
 def _reported(words: list[str]) -> int:
-    from hatchlock.cli.ui import Ui
     from hatchlock.errors import HatchlockError, SystemProblem
 
     own = _split(words)[0]
-    # the stdout of `run` is its server's, that of `exec` its command's
-    ui = Ui(json="--json" in own and {"run", "exec"}.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
     debug = "--debug" in own
     try:
         return _dispatch(words)
     except HatchlockError as error:
         if debug:
             raise
-        ui.error(error)
+        _ui(own).error(error)
         return error.exit_status
     except KeyboardInterrupt:
-        ui.say("interrupted")
+        _ui(own).say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         raise
     except OSError as error:
         if debug:
             raise
-        ui.error(SystemProblem.of(error))
+        _ui(own).error(SystemProblem.of(error))
         return SystemProblem.exit_status
 
 
+def _ui(own: list[str]) -> Ui:
+    """Return what tells of a failure, whatever the command line is."""
+    from hatchlock.cli.ui import Ui
+
+    # the stdout of `run` is its server's, that of `exec` its command's
+    return Ui(json="--json" in own and {"run", "exec"}.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
+
+
 def _dispatch(words: list[str]) -> int:
+    from hatchlock.cli.entry import entry_of, serve_entry
+
+    if entry := entry_of(words):
+        return serve_entry(entry)
     from hatchlock.cli.parser import parse
     from hatchlock.cli.ui import Ui
 

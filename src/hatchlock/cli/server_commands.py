@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hatchlock.cli.context import directory_of, home_of, project_of
+from hatchlock.cli.context import directory_of, home_of, project_of, working_directory
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.errors import UsageError
 
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     named = arguments.project or arguments.manifest or arguments.use_global
     # started by an application, there may be no working directory any more: then --project names the project
     start = Path("/") if named else directory_of(arguments).resolve()
-    workspace = Path(os.path.realpath(arguments.directory or _working_directory()))
+    workspace = Path(os.path.realpath(arguments.directory or working_directory()))
     project = _project_name(arguments) if named else None
     learn = Path(os.path.abspath(arguments.learn)) if arguments.learn else None  # noqa: PTH100  links stay
     return serve(
@@ -35,13 +35,6 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
         dev=arguments.dev,
         learn=learn,
     )
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109  as text
-    except FileNotFoundError:
-        return "/"  # which no mount may be
 
 
 def _project_name(arguments: argparse.Namespace) -> str:
