@@ -19,6 +19,7 @@ from hatchlock.launch import LaunchRecord, Relay, Sandbox
 from hatchlock.resources.container import ContainerResource
 from hatchlock.security.network import CA_INSIDE, ca_environment
 from hatchlock.state.project import ProjectState
+from hatchlock.usecases.gc_networks import remove_network, unused_networks
 from support.faulty import certificate
 from support.network_hosts import closed_port, echoing, trail
 from support.python_image import SERVER, python_image
@@ -237,6 +238,10 @@ def test_servers_with_the_internet_do_not_see_each_other(place: Place) -> None:
             assert call(other, "routes") != ""
             assert one.end()[0] == other.end()[0] == 0
         assert engine.ask("GET", f"/networks/{name}")["Labels"] == {"dev.hatchlock.project": place.project}
+        state = ProjectState(place.home / "projects" / place.project)
+        assert list(unused_networks(state, place.project, place.engine)) == []
+        (place.home / "projects" / place.project / "active.json").unlink()
+        assert list(unused_networks(state, place.project, place.engine)) == [name]
     finally:
         assert wait_for(lambda: place.containers() == [])
-        engine.ask("DELETE", f"/networks/{name}")
+        assert remove_network(place.engine, name) == ""

@@ -23,6 +23,7 @@ from hatchlock.usecases.uses import TREES, Uses, active_uses, generation_uses, t
 if TYPE_CHECKING:
     from hatchlock.engines.api import Container
     from hatchlock.engines.docker import ImageFacts
+    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.project import Project
 
 __all__ = ["KEEP", "Collected", "Garbage", "Item", "Kept", "collect_garbage", "find_garbage"]
@@ -30,7 +31,9 @@ __all__ = ["KEEP", "Collected", "Garbage", "Item", "Kept", "collect_garbage", "f
 KEEP = 2
 """Generations that stay: the last one, and the one before it to go back to."""
 
-Kind = Literal["container", "generation", "image", "environment", "conda packages", "interpreter", "unfinished"]
+Kind = Literal[
+    "container", "network", "generation", "image", "environment", "conda packages", "interpreter", "unfinished"
+]
 
 _RUNNING = "a server that runs uses it"
 _TREE_KINDS: Mapping[str, Kind] = {"envs": "environment", "conda": "conda packages", "pythons": "interpreter"}
@@ -42,7 +45,7 @@ class Item:
 
     Attributes:
         kind: What it is.
-        name: A container's name, a generation's number, an image's tag, a tree or file below the store.
+        name: A container's or network's name, a generation's number, an image's tag, a tree or file below the store.
         size: Bytes; of an image with the layers that others have as well. 0 for what is not worth measuring.
     """
 
@@ -169,6 +172,7 @@ class _Survey:
     def garbage(self) -> Garbage:
         items = [
             *self._images.leftovers(),
+            *self._images.networks(self._state),
             *(Item(kind="generation", name=str(number)) for number in self._old),
             *self._images.unused(),
             *self._trees(),
@@ -182,7 +186,7 @@ class _Survey:
         if item.kind == "generation":
             self._state.forget_generation(int(item.name))
             return ""
-        if item.kind in {"container", "image"}:
+        if item.kind in {"container", "network", "image"}:
             return self._images.delete(item)
         return _discard(self._home, item.name)
 
@@ -271,6 +275,13 @@ class _Images:
             if self._is_leftover(container):
                 yield Item(kind="container", name=container.name)
 
+    def networks(self, state: ProjectState) -> Iterator[Item]:
+        from hatchlock.usecases.gc_networks import unused_networks
+
+        if not self._missing:
+            for name in unused_networks(state, self._name, self._address):
+                yield Item(kind="network", name=name)
+
     def unused(self) -> Iterator[Item]:
         for tag, facts in self._unused():
             if not self._users(facts):
@@ -285,10 +296,13 @@ class _Images:
 
     def delete(self, item: Item) -> str:
         from hatchlock.engines import api, docker
+        from hatchlock.usecases.gc_networks import remove_network
 
         if item.kind == "container":
             api.Engine(self._address).remove(item.name)
             return ""
+        if item.kind == "network":
+            return remove_network(self._address, item.name)
         with docker.Engine(self._address) as engine:
             try:
                 engine.untag(item.name)
