@@ -62,7 +62,7 @@ def test_a_group_with_processes_offers_only_what_it_has_switched_on_already(tmp_
     unified(root, "/system.slice", can="cpu memory pids", does="memory", processes="5\n")
     top = unified(root, "/", can="cpuset cpu memory pids", does="memory pids", processes="1\n", top=True)
     [place] = find_places(root)
-    assert (place.directory, place.controllers, place.missing) == (top, ALL, {"cpu"})
+    assert (place.directory, place.controllers, place.missing) == (top, ALL, frozenset({"cpu"}))
 
 
 def test_the_group_at_the_top_is_used_by_who_is_in_it(tmp_path: Path) -> None:
