@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,14 @@ from support.unavailable import unavailable
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
+def project(tmp_path: Path) -> Path:
     if problem := check_isolation():
         unavailable(problem)
     tmp_path.chmod(0o755)
     directory = tmp_path / "project"
     directory.mkdir(mode=0o755)
     (directory / "notes.txt").write_text("a note")
-    yield directory
+    return directory
 
 
 def start(home: Path, mount: Mount, workspace: Path) -> Run:

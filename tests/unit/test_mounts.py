@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -24,11 +24,11 @@ def protected(tmp_path: Path) -> Protected:
     )
 
 
-def mount(source: Path | str, mode: str = "ro") -> Mount:
-    return replace(Mount(source=str(source), target="/data"), mode=mode)
+def mount(source: Path | str, mode: Literal["ro", "rw"] = "ro") -> Mount:
+    return Mount(source=str(source), target="/data", mode=mode)
 
 
-def refusal(source: Path | str, protected: Protected, mode: str = "ro") -> str:
+def refusal(source: Path | str, protected: Protected, mode: Literal["ro", "rw"] = "ro") -> str:
     with pytest.raises(MountRefused) as caught:
         settle([mount(source, mode)], protected)
     assert caught.value.hint

@@ -181,6 +181,7 @@ def test_the_internet_is_a_bridge_of_the_project() -> None:
     facts = inspected(record, podman=True)
     own = bridge_name(record.project)
     assert found(record, {**facts, "NetworkSettings": {"Networks": {own: {}}}}, podman=True) == []
-    for networks, said in (({}, "none"), ({"podman": {}}, "bridge")):
+    others: tuple[tuple[dict[str, Any], str], ...] = (({}, "none"), ({"podman": {}}, "bridge"))
+    for networks, said in others:
         other = {**facts, "NetworkSettings": {"Networks": networks}}
         assert found(record, other, podman=True) == [f"networks {said}, should be {own}"]
