@@ -18,12 +18,15 @@ from hatchlock.launch import Sandbox
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import hosts_of, is_listed, resolver_files, ways
 from hatchlock.serve.network import dial as dialling_module
+from hatchlock.serve.network import forwarder as forwarder_module
+from hatchlock.serve.network import hub as hub_module
 from hatchlock.serve.network.dial import NotConnectedError, dial
 from hatchlock.serve.network.forwarder import Forwarder
 from hatchlock.serve.network.names import answer
 from hatchlock.serve.network.splice import splice
 from hatchlock.serve.network.trail import Trail, trail_path
 from hatchlock.serve.talk import LogFile
+from support.unavailable import unavailable
 
 NETWORK = ("b.test:443", "a.test:443", "a.test:80", "localhost:8080")
 
@@ -261,8 +264,11 @@ def test_a_host_that_does_not_answer_is_a_failure_for_the_server(tmp_path: Path)
     made.close()
 
 
-def test_a_flood_of_connections_to_a_host_that_does_not_answer_is_cut_off(tmp_path: Path) -> None:
+def test_a_flood_of_connections_to_a_host_that_does_not_answer_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each takes a thread and descriptors of `run`'s, which is not in the sandbox."""
+    monkeypatch.setattr(forwarder_module, "_MOST", 8)
     answers = threading.Event()
 
     def never(*_: object) -> Any:
@@ -270,16 +276,16 @@ def test_a_flood_of_connections_to_a_host_that_does_not_answer_is_cut_off(tmp_pa
         raise NotConnectedError("too late")
 
     made = forwarder(tmp_path, [], ("a.test:443",), never)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     [way] = ways(Sandbox(network=("a.test:443",)))
     made.serve(listener, way)
-    clients = [socket.create_connection(listener.getsockname(), 5) for _ in range(520)]
+    clients = [socket.create_connection(listener.getsockname(), 5) for _ in range(24)]
     found = waited_for(tmp_path, 1)
     answers.set()
     made.close()
     for client in clients:
         client.close()
-    assert found[0]["outcome"] == "failed: more than 256 connections at once"
+    assert found[0]["outcome"] == "failed: more than 8 connections at once"
 
 
 def test_what_is_refused_is_noted_down_once(tmp_path: Path) -> None:
@@ -292,7 +298,11 @@ def test_what_is_refused_is_noted_down_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "fe80::1", "0.0.0.0", "127.0.0.1", "::1", "::ffff:169.254.169.254"]
+    "address",
+    [
+        *("169.254.169.254", "fe80::1", "0.0.0.0", "127.0.0.1", "::1", "::ffff:169.254.169.254"),
+        *("100.100.100.200", "fd00:ec2::254"),
+    ],
 )
 def test_a_name_of_others_may_not_lead_here_or_to_a_metadata_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
@@ -302,6 +312,49 @@ def test_a_name_of_others_may_not_lead_here_or_to_a_metadata_service(
     monkeypatch.setattr(dialling_module.socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(NotConnectedError, match="its name leads to"):
         dial("evil.test", 443, proxy="", environ={}, known=tmp_path / "hosts")
+
+
+def test_nor_to_any_other_address_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A service that listens on all addresses is reached by each of them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect(("198.18.0.9", 9))  # nothing is sent: the kernel says only what it would speak from
+        except OSError:
+            unavailable("this machine has no address besides loopback")
+        own = asked.getsockname()[0]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (own, 443))]
+    monkeypatch.setattr(dialling_module.socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(NotConnectedError, match="its name leads to"):
+        dial("evil.test", 443, proxy="", environ={}, known=tmp_path / "hosts")
+
+
+def test_a_relay_that_says_nothing_or_nonsense_costs_a_few_threads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It runs in an image that somebody made: what it connects is counted, and what it says is no number only because it looks so."""
+    monkeypatch.setattr(hub_module, "_MOST", 8)
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    made = hub_module.Hub()
+    made.open(forwarder(tmp_path, [], ("a.test:443",), lambda *_: pytest.fail("it was dialled")), lambda: None)
+    before = threading.active_count()
+    with contextlib.ExitStack() as stack:
+        silent = []
+        for _ in range(40):
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+            connection.connect(str(made.path))
+            connection.settimeout(5)
+            silent.append(connection)
+        refused = [item for item in silent[8:] if item.recv(1) == b""]
+        assert len(refused) == 32
+        assert threading.active_count() <= before + 8
+        for connection, line in zip(
+            silent, ("to a.test \u00b2\n", "to a.test 99999999\n", "back 7\n", "\n"), strict=False
+        ):
+            connection.sendall(line.encode())
+            assert connection.recv(1) == b""
+    made.close()
+    assert not failures
 
 
 def test_a_name_that_this_machine_has_given_itself_may(
