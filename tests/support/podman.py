@@ -49,7 +49,8 @@ def own_podman(*prefix: str) -> Iterator[str]:
         *("system", "service", "--time=0", address),
     ]
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        # where it is started its monitor leaves a file of a container that met its limit of memory
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=directory)
     try:
         if not wait_until(lambda: process.poll() is not None or answers(address)) or process.poll() is not None:
             unavailable(f"podman does not start: {last_line(directory / 'log')}")
