@@ -172,7 +172,9 @@ def test_memory_is_not_filled(scene: Scene, language: Language, trick: str, argu
 def test_outside_of_a_sandbox_memory_is_filled(
     process: Scene, language: Language, trick: str, arguments: tuple[int, ...]
 ) -> None:
-    assert process.ask_outside(language, trick, *arguments).startswith("done")
+    with process.outside(language) as run:
+        run.hello()
+        assert ask(run, trick, *arguments).startswith("done")
 
 
 @pytest.mark.usefixtures("counted")

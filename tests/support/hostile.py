@@ -317,15 +317,9 @@ class Scene:
 
     def attempt_outside(self, attempt: Attempt, language: Language) -> str:
         """Let the same server try the same without a sandbox."""
-        return self._ask_outside(language, attempt.outside, attempt.trick, *self._arguments(attempt, self._outside()))
-
-    def ask_outside(self, language: Language, trick: str, *arguments: Any) -> str:
-        """Let the server try something else without a sandbox, as root."""
-        return self._ask_outside(language, "root", trick, *arguments)
-
-    def _ask_outside(self, language: Language, who: str, trick: str, *arguments: Any) -> str:
-        session = self._session(f"{who} {language}", lambda: self.outside(language, user=who == "user"))
-        return ask(session, trick, *arguments)
+        user = attempt.outside == "user"
+        session = self._session(f"{attempt.outside} {language}", lambda: self.outside(language, user=user))
+        return ask(session, attempt.trick, *self._arguments(attempt, self._outside()))
 
     def left(self) -> list[object]:
         """Return the processes and containers of all its servers that are there."""
