@@ -17,7 +17,6 @@ import pytest
 from hatchlock.launch import Sandbox
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import hosts_of, is_listed, resolver_files, ways
-from hatchlock.serve.network import dial as dialling_module
 from hatchlock.serve.network import forwarder as forwarder_module
 from hatchlock.serve.network import hub as hub_module
 from hatchlock.serve.network.dial import NotConnectedError, dial
@@ -309,7 +308,7 @@ def test_a_name_of_others_may_not_lead_here_or_to_a_metadata_service(
 ) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     found = [(family, socket.SOCK_STREAM, 6, "", (address, 443))]
-    monkeypatch.setattr(dialling_module.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(NotConnectedError, match="its name leads to"):
         dial("evil.test", 443, proxy="", environ={}, known=tmp_path / "hosts")
 
@@ -323,7 +322,7 @@ def test_nor_to_any_other_address_of_this_machine(monkeypatch: pytest.MonkeyPatc
             unavailable("this machine has no address besides loopback")
         own = asked.getsockname()[0]
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (own, 443))]
-    monkeypatch.setattr(dialling_module.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(NotConnectedError, match="its name leads to"):
         dial("evil.test", 443, proxy="", environ={}, known=tmp_path / "hosts")
 
@@ -363,7 +362,7 @@ def test_a_name_that_this_machine_has_given_itself_may(
     known = tmp_path / "hosts"
     known.write_text("127.0.0.1 localhost mine.test # comment\n")
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", echo))]
-    monkeypatch.setattr(dialling_module.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     connection, _ = dial("mine.test", echo, proxy="", environ={}, known=known)
     connection.close()
 
