@@ -210,6 +210,10 @@ def start_isolated(
         try:
             if inside:
                 held(inside)
+        except BaseException:
+            started.process.kill()  # else it would go on without what it has not got
+            started.process.wait()
+            raise
         finally:
             os.close(go)
     return LocalServer(started, record.sandbox, group=inside or started.process.pid, inside=inside)

@@ -21,6 +21,11 @@ _LONGEST_HEAD = 1 << 16
 _OK = 200
 _UNAUTHORIZED = 407
 _VARIABLES = ("HTTPS_PROXY", "ALL_PROXY")
+_ANY_PORT = 9
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
+"""Where clouds give away a machine's own credentials, besides link-local addresses."""
 
 
 class NotConnectedError(Exception):
@@ -73,9 +78,18 @@ def _may_be(name: str, address: str, known: Path) -> bool:
         return True
     where = ipaddress.ip_address(address.partition("%")[0])
     where = getattr(where, "ipv4_mapped", None) or where
-    if where.is_link_local or where.is_multicast or where.is_unspecified:
+    if where.is_link_local or where.is_multicast or where.is_unspecified or where in _METADATA:
         return False
-    return not where.is_loopback or name in _names(known)
+    return not (where.is_loopback or _is_ours(str(where))) or name in _names(known)
+
+
+def _is_ours(address: str) -> bool:
+    """Whether an address is one of this machine's: the kernel would speak to it from the same one. Nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asked:  # there may be no way to it
+        asked.connect((address, _ANY_PORT))
+        return bool(asked.getsockname()[0] == address)
+    return False
 
 
 def _names(known: Path) -> set[str]:
@@ -96,7 +110,7 @@ def _through(proxy: str, name: str, port: int, environ: Mapping[str, str]) -> Co
         connection.close()
         raise
     status = said.split(b"\r\n")[0].decode("latin-1").split(" ", 2)
-    code = int(status[1]) if len(status) > 1 and status[1].isdigit() else 0
+    code = int(status[1]) if len(status) > 1 and status[1].isdecimal() else 0
     if code == _OK:
         return connection, early
     connection.close()

@@ -30,6 +30,8 @@ _MOST = 256
 _MOST_REFUSED = 1000
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED}
 _PAUSE_SECONDS = 0.05
+_PAUSE_AFTER_ANSWER = 0.001
+"""A server that asks without end costs itself more than us."""
 _PACKET = 4096
 
 
@@ -175,6 +177,7 @@ class Forwarder:
                 with contextlib.suppress(OSError):  # it did not wait
                     if packet:
                         questions.sendto(packet, asker)
+                time.sleep(_PAUSE_AFTER_ANSWER)
 
     def _keep(self, *items: socket.socket) -> None:
         with self._lock:

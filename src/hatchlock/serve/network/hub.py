@@ -25,6 +25,8 @@ _LONGEST_LINE = 512
 _LINE_SECONDS = 10.0
 _START_SECONDS = 30.0
 _BACKLOG = 512
+_MOST = 512
+"""Connections at once. The relay runs in somebody's image, so it is believed nothing."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,6 +66,7 @@ class Hub:
         self._lock = threading.Lock()
         self._back: dict[str, Callable[[socket.socket | None], None]] = {}
         self._number = 0
+        self._room = threading.BoundedSemaphore(_MOST)
 
     def place(self, files: Mapping[str, str]) -> dict[str, str]:
         """Write files for the server that everybody who sees them may read; return path inside -> path here."""
@@ -86,6 +89,9 @@ class Hub:
 
         def accept() -> None:
             for connection in connections(self._listener):
+                if not self._room.acquire(blocking=False):
+                    connection.close()
+                    continue
                 threading.Thread(target=self._take, args=(connection, forwarder, lost), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
@@ -145,9 +151,17 @@ class Hub:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _take(self, connection: socket.socket, forwarder: Forwarder, lost: Callable[[], None]) -> None:
+        try:
+            self._understand(connection, forwarder, lost)
+        finally:
+            self._room.release()
+
+    def _understand(self, connection: socket.socket, forwarder: Forwarder, lost: Callable[[], None]) -> None:
+        connection.settimeout(_LINE_SECONDS)
         word, _, rest = _line(connection).partition(" ")
+        connection.settimeout(None)
         name, _, port = rest.rpartition(" ")
-        if word == "to" and port.isdigit():
+        if word == "to" and port.isdecimal():
             forwarder.carry(connection, name, int(port), greeting=CONNECTED)
         elif word == "back" and (take := self._back.pop(rest, None)):
             take(connection)
