@@ -64,7 +64,7 @@ def size_in_bytes(text: str) -> int:
 
 def target_problem(target: str) -> str:
     """Return why nothing can be put at an absolute path inside of a sandbox, as a clause; "" if something can."""
-    normal = posixpath.normpath(target)
+    normal = f"/{posixpath.normpath(target).lstrip('/')}"  # two slashes would stay two
     if normal == "/":
         return "it would hide everything else"
     taken = next((place for place in _NEVER_TARGETS if _is_below(normal, place)), "")

@@ -143,7 +143,20 @@ def test_a_file_may_be_mounted(tmp_path: Path, protected: Protected) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/", "//", "/proc", "/sys/fs", "/dev/shm", "/run", "/opt", "/data/../proc", "/run/secrets"]
+    "target",
+    [
+        "/",
+        "//",
+        "//proc",
+        "//run/secrets/x",
+        "/proc",
+        "/sys/fs",
+        "/dev/shm",
+        "/run",
+        "/opt",
+        "/data/../proc",
+        "/run/secrets",
+    ],
 )
 def test_some_places_inside_are_the_sandboxs_own(target: str) -> None:
     assert target_problem(target)

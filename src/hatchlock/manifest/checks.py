@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import posixpath
 from collections.abc import Iterator
 from typing import Any
 
@@ -229,11 +230,12 @@ def _sandbox(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:
                 advice=f'write reason = "…" into [{dotted(path)}]',
             )
     yield from _limits(path, sandbox)
-    targets = [target for _, target in matches(sandbox, "mounts.*.target")]
+    seen: set[str] = set()
     for at, target in matches(sandbox, "mounts.*.target"):
-        index = at[1]
-        if isinstance(index, int) and target in targets[:index]:
+        place = posixpath.normpath(f"/{_text(target).lstrip('/')}")
+        if place in seen:
             yield Finding(path=(*path, *at), what=f"two mounts have the target {target!r}", advice="keep one")
+        seen |= {place} if _text(target) else set()
     yield from writable_findings(path, sandbox)
     yield from relabel_findings(path, sandbox)
     for key in ("mounts.*.target", "writable.*"):
