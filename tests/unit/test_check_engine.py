@@ -58,3 +58,10 @@ def test_an_engine_elsewhere_has_nothing_of_this_machine(sandbox: dict[str, Any]
 @pytest.mark.parametrize("network", ["none", "internet", "host"])
 def test_and_serves_all_others(network: str) -> None:
     check_engine(record(THERE, network=(network,)), [])
+
+
+def test_an_engine_in_a_virtual_machine_shares_no_socket_with_this_one() -> None:
+    beside = Lack(about="sockets", what="its containers run on another kernel", mend="use an engine here")
+    check_engine(record(mounts=(Mount(source="/data", target="/d"),)), [beside])
+    with pytest.raises(EngineElsewhere, match="is in a virtual machine, and cannot have a network that is limited"):
+        check_engine(record(network=("api.test:443",)), [beside])

@@ -120,3 +120,11 @@ def test_containers_of_windows_cannot_serve() -> None:
 def test_the_image_store_of_containerd_is_told() -> None:
     status = [["driver-type", "io.containerd.snapshotter.v1"]]
     assert engine_facts({**DOCKER, "DriverStatus": status}, DOCKER_VERSION).storage == "containerd"
+
+
+def test_an_engine_with_another_kernel_than_this_machines_is_in_a_virtual_one() -> None:
+    facts = engine_facts({**DOCKER, "KernelVersion": "6.6.12-linuxkit"}, DOCKER_VERSION)
+    assert lacks(facts, kernel="6.6.12-linuxkit") == ()
+    (lack,) = lacks(facts, kernel="25.1.0")
+    assert lack.about == "sockets"
+    assert "6.6.12-linuxkit" in lack.what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class EngineFacts:
         storage: How it keeps layers; `containerd` for the image store of that name.
         runtime: What starts its containers.
         init: The program that is the first process of containers; "" where it does not say.
+        kernel: The release of the kernel that its containers run on; "" where it does not say.
         warnings: Its own.
     """
 
@@ -58,6 +60,7 @@ class EngineFacts:
     storage: str = ""
     runtime: str = ""
     init: str = ""
+    kernel: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -85,7 +88,7 @@ class Lack:
     """Something that an engine does not do.
 
     Attributes:
-        about: `limits`, `seccomp`, `API`, or the engine's own `warning`.
+        about: `limits`, `seccomp`, `API`, `sockets`, or the engine's own `warning`.
         what: What does not work for it, in one clause.
         mend: What to do about it; "" for nothing.
         is_fatal: Whether no server can run there.
@@ -116,7 +119,7 @@ def read_lacks(engine: Engine) -> tuple[Lack, ...]:
     """
     # Podman takes a third of a second for its version, and lacks nothing for it
     version = _PODMAN if engine.is_podman else engine.ask("GET", "/version")
-    return lacks(engine_facts(engine.ask("GET", "/info"), version))
+    return lacks(engine_facts(engine.ask("GET", "/info"), version), kernel=os.uname().release)
 
 
 def read_unbound(engine: Engine) -> tuple[str, ...]:
@@ -157,13 +160,29 @@ def engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineF
         else str(info.get("Driver") or ""),
         runtime=str(info.get("DefaultRuntime") or "").rpartition("/")[2],
         init=str(info.get("InitBinary") or ""),
+        kernel=str(info.get("KernelVersion") or ""),
         warnings=tuple(str(text) for text in info.get("Warnings") or ()),
     )
 
 
-def lacks(facts: EngineFacts) -> tuple[Lack, ...]:
-    """Return what of a server's sandbox an engine does not do, the worst first."""
-    return tuple(_lacks(facts))
+def lacks(facts: EngineFacts, *, kernel: str = "") -> tuple[Lack, ...]:
+    """Return what of a server's sandbox an engine does not do, the worst first.
+
+    Args:
+        facts: What it says of itself.
+        kernel: The release of this machine's own kernel; an engine with another one is in a virtual machine, if it is here at
+            all. "" to leave that open.
+    """
+    return (*_lacks(facts), *_of_a_virtual_machine(facts, kernel))
+
+
+def _of_a_virtual_machine(facts: EngineFacts, kernel: str) -> Iterator[Lack]:
+    if kernel and facts.kernel and facts.kernel != kernel:
+        yield Lack(
+            about="sockets",
+            what=f"its containers run on another kernel ({facts.kernel}), in a virtual machine: no socket is shared with them",
+            mend='servers with a list of hosts need an engine on this machine itself, or runtime = "process"',
+        )
 
 
 def _unbound(info: Mapping[str, Any]) -> tuple[str, ...]:

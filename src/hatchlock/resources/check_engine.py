@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from hatchlock.engines.connect import engine_is_local
 from hatchlock.engines.facts import Lack
 from hatchlock.launch import LaunchRecord
 from hatchlock.resources.unplaced import EngineElsewhere, EngineUnfit
+from hatchlock.security.network import is_listed
 
 __all__ = ["check_engine", "engine_notes"]
 
+_LISTED = "a network that is limited to a list of hosts, which a program of this machine sees to"
 
-def check_engine(record: LaunchRecord, lacks: Iterable[Lack]) -> None:
+
+def check_engine(record: LaunchRecord, lacks: Collection[Lack]) -> None:
     """Refuse a server of the container runtime that its engine cannot serve.
 
     Args:
@@ -21,11 +24,14 @@ def check_engine(record: LaunchRecord, lacks: Iterable[Lack]) -> None:
 
     Raises:
         EngineUnfit: No server can run there.
-        EngineElsewhere: It is another machine, and the server needs files or sockets of this one.
+        EngineElsewhere: It is another machine, or in a virtual one, and the server needs files or sockets of this one.
     """
     for lack in lacks:
         if lack.is_fatal:
             raise EngineUnfit(engine=record.engine, why=lack.what, advice=lack.mend)
+    shares_no_sockets = any(lack.about == "sockets" for lack in lacks)
+    if shares_no_sockets and is_listed(record.sandbox):
+        raise EngineElsewhere(engine=record.engine, needs=(_LISTED,), where="in a virtual machine")
     if needs := () if engine_is_local(record.engine) else tuple(_of_this_machine(record)):
         raise EngineElsewhere(engine=record.engine, needs=needs)
 
@@ -39,5 +45,5 @@ def _of_this_machine(record: LaunchRecord) -> Iterator[str]:
     sandbox = record.sandbox
     if sandbox.mounts:
         yield f"its mounts ({', '.join(mount.source for mount in sandbox.mounts)})"
-    if sandbox.network[0] not in {"none", "internet", "host"}:
-        yield "a network that is limited to a list of hosts, which a program of this machine sees to"
+    if is_listed(sandbox):
+        yield _LISTED

@@ -174,9 +174,10 @@ class EngineElsewhere(HatchlockError):
 
     engine: str
     needs: tuple[str, ...]
+    where: str = "another machine"
 
     def __str__(self) -> str:
-        return f"the container engine at {self.engine} is another machine, and cannot have {' and '.join(self.needs)}"
+        return f"the container engine at {self.engine} is {self.where}, and cannot have {' and '.join(self.needs)}"
 
     def _hint(self) -> str:
         return 'take that out of the server\'s sandbox, use an engine of this machine, or runtime = "process"'

@@ -135,7 +135,7 @@ def _what_the_engine_does(facts: EngineFacts) -> Iterator[Check]:
         yield Check(name="engine: limits", state="ok", found=f"{', '.join(bound)} bind")
     if facts.guards:
         yield Check(name="engine: guards", state="ok", found=", ".join(facts.guards))
-    for lack in lacks(facts):
+    for lack in lacks(facts, kernel=os.uname().release):
         yield Check(name=f"engine: {lack.about}", state="missing", found=lack.what, mend=lack.mend)
 
 
