@@ -85,7 +85,7 @@ class Talk:
         self._stderr = stderr
         self._log = log
         hidden = tuple(hidden)
-        self._redactor, self._stream = Redactor(hidden), Redactor(hidden)
+        self._redactor, self._stream, self._cut = (Redactor(hidden) for _ in range(3))
         self._lines = Lines(_LONGEST_LINE)
         self._lock = threading.Lock()
         self._tail: deque[str] = deque(maxlen=_TAIL)
@@ -112,9 +112,19 @@ class Talk:
             self._put(self._stream.last(line) if line.endswith(b"\n") else self._stream.feed(line))
 
     def noise(self, line: bytes) -> None:
-        """Take a line of the server's stdout that is no message."""
-        what = f"hatchlock: {self._server} printed on stdout, which is for JSON-RPC only: "
-        self._put(what.encode() + self._redactor.whole(line))
+        """Take a line of the server's stdout that is no message; of a very long one the beginning goes on.
+
+        A message may be as long as it likes, and whatever is kept of what is none is not within the server's memory.
+        """
+        what = f"hatchlock: {self._server} printed on stdout, which is for JSON-RPC only: ".encode()
+        more = len(line) - _LONGEST_LINE
+        if more <= 0:
+            self._put(what + self._redactor.whole(line))
+            return
+        # what may be the beginning of a secret is left out
+        shown = self._cut.feed(line[:_LONGEST_LINE])
+        self._cut.last()
+        self._put(what + shown + f" … and {more} bytes more\n".encode())
 
     def say(self, text: str) -> None:
         """Say something of our own."""
