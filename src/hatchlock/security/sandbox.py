@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import HOME_INSIDE, LaunchRecord, Runtime, Sandbox, size_in_bytes
+from hatchlock.launch import HOME_INSIDE, LaunchRecord, Mount, Runtime, Sandbox, size_in_bytes
 
 __all__ = [
     "HOME_INSIDE",
@@ -17,6 +18,7 @@ __all__ = [
     "NotIsolated",
     "SandboxUnsupported",
     "isolation_problem",
+    "nested_mounts",
     "private_uid",
     "profile_line",
     "relaxations",
@@ -115,6 +117,13 @@ def shares_network(sandbox: Sandbox) -> bool:
     return sandbox.network in {("internet",), ("host",)}
 
 
+def nested_mounts(sandbox: Sandbox) -> Iterator[tuple[Mount, Mount]]:
+    """Yield each mount whose target is inside of another one's, and that other one."""
+    places = [(mount, f"/{posixpath.normpath(mount.target).lstrip('/')}") for mount in sandbox.mounts]
+    for inner, place in places:
+        yield from ((inner, outer) for outer, above in places if place.startswith(f"{above}/"))
+
+
 def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
     """Return what the record's sandbox asks for and its runtime does not do, one clause each; empty when all is well.
 
@@ -129,6 +138,10 @@ def unsupported(record: LaunchRecord, *, root: bool) -> tuple[str, ...]:
     if record.runtime == "process":
         guards = (("an AppArmor profile", sandbox.apparmor), ("an SELinux type", sandbox.selinux))
         problems += [f"{what} ({value})" for what, value in guards if value != "default"]
+    if record.runtime == "process":
+        # bubblewrap would go through a link that the server has put there, to places outside, and make files
+        writable = [(inner, outer) for inner, outer in nested_mounts(sandbox) if outer.mode == "rw"]
+        problems += [f"a mount at {inner.target} inside of {outer.target}, which is rw" for inner, outer in writable]
     if record.runtime == "process" and sandbox.capabilities:
         problems.append(f"capabilities ({', '.join(sandbox.capabilities)})")
     if root and sandbox.run_as == "host":

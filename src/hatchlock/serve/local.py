@@ -30,7 +30,7 @@ from hatchlock.security.bubblewrap import (
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
-from hatchlock.security.sandbox import SandboxUnsupported
+from hatchlock.security.sandbox import SandboxUnsupported, nested_mounts
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
 
@@ -333,6 +333,7 @@ def _check_paths(record: LaunchRecord, system: System) -> None:
     for mount in record.sandbox.mounts:
         if not Path(mount.source).exists():
             raise PathMissing(path=mount.source, purpose="the mount")
+    _check_nested(record.sandbox)
     for target, directory in record.volumes.items():
         if not Path(directory).is_dir():
             raise PathMissing(path=directory, purpose=f"the directory of what it keeps in {target},")
@@ -343,6 +344,15 @@ def _check_paths(record: LaunchRecord, system: System) -> None:
             raise PathMissing(path=path, purpose="the directory") from None
         if system.root and not mode & 0o001:
             raise PathMissing(path=path, purpose="the directory", problem="cannot be read by the server's own user")
+
+
+def _check_nested(sandbox: Sandbox) -> None:
+    """Refuse a place for a mount that is a link: bubblewrap would go through it, to places outside."""
+    for inner, outer in nested_mounts(sandbox):
+        place = os.path.join(outer.source, os.path.relpath(inner.target, outer.target))  # noqa: PTH118
+        if os.path.realpath(place) != os.path.normpath(place) or not os.path.exists(place):  # noqa: PTH110
+            problem = "does not exist, or is a link"
+            raise PathMissing(path=place, purpose=f"the place for the mount at {inner.target},", problem=problem)
 
 
 def _first_process(info: int) -> int:
