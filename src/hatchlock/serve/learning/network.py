@@ -35,6 +35,8 @@ _A, _ANY_CLASS = 1, 1
 _FIRST_ADDRESS = int(IPv4Address("11.77.0.1"))
 """An ordinary one, which is this namespace's own: some servers refuse names that lead to a private address."""
 _MOST_NAMES = 4096
+_MOST_ATTEMPTS = 1 << 14
+"""A server that tries every name and every address must not fill our memory, which no limit of its own holds."""
 _PACKET_INFO = 8  # IP_PKTINFO
 
 
@@ -110,8 +112,9 @@ class _Seen:
 
     def address(self, name: str) -> str:
         if name not in self.names:
-            number = min(len(self.names), _MOST_NAMES)
-            made = str(IPv4Address(_FIRST_ADDRESS + number))
+            made = str(IPv4Address(_FIRST_ADDRESS + len(self.names)))
+            if len(self.names) == _MOST_NAMES:
+                return made  # the same for all others
             self.names[name] = made
             self.addresses[made] = name
         return self.names[name]
@@ -258,6 +261,8 @@ def _note(packets: socket.socket, seen: _Seen) -> None:
     start = (packet[0] & 0x0F) * 4
     source, target = struct.unpack_from(">HH", packet, start)
     flags = packet[start + 13] & (_SYN | _ACK)
+    if len(seen.attempts) + len(seen.answered) >= _MOST_ATTEMPTS:
+        return
     if flags == _SYN:
         seen.attempts.add((str(IPv4Address(packet[16:20])), target))
     elif flags == _SYN | _ACK:
