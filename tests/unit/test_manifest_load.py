@@ -331,6 +331,22 @@ def test_a_network_list_has_names_only(item: str, what: str) -> None:
     assert what in problem
 
 
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ('network = "api.example.com:443"', 'write ["api.example.com:443"]'),
+        ('network = "internt"', "did you mean 'internet'?"),
+        ("memory = 512", 'write "512m" for 512 MiB'),
+        ("privileged = true", "there is no privileged mode: name the `capabilities` that it needs"),
+        ("memroy = 5", "did you mean 'memory'?"),
+    ],
+)
+def test_what_other_tools_write_is_led_to_what_is_meant(setting: str, hint: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        loads(f'{PROJECT}[servers.x]\nsource = "pypi:x==1"\n[servers.x.sandbox]\n{setting}\n', shown="m")
+    assert [error.hint for error in caught.value.errors] == [hint]
+
+
 @pytest.mark.parametrize("setting", ['user = "0"', 'user = "0:5"', 'user = "5:0"', 'user = "root"'])
 def test_no_reason_makes_a_server_root(setting: str) -> None:
     found = problems(f'{PROJECT}[servers.x]\nsource = "pypi:x==1"\n[servers.x.sandbox]\n{setting}\nreason = "r"\n')

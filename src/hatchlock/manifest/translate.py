@@ -35,6 +35,15 @@ _GIVEN = {
     dt.datetime: "a date and time",
     dt.time: "a time",
 }
+_ELSEWHERE = {
+    "privileged": "there is no privileged mode: name the `capabilities` that it needs",
+    "no-new-privileges": "leave it out: it always holds",
+    "init": "leave it out: every server has one",
+    "cap-add": "write capabilities = […]",
+    "cap-drop": "leave it out: all are dropped but those of `capabilities`",
+    "volumes": "write `mounts` for files of this machine, `writable` for data of the server",
+}
+"""Keys of a sandbox in other tools."""
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -68,11 +77,23 @@ def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, ov
         return Finding(
             path=path,
             what=f"{error['input']!r} is none of {', '.join(choices)}",
-            advice=did_you_mean(str(error["input"]), choices),
+            advice=did_you_mean(str(error["input"]), choices, _as_list(path, error["input"])),
         )
     if kind in _WANTED:
-        return Finding(path=path, what=f"it must be {_WANTED[kind]}, not {_GIVEN[type(error['input'])]}")
+        what = f"it must be {_WANTED[kind]}, not {_GIVEN[type(error['input'])]}"
+        return Finding(path=path, what=what, advice=_with_unit(path, error["input"]))
     return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
+
+
+def _as_list(path: KeyPath, given: object) -> str:
+    """A network of one host is a list too."""
+    return f'write ["{given}"]' if path[-1] == "network" and isinstance(given, str) and ":" in given else ""
+
+
+def _with_unit(path: KeyPath, given: object) -> str:
+    """A size has a unit, and so is text."""
+    is_size = path[-1] in {"memory", "swap", "tmp", "log-size"} and type(given) is int
+    return f'write "{given}m" for {given} MiB' if is_size else ""
 
 
 def _unknown_key(path: KeyPath, model: type[BaseModel], *, overlay: bool) -> Finding:
@@ -83,6 +104,8 @@ def _unknown_key(path: KeyPath, model: type[BaseModel], *, overlay: bool) -> Fin
         return Finding(
             path=path, what="an overlay cannot hold this key", advice=did_you_mean(str(key), siblings, allowed)
         )
+    if key in _ELSEWHERE and table[-1:] == ["sandbox"]:
+        return Finding(path=path, what="unknown key", advice=_ELSEWHERE[str(key)])
     return Finding(
         path=path,
         what="unknown key",
