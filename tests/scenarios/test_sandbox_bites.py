@@ -208,7 +208,7 @@ def test_what_a_process_tries_is_learnt_and_nothing_is_left(home: Path, tmp_path
     lookups = found["lookups"]
     assert isinstance(lookups, list)
     lookups.remove(f"{tag}.example.com")
-    check_learnt(found, service, written=["/data/"])
+    check_learnt(found, service, written=["/data/notes/today"])
     assert not Path("/data/notes").exists()
     assert kept(record, home) == ()
     assert wait_for(lambda: processes_with(tag) == [])
@@ -221,7 +221,7 @@ def test_what_a_container_tries_is_learnt(home: Path, tmp_path: Path, service: i
     with links_image(engine) as image:
         record = links_record(engine, image, project, *nosiness(service), script="nosy.py")
         found = learnt(record, home, tmp_path / "learnt")
-    check_learnt(found, service, written=["/data/notes/"])
+    check_learnt(found, service, written=["/data/notes/today"])
 
 
 MANIFEST = """
@@ -259,7 +259,7 @@ def test_what_is_said_is_what_helps(tmp_path: Path) -> None:
     learnt = trial.ok("probe", "notes", "--learn", "--call", "again").out
     assert (trial.manifest.read_bytes(), trial.lock.read_bytes()) == before
     limits = {"memory": "64m", "pids": 16} if os.geteuid() == 0 else {}
-    assert tomllib.loads(learnt) == {"servers": {"notes": {"sandbox": {"writable": ["/data"], **limits}}}}
+    assert tomllib.loads(learnt) == {"servers": {"notes": {"sandbox": {"writable": ["/data/notes"], **limits}}}}
 
     trial.edit('reason = "its program"', 'writable = ["/data"]\nreason = "its program"')
     trial.ok("up", "--yes")

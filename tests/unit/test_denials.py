@@ -25,6 +25,7 @@ MOUNTS = (
     Mount(source="/work/shared", target="/shared", mode="rw"),
 )
 ABSENT = frozenset({"/home/ann/reports"})
+NAMED = frozenset({"/data/time.db"})
 
 
 def record(**fields: object) -> LaunchRecord:
@@ -42,7 +43,7 @@ def record(**fields: object) -> LaunchRecord:
 
 
 def facts(**fields: object) -> ProfileFacts:
-    return ProfileFacts(sandbox=record(**fields).sandbox, runtime="container", cwd="/app", absent=ABSENT)
+    return ProfileFacts(sandbox=record(**fields).sandbox, runtime="container", cwd="/app", absent=ABSENT, named=NAMED)
 
 
 def one(line: str, **fields: object) -> tuple[str, str] | None:
@@ -72,6 +73,8 @@ SAID: list[tuple[str, DenialKind, str]] = [
     ("OSError: [Errno 30] Read-only file system: '/home/ann'", "mount", "/home/ann/reports"),
     ("FileNotFoundError: [Errno 2] No such file or directory: '/home/ann/reports/q3.csv'", "mount", "/home/ann/reports"),
     ("Error: ENOENT: no such file or directory, open '/home/ann/reports'", "mount", "/home/ann/reports"),
+    ("ENOENT: no such file or directory, open '/data/time.db.4d0d0387cd3695a0.tmp'", "write", "/data/time.db"),
+    ("Error: ENOENT: no such file or directory, mkdir '/data/time.db'", "write", "/data/time.db/"),
     ("PermissionError: [Errno 13] Permission denied: '/notes/private'", "ownership", "/notes/private"),
     ("Error: EACCES: permission denied, mkdir '/data/x'", "write", "/data/x/"),
     ("Error: EACCES: permission denied, open '/shared/x'", "ownership", "/shared/x"),
@@ -138,6 +141,8 @@ def test_what_programs_say_names_what_was_stopped(line: str, kind: DenialKind, w
         "PermissionError: [Errno 1] Operation not permitted",
         "GET https://api.example.com/v1 200",
         "BlockingIOError: [Errno 11] Resource temporarily unavailable",
+        "Error: ENOENT: no such file or directory, open '/data/time.db'",
+        "Error: ENOENT: no such file or directory, open '/data/other.db.tmp'",
         "x" * 10_000 + " MemoryError",
     ],
 )
@@ -292,6 +297,14 @@ def test_a_session_tells_each_thing_once_and_never_without_end(tmp_path: Path) -
     for number in range(500):
         session.report(Denial(kind="network", what=f"{number}.example.com:1"))
     assert len(said) == 100
+
+
+def test_a_host_whose_port_was_learnt_later_is_kept_once(tmp_path: Path) -> None:
+    session = Denials(record(), say=lambda _: None, clean=str, file=tmp_path / "f")
+    for what in ("a.example.com", "b.example.com:80", "a.example.com:80", "a.example.com"):
+        session.report(Denial(kind="network", what=what))
+    kept = [item.what for item in read_denials(tmp_path / "f", record().digest)]
+    assert kept == ["b.example.com:80", "a.example.com:80"]
 
 
 def test_a_write_without_a_path_says_where_in_the_code_it_was() -> None:

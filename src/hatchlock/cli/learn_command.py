@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["learn"]
 
 _MEBIBYTE = 1 << 20
+_SHOWN = 200
 
 
 def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str) -> int:
@@ -63,6 +64,8 @@ def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
     work = ", ".join(("initialize", "tools/list", *((call.tool,) if call else ())))
     outcome = f"answered, {len(result.tools)} tools" if result else "did not answer"
     yield f"{learned.server}, watched for {observed.seconds:.1f} s ({work}): {outcome}"
+    if call and result:
+        yield f"{call.tool} answered: {_in_one_line(result.called) or 'nothing'}"
     for title, items in _seen(observed):
         for item in items:
             yield f"{title:<14}{item}"
@@ -73,6 +76,11 @@ def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
         yield f"{'note':<14}{item}"
     if learned.toml:
         yield "nothing was written; the smallest profile that permits this:"
+
+
+def _in_one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def _seen(observed: Observed) -> Iterator[tuple[str, tuple[str, ...]]]:

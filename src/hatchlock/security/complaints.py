@@ -85,12 +85,14 @@ class ProfileFacts:
         runtime: Where the server runs.
         cwd: Its working directory.
         absent: Absolute paths among its arguments and variables that this machine has and its sandbox has not.
+        named: Those that neither has.
     """
 
     sandbox: Sandbox
     runtime: Runtime
     cwd: str = HOME_INSIDE
     absent: frozenset[str] = field(default_factory=frozenset)
+    named: frozenset[str] = field(default_factory=frozenset)
 
 
 def denials_in(line: str, facts: ProfileFacts, *, directory: bool = False) -> tuple[Denial, ...]:
@@ -169,6 +171,13 @@ def _missing(line: str, facts: ProfileFacts) -> Iterator[Denial]:
     path = _path(line, facts)
     if missing := path and _absent(path, facts):
         yield Denial(kind="mount", what=missing)
+    elif path and (named := _made_for(path, line, facts)):
+        yield Denial(kind="write", what=named)
+
+
+def _made_for(path: str, line: str, facts: ProfileFacts) -> str:
+    """Return which of the paths that it was told of it wanted to make: itself, or a temporary file beside it; "" for none."""
+    return next((name for name in facts.named if path.startswith(f"{name}.") or (path == name and _makes(line))), "")
 
 
 def _unresolved(line: str, facts: ProfileFacts) -> Iterator[Denial]:

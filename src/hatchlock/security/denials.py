@@ -130,7 +130,7 @@ def advice(denial: Denial, server: str) -> str:
         return f"`hatchlock probe {server} --learn` says where it writes"
     texts: dict[DenialKind, str] = {
         "write": "look for an option or a variable by which it writes somewhere else, to its home for example",
-        "ownership": "let others read it, `chmod o+rX`, which is the only way if root starts the server",
+        "ownership": "open it to others, `chmod o+rX`, or `o+rwX` to write, which is the only way if root starts the server",
         "system-call": "it runs as a user of its own without capabilities: look for an option by which it does without",
     }
     return texts.get(denial.kind, "")

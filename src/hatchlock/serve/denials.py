@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from hatchlock.security.sandbox import HOME_INSIDE
 if TYPE_CHECKING:
     from hatchlock.security.complaints import ProfileFacts
 
-__all__ = ["Denials", "explanation", "profile_facts"]
+__all__ = ["Denials", "explanation", "named_paths", "profile_facts"]
 
 _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
@@ -145,19 +145,22 @@ def profile_facts(record: LaunchRecord) -> ProfileFacts:
     """Return what decides whether a server's sandbox explains what it says, as this machine is now."""
     from hatchlock.security.complaints import ProfileFacts  # noqa: PLC0415  rarely needed, and slow to load
 
+    named = frozenset(named_paths(record))
+    absent = frozenset(path for path in named if os.path.exists(path))  # noqa: PTH110  a stranger's text
     return ProfileFacts(
         sandbox=record.sandbox,
         runtime=record.runtime,
         cwd=record.cwd or HOME_INSIDE,
-        absent=frozenset(_absent_paths(record)),
+        absent=absent,
+        named=named - absent,
     )
 
 
-def _absent_paths(record: LaunchRecord) -> Iterable[str]:
-    """Yield the absolute paths among a server's arguments and variables that this machine has and its sandbox has not."""
+def named_paths(record: LaunchRecord) -> Iterator[str]:
+    """Yield the absolute paths among a server's arguments and variables that are neither the system's nor in its sandbox."""
     for word in (*record.argv[1:], *_values(record.env)):
         path = word.rpartition("=")[2] if word.startswith("-") else word
-        if path.startswith("/") and path.count("/") > 1 and not _is_inside(path, record) and os.path.exists(path):  # noqa: PTH110  a stranger's text
+        if path.startswith("/") and path.count("/") > 1 and not _is_inside(path, record):
             yield path.rstrip("/")
 
 

@@ -60,13 +60,14 @@ def read_denials(path: Path, launch: str) -> tuple[Refusal, ...]:
 
 
 def remember_denial(path: Path, launch: str, refusal: Refusal) -> None:
-    """Add one at the end, and forget the oldest of more than 20.
+    """Add one at the end, and forget the oldest of more than 20, and what was known of the same host without its port.
 
     Raises:
         PermissionProblem: It cannot be written.
     """
     cut = Refusal(kind=refusal.kind, what=refusal.what[:_LONGEST], at=refusal.at[:_LONGEST], when=refusal.when)
-    others = [item for item in read_denials(path, launch) if (item.kind, item.what) != (cut.kind, cut.what)]
+    same = {cut.what, cut.what.rpartition(":")[0]} if cut.kind == "network" else {cut.what}
+    others = [item for item in read_denials(path, launch) if item.kind != cut.kind or item.what not in same]
     private_directory(path.parent)
     atomic_write(path, canonical_json(_document(launch, [*others, cut][-_MOST:])), durable=False)
 

@@ -21,7 +21,7 @@ from hatchlock.security.denials import Denial, is_below
 from hatchlock.security.learned import Observed
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import HOME_INSIDE
-from hatchlock.serve.denials import profile_facts
+from hatchlock.serve.denials import named_paths, profile_facts
 from hatchlock.serve.learning.network import NetworkWatch, Tried
 from hatchlock.serve.learning.usage import Usage, UsageWatch
 from hatchlock.serve.observer import Observer
@@ -43,7 +43,8 @@ _USUAL = ("/", "/app", "/data", "/home", "/mnt", "/opt", "/srv", "/var", "/var/c
 """Directories of an image in which a server of any user may make something while it is observed."""
 _NOT_ITS_OWN = (
     *("/dev", "/proc", "/sys", "/run", "/tmp", HOME_INSIDE),  # noqa: S108  inside the sandbox
-    *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/etc/passwd", "/etc/group", "/sbin/docker-init"),
+    *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/etc/passwd", "/etc/group"),
+    *("/sbin/docker-init", "/usr/sbin/docker-init"),
 )
 _ADDED = 1
 _MOST_DENIED = 200
@@ -83,6 +84,8 @@ class Learning(Observer):
     def held(self, pid: int) -> None:
         """Open the throw-away root to every user, and begin to watch."""
         self._wait_for_root(pid)
+        for directory in self._places():
+            (self._root / directory.lstrip("/")).mkdir(parents=True, exist_ok=True)
         self._before = frozenset(_paths(self._root))
         for path in ("", *self._before):
             place = self._root / path
@@ -93,8 +96,7 @@ class Learning(Observer):
     def created(self, engine: Engine, container: str) -> None:
         """Open the usual places of the container's root to every user: it is thrown away."""
         self._container = (engine, container)
-        own = PurePosixPath(self._record.cwd or "/")
-        self._before = frozenset((*_USUAL, *map(str, (own, *own.parents))))
+        self._before = frozenset(self._places(*_USUAL))
         with self._learning("what it writes"):
             engine.ask("PUT", f"/containers/{container}/archive?path=/", _open_directories(self._before))
 
@@ -138,6 +140,14 @@ class Learning(Observer):
     @property
     def _root(self) -> Path:
         return self._directory / _ROOT
+
+    def _places(self, *usual: str) -> Iterator[str]:
+        """Yield directories for what it was told to write or has kept, each with those above it."""
+        sandbox = self._record.sandbox
+        bare = replace(self._record, sandbox=replace(sandbox, writable=()))
+        named = (str(PurePosixPath(path).parent) for path in named_paths(bare) if ".." not in path)
+        for place in map(PurePosixPath, (*usual, self._record.cwd or "/", *sandbox.writable, *named)):
+            yield from map(str, (place, *place.parents))
 
     def _wait_for_root(self, pid: int) -> None:
         """Wait until the sandbox is complete: the throw-away root becomes its root after everything was made in it."""
