@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 import pytest
 
+from hatchlock.engines.host import owner
 from hatchlock.launch import Sandbox
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import hosts_of, is_listed, resolver_files, ways
@@ -321,6 +324,26 @@ def test_nor_to_any_other_address_of_this_machine(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     with pytest.raises(NotConnectedError, match="its name leads to"):
         dial("evil.test", 443, proxy="", environ={}, known=tmp_path / "hosts")
+
+
+def test_what_killed_sessions_left_is_removed_by_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where the application has not noticed that its `run` has ended."""
+    monkeypatch.setattr(hub_module.tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    left, kept = hub_module.Hub(), hub_module.Hub()
+    (left.directory / "owner").write_text(owner(ended.pid))
+    stranger = tmp_path / "hatchlock-relay-link"
+    stranger.symlink_to(left.directory)
+    again = hub_module.Hub()
+    assert left.directory.exists()
+    ended.kill()
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked
+    last = hub_module.Hub()
+    assert not left.directory.exists()
+    assert kept.directory.exists()
+    ended.communicate()
+    for hub in (left, kept, again, last):
+        hub.close()
 
 
 def test_a_relay_that_says_nothing_or_nonsense_costs_a_few_threads(

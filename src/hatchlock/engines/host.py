@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["host_facts", "owner", "owner_is_gone"]
 
 _UNLIMITED = 1 << 20
+_ENDED = {"Z", "X"}
+"""States of a process that has ended and that nobody has asked about: an application may not care."""
 
 
 def host_facts() -> HostFacts:
@@ -53,4 +55,7 @@ def owner_is_gone(name: str) -> bool:
 def _start_time(pid: int) -> str:
     """Clock ticks since boot, field 22; the command before it may hold anything, blanks and brackets too."""
     status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    return status.rpartition(")")[2].split()[19]
+    fields = status.rpartition(")")[2].split()
+    if fields[0] in _ENDED:
+        raise ProcessLookupError(pid)
+    return fields[19]
