@@ -170,7 +170,7 @@ def apply_project(
     planned = _plan(project, takeover, lock_timeout, offline=offline)
     _check_saved(saved, project, planned)
     if _is_settled(planned):
-        return _unchanged(planned)
+        return _unchanged(project, planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
     from hatchlock.usecases.leases import project_lease
@@ -183,7 +183,7 @@ def apply_project(
                 raise StalePlan(changed=("the world",))
             check_consent(current.plan, consent, None)
         if _is_settled(current):
-            return _unchanged(current)
+            return _unchanged(project, current)
         return _apply(project, current, offline=offline, emit=emit)
 
 
@@ -199,8 +199,11 @@ def _is_settled(planned: Planned) -> bool:
     return not is_first and planned.interrupted is None
 
 
-def _unchanged(planned: Planned) -> Applied:
-    return Applied(planned=planned, outcome=None, generation=planned.state.generation(), changed_servers=())
+def _unchanged(project: Project, planned: Planned) -> Applied:
+    generation = planned.state.generation()
+    if generation:
+        write_launcher(project.home)  # it may be of a hatchlock that is gone
+    return Applied(planned=planned, outcome=None, generation=generation, changed_servers=())
 
 
 def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) -> None:

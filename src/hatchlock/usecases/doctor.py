@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,4 +170,18 @@ def _launcher(home: Home) -> Check:
         return Check(name="launcher", state="ok", found=f"{launcher} does not exist yet; `apply` makes it")
     if not os.access(launcher, os.X_OK):
         return Check(name="launcher", state="bad", found=f"{launcher} is not executable", mend=f"chmod 0755 {launcher}")
+    program = _started_by(launcher)
+    if not os.access(program, os.X_OK):
+        found = f"{launcher} starts {program or 'nothing'}, which is not there for you"
+        return Check(
+            name="launcher", state="bad", found=found, mend="run `hatchlock apply` with the hatchlock that you use now"
+        )
     return Check(name="launcher", state="ok", found=str(launcher))
+
+
+def _started_by(launcher: Path) -> str:
+    """Return the interpreter that a launcher starts; "" for none."""
+    try:
+        return shlex.split(launcher.read_text(errors="replace").partition("exec ")[2])[0]
+    except (ValueError, IndexError):  # not as `apply` writes it
+        return ""
