@@ -300,7 +300,8 @@ def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
     """The last cell of a row, which is one line, however many a reason has."""
     label = f"[{item.trust}]" if item.trust else ""
     restart = getattr(item, "restart", "")  # environments do not run
-    return " ".join(word for word in (label, *map(str.strip, item.detail.splitlines()), restart) if word)
+    text = " ".join(word for word in (label, *map(str.strip, item.detail.splitlines())) if word)
+    return "; ".join(part for part in (text, restart) if part)
 
 
 def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
