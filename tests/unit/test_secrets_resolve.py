@@ -329,3 +329,12 @@ def test_a_fingerprint_tells_a_change_and_no_value(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, {"A": "abc", "B": "abc"}, create=True) == first
     assert (tmp_path / "secrets.key").stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_what_no_variable_can_hold_is_said_before_the_server_is_started() -> None:
+    longest = (1 << 17) - len("KEY=") - 1
+    assert len(one("env:MINE", environ={"MINE": "x" * longest})) == longest
+    with pytest.raises(MissingSecret, match="no variable can be that long"):
+        one("env:MINE", environ={"MINE": "x" * (longest + 1)})
+    as_file = SecretReference(secret="env:MINE", as_="file")
+    assert len(resolved(as_file, environ={"MINE": "x" * (longest + 1)}).files["KEY"]) == longest + 1

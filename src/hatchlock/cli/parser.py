@@ -14,6 +14,9 @@ from hatchlock.errors import UsageError
 __all__ = ["parse"]
 
 
+_FOREVER = 1e9
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
@@ -23,6 +26,16 @@ class _Parser(argparse.ArgumentParser):
         close = get_close_matches(unknown[1], known, n=1)
         advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"
         raise UsageError(what=f"there is no command {unknown[1]!r}", advice=advice)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < _FOREVER:
+        raise ValueError
+    return value
+
+
+_seconds.__name__ = "number of seconds"  # argparse says what it should be
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -156,7 +169,9 @@ def _consents(command: argparse.ArgumentParser) -> None:
     command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
     command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
     command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
-    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for another apply")
+    command.add_argument(
+        "--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for another apply"
+    )
     command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
 
 
@@ -181,7 +196,7 @@ def _gc(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for an apply")
+    command.add_argument("--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
 
 
 def _show(command: argparse.ArgumentParser) -> None:
@@ -204,7 +219,7 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _probe(command: argparse.ArgumentParser) -> None:
     _server(command)
-    command.add_argument("--timeout", type=float, metavar="SECONDS", help="the server's startup-timeout if not said")
+    command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the server's startup-timeout if not said")
     command.add_argument(
         "--learn", action="store_true", help="watch what it tries, and say the smallest profile for it"
     )
@@ -349,7 +364,7 @@ def _cache(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--older-than", metavar="TIME", help="gc: what was not used for so long (30d)")
     command.add_argument("--dry-run", action="store_true", help="gc, clear: only say what would be deleted")
-    command.add_argument("--lock-timeout", type=float, default=60.0, metavar="SECONDS", help="wait for an apply")
+    command.add_argument("--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {

@@ -45,6 +45,7 @@ def _set(arguments: argparse.Namespace, ui: Ui) -> int:
     return 0
 
 
+_LARGEST = 1 << 20
 _PLACES = {"keyring": "in the keyring of this system", "store": "in the store"}
 
 
@@ -57,7 +58,9 @@ def _typed(name: str) -> str:
             return getpass.getpass(f"value of {printable(name)} (not shown): ")
         except EOFError:
             return ""
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise UsageError(what="the value is larger than 1 MiB", advice="no secret is larger; mount a file instead")
     try:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError:

@@ -12,6 +12,7 @@ _SHORTEST = 4
 _SHORTEST_ENCODED = 8
 _MANY_LINES = 100
 _MANY_FORMS = 500
+_MANY_BYTES = 1 << 14
 _STARS = b"***"
 
 
@@ -71,9 +72,11 @@ class Redactor:
         self._beginning: dict[bytes, list[bytes]] = {}
         for item in items:
             self._beginning.setdefault(item[: self._width], []).append(item)
-        # faster, as long as it is not tried for each of thousands
+        # faster, as long as it is not tried for each of thousands, nor made of a megabyte, which takes many seconds
         few = 0 < len(items) <= _MANY_FORMS
-        self._pattern = re.compile(b"|".join(map(re.escape, items))) if few else None
+        small = sum(map(len, items)) <= _MANY_BYTES
+        self._pattern = re.compile(b"|".join(map(re.escape, items))) if few and small else None
+        self._start = re.compile(b"|".join(map(re.escape, self._beginning))) if few else None
         self._held = b""
 
     def text(self, text: str) -> str:
@@ -117,14 +120,21 @@ class Redactor:
         if self._pattern:
             yield from (match.span() for match in self._pattern.finditer(text))
             return
-        at = 0
+        at = self._next_start(text, 0)
         while at < len(text):
             found = next((item for item in self._candidates(text, at) if text.startswith(item, at)), None)
             if found is None:
-                at += 1
+                at = self._next_start(text, at + 1)
             else:
                 yield at, at + len(found)
-                at += len(found)
+                at = self._next_start(text, at + len(found))
+
+    def _next_start(self, text: bytes, at: int) -> int:
+        """Return where a hidden text may begin, at or behind a place; the length if nowhere."""
+        if self._start is None:
+            return at
+        found = self._start.search(text, at)
+        return found.start() if found else len(text)
 
     def _candidates(self, text: bytes, at: int) -> Iterable[bytes]:
         return self._beginning.get(text[at : at + self._width], ())

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["MissingSecret", "Places", "Secrets", "resolve"]
 
 
+_LONGEST_VARIABLE = 1 << 17
+"""Linux starts no program with a longer one, its name and the end included."""
+
+
 @dataclass(kw_only=True, eq=False)
 class MissingSecret(HatchlockError):
     """A required secret has no value.
@@ -122,6 +126,9 @@ def resolve(references: Mapping[str, SecretReference], places: Places) -> Secret
         formatted = reference.format.replace("{}", value)
         if reference.as_ == "file":
             files[variable] = formatted.encode()
+        elif len(f"{variable}={formatted}".encode()) >= _LONGEST_VARIABLE:
+            why = 'no variable can be that long (128 KiB); as = "file" has no such limit'
+            raise MissingSecret(variable=variable, reference=asked.shown(reference), why=why)
         else:
             variables[variable] = formatted
     return Secrets(variables=variables, files=files, bare=bare)
