@@ -64,7 +64,14 @@ def test_an_rlimit_counts_what_a_process_reserves() -> None:
 
 def test_a_server_that_did_not_answer_keeps_what_it_has() -> None:
     open_record = replace(RECORD, sandbox=Sandbox(network=("a.example.com:443",), writable=("/data",), reason="r"))
-    assert profile(USED, record=open_record, answered=False) == {"network": ("none",)}
+    assert profile(USED, record=open_record, answered=False) == {}
+    more = replace(USED, connections=("b.example.com:443",), written=("/notes/",))
+    assert profile(more, record=open_record, answered=False) == {
+        "network": ("a.example.com:443", "b.example.com:443"),
+        "writable": ("/data", "/notes"),
+    }
+    anywhere = replace(RECORD, sandbox=Sandbox(network=("internet",), reason="r"))
+    assert profile(replace(more, written=()), record=anywhere, answered=False) == {}
     assert profile(replace(USED, written=("/data/",)), answered=False) == {"writable": ("/data",)}
 
 

@@ -33,9 +33,7 @@ def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str) ->
         ui.document(_document(learned))
     else:
         facts = [f"# {printable(line)}" for line in _lines(learned, call)]
-        ui.result(
-            "\n".join((*facts, *((learned.toml,) if learned.toml else ("# its profile is the smallest already",))))
-        )
+        ui.result("\n".join((*facts, learned.toml or f"# {_nothing_new(learned)}")))
     if learned.error:
         ui.error(learned.error)
     return 1 if learned.error else 0
@@ -65,7 +63,7 @@ def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
     outcome = f"answered, {len(result.tools)} tools" if result else "did not answer"
     yield f"{learned.server}, watched for {observed.seconds:.1f} s ({work}): {outcome}"
     if call and result:
-        yield f"{call.tool} answered: {_in_one_line(result.called) or 'nothing'}"
+        yield f"{call.tool} {'failed' if result.failed else 'answered'}: {_in_one_line(result.called) or 'nothing'}"
     for title, items in _seen(observed):
         for item in items:
             yield f"{title:<14}{item}"
@@ -76,6 +74,12 @@ def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
         yield f"{'note':<14}{item}"
     if learned.toml:
         yield "nothing was written; the smallest profile that permits this:"
+
+
+def _nothing_new(learned: Learned) -> str:
+    if learned.result is None or learned.result.failed:
+        return "its profile has all that was seen; nothing less is proposed, since it did not do what it was asked to"
+    return "its profile is the smallest already"
 
 
 def _in_one_line(text: str) -> str:
@@ -104,6 +108,7 @@ def _document(learned: Learned) -> dict[str, Any]:
         "answered": result is not None,
         "tools": [tool.name for tool in result.tools] if result else [],
         "called": result.called if result else "",
+        "failed": result is not None and result.failed,
         "observed": learned.observed.to_dict(),
         "profile": dict(learned.profile),
         "toml": learned.toml,

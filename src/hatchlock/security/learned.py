@@ -104,8 +104,19 @@ def smallest_profile(
         **_limits(observed, record.sandbox, memory_by_process=memory_by_process),
         **_files(observed, record),
     }
-    changed = {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
-    return changed if answered else {name: value for name, value in changed.items() if name not in _LIMITS and value}
+    if not answered:
+        wanted = {name: _grown(name, value, record.sandbox) for name, value in wanted.items() if name not in _LIMITS}
+    return {name: value for name, value in wanted.items() if value != getattr(record.sandbox, name)}
+
+
+def _grown(name: str, value: object, sandbox: Sandbox) -> object:
+    """Return a list with what the profile has of it already."""
+    there = getattr(sandbox, name)
+    if there in _OPEN_NETWORKS:
+        return there
+    if name not in {"network", "writable"} or not isinstance(value, tuple):
+        return value
+    return tuple(dict.fromkeys(item for item in (*there, *value) if item != "none")) or there
 
 
 def remarks(observed: Observed, record: LaunchRecord, values: Mapping[str, object]) -> tuple[str, ...]:

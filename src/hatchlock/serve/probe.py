@@ -89,6 +89,7 @@ class ProbeResult:
         tools: What it offers, in its order; empty when it has no tools capability.
         seconds: From the start of `run` to the answer to `initialize`.
         called: What the tool that was run answered, as text; "" if none was run.
+        failed: Whether that was an error.
     """
 
     server: str
@@ -97,6 +98,7 @@ class ProbeResult:
     tools: tuple[ProbedTool, ...]
     seconds: float
     called: str = ""
+    failed: bool = False
 
 
 def probe(
@@ -154,7 +156,7 @@ async def _ask(
             hello = _plain(await session.initialize())
             seconds = time.monotonic() - began
             tools = await _tools(session) if "tools" in hello["capabilities"] else ()
-            called = await _called(session, call) if call else ""
+            called, failed = await _called(session, call) if call else ("", False)
             await anyio.sleep(linger)
     return ProbeResult(
         server=hello["serverInfo"]["name"],
@@ -163,12 +165,14 @@ async def _ask(
         tools=tools,
         seconds=seconds,
         called=called,
+        failed=failed,
     )
 
 
-async def _called(session: Any, call: Call) -> str:
+async def _called(session: Any, call: Call) -> tuple[str, bool]:
     answer = _plain(await session.call_tool(call.tool, dict(call.arguments)))
-    return "\n".join(item["text"] for item in answer["content"] if item["type"] == "text")
+    text = "\n".join(item["text"] for item in answer["content"] if item["type"] == "text")
+    return text, bool(answer.get("isError"))
 
 
 async def _tools(session: Any) -> tuple[ProbedTool, ...]:

@@ -125,7 +125,10 @@ def _learned(record: LaunchRecord, data: bytes, result: ProbeResult | None, erro
 
     observed = Observed.from_dict(json.loads(data))
     values = smallest_profile(
-        observed, record, memory_by_process=_memory_by_process(record), answered=result is not None
+        observed,
+        record,
+        memory_by_process=_memory_by_process(record),
+        answered=result is not None and not result.failed,
     )
     profile = {name.replace("_", "-"): _plain(value) for name, value in values.items()}
     return Learned(
