@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["ProcessFailed", "run", "run_until"]
+__all__ = ["ProcessFailed", "on_path", "run", "run_until"]
 
 _TAIL = 20
 _GLANCE = 0.1
@@ -40,6 +40,19 @@ class ProcessFailed(HatchlockError):
         if os.strerror(errno.ENOSPC) in self.output:
             return "make room on that disk, then run the same command again"
         return ""
+
+
+def on_path(name: str, path: str) -> str | None:
+    """Return the first program of a name on a PATH, or None.
+
+    Entries that are not absolute are passed over, the empty one too, which means where we happen to be: whoever can write
+    there, a server with its workspace for one, would choose what we run.
+    """
+    for directory in path.split(os.pathsep):
+        candidate = f"{directory}/{name}"
+        if directory.startswith("/") and os.access(candidate, os.X_OK) and Path(candidate).is_file():
+            return candidate
+    return None
 
 
 def run(

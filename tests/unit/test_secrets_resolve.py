@@ -83,7 +83,7 @@ def test_as_a_file_the_server_gets_its_path_and_a_whole_file_stays_whole(tmp_pat
         ("keyring:acme", "neither the keyring of this system nor the store has it", "`hatchlock secret set acme`"),
         (
             "command:/nonexistent/tool read x",
-            "there is no program /nonexistent/tool on PATH",
+            "there is no program /nonexistent/tool",
             "/nonexistent/tool read x",
         ),
         ("command:sh -c 'exit 3'", "it ended with status 3", "sh -c 'exit 3'"),
@@ -338,3 +338,20 @@ def test_what_no_variable_can_hold_is_said_before_the_server_is_started() -> Non
         one("env:MINE", environ={"MINE": "x" * (longest + 1)})
     as_file = SecretReference(secret="env:MINE", as_="file")
     assert len(resolved(as_file, environ={"MINE": "x" * (longest + 1)}).files["KEY"]) == longest + 1
+
+
+@pytest.mark.parametrize("entry", ["", ".", "relative"])
+def test_no_program_is_taken_from_where_we_happen_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    """A server with its workspace can write there, and would choose what `run` starts outside of its sandbox."""
+    workspace = tmp_path / "workspace"
+    (workspace / "relative").mkdir(parents=True)
+    for directory in (workspace, workspace / "relative"):
+        secret_file(directory, b"#!/bin/sh\necho planted\n", 0o755, name="tool")
+    monkeypatch.chdir(workspace)
+    path = f"{entry}{os.pathsep}/usr/bin:/bin"
+    with pytest.raises(MissingSecret, match="there is no program tool on PATH"):
+        one("command:tool", environ={"PATH": path}, directory=workspace)
+    monkeypatch.chdir("/")
+    assert one("command:./tool", environ={"PATH": path}, directory=workspace) == "planted"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hatchlock.process import ProcessFailed, run
+from hatchlock.process import ProcessFailed, on_path, run
 from hatchlock.security.secrets.redact import forms, redact
 
 __all__ = ["CommandFailed", "Keyring", "output_of"]
@@ -39,16 +38,14 @@ def output_of(words: Sequence[str], *, environ: Mapping[str, str], directory: st
     files and agents. What it says on stderr is shown when it fails, without what it printed.
 
     Args:
-        words: The program, looked for on PATH, and its arguments.
+        words: The program, looked for on PATH, or with a slash in the directory, and its arguments.
         environ: Our own environment.
         directory: Where it runs.
 
     Raises:
         CommandFailed: It is not there, fails, or takes too long.
     """
-    program = shutil.which(words[0], path=environ.get("PATH", os.defpath))
-    if program is None:
-        raise CommandFailed(f"there is no program {words[0]} on PATH")
+    program = _program(words[0], environ=environ, directory=directory)
     env = {name: environ[name] for name in _PASSED_ON if name in environ}
     where = directory if Path(directory).is_dir() else "/"
     status, printed, said = _run([program, *words[1:]], env=env, cwd=where)
@@ -61,6 +58,18 @@ def output_of(words: Sequence[str], *, environ: Mapping[str, str], directory: st
     if len(printed) > _LARGEST:
         raise CommandFailed("it printed more than 1 MiB")
     return printed
+
+
+def _program(word: str, *, environ: Mapping[str, str], directory: str) -> str:
+    if "/" in word:
+        path = str(Path(directory, word))
+        if not os.access(path, os.X_OK):
+            raise CommandFailed(f"there is no program {path}")
+        return path
+    found = on_path(word, environ.get("PATH", os.defpath))
+    if found is None:
+        raise CommandFailed(f"there is no program {word} on PATH")
+    return found
 
 
 def _run(argv: Sequence[str], *, env: Mapping[str, str], cwd: str) -> tuple[int | None, bytes, bytes]:
@@ -102,8 +111,7 @@ class Keyring:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         here = str(Path(sys.executable).parent)
-        found = shutil.which("keyring", path=f"{here}{os.pathsep}{environ.get('PATH', os.defpath)}")
-        self._program = found if found and Path(found).is_absolute() else None
+        self._program = on_path("keyring", f"{here}{os.pathsep}{environ.get('PATH', os.defpath)}")
 
     def get(self, name: str) -> str | None:
         """Return the value of a name, or None."""

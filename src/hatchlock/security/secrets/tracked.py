@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.process import ProcessFailed, run
+from hatchlock.process import ProcessFailed, on_path, run
 
 __all__ = ["CommittedSecret", "not_ignored"]
 
@@ -51,7 +50,7 @@ def not_ignored(path: Path, *, project: Path, environ: Mapping[str, str]) -> boo
     tree = _work_tree(project.resolve())
     if tree is None or tree not in place.parents:
         return False
-    git = shutil.which("git", path=environ.get("PATH", ""))
+    git = on_path("git", environ.get("PATH", ""))
     if git is None:
         return False
     kept = ("PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from hatchlock.errors import HatchlockError
+from hatchlock.process import on_path
 
 __all__ = ["BadNpmrc", "Npmrc", "read_npmrc"]
 
@@ -140,7 +140,7 @@ def _below(directory: str | None, name: str) -> str:
 def _system_file(environ: Mapping[str, str], prefix: str | None) -> str:
     prefix = prefix or environ.get("PREFIX")
     if not prefix:
-        node = shutil.which("node", path=environ.get("PATH", ""))
+        node = on_path("node", environ.get("PATH", ""))
         prefix = str(Path(node).resolve().parents[1]) if node else ""
     return _below(prefix, "etc/npmrc")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.process import run
+from hatchlock.process import on_path, run
 
 __all__ = ["HERE_ONLY", "Npm", "NpmNotFound", "find_npm", "quiet_settings"]
 
@@ -85,7 +84,7 @@ def find_npm(environ: Mapping[str, str]) -> Npm:
         NpmNotFound: npm or node is not there.
     """
     path = environ.get("PATH", "")
-    found = {program: shutil.which(program, path=path) for program in ("npm", "node")}
+    found = {program: on_path(program, path) for program in ("npm", "node")}
     for program, where in found.items():
         if where is None:
             raise NpmNotFound(program=program)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 from hatchlock.net.trust import child_environment
-from hatchlock.process import ProcessFailed, run
+from hatchlock.process import ProcessFailed, on_path, run
 from hatchlock.sources.projects.git_errors import GitMissing, explained
 from hatchlock.sources.projects.git_reference import protocol_of
 
@@ -74,7 +73,7 @@ class Git:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        program = shutil.which("git", path=environ.get("PATH"))
+        program = on_path("git", environ.get("PATH", os.defpath))
         if program is None:
             raise GitMissing
         self._program = program
