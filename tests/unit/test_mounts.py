@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from hatchlock.launch import WORKSPACE, Mount, target_problem
+from hatchlock.security import mounts as mounts_module
 from hatchlock.security.mounts import CREDENTIALS, MountRefused, Protected, mount_problem, settle
 
 
@@ -135,6 +136,20 @@ def test_what_became_a_link_since_it_was_applied_is_refused(tmp_path: Path, prot
     (tmp_path / "project").symlink_to("moved")
     with pytest.raises(MountRefused, match="become a link"):
         settle(applied, protected, settled=True)
+
+
+def test_the_accounts_home_is_protected_also_where_an_application_has_another(
+    tmp_path: Path, protected: Protected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Applications of snap and flatpak get a HOME of their own, and start servers in the user's."""
+    account = tmp_path / "ada"
+    (account / ".ssh").mkdir(parents=True)
+    (account / "work").mkdir()
+    assert mount_problem(str(account), "ro", protected) == ""
+    monkeypatch.setattr(mounts_module, "account_home", lambda: str(account))
+    assert "whole home directory" in mount_problem(str(account), "ro", protected)
+    assert "credentials" in mount_problem(str(account / ".ssh"), "ro", protected)
+    assert mount_problem(str(account / "work"), "ro", protected) == ""
 
 
 def test_a_file_may_be_mounted(tmp_path: Path, protected: Protected) -> None:

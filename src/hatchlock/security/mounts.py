@@ -17,7 +17,7 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import WORKSPACE, Mount
 
-__all__ = ["CREDENTIALS", "MountRefused", "Protected", "mount_problem", "settle"]
+__all__ = ["CREDENTIALS", "MountRefused", "Protected", "account_home", "mount_problem", "settle"]
 
 _SYSTEM = ("/boot", "/dev", "/efi", "/etc", "/proc", "/run", "/sys", "/private/etc", "/System")
 _PROGRAMS = (
@@ -64,7 +64,8 @@ class Protected:
     """What of this machine no server sees, besides its system.
 
     Attributes:
-        home: The user's home directory.
+        home: The user's home directory, as the variable HOME has it: for applications in packages of their own that is another
+            one than the account's, which is protected as well.
         store: The root of our store.
         engine: The address of the container engine, `unix:///var/run/docker.sock`; "" for none.
     """
@@ -72,6 +73,11 @@ class Protected:
     home: str
     store: str
     engine: str = ""
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The real paths of both."""
+        return tuple(dict.fromkeys(map(os.path.realpath, filter(None, (self.home, account_home())))))
 
     def places(self) -> Iterator[tuple[str, str]]:
         """Yield every path that is protected with all that is below it, real, and what it is."""
@@ -81,10 +87,21 @@ class Protected:
         yield os.path.realpath(self.store), "hatchlock's own store"
         if self.engine.startswith("unix://"):
             yield os.path.realpath(self.engine.removeprefix("unix://")), "the socket of a container engine"
-        for name in _ENGINES_AT_HOME:
-            yield os.path.realpath(f"{self.home}/{name}"), "a container engine's own"
-        for name in CREDENTIALS:
-            yield os.path.realpath(f"{self.home}/{name}"), "where credentials are"
+        for home in self.homes:
+            for name in _ENGINES_AT_HOME:
+                yield os.path.realpath(f"{home}/{name}"), "a container engine's own"
+            for name in CREDENTIALS:
+                yield os.path.realpath(f"{home}/{name}"), "where credentials are"
+
+
+def account_home() -> str:
+    """Return the home directory of the account that we run as, whatever HOME says; "" where it has none."""
+    import pwd  # noqa: PLC0415  not on every system
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return ""
 
 
 def settle(
@@ -167,7 +184,7 @@ def _of_everybody(real: str, protected: Protected) -> str:
         return "it is the whole machine"
     if real in _SHARED:
         return "everybody's files are below it"
-    return "it is a whole home directory, credentials included" if real == os.path.realpath(protected.home) else ""
+    return "it is a whole home directory, credentials included" if real in protected.homes else ""
 
 
 def _of_a_place(real: str, place: str, what: str) -> str:
