@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.launch import Mount, Sandbox, SecretReference
+from hatchlock.launch import WORKSPACE, Mount, Sandbox, SecretReference
 from hatchlock.lock.images import Image, ImagePlatform, Layer
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package
 from hatchlock.security.audit.catalogue import CHECKS, evaluate, state_of_point
@@ -411,3 +411,9 @@ def test_a_point_is_as_good_as_its_worst_check_and_a_server_is_judged_by_itself(
 def test_a_reason_of_several_lines_is_told_in_one() -> None:
     found = outcome("network", facts(relaxed(network=("host",), reason="a\n  b")))
     assert "(reason: a b)" in found.findings[0].what
+
+
+def test_what_others_run_is_named_where_a_server_may_write_to_its_workspace() -> None:
+    mounted = Mount(source=WORKSPACE, target="/w", mode="rw")
+    [finding] = CHECK["mounts"].decide(facts(relaxed(mounts=(mounted,)))).findings
+    assert "hooks of git" in finding.hint

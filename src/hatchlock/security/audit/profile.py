@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from hatchlock.launch import Sandbox, size_in_bytes
+from hatchlock.launch import WORKSPACE, Sandbox, size_in_bytes
 from hatchlock.security.audit.facts import ContainerFacts, Facts, ServerFacts
 from hatchlock.security.audit.model import Check, Finding, Level, Outcome
 from hatchlock.security.posture import shown
@@ -39,6 +39,9 @@ def _about(
         findings=tuple(findings),
         unknown=facts.engine_unknown if containers else "",
     )
+
+
+_RUN_BY_OTHERS = "what it writes there may be run outside of its sandbox: hooks of git, tasks of editors, an application's list of servers (.mcp.json), this manifest; mount a directory below it, or look at changes"
 
 
 def _declared_for(container: ContainerFacts, facts: Facts) -> Sandbox:
@@ -256,7 +259,8 @@ def _mounts(facts: Facts) -> Outcome:
                 findings.append(_declared(server, "mounts", "error", f"it sees {mount.source}: {why}", hint))
             elif mount.mode == "rw":
                 what = f"it may write to {mount.source}, at {mount.target}"
-                findings.append(_declared(server, "mounts", "warning", what))
+                hint = _RUN_BY_OTHERS if mount.source == WORKSPACE else ""
+                findings.append(_declared(server, "mounts", "warning", what, hint))
             else:
                 findings.append(_declared(server, "mounts", "note", f"it may read {mount.source}, at {mount.target}"))
     for container in facts.containers:
