@@ -18,3 +18,10 @@ def test_what_is_no_time_is_wrong_usage(text: str) -> None:
 def test_a_time_may_be_none_at_all_and_has_fractions() -> None:
     assert parse(["probe", "x", "--timeout", "0.5"]).timeout == 0.5
     assert parse(["apply", "--lock-timeout", "0"]).lock_timeout == 0
+
+
+def test_a_word_too_many_leads_to_the_help_of_its_command() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(["audit", "files", "--netwrok"])
+    assert str(caught.value) == "unrecognized arguments: files --netwrok"
+    assert caught.value.hint == "see `hatchlock audit --help`"

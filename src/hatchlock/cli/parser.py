@@ -62,7 +62,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
             allow_abbrev=False,
         )
         _ARGUMENTS.get(name, _no_arguments)(command)
-    return parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        advice = f"see `hatchlock {arguments.command} --help`"
+        raise UsageError(what=f"unrecognized arguments: {' '.join(unknown)}", advice=advice)
+    return arguments
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -116,7 +120,11 @@ def _add(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable of the server")
     command.add_argument(
-        "--secret", action="append", dest="secrets", metavar="NAME=REF", help="a variable, and where it is: env:NAME"
+        "--secret",
+        action="append",
+        dest="secrets",
+        metavar="NAME=REF",
+        help="a variable, and where it is: keyring:NAME, file:PATH, env:NAME",
     )
     command.add_argument(
         "--arg", action="append", dest="answers", metavar="NAME=VALUE", help="what an entry of the MCP registry asks"
