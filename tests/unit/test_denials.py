@@ -113,6 +113,9 @@ SAID: list[tuple[str, DenialKind, str]] = [
     ("OSError: [Errno 101] Network is unreachable", "network", ""),
     ("Error: connect ECONNREFUSED 127.0.0.1:5432", "network", "localhost:5432"),
     ('connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused', "network", "localhost:5432"),
+    ("Failed to fetch http://localhost:8098/a: ConnectError('All connection attempts failed')", "network", "localhost:8098"),
+    ("Cannot connect to host localhost:8098 ssl:default [Connect call failed ('127.0.0.1', 8098)]", "network", "localhost:8098"),
+    ("HTTPConnectionPool(host='localhost', port=8098): Max retries exceeded (Caused by … Connection refused)", "network", "localhost:8098"),
     ("Error: listen EACCES: permission denied 0.0.0.0:80", "system-call", "listen on port 80"),
     ("Error: EPERM: operation not permitted, chown '/data'", "system-call", "change the owner of /data"),
 ]  # fmt: skip
@@ -137,6 +140,7 @@ def test_what_programs_say_names_what_was_stopped(line: str, kind: DenialKind, w
         "FileNotFoundError: [Errno 2] No such file or directory: '/etc/nothing'",
         "PermissionError: [Errno 13] Permission denied: '/root/.config'",
         "Error: connect ECONNREFUSED 192.0.2.1:5432",
+        "Failed to fetch http://api.example.com/: ConnectError('All connection attempts failed')",
         "Error: listen EACCES: permission denied /run/x.sock",
         "PermissionError: [Errno 1] Operation not permitted",
         "GET https://api.example.com/v1 200",

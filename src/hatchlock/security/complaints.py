@@ -44,7 +44,9 @@ _UNRESOLVED = re.compile(
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(r"network is unreachable|\bENETUNREACH\b|no route to host|\bEHOSTUNREACH\b", re.IGNORECASE)
-_REFUSED = re.compile(r"connection refused|\bECONNREFUSED\b", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"connection refused|\bECONNREFUSED\b|all connection attempts failed|connect call failed", re.IGNORECASE
+)
 
 _AFTER = re.compile(r"""(?::|,)\s(?:[a-z]+\s)?(?:'(?P<single>[^']+)'|"(?P<double>[^"]+)")""")
 _QUOTED = re.compile(r"""['"\u2018](?P<path>/[^'"\u2019]*)['"\u2019]""")
@@ -201,9 +203,10 @@ def _unreachable(line: str, facts: ProfileFacts) -> Iterator[Denial]:
 def _refused(line: str, facts: ProfileFacts) -> Iterator[Denial]:
     """A service of this machine on its loopback, of which a sandbox has its own."""
     match = _ADDRESS.search(line)
-    if not (match and _is_limited(facts.sandbox) and _is_local(match["host"])):
+    host, port = (match["host"], match["port"]) if match else _host(line)
+    if not (port and _is_limited(facts.sandbox) and _is_local(host)):
         return
-    wanted = f"localhost:{match['port']}"
+    wanted = f"localhost:{port}"
     if wanted not in facts.sandbox.network:
         yield Denial(kind="network", what=wanted)
 

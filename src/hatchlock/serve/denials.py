@@ -45,7 +45,16 @@ _WORDS = (
         "no route to host",
         "EHOSTUNREACH",
     ),
-    *("onnection refused", "ECONNREFUSED", "MemoryError", "out of memory", "bad_alloc", "memory allocation"),
+    *(
+        "onnection refused",
+        "ECONNREFUSED",
+        "ttempts failed",
+        "call failed",
+        "MemoryError",
+        "out of memory",
+        "bad_alloc",
+        "memory allocation",
+    ),
     *("allocation failed", "OutOfMemory", "allocate memory", "o such file", "ENOENT", "annot find module"),
     *("ead-only file", "ould not resolve"),
 )
