@@ -1,4 +1,4 @@
-"""Times on the command line: numbers that a wait can have."""
+"""What the command line refuses: times that no wait can have, and words that it does not know."""
 
 from __future__ import annotations
 

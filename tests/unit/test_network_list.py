@@ -328,7 +328,7 @@ def test_nor_to_any_other_address_of_this_machine(monkeypatch: pytest.MonkeyPatc
 
 def test_what_killed_sessions_left_is_removed_by_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also where the application has not noticed that its `run` has ended."""
-    monkeypatch.setattr(hub_module.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     left, kept = hub_module.Hub(), hub_module.Hub()
     (left.directory / "owner").write_text(owner(ended.pid))
