@@ -164,8 +164,7 @@ class Learning(Observer):
 
     def _written(self) -> Iterable[str]:
         if self._container is None:
-            made = [path for path in _paths(self._root) if path not in self._before]
-            return [f"/{path}/" if self._is_directory(path) else f"/{path}" for path in made]
+            return [f"/{path}" for path in _paths(self._root) if path not in self._before]
         engine, container = self._container
         found: list[str] = []
         with self._learning("what it writes"):
@@ -174,10 +173,6 @@ class Learning(Observer):
         own = [path for path in found if path not in self._before and not self._is_engines(path)]
         above = {str(parent) for path in own for parent in PurePosixPath(path).parents}
         return [f"{path}/" if path in above else path for path in own]
-
-    def _is_directory(self, path: str) -> bool:
-        place = self._root / path
-        return place.is_dir() and not place.is_symlink()
 
     def _is_engines(self, path: str) -> bool:
         """Whether the engine made it: its own files, and places for mounts."""
@@ -194,8 +189,12 @@ class Learning(Observer):
 
 
 def _paths(root: Path) -> Iterator[str]:
-    """Yield everything below a directory, relative, without following links."""
-    return (path for path, _ in entries_below(root))
+    """Yield everything below a directory, relative, without following links; directories end with a slash."""
+    for path, entry in entries_below(root):
+        try:
+            yield f"{path}/" if entry.is_dir(follow_symlinks=False) else path
+        except OSError:  # it is not said where it is, and too deep to ask
+            yield path
 
 
 def _is_here(pid: int, container: str) -> bool:
