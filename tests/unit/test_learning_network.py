@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hatchlock.launch import LaunchRecord
+from hatchlock.security.denials import Denial, permit
+from hatchlock.security.learned import Observed, smallest_profile
 from hatchlock.serve.learning.network import _MOST_NAMES, _name_answer, _Seen
 
 
@@ -22,3 +25,17 @@ def test_what_is_no_question_is_not_answered() -> None:
     for packet in (b"", b"\0", b"\0" * 12, query("a.test")[:-5], query("a.test")[:-1], b"\xff" * 600, query("é.test")):
         assert _name_answer(packet, seen) == b""
     assert not seen.names
+
+
+def test_what_no_manifest_could_say_is_proposed_to_nobody() -> None:
+    """A server chooses the names that it asks for and the paths that it writes to, and people copy what is proposed."""
+    record = LaunchRecord(project="p", server="s", runtime="process", argv=("/t",), key="k")
+    observed = Observed(
+        connections=("a\x1b[31m.test:443", 'x"]\nnetwork = ["evil:443', "ok.test:443"),
+        written=("/data\udcff/", "/kept\x1b/", "/fine/"),
+    )
+    profile = smallest_profile(observed, record, memory_by_process=False, answered=True)
+    assert profile["network"] == ("ok.test:443",)
+    assert profile["writable"] == ("/fine",)
+    for what in ("a\x1b.test", 'x"', "a b"):
+        assert permit(Denial(kind="network", what=what), record) == ""

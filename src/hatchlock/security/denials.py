@@ -17,6 +17,7 @@ __all__ = [
     "changes",
     "changes_of",
     "is_below",
+    "is_host",
     "permit",
     "sentence",
     "toml_table",
@@ -177,10 +178,19 @@ def _has_port(what: str) -> bool:
 
 def _network(what: str, sandbox: Sandbox) -> dict[str, object]:
     wanted = what if _has_port(what) else f"{what}:{_OTHERS_PORT}"
-    if not what or _is_address(what) or sandbox.network in {("internet",), ("host",)}:
+    if not is_host(what) or _is_address(what) or sandbox.network in {("internet",), ("host",)}:
         return {}
     known = () if sandbox.network == ("none",) else sandbox.network
     return {"network": (*known, wanted)}
+
+
+def is_host(what: str) -> bool:
+    """Whether a stranger's text is a name that a list of hosts could have, with or without a port."""
+    return (
+        bool(what)
+        and what.isascii()
+        and what.replace(".", "").replace("-", "").replace("_", "").replace(":", "").isalnum()
+    )
 
 
 def _is_address(what: str) -> bool:
@@ -220,7 +230,7 @@ def _mount_of(path: str, mounts: Iterable[Mount]) -> Mount | None:
 def _data_directory(path: str) -> str:
     """Return the directory that has to keep what a server writes to `path`; "" where a volume would hide the system."""
     name = path.rstrip("/")
-    if not name or any(is_below(name, place) for place in _PROGRAMS):
+    if not name.isprintable() or not name or any(is_below(name, place) for place in _PROGRAMS):
         return ""
     parent = str(PurePosixPath(name).parent)
     if not path.endswith("/") and parent not in _NO_PLACE_FOR_DATA:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.denials import Denial, changes_of, is_below
+from hatchlock.security.denials import Denial, changes_of, is_below, is_host
 
 __all__ = ["Observed", "observable", "remarks", "smallest_profile"]
 
@@ -151,7 +151,7 @@ def _unused(observed: Observed, record: LaunchRecord) -> Iterator[str]:
 def _network(observed: Observed, sandbox: Sandbox) -> dict[str, object]:
     if any(text.startswith("hosts") for text in observed.unknown):
         return {}
-    names = tuple(item for item in observed.connections if not _is_address(item))
+    names = tuple(item for item in observed.connections if is_host(item) and not _is_address(item))
     if not names and sandbox.network in _OPEN_NETWORKS and observed.connections:
         return {}
     return {"network": names or ("none",)}
