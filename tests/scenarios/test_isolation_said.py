@@ -46,7 +46,7 @@ def test_best_effort_is_told_each_time_and_required_refused(project: TrialProjec
     assert list(project.active()) == ["loose"]
     assert f"! {SAID}" in project.run("status").out
     again = project.fails("plan").out
-    assert "No steps: 1 resources are as declared, 1 cannot be planned" in again
+    assert "No steps: 1 resource is as declared, 1 cannot be planned" in again
 
 
 def test_doctor_says_what_is_missing_and_how_limits_bind(project: TrialProject) -> None:

@@ -60,7 +60,7 @@ def _call(arguments: argparse.Namespace) -> Call | None:
 def _lines(learned: Learned, call: Call | None) -> Iterator[str]:
     observed, result = learned.observed, learned.result
     work = ", ".join(("initialize", "tools/list", *((call.tool,) if call else ())))
-    outcome = f"answered, {len(result.tools)} tools" if result else "did not answer"
+    outcome = f"answered, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}" if result else "did not answer"
     yield f"{learned.server}, watched for {observed.seconds:.1f} s ({work}): {outcome}"
     if call and result:
         yield f"{call.tool} {'failed' if result.failed else 'answered'}: {_in_one_line(result.called) or 'nothing'}"

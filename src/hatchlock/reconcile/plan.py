@@ -68,7 +68,8 @@ class Plan:
         """One line: counts, or that there is nothing to do."""
         if not self.steps:
             kind = "No steps" if self.problems else "Nothing to do"
-            return f"{kind}: {self.unchanged} resources are as declared{self.blocked}"
+            what = "1 resource is" if self.unchanged == 1 else f"{self.unchanged} resources are"
+            return f"{kind}: {what} as declared{self.blocked}"
         counts = ", ".join(f"{self.count(action)} to {action}" for action in Action)
         return f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}"
 
