@@ -48,6 +48,8 @@ _REFUSED = re.compile(
     r"connection refused|\bECONNREFUSED\b|all connection attempts failed|connect call failed", re.IGNORECASE
 )
 
+_DUBIOUS = re.compile(r"dubious ownership in (?:the )?repository at '?(?P<path>/[^\s']*[^\s'.])")
+
 _AFTER = re.compile(r"""(?::|,)\s(?:[a-z]+\s)?(?:'(?P<single>[^']+)'|"(?P<double>[^"]+)")""")
 _QUOTED = re.compile(r"""['"\u2018](?P<path>/[^'"\u2019]*)['"\u2019]""")
 _BEFORE = re.compile(r"""(?P<path>/[^\s:'"\u2018\u2019]+):\s(?:[a-z ]*: )?$""")
@@ -156,6 +158,13 @@ def _forbidden(line: str, facts: ProfileFacts) -> Iterator[Denial]:
         yield Denial(kind="write", what=path)
 
 
+def _dubious(line: str, facts: ProfileFacts) -> Iterator[Denial]:
+    """Git works on nobody else's repository."""
+    match = _DUBIOUS.search(line)
+    if match and any(is_below(match["path"], mount.target) for mount in facts.sandbox.mounts):
+        yield Denial(kind="ownership", what=match["path"])
+
+
 def _not_permitted(line: str, facts: ProfileFacts) -> Iterator[Denial]:
     verb = _VERB.search(line)
     path = _path(line, facts)
@@ -221,6 +230,7 @@ _RULES: tuple[tuple[re.Pattern[str], _Explain], ...] = (
     (_UNRESOLVED, _unresolved),
     (_UNREACHABLE, _unreachable),
     (_REFUSED, _refused),
+    (_DUBIOUS, _dubious),
     (_FORBIDDEN, _forbidden),
     (_NOT_PERMITTED, _not_permitted),
     (_MISSING, _missing),

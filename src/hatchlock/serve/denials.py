@@ -49,6 +49,7 @@ _WORDS = (
         "onnection refused",
         "ECONNREFUSED",
         "ttempts failed",
+        "dubious ownership",
         "call failed",
         "MemoryError",
         "out of memory",
