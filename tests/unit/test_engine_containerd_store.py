@@ -56,7 +56,9 @@ class StoreHandler(Handler[Store]):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/v1.44")
-        if path == "/version":
+        if path == "/_ping":
+            self.send(200, b"OK", {"Api-Version": "1.44"})
+        elif path == "/version":
             self.send(200, json.dumps({"ApiVersion": "1.44"}).encode())
         elif path == "/info":
             self.send(200, json.dumps(INFO).encode())

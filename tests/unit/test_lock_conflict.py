@@ -10,7 +10,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.launch import Sandbox, SecretReference
 from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.images import Image, ImagePlatform, Layer
-from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
+from hatchlock.lock.model import LOCK_MINOR, Archive, Environment, File, Lock, Package, Server
 from hatchlock.lock.store import BadLock, NewerLock, dumps, loads, loads_sides
 from support.merges import commit, git, merge_file, repository
 
@@ -214,7 +214,7 @@ EVERY_TABLE = Lock(
 )
 
 
-def newer(minor: int = 3) -> str:
+def newer(minor: int = LOCK_MINOR + 1) -> str:
     """A lock in which every table has something that nobody knows yet."""
     text = dumps(EVERY_TABLE).replace("version = 1\n", f"version = 1\nminor = {minor}\nmood = 1\n", 1)
     for table in ("[[server]]", "[[environment]]", "[[image]]", '[image.platforms."linux/amd64"]', "[[package]]"):
@@ -241,7 +241,7 @@ def test_the_same_without_a_newer_minor_version_is_refused() -> None:
 
 def test_what_a_newer_minor_version_says_of_a_sandbox_is_not_passed_over() -> None:
     text = newer().replace("sandbox = { ", "sandbox = { walls = 4, ")
-    with pytest.raises(NewerLock, match="the lock has minor 3, this hatchlock knows 2") as caught:
+    with pytest.raises(NewerLock, match="the lock has minor 4, this hatchlock knows 3") as caught:
         loads(text.encode())
     assert caught.value.hint == "upgrade hatchlock; nothing was changed"
 
