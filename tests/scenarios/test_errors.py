@@ -343,14 +343,14 @@ def test_without_an_engine_process_servers_are_still_locked_planned_applied_and_
     ]
     [problem] = planned["problems"]
     assert (problem["address"], problem["code"]) == ("server:boxed", "engine-not-found")
-    assert f"looked in:\n  DOCKER_HOST {dead}: No such file or directory" in problem["what"]
+    assert f"looked in:\n  DOCKER_HOST at {dead}: No such file or directory" in problem["what"]
     done = project.fails("apply", "--yes")
-    assert f"DOCKER_HOST {dead}" in done.err
+    assert f"DOCKER_HOST at {dead}" in done.err
     assert "start Docker or Podman, or set DOCKER_HOST" in done.err
     assert "Applied: 2 done, 0 unchanged, 1 cannot be planned (" in done.out
     assert list(project.active()) == ["tiny"]
     assert project.tools("tiny") == ["echo", "large", "attempt"]
     again = project.fails("apply", "--yes")
     assert "1 cannot be planned" in again.out
-    boxed, _ = project.ok("status").out.splitlines()[3:]
-    assert boxed.endswith(f"looked in: DOCKER_HOST {dead}: No such file or directory")
+    boxed, *_ = project.ok("status").out.splitlines()[3:]
+    assert boxed.endswith(f"looked in: DOCKER_HOST at {dead}: No such file or directory")

@@ -147,5 +147,5 @@ def test_a_bundle_is_all_that_another_store_needs(results: Results) -> None:
     assert results.status("bundle") == 0, results.err("bundle")
     assert (results.directory / "other-store" / "cache").is_dir()
     kept = {path.name for path in (results.directory / "third-store" / "cache").iterdir()}
-    assert kept <= {"bases", "bytecode", "layers-1", "memo"}, "nobody was asked anything"
+    assert kept <= {"bases", "bytecode", "isolation", "layers-1", "memo", "seccomp"}, "nobody was asked anything"
     assert "server:toolbox  answered in" in results.err("offline")
