@@ -33,6 +33,7 @@ from hatchlock.resources.image_build import composed
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
 from support.compressed import SKIPPED, zstd
+from support.engine import wait_until
 from support.engine_images import untag_all
 from support.images import load_image, wheel_image
 from support.layers import make_layer
@@ -202,8 +203,13 @@ def test_a_base_in_zstd_is_read_loaded_and_runs(
     base = lock_base(f"{registry}/base/zstd:{once}", network, blobs, loader.platform()).platforms[loader.platform()]
     tag = image_tag("test-images", "zstd", once)
     load(as_it_is(base, blobs), engine=loader, tag=tag)
-    said = sdk.containers.run(tag, ["/bin/busybox", "cat", "/etc/once"], remove=True, network_mode="none")
-    assert said.decode() == once
+    # not the log as it is followed, which may miss what a very short life has said
+    container = sdk.containers.run(tag, ["/bin/busybox", "cat", "/etc/once"], detach=True, network_mode="none")
+    try:
+        assert container.wait()["StatusCode"] == 0
+        assert wait_until(lambda: container.logs().decode() == once), container.logs()
+    finally:
+        container.remove(force=True)
 
 
 def test_tags_come_and_go(base_image: str, network: Registry, tmp_path: Path, loader: Engine) -> None:
