@@ -260,7 +260,7 @@ def test_a_terminal_is_a_terminal_and_ctrl_c_interrupts_the_command_only(project
         terminal.until("OSError: [Errno 6]")
         terminal.type("import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b'x')\n")
         terminal.until("Error: [Errno ")
-        terminal.type("import time; print('sleep' + 'ing'); time.sleep(600)\n")
+        terminal.type("import time; print('sleep' + 'ing'); [time.sleep(0.1) for _ in range(6000)]\n")
         terminal.until("sleeping")
         terminal.type("\x03")
         terminal.until("KeyboardInterrupt")
@@ -321,7 +321,7 @@ def test_a_server_that_need_not_be_isolated_has_its_commands_on_the_terminal_too
 ) -> None:
     with Terminal(project, "exec", "loose", "--", "python", "-iqE", PATH=without_isolation) as terminal:
         assert "loose is not isolated: bubblewrap does not work" in terminal.until(">>> ")
-        terminal.type("import time; print('sleep' + 'ing'); time.sleep(600)\n")
+        terminal.type("import time; print('sleep' + 'ing'); [time.sleep(0.1) for _ in range(6000)]\n")
         terminal.until("sleeping")
         terminal.type("\x03")
         terminal.until("KeyboardInterrupt")
