@@ -33,8 +33,7 @@ from hatchlock.resources.image_build import composed
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
 from support.compressed import SKIPPED, zstd
-from support.engine import wait_until
-from support.engine_images import untag_all
+from support.engine_images import said_in, untag_all
 from support.images import load_image, wheel_image
 from support.layers import make_layer
 from support.registry import push
@@ -108,12 +107,10 @@ def test_the_facts_of_the_base_are_those_of_the_running_base(
         "import json, os, platform, sys; print(json.dumps([platform.python_version(), os.path.realpath(sys.executable),"
         " ' '.join(platform.libc_ver()), os.readlink('/bin')]))"
     )
-    said = json.loads(sdk.containers.run(tag, ["python3", "-c", code], remove=True, network_mode="none"))
+    said = json.loads(said_in(sdk, tag, ["python3", "-c", code], network_mode="none"))
     assert said == [base.python, base.python_path, base.libc, base.symlinks["bin"]]
-    listed = sdk.containers.run(
-        tag, ["dpkg-query", "-W", "-f", "deb:${Package}@${Version}\\n"], remove=True, network_mode="none"
-    )
-    assert sorted(listed.decode().split()) == list(base.packages)
+    listed = said_in(sdk, tag, ["dpkg-query", "-W", "-f", "deb:${Package}@${Version}\\n"], network_mode="none")
+    assert sorted(listed.split()) == list(base.packages)
 
 
 def test_an_assembled_image_starts_under_the_whole_sandbox(
@@ -130,7 +127,7 @@ def test_an_assembled_image_starts_under_the_whole_sandbox(
     assert loader.image_layers(tag) == (*(layer.diff_id for layer in base.layers), *made.layers)
     assert loader.images()[tag].labels == {"dev.hatchlock.key": "1"}
     assert not list(home.cache.glob("work-*"))
-    said = json.loads(sdk.containers.run(tag, ["demo"], remove=True, **SANDBOX))
+    said = json.loads(said_in(sdk, tag, ["demo"], **SANDBOX))
     assert said == {
         "user": "hatchlock",
         "uid": 10001,
@@ -203,13 +200,7 @@ def test_a_base_in_zstd_is_read_loaded_and_runs(
     base = lock_base(f"{registry}/base/zstd:{once}", network, blobs, loader.platform()).platforms[loader.platform()]
     tag = image_tag("test-images", "zstd", once)
     load(as_it_is(base, blobs), engine=loader, tag=tag)
-    # not the log as it is followed, which may miss what a very short life has said
-    container = sdk.containers.run(tag, ["/bin/busybox", "cat", "/etc/once"], detach=True, network_mode="none")
-    try:
-        assert container.wait()["StatusCode"] == 0
-        assert wait_until(lambda: container.logs().decode() == once), container.logs()
-    finally:
-        container.remove(force=True)
+    assert said_in(sdk, tag, ["/bin/busybox", "cat", "/etc/once"], network_mode="none") == once
 
 
 def test_tags_come_and_go(base_image: str, network: Registry, tmp_path: Path, loader: Engine) -> None:

@@ -20,6 +20,7 @@ from hatchlock.images.packed import pack
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
 from support.cats import CatProject
+from support.engine_images import said_in
 from support.index import Index, serving
 from support.layers import make_layer
 from support.made_images import made_image
@@ -104,7 +105,7 @@ def exported(project: CatProject, target: str) -> Any:
 def greets(client: docker.DockerClient, image: str) -> None:
     """Make sure that the server of an image answers, without network and with a root that cannot be written."""
     command = ["sh", "-c", f"echo '{json.dumps(HELLO)}' | tiny-server"]
-    said = client.containers.run(image, command, remove=True, network_mode="none", read_only=True)
+    said = said_in(client, image, command, network_mode="none", read_only=True)
     assert json.loads(said)["result"]["serverInfo"]["name"] == "echo"
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import docker
 import pytest
 
 from hatchlock.engines.docker import Engine
+from support.engine import wait_until
 
-__all__ = ["held_base", "image_tags", "sdk", "untag_all"]
+__all__ = ["held_base", "image_tags", "said_in", "sdk", "untag_all"]
 
 _PATIENCE = 300
 
@@ -21,6 +23,21 @@ def sdk(engine: str) -> Iterator[docker.DockerClient]:
     """Yield a client of the engine that is not ours."""
     with contextlib.closing(docker.DockerClient(base_url=engine)) as client:
         yield client
+
+
+def said_in(client: docker.DockerClient, image: str, words: Sequence[str], **options: Any) -> str:
+    """Run a command that says something on stdout, and return that.
+
+    It is read when the container has ended: a log that is followed may miss what a very short life has said.
+    """
+    container = client.containers.run(image, list(words), detach=True, **options)
+    try:
+        status = container.wait()["StatusCode"]
+        wait_until(lambda: bool(container.logs()))
+        assert status == 0, container.logs()
+        return str(container.logs(stdout=True, stderr=False).decode())
+    finally:
+        container.remove(force=True)
 
 
 @pytest.fixture(scope="session")
