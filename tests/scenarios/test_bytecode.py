@@ -32,6 +32,7 @@ from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.sources.oci import fetch_image, lock_image
 from hatchlock.store.blobs import Blobs
 from support.engine import OwnEngine, wait_until
+from support.engine_images import said_in
 from support.images import wheel_image
 from support.index import serving
 from support.project import TrialProject, server_release
@@ -51,7 +52,6 @@ SANDBOX: dict[str, Any] = {
     "network_mode": "none",
     "read_only": True,
     "cap_drop": ["ALL"],
-    "remove": True,
     # what Podman gives by itself is more than it may
     "ulimits": [docker.types.Ulimit(name=name, soft=1000, hard=1000) for name in ("nofile", "nproc")],
 }
@@ -187,7 +187,7 @@ def python_said(client: docker.DockerClient, image: str) -> str:
     """Return what Python says of its imports; Podman may end a log that is followed before it has all of it."""
     last = b"# clear sys.audit hooks"
     words = [PYTHON, "-v", "-c", "import demo"]
-    container = client.containers.run(image, words, detach=True, **{**SANDBOX, "remove": False})
+    container = client.containers.run(image, words, detach=True, **SANDBOX)
     try:
         container.wait()
         assert wait_until(lambda: last in container.logs())
@@ -209,7 +209,7 @@ def check_sibling(image: Loaded, removed: list[dict[str, Any]]) -> None:
     client = docker.DockerClient(base_url=connection.url)
     try:
         said = python_said(client, tag)
-        listed = client.containers.run(tag, ["find", "/opt/hatchlock/lib", "-name", "*.pyc"], **SANDBOX).decode()
+        listed = said_in(client, tag, ["find", "/opt/hatchlock/lib", "-name", "*.pyc"], **SANDBOX)
         before, after = (client.images.get(name).attrs for name in (pinned, tag))
     finally:
         client.close()
