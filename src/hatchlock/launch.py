@@ -28,6 +28,8 @@ __all__ = [
     "Sandbox",
     "SecretReference",
     "SourceTree",
+    "is_below",
+    "place_inside",
     "size_in_bytes",
     "target_problem",
 ]
@@ -64,18 +66,24 @@ def size_in_bytes(text: str) -> int:
 
 def target_problem(target: str) -> str:
     """Return why nothing can be put at an absolute path inside of a sandbox, as a clause; "" if something can."""
-    normal = f"/{posixpath.normpath(target).lstrip('/')}"  # two slashes would stay two
+    normal = place_inside(target)
     if normal == "/":
         return "it would hide everything else"
-    taken = next((place for place in _NEVER_TARGETS if _is_below(normal, place)), "")
+    taken = next((place for place in _NEVER_TARGETS if is_below(normal, place)), "")
     if taken:
         return f"{taken} is the sandbox's own"
-    if any(_is_below(place, normal) for place in _NEVER_TARGETS):
+    if any(is_below(place, normal) for place in _NEVER_TARGETS):
         return "it would hide what the sandbox needs"
     return ""
 
 
-def _is_below(path: str, place: str) -> bool:
+def place_inside(path: str) -> str:
+    """Return the one form of an absolute path inside of a sandbox: `//data/./x` is `/data/x`."""
+    return posixpath.normpath(f"/{path.lstrip('/')}")  # two slashes would stay two
+
+
+def is_below(path: str, place: str) -> bool:
+    """Whether an absolute path is `place` or lies in it."""
     return path == place or path.startswith(f"{place.rstrip('/')}/")
 
 

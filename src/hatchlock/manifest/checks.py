@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import posixpath
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 import hatchlock
 from hatchlock.address import BadSource, ImageReference, Transport
-from hatchlock.launch import Sandbox, size_in_bytes, target_problem
+from hatchlock.launch import Sandbox, place_inside, size_in_bytes, target_problem
 from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.later import matches
@@ -232,7 +231,7 @@ def _sandbox(path: KeyPath, sandbox: dict[str, Any]) -> Iterator[Finding]:
     yield from _limits(path, sandbox)
     seen: set[str] = set()
     for at, target in matches(sandbox, "mounts.*.target"):
-        place = posixpath.normpath(f"/{_text(target).lstrip('/')}")
+        place = place_inside(_text(target))
         if place in seen:
             yield Finding(path=(*path, *at), what=f"two mounts have the target {target!r}", advice="keep one")
         seen |= {place} if _text(target) else set()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 from typing import Any
 
-from hatchlock.launch import HOME_INSIDE
+from hatchlock.launch import HOME_INSIDE, place_inside
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.problem import Finding, KeyPath
 
@@ -48,12 +47,8 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("/")
 
 
-def _normal(path: str) -> str:
-    return f"/{posixpath.normpath(path).lstrip('/')}"
-
-
 def _problem(value: str) -> tuple[str, str] | None:
-    normal = _normal(value)
+    normal = place_inside(value)
     if value != normal:
         return f"{value!r} is {normal!r}, written in another way", f"write {normal!r}"
     if ":" in value:
@@ -70,7 +65,7 @@ def _problem(value: str) -> tuple[str, str] | None:
 def _collision(value: str, targets: list[str], seen: list[str]) -> tuple[str, str] | None:
     for others, what in ((targets, "the mount at"), (seen, "the writable path")):
         for other in others:
-            normal = _normal(other)
+            normal = place_inside(other)
             if value != normal and not _is_below(value, normal) and not _is_below(normal, value):
                 continue
             return f"{value!r} and {what} {other!r} are in each other's place", "keep one of them, or move it"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from hatchlock.launch import Runtime, Sandbox
-from hatchlock.security.denials import Denial, is_below
+from hatchlock.launch import Runtime, Sandbox, is_below
+from hatchlock.security.denials import Denial
 from hatchlock.security.sandbox import HOME_INSIDE
 
 __all__ = ["ProfileFacts", "denials_in", "place_in"]

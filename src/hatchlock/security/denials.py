@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
-from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox, size_in_bytes
+from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox, is_below, size_in_bytes
 
 __all__ = [
     "Denial",
@@ -16,7 +16,6 @@ __all__ = [
     "advice",
     "changes",
     "changes_of",
-    "is_below",
     "is_host",
     "permit",
     "sentence",
@@ -69,11 +68,6 @@ class Denial:
 
 Report = Callable[[Denial], None]
 """Takes a denial, from any thread; the same one is told once."""
-
-
-def is_below(path: str, place: str) -> bool:
-    """Whether an absolute path is `place` or lies in it."""
-    return path == place or path.startswith(f"{place.rstrip('/')}/")
 
 
 def sentence(denial: Denial, server: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.denials import Denial, changes_of, is_below, is_host
+from hatchlock.launch import LaunchRecord, Sandbox, is_below, size_in_bytes
+from hatchlock.security.denials import Denial, changes_of, is_host
 
 __all__ = ["Observed", "observable", "remarks", "smallest_profile"]
 

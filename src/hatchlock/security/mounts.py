@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import WORKSPACE, Mount
+from hatchlock.launch import WORKSPACE, Mount, is_below
 
 __all__ = ["CREDENTIALS", "MountRefused", "Protected", "account_home", "mount_problem", "settle"]
 
@@ -190,17 +190,13 @@ def _of_everybody(real: str, protected: Protected) -> str:
 def _of_a_place(real: str, place: str, what: str) -> str:
     if real == place:
         return f"it is {what}"
-    if _is_below(real, place):
+    if is_below(real, place):
         return f"it is below {place}, {what}"
-    return f"{place} is below it, {what}" if _is_below(place, real) and os.path.lexists(place) else ""
+    return f"{place} is below it, {what}" if is_below(place, real) and os.path.lexists(place) else ""
 
 
 def _of_programs(real: str, mode: str) -> str:
     if real in _PROGRAMS:
         return "it is a directory of the system"
-    below = any(_is_below(real, top) for top in _PROGRAMS)
+    below = any(is_below(real, top) for top in _PROGRAMS)
     return "the system's programs are there, and it would be writable" if below and mode == "rw" else ""
-
-
-def _is_below(path: str, place: str) -> bool:
-    return path == place or path.startswith(f"{place.rstrip('/')}/")

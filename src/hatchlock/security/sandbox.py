@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import HOME_INSIDE, LaunchRecord, Mount, Runtime, Sandbox, size_in_bytes
+from hatchlock.launch import HOME_INSIDE, LaunchRecord, Mount, Runtime, Sandbox, place_inside, size_in_bytes
 
 __all__ = [
     "HOME_INSIDE",
@@ -119,7 +118,7 @@ def shares_network(sandbox: Sandbox) -> bool:
 
 def nested_mounts(sandbox: Sandbox) -> Iterator[tuple[Mount, Mount]]:
     """Yield each mount whose target is inside of another one's, and that other one."""
-    places = [(mount, f"/{posixpath.normpath(mount.target).lstrip('/')}") for mount in sandbox.mounts]
+    places = [(mount, place_inside(mount.target)) for mount in sandbox.mounts]
     for inner, place in places:
         yield from ((inner, outer) for outer, above in places if place.startswith(f"{above}/"))
 

@@ -16,11 +16,12 @@ from hatchlock.engines.host import host_facts, owner, owner_is_gone
 from hatchlock.engines.images import engine_traits
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.container import LABEL, EngineTraits, container_config
+from hatchlock.security.container import LABEL, container_config
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.secrets.memory import lay_out
+from hatchlock.serve.missing import check_certificates
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.secrets import and_remove
 from hatchlock.serve.server import Take
@@ -98,19 +99,13 @@ class ContainerServer:
 
     def explain(self, status: int) -> str:
         """Say whether it needed more memory than it may have."""
-        if status != _KILLED:
-            return ""
-        with contextlib.suppress(EngineUnreachable, EngineError):
-            if self._engine.inspect(self._name)["State"]["OOMKilled"]:
-                return f"it needed more than its {self._record.sandbox.memory} of memory"
+        if status == _KILLED and self._killed_for_memory():
+            return f"it needed more than its {self._record.sandbox.memory} of memory"
         return ""
 
     def limits_met(self) -> Sequence[Denial]:
         """Return its memory, if the engine had to end one of its processes for it."""
-        with contextlib.suppress(EngineUnreachable, EngineError):
-            if self._engine.inspect(self._name)["State"]["OOMKilled"]:
-                return (Denial(kind="memory", what=self._record.sandbox.memory),)
-        return ()
+        return (Denial(kind="memory", what=self._record.sandbox.memory),) if self._killed_for_memory() else ()
 
     def close(self) -> None:
         """Remove the container.
@@ -120,6 +115,11 @@ class ContainerServer:
         """
         self._attached.close()
         self._engine.remove(self._name)
+
+    def _killed_for_memory(self) -> bool:
+        with contextlib.suppress(EngineUnreachable, EngineError):
+            return bool(self._engine.inspect(self._name)["State"]["OOMKilled"])
+        return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,10 +166,7 @@ def session(
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
-    if record.ca and not Path(record.ca).is_file():
-        from hatchlock.serve.local import PathMissing  # noqa: PLC0415  processes have it loaded
-
-        raise PathMissing(path=record.ca, purpose="the file of certificates")
+    check_certificates(record)
     engine = Engine(record.engine)
     engine.ping()
     digits = network.session if network else os.urandom(4).hex()
@@ -184,7 +181,8 @@ def session(
         if secrets:
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
         labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
-        traits = _traits(record, engine)
+        with _needing(record.image, engine):
+            traits = engine_traits(engine, record.image)
         if record.sandbox.network == ("internet",):
             from hatchlock.serve.network.bridge import ensure_bridge  # noqa: PLC0415  few servers need one
 
@@ -227,12 +225,14 @@ def _remove_all(engine: Engine, names: Sequence[str]) -> bool:
     return all(removed)
 
 
-def _traits(record: LaunchRecord, engine: Engine) -> EngineTraits:
+@contextlib.contextmanager
+def _needing(image: str, engine: Engine) -> Iterator[None]:
+    """Say of an image which it is that the engine has not got."""
     try:
-        return engine_traits(engine, record.image)
+        yield
     except EngineError as error:
         if error.status == _NOT_FOUND:
-            raise ImageMissing(image=record.image, engine=engine.address) from error
+            raise ImageMissing(image=image, engine=engine.address) from error
         raise
 
 
@@ -245,7 +245,8 @@ def _start(
     created: Callable[[], None],
     complete: Callable[[], None] | None,
 ) -> ContainerServer:
-    _created(record.image, engine, name, config)
+    with _needing(record.image, engine):
+        engine.create(name, config)
     created()
     if complete:
         complete()  # Podman joins another container's network as soon as somebody attaches
@@ -256,15 +257,6 @@ def _start(
         attached.close()
         raise
     return ContainerServer(engine, name, attached, record=record)
-
-
-def _created(image: str, engine: Engine, name: str, config: Mapping[str, Any]) -> str:
-    try:
-        return engine.create(name, config)
-    except EngineError as error:
-        if error.status == _NOT_FOUND:
-            raise ImageMissing(image=image, engine=engine.address) from error
-        raise
 
 
 def remove_leftovers(record: LaunchRecord, engine: Engine) -> list[str]:

@@ -12,10 +12,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING
 
 from hatchlock.engines.cgroups import NO_GROUPS, Group, remove_groups
-from hatchlock.errors import HatchlockError
 from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
@@ -31,32 +30,16 @@ from hatchlock.security.denials import Denial
 from hatchlock.security.network import has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import SandboxUnsupported, nested_mounts
+from hatchlock.serve.missing import PathMissing, check_certificates
 from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
 
 if TYPE_CHECKING:
     from hatchlock.security.seatbelt import Seatbelt
 
-__all__ = ["LocalServer", "PathMissing", "start_bare", "start_confined", "start_isolated"]
+__all__ = ["LocalServer", "start_bare", "start_confined", "start_isolated"]
 
 _CHUNK = 1 << 16
-
-
-@dataclass(kw_only=True, eq=False)
-class PathMissing(HatchlockError):
-    """Something that a server needs is not on this machine any more, or cannot be read by it."""
-
-    code: ClassVar[str] = "path-missing"
-
-    path: str
-    purpose: str
-    problem: str = "does not exist"
-
-    def __str__(self) -> str:
-        return f"{self.purpose} {self.path} {self.problem}"
-
-    def _hint(self) -> str:
-        return "run `hatchlock apply` to make what is missing, or change the server's mounts"
 
 
 class LocalServer:
@@ -328,8 +311,7 @@ def _preparation(groups: Group, system: System, sandbox: Sandbox) -> Callable[[]
 
 
 def _check_paths(record: LaunchRecord, system: System) -> None:
-    if record.ca and not Path(record.ca).is_file():
-        raise PathMissing(path=record.ca, purpose="the file of certificates")
+    check_certificates(record)
     for mount in record.sandbox.mounts:
         if not Path(mount.source).exists():
             raise PathMissing(path=mount.source, purpose="the mount")

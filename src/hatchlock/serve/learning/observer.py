@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from hatchlock.digest import canonical_json
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory
-from hatchlock.launch import LaunchRecord
+from hatchlock.launch import LaunchRecord, is_below
 from hatchlock.security.complaints import denials_in
-from hatchlock.security.denials import Denial, is_below
+from hatchlock.security.denials import Denial
 from hatchlock.security.learned import Observed
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import HOME_INSIDE
