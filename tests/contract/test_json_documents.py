@@ -21,6 +21,7 @@ STEP = {
     "privilege": str,
     "loss": str,
     "notes": list,
+    "drift": bool,
 }
 PLAN = {
     "format_version": int,
@@ -28,6 +29,9 @@ PLAN = {
     "problems": list,
     "unchanged": int,
     "existing": int,
+    "drifted": list,
+    "only": list,
+    "held": int,
     "summary": dict,
     "packages": dict,
     "notes": list,
@@ -85,7 +89,7 @@ def test_a_plan_has_its_shape(project: CatProject) -> None:
         ("create", "client:cursor/cat"),
     ]
     assert document["steps"][1]["depends_on"] == ["server:cat"]
-    assert document["summary"] == {"create": 3, "update": 0, "delete": 0}
+    assert document["summary"] == {"create": 3, "update": 0, "replace": 0, "delete": 0}
     assert (document["existing"], document["unchanged"], document["problems"]) == (0, 0, [])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.reconcile.plan import Plan
+from hatchlock.reconcile.plan import Drifted, Plan
 from hatchlock.resources.base import Action, Desired, Observed, Problem, Step
 
 __all__ = ["diff"]
@@ -15,7 +15,15 @@ __all__ = ["diff"]
 _PARTS = ", "
 
 
-def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Iterable[Problem] = ()) -> Plan:
+def diff(
+    desired: Iterable[Desired],
+    observed: Iterable[Observed],
+    problems: Iterable[Problem] = (),
+    *,
+    applied: Mapping[Address, str] | None = None,
+    forgotten: Container[Address] = (),
+    again: Container[Address] = (),
+) -> Plan:
     """Return the plan that turns what is into what should be. The order of the inputs does not matter.
 
     Args:
@@ -24,25 +32,38 @@ def diff(desired: Iterable[Desired], observed: Iterable[Observed], problems: Ite
             its declaration (servers, client entries). Environments and images that nothing wants are the garbage
             collector's business and are not observed.
         problems: What cannot be planned. It is left alone, and so is what depends on it.
+        applied: Address -> the key that the last apply left there. What is declared with that key and has another one, or
+            is gone, was changed by somebody else: drift. Where it is not known, nothing is called drift.
+        forgotten: What the project gives up: it is left as it is, though it is not declared.
+        again: What is made anew although it is as it should be (`--replace`).
     """
+    last = applied or {}
     wanted = {item.address: item for item in desired}
     present = {item.address: item for item in observed}
     blocked = sorted(problems, key=lambda problem: problem.address.order)
     left_alone = _with_dependents({problem.address for problem in blocked}, wanted)
     steps: dict[Address, Step] = {}
+    drifted: list[Drifted] = []
     for address, item in wanted.items():
-        if address not in left_alone and (step := _towards(item, present.get(address))):
+        step = None if address in left_alone else _towards(item, present.get(address), last.get(address), again)
+        if step is not None and step.drift and item.drift != "correct":
+            drifted.append(Drifted(address=address, what=step.cause))
+        elif step is not None:
             steps[address] = step
     for address, seen in present.items():
-        if address not in wanted and address not in left_alone and not _is_data_of(address, left_alone):
-            steps[address] = _away(seen, present)
+        if address in wanted or address in left_alone or address in forgotten or _is_data_of(address, left_alone):
+            continue
+        steps[address] = _away(seen, present)
     ordered = _in_order(steps)
+    different = steps.keys() | left_alone | {item.address for item in drifted}
+    told = (item for item in drifted if wanted[item.address].drift == "warn")
     return Plan(
         steps=ordered,
         problems=tuple(blocked),
-        unchanged=sum(address in present for address in wanted.keys() - steps.keys() - left_alone),
+        unchanged=sum(address in present for address in wanted.keys() - different),
         # sessions come and go, and nothing that is declared goes with them
         existing=sum(address.kind is not ResourceKind.CONTAINER for address in present),
+        drifted=tuple(sorted(told, key=lambda item: item.address.order)),
     )
 
 
@@ -55,21 +76,24 @@ def _with_dependents(addresses: set[Address], wanted: Mapping[Address, Desired])
         reached |= more
 
 
-def _towards(item: Desired, seen: Observed | None) -> Step | None:
-    if seen is not None and seen.key == item.key:
+def _towards(item: Desired, seen: Observed | None, last: str | None, again: Container[Address]) -> Step | None:
+    is_right = seen is not None and seen.key == item.key
+    if is_right and item.address not in again:
         return None
+    drift = not is_right and (last == item.key or (seen is not None and seen.drifted))
     changed = {} if seen is None else _changed(seen.facts, item.facts)
     return Step(
         address=item.address,
-        action=Action.CREATE if seen is None else Action.UPDATE,
-        cause="not found" if seen is None else _cause(changed, seen.cause),
+        action=Action.CREATE if seen is None else Action.REPLACE if is_right else Action.UPDATE,
+        cause=_cause(seen, changed, is_right=is_right, is_known=last == item.key),
         before="" if seen is None else seen.key,
         after=item.key,
-        details=dict(item.facts) if seen is None else {**_details(item, seen, changed), **seen.remedy},
+        details=dict(item.facts) if seen is None or is_right else {**_details(item, seen, changed), **seen.remedy},
         depends_on=item.depends_on,
         privilege=item.privilege,
         loss="" if seen is None else seen.loss,
         notes=item.notes,
+        drift=drift,
     )
 
 
@@ -97,8 +121,13 @@ def _always(item: Desired, before: Mapping[str, str]) -> Iterable[tuple[str, str
             yield f"{name} until now", _PARTS.join(parts)
 
 
-def _cause(changed: Mapping[str, str], why: str) -> str:
-    return " ".join(filter(None, (f"{', '.join(changed)} changed" if changed else "differs", why)))
+def _cause(seen: Observed | None, changed: Mapping[str, str], *, is_right: bool, is_known: bool) -> str:
+    if is_right:
+        return "to be made anew"
+    since = "since it was applied" if is_known else ""
+    if seen is None:
+        return f"gone {since}" if since else "not found"
+    return " ".join(filter(None, (f"{', '.join(changed)} changed" if changed else "differs", seen.cause, since)))
 
 
 def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
@@ -108,6 +137,7 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
         cause=seen.cause or "not declared any more",
         before=seen.key,
         details=dict(seen.remedy),
+        drift=seen.drifted,
         depends_on=tuple(sorted((a for a in present if _uses(a, seen.address)), key=lambda a: a.order)),
         loss=seen.loss,
     )

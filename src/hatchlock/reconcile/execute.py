@@ -11,7 +11,7 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink
 from hatchlock.reconcile.plan import Plan
-from hatchlock.resources.base import Resource, Step
+from hatchlock.resources.base import Action, Resource, Step
 
 __all__ = ["Outcome", "Recorder", "StepChanged", "StepUnverified", "execute"]
 
@@ -112,7 +112,9 @@ def _do(step: Step, driver: Resource, journal: Recorder, emit: Sink) -> None:
     address = str(step.address)
     seen = driver.observe_one(step.address)
     key = seen.key if seen else ""
-    if key == step.after:  # another step or project has made the same thing: names say what is in it
+    if (
+        key == step.after and step.action is not Action.REPLACE
+    ):  # another step or project has made the same thing: names say what is in it
         journal.write("done", step=address)
         emit(Event(name="step.done", address=address, message=step.action.value))
         return

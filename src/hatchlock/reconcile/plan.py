@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hatchlock.address import ResourceKind
+from hatchlock.address import Address, ResourceKind
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts, counted
 
-__all__ = ["Plan"]
+__all__ = ["Drifted", "Plan"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drifted:
+    """A resource that somebody else has changed, and that stays as it is because its declaration says so.
+
+    Attributes:
+        address: Which.
+        what: In words, what is different.
+    """
+
+    address: Address
+    what: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +34,9 @@ class Plan:
         problems: What could not be planned, by address.
         unchanged: How many resources are as they should be.
         existing: How many resources of the project exist.
+        drifted: What was changed by somebody else and stays so (`drift = "warn"`), by address.
+        only: The words by which steps were selected; empty when the plan is whole.
+        held: The generation that the project was rolled back to and stays at until the next `apply`; 0 for none.
         packages: Where the packages of the lock come from, and what they take.
     """
 
@@ -28,6 +44,9 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     unchanged: int = 0
     existing: int = 0
+    drifted: tuple[Drifted, ...] = ()
+    only: tuple[str, ...] = ()
+    held: int = 0
     packages: PackageCounts = field(default_factory=PackageCounts)
 
     def count(self, action: Action) -> int:
@@ -54,9 +73,21 @@ class Plan:
         """Return the plan as people and tests read it: a line per step, indented lines for what belongs to it."""
         lines = [line for step in self.steps for line in _step_lines(step)]
         lines += [f"! {problem.address}  {problem.what}" for problem in self.problems]
+        lines += [f"! {item.address}  {item.what}; left as it is" for item in self.drifted]
+        standing = [self.summary, *filter(None, (self._partial, self._hold))]
         if not lines:
-            return self.summary
-        return "\n".join([*lines, "", self.summary, *filter(None, (self._privileges, str(self.packages)))])
+            return "\n".join(standing)
+        return "\n".join([*lines, "", *standing, *filter(None, (self._privileges, str(self.packages)))])
+
+    @property
+    def _partial(self) -> str:
+        return f"Partial: only {', '.join(self.only)}, and what that needs" if self.only else ""
+
+    @property
+    def _hold(self) -> str:
+        return (
+            f"Held at generation {self.held} since a rollback; the next apply goes on from there" if self.held else ""
+        )
 
     @property
     def _privileges(self) -> str:
@@ -70,8 +101,12 @@ class Plan:
             kind = "No steps" if self.problems else "Nothing to do"
             what = "1 resource is" if self.unchanged == 1 else f"{self.unchanged} resources are"
             return f"{kind}: {what} as declared{self.blocked}"
-        counts = ", ".join(f"{self.count(action)} to {action}" for action in Action)
-        return f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}"
+        usual = [action for action in Action if action is not Action.REPLACE or self.count(action)]
+        counts = ", ".join(f"{self.count(action)} to {action}" for action in usual)
+        drift = sum(step.drift for step in self.steps)
+        return (
+            f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}{f', {drift} because of drift' if drift else ''}"
+        )
 
     @property
     def blocked(self) -> str:
@@ -80,8 +115,8 @@ class Plan:
 
 
 def _step_lines(step: Step) -> list[str]:
-    label = f" [{step.privilege}]" if step.privilege != "none" else ""
-    lines = [f"{step.action.sign} {step.address}  {step.cause}{label}"]
+    labels = [*(["drift"] if step.drift else []), *([step.privilege] if step.privilege != "none" else [])]
+    lines = [" ".join([f"{step.action.sign} {step.address}  {step.cause}", *(f"[{label}]" for label in labels)])]
     lines += [f"    {name}: {value}" for name, value in step.details.items()]
     lines += [f"    ! {note}" for note in step.notes]
     if step.loss:

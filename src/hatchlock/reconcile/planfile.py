@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
-from hatchlock.reconcile.plan import Plan
+from hatchlock.reconcile.plan import Drifted, Plan
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts
 
@@ -58,6 +58,9 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "problems": [_to_dict(problem) for problem in plan.problems],
         "unchanged": plan.unchanged,
         "existing": plan.existing,
+        "drifted": [_to_dict(item) for item in plan.drifted],
+        "only": list(plan.only),
+        "held": plan.held,
         "summary": {action.value: plan.count(action) for action in Action},
         "packages": asdict(plan.packages),
     }
@@ -91,6 +94,9 @@ def read_plan(path: Path) -> SavedPlan:
             problems=tuple(Problem(**_with_address(item)) for item in document["problems"]),
             unchanged=document["unchanged"],
             existing=document["existing"],
+            drifted=tuple(Drifted(**_with_address(item)) for item in document.get("drifted", ())),
+            only=tuple(document.get("only", ())),
+            held=document.get("held", 0),
             packages=PackageCounts(**document["packages"]),
         )
         return SavedPlan(plan=plan, bindings=dict(document["bindings"]))
@@ -98,7 +104,7 @@ def read_plan(path: Path) -> SavedPlan:
         raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
 
 
-def _to_dict(item: Step | Problem) -> dict[str, Any]:
+def _to_dict(item: Step | Problem | Drifted) -> dict[str, Any]:
     document = asdict(item) | {"address": str(item.address)}
     if isinstance(item, Step):
         document["depends_on"] = [str(address) for address in item.depends_on]

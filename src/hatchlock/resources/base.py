@@ -16,6 +16,7 @@ __all__ = [
     "Action",
     "Artefact",
     "Desired",
+    "DriftPolicy",
     "Observed",
     "Privilege",
     "Problem",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 Privilege = Literal["none", "engine", "root"]
+DriftPolicy = Literal["correct", "warn", "ignore"]
+"""What a plan does about a resource that somebody else has changed: put it right, tell of it, or neither."""
 CONTEXT = "build:"
 """Before a server's name: what the artefact belongs to that its image is built from."""
 PROFILE = "seccomp:"
@@ -35,12 +38,13 @@ class Action(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    REPLACE = "replace"
     DELETE = "delete"
 
     @property
     def sign(self) -> str:
         """The character that stands for it in a plan."""
-        return {"create": "+", "update": "~", "delete": "-"}[self.value]
+        return {"create": "+", "update": "~", "replace": "±", "delete": "-"}[self.value]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +60,7 @@ class Desired:
         notes: Sentences to show with its step: relaxations of the sandbox, what is not pinned.
         always: Names of facts that are shown whole with every step towards it, also when they stay as they are; their parts
             are parted by a comma and a blank.
+        drift: What to do when somebody else has changed it.
     """
 
     address: Address
@@ -65,6 +70,7 @@ class Desired:
     privilege: Privilege = "none"
     notes: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
+    drift: DriftPolicy = "correct"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +84,7 @@ class Observed:
         loss: Why changing or deleting it would lose something that lock and store cannot remake; "" if it would not.
         cause: Why there is a step for it, where that is not a change of its declaration: words that follow the fields.
         remedy: What exactly a step would do about it, field -> value, where that depends on what there is; shown as it is.
+        drifted: Somebody else has changed it, as can be seen from itself.
     """
 
     address: Address
@@ -86,6 +93,7 @@ class Observed:
     loss: str = ""
     cause: str = ""
     remedy: Mapping[str, str] = field(default_factory=dict)
+    drifted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,6 +133,7 @@ class Step:
         privilege: What it takes.
         loss: What is lost beyond what lock and store can remake; "" for nothing.
         notes: Sentences to show with it.
+        drift: It puts right what somebody else has changed; the declaration is what it was when it was applied last.
     """
 
     address: Address
@@ -137,6 +146,7 @@ class Step:
     privilege: Privilege = "none"
     loss: str = ""
     notes: tuple[str, ...] = ()
+    drift: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -173,6 +183,8 @@ class Resource(Protocol):
 
     def apply(self, step: Step) -> None:
         """Do the step's one effect; when it returns, the effect is durable.
+
+        A replacement (`Action.REPLACE`) makes the same thing anew, whatever is there.
 
         Raises:
             HatchlockError: It could not be done; nothing half-done is left, or the next apply clears it away.

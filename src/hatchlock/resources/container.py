@@ -222,9 +222,9 @@ def _expected(record: LaunchRecord, role: str, *, podman: bool) -> Mapping[str, 
 def _seen(address: Address, changed: _Changed) -> Observed:
     if changed.in_place:
         facts = {item.field: item.found for item in changed.differences}
-        return Observed(address=address, key=changed.key, facts=facts, cause="by hand")
+        return Observed(address=address, key=changed.key, facts=facts, cause="by hand", drifted=True)
     remedy = {item.field: f"{item.found}, should be {item.expected}" for item in changed.differences}
-    return Observed(address=address, key=changed.key, cause=_AWAY, remedy=remedy)
+    return Observed(address=address, key=changed.key, cause=_AWAY, remedy=remedy, drifted=True)
 
 
 def _can_be_put_right(found: Iterable[Difference], *, podman: bool) -> bool:
