@@ -11,7 +11,9 @@ __all__ = ["MODULES", "handle"]
 
 MODULES: dict[str, str] = {
     **dict.fromkeys(["init", "add", "remove", "validate", "schema", "lock", "tree", "why"], "manifest_commands"),
-    **dict.fromkeys(["plan", "show", "apply", "up", "status", "doctor"], "world_commands"),
+    **dict.fromkeys(["plan", "show"], "plan_commands"),
+    **dict.fromkeys(["apply", "up"], "apply_commands"),
+    **dict.fromkeys(["status", "doctor"], "status_commands"),
     **dict.fromkeys(["run", "probe", "logs"], "server_commands"),
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
     "verify": "verify_commands",

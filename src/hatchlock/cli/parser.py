@@ -9,12 +9,10 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hatchlock.cli.help import COMMANDS
+from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, seconds
 from hatchlock.errors import UsageError
 
 __all__ = ["parse"]
-
-
-_FOREVER = 1e9
 
 
 class _Parser(argparse.ArgumentParser):
@@ -26,16 +24,6 @@ class _Parser(argparse.ArgumentParser):
         close = get_close_matches(unknown[1], known, n=1)
         advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"
         raise UsageError(what=f"there is no command {unknown[1]!r}", advice=advice)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < _FOREVER:
-        raise ValueError
-    return value
-
-
-_seconds.__name__ = "number of seconds"  # argparse says what it should be
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -166,51 +154,6 @@ def _why(command: argparse.ArgumentParser) -> None:
     command.add_argument("package", metavar="PACKAGE", help="a package's name")
 
 
-def _plan(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--check", action="store_true", help="exit 2 if there is something to do")
-    command.add_argument("--out", metavar="FILE", help="save the plan for `apply FILE`")
-
-
-def _consents(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
-    command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
-    command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
-    command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
-    command.add_argument(
-        "--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for another apply"
-    )
-    command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
-
-
-def _apply(command: argparse.ArgumentParser) -> None:
-    command.add_argument("plan", nargs="?", metavar="FILE", help="a saved plan: exactly this, or nothing")
-    command.add_argument(
-        "--from", dest="source", metavar="BUNDLE", help="take files from a bundle of `fetch --to` first"
-    )
-    _consents(command)
-
-
-def _status(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "what", nargs="?", choices=["images"], metavar="WHAT", help="images: what the engine has of them"
-    )
-    command.add_argument(
-        "--check-secrets", action="store_true", help="look whether a running server has secrets that have changed"
-    )
-
-
-def _gc(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
-    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    command.add_argument("--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
-
-
-def _show(command: argparse.ArgumentParser) -> None:
-    command.add_argument("plan", metavar="FILE", help="a saved plan")
-
-
 def _server(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="the server")
 
@@ -227,7 +170,7 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _probe(command: argparse.ArgumentParser) -> None:
     _server(command)
-    command.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="the server's startup-timeout if not said")
+    command.add_argument("--timeout", type=seconds, metavar="SECONDS", help="the server's startup-timeout if not said")
     command.add_argument(
         "--learn", action="store_true", help="watch what it tries, and say the smallest profile for it"
     )
@@ -372,10 +315,11 @@ def _cache(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--older-than", metavar="TIME", help="gc: what was not used for so long (30d)")
     command.add_argument("--dry-run", action="store_true", help="gc, clear: only say what would be deleted")
-    command.add_argument("--lock-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
+    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    **WORLD_ARGUMENTS,
     "init": _init,
     "add": _add,
     "remove": _remove,
@@ -384,12 +328,6 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "lock": _lock,
     "tree": _tree,
     "why": _why,
-    "plan": _plan,
-    "apply": _apply,
-    "up": _consents,
-    "status": _status,
-    "gc": _gc,
-    "show": _show,
     "run": _run,
     "probe": _probe,
     "logs": _logs,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock import __version__
 from hatchlock.digest import canonical_json, sha256_bytes
-from hatchlock.errors import HatchlockError, PermissionProblem
+from hatchlock.errors import PermissionProblem
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
@@ -21,12 +19,7 @@ from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
-    from hatchlock.engines.facts import Lack
-    from hatchlock.lock.model import Lock
-    from hatchlock.manifest.model import Manifest
     from hatchlock.reconcile.plan import Plan
-    from hatchlock.resources.env_target import InterpreterFacts
-    from hatchlock.resources.target import Machine
     from hatchlock.resources.world import Target, World
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
@@ -208,6 +201,7 @@ def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
     from hatchlock.resources.target import compile_target
+    from hatchlock.usecases.machine_facts import look_at_machine
 
     # never the files as they are by now: the answer is kept under the digests of what was read before
     shared = load_bytes(project.manifest, project.manifest_bytes, b"")
@@ -221,112 +215,10 @@ def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]
     directories = signatures(project, lock)
     if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or changed_directories(project, lock):
         raise StaleLock(reasons=reasons)
-    machine, witnesses = _machine(project, merged.manifest, lock)
+    machine, witnesses = look_at_machine(project, merged.manifest, lock)
     if witnesses is not None:
         witnesses = [*witnesses, *profile_paths(project, lock)]
     return compile_target(merged.manifest, lock, machine), witnesses, directories
-
-
-def _machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[Machine, list[str] | None]:
-    """Look at this machine, as far as the manifest's servers need it."""
-    from hatchlock.engines.debian_host import OS_RELEASE, host_system
-    from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
-    from hatchlock.net.trust import own_certificates
-    from hatchlock.resources.target import Machine
-
-    processes = [server for server in manifest.servers.values() if server.runtime == "process"]
-    own = [item for item in lock.environments if item.runtime == "process"]
-    isolated = processes or any(item.builds or item.scripts for item in own)
-    versions = {item.python for item in own if item.python and not item.managed}
-    interpreters = {version: _interpreter(version, project.environ) for version in versions}
-    nodes = {version: _node(version, project.environ) for version in {item.node for item in own if item.node}}
-    commands = {server.command[0] for server in processes if server.source is None and not server.environment}
-    programs = {command: _program(command, project.environ) for command in commands}
-    engine = _engine(manifest, lock, project.environ)
-    machine = Machine(
-        platform=host_platform(),
-        system=sys.platform,
-        home=project.home,
-        user_home=Path(project.environ.get("HOME") or Path.home()),
-        directory=project.directory,
-        environ=project.environ,
-        interpreters=interpreters,
-        nodes=nodes,
-        programs=programs,
-        engine=engine,
-        lacks=_lacks(engine),
-        isolation=(check_isolation(project.environ) or "") if isolated else "",
-        is_root=os.geteuid() == 0,
-        host=host_system(project.environ),
-        certificates=own_certificates(project.environ),
-    )
-    if machine.isolation:
-        return machine, None  # whatever is in the way of bubblewrap today
-    bwrap = find_bwrap(project.environ.get("PATH", "")) if isolated else None
-    looked_up = [*interpreters.values(), *nodes.values()]
-    found = [item.path for item in looked_up if not isinstance(item, HatchlockError)]
-    others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]
-    return machine, [*found, *others, *OS_RELEASE]
-
-
-def _node(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:
-    from hatchlock.engines.node import NodeMissing, find_node
-    from hatchlock.resources.env_target import InterpreterFacts
-
-    try:
-        found = find_node(version, environ)
-    except NodeMissing as error:
-        return error
-    return InterpreterFacts(path=found.path, version=found.version, prefixes=found.prefixes)
-
-
-def _interpreter(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:
-    from hatchlock.engines.process import InterpreterMissing, find_interpreter
-    from hatchlock.resources.env_target import InterpreterFacts
-
-    try:
-        found = find_interpreter(version, environ)
-    except InterpreterMissing as error:
-        return error
-    return InterpreterFacts(path=found.path, version=found.version, prefixes=found.prefixes)
-
-
-def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
-    from hatchlock.engines.process import find_program
-    from hatchlock.resources.unplaced import ProgramMissing
-
-    path = command if command.startswith("/") else find_program(command, environ.get("PATH", ""))
-    return path if path and Path(path).is_file() else ProgramMissing(program=command)
-
-
-def _engine(manifest: Manifest, lock: Lock, environ: Mapping[str, str]) -> str | HatchlockError:
-    from hatchlock.address import Kind
-
-    wanting = (
-        *(server.runtime == "container" for server in manifest.servers.values()),
-        *(item.runtime == "container" for item in lock.environments),
-        *(package.kind is Kind.OCI for package in lock.packages),
-    )
-    if not any(wanting):
-        return ""
-    from hatchlock.engines.locate import EngineNotFound, find_engine
-
-    try:
-        return find_engine(environ)
-    except EngineNotFound as error:
-        return error
-
-
-def _lacks(engine: str | HatchlockError) -> tuple[Lack, ...]:
-    if not engine or isinstance(engine, HatchlockError):
-        return ()
-    from hatchlock.engines.api import Engine, EngineError
-    from hatchlock.engines.facts import read_lacks
-
-    try:
-        return read_lacks(Engine(engine))
-    except EngineError:
-        return ()  # an engine that does not tell what it is
 
 
 class Connection:

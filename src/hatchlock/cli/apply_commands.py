@@ -1,0 +1,161 @@
+"""`apply`, `up`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.consent import asker
+from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.log import logged
+from hatchlock.cli.plan_commands import tell_problems
+from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.errors import HatchlockError, SystemProblem
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.probe import Probed
+    from hatchlock.usecases.project import Project
+
+__all__ = ["apply", "probe_line", "up"]
+
+
+def apply(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Do what the plan says."""
+    from hatchlock.reconcile.planfile import read_plan
+
+    saved = read_plan(Path(arguments.plan)) if arguments.plan else None
+    return _apply(arguments, ui, project_of(arguments), saved)
+
+
+def up(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Lock, plan, ask, apply."""
+    from hatchlock.usecases.lock import lock_project
+
+    result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
+    for change in result.changes:
+        ui.say(f"hatch.lock: {change}")
+    return _apply(arguments, ui, project_of(arguments), None)
+
+
+def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
+    from hatchlock.usecases.apply import Consent, apply_project
+
+    began = time.perf_counter()
+    ask = asker(ui, "Apply this?")
+    emit = logged(ui.event, project.home, arguments.command)
+    applied = apply_project(
+        project,
+        consent=Consent(
+            yes=arguments.yes or saved is not None,
+            destructive=arguments.allow_destructive,
+            privileged=arguments.allow_privileged,
+            mass_removal=arguments.allow_mass_removal,
+        ),
+        confirm=ask and (lambda planned: ask(str(planned.plan))),
+        saved=saved,
+        bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
+        takeover=arguments.takeover,
+        offline=arguments.offline,
+        lock_timeout=arguments.lock_timeout,
+        emit=emit,
+    )
+    probed = [] if arguments.no_probe else _probe_all(applied, arguments, ui)
+    if ui.json:
+        ui.line({"event": "summary", **_summary(applied), "probes": [_probe_to_dict(item) for item in probed]})
+    else:
+        _show_applied(applied, ui, time.perf_counter() - began)
+    failed = applied.outcome is not None and (applied.outcome.failed or applied.outcome.not_started)
+    unhealthy = any(item.error and not item.skipped for item in probed)
+    return 1 if failed or unhealthy or applied.planned.plan.problems else 0
+
+
+def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
+    plan = applied.planned.plan
+    outcome = applied.outcome
+    for problem in plan.problems:
+        ui.say(f"{problem.address}: {problem.what}")
+    tell_problems(applied.planned, ui)
+    if outcome is None:
+        ui.result(f"{plan.summary} ({seconds:.2f} s)")
+        return
+    for step, error in outcome.failed:
+        ui.say("")
+        ui.error(_with_address(error, str(step.address)))
+    if outcome.failed:
+        counts = f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
+        ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
+        return
+    ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
+    for note in sorted(_client_notes(applied)):
+        ui.say(f"note: {note}")
+
+
+def _with_address(error: HatchlockError | OSError, address: str) -> HatchlockError:
+    if isinstance(error, OSError):
+        return SystemProblem.of(error, address=address)
+    error.address = error.address or address
+    return error
+
+
+def _client_notes(applied: Applied) -> set[str]:
+    from hatchlock.address import ResourceKind
+    from hatchlock.clients.catalogue import CLIENTS
+
+    touched = {step.address.name for step in applied.planned.plan.steps if step.address.kind is ResourceKind.CLIENT}
+    return {
+        f"{CLIENTS[entry.file.client].title}: {CLIENTS[entry.file.client].notes[entry.file.scope]}"
+        for entry in applied.planned.target.entries
+        if entry.address.name in touched
+    }
+
+
+def _summary(applied: Applied) -> dict[str, Any]:
+    outcome = applied.outcome
+    if outcome is None:
+        return {"done": [], "failed": [], "not_started": [], "generation": applied.generation}
+    return {
+        "done": [str(step.address) for step in outcome.done],
+        "failed": [error_to_dict(_with_address(error, str(step.address))) for step, error in outcome.failed],
+        "not_started": [str(step.address) for step in outcome.not_started],
+        "generation": applied.generation,
+    }
+
+
+def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> list[Probed]:
+    from hatchlock.usecases.probe import probe_server
+
+    home, project = home_of(arguments), applied.planned.target.project
+    probed = []
+    for name in applied.changed_servers:
+        found = probe_server(home, project, name, environ=os.environ)
+        probed.append(found)
+        if not ui.json:
+            ui.say(probe_line(found))
+    return probed
+
+
+def probe_line(probed: Probed) -> str:
+    """Return what a probe gave, for people."""
+    if probed.result:
+        result = probed.result
+        tools = ", ".join(tool.name for tool in result.tools) or "no tools"
+        return f"  server:{probed.server}  answered in {result.seconds:.2f} s: {tools}"
+    if probed.skipped and probed.error:
+        return f"  server:{probed.server}  not probed: {probed.error}\n\nhint: {probed.error.hint}"
+    hint = f"\n\nhint: {probed.error.hint}" if probed.error and probed.error.hint else ""
+    return f"! server:{probed.server}  {probed.error}{hint}"
+
+
+def _probe_to_dict(probed: Probed) -> dict[str, Any]:
+    return {
+        "server": probed.server,
+        "healthy": probed.result is not None,
+        "skipped": probed.skipped,
+        "tools": [tool.name for tool in probed.result.tools] if probed.result else [],
+        "error": error_to_dict(probed.error) if probed.error else None,
+    }

@@ -1,0 +1,128 @@
+"""`status`, `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from hatchlock.cli.context import project_of
+from hatchlock.cli.layout import table
+from hatchlock.cli.ui import Ui
+from hatchlock.errors import HatchlockError
+from hatchlock.paths import Home
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.denials import Stopped
+    from hatchlock.usecases.status import EnvironmentStatus, ServerStatus
+
+__all__ = ["doctor", "status"]
+
+
+def status(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print sync and health of each server, or the project's images."""
+    if arguments.what == "images":
+        from hatchlock.cli.gc_commands import status_images
+
+        return status_images(arguments, ui)
+    from hatchlock.usecases.status import project_status
+
+    found = project_status(project_of(arguments), offline=arguments.offline, check_secrets=arguments.check_secrets)
+    if ui.json:
+        servers = [
+            {
+                "name": item.name,
+                "runtime": item.runtime,
+                "sync": item.sync,
+                "health": item.health,
+                "detail": item.detail,
+                "trust": item.trust,
+                "sandbox": item.sandbox,
+                "relaxations": list(item.relaxations),
+                "stopped": [_stopped_to_dict(what) for what in item.stopped],
+                "restart": item.restart,
+            }
+            for item in found.servers
+        ]
+        environments = [asdict(item) for item in found.environments]
+        ui.document(
+            {
+                "project": found.project,
+                "generation": found.generation,
+                "servers": servers,
+                "environments": environments,
+                "notes": [asdict(note) for note in found.notes],
+            }
+        )
+        return 0
+    if found.interrupted:
+        ui.say(f"note: an apply did not finish: {found.interrupted}")
+    rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
+    rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
+    blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
+    if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
+        blocks.append("\n".join(["SANDBOX", *profiles]))
+    if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:
+        blocks.append("\n".join(["STOPPED BY THE SANDBOX", *stopped]))
+    if found.environments:
+        others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
+        others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
+        blocks.append(table(others))
+    if found.notes:
+        blocks.append("\n".join(f"! {note.address}  {note.what}" for note in found.notes))
+    ui.result("\n\n".join(blocks))
+    return 0
+
+
+def _stopped_to_dict(what: Stopped) -> dict[str, str]:
+    denial = what.denial
+    return {
+        "kind": denial.kind,
+        "what": denial.what,
+        "at": denial.at,
+        "when": what.when,
+        "sentence": what.sentence,
+        "permit": what.permit,
+    }
+
+
+def _sandbox_lines(item: ServerStatus) -> list[str]:
+    return [f"{item.name}  {item.sandbox}", *(f"    ! {note}" for note in item.relaxations)]
+
+
+def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
+    """The last cell of a row, which is one line, however many a reason has."""
+    label = f"[{item.trust}]" if item.trust else ""
+    restart = getattr(item, "restart", "")  # environments do not run
+    text = " ".join(word for word in (label, *map(str.strip, item.detail.splitlines())) if word)
+    return "; ".join(part for part in (text, restart) if part)
+
+
+def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what is missing on this machine. Missing things that only some servers need are no error."""
+    from hatchlock.usecases.doctor import diagnose
+
+    home = Home.locate(explicit=arguments.home, environ=os.environ)  # even one that other commands refuse
+    checks = diagnose(home, os.environ, pythons=_locked_pythons(arguments))
+    if ui.json:
+        documents = [
+            {"name": item.name, "state": item.state, "found": item.found, "mend": item.mend} for item in checks
+        ]
+        ui.document({"checks": documents})
+    else:
+        for item in checks:
+            ui.result(
+                f"{item.state:<8}{item.name}: {item.found}" + (f"\n        mend: {item.mend}" if item.mend else "")
+            )
+    return 1 if any(item.state == "bad" for item in checks) else 0
+
+
+def _locked_pythons(arguments: argparse.Namespace) -> tuple[str, ...]:
+    from hatchlock.usecases.inspect import read_project_lock
+
+    try:
+        lock = read_project_lock(project_of(arguments))
+    except HatchlockError:
+        return ()  # outside a project there is nothing in particular to look for
+    return tuple(sorted({item.python for item in lock.environments if item.python and item.runtime == "process"}))

@@ -1,0 +1,78 @@
+"""The arguments of the commands that compare and change the world."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+__all__ = ["WORLD_ARGUMENTS", "seconds"]
+
+_FOREVER = 1e9
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, for argparse.
+
+    Raises:
+        ValueError: It is none, negative or endless.
+    """
+    value = float(text)
+    if not 0 <= value < _FOREVER:
+        raise ValueError
+    return value
+
+
+seconds.__name__ = "number of seconds"  # argparse says what it should be
+
+
+def _plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--check", action="store_true", help="exit 2 if there is something to do")
+    command.add_argument("--out", metavar="FILE", help="save the plan for `apply FILE`")
+
+
+def _consents(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
+    command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
+    command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
+    command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
+    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait for another apply")
+    command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
+
+
+def _apply(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", nargs="?", metavar="FILE", help="a saved plan: exactly this, or nothing")
+    command.add_argument(
+        "--from", dest="source", metavar="BUNDLE", help="take files from a bundle of `fetch --to` first"
+    )
+    _consents(command)
+
+
+def _status(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="?", choices=["images"], metavar="WHAT", help="images: what the engine has of them"
+    )
+    command.add_argument(
+        "--check-secrets", action="store_true", help="look whether a running server has secrets that have changed"
+    )
+
+
+def _gc(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
+
+
+def _show(command: argparse.ArgumentParser) -> None:
+    command.add_argument("plan", metavar="FILE", help="a saved plan")
+
+
+WORLD_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "plan": _plan,
+    "show": _show,
+    "apply": _apply,
+    "up": _consents,
+    "status": _status,
+    "gc": _gc,
+}
