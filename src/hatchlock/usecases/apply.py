@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -220,32 +219,34 @@ def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) ->
 
 
 def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
-    from hatchlock.reconcile.execute import execute
-    from hatchlock.state.journal import Journal
+    from hatchlock.usecases.carry_out import carry_out
     from hatchlock.usecases.fetch import fetch
-    from hatchlock.usecases.uses import target_uses, uses_to_dict
 
-    plan, state = planned.plan, planned.state
+    state = planned.state
     fetch(project, _artefacts(planned), offline=offline, emit=emit)
     state.bind(project.directory)
     write_launcher(project.home)
-    journal = Journal(state.journal_path)
-    journal.write("begin", project=planned.target.project, pid=str(os.getpid()))
-    outcome = execute(plan, planned.world.by_kind, journal=journal, emit=emit)
-    finished = not outcome.failed and not plan.problems
-    generation = 0
-    if finished:
-        uses = uses_to_dict(target_uses(planned.target, project.home))
-        facts = {"steps": [str(step.address) for step in outcome.done], "uses": uses}
-        lock = project.lock_bytes or b""
-        generation = state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
-    journal.close(finished=not outcome.failed)
+    before = state.generation()
+    outcome = carry_out(planned, command="apply", settle=lambda outcome: _record(project, planned, outcome), emit=emit)
+    generation = state.generation()
     return Applied(
         planned=planned,
         outcome=outcome,
-        generation=generation,
+        generation=generation if generation != before else 0,
         changed_servers=tuple(_changed_servers(planned, outcome)),
     )
+
+
+def _record(project: Project, planned: Planned, outcome: Outcome) -> None:
+    """Write the generation that a finished apply leaves."""
+    from hatchlock.usecases.uses import target_uses, uses_to_dict
+
+    if outcome.failed or planned.plan.problems:
+        return
+    uses = uses_to_dict(target_uses(planned.target, project.home))
+    facts = {"steps": [str(step.address) for step in outcome.done], "uses": uses}
+    lock = project.lock_bytes or b""
+    planned.state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
 
 
 def _artefacts(planned: Planned) -> list[Artefact]:
