@@ -35,7 +35,8 @@ def diff(
         applied: Address -> the key that the last apply left there. What is declared with that key and has another one, or
             is gone, was changed by somebody else: drift. Where it is not known, nothing is called drift.
         forgotten: What the project gives up: it is left as it is, though it is not declared.
-        again: What is made anew although it is as it should be (`--replace`).
+        again: What is made anew although it is as it should be (`--replace`); what else its declaration says of drift, it is
+            put right.
     """
     last = applied or {}
     wanted = {item.address: item for item in desired}
@@ -46,7 +47,7 @@ def diff(
     drifted: list[Drifted] = []
     for address, item in wanted.items():
         step = None if address in left_alone else _towards(item, present.get(address), last.get(address), again)
-        if step is not None and step.drift and item.drift != "correct":
+        if step is not None and step.drift and item.drift != "correct" and address not in again:
             drifted.append(Drifted(address=address, what=step.cause))
         elif step is not None:
             steps[address] = step
