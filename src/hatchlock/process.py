@@ -1,4 +1,4 @@
-"""Programs that are run to the end, with their output kept."""
+"""Programs that are run to the end, with their output kept; and names of processes that are never given twice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["ProcessFailed", "on_path", "run", "run_until"]
+__all__ = ["ProcessFailed", "on_path", "owner", "owner_is_gone", "run", "run_until"]
 
 _TAIL = 20
 _GLANCE = 0.1
+_ENDED = {"Z", "X"}
+"""States of a process that has ended and that nobody has asked about: an application may not care."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -162,3 +164,32 @@ def _read_until(stopped: threading.Event, process: subprocess.Popen[bytes], dead
     from concurrent.futures import CancelledError  # noqa: PLC0415  it loads logging, and few are ever stopped
 
     raise CancelledError
+
+
+def owner(pid: int) -> str:
+    """Return words that name a process of this machine for ever: boot, pid namespace, pid, start time; "" off Linux."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+        return f"{boot} {namespace} {pid} {_start_time(pid)}"
+    except OSError:
+        return ""
+
+
+def owner_is_gone(name: str) -> bool:
+    """Whether `owner` named a process that provably does not run any more: same boot, same namespace, no such process."""
+    boot, _, rest = name.partition(" ")
+    namespace, _, process = rest.partition(" ")
+    pid, _, _ = process.partition(" ")
+    if not pid.isdigit() or not owner(os.getpid()).startswith(f"{boot} {namespace} "):
+        return False
+    return owner(int(pid)) != name
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks since boot, field 22; the command before it may hold anything, blanks and brackets too."""
+    status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    fields = status.rpartition(")")[2].split()
+    if fields[0] in _ENDED:
+        raise ProcessLookupError(pid)
+    return fields[19]

@@ -14,10 +14,11 @@ import docker
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.host import host_facts, owner
+from hatchlock.engines.host import host_facts
 from hatchlock.engines.process import host_platform
 from hatchlock.launch import LaunchRecord
 from hatchlock.lock.model import Lock
+from hatchlock.process import owner
 from hatchlock.security.audit.catalogue import evaluate
 from hatchlock.security.audit.containers import container_facts
 from hatchlock.security.audit.facts import Facts, ServerFacts

@@ -21,11 +21,11 @@ from hatchlock.engines.api import Engine as Api
 from hatchlock.engines.bytecode import BytecodePart, add_bytecode
 from hatchlock.engines.bytecode_run import BytecodeFailed
 from hatchlock.engines.docker import DEFAULT_REGISTRY_HOST, Engine
-from hatchlock.engines.host import owner
 from hatchlock.engines.process import host_platform
 from hatchlock.images.assemble import Composed, load
 from hatchlock.net.registry import Registry
 from hatchlock.paths import Home
+from hatchlock.process import owner
 from hatchlock.resources.image_build import composed
 from hatchlock.resources.image_bytecode import bytecode_parts
 from hatchlock.resources.image_spec import ImageSpec

@@ -14,8 +14,8 @@ import docker
 import docker.errors
 import pytest
 
-from hatchlock.engines.host import owner
 from hatchlock.engines.process import host_platform
+from hatchlock.process import owner
 from support.cats import CatProject
 from support.engine_images import image_tags, untag_all
 from support.layers import make_layer

@@ -20,8 +20,8 @@ import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from hatchlock.engines.api import Engine, EngineError, EngineUnreachable
-from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.launch import LaunchRecord, Sandbox, SecretReference
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.serve.container import remove_leftovers
 from support.links_image import links_image, programs
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for

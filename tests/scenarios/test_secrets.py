@@ -173,7 +173,7 @@ def test_without_a_sandbox_a_secret_file_is_in_memory_and_gone_after_a_kill(home
 
 
 def own_words_of_the_dead() -> str:
-    from hatchlock.engines.host import owner
+    from hatchlock.process import owner
 
     with subprocess.Popen(["sleep", "60"]) as process:
         name = owner(process.pid)

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import pytest
 
-from hatchlock.engines.host import owner
 from hatchlock.launch import Sandbox
+from hatchlock.process import owner
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import hosts_of, is_listed, resolver_files, ways
 from hatchlock.serve.network import dial as dialling_module

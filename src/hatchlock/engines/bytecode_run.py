@@ -17,9 +17,10 @@ from typing import BinaryIO, ClassVar
 
 from hatchlock.engines.api import Engine as Api
 from hatchlock.engines.docker import Engine
-from hatchlock.engines.host import host_facts, owner, owner_is_gone
+from hatchlock.engines.host import host_facts
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.realise.tree import Entry, FileOnDisk
 from hatchlock.security.container import LABEL, container_config
 

@@ -21,9 +21,10 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
 from hatchlock.engines.api import Engine, EngineError
-from hatchlock.engines.host import host_facts, owner
+from hatchlock.engines.host import host_facts
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import Sandbox
+from hatchlock.process import owner
 from hatchlock.security.container import LABEL, ulimits
 
 __all__ = [

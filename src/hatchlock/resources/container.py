@@ -17,9 +17,10 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.engines.api import Container, Engine, EngineError
 from hatchlock.engines.facts import read_unbound
-from hatchlock.engines.host import host_facts, owner_is_gone
+from hatchlock.engines.host import host_facts
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
+from hatchlock.process import owner_is_gone
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.security.container import LABEL
 from hatchlock.security.posture import (

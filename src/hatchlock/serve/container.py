@@ -12,10 +12,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.engines.api import Attached, Container, Engine, EngineError, EngineUnreachable
-from hatchlock.engines.host import host_facts, owner, owner_is_gone
+from hatchlock.engines.host import host_facts
 from hatchlock.engines.images import engine_traits
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.container import LABEL, container_config
 from hatchlock.security.denials import Denial
 from hatchlock.security.network import resolver_files

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import LaunchRecord
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
 from hatchlock.security.secrets.resolve import Secrets
 from hatchlock.serve.watchdog import Cleanup

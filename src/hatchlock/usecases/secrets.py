@@ -314,7 +314,7 @@ def changed_secrets(home: Home, project: str, environ: Mapping[str, str]) -> dic
     Raises:
         PermissionProblem: The store's key could be another user's, or be read by one.
     """
-    from hatchlock.engines.host import owner_is_gone
+    from hatchlock.process import owner_is_gone
     from hatchlock.state.sessions import sessions
 
     found: dict[str, set[str]] = {}

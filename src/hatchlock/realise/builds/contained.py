@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from hatchlock.engines.api import Attached, Engine
-from hatchlock.engines.host import host_facts, owner, owner_is_gone
+from hatchlock.engines.host import host_facts
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.realise.builds.order import BadBuildResult, build_environment
 from hatchlock.security.container import LABEL, container_config
 

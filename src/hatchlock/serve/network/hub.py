@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hatchlock.engines.host import owner, owner_is_gone
 from hatchlock.errors import HatchlockError
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.serve.network.forwarder import Forwarder, connections
 
 __all__ = ["Hub", "RelayFailed"]
