@@ -115,7 +115,7 @@ def _do(step: Step, driver: Resource, journal: Recorder, emit: Sink) -> None:
     if (
         key == step.after and step.action is not Action.REPLACE
     ):  # another step or project has made the same thing: names say what is in it
-        journal.write("done", step=address)
+        journal.write("done", step=address, after=step.after)
         emit(Event(name="step.done", address=address, message=step.action.value))
         return
     if key != step.before:
@@ -129,7 +129,7 @@ def _do(step: Step, driver: Resource, journal: Recorder, emit: Sink) -> None:
         journal.write("failed", step=address, error=str(error))
         emit(Event(name="step.failed", address=address, message=str(error)))
         raise
-    journal.write("done", step=address)
+    journal.write("done", step=address, after=step.after)
     emit(Event(name="step.done", address=address, message=step.action.value))
 
 

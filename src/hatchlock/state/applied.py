@@ -1,0 +1,100 @@
+"""What applies have left, `projects/NAME/applied.json`: by it a plan tells drift from what was declared anew.
+
+It is written when an apply has ended. What one did that was killed before stands in its journal, so our own work is never
+taken for somebody else's. It decides on words and on `drift` policies, never on what is right: where it is lost, or cannot
+be read, nothing is called drift, and the next apply writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.digest import canonical_json
+from hatchlock.files import atomic_write, private_directory, read_optional
+
+__all__ = ["AppliedKeys", "read_applied", "write_applied"]
+
+_FORMAT = 1
+_IN_ENGINES = frozenset({ResourceKind.IMAGE, ResourceKind.NETWORK, ResourceKind.VOLUME})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedKeys:
+    """What the last applies left.
+
+    Attributes:
+        keys: Address -> the key of what is there.
+        images: Tag -> the engine's id of the image that it names.
+        engine: The engine's address; "" for none.
+    """
+
+    keys: Mapping[Address, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    engine: str = ""
+
+    def in_engine(self, engine: str) -> AppliedKeys:
+        """Return what of it can be compared with what an engine has: in another one, nobody has changed anything."""
+        if engine == self.engine:
+            return self
+        kept = {address: key for address, key in self.keys.items() if address.kind not in _IN_ENGINES}
+        return AppliedKeys(keys=kept, engine=engine)
+
+
+def read_applied(root: Path) -> AppliedKeys:
+    """Return what the applies of a project have left, the one that was killed last among them.
+
+    Args:
+        root: The project's state.
+    """
+    kept = _read(root / "applied.json")
+    keys = dict(kept.keys)
+    for address, key in _effects(root / "journal.ndjson"):
+        keys.pop(address, None)
+        if key:
+            keys[address] = key
+    return AppliedKeys(keys=keys, images=kept.images, engine=kept.engine)
+
+
+def write_applied(root: Path, applied: AppliedKeys) -> None:
+    """Write what applies have left, unless it stands there already.
+
+    Raises:
+        PermissionProblem: It cannot be written.
+    """
+    if applied == _read(root / "applied.json"):
+        return
+    document = {
+        "format_version": _FORMAT,
+        "engine": applied.engine,
+        "keys": {str(address): key for address, key in applied.keys.items()},
+        "images": dict(applied.images),
+    }
+    private_directory(root)
+    atomic_write(root / "applied.json", canonical_json(document))
+
+
+def _read(path: Path) -> AppliedKeys:
+    try:
+        document = json.loads(read_optional(path) or b"null")
+        if document["format_version"] != _FORMAT:
+            return AppliedKeys()
+        keys = {Address.parse(text): str(key) for text, key in document["keys"].items()}
+        images = {str(tag): str(image) for tag, image in document["images"].items()}
+        return AppliedKeys(keys=keys, images=images, engine=str(document["engine"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return AppliedKeys()
+
+
+def _effects(path: Path) -> Iterator[tuple[Address, str]]:
+    """Yield what the steps of an apply that did not end have left, by its journal; "" for nothing, or nobody knows."""
+    for line in (read_optional(path) or b"").splitlines():
+        try:
+            event = json.loads(line)
+            after = event.get("after") if event["event"] == "done" else ""
+            yield Address.parse(event["step"]), str(after or "")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            continue  # it is no step; or the line that was being written when the process was killed
