@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,10 @@ from hatchlock.errors import PermissionProblem
 
 __all__ = [
     "atomic_write",
+    "begin_file",
     "check_private",
+    "clear_unfinished",
+    "flush_tree",
     "fsync_directory",
     "memory_file",
     "private_directory",
@@ -28,6 +33,7 @@ _DENIALS = {
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
 }
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?:tmp|part)")
 
 
 def _owner_name(uid: int) -> str:
@@ -139,9 +145,8 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
         OSError: The disk is full, or the like; `path` is as it was.
     """
     refuse_special(path)
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     with reporting_permission(path):
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle, temporary = begin_file(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -149,12 +154,80 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
             os.fchmod(stream.fileno(), mode)
             if durable:
                 os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)  # before it is closed: until then nobody takes it for what a killed writer left
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         fsync_directory(path.parent)
+
+
+def begin_file(path: Path, *, ending: str = "tmp", mode: int = 0o600) -> tuple[int, Path]:
+    """Open a new file beside `path` that is to be renamed to it, and return its descriptor and where it is.
+
+    As long as the descriptor is open, `clear_unfinished` leaves it alone; what a killed process leaves has no such owner.
+
+    Args:
+        path: The file that it becomes; its directory exists.
+        ending: Of its name: "tmp" or "part".
+        mode: Its permission bits, before the umask.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.{ending}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody clears it away either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, temporary
+        os.close(handle)  # somebody cleared it away before it was locked
+
+
+def clear_unfinished(directory: Path, name: str = "") -> None:
+    """Delete what writers that were killed have left in a directory, and nothing that is being written.
+
+    Args:
+        directory: Where; it may be missing.
+        name: The file that they wrote; "" for every one. In a directory that is not ours there has to be one.
+    """
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        found = [
+            Path(entry.path)
+            for entry in entries
+            if (match := _UNFINISHED.fullmatch(entry.name)) and name in {"", match["name"]}
+        ]
+        for path in found:
+            with contextlib.suppress(OSError):  # it is at work, or gone
+                _delete_if_left(path)
+
+
+def _delete_if_left(path: Path) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(handle)
+
+
+def flush_tree(path: Path) -> None:
+    """Make everything durable that was written below a directory, by whomever.
+
+    Costs one call for the whole file system (Linux) or machine: a flush of each file costs minutes for thousands of them.
+    """
+    if sys.platform != "linux":
+        os.sync()
+        return
+    import ctypes  # noqa: PLC0415  Python has no name for it, and only what builds a tree needs it
+
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    finally:
+        os.close(handle)
 
 
 def fsync_directory(path: Path) -> None:

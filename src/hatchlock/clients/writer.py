@@ -22,7 +22,7 @@ from hatchlock.clients.catalogue import Client, Scope
 from hatchlock.clients.mcp_servers import read_entries, remove_entry, set_entry
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import fsync_directory, private_directory, reporting_permission
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, private_directory, reporting_permission
 from hatchlock.paths import Home
 
 __all__ = [
@@ -321,17 +321,16 @@ def _swap(state: FileState, new: bytes, new_mode: int) -> None:
     with reporting_permission(target):
         _check_writable(state)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
-        mode = new_mode if state.mode is None else 0o600
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        clear_unfinished(target.parent, target.name)
+        handle, temporary = begin_file(target, mode=new_mode if state.mode is None else 0o600)
         try:
             with os.fdopen(handle, "wb") as stream:
                 _keep_owner_and_mode(stream.fileno(), state)
                 stream.write(new)
                 stream.flush()
                 os.fsync(stream.fileno())
-            _check_unchanged(state)
-            temporary.replace(target)
+                _check_unchanged(state)
+                temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

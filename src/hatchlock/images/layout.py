@@ -20,7 +20,15 @@ from typing import Any, ClassVar
 
 from hatchlock.digest import canonical_json, digest_file
 from hatchlock.errors import HatchlockError
-from hatchlock.files import atomic_write, fsync_directory, read_optional, refuse_special, reporting_permission
+from hatchlock.files import (
+    atomic_write,
+    begin_file,
+    clear_unfinished,
+    fsync_directory,
+    read_optional,
+    refuse_special,
+    reporting_permission,
+)
 from hatchlock.images.layer import tar_chunks, tar_header
 from hatchlock.images.packed import INDEX, Packed
 
@@ -107,15 +115,16 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
         OSError: The disk is full, or the like; the file is as it was.
     """
     refuse_special(path)
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    clear_unfinished(path.parent, path.name)
     with reporting_permission(path):
+        handle, temporary = begin_file(path)
         try:
-            with temporary.open("xb") as stream:
+            with os.fdopen(handle, "wb") as stream:
                 stream.writelines(chunks)
                 stream.flush()
                 os.fchmod(stream.fileno(), _FILE_MODE)
                 os.fsync(stream.fileno())
-            temporary.replace(path)
+                temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from hatchlock.files import atomic_write, read_optional
+from hatchlock.files import atomic_write, clear_unfinished, read_optional
 from hatchlock.launch import SANDBOX_RULES, Mount, SecretReference
 from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.images import Image, ImageOutput, Layer
@@ -171,6 +171,7 @@ def write_lock(path: Path, lock: Lock) -> bool:
 def write_text(path: Path, text: str) -> bool:
     """Write what `dumps` gave; see `write_lock`."""
     data = text.encode()
+    clear_unfinished(path.parent, path.name)
     if read_optional(path) == data:
         return False
     atomic_write(path, data, mode=0o644)

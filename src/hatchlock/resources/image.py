@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
-from hatchlock.files import atomic_write, private_directory
+from hatchlock.files import atomic_write, clear_unfinished, private_directory
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import is_unbuilt, missing_inputs, told_of_builds
@@ -140,7 +140,7 @@ class ImageResource:
         from hatchlock.resources.provenance import provenance  # noqa: PLC0415
 
         statement = provenance(spec, project=self._project, lock_digest=self._lock_digest, image=image)
-        private_directory(self._home.images)
+        clear_unfinished(private_directory(self._home.images))
         atomic_write(self._home.statement(spec.key), statement)
 
     def _stacks(self, engine: Engine) -> list[tuple[str, ...]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import private_directory, read_optional
+from hatchlock.files import fsync_directory, private_directory, read_optional
 
 __all__ = ["Interrupted", "Journal", "read_interrupted"]
 
@@ -38,15 +38,31 @@ class Journal:
         private_directory(path.parent)
         self.path = path
         self._lock = threading.Lock()
-        self._stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        self._stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0)
+        self._length = 0
+        fsync_directory(path.parent)
 
     def write(self, event: str, **facts: str) -> None:
-        """Append one line: `begin`, `start`, `done` or `failed`, with its address."""
+        """Append one line: `begin`, `start`, `done` or `failed`, with its address.
+
+        Raises:
+            OSError: The disk is full, or the like; nothing of the line is left.
+        """
         line = canonical_json({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts})
         with self._lock:
-            self._stream.write(line + b"\n")
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            try:
+                self._append(line + b"\n")
+            except OSError:
+                self._stream.truncate(self._length)
+                self._stream.seek(self._length)
+                raise
+
+    def _append(self, line: bytes) -> None:
+        rest = line
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+        os.fsync(self._stream.fileno())
+        self._length += len(line)
 
     def close(self, *, finished: bool) -> None:
         """Close the journal; a finished apply's is deleted, since the world says the rest."""
@@ -56,22 +72,29 @@ class Journal:
 
 
 def read_interrupted(path: Path) -> Interrupted | None:
-    """Return what the journal of a killed or failed apply says, or None when there is nothing to say."""
+    """Return what the journal of a killed or failed apply says, or None when there is none.
+
+    It is told and never acted upon, so whatever stands in it is good enough: what is no line of a journal is passed over.
+    """
     data = read_optional(path)
-    if not data:
+    if data is None:
         return None
-    events = list(_lines(data))
-    done = {str(event["step"]) for event in events if event.get("event") == "done"}
-    started = {str(event["step"]) for event in events if event.get("event") == "start"}
-    began = str(events[0].get("at", "")) if events else ""
+    events = list(_events(data))
+    done = {step for event, step, _ in events if event == "done"}
+    started = {step for event, step, _ in events if event == "start"}
+    began = next((at for _, _, at in events if at), "at some time")
     return Interrupted(began=began, done=tuple(sorted(done)), running=tuple(sorted(started - done)))
 
 
-def _lines(data: bytes) -> list[Mapping[str, object]]:
-    lines: list[Mapping[str, object]] = []
+def _events(data: bytes) -> Iterator[tuple[str, str, str]]:
+    """Yield event, step and time of each line; "" for what is not text. The last line may be half a one."""
     for line in data.splitlines():
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break  # the line that was being written when the process was killed
-    return lines
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            event, step, at = (
+                value if isinstance(value := found.get(name), str) else "" for name in ("event", "step", "at")
+            )
+            yield event, step, at

@@ -12,7 +12,7 @@ from typing import BinaryIO, ClassVar
 
 from hatchlock.digest import algorithm_of, digest_file
 from hatchlock.errors import HatchlockError
-from hatchlock.files import private_directory, reporting_permission
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, private_directory, reporting_permission
 
 __all__ = ["BlobWriter", "Blobs", "TooLong", "WrongHash"]
 
@@ -126,15 +126,17 @@ class Blobs:
             what: A name for messages.
             where: Where it comes from, for messages.
 
+        What an earlier writer of the same blob left that was killed is cleared away.
+
         Raises:
             WrongHash: The bytes are others, or (`TooLong`) more of them. Nothing is left behind.
         """
         target = self.path(digest)
         for directory in (self.root, target.parent):
             private_directory(directory)
-        temporary = target.with_name(f".{os.urandom(8).hex()}.part")
+        clear_unfinished(target.parent, digest)
         with reporting_permission(target):
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            handle, temporary = begin_file(target, ending="part")
         try:
             with os.fdopen(handle, "wb") as stream:
                 writer = BlobWriter(stream, expected=digest, limit=size, what=what, where=where)
@@ -142,10 +144,11 @@ class Blobs:
                 writer.check()
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.replace(target)
+                temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        fsync_directory(target.parent)
 
     def each(self) -> Iterator[str]:
         """Yield the digest of every blob that is there, sorted. Other files are passed over."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import atomic_write, flush_tree, private_directory, read_optional
 
 __all__ = ["RECEIPT_NAME", "building", "discard", "finished", "is_used", "read_receipt", "using"]
 
@@ -59,6 +59,7 @@ def building(tree: Path, receipt: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
         tree.chmod(_MODE)
+        flush_tree(tree)  # a receipt that outlives a power cut promises files that do
         atomic_write(tree / RECEIPT_NAME, canonical_json(dict(receipt)), mode=0o644)
     except BaseException:
         shutil.rmtree(tree, ignore_errors=True)

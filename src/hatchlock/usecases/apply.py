@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError, RefusedError
 from hatchlock.events import Sink, discard
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.paths import Home
 from hatchlock.usecases.plan import Planned, make_plan, plan_bindings
 
@@ -277,5 +277,6 @@ def write_launcher(home: Home) -> None:
     """
     text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m hatchlock "$@"\n'.encode()
     path = private_directory(home.bin) / "hatchlock"
+    clear_unfinished(path.parent)
     if read_optional(path) != text:
         atomic_write(path, text, mode=0o755)

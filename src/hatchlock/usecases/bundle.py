@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from hatchlock.digest import algorithm_of, canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import fsync_directory, refuse_special, reporting_permission
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, refuse_special, reporting_permission
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
 from hatchlock.store.blobs import Blobs, WrongHash
 
@@ -246,16 +246,16 @@ def _checked(blobs: Blobs, digest: str) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     refuse_special(path)
+    clear_unfinished(path.parent, path.name)
     with reporting_permission(path):
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle, temporary = begin_file(path)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
