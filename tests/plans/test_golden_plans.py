@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,26 @@ def wanted(item: Mapping[str, Any]) -> Desired:
     return Desired(**values)
 
 
+def addresses(texts: Iterable[str]) -> set[Address]:
+    return set(map(Address.parse, texts))
+
+
 def plan_of(case: Path) -> Plan:
     document = tomllib.loads(case.read_text())
     plan = diff(
         map(wanted, document.get("desired", ())),
         (Observed(**addressed(item)) for item in document.get("observed", ())),
         (Problem(**addressed(item)) for item in document.get("problems", ())),
+        applied={Address.parse(address): key for address, key in document.get("applied", {}).items()},
+        forgotten=addresses(document.get("forgotten", ())),
+        again=addresses(document.get("again", ())),
     )
-    return replace(plan, packages=PackageCounts(**document.get("packages", {})))
+    return replace(
+        plan,
+        packages=PackageCounts(**document.get("packages", {})),
+        only=tuple(document.get("only", ())),
+        held=document.get("held", 0),
+    )
 
 
 @each_case
@@ -58,6 +70,10 @@ def test_the_case_says_what_else_holds_of_its_plan(case: Path) -> None:
         "losses": [str(step.address) for step in plan.losses],
         "deleted": plan.count(Action.DELETE),
         "order": [str(step.address) for step in plan.steps],
+        "unchanged": plan.unchanged,
+        "existing": plan.existing,
+        "drift": [str(step.address) for step in plan.steps if step.drift],
+        "left": [str(item.address) for item in plan.drifted],
         "waits": {str(step.address): [str(other) for other in step.depends_on] for step in plan.steps},
     }
     assert {name: found[name] for name in expected} == expected
@@ -66,4 +82,4 @@ def test_the_case_says_what_else_holds_of_its_plan(case: Path) -> None:
 def test_every_expected_text_belongs_to_a_case() -> None:
     texts = {path.stem for path in (Path(__file__).parent / "cases").glob("*.txt")}
     assert texts == {case.stem for case in CASES}
-    assert len(CASES) >= 25
+    assert len(CASES) >= 60

@@ -8,11 +8,13 @@ from graphlib import TopologicalSorter
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.reconcile.plan import Drifted, Plan
-from hatchlock.resources.base import Action, Desired, Observed, Problem, Step
+from hatchlock.resources.base import Action, Desired, DriftPolicy, Observed, Problem, Step
 
 __all__ = ["diff"]
 
 _PARTS = ", "
+_SINCE = "since it was applied"
+_BY_BOTH = "in its declaration, and by somebody else since it was applied"
 
 
 def diff(
@@ -43,29 +45,40 @@ def diff(
     present = {item.address: item for item in observed}
     blocked = sorted(problems, key=lambda problem: problem.address.order)
     left_alone = _with_dependents({problem.address for problem in blocked}, wanted)
-    steps: dict[Address, Step] = {}
-    drifted: list[Drifted] = []
+    found: dict[Address, Step] = {}
     for address, item in wanted.items():
         step = None if address in left_alone else _towards(item, present.get(address), last.get(address), again)
-        if step is not None and step.drift and item.drift != "correct" and address not in again:
-            drifted.append(Drifted(address=address, what=step.cause))
-        elif step is not None:
-            steps[address] = step
+        if step is not None:
+            found[address] = step
     for address, seen in present.items():
         if address in wanted or address in left_alone or address in forgotten or _is_data_of(address, left_alone):
             continue
-        steps[address] = _away(seen, present)
-    ordered = _in_order(steps)
-    different = steps.keys() | left_alone | {item.address for item in drifted}
-    told = (item for item in drifted if wanted[item.address].drift == "warn")
+        found[address] = _away(seen, present)
+    policies = {item.address: item.policy for item in present.values()} | {a: item.drift for a, item in wanted.items()}
+    drifted = _left(found, policies, again)
+    ordered = _in_order({address: step for address, step in found.items() if address not in drifted})
+    told = sorted((address for address in drifted if policies[address] == "warn"), key=lambda address: address.order)
     return Plan(
         steps=ordered,
         problems=tuple(blocked),
-        unchanged=sum(address in present for address in wanted.keys() - different),
+        unchanged=sum(address in present for address in wanted.keys() - found.keys() - left_alone),
         # sessions come and go, and nothing that is declared goes with them
         existing=sum(address.kind is not ResourceKind.CONTAINER for address in present),
-        drifted=tuple(sorted(told, key=lambda item: item.address.order)),
+        drifted=tuple(Drifted(address=address, what=found[address].cause) for address in told),
     )
+
+
+def _left(
+    found: Mapping[Address, Step], policies: Mapping[Address, DriftPolicy], again: Container[Address]
+) -> set[Address]:
+    """Return what stays as somebody else has left it. What is gone and what another step needs is put right all the same."""
+    left = {a for a, step in found.items() if step.drift and policies[a] != "correct" and a not in again}
+    while True:
+        steps = [step for a, step in found.items() if a not in left and step.action is not Action.DELETE]
+        needed = {a for step in steps for a in step.depends_on if a in left and not found[a].before}
+        if not needed:
+            return left
+        left -= needed
 
 
 def _with_dependents(addresses: set[Address], wanted: Mapping[Address, Desired]) -> set[Address]:
@@ -82,11 +95,13 @@ def _towards(item: Desired, seen: Observed | None, last: str | None, again: Cont
     if is_right and item.address not in again:
         return None
     drift = not is_right and (last == item.key or (seen is not None and seen.drifted))
+    by_both = seen is not None and last is not None and last not in {item.key, seen.key}
+    since = _SINCE if last == item.key else _BY_BOTH if by_both else ""
     changed = {} if seen is None else _changed(seen.facts, item.facts)
     return Step(
         address=item.address,
         action=Action.CREATE if seen is None else Action.REPLACE if is_right else Action.UPDATE,
-        cause=_cause(seen, changed, is_right=is_right, is_known=last == item.key),
+        cause="to be made anew" if is_right else _cause(seen, changed, since),
         before="" if seen is None else seen.key,
         after=item.key,
         details=dict(item.facts) if seen is None or is_right else {**_details(item, seen, changed), **seen.remedy},
@@ -122,10 +137,7 @@ def _always(item: Desired, before: Mapping[str, str]) -> Iterable[tuple[str, str
             yield f"{name} until now", _PARTS.join(parts)
 
 
-def _cause(seen: Observed | None, changed: Mapping[str, str], *, is_right: bool, is_known: bool) -> str:
-    if is_right:
-        return "to be made anew"
-    since = "since it was applied" if is_known else ""
+def _cause(seen: Observed | None, changed: Mapping[str, str], since: str) -> str:
     if seen is None:
         return f"gone {since}" if since else "not found"
     return " ".join(filter(None, (f"{', '.join(changed)} changed" if changed else "differs", seen.cause, since)))
@@ -159,7 +171,10 @@ def _is_data_of(address: Address, servers: set[Address]) -> bool:
 
 
 def _in_order(steps: Mapping[Address, Step]) -> tuple[Step, ...]:
-    """Sort topologically, smallest address first among those that are ready, keeping only dependencies inside the plan."""
+    """Sort topologically, in waves: what waits for nothing, then what waited for that; by address in each.
+
+    Only dependencies inside the plan are kept.
+    """
     edges = {address: [other for other in step.depends_on if other in steps] for address, step in steps.items()}
     sorter = TopologicalSorter(edges)
     sorter.prepare()
