@@ -87,6 +87,8 @@ class Ui:
             return
         if event.name == "step.done":
             self.say(f"  {event.address}  {event.message}d")
+        elif event.name == "lease.wait":
+            self.say(f"waiting for {printable(event.message)}")
         elif event.name in {"cache.stale", "resolve.note"}:
             # one line: what an index says must not look like a line of ours
             note = f"{event.address}: {event.message}" if event.address else event.message

@@ -1,4 +1,8 @@
-"""One writer at a time: a kernel lock that dies with its process, and a note of who holds it."""
+"""One writer at a time: a kernel lock that dies with its process, and a note of who holds it.
+
+Leases are taken in one order, so that two commands never wait for each other: a manifest's, the store's, a project's, and
+then those of single things, each with those of what it is made from (`docs/architecture.md`).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Event, Sink, discard
 from hatchlock.files import atomic_write, private_directory, read_optional, reporting_permission
+from hatchlock.process import owner, owner_is_gone
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = ["Holder", "LeaseHeld", "lease"]
+
+_SILENCE = 0.5
+"""Seconds of waiting that nobody has to be told of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +40,17 @@ class Holder:
         host: Host name.
         since: RFC 3339, UTC.
         purpose: The command.
+        process: What names the process for ever, as another one gets its pid (`process.owner`); "" where nothing does.
     """
 
     pid: int
     host: str
     since: str
     purpose: str
+    process: str = ""
+
+    def __str__(self) -> str:
+        return f"`{self.purpose}`, process {self.pid} on {self.host}, since {self.since}"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,8 +64,7 @@ class LeaseHeld(HatchlockError):
     waited: float
 
     def __str__(self) -> str:
-        who = self.holder
-        by = f" by `{who.purpose}`, process {who.pid} on {who.host}, since {who.since}" if who else ""
+        by = f" by {self.holder}" if self.holder else ""
         return f"{self.what} is held{by}; waited {self.waited:g} s"
 
     def _hint(self) -> str:
@@ -56,7 +72,9 @@ class LeaseHeld(HatchlockError):
 
 
 @contextlib.contextmanager
-def lease(path: Path, *, what: str, purpose: str, timeout: float) -> Iterator[None]:
+def lease(
+    path: Path, *, what: str, purpose: str, timeout: float, emit: Sink = discard, lasting: bool = True
+) -> Iterator[None]:
     """Hold the lease at `path` inside the block.
 
     Args:
@@ -64,6 +82,8 @@ def lease(path: Path, *, what: str, purpose: str, timeout: float) -> Iterator[No
         what: What is held, for messages.
         purpose: The command that holds it.
         timeout: Seconds to wait for another holder; 0 does not wait.
+        emit: Told whom it waits for (`lease.wait`), if that takes longer than half a second.
+        lasting: Whether the lock file stays when nobody holds it; otherwise it is gone with its last holder.
 
     Raises:
         LeaseHeld: Somebody else held it all the time.
@@ -73,28 +93,57 @@ def lease(path: Path, *, what: str, purpose: str, timeout: float) -> Iterator[No
 
     private_directory(path.parent)
     note = path.with_suffix(".holder.json")
-    lock = filelock.FileLock(path, timeout=timeout, mode=0o600)
+    lock = filelock.FileLock(path, mode=0o600)
     began = time.monotonic()
+    with reporting_permission(path):
+        if not _acquired(lock, min(timeout, _SILENCE)):
+            if timeout > _SILENCE:
+                emit(_waiting(what, _read_holder(note)))
+            if timeout <= _SILENCE or not _acquired(lock, timeout - _SILENCE):
+                waited = round(time.monotonic() - began, 1)
+                raise LeaseHeld(what=what, holder=_read_holder(note), waited=waited)
     try:
-        with reporting_permission(path):
-            lock.acquire()
-    except filelock.Timeout as error:
-        raise LeaseHeld(what=what, holder=_read_holder(note), waited=round(time.monotonic() - began, 1)) from error
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=since, purpose=purpose)
-        atomic_write(note, json.dumps(asdict(holder)).encode(), durable=False)
+        _write_holder(note, purpose)
         try:
             yield
         finally:
             note.unlink(missing_ok=True)
+            if not lasting:  # while it is held: whoever waits for it sees that it is gone, and makes it anew
+                path.unlink(missing_ok=True)
     finally:
         lock.release()
 
 
+def _acquired(lock: BaseFileLock, timeout: float) -> bool:
+    import filelock  # noqa: PLC0415  as above
+
+    try:
+        lock.acquire(timeout=timeout)
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _waiting(what: str, holder: Holder | None) -> Event:
+    by = f", held by {holder}" if holder else ""
+    facts: dict[str, str | int] = {}
+    if holder:
+        facts = {"pid": holder.pid, "host": holder.host, "since": holder.since, "purpose": holder.purpose}
+    return Event(name="lease.wait", message=f"{what}{by}", data={**facts})
+
+
+def _write_holder(note: Path, purpose: str) -> None:
+    pid = os.getpid()
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = Holder(pid=pid, host=socket.gethostname(), since=since, purpose=purpose, process=owner(pid))
+    atomic_write(note, json.dumps(asdict(holder)).encode(), durable=False)
+
+
 def _read_holder(note: Path) -> Holder | None:
+    """Return who has written it; None for whoever was killed: he holds nothing, and who does has not written yet."""
     data = read_optional(note)
     try:
-        return Holder(**json.loads(data)) if data else None
+        holder = Holder(**json.loads(data)) if data else None
     except (ValueError, TypeError):
         return None
+    return None if holder is None or owner_is_gone(holder.process) else holder
