@@ -85,6 +85,7 @@ class Observed:
         cause: Why there is a step for it, where that is not a change of its declaration: words that follow the fields.
         remedy: What exactly a step would do about it, field -> value, where that depends on what there is; shown as it is.
         drifted: Somebody else has changed it, as can be seen from itself.
+        policy: What to do about that, where nothing is declared that it should be like.
     """
 
     address: Address
@@ -94,6 +95,7 @@ class Observed:
     cause: str = ""
     remedy: Mapping[str, str] = field(default_factory=dict)
     drifted: bool = False
+    policy: DriftPolicy = "correct"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
