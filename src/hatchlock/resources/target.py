@@ -109,6 +109,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
         listed=tuple(builder.listed()),
+        groups=builder.groups(),
         notes=engine_notes(machine.lacks),
     )
 
@@ -159,6 +160,11 @@ class _Builder:
         """Return what an environment of the process runtime needs of this host."""
         locked = self.lock.environment(environment, "process")
         return system_spec(self.lock, locked, self.machine.platform, self.machine.host)
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        servers = self.manifest.servers.values()
+        names = sorted({group for server in servers for group in server.groups})
+        return {name: tuple(sorted(item.name for item in servers if name in item.groups)) for name in names}
 
     def listed(self) -> Iterator[ListedServer]:
         found = entries_of(self.lock)

@@ -152,12 +152,17 @@ class VolumeResource:
         """Return the volume as it is, or None."""
         return next((seen for seen in self._seen() if seen.address == address), None)
 
+    def loss(self, address: Address) -> str:
+        """Return what is lost when a declared volume is made anew; "" for nothing."""
+        spec = self._specs[address]
+        return self._loss(spec.server, spec.path, spec.place)
+
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
         """Return nothing: a new volume is empty."""
         return ()
 
     def apply(self, step: Step) -> None:
-        """Make the volume, or take it away with everything in it.
+        """Make the volume, or take it away with everything in it, or both.
 
         Raises:
             VolumeInUse: A container has it.
@@ -168,7 +173,7 @@ class VolumeResource:
         """
         spec = self._specs.get(step.address) if step.after else None
         place, _, state = step.before.rpartition(" ")
-        if step.action is Action.DELETE or (step.action is Action.UPDATE and state != _UNFINISHED):
+        if step.action in {Action.DELETE, Action.REPLACE} or (step.action is Action.UPDATE and state != _UNFINISHED):
             self._remove(place)
         if spec is None:
             return

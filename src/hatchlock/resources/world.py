@@ -76,6 +76,7 @@ class Target:
         packages: Where the packages of the lock come from, and what they take.
         engine: The container engine's address; "" if nothing needs one, or none was found.
         listed: Servers that are entries of the MCP registry, by name.
+        groups: Name of a group -> names of its servers, sorted.
         notes: What of the profiles of its servers would not hold on the engine, a sentence each.
     """
 
@@ -91,6 +92,7 @@ class Target:
     packages: PackageCounts = field(default_factory=PackageCounts)
     engine: str = ""
     listed: tuple[ListedServer, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -219,6 +221,8 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "engine": target.engine,
         "listed": [asdict(item) for item in target.listed],
         "notes": list(target.notes),
+        # without any it is what it was before there were groups, and plans are bound to its digest
+        **({"groups": dict(target.groups)} if target.groups else {}),
     }
 
 
@@ -241,6 +245,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         packages=PackageCounts(**data["packages"]),
         engine=data["engine"],
         listed=tuple(ListedServer(**item) for item in data["listed"]),
+        groups={name: tuple(servers) for name, servers in data.get("groups", {}).items()},
         notes=tuple(data["notes"]),
     )
 
