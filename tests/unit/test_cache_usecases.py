@@ -153,7 +153,7 @@ def applied(home: Home, name: str, directory: Path, *locks: bytes, here: bytes =
     directory.mkdir(exist_ok=True)
     state.bind(directory)
     for data in locks:
-        state.record_generation(lock=data, manifest=b"", facts={})
+        state.generations.record(lock=data, manifest=b"", overlay=b"", target={}, facts={"servers": {}})
     if here:
         (directory / "hatch.lock").write_bytes(here)
     return state

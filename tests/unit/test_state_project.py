@@ -28,7 +28,7 @@ def test_asking_a_state_that_is_not_there_makes_nothing(state: ProjectState) -> 
     assert state.active() == {}
     assert state.entry_files() == ()
     assert state.generation() == 0
-    assert state.generation_facts(1) is None
+    assert state.generations.read(1) is None
     assert state.last_probe("a") is None
     assert not state.root.exists()
 
@@ -74,7 +74,7 @@ def test_state_is_private(state: ProjectState) -> None:
     state.activate("a", RECORD)
     state.remember_entry_file("cursor/user/f")
     state.remember_probe("a", {"health": "healthy"})
-    state.record_generation(lock=b"l", manifest=b"m", facts={})
+    state.generations.record(lock=b"l", manifest=b"m", overlay=b"", target={}, facts={"servers": {}})
     paths = list(state.root.rglob("*"))
     assert len(paths) > 9
     for path in (state.root, *paths):
@@ -92,48 +92,6 @@ def test_a_probe_is_remembered_until_the_next(state: ProjectState) -> None:
     state.remember_probe("a", {"health": "healthy", "said": ""})
     found = state.last_probe("a") or {}
     assert found["health"] == "healthy"
-
-
-def test_generations_are_numbered_and_keep_what_was_applied(state: ProjectState) -> None:
-    state.activate("a", RECORD)
-    assert state.record_generation(lock=b"lock 1", manifest=b"manifest 1", facts={"steps": ["server:a"]}) == 1
-    assert state.record_generation(lock=b"lock 2", manifest=b"manifest 2", facts={}) == 2
-    assert state.generation() == 2
-    first = state.generation_facts(1) or {}
-    assert first["servers"] == {"a": RECORD.digest}
-    assert first["steps"] == ["server:a"]
-    directory = state.root / "generations" / "1"
-    assert (directory / "hatch.lock").read_bytes() == b"lock 1"
-    assert (directory / "hatchlock.toml").read_bytes() == b"manifest 1"
-
-
-def test_a_generation_that_was_being_written_when_the_process_died_does_not_count(state: ProjectState) -> None:
-    state.record_generation(lock=b"1", manifest=b"", facts={})
-    (state.root / "generations" / ".2.part").mkdir()
-    (state.root / "generations" / ".2.part" / "hatch.lock").write_bytes(b"half")
-    assert state.generation() == 1
-    assert state.record_generation(lock=b"2", manifest=b"", facts={}) == 2
-    assert (state.root / "generations" / "2" / "hatch.lock").read_bytes() == b"2"
-
-
-def test_a_generation_counts_when_it_is_whole_and_not_before(
-    state: ProjectState, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def written_until_the_last(path: Path, data: bytes) -> None:
-        if path.name == "generation.json":
-            raise KeyboardInterrupt
-        path.write_bytes(data)
-
-    monkeypatch.setattr("hatchlock.state.project.atomic_write", written_until_the_last)
-    with pytest.raises(KeyboardInterrupt):
-        state.record_generation(lock=b"1", manifest=b"", facts={})
-    assert state.generation() == 0
-
-
-def test_the_tenth_generation_is_newer_than_the_ninth(state: ProjectState) -> None:
-    for _ in range(10):
-        state.record_generation(lock=b"", manifest=b"", facts={})
-    assert state.generation() == 10
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"x"', "{}", json.dumps({"format_version": 2, "servers": {}})])

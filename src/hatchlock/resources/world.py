@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.engines.host import host_facts
+from hatchlock.events import Sink, discard
 from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Problem, Resource
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
     from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.system_spec import SystemSpec
 
-__all__ = ["ListedServer", "Target", "World", "target_from_dict", "target_to_dict"]
+__all__ = ["TARGET_FORMAT", "ListedServer", "Target", "World", "target_from_dict", "target_to_dict"]
+
+TARGET_FORMAT = 1
+"""Raised when the same JSON values mean another target than before; what lacks a field, or has one more, is none anyway."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +113,7 @@ class World:
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds to wait for somebody else's lock.
         offline: Whether nothing may be fetched.
+        emit: Told for whom its resources wait, when they are applied.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class World:
         purpose: str,
         lock_timeout: float,
         offline: bool = False,
+        emit: Sink = discard,
     ) -> None:
         self._servers = target.servers
         self.system = SystemResource(
@@ -132,9 +138,10 @@ class World:
             purpose=purpose,
             lock_timeout=lock_timeout,
             download=not offline,
+            emit=emit,
         )
         self.clients = ClientResource(
-            target.entries, state=state, home=home, project=target.project, usual=target.usual_files
+            target.entries, state=state, home=home, project=target.project, usual=target.usual_files, emit=emit
         )
         self.volumes = VolumeResource(
             _volumes(target.servers), home=home, project=target.project, state=state, engine=target.engine
@@ -143,7 +150,7 @@ class World:
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(
-                target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout
+                target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout, emit=emit
             ),
             ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect),
             ResourceKind.VOLUME: self.volumes,

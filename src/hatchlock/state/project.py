@@ -10,29 +10,26 @@ projects/NAME/
   denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said
   journal.ndjson          what the apply that is running, or was killed, had begun and done
-  generations/N/          generation.json, hatch.lock, hatchlock.toml
+  generations/N/          what finished apply number N left (`generations`)
+  held.json               the generation that a rollback went to
 """
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hatchlock.digest import canonical_json, sha256_bytes
+from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.launch import LaunchRecord
-from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
+from hatchlock.state.documents import BadState, read_document, write_document
+from hatchlock.state.generations import Generations
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
-
-_FORMAT = 1
-_GENERATION = re.compile(r"\d+")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,22 +49,6 @@ class BoundElsewhere(HatchlockError):
         return (
             "give one of them another [project] name, or run `hatchlock apply --takeover` to bind it to this directory"
         )
-
-
-@dataclass(kw_only=True, eq=False)
-class BadState(HatchlockError):
-    """A state file is not what we wrote."""
-
-    code: ClassVar[str] = "bad-state"
-
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.path} cannot be read: {self.why}"
-
-    def _hint(self) -> str:
-        return "delete it; the next `hatchlock apply` makes it again from what it finds"
 
 
 class ProjectState:
@@ -144,6 +125,11 @@ class ProjectState:
                 (self.root / "denials" / f"{server}.json").unlink(missing_ok=True)
             self._write("active.json", {"servers": servers})
 
+    def clear_unfinished(self) -> None:
+        """Delete the temporary files that killed commands have left; the caller holds the project's lease."""
+        for directory in (self.root, *(self.root / name for name in ("launch", "probes", "denials", "sessions"))):
+            clear_unfinished(directory)
+
     def record_path(self, digest: str) -> Path:
         """Return where the launch record of this digest is, or would be."""
         return self.root / "launch" / f"{digest}.json"
@@ -191,33 +177,18 @@ class ProjectState:
         private_directory(self.root / "probes")
         self._write(f"probes/{server}.json", facts)
 
+    @property
+    def generations(self) -> Generations:
+        """What each finished apply left."""
+        return Generations(self.root)
+
     def generation(self) -> int:
         """Return the number of the newest generation; 0 before the first."""
-        return max(self.generations(), default=0)
+        return self.generations.newest()
 
-    def generations(self) -> tuple[int, ...]:
-        """Return the numbers of the generations that are there, the oldest first."""
-        directory = self.root / "generations"
-        names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
-        return tuple(sorted(int(name) for name in names if _GENERATION.fullmatch(name)))
-
-    def generation_lock(self, number: int) -> bytes | None:
-        """Return the bytes of the lock that a generation was applied from, or None when there is no such generation."""
-        return read_optional(self.root / "generations" / str(number) / LOCK_NAME)
-
-    def forget_generation(self, number: int) -> None:
-        """Delete a generation, in one atomic change; what a kill leaves of it is one of the `unfinished`."""
-        import shutil  # noqa: PLC0415  only `gc` gets here
-
-        directory = self.root / "generations" / str(number)
-        part = directory.with_name(f".{number}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        directory.rename(part)
-        shutil.rmtree(part)
-
-    def unfinished(self) -> tuple[Path, ...]:
-        """Return generations that were being written or deleted when the process was killed, sorted."""
-        return tuple(sorted(self.root.glob("generations/.*.part")))
+    def current(self) -> int:
+        """Return the generation that the project is at: where a rollback went, else the newest; 0 before the first."""
+        return self.generations.current()
 
     def records(self) -> tuple[str, ...]:
         """Return the digests of all launch records that are there, active or not, sorted."""
@@ -227,39 +198,8 @@ class ProjectState:
         """Delete a launch record; neither `active` nor a generation names it any more."""
         self.record_path(digest).unlink(missing_ok=True)
 
-    def record_generation(self, *, lock: bytes, manifest: bytes, facts: Mapping[str, Any]) -> int:
-        """Write what a finished apply left, as a new generation, and return its number.
-
-        Args:
-            lock: The bytes of the lock that was applied.
-            manifest: The bytes of the manifest.
-            facts: What else belongs to it, JSON values, no secrets.
-        """
-        number = self.generation() + 1
-        directory = private_directory(self.root / "generations" / f".{number}.part")
-        atomic_write(directory / LOCK_NAME, lock)
-        atomic_write(directory / MANIFEST_NAME, manifest)
-        document = {"format_version": _FORMAT, "number": number, "servers": dict(self.active()), **facts}
-        atomic_write(directory / "generation.json", canonical_json(document))
-        directory.rename(directory.with_name(str(number)))
-        return number
-
-    def generation_facts(self, number: int) -> Mapping[str, Any] | None:
-        """Return what `record_generation` wrote, or None when there is no such generation."""
-        return self._read(f"generations/{number}/generation.json")
-
     def _read(self, name: str) -> Mapping[str, Any] | None:
-        data = read_optional(self.root / name)
-        if data is None:
-            return None
-        try:
-            document = json.loads(data)
-        except ValueError as error:
-            raise BadState(path=str(self.root / name), why=str(error)) from error
-        if not isinstance(document, dict) or document.get("format_version") != _FORMAT:
-            raise BadState(path=str(self.root / name), why="it is not of this version's format")
-        return document
+        return read_document(self.root / name)
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        private_directory(self.root)
-        atomic_write(self.root / name, canonical_json({"format_version": _FORMAT, **document}))
+        write_document(self.root / name, document)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.reconcile.select import Selection
     from hatchlock.resources.base import Artefact
     from hatchlock.usecases.project import Project
 
@@ -134,6 +135,7 @@ def apply_project(
     consent: Consent,
     confirm: Callable[[Planned], bool] | None = None,
     saved: SavedPlan | None = None,
+    selection: Selection | None = None,
     takeover: bool = False,
     offline: bool = False,
     bundle: Path | None = None,
@@ -149,6 +151,7 @@ def apply_project(
         consent: What was agreed to beforehand.
         confirm: Shows the plan and asks; None when there is nobody to ask.
         saved: Apply exactly this plan.
+        selection: What of the plan is wanted, and what is to be made anew; a saved plan has its own.
         takeover: Bind the project to this directory.
         offline: Fetch nothing.
         bundle: What `fetch --to` wrote; its files are taken into the store first.
@@ -166,17 +169,19 @@ def apply_project(
         from hatchlock.usecases.bundle import import_bundle
 
         import_bundle(bundle, project, Blobs(project.home.blobs))
-    planned = _plan(project, takeover, lock_timeout, offline=offline)
+    planned = _plan(project, takeover, lock_timeout, offline=offline, emit=emit)
     _check_saved(saved, project, planned)
     if _is_settled(planned):
         return _unchanged(project, planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
     from hatchlock.usecases.leases import project_lease
+    from hatchlock.usecases.project import reread
 
     name = planned.target.project
-    with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout):
-        current = _plan(project, takeover, lock_timeout, offline=offline)
+    with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout, emit=emit):
+        project = reread(project)
+        current = _plan(project, takeover, lock_timeout, offline=offline, emit=emit)
         if current.plan != planned.plan:
             if saved is not None or not consent.yes:
                 raise StalePlan(changed=("the world",))
@@ -186,13 +191,13 @@ def apply_project(
         return _apply(project, current, offline=offline, emit=emit)
 
 
-def _plan(project: Project, takeover: bool, lock_timeout: float, *, offline: bool) -> Planned:
-    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, offline=offline)
+def _plan(project: Project, takeover: bool, lock_timeout: float, *, offline: bool, emit: Sink) -> Planned:
+    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, offline=offline, emit=emit)
 
 
 def _is_settled(planned: Planned) -> bool:
     """Whether neither the world nor what is recorded of it has to change: an apply killed at its very end left no steps."""
-    if planned.plan.steps:
+    if planned.plan.steps or planned.plan.held:
         return False
     is_first = planned.state.generation() == 0 and not planned.plan.problems
     return not is_first and planned.interrupted is None
@@ -239,14 +244,10 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
 
 def _record(project: Project, planned: Planned, outcome: Outcome) -> None:
     """Write the generation that a finished apply leaves."""
-    from hatchlock.usecases.uses import target_uses, uses_to_dict
+    from hatchlock.usecases.generations import leave_generation
 
-    if outcome.failed or planned.plan.problems:
-        return
-    uses = uses_to_dict(target_uses(planned.target, project.home))
-    facts = {"steps": [str(step.address) for step in outcome.done], "uses": uses}
-    lock = project.lock_bytes or b""
-    planned.state.record_generation(lock=lock, manifest=project.manifest_bytes, facts=facts)
+    if not outcome.failed and not planned.plan.problems:
+        leave_generation(project, planned, outcome)
 
 
 def _artefacts(planned: Planned) -> list[Artefact]:

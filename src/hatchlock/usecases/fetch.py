@@ -172,11 +172,12 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
     if not missing and (offline or not any(item.package.startswith(f"{Kind.OCI}:") for item in artefacts)):
         return 0
     from hatchlock.lock.store import loads
-    from hatchlock.manifest.load import load
+    from hatchlock.manifest.load import load_bytes
     from hatchlock.usecases.obtain import Obtain
     from hatchlock.usecases.sources import Sources
 
-    manifest = load(project.manifest, project.overlay if project.overlay_bytes else None).manifest
+    # as they were read: of a project that goes back to a generation these are not the files that there are
+    manifest = load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes).manifest
     lock = loads(project.lock_bytes or b"")
     if missing:
         emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))

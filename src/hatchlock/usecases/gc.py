@@ -164,7 +164,7 @@ class _Survey:
         self._name = project_name(project.manifest)
         self._state = ProjectState(project.home.project(self._name))
         self._state.check_binding(self._name, project.directory)
-        self._old = self._state.generations()[:-keep]
+        self._old = self._state.generations.numbers()[:-keep]
         self._used = self._in_use()
         self._running: list[Kept] = []
         self._images = _Images(project, self._name, self._used)
@@ -176,7 +176,7 @@ class _Survey:
             *(Item(kind="generation", name=str(number)) for number in self._old),
             *self._images.unused(),
             *self._trees(),
-            *(Item(kind="unfinished", name=str(self._below(path))) for path in self._state.unfinished()),
+            *(Item(kind="unfinished", name=str(self._below(path))) for path in self._state.generations.unfinished()),
         ]
         kept = [*self._images.kept(), *self._running]
         return Garbage(items=tuple(items), kept=tuple(kept))
@@ -184,7 +184,7 @@ class _Survey:
     def delete(self, item: Item) -> str:
         """Delete one thing; return why it had to stay, or "" when it is gone."""
         if item.kind == "generation":
-            self._state.forget_generation(int(item.name))
+            self._state.generations.forget(int(item.name))
             return ""
         if item.kind in {"container", "network", "image"}:
             return self._images.delete(item)
@@ -193,8 +193,9 @@ class _Survey:
     def forget_records(self) -> None:
         """Delete the launch records that nothing names any more."""
         named = set(self._state.active().values())
-        for number in self._state.generations():
-            named.update((self._state.generation_facts(number) or {}).get("servers", {}).values())
+        for number in self._state.generations.numbers():
+            generation = self._state.generations.read(number)
+            named.update(generation.servers.values() if generation else ())
         for digest in self._state.records():
             if digest not in named:
                 self._state.forget_record(digest)
@@ -212,7 +213,7 @@ class _Survey:
         used = self._wanted()
         for name, state in all_projects(self._home).items():
             used |= active_uses(state, self._home)
-            for number in state.generations():
+            for number in state.generations.numbers():
                 if name != self._name or number not in self._old:
                     used |= generation_uses(state, number, self._home)
         return used

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hatchlock import __version__
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import PermissionProblem
+from hatchlock.events import Sink, discard
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
@@ -18,15 +20,26 @@ from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
+    from hatchlock.address import ResourceKind
     from hatchlock.engines.docker import Engine
     from hatchlock.reconcile.plan import Plan
+    from hatchlock.reconcile.select import Selection
     from hatchlock.resources.world import Target, World
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
 
-__all__ = ["Connection", "Planned", "make_plan", "plan_bindings", "project_state", "read_target"]
+__all__ = [
+    "Connection",
+    "Planned",
+    "compile_again",
+    "engine_is_the_same",
+    "make_plan",
+    "plan_bindings",
+    "project_state",
+    "read_target",
+]
 
-_MEMO_RULE = 6
+_MEMO_RULE = 7
 """Raised when the same files give another target than before."""
 _VARIABLES = (
     *("HOME", "PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
@@ -65,6 +78,10 @@ def make_plan(
     lock_timeout: float = 0,
     takeover: bool = False,
     offline: bool = False,
+    selection: Selection | None = None,
+    target: Target | None = None,
+    spared: Container[ResourceKind] = (),
+    emit: Sink = discard,
 ) -> Planned:
     """Compare the lock with this machine.
 
@@ -74,17 +91,22 @@ def make_plan(
         lock_timeout: Seconds that its resources wait for locks, when they are applied.
         takeover: Plan for a project that is bound to another directory.
         offline: Whether its resources may fetch nothing when they are applied.
+        selection: What of it is wanted, and what is to be made anew; None for the whole plan.
+        target: What should be, where that is not what the lock says.
+        spared: Kinds of resources that stay although nothing declares them.
+        emit: Told for whom its resources wait, when they are applied.
 
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         ManyErrors: The manifest has mistakes.
         BoundElsewhere: The project belongs to another directory.
         EngineFailed: The engine was found and does not list its images.
+        NothingNamed, NotReplaceable: What is selected does not exist, or cannot be made anew.
     """
     from hatchlock.reconcile.diff import diff
     from hatchlock.resources.world import World
 
-    target = read_target(project)
+    target = target or read_target(project)
     state = project_state(project, target.project)
     if not takeover:
         state.check_binding(target.project, project.directory)
@@ -98,10 +120,22 @@ def make_plan(
         purpose=purpose,
         lock_timeout=lock_timeout,
         offline=offline,
+        emit=emit,
     )
     observed = [item for resource in world.by_kind.values() for item in resource.observe()]
     desired = [item for resource in world.by_kind.values() for item in resource.desired()]
-    plan = replace(diff(desired, observed, [*target.problems, *world.problems]), packages=target.packages)
+    decide: Callable[..., Plan] = diff
+    if selection is not None:
+        from hatchlock.usecases.selection import selective_diff
+
+        decide = partial(selective_diff, selection=selection, target=target, world=world)
+    plan = decide(
+        desired,
+        observed,
+        [*target.problems, *world.problems],
+        forgotten={item.address for item in observed if item.address.kind in spared},
+    )
+    plan = replace(plan, packages=target.packages, held=state.generations.held())
     notes = (
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
@@ -151,7 +185,7 @@ def read_target(project: Project) -> Target:
     known = recall(path, key)
     if known is not None and "directories" in known and are_unchanged(known["directories"], project):
         target = _remembered(known)
-        if target is not None and _engine_is_the_same(target, project.environ):
+        if target is not None and engine_is_the_same(target, project.environ):
             return target
     target, witnesses, directories = _compile(project)
     if not target.problems and witnesses is not None:
@@ -183,7 +217,18 @@ def _remembered(known: Mapping[str, Any]) -> Target | None:
         return None
 
 
-def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
+def compile_again(project: Project) -> Target:
+    """Return what should be by a project's files as they are given, whatever its directories hold by now.
+
+    Raises:
+        MissingLock, StaleLock, BadLock, NewerLock: Its lock does not satisfy its manifest.
+        ManyErrors: The manifest has mistakes.
+    """
+    return _compile(project, is_live=False)[0]
+
+
+def engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
+    """Whether the engine that a target is for, if it needs one, is the one that this machine would use now."""
     if not target.engine:
         return True
     from hatchlock.engines.locate import EngineNotFound, find_engine
@@ -194,7 +239,7 @@ def _engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]]:
+def _compile(project: Project, *, is_live: bool = True) -> tuple[Target, list[str] | None, dict[str, str]]:
     """Return the target, the files that it depends on (None: it depends on more than files), and marks of directories."""
     from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load_bytes
@@ -212,8 +257,9 @@ def _compile(project: Project) -> tuple[Target, list[str] | None, dict[str, str]
         raise MissingLock(path=project.lock.name)
     lock = loads(project.lock_bytes)
     # before they are read: what changes meanwhile has another mark the next time
-    directories = signatures(project, lock)
-    if reasons := stale_reasons(shared.manifest, lock) or inconsistencies(lock) or changed_directories(project, lock):
+    directories = signatures(project, lock) if is_live else {}
+    reasons = stale_reasons(shared.manifest, lock) or inconsistencies(lock)
+    if reasons := reasons or (changed_directories(project, lock) if is_live else ()):
         raise StaleLock(reasons=reasons)
     machine, witnesses = look_at_machine(project, merged.manifest, lock)
     if witnesses is not None:

@@ -89,7 +89,7 @@ def images_status(project: Project) -> ImagesStatus:
     with Engine(address) as engine:
         found = engine.images()
     own = f"{IMAGE_PREFIX}/{name}/"
-    uses = {number: generation_uses(state, number, project.home).images for number in state.generations()}
+    uses = {number: generation_uses(state, number, project.home).images for number in state.generations.numbers()}
     active = active_uses(state, project.home).images
     by_content = _by_content({tag: facts for tag, facts in found.items() if tag.startswith(own)})
     said = _all_said(by_content, _locks(project, state))
@@ -143,8 +143,8 @@ def _locks(project: Project, state: ProjectState) -> Iterator[Lock]:
     """Yield the lock as it is and those of the generations, the newest first; one that cannot be read says nothing."""
     from hatchlock.lock.store import loads
 
-    numbers = reversed(state.generations())
-    for data in dict.fromkeys([project.lock_bytes, *(state.generation_lock(number) for number in numbers)]):
+    numbers = reversed(state.generations.numbers())
+    for data in dict.fromkeys([project.lock_bytes, *(state.generations.lock(number) for number in numbers)]):
         if data is None:
             continue
         try:

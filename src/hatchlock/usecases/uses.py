@@ -52,10 +52,12 @@ def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
     Raises:
         BadState: It, or a launch record, is not what we wrote.
     """
-    facts = state.generation_facts(number) or {}
-    said = facts.get("uses") or {}
+    generation = state.generations.read(number)
+    if generation is None:
+        return Uses()
+    said = generation.uses
     own = Uses(trees=frozenset(said.get("trees", ())), images=frozenset(said.get("images", ())))
-    return own | _of_records(state, facts.get("servers", {}).values(), home)
+    return own | _of_records(state, generation.servers.values(), home)
 
 
 def target_uses(target: Target, home: Home) -> Uses:

@@ -1,0 +1,113 @@
+"""Generations as use cases see them: leaving one behind, and a project as it was when it left one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hatchlock import __version__
+from hatchlock.digest import sha256_bytes
+from hatchlock.errors import HatchlockError
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.execute import Outcome
+    from hatchlock.resources.world import Target
+    from hatchlock.state.project import ProjectState
+    from hatchlock.usecases.plan import Planned
+    from hatchlock.usecases.project import Project
+
+__all__ = ["NoSuchGeneration", "leave_generation", "project_at", "target_at"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NoSuchGeneration(HatchlockError):
+    """A project has no generation of that number, or none before the current one."""
+
+    code: ClassVar[str] = "no-such-generation"
+
+    project: str
+    wanted: str
+    known: tuple[int, ...]
+
+    def __str__(self) -> str:
+        known = f"it has {', '.join(map(str, self.known))}" if self.known else "nothing was applied yet"
+        return f"the project {self.project} has no generation {self.wanted}; {known}"
+
+    def _hint(self) -> str:
+        return "see `hatchlock history`" if self.known else "run `hatchlock apply` first"
+
+
+def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> int:
+    """Write the generation that a finished apply leaves, and return its number.
+
+    Raises:
+        OSError: The disk is full, or the like.
+    """
+    from hatchlock.resources.base import Action
+    from hatchlock.resources.world import TARGET_FORMAT, target_to_dict
+    from hatchlock.usecases.uses import target_uses, uses_to_dict
+
+    lock = project.lock_bytes or b""
+    facts = {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hatchlock": __version__,
+        "servers": dict(planned.state.active()),
+        "steps": [str(step.address) for step in outcome.done],
+        "counts": {action.value: sum(step.action is action for step in outcome.done) for action in Action},
+        "lock": sha256_bytes(lock),
+        "uses": uses_to_dict(target_uses(planned.target, project.home)),
+    }
+    return planned.state.generations.record(
+        lock=lock,
+        manifest=project.manifest_bytes,
+        overlay=project.overlay_bytes,
+        target={"target_format": TARGET_FORMAT, "target": target_to_dict(planned.target)},
+        facts=facts,
+    )
+
+
+def project_at(project: Project, state: ProjectState, number: int) -> Project:
+    """Return a project with the files that it had when it left a generation, which has to be there."""
+    generations = state.generations
+    return replace(
+        project,
+        manifest_bytes=generations.manifest(number) or b"",
+        overlay_bytes=generations.overlay(number),
+        lock_bytes=generations.lock(number),
+    )
+
+
+def target_at(then: Project, state: ProjectState, number: int) -> Target:
+    """Return what should be on this machine by a generation.
+
+    It is what was kept. Where that is of another version, or of another engine than this machine's, it is compiled again
+    from the generation's own files; the directories that its lock names are not looked at, for the store has what was
+    locked of them, or the step that needs it says that it has not.
+
+    Args:
+        then: What `project_at` gave.
+        state: The project's state.
+        number: The generation's.
+
+    Raises:
+        HatchlockError: Its files cannot be read any more by this version.
+    """
+    from hatchlock.usecases.plan import compile_again, engine_is_the_same
+
+    kept = _kept_target(state.generations.target(number))
+    if kept is not None and engine_is_the_same(kept, then.environ):
+        return kept
+    return compile_again(then)
+
+
+def _kept_target(document: Mapping[str, Any] | None) -> Target | None:
+    from hatchlock.resources.world import TARGET_FORMAT, target_from_dict
+
+    if document is None or document.get("target_format") != TARGET_FORMAT:
+        return None
+    try:
+        return target_from_dict(document["target"])
+    except (KeyError, TypeError, ValueError):
+        return None
