@@ -28,7 +28,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "anyio": ("serve/probe.py",),
     "backports": ("realise/zstd.py",),
     "docker": ("engines/",),
-    "filelock": ("state/", "store/", "clients/writer.py"),
+    "filelock": ("state/",),
     "installer": ("realise/",),
     "mcp": ("serve/probe.py",),
     "networkx": ("resolve/graph.py",),

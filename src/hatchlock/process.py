@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["ProcessFailed", "on_path", "owner", "owner_is_gone", "run", "run_until"]
+__all__ = [
+    "ProcessFailed",
+    "end_children",
+    "on_path",
+    "owner",
+    "owner_is_gone",
+    "run",
+    "run_until",
+    "sparing_children",
+    "started",
+]
 
 _TAIL = 20
 _GLANCE = 0.1
@@ -84,27 +95,84 @@ def run(
         ProcessFailed: It is missing, exits with another status than 0, or takes too long.
     """
     try:
-        done = subprocess.run(
-            list(argv),
+        with started(
+            argv,
             env=dict(env),
             cwd=cwd,
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             umask=umask,
             pass_fds=tuple(keep_open),
             start_new_session=new_session,
-            check=False,
-        )
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=timeout)
+            finally:
+                # it has ended, unless something kept us from waiting for that
+                process.kill()
     except OSError as error:
         raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise ProcessFailed(argv=tuple(argv), status=None, output=f"no end within {timeout} s") from error
-    if done.returncode != 0:
+    if process.returncode != 0:
         raise ProcessFailed(
-            argv=tuple(argv), status=done.returncode, output=(done.stderr or done.stdout).decode(errors="replace")
+            argv=tuple(argv), status=process.returncode, output=(stderr or stdout).decode(errors="replace")
         )
-    return done.stdout
+    return stdout
+
+
+class _Children:
+    """The programs that run now, and whether they are spared what our terminal sends us. One of a process, as its signals."""
+
+    spared = 0
+    leaders: ClassVar[set[subprocess.Popen[bytes]]] = set()
+
+
+@contextlib.contextmanager
+def sparing_children() -> Iterator[None]:
+    """Start programs in sessions of their own inside the block: ctrl-C on our terminal is for us, and they finish their work.
+
+    They have no terminal then, and can ask nothing there.
+    """
+    _Children.spared += 1
+    try:
+        yield
+    finally:
+        _Children.spared -= 1
+
+
+def end_children() -> None:
+    """Kill the programs that `sparing_children` has spared, with everything of their sessions. Takes no lock: for signals."""
+    for leader in tuple(_Children.leaders):
+        # once its end was waited for, the number may be somebody else's
+        if leader.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(leader.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def started(
+    argv: Sequence[str], *, start_new_session: bool = False, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and wait for its end when the block ends.
+
+    Args:
+        argv: The program and its arguments; no shell is involved.
+        start_new_session: Whether it is in a session of its own in any case.
+        options: As `subprocess.Popen`.
+
+    Raises:
+        OSError: It could not be started.
+    """
+    own_session = start_new_session or _Children.spared > 0
+    with subprocess.Popen(list(argv), start_new_session=own_session, **options) as process:
+        if own_session:
+            _Children.leaders.add(process)
+        try:
+            yield process
+        finally:
+            _Children.leaders.discard(process)
 
 
 def run_until(
@@ -169,7 +237,7 @@ def _read_until(stopped: threading.Event, process: subprocess.Popen[bytes], dead
 def owner(pid: int) -> str:
     """Return words that name a process of this machine for ever: boot, pid namespace, pid, start time; "" off Linux."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         namespace = Path("/proc/self/ns/pid").readlink()
         return f"{boot} {namespace} {pid} {_start_time(pid)}"
     except OSError:

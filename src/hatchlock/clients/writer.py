@@ -13,7 +13,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,13 +22,13 @@ from hatchlock.clients.catalogue import Client, Scope
 from hatchlock.clients.mcp_servers import read_entries, remove_entry, set_entry
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, private_directory, reporting_permission
+from hatchlock.events import Sink, discard
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, reporting_permission
 from hatchlock.paths import Home
 
 __all__ = [
     "ABSENT",
     "NEW_FILE_MODE",
-    "Busy",
     "Changed",
     "EntryChanged",
     "FileState",
@@ -81,21 +81,6 @@ class EntryChanged(HatchlockError):
 
     def _hint(self) -> str:
         return "run `hatchlock plan` again"
-
-
-@dataclass(kw_only=True, eq=False)
-class Busy(HatchlockError):
-    """Another hatchlock process holds the lock of a client's file."""
-
-    code: ClassVar[str] = "client-file-busy"
-
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.path} has been held by another hatchlock process for {_LOCK_SECONDS:.0f} seconds"
-
-    def _hint(self) -> str:
-        return "wait for it to end, then try again"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -239,10 +224,10 @@ def write(path: Path, new: bytes, *, expected: str, lock: Path, new_mode: int = 
 
     Raises:
         Changed: It is not as expected; nothing was written.
-        Busy: The lock is held by another process.
+        LeaseHeld: Another process is writing it, and does not end.
         PermissionProblem: The file's directory cannot be written to, or the owner could not be kept.
     """
-    with _locked(lock, path):
+    with _held(lock, path, discard):
         state = observe(path)
         if state.fingerprint != expected:
             raise Changed(path=str(path))
@@ -257,6 +242,7 @@ def apply_entry(
     expected_entry: str | None,
     lock: Path,
     new_mode: int = 0o600,
+    emit: Sink = discard,
 ) -> None:
     """Set or remove one entry, if that entry still is what was observed; other changes of the file do not matter.
 
@@ -270,15 +256,16 @@ def apply_entry(
         expected_entry: `entry_digest` of the observed entry; None when there was none.
         lock: The lock's path (`lock_path`).
         new_mode: The mode of a file that does not exist yet, before the umask.
+        emit: Told for whom it waits.
 
     Raises:
         EntryChanged: The entry is neither as expected nor as wanted.
         Unparsable: The file is not understood.
         Changed: The file kept changing under us.
-        Busy: The lock is held by another process.
+        LeaseHeld: Another process is writing it, and does not end.
         PermissionProblem: The file or its directory cannot be used.
     """
-    with _locked(lock, path):
+    with _held(lock, path, emit):
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(Changed):
                 return _edit(path, name, value, expected_entry, new_mode)
@@ -300,20 +287,11 @@ def _edit(path: Path, name: str, value: Mapping[str, Any] | None, expected_entry
         _swap(state, set_entry(data, name, value, path=str(path)), new_mode)
 
 
-@contextlib.contextmanager
-def _locked(lock: Path, path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout  # noqa: PLC0415  65 ms, and reading needs no lock
+def _held(lock: Path, path: Path, emit: Sink) -> contextlib.AbstractContextManager[None]:
+    """Wait for whoever writes it, also where --lock-timeout says not to: a write takes an instant."""
+    from hatchlock.state.lease import lease  # noqa: PLC0415  reading needs no lock
 
-    private_directory(lock.parent)
-    held = FileLock(lock, timeout=_LOCK_SECONDS, mode=0o600)
-    try:
-        held.acquire()
-    except Timeout as error:
-        raise Busy(path=str(path)) from error
-    try:
-        yield
-    finally:
-        held.release()
+    return lease(lock, what=f"the file {path}", purpose="apply", timeout=_LOCK_SECONDS, emit=emit)
 
 
 def _swap(state: FileState, new: bytes, new_mode: int) -> None:

@@ -12,6 +12,7 @@ from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.mcp_servers import read_entries
 from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, entry_for, lock_path, observe, owner_of
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.state.project import ProjectState
@@ -94,10 +95,18 @@ class ClientResource:
         home: The store.
         project: The project's name.
         usual: The files of every known application, looked at for entries of ours that nothing else remembers.
+        emit: Told for whom it waits.
     """
 
     def __init__(
-        self, specs: Iterable[EntrySpec], *, state: ProjectState, home: Home, project: str, usual: Iterable[ClientFile]
+        self,
+        specs: Iterable[EntrySpec],
+        *,
+        state: ProjectState,
+        home: Home,
+        project: str,
+        usual: Iterable[ClientFile],
+        emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._state = state
@@ -105,6 +114,7 @@ class ClientResource:
         self._project = project
         self._declared = {spec.file for spec in self._specs.values()}
         self._usual = tuple(usual)
+        self._emit = emit
         self._found: dict[Address, _Found] = {}
         self.problems: tuple[Problem, ...] = ()
 
@@ -159,6 +169,7 @@ class ClientResource:
         Raises:
             EntryChanged: It is not what the plan saw.
             Unparsable: The file is not understood; nothing was written.
+            LeaseHeld: Another process is writing the file, and does not end.
         """
         known = self._specs[step.address] if step.after else self._found[step.address]
         path = Path(known.file.path)
@@ -170,6 +181,7 @@ class ClientResource:
             expected_entry=step.before or None,
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
+            emit=self._emit,
         )
 
     def _files(self) -> list[ClientFile]:

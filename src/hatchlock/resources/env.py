@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hatchlock.address import Address
+from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import missing_inputs, told_of_builds
@@ -19,12 +20,22 @@ __all__ = ["EnvResource"]
 class EnvResource:
     """The environments of one project; see `resources.base.Resource`."""
 
-    def __init__(self, specs: Iterable[EnvSpec], *, home: Home, logs: Path, purpose: str, lock_timeout: float) -> None:
+    def __init__(
+        self,
+        specs: Iterable[EnvSpec],
+        *,
+        home: Home,
+        logs: Path,
+        purpose: str,
+        lock_timeout: float,
+        emit: Sink = discard,
+    ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
         self._logs = logs
         self._purpose = purpose
         self._lock_timeout = lock_timeout
+        self._emit = emit
         self._building = {spec.key: threading.Lock() for spec in self._specs.values()}
 
     def desired(self) -> Iterable[Desired]:
@@ -69,14 +80,15 @@ class EnvResource:
         spec = self._specs[step.address]
         tree = self._home.envs / spec.key
         path = self._home.root / "locks" / f"env-{spec.key}.lock"
+        what = f"the environment {spec.name} ({spec.key})"
         # threads of this apply that want the same one wait for each other, however long it takes
         with (
             self._building[spec.key],
-            lease(path, what=f"environment {spec.key}", purpose=self._purpose, timeout=self._lock_timeout),
+            lease(path, what=what, purpose=self._purpose, timeout=self._lock_timeout, emit=self._emit),
         ):
             if self.observe_one(step.address) is None:
                 with after_orphans(path.with_suffix(".build")) as held:
-                    build(spec, tree, home=self._home, held=held, logs=self._logs)
+                    build(spec, tree, home=self._home, held=held, logs=self._logs, emit=self._emit)
 
     def _facts(self, spec: EnvSpec) -> Mapping[str, str]:
         return {**spec.facts, **told_of_builds(spec, self._home)}

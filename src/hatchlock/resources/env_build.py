@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
 from hatchlock.process import run
 from hatchlock.realise.interpreter import install_interpreter
@@ -44,7 +45,7 @@ def after_orphans(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path) -> None:
+def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path, emit: Sink = discard) -> None:
     """Make an environment; its receipt comes last.
 
     Args:
@@ -53,6 +54,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path) -> No
         home: The store.
         held: A descriptor that every program that is started inherits; see `after_orphans`.
         logs: Where what builds of packages say is kept.
+        emit: Told for whom it waits.
 
     Raises:
         BuildFailed, BadBuildResult, BuildNotIsolated: A package cannot be built.
@@ -64,12 +66,12 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path) -> No
     blobs = Blobs(home.blobs)
     receipt = {"python": spec.python, "python_version": spec.python_version, "files": [a.name for a in spec.artefacts]}
     if spec.interpreter:
-        _unpack_interpreter(spec, blobs, home)
+        _unpack_interpreter(spec, blobs, home, emit)
     if spec.conda:
-        _install_conda(spec.conda, spec, blobs, home)
+        _install_conda(spec.conda, spec, blobs, home, emit)
     scratch_path = tree.with_name(f".build-{spec.key}")
     if spec.unknown:
-        spec = built_environment(spec, home=home, logs=logs, sandbox=sandbox_of_processes(spec))
+        spec = built_environment(spec, home=home, logs=logs, sandbox=sandbox_of_processes(spec), emit=emit)
     with building(tree, receipt), _scratch_directory(scratch_path) as scratch:
         if spec.conda and spec.conda.has_python:
             _write_python(spec, tree, blobs)
@@ -132,20 +134,20 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def _unpack_interpreter(spec: EnvSpec, blobs: Blobs, home: Home) -> None:
+def _unpack_interpreter(spec: EnvSpec, blobs: Blobs, home: Home, emit: Sink) -> None:
     assert spec.interpreter is not None  # noqa: S101  the caller looked
     root = Path(spec.interpreter_root)
     path = home.root / "locks" / f"python-{root.name}.lock"
-    with lease(path, what=f"interpreter {root.name}", purpose="apply", timeout=_BUILD_TIMEOUT):
+    with lease(path, what=f"interpreter {root.name}", purpose="apply", timeout=_BUILD_TIMEOUT, emit=emit):
         install_interpreter(checked(spec.interpreter, blobs), root, name=spec.interpreter.name)
 
 
-def _install_conda(conda: CondaSpec, spec: EnvSpec, blobs: Blobs, home: Home) -> None:
+def _install_conda(conda: CondaSpec, spec: EnvSpec, blobs: Blobs, home: Home, emit: Sink) -> None:
     from hatchlock.realise.conda import install_conda  # noqa: PLC0415  an extra, which few environments need
 
     root = Path(conda.root)
     path = home.root / "locks" / f"conda-{root.name}.lock"
-    with lease(path, what=f"conda packages {root.name}", purpose="apply", timeout=_BUILD_TIMEOUT):
+    with lease(path, what=f"conda packages {root.name}", purpose="apply", timeout=_BUILD_TIMEOUT, emit=emit):
         if finished(root):
             return
         files = [(item.name, checked(item, blobs)) for item in conda.artefacts]

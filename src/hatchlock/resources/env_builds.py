@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Sink, discard
 from hatchlock.files import private_directory
 from hatchlock.paths import Home
 from hatchlock.realise.builds.build import Run, build_wheel, run_scripts
@@ -55,7 +56,7 @@ class NotBuilt(HatchlockError):
         return "run `hatchlock apply` on a machine of that platform first"
 
 
-def built_environment(spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox) -> EnvSpec:
+def built_environment(spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox, emit: Sink = discard) -> EnvSpec:
     """Return an environment with results in the place of what is built; whatever the store does not have is built now.
 
     Args:
@@ -63,13 +64,14 @@ def built_environment(spec: EnvSpec, *, home: Home, logs: Path, sandbox: Sandbox
         home: The store.
         logs: Where what builds say is kept, `ENVIRONMENT.PACKAGE.log`.
         sandbox: Where a build runs.
+        emit: Told for whom it waits.
 
     Raises:
         BuildFailed, BadBuildResult: Something cannot be built.
         WrongHash: A blob of the store is damaged; it is removed.
         HatchlockError: What `sandbox` raises.
     """
-    work = _Work(spec=spec, home=home, results=home, logs=logs, sandbox=sandbox)
+    work = _Work(spec=spec, home=home, results=home, logs=logs, sandbox=sandbox, emit=emit)
     return _with_results(spec, work.result)
 
 
@@ -159,10 +161,11 @@ class _Work:
     results: Home
     logs: Path
     sandbox: Sandbox
+    emit: Sink = discard
 
     def result(self, build: UnknownSpec) -> BuildRecord:
         path = private_directory(self.home.root / "locks") / f"build-{build.key}.lock"
-        with lease(path, what=f"the build of {build.package}", purpose="apply", timeout=_TIMEOUT):
+        with lease(path, what=f"the build of {build.package}", purpose="apply", timeout=_TIMEOUT, emit=self.emit):
             return kept_build(build, self.home) or self.make(build)
 
     def make(self, build: UnknownSpec) -> BuildRecord:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
+from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 
@@ -145,6 +146,7 @@ class SystemResource:
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds to wait for somebody else's lock.
         download: Whether apt may fetch; else only what is in its own cache is installed.
+        emit: Told for whom it waits.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class SystemResource:
         purpose: str,
         lock_timeout: float,
         download: bool = True,
+        emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
@@ -163,6 +166,7 @@ class SystemResource:
         self._purpose = purpose
         self._lock_timeout = lock_timeout
         self._download = download
+        self._emit = emit
         self._shown: dict[Address, tuple[AptChange, ...]] = {}
         self._installing = threading.Lock()
         self.problems: tuple[Problem, ...] = ()
@@ -233,7 +237,13 @@ class SystemResource:
         # steps of this apply wait for each other, however long it takes
         with (
             self._installing,
-            lease(path, what="the host's packages", purpose=self._purpose, timeout=self._lock_timeout),
+            lease(
+                path,
+                what="the host's packages",
+                purpose=self._purpose,
+                timeout=self._lock_timeout,
+                emit=self._emit,
+            ),
             after_orphans(path.with_suffix(".apt")) as held,
         ):
             changes = self._allowed(step.address, spec)

@@ -16,7 +16,7 @@ from hatchlock.engines.host import host_facts
 from hatchlock.events import Sink, discard
 from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
-from hatchlock.resources.base import Artefact, Problem, Resource
+from hatchlock.resources.base import Artefact, DriftPolicy, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.resources.container import ContainerResource
 from hatchlock.resources.env import EnvResource
@@ -29,6 +29,7 @@ from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.system import SystemResource
 from hatchlock.resources.volume import VolumeResource, VolumeSpec
 from hatchlock.security.container import server_user
+from hatchlock.state.applied import AppliedKeys
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Target:
         listed: Servers that are entries of the MCP registry, by name.
         groups: Name of a group -> names of its servers, sorted.
         notes: What of the profiles of its servers would not hold on the engine, a sentence each.
+        drift: Server -> what to do when somebody else has changed something of it, where it is not put right.
     """
 
     project: str
@@ -98,6 +100,7 @@ class Target:
     listed: tuple[ListedServer, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    drift: Mapping[str, DriftPolicy] = field(default_factory=dict)
 
 
 class World:
@@ -107,6 +110,7 @@ class World:
         target: What should be.
         home: The store.
         state: The project's state.
+        applied: What the last applies left.
         connect: Gives the engine; called only when there is something to ask it.
         environ: Where PATH finds the host's package manager; used only when there is something to ask it.
         lock_digest: SHA-256 of the lock that the target follows from.
@@ -122,6 +126,7 @@ class World:
         *,
         home: Home,
         state: ProjectState,
+        applied: AppliedKeys,
         connect: Callable[[], Engine],
         environ: Mapping[str, str],
         lock_digest: str,
@@ -230,6 +235,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         "notes": list(target.notes),
         # without any it is what it was before there were groups, and plans are bound to its digest
         **({"groups": dict(target.groups)} if target.groups else {}),
+        **({"drift": dict(target.drift)} if target.drift else {}),
     }
 
 
@@ -254,6 +260,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         listed=tuple(ListedServer(**item) for item in data["listed"]),
         groups={name: tuple(servers) for name, servers in data.get("groups", {}).items()},
         notes=tuple(data["notes"]),
+        drift=dict(data.get("drift", {})),
     )
 
 

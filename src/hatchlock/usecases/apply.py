@@ -12,7 +12,8 @@ from hatchlock.errors import HatchlockError, RefusedError
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.paths import Home
-from hatchlock.usecases.plan import Planned, make_plan, plan_bindings
+from hatchlock.usecases.plan import Planned, make_plan
+from hatchlock.usecases.saved import StalePlan, saved_selection, staleness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
-    from hatchlock.resources.base import Artefact
     from hatchlock.usecases.project import Project
 
 __all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_agreed", "check_consent", "write_launcher"]
@@ -42,21 +42,6 @@ class Consent:
     destructive: bool = False
     privileged: bool = False
     mass_removal: bool = False
-
-
-@dataclass(kw_only=True, eq=False)
-class StalePlan(HatchlockError):
-    """A plan is not what would be planned now."""
-
-    code: ClassVar[str] = "stale-plan"
-
-    changed: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"the plan is stale: {', '.join(self.changed)} changed since it was made; nothing was done"
-
-    def _hint(self) -> str:
-        return "run `hatchlock plan` again, and look at it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +154,9 @@ def apply_project(
         from hatchlock.usecases.bundle import import_bundle
 
         import_bundle(bundle, project, Blobs(project.home.blobs))
-    planned = _plan(project, takeover, lock_timeout, offline=offline, emit=emit)
+    if saved is not None:
+        selection = saved_selection(saved)
+    planned = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
     _check_saved(saved, project, planned)
     if _is_settled(planned):
         return _unchanged(project, planned)
@@ -181,23 +168,43 @@ def apply_project(
     name = planned.target.project
     with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout, emit=emit):
         project = reread(project)
-        current = _plan(project, takeover, lock_timeout, offline=offline, emit=emit)
+        current = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
+        _check_saved(saved, project, current)
         if current.plan != planned.plan:
-            if saved is not None or not consent.yes:
-                raise StalePlan(changed=("the world",))
+            _check_same(planned.plan, current.plan, consent)
             check_consent(current.plan, consent, None)
         if _is_settled(current):
             return _unchanged(project, current)
         return _apply(project, current, offline=offline, emit=emit)
 
 
-def _plan(project: Project, takeover: bool, lock_timeout: float, *, offline: bool, emit: Sink) -> Planned:
-    return make_plan(project, purpose="apply", lock_timeout=lock_timeout, takeover=takeover, offline=offline, emit=emit)
+def _plan(
+    project: Project,
+    takeover: bool,
+    lock_timeout: float,
+    *,
+    offline: bool,
+    selection: Selection | None,
+    emit: Sink,
+) -> Planned:
+    return make_plan(
+        project,
+        purpose="apply",
+        lock_timeout=lock_timeout,
+        takeover=takeover,
+        offline=offline,
+        selection=selection,
+        emit=emit,
+    )
 
 
 def _is_settled(planned: Planned) -> bool:
     """Whether neither the world nor what is recorded of it has to change: an apply killed at its very end left no steps."""
-    if planned.plan.steps or planned.plan.held:
+    if planned.plan.steps:
+        return False
+    if planned.plan.only:
+        return True  # what is recorded is about the whole
+    if planned.plan.held:
         return False
     is_first = planned.state.generation() == 0 and not planned.plan.problems
     return not is_first and planned.interrupted is None
@@ -211,24 +218,24 @@ def _unchanged(project: Project, planned: Planned) -> Applied:
 
 
 def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) -> None:
-    if saved is None:
-        return
-    now = plan_bindings(project, planned.target)
-    changed = tuple(name for name in now if saved.bindings.get(name) != now[name] and name != "target")
-    if not changed and saved.bindings.get("target") != now["target"]:
-        changed = ("this machine",)
-    if not changed and saved.plan.steps != planned.plan.steps:
-        changed = ("the world",)
-    if changed:
-        raise StalePlan(changed=changed)
+    if saved is not None and (stale := staleness(saved, project, planned)):
+        raise stale
+
+
+def _check_same(shown: Plan, current: Plan, consent: Consent) -> None:
+    """Refuse what the user was not shown; whoever agreed beforehand agreed to whatever is planned."""
+    from hatchlock.reconcile.stale import differences
+
+    if not consent.yes:
+        raise StalePlan(changed=("the world",), differences=differences(shown, current))
 
 
 def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
     from hatchlock.usecases.carry_out import carry_out
-    from hatchlock.usecases.fetch import fetch
+    from hatchlock.usecases.fetch import fetch_for
 
     state = planned.state
-    fetch(project, _artefacts(planned), offline=offline, emit=emit)
+    fetch_for(project, planned, offline=offline, emit=emit)
     state.bind(project.directory)
     write_launcher(project.home)
     before = state.generation()
@@ -243,20 +250,11 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> 
 
 
 def _record(project: Project, planned: Planned, outcome: Outcome) -> None:
-    """Write the generation that a finished apply leaves."""
+    """Write the generation that a finished apply leaves; a part of a plan leaves none: what is here then is no whole lock."""
     from hatchlock.usecases.generations import leave_generation
 
-    if not outcome.failed and not planned.plan.problems:
+    if not outcome.failed and not planned.plan.problems and not planned.plan.only:
         leave_generation(project, planned, outcome)
-
-
-def _artefacts(planned: Planned) -> list[Artefact]:
-    """Return what the plan's steps need in the store, each once."""
-    from hatchlock.resources.base import Action
-
-    resources = planned.world.by_kind
-    steps = [step for step in planned.plan.steps if step.action is not Action.DELETE]
-    return sorted({item for step in steps for item in resources[step.address.kind].artefacts(step.address)})
 
 
 def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:

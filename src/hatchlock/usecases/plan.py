@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import PermissionProblem
 from hatchlock.events import Sink, discard
 from hatchlock.lock.memo import recall, remember
+from hatchlock.state.applied import AppliedKeys, read_applied
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.profiles import profile_paths
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.select import Selection
+    from hatchlock.resources.base import Desired, Observed
     from hatchlock.resources.world import Target, World
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
@@ -34,7 +36,6 @@ __all__ = [
     "compile_again",
     "engine_is_the_same",
     "make_plan",
-    "plan_bindings",
     "project_state",
     "read_target",
 ]
@@ -60,6 +61,9 @@ class Planned:
         world: The resources, which were observed.
         state: The project's state.
         interrupted: What an earlier apply had begun and did not finish, or None.
+        desired: What should be, as it was compared.
+        observed: What is, as it was compared.
+        applied: What the last applies left.
         notes: What people should know and nothing is done about.
     """
 
@@ -68,6 +72,9 @@ class Planned:
     world: World
     state: ProjectState
     interrupted: Interrupted | None
+    desired: tuple[Desired, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    applied: AppliedKeys = field(default_factory=AppliedKeys)
     notes: tuple[Note, ...] = ()
 
 
@@ -104,16 +111,19 @@ def make_plan(
         NothingNamed, NotReplaceable: What is selected does not exist, or cannot be made anew.
     """
     from hatchlock.reconcile.diff import diff
+    from hatchlock.resources.drift import Policies
     from hatchlock.resources.world import World
 
     target = target or read_target(project)
     state = project_state(project, target.project)
     if not takeover:
         state.check_binding(target.project, project.directory)
+    applied = read_applied(state.root).in_engine(target.engine)
     world = World(
         target,
         home=project.home,
         state=state,
+        applied=applied,
         connect=Connection(target),
         environ=project.environ,
         lock_digest=sha256_bytes(project.lock_bytes or b""),
@@ -122,8 +132,9 @@ def make_plan(
         offline=offline,
         emit=emit,
     )
-    observed = [item for resource in world.by_kind.values() for item in resource.observe()]
-    desired = [item for resource in world.by_kind.values() for item in resource.desired()]
+    policies = Policies(target, world)
+    observed = policies.observed(item for resource in world.by_kind.values() for item in resource.observe())
+    desired = policies.desired(item for resource in world.by_kind.values() for item in resource.desired())
     decide: Callable[..., Plan] = diff
     if selection is not None:
         from hatchlock.usecases.selection import selective_diff
@@ -133,6 +144,7 @@ def make_plan(
         desired,
         observed,
         [*target.problems, *world.problems],
+        applied=applied.keys,
         forgotten={item.address for item in observed if item.address.kind in spared},
     )
     plan = replace(plan, packages=target.packages, held=state.generations.held())
@@ -140,7 +152,17 @@ def make_plan(
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
     )
-    return Planned(plan=plan, target=target, world=world, state=state, interrupted=_interrupted(state), notes=notes)
+    return Planned(
+        plan=plan,
+        target=target,
+        world=world,
+        state=state,
+        interrupted=_interrupted(state),
+        desired=tuple(desired),
+        observed=tuple(observed),
+        applied=applied,
+        notes=notes,
+    )
 
 
 def _interrupted(state: ProjectState) -> Interrupted | None:
@@ -149,21 +171,6 @@ def _interrupted(state: ProjectState) -> Interrupted | None:
     from hatchlock.state.journal import read_interrupted
 
     return read_interrupted(state.journal_path)
-
-
-def plan_bindings(project: Project, target: Target) -> dict[str, str]:
-    """Return what a saved plan is bound to: it can be applied only where and when all of it is the same."""
-    from hatchlock.resources.world import target_to_dict
-
-    return {
-        "project": target.project,
-        "directory": str(project.directory),
-        "home": str(project.home.root),
-        "manifest": sha256_bytes(project.manifest_bytes),
-        "overlay": sha256_bytes(project.overlay_bytes),
-        "lock": sha256_bytes(project.lock_bytes or b""),
-        "target": sha256_bytes(canonical_json(target_to_dict(target))),
-    }
 
 
 def project_state(project: Project, name: str) -> ProjectState:

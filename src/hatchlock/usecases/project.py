@@ -12,7 +12,7 @@ from hatchlock.files import read_optional
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
 from hatchlock.place import Place
 
-__all__ = ["NoManifest", "Project", "UndecodableManifest", "open_project"]
+__all__ = ["NoManifest", "Project", "UndecodableManifest", "open_project", "reread"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -92,6 +92,22 @@ class Project:
     def overlay(self) -> Path:
         """Path of the overlay."""
         return self.directory / OVERLAY_NAME
+
+
+def reread(project: Project) -> Project:
+    """Return a project with its files as they are by now: another command may have changed them while this one waited.
+
+    Raises:
+        NoManifest: The manifest is gone.
+        PermissionProblem: One of the files may not be read.
+    """
+    return open_project(
+        directory=project.directory,
+        manifest=project.manifest,
+        use_global=False,
+        home=project.home,
+        environ=project.environ,
+    )
 
 
 def open_project(
