@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from hatchlock.manifest.model import Manifest
     from hatchlock.resources.base import Artefact
     from hatchlock.usecases.bundle import Imported
+    from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["Fetched", "fetch", "fetch_project", "satisfied_lock"]
+__all__ = ["Fetched", "fetch", "fetch_for", "fetch_project", "satisfied_lock"]
 
 _THREADS = 8
 
@@ -149,6 +150,20 @@ def satisfied_lock(project: Project) -> tuple[Manifest, Lock]:
     if reasons := stale_reasons(manifest, lock):
         raise StaleLock(reasons=reasons)
     return manifest, lock
+
+
+def fetch_for(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> int:
+    """Bring into the store what a plan's steps need, as `fetch` does.
+
+    Raises:
+        HatchlockError, OSError: As `fetch`.
+    """
+    from hatchlock.resources.base import Action
+
+    resources = planned.world.by_kind
+    steps = [step for step in planned.plan.steps if step.action is not Action.DELETE]
+    needed = {item for step in steps for item in resources[step.address.kind].artefacts(step.address)}
+    return fetch(project, sorted(needed), offline=offline, emit=emit)
 
 
 def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emit: Sink) -> int:
