@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import home_of, project_of
 from hatchlock.cli.log import logged
-from hatchlock.cli.plan_commands import tell_problems
+from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
-from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.errors import HatchlockError, SystemProblem, UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.usecases.apply import Applied
     from hatchlock.usecases.probe import Probed
@@ -28,6 +29,10 @@ def apply(arguments: argparse.Namespace, ui: Ui) -> int:
     """Do what the plan says."""
     from hatchlock.reconcile.planfile import read_plan
 
+    if arguments.plan and (arguments.only or arguments.replace):
+        raise UsageError(
+            what="a saved plan is applied as it is", advice="give --only and --replace to `hatchlock plan`"
+        )
     saved = read_plan(Path(arguments.plan)) if arguments.plan else None
     return _apply(arguments, ui, project_of(arguments), saved)
 
@@ -58,6 +63,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         ),
         confirm=ask and (lambda planned: ask(str(planned.plan))),
         saved=saved,
+        selection=selection_of(arguments),
         bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
         takeover=arguments.takeover,
         offline=arguments.offline,
@@ -82,6 +88,7 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
     tell_problems(applied.planned, ui)
     if outcome is None:
         ui.result(f"{plan.summary} ({seconds:.2f} s)")
+        _tell_partial(plan, ui)
         return
     for step, error in outcome.failed:
         ui.say("")
@@ -91,8 +98,15 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
         ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
         return
     ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
+    _tell_partial(plan, ui)
     for note in sorted(_client_notes(applied)):
         ui.say(f"note: {note}")
+
+
+def _tell_partial(plan: Plan, ui: Ui) -> None:
+    if plan.only:
+        words = ", ".join(plan.only)
+        ui.say(f"note: only {words}, so no generation was recorded; `hatchlock apply` does the rest")
 
 
 def _with_address(error: HatchlockError | OSError, address: str) -> HatchlockError:

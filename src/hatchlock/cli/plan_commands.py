@@ -9,33 +9,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import project_of
-from hatchlock.cli.ui import Ui
-from hatchlock.errors import UsageError
+from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.errors import HatchlockError, UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.reconcile.planfile import SavedPlan
+    from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.plan import Planned
 
-__all__ = ["plan", "show", "tell_problems"]
+__all__ = ["plan", "selection_of", "show", "tell_problems"]
 
 CHANGES = 2
 
 
+def selection_of(arguments: argparse.Namespace) -> Selection | None:
+    """Return what of a plan is wanted, as the command line says; None for all of it."""
+    if not arguments.only and not arguments.replace:
+        return None
+    from hatchlock.reconcile.select import Selection
+
+    return Selection(only=tuple(dict.fromkeys(arguments.only)), again=tuple(dict.fromkeys(arguments.replace)))
+
+
 def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what differs; with `--out` save it."""
-    from hatchlock.usecases.plan import make_plan, plan_bindings
+    from hatchlock.usecases.plan import make_plan
     from hatchlock.usecases.standing import server_notes
 
     began = time.perf_counter()
     if arguments.out and not Path(arguments.out).absolute().parent.is_dir():
         raise UsageError(what=f"--out {arguments.out}: there is no such directory")
     project = project_of(arguments)
-    planned = make_plan(project)
+    planned = make_plan(project, selection=selection_of(arguments))
     notes = (*planned.notes, *server_notes(project, planned.target.listed, offline=arguments.offline))
     if arguments.out:
         from hatchlock.reconcile.planfile import SavedPlan, write_plan
+        from hatchlock.usecases.saved import plan_bindings
 
-        bindings = plan_bindings(project, planned.target)
-        write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=bindings))
+        write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=plan_bindings(project, planned)))
     if ui.json:
         from hatchlock.reconcile.planfile import plan_to_dict
 
@@ -67,12 +78,33 @@ def tell_problems(planned: Planned, ui: Ui) -> None:
 
 
 def show(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Print a saved plan."""
+    """Print a saved plan; where it stands in its project, also what has changed since."""
     from hatchlock.reconcile.planfile import plan_to_dict, read_plan
 
     saved = read_plan(Path(arguments.plan))
+    stale = _staleness(saved, arguments)
     if ui.json:
-        ui.document(plan_to_dict(saved.plan) | {"bindings": dict(saved.bindings)})
-    else:
-        ui.result(str(saved.plan))
+        told = error_to_dict(stale) if stale else None
+        ui.document(plan_to_dict(saved.plan) | {"bindings": dict(saved.bindings), "stale": told})
+        return 0
+    ui.result(str(saved.plan))
+    if stale:
+        ui.say(f"\nnote: it cannot be applied any more: {stale}")
     return 0
+
+
+def _staleness(saved: SavedPlan, arguments: argparse.Namespace) -> HatchlockError | None:
+    """Return why a plan would be refused here; None if it would not, or is of another project."""
+    from hatchlock.usecases.plan import make_plan
+    from hatchlock.usecases.project import NoManifest
+    from hatchlock.usecases.saved import saved_selection, staleness
+
+    try:
+        project = project_of(arguments)
+        if str(project.directory) != saved.bindings.get("directory"):
+            return None
+        return staleness(saved, project, make_plan(project, selection=saved_selection(saved)))
+    except NoManifest:
+        return None
+    except HatchlockError as error:
+        return error  # there is nothing to compare it with: no lock, no engine

@@ -25,12 +25,31 @@ def seconds(text: str) -> float:
 seconds.__name__ = "number of seconds"  # argparse says what it should be
 
 
+def _selection(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="an address, a pattern of addresses or group:NAME, and what that needs; may be repeated",
+    )
+    command.add_argument(
+        "--replace",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="make it anew, though it is as it should be; may be repeated",
+    )
+
+
 def _plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--check", action="store_true", help="exit 2 if there is something to do")
     command.add_argument("--out", metavar="FILE", help="save the plan for `apply FILE`")
+    _selection(command)
 
 
 def _consents(command: argparse.ArgumentParser) -> None:
+    _selection(command)
     command.add_argument("--yes", "-y", action="store_true", help="do not ask")
     command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
     command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")

@@ -11,6 +11,7 @@ projects/NAME/
   builds/NAME.log         what the last build of something said
   journal.ndjson          what the apply that is running, or was killed, had begun and done
   generations/N/          what finished apply number N left (`generations`)
+  serial.json             how many times steps were begun
   held.json               the generation that a rollback went to
 """
 
@@ -28,6 +29,7 @@ from hatchlock.files import atomic_write, clear_unfinished, private_directory, r
 from hatchlock.launch import LaunchRecord
 from hatchlock.state.documents import BadState, read_document, write_document
 from hatchlock.state.generations import Generations
+from hatchlock.state.serial import read_serial, write_serial
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
 
@@ -176,6 +178,14 @@ class ProjectState:
         """Remember what a probe of a server gave; JSON values, no secrets."""
         private_directory(self.root / "probes")
         self._write(f"probes/{server}.json", facts)
+
+    def serial(self) -> int:
+        """Return how many times steps were begun; 0 before the first."""
+        return read_serial(self.root) or self.generation()
+
+    def raise_serial(self) -> None:
+        """Count one more, before steps are begun."""
+        write_serial(self.root, self.serial() + 1)
 
     @property
     def generations(self) -> Generations:

@@ -6,9 +6,9 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from hatchlock.errors import HatchlockError, RefusedError
+from hatchlock.errors import RefusedError
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.paths import Home

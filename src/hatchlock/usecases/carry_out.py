@@ -50,6 +50,8 @@ def carry_out(
     from hatchlock.reconcile.execute import execute
     from hatchlock.state.journal import Journal
 
+    if planned.plan.steps:
+        planned.state.raise_serial()
     journal = Journal(planned.state.journal_path)
     journal.write("begin", project=planned.target.project, command=command, pid=str(os.getpid()))
     outcome = execute(planned.plan, planned.world.by_kind, journal=journal, emit=emit, jobs=pace.jobs)
