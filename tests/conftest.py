@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
 from support.engine import engine
 from support.engine_images import held_base, sdk
 from support.engine_project import docker_project, podman_project
-from support.hostile_count import pytest_terminal_summary
+from support.hostile_count import show_attempts
 from support.hosts import world
+from support.kill_count import show_kills
 from support.podman import podman
 from support.registry import registry
 
@@ -26,3 +29,9 @@ __all__ = [
     "sdk",
     "world",
 ]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted."""
+    show_attempts(terminalreporter)
+    show_kills(terminalreporter)

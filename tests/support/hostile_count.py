@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-__all__ = ["pytest_terminal_summary"]
+__all__ = ["show_attempts"]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def show_attempts(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the count, by runtime and language."""
     counted = Counter(
         str(value)
