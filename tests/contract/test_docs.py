@@ -124,8 +124,21 @@ TABLES = {
     "[indexes.pypi]": ("IndexTable", ("indexes", "pypi")),
     '[registries."HOST"]': ("RegistryTable", ("registries", "x")),
     "[clients.NAME]": ("ClientTable", ("clients", "cursor")),
+    "[[moved]]": ("MovedTable", ("moved", 0)),
+    "[[forget]]": ("ForgetTable", ("forget", 0)),
+    "[[adopt]]": ("AdoptTable", ("adopt", 0)),
 }
-SAMPLES: tuple[Any, ...] = ("deb:x", "http", "file", "keyring:x", ["deb:x"], ["codex"], ["x:443"], {"a": 1})
+SAMPLES: tuple[Any, ...] = (
+    "deb:x",
+    "http",
+    "file",
+    "keyring:x",
+    ["deb:x"],
+    ["codex"],
+    ["x:443"],
+    {"a": 1},
+    "container:x",
+)
 """Values of which at least one is "not yet" for each key that works only partly."""
 
 

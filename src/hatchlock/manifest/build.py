@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from packaging.utils import canonicalize_name
 
-from hatchlock.address import Kind, Source
+from hatchlock.address import Address, Kind, Source
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
 from hatchlock.manifest.dockerfiles import normal_path
 from hatchlock.manifest.fitting import PRIVATE_KEYS
+from hatchlock.manifest.handover import Handover
 from hatchlock.manifest.model import (
     BuildSpec,
     ClientSpec,
@@ -125,6 +126,20 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
             name: ClientSpec(name=name, scope=table.scope or "user", path=table.path or "")
             for name, table in (merged.clients or {}).items()
         },
+        handover=_handover(merged),
+    )
+
+
+def _handover(document: Document) -> Handover:
+    def name(address: str) -> str:
+        return Address.parse(address).name
+
+    return Handover(
+        moved={name(table.from_): name(table.to) for table in document.moved or ()},
+        forgotten=tuple(sorted({Address.parse(table.address) for table in document.forget or ()})),
+        adopted={
+            Address.parse(table.address.removesuffix("@process")): table.name or "" for table in document.adopt or ()
+        },
     )
 
 
@@ -230,6 +245,7 @@ def _server(name: str, table: ServerTable, environments: Mapping[str, Environmen
         sandbox=_sandbox(table.sandbox),
         startup_timeout=_or(table.startup_timeout, 30.0),
         build=_build(table.build) if table.build is not None else None,
+        drift=table.drift or "correct",
     )
 
 

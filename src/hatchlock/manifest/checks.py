@@ -18,6 +18,7 @@ from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, place_inside, size_in_bytes, target_problem
 from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
+from hatchlock.manifest.handing_over import handover_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.literals import literal_cautions, literal_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
@@ -56,6 +57,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from index_findings(document)
     yield from build_findings(document)
     yield from literal_findings(document)
+    yield from handover_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")

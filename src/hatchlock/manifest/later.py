@@ -45,6 +45,11 @@ def _kind_outside(*kinds: Kind) -> _When:
     return check
 
 
+def _is_running(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("container:", "network:"))
+
+
+_ADOPTED_NOW = "containers that stay come with http servers; this version takes client: and volume: over"
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (
@@ -59,7 +64,7 @@ _SERVER: tuple[_Rule, ...] = (
     ("files", _always, "use sandbox.mounts with a file of the project"),
     ("headers", _always, ""),
     ("transport", lambda value: value == "http", 'use transport = "stdio"'),
-    *((key, _always, "") for key in ("port", "path", "host-port", "serve", "probe", "tools", "drift")),
+    *((key, _always, "") for key in ("port", "path", "host-port", "serve", "probe", "tools")),
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
 )
@@ -72,7 +77,8 @@ _RULES: tuple[_Rule, ...] = (
     ("indexes.debian.mirrors", _always, "name the mirror itself as its url"),
     ("clients.*", _always, _CLIENTS_NOW),
     ("clients.*.if-installed", _always, ""),
-    *((table, _always, "") for table in ("policy", "targets", "moved", "forget", "adopt")),
+    *((table, _always, "") for table in ("policy", "targets")),
+    ("adopt.*.address", _is_running, _ADOPTED_NOW),
 )
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from hatchlock.address import Source
 from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
+from hatchlock.manifest.handover import Handover
 
 __all__ = [
     "MANAGED",
@@ -176,6 +177,7 @@ class ServerSpec:
         transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
         build: The Dockerfile that its image is built from; None for any other server.
         entry: The entry of the MCP registry that `source` stands for, `mcp:io.github.acme/weather`; "" if it is no entry's.
+        drift: What is done when somebody else has changed something of it. It is not locked.
     """
 
     name: str
@@ -198,6 +200,7 @@ class ServerSpec:
     transport: str = "stdio"
     build: BuildSpec | None = None
     entry: str = ""
+    drift: Literal["correct", "warn", "ignore"] = "correct"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,6 +270,7 @@ class Manifest:
     indexes: Mapping[str, tuple[IndexSpec, ...]] = field(default_factory=dict)
     registries: Mapping[str, RegistrySpec] = field(default_factory=dict)
     clients: Mapping[str, ClientSpec] = field(default_factory=dict)
+    handover: Handover = field(default_factory=Handover)
 
     def client(self, name: str) -> ClientSpec:
         """Return what the manifest says about an application, or its defaults."""

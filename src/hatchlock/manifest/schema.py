@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from hatchlock.manifest.words import (
     AbsolutePath,
+    AdoptedAddress,
     AppArmor,
     Argument,
     Base,
@@ -23,6 +24,7 @@ from hatchlock.manifest.words import (
     Moment,
     Name,
     NodeVersion,
+    OwnedAddress,
     Platform,
     PythonVersion,
     RegistryHost,
@@ -30,6 +32,7 @@ from hatchlock.manifest.words import (
     Seccomp,
     Secret,
     SELinux,
+    ServerAddress,
     Size,
     SnapshotId,
     SourceText,
@@ -191,7 +194,9 @@ class DefaultsTable(_PackagesTable):
     client: dict[ClientName, dict[str, Any]] | None = _key("An application's own fields.")
     groups: list[Name] | None = _key("Free labels to choose servers by.")
     sandbox: SandboxTable | None = _key("What it may do.")
-    drift: Any = _key("What to do when it was changed from outside.")
+    drift: Literal["correct", "warn", "ignore"] | None = _key(
+        "What to do when somebody else has changed it; correct unless said."
+    )
 
 
 class BuildTable(_Table):
@@ -287,6 +292,30 @@ class ClientTable(_Table):
     if_installed: bool | None = _key("Leave it out where the application is not installed.")
 
 
+class MovedTable(_Table):
+    """A server that got another name."""
+
+    from_: ServerAddress = Field(description="What it was: server:NAME.")
+    to: ServerAddress = Field(description="What it is now.")
+
+
+class ForgetTable(_Table):
+    """Something that is given up, and stays as it is."""
+
+    address: OwnedAddress = Field(
+        description="server:NAME with its entries and volumes, client:APPLICATION/NAME or volume:NAME/PATH."
+    )
+
+
+class AdoptTable(_Table):
+    """Something of somebody else's that is taken over."""
+
+    address: AdoptedAddress = Field(description="What it becomes: client:APPLICATION/NAME or volume:NAME/PATH.")
+    name: Text | None = _key(
+        "Of a volume: the engine's volume, or the directory, that it is copied from.", min_length=1
+    )
+
+
 class _Machines(_Table):
     indexes: IndexesTable | None = _key("Package indexes.")
     registries: dict[RegistryHost, RegistryTable] | None = _key("Container registries, by host[:port].")
@@ -302,9 +331,9 @@ class Document(_Machines):
     servers: dict[Name, ServerTable] | None = _key("MCP servers, by name.")
     policy: dict[str, Any] | None = _key("What is allowed.")
     targets: dict[str, Any] | None = _key("Other machines.")
-    moved: list[dict[str, Any]] | None = _key("What got another name.")
-    forget: list[dict[str, Any]] | None = _key("What is no longer ours, and stays.")
-    adopt: list[dict[str, Any]] | None = _key("What becomes ours.")
+    moved: list[MovedTable] | None = _key("What got another name.")
+    forget: list[ForgetTable] | None = _key("What is no longer ours, and stays.")
+    adopt: list[AdoptTable] | None = _key("What becomes ours.")
 
 
 def _reference_only(value: object) -> object:

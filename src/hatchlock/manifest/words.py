@@ -23,6 +23,7 @@ __all__ = [
     "CLIENTS_LATER",
     "NAME_PATTERN",
     "AbsolutePath",
+    "AdoptedAddress",
     "AppArmor",
     "Argument",
     "Base",
@@ -34,6 +35,7 @@ __all__ = [
     "Moment",
     "Name",
     "NodeVersion",
+    "OwnedAddress",
     "Platform",
     "PythonVersion",
     "RegistryHost",
@@ -41,6 +43,7 @@ __all__ = [
     "SELinux",
     "Seccomp",
     "Secret",
+    "ServerAddress",
     "Size",
     "SnapshotId",
     "SourceText",
@@ -52,6 +55,7 @@ __all__ = [
     "VersionNumber",
 ]
 
+_PATH_OF_VOLUME = r"/[^\0@]+(?:@process)?"
 NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 NAME_LENGTH = 64
 
@@ -72,6 +76,7 @@ _CAPABILITIES = (
     *("SYS_TTY_CONFIG", "WAKE_ALARM"),
 )
 
+_ENTRY_OR_VOLUME = rf"client:[a-z-]+/{NAME_PATTERN}|volume:{NAME_PATTERN}{_PATH_OF_VOLUME}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9*_.-]+):(?P<port>[0-9]{1,5})")
@@ -358,3 +363,34 @@ Duration = Annotated[str, *_word(_duration, pattern="^[0-9]{1,6}[smhdw]$")]
 Moment = Annotated[str, *_word(_moment), BeforeValidator(_date_as_text)]
 RegistryHost = Annotated[str, *_word(_registry)]
 RegistryMirror = Annotated[str, *_word(_mirror)]
+ServerAddress = Annotated[
+    str,
+    *_word(
+        _pattern(rf"server:{NAME_PATTERN}", lambda text: Wrong(f"{text!r} is no server", "write server:NAME")),
+        pattern=f"^server:{NAME_PATTERN}$",
+    ),
+]
+OwnedAddress = Annotated[
+    str,
+    *_word(
+        _pattern(
+            rf"server:{NAME_PATTERN}|{_ENTRY_OR_VOLUME}",
+            lambda text: Wrong(
+                f"{text!r} is none of our addresses", "write server:NAME, client:APPLICATION/NAME or volume:NAME/PATH"
+            ),
+        ),
+        pattern="^(server|client|volume):.+$",
+    ),
+]
+AdoptedAddress = Annotated[
+    str,
+    *_word(
+        _pattern(
+            rf"{_ENTRY_OR_VOLUME}|(?:container|network):.+",
+            lambda text: Wrong(
+                f"{text!r} is nothing that can be adopted", "write client:APPLICATION/NAME or volume:NAME/PATH"
+            ),
+        ),
+        pattern="^(client|volume|container|network):.+$",
+    ),
+]
