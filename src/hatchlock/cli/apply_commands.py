@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.consent import asker
-from hatchlock.cli.context import home_of, project_of
+from hatchlock.cli.context import changed_project, home_of, project_of
 from hatchlock.cli.log import logged
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
@@ -41,7 +41,8 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
     """Lock, plan, ask, apply."""
     from hatchlock.usecases.lock import lock_project
 
-    result = lock_project(project_of(arguments), offline=arguments.offline, emit=ui.event)
+    with changed_project(arguments, ui) as project:
+        result = lock_project(project, offline=arguments.offline, emit=ui.event)
     for change in result.changes:
         ui.say(f"hatch.lock: {change}")
     return _apply(arguments, ui, project_of(arguments), None)

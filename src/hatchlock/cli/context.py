@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,18 @@ from hatchlock.paths import Home
 if TYPE_CHECKING:
     import argparse
 
+    from hatchlock.cli.ui import Ui
     from hatchlock.usecases.project import Project
 
-__all__ = ["directory_of", "home_of", "opened_home", "project_of", "project_or_none", "working_directory"]
+__all__ = [
+    "changed_project",
+    "directory_of",
+    "home_of",
+    "opened_home",
+    "project_of",
+    "project_or_none",
+    "working_directory",
+]
 
 
 def home_of(arguments: argparse.Namespace) -> Home:
@@ -77,6 +88,27 @@ def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Pr
         home=home or home_of(arguments),
         environ=os.environ,
     )
+
+
+@contextlib.contextmanager
+def changed_project(arguments: argparse.Namespace, ui: Ui) -> Iterator[Project]:
+    """Find a project whose manifest or lock is to be changed, and hold its manifest's lease while it is.
+
+    Its files are read when nobody else changes them any more.
+
+    Raises:
+        NoManifest: There is none.
+        LeaseHeld: Another command did not end in time.
+    """
+    from hatchlock.usecases.leases import manifest_lease
+    from hatchlock.usecases.project import reread
+
+    found = project_of(arguments)
+    held = manifest_lease(
+        found.home, found.manifest, purpose=arguments.command, timeout=arguments.lock_timeout, emit=ui.event
+    )
+    with held:
+        yield reread(found)
 
 
 def project_or_none(arguments: argparse.Namespace) -> Project:

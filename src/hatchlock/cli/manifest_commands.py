@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hatchlock.cli.context import directory_of, project_of
+from hatchlock.cli.context import changed_project, directory_of, project_of
 from hatchlock.cli.registry_commands import entry_server, given_of
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import UsageError
@@ -81,16 +82,16 @@ def add(arguments: argparse.Namespace, ui: Ui) -> int:
     given = given_of(arguments)
     is_entry = (arguments.source or "").startswith("mcp:")
     name, fields = ("", {}) if is_entry else _described(arguments, given)
-    project = project_of(arguments)
     if is_entry:
-        name, fields = entry_server(arguments, ui, project, given)
+        name, fields = entry_server(arguments, ui, project_of(arguments), given)
     if arguments.runtime:
         fields["runtime"] = arguments.runtime
     if arguments.clients:
         fields["clients"] = arguments.clients
     chosen = arguments.name or name
-    edited = manifest.add(project.manifest_text, chosen, fields)
-    return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
+    with changed_project(arguments, ui) as project:
+        edited = manifest.add(project.manifest_text, chosen, fields)
+        return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
 
 
 def _described(arguments: argparse.Namespace, given: Given) -> tuple[str, dict[str, Any]]:
@@ -112,9 +113,9 @@ def remove(arguments: argparse.Namespace, ui: Ui) -> int:
     """Remove a server from the manifest, and lock."""
     from hatchlock.usecases import manifest
 
-    project = project_of(arguments)
-    edited = manifest.remove(project.manifest_text, arguments.name)
-    return _edit_and_lock(arguments, ui, project, edited, f"- server:{arguments.name}")
+    with changed_project(arguments, ui) as project:
+        edited = manifest.remove(project.manifest_text, arguments.name)
+        return _edit_and_lock(arguments, ui, project, edited, f"- server:{arguments.name}")
 
 
 def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str) -> int:
@@ -137,15 +138,17 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
 
     asked = arguments.upgrade
     upgrade = frozenset[str]() if asked is None else (frozenset(asked) or None)
-    result = lock_project(
-        project_of(arguments),
-        upgrade=upgrade,
-        offline=arguments.offline,
-        refresh=arguments.refresh,
-        check=arguments.check,
-        images=arguments.images,
-        emit=ui.event,
-    )
+    opened = nullcontext(project_of(arguments)) if arguments.check else changed_project(arguments, ui)
+    with opened as project:
+        result = lock_project(
+            project,
+            upgrade=upgrade,
+            offline=arguments.offline,
+            refresh=arguments.refresh,
+            check=arguments.check,
+            images=arguments.images,
+            emit=ui.event,
+        )
     return _show_lock(result, ui, check=arguments.check)
 
 

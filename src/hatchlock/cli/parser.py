@@ -9,10 +9,13 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hatchlock.cli.help import COMMANDS
-from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, seconds
+from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
 from hatchlock.errors import UsageError
 
 __all__ = ["parse"]
+
+
+_OTHER_LOCK = "another command that changes the manifest or the lock"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -117,10 +120,12 @@ def _add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--arg", action="append", dest="answers", metavar="NAME=VALUE", help="what an entry of the MCP registry asks"
     )
+    lock_timeout(command, _OTHER_LOCK)
 
 
 def _remove(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="NAME", help="the server")
+    lock_timeout(command, _OTHER_LOCK)
 
 
 def _validate(command: argparse.ArgumentParser) -> None:
@@ -143,6 +148,7 @@ def _lock(command: argparse.ArgumentParser) -> None:
     command.add_argument("--refresh", action="store_true", help="ask the index again, even for what is cached")
     command.add_argument("--check", action="store_true", help="write nothing; exit 2 if the lock would change")
     command.add_argument("--images", action="store_true", help="assemble every image, and record what it is")
+    lock_timeout(command, _OTHER_LOCK)
 
 
 def _tree(command: argparse.ArgumentParser) -> None:
@@ -275,6 +281,7 @@ def _fetch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all-platforms", action="store_true", help="for every platform of the lock")
     command.add_argument("--to", dest="target", metavar="FILE", help="write it all into one file as well")
     command.add_argument("--from", dest="source", metavar="FILE", help="take what is in such a file first")
+    lock_timeout(command, "another command that changes the project, or fetches the same file")
 
 
 def _verify(command: argparse.ArgumentParser) -> None:

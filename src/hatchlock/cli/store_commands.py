@@ -32,6 +32,7 @@ def fetch(arguments: argparse.Namespace, ui: Ui) -> int:
         source=Path(arguments.source) if arguments.source else None,
         target=Path(arguments.target) if arguments.target else None,
         offline=arguments.offline,
+        lock_timeout=arguments.lock_timeout,
         emit=logged(ui.event, project.home, "fetch"),
     )
     if ui.json:

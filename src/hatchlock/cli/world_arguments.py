@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-__all__ = ["WORLD_ARGUMENTS", "seconds"]
+__all__ = ["WORLD_ARGUMENTS", "lock_timeout", "seconds"]
 
 _FOREVER = 1e9
 
@@ -20,6 +20,11 @@ def seconds(text: str) -> float:
     if not 0 <= value < _FOREVER:
         raise ValueError
     return value
+
+
+def lock_timeout(command: argparse.ArgumentParser, who: str) -> None:
+    """Add `--lock-timeout`: how long to wait for `who`."""
+    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help=f"wait for {who}")
 
 
 seconds.__name__ = "number of seconds"  # argparse says what it should be
@@ -55,7 +60,7 @@ def _consents(command: argparse.ArgumentParser) -> None:
     command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
     command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
     command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
-    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait for another apply")
+    lock_timeout(command, "another apply")
     command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
 
 
@@ -80,7 +85,7 @@ def _gc(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    command.add_argument("--lock-timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait for an apply")
+    lock_timeout(command, "an apply")
 
 
 def _show(command: argparse.ArgumentParser) -> None:

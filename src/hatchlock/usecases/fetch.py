@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "fetch", "fetch_for", "fetch_project", "satisfied_lock"]
 
 _THREADS = 8
+_PATIENCE = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +61,12 @@ def fetch_project(
     source: Path | None = None,
     target: Path | None = None,
     offline: bool = False,
+    lock_timeout: float = 60.0,
     emit: Sink = discard,
 ) -> Fetched:
     """Bring everything that the lock names for some platforms into the store; changes nothing else.
+
+    It holds the project's lease: `cache gc` waits, and takes away nothing of what has come until it has all of it.
 
     A bundle also gets what this machine has built of it.
 
@@ -73,6 +77,7 @@ def fetch_project(
         source: A bundle to take from, before anything is asked for.
         target: A bundle to write.
         offline: Ask nobody: what is not there is an error.
+        lock_timeout: Seconds to wait for another command that changes the project, or fetches the same file.
         emit: Told about progress.
 
     Raises:
@@ -80,11 +85,14 @@ def fetch_project(
         UsageError: The lock is not for one of the platforms, or the bundle's directory does not exist.
         PlatformNotLocked: The lock is not for this machine.
         BadBundle, OtherLock: The bundle cannot be used.
+        LeaseHeld: Another command did not end in time.
         HatchlockError: What fetching raises.
         OSError: The disk is full, or the like.
     """
     from hatchlock.engines.process import host_platform
     from hatchlock.resources.needed import artefacts_of
+    from hatchlock.state.project import ProjectState
+    from hatchlock.usecases.leases import project_lease
 
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
@@ -97,30 +105,39 @@ def fetch_project(
     artefacts = {item.digest: item for name in wanted for item in artefacts_of(manifest, lock, name)}
     blobs = Blobs(project.home.blobs)
     imported = None
-    if source is not None:
-        from hatchlock.usecases.bundle import import_bundle
-
-        imported = import_bundle(source, project, blobs)
-    fetched = fetch(project, artefacts.values(), offline=offline, emit=emit)
-    size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
     bundle_size = builds = 0
     notes: tuple[str, ...] = ()
-    if target is not None:
-        from hatchlock.usecases.build_results import results_of
-        from hatchlock.usecases.bundle import write_bundle
+    held = project_lease(
+        project.home,
+        lock.project,
+        ProjectState(project.home.project(lock.project)),
+        purpose="fetch",
+        timeout=lock_timeout,
+        emit=emit,
+    )
+    with held:
+        if source is not None:
+            from hatchlock.usecases.bundle import import_bundle
 
-        results = results_of(project, manifest, lock, wanted)
-        builds, notes = len(results.records), results.notes
-        bundle_size = write_bundle(
-            target,
-            name=lock.project,
-            manifest=project.manifest_bytes,
-            lock=project.lock_bytes or b"",
-            platforms=wanted,
-            digests=[*artefacts, *results.digests],
-            blobs=blobs,
-            builds=results.records,
-        )
+            imported = import_bundle(source, project, blobs)
+        fetched = fetch(project, artefacts.values(), offline=offline, lock_timeout=lock_timeout, emit=emit)
+        size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
+        if target is not None:
+            from hatchlock.usecases.build_results import results_of
+            from hatchlock.usecases.bundle import write_bundle
+
+            results = results_of(project, manifest, lock, wanted)
+            builds, notes = len(results.records), results.notes
+            bundle_size = write_bundle(
+                target,
+                name=lock.project,
+                manifest=project.manifest_bytes,
+                lock=project.lock_bytes or b"",
+                platforms=wanted,
+                digests=[*artefacts, *results.digests],
+                blobs=blobs,
+                builds=results.records,
+            )
     return Fetched(
         platforms=wanted,
         files=len(artefacts),
@@ -152,7 +169,7 @@ def satisfied_lock(project: Project) -> tuple[Manifest, Lock]:
     return manifest, lock
 
 
-def fetch_for(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> int:
+def fetch_for(project: Project, planned: Planned, *, offline: bool, lock_timeout: float = _PATIENCE, emit: Sink) -> int:
     """Bring into the store what a plan's steps need, as `fetch` does.
 
     Raises:
@@ -163,15 +180,19 @@ def fetch_for(project: Project, planned: Planned, *, offline: bool, emit: Sink) 
     resources = planned.world.by_kind
     steps = [step for step in planned.plan.steps if step.action is not Action.DELETE]
     needed = {item for step in steps for item in resources[step.address.kind].artefacts(step.address)}
-    return fetch(project, sorted(needed), offline=offline, emit=emit)
+    return fetch(project, sorted(needed), offline=offline, lock_timeout=lock_timeout, emit=emit)
 
 
-def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emit: Sink) -> int:
+def fetch(
+    project: Project, artefacts: Iterable[Artefact], *, offline: bool, lock_timeout: float = _PATIENCE, emit: Sink
+) -> int:
     """Fetch what the store lacks, and return how many files that were.
 
-    What the store has is checked again; what is damaged there is fetched anew.
+    What the store has is checked again; what is damaged there is fetched anew. What another command is fetching is not
+    fetched twice.
 
     Raises:
+        LeaseHeld: Another command fetches one of them, and did not end in `lock_timeout` seconds.
         WrongHash: An index or registry serves other bytes than the lock names.
         BadImage: The lock has another config or other layers of an image than its digest.
         FileGone, Unreachable, ImageUnreachable: They cannot be had.
@@ -197,7 +218,7 @@ def fetch(project: Project, artefacts: Iterable[Artefact], *, offline: bool, emi
     if missing:
         emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
-        obtain = Obtain(project, lock, sources, blobs)
+        obtain = Obtain(project, lock, sources, blobs, lock_timeout=lock_timeout, emit=emit)
         if not offline:
             obtain.check_images(artefacts, emit=emit)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:

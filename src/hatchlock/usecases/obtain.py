@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import ImageReference, Kind
 from hatchlock.errors import HatchlockError
-from hatchlock.events import Event, Sink
+from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import File, Lock, Package
@@ -46,9 +46,20 @@ class Obtain:
         lock: Names them.
         sources: Where they come from.
         blobs: The store's.
+        lock_timeout: Seconds to wait for another command that fetches the same file.
+        emit: Told for whom it waits.
     """
 
-    def __init__(self, project: Project, lock: Lock, sources: Sources, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        project: Project,
+        lock: Lock,
+        sources: Sources,
+        blobs: Blobs,
+        *,
+        lock_timeout: float = 60.0,
+        emit: Sink = discard,
+    ) -> None:
         self._project = project
         self._lock = lock
         self._packages = {package.id: package for package in lock.packages}
@@ -56,16 +67,28 @@ class Obtain:
         self._checking = threading.Lock()
         self._sources = sources
         self._blobs = blobs
+        self._lock_timeout = lock_timeout
+        self._emit = emit
 
     def __call__(self, artefact: Artefact) -> None:
-        """Bring one file into the store.
+        """Bring one file into the store, unless another command has done it meanwhile: two that want it fetch it once.
 
         Raises:
+            LeaseHeld: Another command fetches it, and did not end in time.
             WrongHash: It has other bytes than the lock names; a directory was changed since it was locked.
             FileGone: Its index no longer has it.
             HatchlockError: What its source raises.
             OSError: The disk is full, or the like.
         """
+        from hatchlock.state.lease import lease
+
+        path = self._project.home.root / "locks" / f"blob-{artefact.digest}.lock"
+        what = f"the download of {artefact.name}"
+        with lease(path, what=what, purpose="fetch", timeout=self._lock_timeout, emit=self._emit, lasting=False):
+            if not self._blobs.has(artefact.digest):
+                self._obtain(artefact)
+
+    def _obtain(self, artefact: Artefact) -> None:
         from hatchlock.resources.base import CONTEXT, PROFILE
 
         if artefact.package.startswith(f"{Kind.OCI}:"):
