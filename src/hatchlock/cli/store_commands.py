@@ -137,7 +137,9 @@ def _gc(arguments: argparse.Namespace, ui: Ui) -> int:
 def _clear(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.cache import clear_cache
 
-    swept = clear_cache(home_of(arguments), dry_run=arguments.dry_run, lock_timeout=arguments.lock_timeout)
+    swept = clear_cache(
+        home_of(arguments), dry_run=arguments.dry_run, lock_timeout=arguments.lock_timeout, emit=ui.event
+    )
     return _show_swept(swept, arguments, ui)
 
 

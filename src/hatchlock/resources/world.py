@@ -24,6 +24,8 @@ from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.guards import guard_problems
 from hatchlock.resources.image import ImageResource
 from hatchlock.resources.image_spec import ImageSpec
+from hatchlock.resources.image_tags import ImageTags
+from hatchlock.resources.leased import Leased
 from hatchlock.resources.package_counts import PackageCounts
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.system import SystemResource
@@ -136,6 +138,7 @@ class World:
         emit: Sink = discard,
     ) -> None:
         self._servers = target.servers
+        self.tags = ImageTags(applied.images)
         self.system = SystemResource(
             target.systems,
             home=home,
@@ -157,7 +160,13 @@ class World:
             ResourceKind.ENV: EnvResource(
                 target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout, emit=emit
             ),
-            ResourceKind.IMAGE: _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect),
+            ResourceKind.IMAGE: Leased(
+                _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect, tags=self.tags),
+                home=home,
+                purpose=purpose,
+                lock_timeout=lock_timeout,
+                emit=emit,
+            ),
             ResourceKind.VOLUME: self.volumes,
             ResourceKind.CONTAINER: self.containers,
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
@@ -194,16 +203,26 @@ def _owner(record: LaunchRecord) -> str:
     return record.sandbox.user if os.geteuid() == 0 else f"{os.getuid()}:{os.getgid()}"
 
 
-def _images(target: Target, *, home: Home, logs: Path, lock_digest: str, connect: Callable[[], Engine]) -> Resource:
+def _images(
+    target: Target, *, home: Home, logs: Path, lock_digest: str, connect: Callable[[], Engine], tags: ImageTags
+) -> Resource:
     assembled = ImageResource(
-        target.images, project=target.project, home=home, logs=logs, lock_digest=lock_digest, connect=connect
+        target.images,
+        project=target.project,
+        home=home,
+        logs=logs,
+        lock_digest=lock_digest,
+        connect=connect,
+        tags=tags,
     )
     if not target.dockerfiles:
         return assembled
     from hatchlock.resources.dockerfile_image import DockerfileResource  # noqa: PLC0415  few projects have one
     from hatchlock.resources.several import Several  # noqa: PLC0415
 
-    built = DockerfileResource(target.dockerfiles, project=target.project, home=home, logs=logs, connect=connect)
+    built = DockerfileResource(
+        target.dockerfiles, project=target.project, home=home, logs=logs, connect=connect, tags=tags
+    )
     return Several([assembled, built])
 
 

@@ -187,7 +187,7 @@ def collect(
         BadState: A project's state cannot be read, so nobody knows what it needs.
     """
     sweep = _Sweep(dry_run=dry_run)
-    with _no_apply_running(home, "cache gc", None if dry_run else lock_timeout) as projects:
+    with _no_apply_running(home, "cache gc", None if dry_run else lock_timeout, emit) as projects:
         emit(Event(name="gc.start", message="cache and blobs"))
         now = time.time()
         for path, kind in _cached_files(home):
@@ -210,19 +210,20 @@ def collect(
     return sweep.result
 
 
-def clear_cache(home: Home, *, dry_run: bool = False, lock_timeout: float = 0) -> Swept:
+def clear_cache(home: Home, *, dry_run: bool = False, lock_timeout: float = 0, emit: Sink = discard) -> Swept:
     """Delete everything in the cache, save what is just being written. The store keeps what it has.
 
     Args:
         home: The store.
         dry_run: Delete nothing, and only say what would be.
         lock_timeout: Seconds to wait for an apply that is running.
+        emit: Told for whom it waits.
 
     Raises:
         LeaseHeld: An apply is running.
     """
     sweep = _Sweep(dry_run=dry_run)
-    with _no_apply_running(home, "cache clear", None if dry_run else lock_timeout):
+    with _no_apply_running(home, "cache clear", None if dry_run else lock_timeout, emit):
         now = time.time()
         for path, kind in _cached_files(home):
             if kind != _KINDS[_GIT] and (kind != _UNFINISHED or _unused(path, now) >= _DAY):
@@ -325,14 +326,14 @@ def _mirror_unused(mirror: Path, now: float) -> float:
 
 
 @contextlib.contextmanager
-def _no_apply_running(home: Home, purpose: str, timeout: float | None) -> Iterator[list[ProjectState]]:
+def _no_apply_running(home: Home, purpose: str, timeout: float | None, emit: Sink) -> Iterator[list[ProjectState]]:
     """Hold every project's lease inside the block, unless `timeout` is None, and give the projects."""
     from hatchlock.usecases.leases import all_leases, all_projects
 
     if timeout is None:
         yield list(all_projects(home).values())
         return
-    with all_leases(home, purpose=purpose, timeout=timeout):
+    with all_leases(home, purpose=purpose, timeout=timeout, emit=emit):
         yield list(all_projects(home).values())
 
 

@@ -134,7 +134,7 @@ def collect_garbage(
     if not found.items:
         return Collected(items=(), kept=found.kept)
     check_agreed(yes=yes, confirm=confirm and (lambda: confirm(found)))
-    with all_leases(project.home, purpose="gc", timeout=lock_timeout):
+    with all_leases(project.home, purpose="gc", timeout=lock_timeout, emit=emit):
         survey = _Survey(project, keep)
         now = survey.garbage()
         gone: list[Item] = []

@@ -82,7 +82,7 @@ def rebuild(
     if not (own or images or dockerfiles):
         return ()
     state = project_state(project, target.project)
-    with project_lease(project.home, target.project, state, purpose="verify", timeout=_LOCK_TIMEOUT):
+    with project_lease(project.home, target.project, state, purpose="verify", timeout=_LOCK_TIMEOUT, emit=emit):
         found = [item for spec in own for item in work.environment(spec)]
         contained = [item for spec in images for item in work.image(spec)]
         contained += [work.dockerfile(spec) for spec in dockerfiles]
