@@ -121,6 +121,29 @@ def test_a_server_that_says_nothing_gets_the_defaults_of_hatchlock() -> None:
     assert server.environment is None
 
 
+def test_what_is_done_about_drift_is_said_by_a_server_or_by_the_defaults() -> None:
+    servers = manifest(
+        """
+[defaults]
+drift = "warn"
+[servers.a]
+source = "pypi:a==1"
+[servers.b]
+source = "pypi:b==1"
+drift = "ignore"
+"""
+    ).manifest.servers
+    assert (servers["a"].drift, servers["b"].drift) == ("warn", "ignore")
+    assert manifest('[servers.a]\nsource = "pypi:a==1"\n').manifest.servers["a"].drift == "correct"
+
+
+def test_another_word_for_drift_is_a_mistake_that_names_the_right_ones() -> None:
+    with pytest.raises(ManyErrors) as caught:
+        manifest('[servers.a]\nsource = "pypi:a==1"\ndrift = "fix"\n')
+    (error,) = caught.value.errors
+    assert all(word in f"{error} {error.hint}" for word in ("correct", "warn", "ignore"))
+
+
 def test_defaults_are_merged_under_each_server_at_every_depth() -> None:
     loaded = manifest(
         """
@@ -173,8 +196,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
         *("environments.tools.constraints[0]", "environments.tools.overrides[0]"),
         *("servers.time.files", "servers.time.transport", "servers.time.port", "servers.time.path"),
         *("servers.time.host-port", "servers.time.serve", "servers.time.probe", "servers.time.tools"),
-        *("servers.time.drift", "servers.time.client"),
-        *("servers.tracker.url", "servers.tracker.headers"),
+        *("servers.time.client", "servers.tracker.url", "servers.tracker.headers"),
         *("indexes.debian.mirrors", "indexes.debian.packages", "indexes.conda.packages"),
         *("indexes.mcp.packages", "clients.cursor.if-installed", "clients.codex"),
         *("policy", "targets", "adopt[0].address"),

@@ -20,20 +20,20 @@ from hatchlock.digest import hex_of
 from hatchlock.files import private_directory
 from hatchlock.paths import Home
 from hatchlock.realise.builds.image_record import ImageRecord, ImageRecords
-from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.base import KNOWN_AFTER, Action, Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import records_of
 from hatchlock.resources.dockerfile_result import kept_result, known_result, result_image, shared_artefacts
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
+from hatchlock.resources.image_tags import ImageTags
 
 if TYPE_CHECKING:
-    from hatchlock.engines.docker import Engine
+    from hatchlock.engines.docker import Engine, ImageFacts
     from hatchlock.sources.dockerfile.read import Dockerfile
     from hatchlock.store.blobs import Blobs
 
 __all__ = ["DockerfileResource"]
 
 _SHOWN_DIGITS = 12
-_KNOWN_AFTER = "known after build"
 _KEPT = "built before"
 _ELSEWHERE = "built elsewhere"
 _DIFFERED = "not reproducible: the same input gave two different images"
@@ -48,6 +48,7 @@ class DockerfileResource:
         home: The store.
         logs: Where what builds write is kept.
         connect: Gives the engine; called only when there is something to ask it.
+        tags: What its tags have named.
     """
 
     def __init__(
@@ -58,12 +59,15 @@ class DockerfileResource:
         home: Home,
         logs: Path,
         connect: Callable[[], Engine],
+        tags: ImageTags | None = None,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
         self._home = home
         self._logs = logs
         self._connect = connect
+        self._tags = tags or ImageTags({})
+        self._changed: dict[Address, tuple[str, str]] = {}
 
     def desired(self) -> Iterable[Desired]:
         """Return every image, named by its input key, with what the store remembers of earlier builds."""
@@ -71,36 +75,48 @@ class DockerfileResource:
 
     def _desired(self, spec: DockerfileSpec) -> Desired:
         known = known_result(spec, self._home)
-        facts = {
+        notes = () if known is None or known.is_reproducible else (_DIFFERED,)
+        facts = self._facts(spec, before=True)
+        return Desired(address=spec.address, key=spec.key, facts=facts, privilege="engine", notes=notes)
+
+    def _facts(self, spec: DockerfileSpec, *, before: bool) -> Mapping[str, str]:
+        """Return what people see of an image; what its tag has named and names now only where that is not the same."""
+        changed = self._changed.get(spec.address)
+        return {
             "dockerfile": f"{spec.context.rstrip('/')}/{spec.dockerfile}",
             **({"target": spec.target} if spec.target else {}),
             **({"from": ", ".join(_short(item.reference) for item in spec.images)} if spec.images else {}),
             "result": self._told(spec),
             "key": spec.key[:_SHOWN_DIGITS],
+            **({} if changed is None else {"content": changed[0] if before else changed[1]}),
         }
-        notes = () if known is None or known.is_reproducible else (_DIFFERED,)
-        return Desired(address=spec.address, key=spec.key, facts=facts, privilege="engine", notes=notes)
 
     def _told(self, spec: DockerfileSpec) -> str:
         kept = kept_result(spec, self._home)
-        return _KNOWN_AFTER if kept is None else _ELSEWHERE if kept.elsewhere else _KEPT
+        return KNOWN_AFTER if kept is None else _ELSEWHERE if kept.elsewhere else _KEPT
 
     def observe(self) -> Iterable[Observed]:
         """Return those that the engine has. One request, however many there are."""
         if not self._specs:
             return []
         tags = self._connect().images()
-        return [
-            Observed(address=spec.address, key=spec.key)
-            for spec in self._specs.values()
-            if spec.tag(self._project) in tags
-        ]
+        return [seen for spec in self._specs.values() if (seen := self._seen(spec, tags))]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the image if the engine has it."""
-        spec = self._specs[address]
-        found = spec.tag(self._project) in self._connect().images()
-        return Observed(address=address, key=spec.key) if found else None
+        return self._seen(self._specs[address], self._connect().images())
+
+    def _seen(self, spec: DockerfileSpec, images: Mapping[str, ImageFacts]) -> Observed | None:
+        tag = spec.tag(self._project)
+        self._changed.pop(spec.address, None)
+        if tag not in images:
+            return None
+        # one that somebody else has built may say nothing of itself
+        changed = self._tags.changed([tag], images, key=spec.key, is_labelled=False)
+        if changed is None:
+            return Observed(address=spec.address, key=spec.key)
+        self._changed[spec.address] = changed
+        return Observed(address=spec.address, key=changed[1], facts=self._facts(spec, before=False))
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return the directory that it is built from, and the images that its Dockerfile names; of a result what it lacks."""
@@ -112,6 +128,7 @@ class DockerfileResource:
         """Load what was built before, else build the image, without network; and give it its tag.
 
         Raises:
+            ImageInUse: It is to be made anew, and a container uses it.
             ImageBuildFailed: An instruction failed.
             BuilderTooOld: The engine's builder does not know what the Dockerfile uses.
             BadDockerfile: What was locked is not what the lock says, or a base brings instructions of its own along.
@@ -123,10 +140,14 @@ class DockerfileResource:
 
         spec = self._specs[step.address]
         engine = self._connect()
+        self._tags.renewed(spec.tag(self._project))
+        is_anew = step.action is Action.REPLACE
+        if is_anew:
+            engine.untag(spec.tag(self._project))
         if kept := kept_result(spec, self._home):
             self._load(spec, kept, engine, Blobs(self._home.blobs))
             return
-        with self._built(spec, engine) as image:
+        with self._built(spec, engine, is_anew=is_anew) as image:
             engine.tag(image, spec.tag(self._project))
             record = ImageRecord(context=spec.snapshot.digest, layers=engine.image_layers(image))
         ImageRecords(records_of(self._home)).note(spec.key, record)

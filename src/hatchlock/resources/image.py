@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from hatchlock.address import Address
 from hatchlock.files import atomic_write, clear_unfinished, private_directory
 from hatchlock.paths import Home
-from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.base import Action, Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import is_unbuilt, missing_inputs, told_of_builds
 from hatchlock.resources.image_spec import ImageSpec, image_artefacts
+from hatchlock.resources.image_tags import ImageTags
 
 if TYPE_CHECKING:
-    from hatchlock.engines.docker import Engine
+    from hatchlock.engines.docker import Engine, ImageFacts
     from hatchlock.images.assemble import Composed
 
 __all__ = ["ImageResource"]
@@ -34,6 +35,7 @@ class ImageResource:
         logs: Where what builds of packages say is kept.
         lock_digest: SHA-256 of the lock that they follow from, for statements about them.
         connect: Gives the engine; called only when there is something to ask it.
+        tags: What its tags have named.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ImageResource:
         logs: Path,
         lock_digest: str,
         connect: Callable[[], Engine],
+        tags: ImageTags | None = None,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
@@ -52,12 +55,14 @@ class ImageResource:
         self._logs = logs
         self._lock_digest = lock_digest
         self._connect = connect
+        self._tags = tags or ImageTags({})
+        self._changed: dict[Address, tuple[str, str]] = {}
         self._known_stacks: list[tuple[str, ...]] | None = None
 
     def desired(self) -> Iterable[Desired]:
         """Return every image, named by its input key."""
         return [
-            Desired(address=address, key=spec.key, facts=_facts(spec, self._home), privilege="engine")
+            Desired(address=address, key=spec.key, facts=self._facts(spec, before=True), privilege="engine")
             for address, spec in self._specs.items()
         ]
 
@@ -66,12 +71,11 @@ class ImageResource:
         if not self._specs:
             return []
         tags = self._connect().images()
-        return [self._seen(spec) for spec in self._specs.values() if self._is_there(spec, tags)]
+        return [seen for spec in self._specs.values() if (seen := self._seen(spec, tags))]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the image if the engine has it."""
-        spec = self._specs[address]
-        return self._seen(spec) if self._is_there(spec, self._connect().images()) else None
+        return self._seen(self._specs[address], self._connect().images())
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return what is added, but for what was built already, and the config and layers of the locked image."""
@@ -83,6 +87,7 @@ class ImageResource:
         """Assemble the image, or take it as it is, and load it under its tag.
 
         Raises:
+            ImageInUse: It is to be made anew, and a container uses it.
             OtherPlatform: The engine does not run what it is for.
             NotLoaded, EngineFull, EngineStopped: The engine does not take it.
             OtherOutputs: It is another one than the lock says.
@@ -100,6 +105,8 @@ class ImageResource:
             blobs.verify(artefact.digest)
         engine = self._connect()
         engine.check_platform(spec.platform)
+        if step.action is Action.REPLACE:
+            self._take_away(spec, engine)
         if spec.environment and is_unbuilt(spec.environment, self._home):
             from hatchlock.resources.image_builds import build_missing  # noqa: PLC0415  few images have any
 
@@ -115,6 +122,7 @@ class ImageResource:
                 return stack.enter_context(composed(spec, home=self._home))
 
             tag = spec.tag(self._project)
+            self._tags.renewed(tag, spec.started_as(self._project))
             load(image, engine=engine, tag=tag, whole=whole)
             stacks.append(image.diff_ids)
             if not (spec.environment and spec.is_compiled):
@@ -135,6 +143,12 @@ class ImageResource:
             )
             stacks.append(with_bytecode)
 
+    def _take_away(self, spec: ImageSpec, engine: Engine) -> None:
+        """Take the image away, so that its layers are written and sent once more as far as no other image has them."""
+        for tag in dict.fromkeys((spec.started_as(self._project), spec.tag(self._project))):
+            engine.untag(tag)
+        self._known_stacks = None
+
     def _describe(self, spec: ImageSpec, image: Composed) -> None:
         """Write beside an image what it is made from."""
         from hatchlock.resources.provenance import provenance  # noqa: PLC0415
@@ -149,11 +163,22 @@ class ImageResource:
             self._known_stacks = list(engine.stacks())
         return self._known_stacks
 
-    def _is_there(self, spec: ImageSpec, tags: Container[str]) -> bool:
-        return spec.tag(self._project) in tags and spec.started_as(self._project) in tags
+    def _seen(self, spec: ImageSpec, images: Mapping[str, ImageFacts]) -> Observed | None:
+        tags = dict.fromkeys([spec.tag(self._project), spec.started_as(self._project)])
+        self._changed.pop(spec.address, None)
+        if any(tag not in images for tag in tags):
+            return None
+        changed = self._tags.changed(tags, images, key=spec.key, is_labelled=spec.is_assembled)
+        if changed is None:
+            return Observed(address=spec.address, key=spec.key)
+        self._changed[spec.address] = changed
+        return Observed(address=spec.address, key=changed[1], facts=self._facts(spec, before=False))
 
-    def _seen(self, spec: ImageSpec) -> Observed:
-        return Observed(address=spec.address, key=spec.key)
+    def _facts(self, spec: ImageSpec, *, before: bool) -> Mapping[str, str]:
+        """Return what people see of an image; what its tag has named and names now only where that is not the same."""
+        facts = _facts(spec, self._home)
+        changed = self._changed.get(spec.address)
+        return facts if changed is None else {**facts, "content": changed[0] if before else changed[1]}
 
 
 def _facts(spec: ImageSpec, home: Home) -> Mapping[str, str]:

@@ -111,6 +111,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         listed=tuple(builder.listed()),
         groups=builder.groups(),
         notes=engine_notes(machine.lacks),
+        drift={name: spec.drift for name, spec in manifest.servers.items() if spec.drift != "correct"},
     )
 
 
