@@ -254,8 +254,14 @@ class GitSource:
         git = self._program
         key = key_of("git:1", [url, algorithm_of(like)])[:40]
         path = private_directory(self._root) / key
-        purpose = "hatchlock"
-        with lease(path.with_suffix(".lock"), what=f"the cache of {url}", purpose=purpose, timeout=_LEASE_SECONDS):
+        held = lease(
+            path.with_suffix(".lock"),
+            what=f"the cache of {url}",
+            purpose="hatchlock",
+            timeout=_LEASE_SECONDS,
+            emit=self._emit,
+        )
+        with held:
             mirror = Mirror(git, path, url, partial=partial and git.fetches_only_when_told)
             mirror.sweep()
             try:
