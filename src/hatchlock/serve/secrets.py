@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
 from hatchlock.security.secrets.resolve import Secrets
 from hatchlock.serve.watchdog import Cleanup
+from hatchlock.state.sessions import RunningSession, forget_ended, kept
 
 __all__ = ["and_remove", "remembered", "reserve"]
 
@@ -21,32 +23,49 @@ _OWNER = ".owner"
 
 @contextlib.contextmanager
 def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[None]:
-    """Let `status` see, while the block runs, whether a secret has changed since this session was started.
+    """Let others see, while the block runs, that this session does, and what it was started with.
 
+    `destroy` asks for sessions that run, `history` whose generation they are of, `status` whether a secret has changed since.
     What sessions left that were killed is removed.
 
-    Raises:
-        PermissionProblem: The store cannot be written, or its key could be read by somebody else.
-    """
-    if not secrets.bare:
-        yield
-        return
-    from hatchlock.security.secrets.store import fingerprint  # noqa: PLC0415  few servers have secrets
-    from hatchlock.state.sessions import RunningSession, kept, sessions  # noqa: PLC0415
+    Args:
+        record: As it was applied.
+        secrets: What it was started with.
+        store: The store's root.
 
+    Raises:
+        PermissionProblem: It has secrets, and the store cannot be written, or its key could be read by somebody else.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_noted(record, secrets, store))
+        except (HatchlockError, OSError):
+            if secrets.bare:
+                raise  # a store that is read-only serves all the same
+        yield
+
+
+@contextlib.contextmanager
+def _noted(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[None]:
     project = store / "projects" / record.project
-    for path, earlier in sessions(project):
-        if owner_is_gone(earlier.owner):
-            path.unlink(missing_ok=True)
+    forget_ended(project)
     session = RunningSession(
         server=record.server,
         owner=owner(os.getpid()),
         pid=os.getpid(),
         launch=record.digest,
-        secrets=fingerprint(store, secrets.bare, create=True),
+        secrets=_fingerprints(secrets, store),
     )
     with kept(project, session):
         yield
+
+
+def _fingerprints(secrets: Secrets, store: Path) -> Mapping[str, str]:
+    if not secrets.bare:
+        return {}
+    from hatchlock.security.secrets.store import fingerprint  # noqa: PLC0415  few servers have secrets
+
+    return fingerprint(store, secrets.bare, create=True)
 
 
 def reserve(record: LaunchRecord, environ: Mapping[str, str]) -> Path:

@@ -182,7 +182,7 @@ def _serve(
         log=log,
         lost=lambda: reasons.put(_End.NETWORK),
     )
-    with _signals(reasons), remembered(record, secrets, store), _server(start, talk, reasons) as server:
+    with _signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
 
 

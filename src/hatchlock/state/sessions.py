@@ -1,4 +1,4 @@
-"""Which sessions of a project's servers run, as far as somebody wants to know: those that were given secrets.
+"""Which sessions of a project's servers run.
 
 projects/NAME/sessions/SESSION.json      server, who runs it, the launch record's digest, keyed hashes of its secrets
 """
@@ -14,8 +14,9 @@ from pathlib import Path
 
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory
+from hatchlock.process import owner, owner_is_gone
 
-__all__ = ["RunningSession", "kept", "sessions"]
+__all__ = ["RunningSession", "forget_ended", "has_ended", "kept", "running", "sessions"]
 
 _FORMAT = 1
 
@@ -28,7 +29,7 @@ class RunningSession:
         server: The server's name.
         owner: Which process serves it (`engines.host.owner`).
         pid: Its pid.
-        launch: The digest of the launch record.
+        launch: The digest of its launch record, as it was applied.
         secrets: Variable -> keyed hash of the value that it was started with.
     """
 
@@ -67,3 +68,37 @@ def sessions(project: Path) -> Iterator[tuple[Path, RunningSession]]:
             if document.pop("format_version", 0) == _FORMAT:
                 found.append((path, RunningSession(**document)))
     yield from sorted(found, key=lambda item: (item[1].server, item[0]))
+
+
+def running(project: Path) -> tuple[RunningSession, ...]:
+    """Return the sessions of a project that have not ended, as far as this machine can tell, by server."""
+    return tuple(session for _, session in sessions(project) if not has_ended(session))
+
+
+def has_ended(session: RunningSession) -> bool:
+    """Whether the process that served a session is gone: not there any more, or of another boot of this machine."""
+    here = owner(os.getpid())
+    if not here or not session.owner:
+        return not _exists(session.pid)
+    return session.owner.partition(" ")[0] != here.partition(" ")[0] or owner_is_gone(session.owner)
+
+
+def forget_ended(project: Path) -> None:
+    """Delete what sessions have left that were killed.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    for path, session in sessions(project):
+        if has_ended(session):
+            path.unlink(missing_ok=True)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -314,13 +314,11 @@ def changed_secrets(home: Home, project: str, environ: Mapping[str, str]) -> dic
     Raises:
         PermissionProblem: The store's key could be another user's, or be read by one.
     """
-    from hatchlock.process import owner_is_gone
-    from hatchlock.state.sessions import sessions
+    from hatchlock.state.sessions import running
 
     found: dict[str, set[str]] = {}
-    for _, session in sessions(home.project(project)):
-        if not owner_is_gone(session.owner):
-            found.setdefault(session.server, set()).update(_changed(home, project, session, environ))
+    for session in running(home.project(project)):
+        found.setdefault(session.server, set()).update(_changed(home, project, session, environ))
     return {
         server: f"restart needed: {', '.join(sorted(names))} changed since it was started"
         for server, names in sorted(found.items())
