@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Event", "Sink", "discard"]
+__all__ = ["Event", "Fact", "Sink", "discard", "event_to_dict", "rfc3339"]
+
+Fact = str | int | float | bool
+"""What an event may say to programs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,12 +22,14 @@ class Event:
         address: What it is about; "" if nothing in particular.
         message: A short sentence for people.
         data: Facts for programs: strings, numbers and booleans only, never a secret.
+        at: When, in seconds since 1970.
     """
 
     name: str
     address: str = ""
     message: str = ""
-    data: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    data: Mapping[str, Fact] = field(default_factory=dict)
+    at: float = field(default_factory=time.time, compare=False)
 
 
 Sink = Callable[[Event], None]
@@ -31,3 +38,15 @@ Sink = Callable[[Event], None]
 
 def discard(event: Event) -> None:
     """Do nothing with an event."""
+
+
+def event_to_dict(event: Event) -> dict[str, Any]:
+    """Return an event as JSON values: the line of a stream, but for its format's version."""
+    named = {"event": event.name, "time": rfc3339(event.at), "address": event.address, "message": event.message}
+    return {**named, **event.data}
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a time in UTC, to the millisecond."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{thousandths:03}Z"

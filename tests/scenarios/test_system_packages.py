@@ -243,7 +243,7 @@ def test_environments_with_packages_in_common_are_served_one_after_the_other(tri
     found = SystemResource(specs, home=trial.home, environ=trial.host.environ, purpose="apply", lock_timeout=0)
     plan = planned(found)
     journal = Journal(tmp_path / "state" / "journal.ndjson")
-    outcome = execute(plan, {ResourceKind.SYSTEM: found}, journal=journal, emit=discard)
+    outcome = execute(plan, {ResourceKind.SYSTEM: found}, journal=journal, emit=discard, jobs=4)
     journal.close(finished=True)
     assert outcome.failed == ()
     assert [str(step.address) for step in outcome.done] == ["system:one", "system:two"]

@@ -12,6 +12,8 @@ from hatchlock.errors import RefusedError
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.paths import Home
+from hatchlock.usecases.carry_out import USUAL, Pace
+from hatchlock.usecases.drift import is_recorded
 from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.saved import StalePlan, saved_selection, staleness
 
@@ -125,6 +127,7 @@ def apply_project(
     offline: bool = False,
     bundle: Path | None = None,
     lock_timeout: float = 60.0,
+    pace: Pace = USUAL,
     emit: Sink = discard,
 ) -> Applied:
     """Bring this machine to what the lock says.
@@ -141,6 +144,7 @@ def apply_project(
         offline: Fetch nothing.
         bundle: What `fetch --to` wrote; its files are taken into the store first.
         lock_timeout: Seconds to wait for another apply.
+        pace: How the steps are done.
         emit: Told about progress.
 
     Raises:
@@ -158,10 +162,11 @@ def apply_project(
         selection = saved_selection(saved)
     planned = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
     _check_saved(saved, project, planned)
-    if _is_settled(planned):
+    if _is_settled(planned) and is_recorded(planned):
         return _unchanged(project, planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
+    from hatchlock.usecases.drift import record_applied
     from hatchlock.usecases.leases import project_lease
     from hatchlock.usecases.project import reread
 
@@ -174,8 +179,9 @@ def apply_project(
             _check_same(planned.plan, current.plan, consent)
             check_consent(current.plan, consent, None)
         if _is_settled(current):
+            record_applied(current)
             return _unchanged(project, current)
-        return _apply(project, current, offline=offline, emit=emit)
+        return _apply(project, current, offline=offline, emit=emit, pace=pace)
 
 
 def _plan(
@@ -230,16 +236,26 @@ def _check_same(shown: Plan, current: Plan, consent: Consent) -> None:
         raise StalePlan(changed=("the world",), differences=differences(shown, current))
 
 
-def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink) -> Applied:
+def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pace: Pace) -> Applied:
     from hatchlock.usecases.carry_out import carry_out
     from hatchlock.usecases.fetch import fetch_for
 
     state = planned.state
-    fetch_for(project, planned, offline=offline, emit=emit)
-    state.bind(project.directory)
-    write_launcher(project.home)
+
+    def prepare(told: Sink) -> None:
+        fetch_for(project, planned, offline=offline, emit=told)
+        state.bind(project.directory)
+        write_launcher(project.home)
+
     before = state.generation()
-    outcome = carry_out(planned, command="apply", settle=lambda outcome: _record(project, planned, outcome), emit=emit)
+    outcome = carry_out(
+        planned,
+        command="apply",
+        prepare=prepare,
+        settle=lambda outcome: _record(project, planned, outcome),
+        emit=emit,
+        pace=pace,
+    )
     generation = state.generation()
     return Applied(
         planned=planned,
@@ -253,7 +269,7 @@ def _record(project: Project, planned: Planned, outcome: Outcome) -> None:
     """Write the generation that a finished apply leaves; a part of a plan leaves none: what is here then is no whole lock."""
     from hatchlock.usecases.generations import leave_generation
 
-    if not outcome.failed and not planned.plan.problems and not planned.plan.only:
+    if outcome.is_complete and not planned.plan.problems and not planned.plan.only:
         leave_generation(project, planned, outcome)
 
 

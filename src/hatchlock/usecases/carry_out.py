@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hatchlock.events import Sink
+from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.events import Event, Fact, Sink
 
 if TYPE_CHECKING:
-    from hatchlock.reconcile.execute import Outcome
+    from hatchlock.reconcile.execute import Inbox, Outcome
+    from hatchlock.reconcile.plan import Plan
     from hatchlock.usecases.plan import Planned
 
 __all__ = ["USUAL", "Pace", "carry_out"]
@@ -22,39 +25,110 @@ class Pace:
 
     Attributes:
         jobs: How many at once, at most.
+        fail_fast: Whether no others are begun when one has failed.
     """
 
     jobs: int = 4
+    fail_fast: bool = False
 
 
 USUAL = Pace()
 
 
 def carry_out(
-    planned: Planned, *, command: str, settle: Callable[[Outcome], None], emit: Sink, pace: Pace = USUAL
+    planned: Planned,
+    *,
+    command: str,
+    settle: Callable[[Outcome], None],
+    emit: Sink,
+    prepare: Callable[[Sink], None] = lambda _: None,
+    pace: Pace = USUAL,
 ) -> Outcome:
-    """Do a plan's steps under the journal. The caller holds the project's lease, and what the steps need is in the store.
+    """Do a plan's steps under the journal, and keep a log of it. The caller holds the project's lease.
+
+    Ctrl-C and SIGTERM finish the steps that run, the second time they end the process at once.
 
     Args:
         planned: The plan, the world that it changes, and the project's state.
-        command: Which command does it, for those who read the journal.
+        command: Which command does it, for those who read the journal or the log.
         settle: Records what is left, a generation for one. It is called when all steps have ended, whatever became of
             them, and before the journal is closed: after a kill in between the next command does it again.
         emit: Told about progress.
+        prepare: Brings what the steps need into the store, told whom to tell about that. Nothing was begun yet.
         pace: How the steps are done.
 
     Raises:
-        HatchlockError, OSError: What `settle` raises, or the journal cannot be written. Errors of steps are in the
+        HatchlockError, OSError: What `prepare` and `settle` raise, or the journal cannot be written. Errors of steps are in the
             outcome instead.
     """
-    from hatchlock.reconcile.execute import execute
-    from hatchlock.state.journal import Journal
+    from hatchlock.state.runlog import logging_run
 
+    began = time.monotonic()
+    with logging_run(planned.state.root, emit) as told:
+        told(_start(planned.plan, command))
+        try:
+            prepare(told)
+            outcome = _execute(planned, command=command, settle=settle, emit=told, pace=pace)
+        except (HatchlockError, OSError) as error:
+            told(_broken(error, command, time.monotonic() - began))
+            raise
+        told(_end(outcome, command, time.monotonic() - began))
+    return outcome
+
+
+def _execute(planned: Planned, *, command: str, settle: Callable[[Outcome], None], emit: Sink, pace: Pace) -> Outcome:
+    from queue import SimpleQueue
+
+    from hatchlock.reconcile.execute import execute
+    from hatchlock.reconcile.signals import heeding_signals
+    from hatchlock.state.applied import write_applied
+    from hatchlock.state.journal import Journal
+    from hatchlock.usecases.drift import record_applied
+
+    write_applied(planned.state.root, planned.applied)  # what stands in a journal that is begun anew now
+    planned.state.clear_unfinished()
     if planned.plan.steps:
         planned.state.raise_serial()
     journal = Journal(planned.state.journal_path)
     journal.write("begin", project=planned.target.project, command=command, pid=str(os.getpid()))
-    outcome = execute(planned.plan, planned.world.by_kind, journal=journal, emit=emit, jobs=pace.jobs)
-    settle(outcome)
-    journal.close(finished=not outcome.failed)
+    inbox: Inbox = SimpleQueue()
+    with heeding_signals(lambda: inbox.put(None)):
+        outcome = execute(
+            planned.plan,
+            planned.world.by_kind,
+            journal=journal,
+            emit=emit,
+            jobs=pace.jobs,
+            fail_fast=pace.fail_fast,
+            inbox=inbox,
+        )
+        settle(outcome)
+        record_applied(planned, outcome)
+        journal.close(finished=outcome.is_complete)
     return outcome
+
+
+def _start(plan: Plan, command: str) -> Event:
+    from hatchlock.resources.base import Action
+
+    counts = {action.value: plan.count(action) for action in Action}
+    facts: dict[str, Fact] = {"command": command, **counts, "unchanged": plan.unchanged, "problems": len(plan.problems)}
+    return Event(name="plan.start", message=plan.summary, data=facts)
+
+
+def _end(outcome: Outcome, command: str, seconds: float) -> Event:
+    counts = {"done": len(outcome.done), "failed": len(outcome.failed), "not_started": len(outcome.not_started)}
+    message = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    facts: dict[str, Fact] = {
+        "command": command,
+        **counts,
+        "interrupted": outcome.is_interrupted,
+        "seconds": round(seconds, 3),
+    }
+    return Event(name="plan.end", message=message, data=facts)
+
+
+def _broken(error: HatchlockError | OSError, command: str, seconds: float) -> Event:
+    known = SystemProblem.of(error) if isinstance(error, OSError) else error
+    facts: dict[str, Fact] = {"command": command, "code": known.code, "seconds": round(seconds, 3)}
+    return Event(name="plan.failed", address=known.address, message=str(known), data=facts)

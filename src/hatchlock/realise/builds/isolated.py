@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox
-from hatchlock.process import ProcessFailed
+from hatchlock.process import ProcessFailed, started
 from hatchlock.realise.builds.order import build_environment
 from hatchlock.security.bubblewrap import System, bubblewrap_argv, bubblewrap_options, identity_files
 from hatchlock.security.sandbox import private_uid
@@ -75,17 +75,16 @@ class IsolatedBuild:
 
 def _run(argv: tuple[str, ...], inherited: tuple[int, ...], order: BinaryIO, result: BinaryIO, log: BinaryIO) -> int:
     try:
-        process = subprocess.Popen(
+        with started(
             argv, stdin=order, stdout=result, stderr=log, env={}, cwd="/", pass_fds=inherited, umask=0o022
-        )
+        ) as process:
+            try:
+                status = process.wait(_SECONDS)
+            finally:
+                # everything inside dies with it
+                process.kill()
     except OSError as error:
         raise ProcessFailed(argv=argv[:1], status=None, output=str(error)) from error
-    with process:
-        try:
-            status = process.wait(_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise ProcessFailed(argv=argv[:1], status=None, output=f"no end within {_SECONDS:g} s") from error
-        finally:
-            # everything inside dies with it
-            process.kill()
+    except subprocess.TimeoutExpired as error:
+        raise ProcessFailed(argv=argv[:1], status=None, output=f"no end within {_SECONDS:g} s") from error
     return status if status >= 0 else 128 - status
