@@ -81,3 +81,41 @@ def test_lines_of_threads_do_not_mix(path: Path) -> None:
 def test_it_is_private(path: Path) -> None:
     Journal(path).close(finished=False)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("apply", "an apply begun T did not finish, in the middle of server:a; `hatchlock apply` goes on from here"),
+        (
+            "rollback 12",
+            "a rollback to generation 12 begun T did not finish, in the middle of server:a; "
+            "`hatchlock rollback 12` goes on from here, `hatchlock apply` goes to what the lock says",
+        ),
+        (
+            "destroy",
+            "a destroy begun T did not finish, in the middle of server:a; "
+            "`hatchlock destroy` goes on from here, `hatchlock apply` goes to what the lock says",
+        ),
+    ],
+)
+def test_what_was_interrupted_says_what_it_was_and_how_to_go_on(tmp_path: Path, command: str, told: str) -> None:
+    path = tmp_path / "journal.ndjson"
+    journal = Journal(path)
+    journal.write("begin", command=command)
+    journal.write("start", step="server:a")
+    journal.close(finished=False)
+    left = read_interrupted(path)
+    assert left is not None
+    assert left.told.replace(left.began, "T") == told
+
+
+@pytest.mark.parametrize("command", ["", "rollback", "rollback 0", "rollback 1; rm", "something"])
+def test_a_journal_names_no_command_that_is_none_of_ours(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "journal.ndjson"
+    journal = Journal(path)
+    journal.write("begin", command=command)
+    journal.close(finished=False)
+    left = read_interrupted(path)
+    assert left is not None
+    assert left.command == "apply"

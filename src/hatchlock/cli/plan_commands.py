@@ -64,10 +64,8 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _tell_interrupted(planned: Planned, ui: Ui) -> None:
-    left = planned.interrupted
-    if left:
-        unfinished = f", in the middle of {', '.join(left.running)}" if left.running else ""
-        ui.say(f"note: an apply begun {left.began} did not finish{unfinished}; `hatchlock apply` goes on from here")
+    if planned.interrupted:
+        ui.say(f"note: {planned.interrupted.told}")
 
 
 def tell_problems(planned: Planned, ui: Ui) -> None:

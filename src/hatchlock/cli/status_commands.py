@@ -57,7 +57,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         )
         return 0
     if found.interrupted:
-        ui.say(f"note: an apply did not finish: {found.interrupted}")
+        ui.say(f"note: {found.interrupted}")
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
     blocks = [f"project {found.project}, generation {found.generation}", table(rows)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,20 +16,42 @@ from hatchlock.files import fsync_directory, private_directory, read_optional
 
 __all__ = ["Interrupted", "Journal", "read_interrupted"]
 
+_COMMAND = re.compile(r"apply|destroy|rollback [1-9]\d*")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interrupted:
-    """What an apply that did not end had begun.
+    """What a command that did not end had begun.
 
     Attributes:
         began: RFC 3339, UTC.
         done: Addresses of finished steps.
         running: Addresses of steps that were begun and not finished.
+        command: Which it was: `apply`, `rollback N` or `destroy`.
     """
 
     began: str
     done: tuple[str, ...]
     running: tuple[str, ...]
+    command: str = "apply"
+
+    @property
+    def what(self) -> str:
+        """What it was, in words."""
+        name, _, number = self.command.partition(" ")
+        return {"rollback": f"a rollback to generation {number}", "destroy": "a destroy"}.get(name, "an apply")
+
+    @property
+    def told(self) -> str:
+        """One sentence: what it was, how far it came, and how to go on."""
+        unfinished = f", in the middle of {', '.join(self.running)}" if self.running else ""
+        return f"{self.what} begun {self.began} did not finish{unfinished}; {self.way_on}"
+
+    @property
+    def way_on(self) -> str:
+        """How to go on, in words."""
+        on = f"`hatchlock {self.command}` goes on from here"
+        return on if self.command == "apply" else f"{on}, `hatchlock apply` goes to what the lock says"
 
 
 class Journal:
@@ -83,18 +106,25 @@ def read_interrupted(path: Path) -> Interrupted | None:
     done = {step for event, step, _ in events if event == "done"}
     started = {step for event, step, _ in events if event == "start"}
     began = next((at for _, _, at in events if at), "at some time")
-    return Interrupted(began=began, done=tuple(sorted(done)), running=tuple(sorted(started - done)))
+    command = next((word for event, word, _ in events if event == "begin"), "")
+    return Interrupted(
+        began=began,
+        done=tuple(sorted(done)),
+        running=tuple(sorted(started - done)),
+        command=command if _COMMAND.fullmatch(command) else "apply",
+    )
 
 
 def _events(data: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield event, step and time of each line; "" for what is not text. The last line may be half a one."""
+    """Yield event, step or command, and time of each line; "" for what is not text. The last line may be half a one."""
     for line in data.splitlines():
         try:
             found = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
-            event, step, at = (
-                value if isinstance(value := found.get(name), str) else "" for name in ("event", "step", "at")
+            about = "command" if found.get("event") == "begin" else "step"
+            event, what, at = (
+                value if isinstance(value := found.get(name), str) else "" for name in ("event", about, "at")
             )
-            yield event, step, at
+            yield event, what, at

@@ -77,9 +77,9 @@ class Status:
 
     Attributes:
         project: Its name.
-        generation: The number of the last finished apply; 0 for none.
+        generation: The number of the generation that it is at: of the last finished apply, or where a rollback went; 0 for none.
         servers: By name.
-        interrupted: What an apply that did not finish had begun; "" if there is none.
+        interrupted: What a command that did not finish had begun, and how to go on; "" if there is none.
         environments: Those that no server uses, by name.
         notes: What else people should know: containers with our labels that nobody knows, what the engine lacks.
     """
@@ -115,9 +115,9 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     )
     return Status(
         project=planned.target.project,
-        generation=planned.state.generation(),
+        generation=planned.state.current(),
         servers=tuple(_with_note(server, notes.get(f"server:{server.name}", "")) for server in servers),
-        interrupted=f"begun {left.began}, unfinished: {', '.join(left.running) or 'nothing'}" if left else "",
+        interrupted=left.told if left else "",
         environments=tuple(_environment(item, planned) for item in _unused(project)),
         notes=planned.notes,
     )
