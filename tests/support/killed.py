@@ -52,28 +52,33 @@ sys.exit(status)
 
 
 class KilledProject(TrialProject):
-    """Runs commands that kill themselves."""
+    """Runs commands that kill themselves, and counts how often they came to it."""
+
+    kills = 0
 
     def killed(self, mode: str, number: int, *words: str) -> bool:
         """Run a command that kills itself at this point, and return whether it came to it."""
-        status = self._driven(mode, number, *words)
-        assert status in {0, -signal.SIGKILL}
-        return status != 0
+        done = self._driven(mode, number, *words)
+        assert done.returncode in {0, -signal.SIGKILL}, done.stdout + done.stderr
+        self.kills += done.returncode != 0
+        return done.returncode != 0
 
     def points(self, mode: str, *words: str) -> int:
         """Return how many points there are in a command."""
-        assert self._driven(mode, 0, *words) == 0
+        done = self._driven(mode, 0, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
         return int((self.root / "seen").read_text())
 
-    def _driven(self, mode: str, number: int, *words: str) -> int:
+    def _driven(self, mode: str, number: int, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", _DRIVER, mode, str(number), str(self.root / "seen"), *words],
             cwd=self.directory,
             env=self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            text=True,
             check=False,
-        ).returncode
+        )
 
     def killed_after(self, seconds: float, *words: str) -> bool:
         """Start a command, kill it after some time, and return whether that was before its end."""
@@ -89,4 +94,6 @@ class KilledProject(TrialProject):
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-        return process.wait() == -signal.SIGKILL
+        was_killed = process.wait() == -signal.SIGKILL
+        self.kills += was_killed
+        return was_killed

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -43,6 +44,9 @@ _PLACE = "hatchlock-volume"
 _NO_PROGRAM = "/hatchlock-volume/none"
 _MODE = 0o700
 _END_OF_ARCHIVE = 1024
+_IS_LOOKING = "disk usage operation is already running"
+_PATIENCE = 120.0
+_PAUSE = 0.1
 
 
 @dataclass(kw_only=True, eq=False)
@@ -112,12 +116,25 @@ def list_volumes(engine: Engine, labels: Mapping[str, str]) -> list[Volume]:
 def volume_sizes(engine: Engine) -> dict[str, int]:
     """Return the bytes in each volume of the engine, which looks for a while; without those that it cannot say.
 
+    An engine looks for one at a time only, whoever else asks; then this waits.
+
     Raises:
         EngineError, EngineUnreachable: The engine does not say.
     """
-    found = engine.ask("GET", "/system/df").get("Volumes") or ()
+    found = _disk_usage(engine).get("Volumes") or ()
     sizes = {item["Name"]: int((item.get("UsageData") or {}).get("Size", -1)) for item in found}
     return {name: size for name, size in sizes.items() if size >= 0}
+
+
+def _disk_usage(engine: Engine) -> Any:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return engine.ask("GET", "/system/df")
+        except EngineError as error:
+            if _IS_LOOKING not in error.message or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: str, user: str) -> None:
