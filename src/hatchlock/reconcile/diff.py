@@ -63,7 +63,7 @@ def diff(
         problems=tuple(blocked),
         unchanged=sum(address in present for address in wanted.keys() - found.keys() - left_alone),
         # sessions come and go, and nothing that is declared goes with them
-        existing=sum(address.kind is not ResourceKind.CONTAINER for address in present),
+        existing=sum(a.kind is not ResourceKind.CONTAINER and (a in wanted or a not in forgotten) for a in present),
         drifted=tuple(Drifted(address=address, what=found[address].cause) for address in told),
     )
 
@@ -94,7 +94,8 @@ def _towards(item: Desired, seen: Observed | None, last: str | None, again: Cont
     is_right = seen is not None and seen.key == item.key
     if is_right and item.address not in again:
         return None
-    drift = not is_right and (last == item.key or (seen is not None and seen.drifted))
+    handed_over = seen is not None and bool(seen.handover)
+    drift = not is_right and not handed_over and (last == item.key or (seen is not None and seen.drifted))
     by_both = seen is not None and last is not None and last not in {item.key, seen.key}
     since = _SINCE if last == item.key else _BY_BOTH if by_both else ""
     changed = {} if seen is None else _changed(seen.facts, item.facts)
@@ -140,6 +141,8 @@ def _always(item: Desired, before: Mapping[str, str]) -> Iterable[tuple[str, str
 def _cause(seen: Observed | None, changed: Mapping[str, str], since: str) -> str:
     if seen is None:
         return f"gone {since}" if since else "not found"
+    if seen.handover:
+        return seen.handover
     return " ".join(filter(None, (f"{', '.join(changed)} changed" if changed else "differs", seen.cause, since)))
 
 

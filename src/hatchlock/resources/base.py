@@ -12,6 +12,7 @@ from hatchlock.errors import HatchlockError
 
 __all__ = [
     "CONTEXT",
+    "KNOWN_AFTER",
     "PROFILE",
     "Action",
     "Artefact",
@@ -29,6 +30,8 @@ DriftPolicy = Literal["correct", "warn", "ignore"]
 """What a plan does about a resource that somebody else has changed: put it right, tell of it, or neither."""
 CONTEXT = "build:"
 """Before a server's name: what the artefact belongs to that its image is built from."""
+KNOWN_AFTER = "known after apply"
+"""The value of a fact that nobody can know before the step is done."""
 PROFILE = "seccomp:"
 """Before a server's name: what its seccomp profile belongs to."""
 
@@ -86,6 +89,8 @@ class Observed:
         remedy: What exactly a step would do about it, field -> value, where that depends on what there is; shown as it is.
         drifted: Somebody else has changed it, as can be seen from itself.
         policy: What to do about that, where nothing is declared that it should be like.
+        handover: What the manifest says of where it comes from: "moved from server:old". The whole cause of its step, which
+            is no drift.
     """
 
     address: Address
@@ -96,6 +101,7 @@ class Observed:
     remedy: Mapping[str, str] = field(default_factory=dict)
     drifted: bool = False
     policy: DriftPolicy = "correct"
+    handover: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
