@@ -89,13 +89,17 @@ def test_it_is_private(path: Path) -> None:
         ("apply", "an apply begun T did not finish, in the middle of server:a; `hatchlock apply` goes on from here"),
         (
             "rollback 12",
-            "a rollback to generation 12 begun T did not finish, in the middle of server:a; "
-            "`hatchlock rollback 12` goes on from here, `hatchlock apply` goes to what the lock says",
+            (
+                "a rollback to generation 12 begun T did not finish, in the middle of server:a; "
+                "`hatchlock rollback 12` goes on from here, `hatchlock apply` goes to what the lock says"
+            ),
         ),
         (
             "destroy",
-            "a destroy begun T did not finish, in the middle of server:a; "
-            "`hatchlock destroy` goes on from here, `hatchlock apply` goes to what the lock says",
+            (
+                "a destroy begun T did not finish, in the middle of server:a; "
+                "`hatchlock destroy` goes on from here, `hatchlock apply` goes to what the lock says"
+            ),
         ),
     ],
 )

@@ -35,6 +35,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "fetch": ("fill the store from the lock", "hatchlock fetch --to bundle.tar"),
         "verify": ("compare what is here with the lock", "hatchlock verify --json"),
         "audit": ("what of the security checklist holds here", "hatchlock audit --fail-on warning"),
+        "history": ("what each apply left", "hatchlock history"),
+        "rollback": ("go back to what an earlier apply left", "hatchlock rollback 3"),
         "gc": ("delete what nobody uses any more", "hatchlock gc --dry-run"),
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },

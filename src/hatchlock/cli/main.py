@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 INTERRUPTED = 130
 _GRACE = 1.0
-_STREAMING = {"apply", "up"}
+_STREAMING = {"apply", "up", "rollback"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,17 +100,24 @@ def _dispatch(words: list[str]) -> int:
 
     if entry := entry_of(words):
         return serve_entry(entry)
+    from hatchlock.cli.commands import handle
     from hatchlock.cli.parser import parse
+    from hatchlock.cli.progress import Progress
     from hatchlock.cli.ui import Ui
 
     own, foreign = _split(words)
     arguments = parse(own)
     arguments.words = foreign
     stream = arguments.command in _STREAMING
-    ui = Ui(json=arguments.json, stream=stream, color=arguments.color, verbose=arguments.verbose)
-    from hatchlock.cli.commands import handle
-
-    return handle(arguments, ui)
+    with Progress(shown=not arguments.json) as progress:
+        ui = Ui(
+            json=arguments.json,
+            stream=stream,
+            color=arguments.color,
+            verbose=arguments.verbose,
+            progress=progress,
+        )
+        return handle(arguments, ui)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

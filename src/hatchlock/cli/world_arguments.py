@@ -55,10 +55,7 @@ def _plan(command: argparse.ArgumentParser) -> None:
 
 def _consents(command: argparse.ArgumentParser) -> None:
     _selection(command)
-    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
-    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
-    command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
-    command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
+    _agreements(command)
     command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
     lock_timeout(command, "another apply")
     command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
@@ -81,6 +78,23 @@ def _status(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _agreements(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
+    command.add_argument("--allow-privileged", action="store_true", help="agree to changes of the host as root")
+    command.add_argument("--allow-mass-removal", action="store_true", help="agree to removing more than half")
+
+
+def _history(command: argparse.ArgumentParser) -> None:
+    command.add_argument("number", nargs="?", type=int, metavar="N", help="this generation; all if not said")
+
+
+def _rollback(command: argparse.ArgumentParser) -> None:
+    command.add_argument("number", nargs="?", type=int, metavar="N", help="the generation; the one before if not said")
+    _agreements(command)
+    lock_timeout(command, "an apply")
+
+
 def _gc(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
@@ -98,5 +112,7 @@ WORLD_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "apply": _apply,
     "up": _consents,
     "status": _status,
+    "history": _history,
+    "rollback": _rollback,
     "gc": _gc,
 }

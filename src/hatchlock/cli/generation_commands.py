@@ -1,0 +1,181 @@
+"""`history`, `rollback`, `destroy`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.consent import asker
+from hatchlock.cli.context import project_of
+from hatchlock.cli.layout import table
+from hatchlock.cli.log import logged
+from hatchlock.cli.plan_commands import tell_problems
+from hatchlock.cli.ui import Ui, error_to_dict
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.execute import Outcome
+    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.history import History, Past
+    from hatchlock.usecases.rollback import Return, RolledBack
+
+__all__ = ["history", "rollback"]
+
+_SHOWN_CHANGES = 3
+
+
+def history(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print the generations of the project, or one of them."""
+    from hatchlock.usecases.history import project_history
+
+    found = project_history(project_of(arguments), arguments.number)
+    if ui.json:
+        generations = [_past_to_dict(item) for item in found.generations]
+        document = {"project": found.project, "current": found.current, "held": found.held, "generations": generations}
+        ui.document(document)
+    elif arguments.number is not None:
+        ui.result(_one(found.generations[0]))
+    else:
+        ui.result(_overview(found))
+    return 0
+
+
+def _overview(found: History) -> str:
+    if not found.generations:
+        return f"project {found.project}: nothing was applied yet"
+    held = f", held at generation {found.held} since a rollback" if found.held else ""
+    rows: list[tuple[str, ...]] = [("", "GENERATION", "WHEN", "HATCHLOCK", "CHANGES", "")]
+    rows += [_row(item) for item in found.generations]
+    return f"project {found.project}{held}\n\n{table(rows)}"
+
+
+def _row(item: Past) -> tuple[str, ...]:
+    changes = [str(change) for change in item.changes]
+    more = f", {len(changes) - _SHOWN_CHANGES} more" if len(changes) > _SHOWN_CHANGES else ""
+    generation = item.generation
+    return (
+        "*" if item.is_current else "",
+        str(generation.number),
+        generation.when or "unknown",
+        generation.hatchlock or "unknown",
+        (", ".join(changes[:_SHOWN_CHANGES]) + more) or "none of servers and packages",
+        f"runs: {', '.join(item.sessions)}" if item.sessions else "",
+    )
+
+
+def _one(item: Past) -> str:
+    generation = item.generation
+    counts = ", ".join(f"{number} to {action}" for action, number in generation.counts.items() if number)
+    facts = [
+        ("applied", generation.when or "unknown"),
+        ("by hatchlock", generation.hatchlock or "unknown"),
+        ("lock", f"sha256:{generation.lock}" if generation.lock else "unknown"),
+        ("steps", counts or ("none" if generation.counts else "unknown")),
+        ("servers", ", ".join(generation.servers) or "none"),
+        ("running", ", ".join(item.sessions) or "none"),
+    ]
+    head = f"generation {generation.number}{', the current one' if item.is_current else ''}"
+    lines = [head, *(f"  {line}" for line in table(facts).split("\n"))]
+    return "\n".join([*lines, "", *(str(change) for change in item.changes)]) if item.changes else "\n".join(lines)
+
+
+def _past_to_dict(item: Past) -> dict[str, Any]:
+    generation = item.generation
+    changes = [
+        {"sign": change.sign, "what": change.what, "before": change.before, "after": change.after}
+        for change in item.changes
+    ]
+    return {
+        "number": generation.number,
+        "when": generation.when,
+        "hatchlock": generation.hatchlock,
+        "lock": generation.lock,
+        "servers": list(generation.servers),
+        "counts": dict(generation.counts),
+        "current": item.is_current,
+        "sessions": list(item.sessions),
+        "changes": changes,
+    }
+
+
+def rollback(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Go back to what an earlier apply left."""
+    from hatchlock.usecases.rollback import roll_back
+
+    began = time.perf_counter()
+    project = project_of(arguments)
+    ask = asker(ui, "Roll back?")
+    done = roll_back(
+        project,
+        arguments.number,
+        consent=_consent(arguments),
+        confirm=ask and (lambda way: ask(_way(way))),
+        offline=arguments.offline,
+        lock_timeout=arguments.lock_timeout,
+        emit=logged(ui.event, project.home, "rollback"),
+    )
+    if ui.json:
+        facts = {"generation": done.way.number, "beyond": list(done.way.beyond)}
+        ui.line({"event": "summary", **_outcome_to_dict(done.outcome), **facts})
+    else:
+        _show_rolled_back(done, ui, time.perf_counter() - began)
+    return 0 if done.is_there else 1
+
+
+def _way(way: Return) -> str:
+    lines = [f"Back to generation {way.number}:", "", str(way.planned.plan)]
+    return "\n".join([*lines, *(f"! {sentence}" for sentence in way.beyond)])
+
+
+def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float) -> None:
+    way, plan, outcome = done.way, done.way.planned.plan, done.outcome
+    for problem in plan.problems:
+        ui.say(f"{problem.address}: {problem.what}")
+    tell_problems(way.planned, ui)
+    if outcome is None:
+        ui.result(f"Nothing to do: the project is at generation {way.number} ({seconds:.2f} s)")
+        return
+    for sentence in way.beyond:
+        ui.say(f"note: {sentence}")
+    _show_failures(outcome, ui)
+    if not done.is_there:
+        again = f"run `hatchlock rollback {way.number}` again when the cause is mended"
+        ui.result(f"Rolled back in part: {_counts(outcome)}{plan.blocked}; {again}")
+        return
+    ui.result(f"Rolled back to generation {way.number}: {len(outcome.done)} done ({seconds:.2f} s)")
+    if way.planned.state.generations.held():
+        ui.say("note: `hatchlock apply` goes on from there to what the lock says")
+
+
+def _consent(arguments: argparse.Namespace) -> Consent:
+    from hatchlock.usecases.apply import Consent
+
+    return Consent(
+        yes=arguments.yes,
+        destructive=arguments.allow_destructive,
+        privileged=arguments.allow_privileged,
+        mass_removal=arguments.allow_mass_removal,
+    )
+
+
+def _counts(outcome: Outcome) -> str:
+    return f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
+
+
+def _show_failures(outcome: Outcome, ui: Ui) -> None:
+    for step, error in outcome.failed:
+        error.address = error.address or str(step.address)
+        ui.say("")
+        ui.error(error)
+    for step in outcome.not_started:
+        ui.say(f"  {step.address}  not started")
+
+
+def _outcome_to_dict(outcome: Outcome | None) -> dict[str, Any]:
+    if outcome is None:
+        return {"done": [], "failed": [], "not_started": []}
+    return {
+        "done": [str(step.address) for step in outcome.done],
+        "failed": [error_to_dict(error) | {"address": str(step.address)} for step, error in outcome.failed],
+        "not_started": [str(step.address) for step in outcome.not_started],
+    }
