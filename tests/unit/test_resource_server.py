@@ -50,21 +50,30 @@ def test_a_server_is_there_once_its_record_is_active(state: ProjectState) -> Non
     assert diff(found.desired(), found.observe()).steps == ()
 
 
-def test_a_pointer_to_a_record_that_is_gone_is_no_server(state: ProjectState) -> None:
+@pytest.mark.parametrize(("content", "word"), [(None, "gone"), (RECORD.to_json() + b" ", "damaged")])
+def test_a_record_that_is_gone_or_was_changed_is_written_again(
+    state: ProjectState, content: bytes | None, word: str
+) -> None:
     found = resource(state, RECORD)
     apply(found)
+    path = state.record_path(RECORD.digest)
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    (step,) = diff(found.desired(), found.observe(), applied={ADDRESS: RECORD.digest}).steps
+    assert (step.action, step.drift, step.cause) == (Action.UPDATE, True, "launch record changed since it was applied")
+    assert step.details["launch record"] == f"{RECORD.digest[:12]}, {word} -> {RECORD.digest[:12]}"
+    assert set(step.details) == {"launch record", "sandbox"}
+    apply(found)
+    assert path.read_bytes() == RECORD.to_json()
+    assert diff(found.desired(), found.observe()).steps == ()
+
+
+def test_a_server_whose_record_is_gone_goes_with_its_declaration(state: ProjectState) -> None:
+    apply(resource(state, RECORD))
     state.record_path(RECORD.digest).unlink()
-    assert list(found.observe()) == []
-    assert found.observe_one(ADDRESS) is None
-
-
-def test_a_record_that_was_changed_is_written_again(state: ProjectState) -> None:
-    found = resource(state, RECORD)
-    apply(found)
-    state.record_path(RECORD.digest).write_bytes(RECORD.to_json() + b" ")
-    assert found.observe_one(ADDRESS) is None
-    apply(found)
-    assert state.record_path(RECORD.digest).read_bytes() == RECORD.to_json()
+    apply(resource(state))
+    assert state.active() == {}
 
 
 def test_a_change_is_told_field_by_field(state: ProjectState) -> None:

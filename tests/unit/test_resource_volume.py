@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,12 @@ class Kept:
         record = LaunchRecord(project="p", server=server, runtime="process", argv=("x",), key="")
         return Path(volume_place(self.home, record, path))
 
-    def resource(self, *paths: str, user: str = OWNER) -> VolumeResource:
+    def resource(self, *paths: str, user: str = OWNER, applied: Mapping[Address, str] | None = None) -> VolumeResource:
         specs = [
             VolumeSpec(server="notes", path=path, place=str(self.place(path)), user=user, runtime="process")
             for path in paths
         ]
-        return VolumeResource(specs, home=self.home, project="p", state=self.state, engine="")
+        return VolumeResource(specs, home=self.home, project="p", state=self.state, engine="", applied=applied)
 
     def plan(self, *paths: str, user: str = OWNER) -> Plan:
         found = self.resource(*paths, user=user)
@@ -91,6 +92,22 @@ def test_a_directory_of_another_user_is_made_anew_and_what_was_in_it_is_lost(kep
     kept.apply("/data", user="4243:4243")
     assert kept.place("/data").stat().st_uid == 4243
     assert list(kept.place("/data").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_directory_that_somebody_has_given_away_is_taken_back_with_what_is_in_it(kept: Kept) -> None:
+    kept.apply("/data", user="4242:4242")
+    (kept.place("/data") / "a").touch()
+    address = Address.parse("volume:notes/data@process")
+    applied = {address: f"{kept.place('/data')} 4242"}
+    os.chown(kept.place("/data"), 0, 0)
+    found = kept.resource("/data", user="4242:4242", applied=applied)
+    (step,) = diff(found.desired(), found.observe(), applied=applied).steps
+    assert (step.cause, step.drift, step.loss) == ("owner changed since it was applied", True, "")
+    found.apply(step)
+    assert kept.place("/data").stat().st_uid == 4242
+    assert [path.name for path in kept.place("/data").iterdir()] == ["a"]
+    assert diff(found.desired(), found.observe(), applied=applied).steps == ()
 
 
 def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path: Path) -> None:

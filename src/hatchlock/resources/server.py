@@ -21,6 +21,8 @@ from hatchlock.state.project import ProjectState
 __all__ = ["ServerResource", "ServerSpec", "profile_artefact"]
 
 _SHOWN_DIGITS = 12
+_GONE = "gone"
+_DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,16 +79,13 @@ class ServerResource:
         ]
 
     def observe(self) -> Iterable[Observed]:
-        """Return every active server of the project, declared or not, whose record is there and undamaged."""
-        active = self._state.active()
-        return [self._seen(name, digest) for name, digest in active.items() if self._has_record(digest)]
+        """Return every active server of the project, declared or not."""
+        return [self._seen(name, digest) for name, digest in self._state.active().items()]
 
     def observe_one(self, address: Address) -> Observed | None:
-        """Return the server if it is active and its record is there and undamaged."""
+        """Return the server if it is active; one whose record is gone or damaged is another one than it was."""
         digest = self._state.active().get(address.name)
-        if digest is None or not self._has_record(digest):
-            return None
-        return self._seen(address.name, digest)
+        return None if digest is None else self._seen(address.name, digest)
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return its seccomp profile, if it has one of its own; environment and image bring theirs."""
@@ -98,12 +97,17 @@ class ServerResource:
         spec = self._specs.get(step.address) if step.after else None
         self._state.activate(step.address.name, spec.record if spec else None)
 
-    def _has_record(self, digest: str) -> bool:
+    def _wrong(self, digest: str) -> str:
         data = read_optional(self._state.record_path(digest))
-        return data is not None and sha256_bytes(data) == digest
+        return _GONE if data is None else "" if sha256_bytes(data) == digest else _DAMAGED
 
     def _seen(self, name: str, digest: str) -> Observed:
         address = Address(kind=ResourceKind.SERVER, name=name)
+        if wrong := self._wrong(digest):
+            spec = self._specs.get(address)
+            facts = _facts(spec.record, spec.record.digest) if spec else {}
+            said = f"{digest[:_SHOWN_DIGITS]}, {wrong}"
+            return Observed(address=address, key=f"{digest} {wrong}", facts={**facts, "launch record": said})
         if self._digests.get(address) == digest:
             return Observed(address=address, key=digest)
         return Observed(address=address, key=digest, facts=self._facts_of(digest))

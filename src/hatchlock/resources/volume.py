@@ -114,16 +114,26 @@ class VolumeResource:
         project: The project's name.
         state: Its state.
         engine: The address of the engine that this machine has; "" if nothing needs one.
+        applied: What the last apply left, by address: a directory that somebody else has given away since then is taken
+            back as it is.
     """
 
     def __init__(
-        self, specs: Iterable[VolumeSpec], *, home: Home, project: str, state: ProjectState, engine: str
+        self,
+        specs: Iterable[VolumeSpec],
+        *,
+        home: Home,
+        project: str,
+        state: ProjectState,
+        engine: str,
+        applied: Mapping[Address, str] | None = None,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
         self._project = project
         self._state = state
         self._engine = engine
+        self._applied = applied or {}
         self.problems: tuple[Problem, ...] = ()
 
     def desired(self) -> Iterable[Desired]:
@@ -162,7 +172,7 @@ class VolumeResource:
         return ()
 
     def apply(self, step: Step) -> None:
-        """Make the volume, or take it away with everything in it, or both.
+        """Make the volume, or take it away with everything in it, or both; or take back a directory that was given away.
 
         Raises:
             VolumeInUse: A container has it.
@@ -173,7 +183,9 @@ class VolumeResource:
         """
         spec = self._specs.get(step.address) if step.after else None
         place, _, state = step.before.rpartition(" ")
-        if step.action in {Action.DELETE, Action.REPLACE} or (step.action is Action.UPDATE and state != _UNFINISHED):
+        is_taken_back = step.action is Action.UPDATE and step.drift and place.startswith("/")
+        is_changed = step.action is Action.UPDATE and state != _UNFINISHED and not is_taken_back
+        if step.action in {Action.DELETE, Action.REPLACE} or is_changed:
             self._remove(place)
         if spec is None:
             return
@@ -247,7 +259,9 @@ class VolumeResource:
         facts = {"for": path, "in": _shown_place(place), "owner": user}
         if spec is not None and spec.key == key:
             return Observed(address=address, key=key, facts=facts | {"owner": spec.user})
-        return Observed(address=address, key=key, facts=facts, loss=self._loss(server, path, place))
+        is_given_away = spec is not None and runtime == "process" and self._applied.get(address) == spec.key
+        loss = "" if is_given_away else self._loss(server, path, place)
+        return Observed(address=address, key=key, facts=facts, loss=loss)
 
     def _loss(self, server: str, path: str, place: str) -> str:
         size: int | None

@@ -26,6 +26,7 @@ from hatchlock.resources.image import ImageResource
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_tags import ImageTags
 from hatchlock.resources.leased import Leased
+from hatchlock.resources.network import NetworkResource, on_bridge
 from hatchlock.resources.package_counts import PackageCounts
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.system import SystemResource
@@ -152,8 +153,15 @@ class World:
             target.entries, state=state, home=home, project=target.project, usual=target.usual_files, emit=emit
         )
         self.volumes = VolumeResource(
-            _volumes(target.servers), home=home, project=target.project, state=state, engine=target.engine
+            _volumes(target.servers),
+            home=home,
+            project=target.project,
+            state=state,
+            engine=target.engine,
+            applied=applied.keys,
         )
+        bridged = any(on_bridge(spec.record) for spec in target.servers)
+        self.network = NetworkResource(project=target.project, engine=target.engine if bridged else "")
         self.containers = ContainerResource(project=target.project, engine=target.engine, state=state)
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
@@ -167,6 +175,7 @@ class World:
                 lock_timeout=lock_timeout,
                 emit=emit,
             ),
+            ResourceKind.NETWORK: self.network,
             ResourceKind.VOLUME: self.volumes,
             ResourceKind.CONTAINER: self.containers,
             ResourceKind.SERVER: ServerResource(target.servers, state=state),
@@ -177,7 +186,7 @@ class World:
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be planned, as far as it was seen when the resources were last observed."""
         guards = guard_problems(self._servers)
-        return (*self.system.problems, *self.volumes.problems, *guards, *self.clients.problems)
+        return (*self.system.problems, *self.network.problems, *self.volumes.problems, *guards, *self.clients.problems)
 
 
 def _volumes(servers: Iterable[ServerSpec]) -> Iterator[VolumeSpec]:

@@ -18,6 +18,7 @@ __all__ = [
     "LABEL",
     "EngineTraits",
     "HostFacts",
+    "bridge_config",
     "bridge_name",
     "container_config",
     "podmans_seccomp",
@@ -160,6 +161,19 @@ def _host_config(record: LaunchRecord, host: HostFacts, provided: Provided, engi
 def bridge_name(project: str) -> str:
     """Return the name of the network on which containers of a project are that may reach every host."""
     return f"hatchlock-{project}"
+
+
+def bridge_config(project: str, *, podman: bool) -> dict[str, Any]:
+    """Return the body of `POST /networks/create` for that network, on which containers do not see each other."""
+    # Podman keeps networks apart from each other, but knows no such thing within one
+    option = {"isolate": "true"} if podman else {"com.docker.network.bridge.enable_icc": "false"}
+    return {
+        "Name": bridge_name(project),
+        "Driver": "bridge",
+        "CheckDuplicate": True,
+        "Labels": {f"{LABEL}.project": project},
+        "Options": option,
+    }
 
 
 def _network_mode(record: LaunchRecord, provided: Provided) -> str:

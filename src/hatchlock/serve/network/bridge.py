@@ -13,7 +13,7 @@ from urllib.parse import quote
 from hatchlock.engines.api import Engine, EngineError
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
-from hatchlock.security.container import LABEL, bridge_name
+from hatchlock.security.container import LABEL, bridge_config, bridge_name
 
 __all__ = ["NetworkTaken", "ensure_bridge"]
 
@@ -50,7 +50,7 @@ def ensure_bridge(engine: Engine, record: LaunchRecord) -> None:
         except EngineError as error:
             if error.status != _NOT_FOUND:
                 raise
-            _create(engine, name, record.project)
+            engine.ask("POST", "/networks/create", bridge_config(record.project, podman=engine.is_podman))
             return
     if (found.get("Labels") or {}).get(f"{LABEL}.project") != record.project:
         raise NetworkTaken(network=name)
@@ -65,16 +65,3 @@ def _one_at_a_time(directory: str) -> Iterator[None]:
             stack.callback(os.close, held)
             fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def _create(engine: Engine, name: str, project: str) -> None:
-    # Podman keeps networks apart from each other, but knows no such thing within one
-    option = {"isolate": "true"} if engine.is_podman else {"com.docker.network.bridge.enable_icc": "false"}
-    body = {
-        "Name": name,
-        "Driver": "bridge",
-        "CheckDuplicate": True,
-        "Labels": {f"{LABEL}.project": project},
-        "Options": option,
-    }
-    engine.ask("POST", "/networks/create", body)
