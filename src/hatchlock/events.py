@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Event", "Fact", "Sink", "discard", "event_to_dict", "rfc3339"]
+__all__ = ["PROGRESS", "Event", "Fact", "Sink", "discard", "event_to_dict", "rfc3339"]
+
+PROGRESS = "fetch.progress"
+"""The one event that is only for those who look on: no log keeps it."""
 
 Fact = str | int | float | bool
 """What an event may say to programs."""

@@ -1,13 +1,20 @@
-"""How figures and tables look in a terminal."""
+"""How texts, figures and tables look in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["size", "table"]
+__all__ = ["printable", "size", "table"]
 
 _UNITS = ("bytes", "kB", "MB", "GB")
 _ONE_STEP = 1000
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text with control, bidirectional and invisible characters escaped, line ends among them."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def size(number: int) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from hatchlock.events import Event, Sink
+from hatchlock.events import PROGRESS, Event, Sink
 from hatchlock.files import private_directory
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ def logged(sink: Sink, home: Home, command: str) -> Sink:
     opened: list[BindableLogger] = []
 
     def write(event: Event) -> None:
-        if not opened:
-            opened.append(_open(home, command))
-        opened[0].bind(address=event.address, message=event.message, **event.data).info(event.name)  # type: ignore[attr-defined]
+        if event.name != PROGRESS:
+            with contextlib.suppress(OSError):  # the disk may be full; what is done must not fail for its log
+                if not opened:
+                    opened.append(_open(home, command))
+                opened[0].bind(address=event.address, message=event.message, **event.data).info(event.name)  # type: ignore[attr-defined]
         sink(event)
 
     return write

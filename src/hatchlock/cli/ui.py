@@ -6,27 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from shutil import get_terminal_size
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hatchlock.cli.layout import printable
+from hatchlock.cli.progress import Progress
 from hatchlock.errors import HatchlockError, ManyErrors
-from hatchlock.events import Event
+from hatchlock.events import Event, event_to_dict
 
 __all__ = ["JSON_FORMAT", "Ui", "error_to_dict", "printable"]
 
 JSON_FORMAT = 1
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
-_PROGRESS = {
-    "fetch.start": "fetching",
-    "push.start": "pushing",
-    "resolve.start": "resolving",
-    "step.start": "working on",
-    "verify.start": "checking",
-    "image.start": "assembling the image of",
-    "gc.start": "cleaning",
-    "audit.start": "looking at",
-}
+_SLOW = 1.0
+"""Seconds from which a step says how long it took."""
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
 
 Colour = Literal["red", "green", "yellow", "cyan"]
@@ -41,18 +34,20 @@ class Ui:
         stream: With `json`, print each event, and an error, as a line (NDJSON).
         color: "auto", "always" or "never".
         verbose: Say more.
+        progress: Shows what goes on.
     """
 
     json: bool = False
     stream: bool = False
     color: str = "auto"
     verbose: bool = False
+    progress: Progress = field(default_factory=lambda: Progress(shown=False), compare=False)
 
     def result(self, text: str) -> None:
         """Print a result for people."""
-        self._clear_progress()
-        if text:
-            print(self._coloured(_shown(text), sys.stdout.isatty()), flush=True)
+        with self.progress.aside():
+            if text:
+                print(self._coloured(_shown(text), sys.stdout.isatty()), flush=True)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print a result for programs."""
@@ -63,46 +58,44 @@ class Ui:
         print(text, flush=True)
 
     def line(self, document: Mapping[str, Any]) -> None:
-        """Print one line of a stream for programs (NDJSON)."""
-        print(json.dumps({"format_version": JSON_FORMAT, **document}), flush=True)
+        """Print one line of a stream for programs (NDJSON), whole, whichever thread it is."""
+        with self.progress.aside():
+            print(json.dumps({"format_version": JSON_FORMAT, **document}), flush=True)
 
     def say(self, text: str) -> None:
         """Say something on stderr."""
-        self._clear_progress()
-        print(self._coloured(_shown(text), sys.stderr.isatty()), file=sys.stderr, flush=True)
+        with self.progress.aside():
+            print(self._coloured(_shown(text), sys.stderr.isatty()), file=sys.stderr, flush=True)
 
     def ask(self, text: str) -> None:
         """Ask something on stderr; the answer is typed behind it."""
-        self._clear_progress()
-        print(_shown(text), end="", file=sys.stderr, flush=True)
+        with self.progress.aside():
+            print(_shown(text), end="", file=sys.stderr, flush=True)
 
     def event(self, event: Event) -> None:
         """Tell of an event: as a line for programs; or to people, if it is a step or takes time.
 
-        What only says that work goes on is shown on a terminal, in one line that the next words replace.
+        What only says that work goes on is left to the progress.
         """
         if self.json and self.stream:
-            self.line({"event": event.name, "address": event.address, "message": event.message, **event.data})
+            self.line(event_to_dict(event))
         if self.json:
             return
+        if not self.verbose:
+            self.progress.heard(event)
         if event.name == "step.done":
-            self.say(f"  {event.address}  {event.message}d")
+            seconds = float(event.data.get("seconds", 0))
+            self.say(f"  {event.address}  {event.message}d{f' ({seconds:.1f} s)' if seconds >= _SLOW else ''}")
+        elif event.name == "interrupt":
+            self.say(event.message)
         elif event.name == "lease.wait":
             self.say(f"waiting for {printable(event.message)}")
         elif event.name in {"cache.stale", "resolve.note"}:
             # one line: what an index says must not look like a line of ours
             note = f"{event.address}: {event.message}" if event.address else event.message
             self.say(f"note: {printable(note)}")
-        elif self.verbose:
+        elif self.verbose and not event.name.endswith(".progress"):
             self.say(f"  {event.name}  {event.address}  {event.message}".rstrip())
-        elif event.name in _PROGRESS and sys.stderr.isatty():
-            self._clear_progress()
-            shown = printable(f"  {_PROGRESS[event.name]} {event.address} {event.message}")
-            print(shown[: get_terminal_size().columns - 1], end="", file=sys.stderr, flush=True)
-
-    def _clear_progress(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def error(self, error: HatchlockError) -> None:
         """Show an error, or each of several: place or address, what and why; then, after a blank line, a hint."""
@@ -124,13 +117,6 @@ class Ui:
         if not wanted:
             return text
         return "\n".join(_coloured_line(line) for line in text.split("\n"))
-
-
-def printable(text: str) -> str:
-    """Return a stranger's text with control, bidirectional and invisible characters escaped, line ends among them."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
-    )
 
 
 def _shown(text: str) -> str:

@@ -14,13 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hatchlock.events import Event, Sink, event_to_dict
+from hatchlock.events import PROGRESS, Event, Sink, event_to_dict
 from hatchlock.files import private_directory, read_optional
 
-__all__ = ["PROGRESS", "LineWriter", "logging_run", "read_run", "runs"]
-
-PROGRESS = "fetch.progress"
-"""The one event that is only for those who look on: no log keeps it."""
+__all__ = ["LineWriter", "logging_run", "read_run", "runs"]
 
 _DIRECTORY = "applies"
 _KEPT = 20

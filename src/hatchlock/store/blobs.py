@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar
@@ -56,8 +56,18 @@ class TooLong(WrongHash):
 class BlobWriter:
     """Takes the pieces of one blob; see `Blobs.add`."""
 
-    def __init__(self, stream: BinaryIO, *, expected: str, limit: int | None, what: str, where: str) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        expected: str,
+        limit: int | None,
+        what: str,
+        where: str,
+        count: Callable[[int], object],
+    ) -> None:
         self._stream = stream
+        self._count = count
         self._expected = expected
         self._limit = limit
         self._what = what or expected
@@ -79,6 +89,7 @@ class BlobWriter:
                 what=self._what, expected=self._expected, actual=self.digest, where=self._where, limit=self._limit
             )
         self._stream.write(data)
+        self._count(len(data))
 
     @property
     def digest(self) -> str:
@@ -99,10 +110,15 @@ class Blobs:
     """The blobs below one directory, `ALGORITHM/ab/abcdef…`; digests are SHA-256 or SHA-512, in hex digits.
 
     Safe to use from threads and processes at once.
+
+    Args:
+        root: The directory.
+        count: Told, from any thread, how many bytes of some blob were just written.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, count: Callable[[int], object] = lambda _: None) -> None:
         self.root = root
+        self._count = count
 
     def path(self, digest: str) -> Path:
         """Return where a blob is, or would be.
@@ -139,7 +155,7 @@ class Blobs:
             handle, temporary = begin_file(target, ending="part")
         try:
             with os.fdopen(handle, "wb") as stream:
-                writer = BlobWriter(stream, expected=digest, limit=size, what=what, where=where)
+                writer = BlobWriter(stream, expected=digest, limit=size, what=what, where=where, count=self._count)
                 yield writer
                 writer.check()
                 stream.flush()

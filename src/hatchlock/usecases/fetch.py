@@ -11,6 +11,7 @@ from hatchlock.address import Kind
 from hatchlock.errors import UsageError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.store.blobs import Blobs, WrongHash
+from hatchlock.usecases.meter import Meter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.manifest.model import Manifest
     from hatchlock.resources.base import Artefact
     from hatchlock.usecases.bundle import Imported
+    from hatchlock.usecases.obtain import Obtain
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
@@ -218,15 +220,28 @@ def fetch(
     if missing:
         emit(Event(name="fetch.start", message=f"{len(missing)} files", data={"files": len(missing)}))
     with Sources(project, manifest, offline=offline, refresh=False, emit=emit) as sources:
-        obtain = Obtain(project, lock, sources, blobs, lock_timeout=lock_timeout, emit=emit)
+        whole = sum(item.size for item in missing) if all(item.size for item in missing) else 0
+        counted = Blobs(project.home.blobs, Meter(whole, len(missing), emit).add)
+        obtain = Obtain(project, lock, sources, counted, lock_timeout=lock_timeout, emit=emit)
         if not offline:
             obtain.check_images(artefacts, emit=emit)
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:
-            for _ in pool.map(obtain, missing):
-                pass
+        _obtain_all(obtain, missing)
     if missing:
         emit(Event(name="fetch.done", message=f"{len(missing)} files", data={"files": len(missing)}))
     return len(missing)
+
+
+def _obtain_all(obtain: Obtain, missing: Sequence[Artefact]) -> None:
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
+    wait = True
+    try:
+        for _ in pool.map(obtain, missing):
+            pass
+    except KeyboardInterrupt:
+        wait = False  # nothing was changed yet, and what still runs may take long: the process ends without it
+        raise
+    finally:
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _is_sound(artefact: Artefact, blobs: Blobs) -> bool:
