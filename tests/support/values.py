@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -13,9 +14,11 @@ from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, Sour
 from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
 from hatchlock.manifest.model import PLATFORMS
-from hatchlock.resources.base import Desired, Observed, Problem
+from hatchlock.reconcile.diff import diff
+from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Desired, DriftPolicy, Observed, Problem
 
-__all__ = ["TEXT", "desired_sets", "launch_records", "locks", "observed_sets", "problem_sets"]
+__all__ = ["TEXT", "Situation", "launch_records", "locks", "situations"]
 
 ODD = ['"', "\\", "'", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "#", "[a]", "=", "ä", "\u2028", "𝄞", '"""', ".", ""]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD)
@@ -238,39 +241,93 @@ locks = st.builds(
     servers=st.lists(SERVERS, max_size=2, unique_by=lambda item: item.name).map(tuple),
 )
 
-NAMES = ["a", "b", "cursor/a", "cursor/b", "claude-code/a"]
-ADDRESSES = st.builds(Address, kind=st.sampled_from(ResourceKind), name=st.sampled_from(NAMES))
-KEYS = st.sampled_from(["1", "2", "3"])
-FACTS = st.dictionaries(st.sampled_from(["python", "key", "file"]), st.sampled_from(["x", "y", ""]), max_size=2)
+NAMES = ["a", "b", "cursor/a", "cursor/b", "claude-code/a", "a/data"]
+ADDRESSES = st.sampled_from([Address(kind=kind, name=name) for kind in ResourceKind for name in NAMES])
+KEYS = ["1", "2", "3"]
+FACTS: list[dict[str, str]] = [{}, {"python": "x"}, {"python": "y", "file": "x"}, {"key": "", "file": "x"}]
+POLICIES: tuple[DriftPolicy, ...] = get_args(DriftPolicy)
+
+
+def one_of_each(*choices: Sequence[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Draw one of each of several short lists; the first of each is the simplest."""
+    sizes = [len(items) for items in choices]
+
+    def chosen(number: int) -> tuple[Any, ...]:
+        found = []
+        for items in choices:
+            number, place = divmod(number, len(items))
+            found.append(items[place])
+        return tuple(found)
+
+    # one draw, where there would be one for each list
+    return st.integers(0, prod(sizes) - 1).map(chosen)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """All that a plan follows from."""
+
+    desired: list[Desired]
+    observed: list[Observed]
+    problems: list[Problem]
+    applied: Mapping[Address, str]
+    forgotten: frozenset[Address]
+    again: frozenset[Address]
+
+    def plan(self) -> Plan:
+        """Return what is to be done."""
+        return diff(
+            self.desired,
+            self.observed,
+            self.problems,
+            applied=self.applied,
+            forgotten=self.forgotten,
+            again=self.again,
+        )
+
+
+_DESIRED = one_of_each(KEYS, FACTS, [(), ("careful",)], POLICIES)
+_FOUND = one_of_each(
+    KEYS,
+    FACTS,
+    ["", "", "data"],
+    ["", "by hand"],
+    [{}, {"command": "mend it"}],
+    [False, True],
+    POLICIES,
+    ["", "", "moved from server:z"],
+)
 
 
 @st.composite
-def desired_sets(draw: st.DrawFn) -> list[Desired]:
+def _desired_sets(draw: st.DrawFn) -> list[Desired]:
     """Draw what should be: each address once, dependencies only on what stands before it, so without a cycle."""
     addresses = draw(st.lists(ADDRESSES, unique=True, max_size=8))
-    return [
-        Desired(
-            address=address,
-            key=draw(KEYS),
-            facts=draw(FACTS),
-            depends_on=tuple(draw(st.lists(st.sampled_from(addresses[:number]), unique=True, max_size=3)))
-            if number
-            else (),
-            notes=tuple(draw(st.lists(st.sampled_from(["careful"]), max_size=1))),
-        )
-        for number, address in enumerate(addresses)
-    ]
+    made = []
+    for number, address in enumerate(addresses):
+        key, facts, notes, drift = draw(_DESIRED)
+        needs = draw(st.integers(0, 2**number - 1))  # a bit for each of those before it
+        depends_on = tuple(other for place, other in enumerate(addresses[:number]) if needs >> place & 1)
+        made.append(Desired(address=address, key=key, facts=facts, depends_on=depends_on, notes=notes, drift=drift))
+    return made
 
 
-observed_sets = st.lists(
-    st.builds(Observed, address=ADDRESSES, key=KEYS, facts=FACTS, loss=st.sampled_from(["", "", "data"])),
-    unique_by=lambda item: item.address,
-    max_size=8,
-)
-problem_sets = st.lists(
-    st.builds(Problem, address=ADDRESSES, code=st.just("trouble"), what=st.just("it cannot be")),
-    unique_by=lambda item: item.address,
-    max_size=2,
+def _seen(address: Address, found: tuple[Any, ...]) -> Observed:
+    names = ("key", "facts", "loss", "cause", "remedy", "drifted", "policy", "handover")
+    return Observed(address=address, **dict(zip(names, found, strict=True)))
+
+
+_SOME_ADDRESSES = st.frozensets(ADDRESSES, max_size=4)
+situations = st.builds(
+    Situation,
+    desired=_desired_sets(),
+    observed=st.lists(st.builds(_seen, ADDRESSES, _FOUND), unique_by=lambda item: item.address, max_size=8),
+    problems=st.lists(ADDRESSES, unique=True, max_size=2).map(
+        lambda addresses: [Problem(address=address, code="trouble", what="it cannot be") for address in addresses]
+    ),
+    applied=st.dictionaries(ADDRESSES, st.sampled_from(KEYS), max_size=6),
+    forgotten=_SOME_ADDRESSES,
+    again=_SOME_ADDRESSES,
 )
 
 launch_records = st.builds(
