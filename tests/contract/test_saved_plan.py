@@ -85,8 +85,8 @@ def applied_and_undone(project: CatProject) -> None:
         (lock_changed, "lock"),
         (overlay_written, "overlay"),
         (world_changed, "the world"),
-        (already_applied, "the world"),
-        (applied_and_undone, "the world"),
+        (already_applied, "the project's state"),
+        (applied_and_undone, "the project's state"),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )

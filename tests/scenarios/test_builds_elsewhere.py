@@ -167,7 +167,8 @@ def test_what_gives_something_else_is_not_reproducible_from_then_on(project: Tri
     for path in (project.store / "envs").glob("*/.hatchlock-receipt.json"):
         path.unlink()
     (step,) = project.plan()["steps"]
-    assert step["details"]["builds"] == "crafted 1.0 (known after build, not reproducible)"
+    assert step["details"]["builds"] == "crafted 1.0 (not reproducible)"
+    assert step["details"]["result"] == "built before"
     project.ok("apply", "--yes", "--offline")
     assert record(project)["sha256"] == first["sha256"]
 

@@ -88,7 +88,7 @@ def test_a_server_is_built_without_network_and_secrets_and_answers(
     (project.directory / "docker" / "token").chmod(0o600)
     project.ok("lock")
     (step,) = [step for step in project.plan()["steps"] if step["address"] == "image:web"]
-    assert step["details"]["result"] == "known after build"
+    assert step["details"]["result"] == "known after apply"
     project.ok("apply", "--yes")
     assert project.steps() == []
     assert "echo" in project.tools("web")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
+from hatchlock.resources.base import KNOWN_AFTER
 from hatchlock.resources.build_spec import UnknownSpec
 from hatchlock.resources.env_spec import EnvSpec
 
@@ -105,4 +106,5 @@ def told_of_builds(spec: EnvSpec, home: Home) -> Mapping[str, str]:
     elsewhere = {
         build.key for build in spec.unknown if (record := kept_build(build, home)) is not None and record.elsewhere
     }
-    return {"builds": spec.told_of_builds(differing, elsewhere)}
+    result = KNOWN_AFTER if is_unbuilt(spec, home) else "built before"
+    return {"builds": spec.told_of_builds(differing, elsewhere), "result": result}

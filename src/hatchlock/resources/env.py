@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hatchlock.address import Address
+from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
-from hatchlock.resources.base import Artefact, Desired, Observed, Step
+from hatchlock.resources.base import Action, Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import missing_inputs, told_of_builds
 from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.store.receipts import discard as discard_tree
 from hatchlock.store.receipts import finished
 
-__all__ = ["EnvResource"]
+__all__ = ["EnvResource", "EnvironmentInUse"]
+
+
+@dataclass(kw_only=True, eq=False)
+class EnvironmentInUse(HatchlockError):
+    """An environment cannot be made anew while a server runs from it."""
+
+    code: ClassVar[str] = "environment-in-use"
+
+    def __str__(self) -> str:
+        return "a server runs from it; it was left as it is"
+
+    def _hint(self) -> str:
+        return "end the sessions of its servers, then run the same command"
 
 
 class EnvResource:
@@ -69,6 +86,7 @@ class EnvResource:
         """Build the environment. Two projects that want the same one build it once.
 
         Raises:
+            EnvironmentInUse: It is to be made anew, and a server runs from it.
             ProcessFailed: uv could not build it.
             BuildFailed, BadBuildResult, BuildNotIsolated: A package of it cannot be built.
             BadArchive: An archive cannot be unpacked.
@@ -86,6 +104,8 @@ class EnvResource:
             self._building[spec.key],
             lease(path, what=what, purpose=self._purpose, timeout=self._lock_timeout, emit=self._emit),
         ):
+            if step.action is Action.REPLACE and not discard_tree(tree):
+                raise EnvironmentInUse(address=str(step.address))
             if self.observe_one(step.address) is None:
                 with after_orphans(path.with_suffix(".build")) as held:
                     build(spec, tree, home=self._home, held=held, logs=self._logs, emit=self._emit)

@@ -115,10 +115,11 @@ class EnvSpec:
             differing: Keys of those that gave something else each time.
             elsewhere: Keys of those whose result another machine made.
         """
+        said = {"built elsewhere": elsewhere, "not reproducible": differing}
         return ", ".join(
-            f"{build.shown} ({'built elsewhere' if build.key in elsewhere else 'known after build'}"
-            f"{', not reproducible' if build.key in differing else ''})"
+            " ".join([build.shown, *([f"({', '.join(words)})"] if words else [])])
             for build in self.unknown
+            for words in [[word for word, keys in said.items() if build.key in keys]]
         )
 
     def _parts(self) -> Iterator[str]:
