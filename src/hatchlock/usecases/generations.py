@@ -42,6 +42,9 @@ class NoSuchGeneration(HatchlockError):
 def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> int:
     """Write the generation that a finished apply leaves, and return its number.
 
+    An apply that was killed right after it had done so has left it already: the next one, which finds nothing to do, leaves
+    no other, so that the way back is as long as it was.
+
     Raises:
         OSError: The disk is full, or the like.
     """
@@ -50,6 +53,8 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
     from hatchlock.usecases.uses import target_uses, uses_to_dict
 
     lock = project.lock_bytes or b""
+    if not outcome.done and _is_left(project, planned.state):
+        return planned.state.generation()
     facts = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "hatchlock": __version__,
@@ -65,6 +70,19 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
         overlay=project.overlay_bytes,
         target={"target_format": TARGET_FORMAT, "target": target_to_dict(planned.target)},
         facts=facts,
+    )
+
+
+def _is_left(project: Project, state: ProjectState) -> bool:
+    """Whether the newest generation is of these files and launch records, and the project is at it."""
+    newest = state.generations.newest()
+    found = state.generations.read(newest)
+    if found is None or state.current() != newest:
+        return False
+    then = project_at(project, state, newest)
+    names = ("manifest_bytes", "overlay_bytes", "lock_bytes")
+    return found.servers == dict(state.active()) and all(
+        getattr(then, name) == getattr(project, name) for name in names
     )
 
 
