@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from hatchlock.paths import Home
 
 if TYPE_CHECKING:
     from hatchlock.usecases.denials import Stopped
-    from hatchlock.usecases.status import EnvironmentStatus, ServerStatus
+    from hatchlock.usecases.status import EnvironmentStatus, ServerStatus, Status
+    from hatchlock.usecases.sync import Drift
 
 __all__ = ["doctor", "status"]
 
@@ -42,10 +44,13 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "relaxations": list(item.relaxations),
                 "stopped": [_stopped_to_dict(what) for what in item.stopped],
                 "restart": item.restart,
+                "said": item.said,
+                "probed": item.probed,
+                "drift": list(map(_drift_to_dict, item.drift)),
             }
             for item in found.servers
         ]
-        environments = [asdict(item) for item in found.environments]
+        environments = [asdict(item) | {"drift": list(map(_drift_to_dict, item.drift))} for item in found.environments]
         ui.document(
             {
                 "project": found.project,
@@ -69,6 +74,8 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
         blocks.append(table(others))
+    if arguments.verbose and (drift := list(_drift_lines(found))):
+        blocks.append("\n".join(["DRIFT", *drift]))
     if found.notes:
         blocks.append("\n".join(f"! {note.address}  {note.what}" for note in found.notes))
     ui.result("\n\n".join(blocks))
@@ -87,6 +94,19 @@ def _stopped_to_dict(what: Stopped) -> dict[str, str]:
     }
 
 
+def _drift_to_dict(item: Drift) -> dict[str, object]:
+    return {**asdict(item), "address": str(item.address)}
+
+
+def _drift_lines(found: Status) -> Iterator[str]:
+    """Yield all that somebody else has changed, each once though several use it, with its fields."""
+    owners: list[ServerStatus | EnvironmentStatus] = [*found.servers, *found.environments]
+    drift = {item.address: item for owner in owners for item in owner.drift}
+    for address in sorted(drift, key=lambda address: address.order):
+        yield f"{drift[address]}"
+        yield from (f"    {name}: {value}" for name, value in drift[address].details.items())
+
+
 def _sandbox_lines(item: ServerStatus) -> list[str]:
     return [f"{item.name}  {item.sandbox}", *(f"    ! {note}" for note in item.relaxations)]
 
@@ -94,9 +114,10 @@ def _sandbox_lines(item: ServerStatus) -> list[str]:
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:
     """The last cell of a row, which is one line, however many a reason has."""
     label = f"[{item.trust}]" if item.trust else ""
-    restart = getattr(item, "restart", "")  # environments do not run
+    restart, probed = getattr(item, "restart", ""), getattr(item, "probed", "")  # environments do not run
+    when = f"probed {probed}" if probed else ""
     text = " ".join(word for word in (label, *map(str.strip, item.detail.splitlines())) if word)
-    return "; ".join(part for part in (text, restart) if part)
+    return "; ".join(part for part in (text, when, restart) if part)
 
 
 def doctor(arguments: argparse.Namespace, ui: Ui) -> int:

@@ -120,4 +120,7 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
 
 
 def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str) -> None:
-    state.remember_probe(record.server, {"launch": record.digest, "health": health, "said": said})
+    from datetime import UTC, datetime
+
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    state.remember_probe(record.server, {"launch": record.digest, "health": health, "said": said, "at": at})

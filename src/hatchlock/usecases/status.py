@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.standing import Note, server_notes
+from hatchlock.usecases.sync import Drift, Sync, Syncs
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
     from hatchlock.lock.model import Environment
+    from hatchlock.resources.server import ServerSpec
     from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.project import Project
 
@@ -18,8 +20,6 @@ __all__ = ["EnvironmentStatus", "ServerStatus", "Status", "project_status"]
 
 _ABOUT_THE_MACHINE = ("not isolated", "not pinned")
 """How those notes of a plan begin that are not about the profile itself."""
-
-Sync = Literal["synced", "out-of-sync", "blocked", "surplus"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +29,11 @@ class ServerStatus:
     Attributes:
         name: Its name.
         runtime: "process" or "container".
-        sync: Whether it and everything it needs is as the lock says.
-        health: "healthy" or "failed" of the last probe, or "unknown" where nothing of this launch was probed yet.
+        sync: Whether it and everything it needs is as the lock says: "synced"; "out-of-sync" (a change waits for `apply`);
+            "drifted" (somebody else has changed it, and the lock has not); "held" (a rollback keeps it where it is);
+            "blocked" (it cannot be planned); "surplus" (it is not declared any more).
+        health: "healthy" or "failed" of the last probe; "unknown" where nothing of this launch was probed yet; "failed" where
+            something is gone without which it cannot start.
         detail: Why it is not in sync, or what the last probe said; then what the MCP registry says of it, if that is not
             what it said when it was locked.
         trust: Its label; "" for none.
@@ -38,6 +41,9 @@ class ServerStatus:
         relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
         stopped: What its sandbox has stopped since it was applied, the newest last.
         restart: Why those who use it should start it again; "" where nobody asked, or nothing has changed.
+        said: What the last probe said, or what is gone; "" for neither.
+        probed: When the last probe of this launch was, RFC 3339, UTC; "" for never.
+        drift: What somebody else has changed, also what is ignored.
     """
 
     name: str
@@ -50,6 +56,9 @@ class ServerStatus:
     relaxations: tuple[str, ...] = ()
     stopped: tuple[Stopped, ...] = ()
     restart: str = ""
+    said: str = ""
+    probed: str = ""
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +71,7 @@ class EnvironmentStatus:
         sync: Whether it is as the lock says.
         detail: Why it is not in sync.
         trust: Its label; "" for none.
+        drift: As of a server.
     """
 
     name: str
@@ -69,6 +79,7 @@ class EnvironmentStatus:
     sync: Sync
     detail: str
     trust: str
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,8 +120,11 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     left = planned.interrupted
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
     restarts = _restarts(project, planned) if check_secrets else {}
+    syncs = Syncs(planned, project.home)
     servers = (
-        replace(_with_sandbox(_server(name, planned), planned, active.get(name, "")), restart=restarts.get(name, ""))
+        replace(
+            _with_sandbox(_server(name, planned, syncs), planned, active.get(name, "")), restart=restarts.get(name, "")
+        )
         for name in names
     )
     return Status(
@@ -118,7 +132,7 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         generation=planned.state.current(),
         servers=tuple(_with_note(server, notes.get(f"server:{server.name}", "")) for server in servers),
         interrupted=left.told if left else "",
-        environments=tuple(_environment(item, planned) for item in _unused(project)),
+        environments=tuple(_environment(item, syncs) for item in _unused(project)),
         notes=planned.notes,
     )
 
@@ -160,13 +174,12 @@ def _unused(project: Project) -> list[Environment]:
     return [item for item in lock.environments if item.name not in used and not item.makes]
 
 
-def _environment(locked: Environment, planned: Planned) -> EnvironmentStatus:
+def _environment(locked: Environment, syncs: Syncs) -> EnvironmentStatus:
     about = {f"{kind}:{locked.name}" for kind in ("system", "env", "image")}
-    problems = [item.what for item in planned.plan.problems if str(item.address) in about]
-    steps = [f"{step.address} {step.cause}" for step in planned.plan.steps if str(step.address) in about]
-    sync: Sync = "blocked" if problems else "out-of-sync" if steps else "synced"
-    detail = "; ".join(problems or steps)
-    return EnvironmentStatus(name=locked.name, runtime=locked.runtime, sync=sync, detail=detail, trust=locked.trust)
+    sync, detail, drift = syncs.of(lambda address: str(address) in about)
+    return EnvironmentStatus(
+        name=locked.name, runtime=locked.runtime, sync=sync, detail=detail, trust=locked.trust, drift=drift
+    )
 
 
 def _blocked(planned: Planned) -> set[str]:
@@ -175,38 +188,60 @@ def _blocked(planned: Planned) -> set[str]:
     return {item.address.name for item in planned.plan.problems if item.address.kind is ResourceKind.SERVER}
 
 
-def _server(name: str, planned: Planned) -> ServerStatus:
+def _server(name: str, planned: Planned, syncs: Syncs) -> ServerStatus:
     spec = next((item for item in planned.target.servers if item.record.server == name), None)
-    needed = spec.depends_on if spec else ()
-    problem = next(
-        (item for item in planned.plan.problems if _is_about(item.address, name) or item.address in needed), None
+    needed = _needed(spec)
+
+    def is_about(address: Address) -> bool:
+        return _is_of(address, name) or address in needed or planned.world.containers.server(address) == name
+
+    sync, why, drift = syncs.of(is_about)
+    if sync != "blocked" and spec is None:
+        sync, why = "surplus", "not declared any more"
+    health = _health(name, planned, syncs.gone(lambda address: address in needed))
+    return ServerStatus(
+        name=name,
+        runtime=spec.record.runtime if spec else "",
+        sync=sync,
+        health=health.state,
+        detail=why or health.said,
+        trust=spec.record.trust if spec else "",
+        said=health.said,
+        probed=health.probed,
+        drift=drift,
     )
-    steps = [
-        step
-        for step in planned.plan.steps
-        if _is_about(step.address, name)
-        or step.address in needed
-        or planned.world.containers.server(step.address) == name
-    ]
-    health, said = _health(name, planned)
-    runtime, trust = (spec.record.runtime, spec.record.trust) if spec else ("", "")
-    if problem:
-        return ServerStatus(name=name, runtime=runtime, sync="blocked", health=health, detail=problem.what, trust=trust)
+
+
+def _needed(spec: ServerSpec | None) -> frozenset[Address]:
+    """Return everything that has to be as it should be before a server starts."""
+    from hatchlock.resources.network import network_address, on_bridge
+
     if spec is None:
-        return ServerStatus(name=name, runtime="", sync="surplus", health=health, detail="not declared any more")
-    if steps:
-        detail = "; ".join(f"{step.address} {step.cause}" for step in steps)
-        return ServerStatus(name=name, runtime=runtime, sync="out-of-sync", health=health, detail=detail, trust=trust)
-    return ServerStatus(name=name, runtime=runtime, sync="synced", health=health, detail=said, trust=trust)
+        return frozenset()
+    bridge = (network_address(spec.record.project),) if on_bridge(spec.record) else ()
+    return frozenset((*spec.depends_on, *bridge))
 
 
-def _is_about(address: Address, name: str) -> bool:
-    return address.name.rpartition("/")[2] == name
+def _is_of(address: Address, name: str) -> bool:
+    from hatchlock.address import ResourceKind
+
+    own = address.kind in {ResourceKind.SERVER, ResourceKind.CLIENT}
+    return own and address.name.rpartition("/")[2] == name
 
 
-def _health(name: str, planned: Planned) -> tuple[str, str]:
-    """Return what the last probe of the active launch record said."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Health:
+    state: str
+    said: str = ""
+    probed: str = ""
+
+
+def _health(name: str, planned: Planned, gone: Address | None) -> _Health:
+    """Return what the last probe of the active launch record said, unless something is gone that it cannot do without."""
+    digest = planned.state.active().get(name)
+    if digest and gone:
+        return _Health(state="failed", said=f"it cannot start: {gone} is gone")
     probe = planned.state.last_probe(name)
-    if probe is None or probe.get("launch") != planned.state.active().get(name):
-        return "unknown", ""
-    return str(probe["health"]), str(probe["said"])
+    if probe is None or probe.get("launch") != digest:
+        return _Health(state="unknown")
+    return _Health(state=str(probe["health"]), said=str(probe["said"]), probed=str(probe.get("at", "")))
