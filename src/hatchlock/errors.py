@@ -19,6 +19,7 @@ from typing import ClassVar
 from hatchlock.place import Place
 
 __all__ = [
+    "INTERRUPTED",
     "HatchlockError",
     "KeyProblem",
     "ManyErrors",
@@ -27,6 +28,9 @@ __all__ = [
     "SystemProblem",
     "UsageError",
 ]
+
+INTERRUPTED = 130
+"""The exit status of a command that a signal has ended."""
 
 
 @dataclass(kw_only=True, eq=False)

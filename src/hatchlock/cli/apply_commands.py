@@ -8,12 +8,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.carrying import (
+    counts,
+    outcome_to_dict,
+    pace_of,
+    same_again,
+    show_unfinished,
+    telling,
+)
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import changed_project, home_of, project_of
-from hatchlock.cli.log import logged
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
-from hatchlock.errors import HatchlockError, SystemProblem, UsageError
+from hatchlock.errors import INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
@@ -53,35 +60,40 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
 
     began = time.perf_counter()
     ask = asker(ui, "Apply this?")
-    emit = logged(ui.event, project.home, arguments.command)
-    applied = apply_project(
-        project,
-        consent=Consent(
-            yes=arguments.yes or saved is not None,
-            destructive=arguments.allow_destructive,
-            privileged=arguments.allow_privileged,
-            mass_removal=arguments.allow_mass_removal,
-        ),
-        confirm=ask and (lambda planned: ask(str(planned.plan))),
-        saved=saved,
-        selection=selection_of(arguments),
-        bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
-        takeover=arguments.takeover,
-        offline=arguments.offline,
-        lock_timeout=arguments.lock_timeout,
-        emit=emit,
-    )
-    probed = [] if arguments.no_probe else _probe_all(applied, arguments, ui)
-    if ui.json:
-        ui.line({"event": "summary", **_summary(applied), "probes": [_probe_to_dict(item) for item in probed]})
-    else:
-        _show_applied(applied, ui, time.perf_counter() - began)
-    failed = applied.outcome is not None and (applied.outcome.failed or applied.outcome.not_started)
+    with telling(arguments, ui, project.home) as told:
+        applied = apply_project(
+            project,
+            consent=Consent(
+                yes=arguments.yes or saved is not None,
+                destructive=arguments.allow_destructive,
+                privileged=arguments.allow_privileged,
+                mass_removal=arguments.allow_mass_removal,
+            ),
+            confirm=ask and (lambda planned: ask(str(planned.plan))),
+            saved=saved,
+            selection=selection_of(arguments),
+            bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
+            takeover=arguments.takeover,
+            offline=arguments.offline,
+            lock_timeout=arguments.lock_timeout,
+            pace=pace_of(arguments),
+            emit=told.emit,
+        )
+        outcome = applied.outcome
+        is_interrupted = outcome is not None and outcome.is_interrupted
+        probed = [] if arguments.no_probe or is_interrupted else _probe_all(applied, arguments, ui)
+        facts = {"generation": applied.generation, "probes": [_probe_to_dict(item) for item in probed]}
+        told.summary({**outcome_to_dict(outcome), **facts})
+        if not ui.json:
+            _show_applied(applied, ui, time.perf_counter() - began, arguments)
+    if is_interrupted:
+        return INTERRUPTED
+    is_partial = outcome is not None and not outcome.is_complete
     unhealthy = any(item.error and not item.skipped for item in probed)
-    return 1 if failed or unhealthy or applied.planned.plan.problems else 0
+    return 1 if is_partial or unhealthy or applied.planned.plan.problems else 0
 
 
-def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
+def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     plan = applied.planned.plan
     outcome = applied.outcome
     for problem in plan.problems:
@@ -91,12 +103,13 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float) -> None:
         ui.result(f"{plan.summary} ({seconds:.2f} s)")
         _tell_partial(plan, ui)
         return
-    for step, error in outcome.failed:
-        ui.say("")
-        ui.error(_with_address(error, str(step.address)))
-    if outcome.failed:
-        counts = f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
-        ui.result(f"Applied in part: {counts}; run `hatchlock apply` again when the cause is mended")
+    show_unfinished(outcome, ui, debug=arguments.debug)
+    again = same_again(arguments, "apply")
+    if outcome.is_interrupted:
+        ui.result(f"Interrupted: {counts(outcome)}; `{again}` goes on from there ({seconds:.2f} s)")
+        return
+    if not outcome.is_complete:
+        ui.result(f"Applied in part: {counts(outcome)}; run `{again}` again when the cause is mended")
         return
     ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
     _tell_partial(plan, ui)
@@ -110,13 +123,6 @@ def _tell_partial(plan: Plan, ui: Ui) -> None:
         ui.say(f"note: only {words}, so no generation was recorded; `hatchlock apply` does the rest")
 
 
-def _with_address(error: HatchlockError | OSError, address: str) -> HatchlockError:
-    if isinstance(error, OSError):
-        return SystemProblem.of(error, address=address)
-    error.address = error.address or address
-    return error
-
-
 def _client_notes(applied: Applied) -> set[str]:
     from hatchlock.address import ResourceKind
     from hatchlock.clients.catalogue import CLIENTS
@@ -126,18 +132,6 @@ def _client_notes(applied: Applied) -> set[str]:
         f"{CLIENTS[entry.file.client].title}: {CLIENTS[entry.file.client].notes[entry.file.scope]}"
         for entry in applied.planned.target.entries
         if entry.address.name in touched
-    }
-
-
-def _summary(applied: Applied) -> dict[str, Any]:
-    outcome = applied.outcome
-    if outcome is None:
-        return {"done": [], "failed": [], "not_started": [], "generation": applied.generation}
-    return {
-        "done": [str(step.address) for step in outcome.done],
-        "failed": [error_to_dict(_with_address(error, str(step.address))) for step, error in outcome.failed],
-        "not_started": [str(step.address) for step in outcome.not_started],
-        "generation": applied.generation,
     }
 
 

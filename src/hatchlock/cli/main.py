@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
 _GRACE = 1.0
 _STREAMING = {"apply", "up", "rollback"}
 
@@ -37,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hatchlock {__version__}")
         return 0
     status = _main(words)
+    from hatchlock.errors import INTERRUPTED
+
     if status == INTERRUPTED and argv is None:
         _leave(status)
     return status
@@ -64,7 +65,7 @@ def _leave(status: int) -> None:
 
 
 def _reported(words: list[str]) -> int:
-    from hatchlock.errors import HatchlockError, SystemProblem
+    from hatchlock.errors import INTERRUPTED, HatchlockError, SystemProblem
 
     own = _split(words)[0]
     debug = "--debug" in own

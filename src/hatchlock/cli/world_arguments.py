@@ -53,8 +53,31 @@ def _plan(command: argparse.ArgumentParser) -> None:
     _selection(command)
 
 
+def count(text: str) -> int:
+    """Read a number that is at least 1, for argparse.
+
+    Raises:
+        ValueError: It is none, or less.
+    """
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+count.__name__ = "number from 1 on"
+
+
+def pace(command: argparse.ArgumentParser) -> None:
+    """Add how steps are done, and where that is told: `--jobs`, `--fail-fast`, `--events`."""
+    command.add_argument("--jobs", type=count, metavar="N", help="do at most N steps at once (4)")
+    command.add_argument("--fail-fast", action="store_true", help="begin no other step when one has failed")
+    command.add_argument("--events", metavar="FILE", help="add what happens to FILE, a line of JSON each")
+
+
 def _consents(command: argparse.ArgumentParser) -> None:
     _selection(command)
+    pace(command)
     _agreements(command)
     command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
     lock_timeout(command, "another apply")

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
+from hatchlock.errors import INTERRUPTED
 from hatchlock.process import end_children, sparing_children
 
-__all__ = ["INTERRUPTED", "heeding_signals"]
-
-INTERRUPTED = 130
-"""The exit status of a command that a signal has ended."""
+__all__ = ["heeding_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LAST_WORDS = b"\r\x1b[Kstopped at once; the same command goes on from what is there\n"

@@ -1,0 +1,140 @@
+"""What `apply`, `rollback` and their like say of the steps that they do, and where they say it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.log import logged
+from hatchlock.cli.ui import JSON_FORMAT, Ui, error_to_dict
+from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.events import Event, Sink, event_to_dict
+
+if TYPE_CHECKING:
+    from hatchlock.paths import Home
+    from hatchlock.reconcile.execute import Outcome
+    from hatchlock.state.runlog import LineWriter
+    from hatchlock.usecases.carry_out import Pace
+
+__all__ = ["Telling", "counts", "outcome_to_dict", "pace_of", "same_again", "show_unfinished", "telling"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """Where a command tells of what it does: the terminal or stdout, the store's event log, and the file of `--events`.
+
+    Attributes:
+        emit: Takes events.
+    """
+
+    emit: Sink
+    _ui: Ui
+    _file: LineWriter | None
+
+    def summary(self, document: Mapping[str, Any]) -> None:
+        """Tell programs how it ended: the last line."""
+        line = {"event": "summary", **document}
+        if self._ui.json:
+            self._ui.line(line)
+        if self._file:
+            self._file.write({"format_version": JSON_FORMAT, **line})
+
+
+@contextlib.contextmanager
+def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telling]:
+    """Open what a command tells of its steps. An error that ends the block is told in the file too.
+
+    Raises:
+        OSError: The file of `--events` cannot be written to; nothing was done.
+    """
+    if not arguments.events:
+        yield Telling(emit=logged(ui.event, home, arguments.command), _ui=ui, _file=None)
+        return
+    from hatchlock.state.runlog import LineWriter
+
+    with contextlib.closing(LineWriter(Path(arguments.events))) as file:
+
+        def write(event: Event) -> None:
+            file.write({"format_version": JSON_FORMAT, **event_to_dict(event)})
+            ui.event(event)
+
+        try:
+            yield Telling(emit=logged(write, home, arguments.command), _ui=ui, _file=file)
+        except (HatchlockError, OSError) as error:
+            known = SystemProblem.of(error) if isinstance(error, OSError) else error
+            file.write({"format_version": JSON_FORMAT, "error": error_to_dict(known)})
+            raise
+        if file.problem:
+            ui.say(f"note: {arguments.events} lacks events, since it could not be written to: {file.problem}")
+
+
+def pace_of(arguments: argparse.Namespace) -> Pace:
+    """Return how the steps are to be done."""
+    from hatchlock.usecases.carry_out import USUAL, Pace
+
+    return Pace(jobs=arguments.jobs or USUAL.jobs, fail_fast=arguments.fail_fast)
+
+
+def counts(outcome: Outcome) -> str:
+    """Return how many steps ended how."""
+    return f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
+
+
+def show_unfinished(outcome: Outcome, ui: Ui, *, debug: bool = False) -> None:
+    """Tell people of each step that failed, and why, and of each that was not started.
+
+    Args:
+        outcome: What became of the steps.
+        ui: Where.
+        debug: Show where in our code a step failed.
+    """
+    for step, error in outcome.failed:
+        error.address = error.address or str(step.address)
+        ui.say("")
+        ui.error(error)
+        if debug:
+            ui.say("".join(traceback.format_exception(error)).rstrip())
+    if outcome.failed and outcome.not_started:
+        ui.say("")
+    absent = {step.address for step, _ in outcome.failed} | {step.address for step in outcome.not_started}
+    for step in outcome.not_started:
+        waits = ", ".join(str(address) for address in step.depends_on if address in absent)
+        ui.say(f"  {step.address}  not started{f': it needs {waits}' if waits else ''}")
+
+
+def same_again(arguments: argparse.Namespace, *words: str) -> str:
+    """Return the command that goes on with what this one did not finish.
+
+    Args:
+        arguments: Of this one.
+        words: The command and its own words.
+    """
+    directory = arguments.directory if arguments.directory != "." else None
+    where = [("-C", directory), ("--manifest", arguments.manifest), ("--home", arguments.home)]
+    before = [word for option, value in where if value for word in (option, str(value))]
+    chosen = [word for value in getattr(arguments, "only", ()) for word in ("--only", value)]
+    consents = [f"--allow-{name}" for name in ("destructive", "privileged", "mass-removal") if _given(arguments, name)]
+    everywhere = ["-g"] if arguments.use_global else []
+    return shlex.join(["hatchlock", *before, *everywhere, *words, *chosen, *consents])
+
+
+def _given(arguments: argparse.Namespace, name: str) -> bool:
+    return bool(getattr(arguments, f"allow_{name.replace('-', '_')}", False))
+
+
+def outcome_to_dict(outcome: Outcome | None) -> dict[str, Any]:
+    """Return what became of the steps, as JSON values; of no steps if there were none."""
+    if outcome is None:
+        return {"done": [], "failed": [], "not_started": [], "interrupted": False}
+    return {
+        "done": [str(step.address) for step in outcome.done],
+        "failed": [error_to_dict(error) for _, error in outcome.failed],
+        "not_started": [str(step.address) for step in outcome.not_started],
+        "interrupted": outcome.is_interrupted,
+    }
