@@ -168,7 +168,14 @@ IMPURE = {
 }
 
 
-@each_module("reconcile/diff.py", "reconcile/plan.py", "reconcile/select.py", "reconcile/stale.py", "images/layer.py", "images/config.py")
+@each_module(
+    "reconcile/diff.py",
+    "reconcile/plan.py",
+    "reconcile/select.py",
+    "reconcile/stale.py",
+    "images/layer.py",
+    "images/config.py",
+)
 def test_deciding_is_pure(module: Module) -> None:
     impure = [
         at(module, found)

@@ -19,7 +19,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "remove": ("remove a server and lock", "hatchlock remove time"),
         "validate": ("check the manifest, or a Hatch package", "hatchlock validate"),
         "new": ("write a Hatch package", "hatchlock new weather_kit"),
-        "schema": ("print the manifest's JSON Schema", "hatchlock schema > hatchlock.schema.json"),
+        "schema": ("print a JSON Schema: manifest or plan", "hatchlock schema > hatchlock.schema.json"),
     },
     "Lock": {
         "info": ("what a source is, before it is added", "hatchlock info pypi:mcp-server-time"),

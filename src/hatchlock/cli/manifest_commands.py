@@ -62,10 +62,12 @@ def validate(arguments: argparse.Namespace, ui: Ui) -> int:
     return 0
 
 
-def schema(_: argparse.Namespace, ui: Ui) -> int:
-    """Print the manifest's JSON Schema."""
-    from hatchlock.usecases.manifest import json_schema
-
+def schema(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print the JSON Schema of the manifest, or of plans."""
+    if arguments.what == "plan":
+        from hatchlock.reconcile.plan_schema import plan_schema as json_schema
+    else:
+        from hatchlock.usecases.manifest import json_schema
     ui.result(json.dumps(json_schema(), indent=2))
     return 0
 

@@ -132,6 +132,17 @@ def _validate(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", nargs="?", metavar="PATH", help="a Hatch package; the manifest if not said")
 
 
+def _schema(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what",
+        nargs="?",
+        choices=["manifest", "plan"],
+        default="manifest",
+        metavar="WHAT",
+        help="manifest (default) or plan",
+    )
+
+
 def _new(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", metavar="PATH", help="the directory to write")
     command.add_argument("--name", help="the package's name; the directory's if not said")
@@ -331,6 +342,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "add": _add,
     "remove": _remove,
     "validate": _validate,
+    "schema": _schema,
     "new": _new,
     "lock": _lock,
     "tree": _tree,

@@ -15,7 +15,7 @@ from hatchlock.reconcile.plan import Drifted, Plan
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts
 
-__all__ = ["BadPlanFile", "SavedPlan", "plan_to_dict", "read_plan", "write_plan"]
+__all__ = ["PLAN_FORMAT", "BadPlanFile", "SavedPlan", "plan_to_dict", "read_plan", "write_plan"]
 
 PLAN_FORMAT = 1
 
@@ -95,12 +95,12 @@ def read_plan(path: Path) -> SavedPlan:
             unchanged=document["unchanged"],
             existing=document["existing"],
             drifted=tuple(Drifted(**_with_address(item)) for item in document.get("drifted", ())),
-            only=tuple(document.get("only", ())),
+            only=tuple(map(_text, document.get("only", ()))),
             held=document.get("held", 0),
             packages=PackageCounts(**document["packages"]),
         )
         return SavedPlan(plan=plan, bindings=dict(document["bindings"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
 
 
@@ -119,6 +119,14 @@ def _step(document: Mapping[str, Any]) -> Step:
     values = _with_address(document)
     values["action"] = Action(values["action"])
     values["depends_on"] = tuple(map(Address.parse, values["depends_on"]))
-    values["details"] = dict(values["details"])
-    values["notes"] = tuple(values["notes"])
+    values["details"] = {name: _text(value) for name, value in values["details"].items()}
+    values["notes"] = tuple(map(_text, values["notes"]))
+    for name in ("cause", "before", "after", "privilege", "loss"):
+        _text(values[name])
     return Step(**values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
