@@ -198,7 +198,7 @@ def test_what_ignores_the_end_is_killed_after_the_grace(project: TrialProject, t
 def test_the_death_of_exec_by_kill_leaves_no_process(project: TrialProject, tag: str) -> None:
     code = "import os, time\nif os.fork():\n    time.sleep(600)\nos.setsid()\n" + DEAF
     with waiting(project, code, tag) as process:
-        assert processes_with(tag) != []
+        assert wait_for(lambda: processes_with(tag) != [])  # a program that was just begun has no words yet
         process.kill()
         process.wait(PATIENCE)
         assert wait_for(lambda: processes_with(tag) == [])

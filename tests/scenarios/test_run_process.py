@@ -110,7 +110,7 @@ def test_a_server_that_ignores_everything_is_killed_after_the_grace(running: Cal
 def test_the_death_of_run_by_kill_ends_a_deaf_server(running: Callable[..., Run], tag: str) -> None:
     with running("--deaf") as run:
         run.hello()
-        assert processes_with(tag) != []
+        assert wait_for(lambda: processes_with(tag) != [])  # a program that was just begun has no words yet
         run.process.kill()
         assert wait_for(lambda: processes_with(tag) == [], patience=5)
 
@@ -147,7 +147,9 @@ def test_processes_that_left_the_group_are_found_after_a_kill_of_run(
     with running() as run:
         run.hello()
         run.attempt("escape", escaped)
-        assert processes_with(f"/bin/sleep\0{escaped}") != []
+        assert wait_for(
+            lambda: processes_with(f"/bin/sleep\0{escaped}") != []
+        )  # a program that was just begun has no words yet
         run.process.kill()
         assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
 
@@ -158,7 +160,9 @@ def test_processes_that_left_the_group_do_not_survive_a_normal_end(
     with running() as run:
         run.hello()
         run.attempt("escape", escaped)
-        assert processes_with(f"/bin/sleep\0{escaped}") != []
+        assert wait_for(
+            lambda: processes_with(f"/bin/sleep\0{escaped}") != []
+        )  # a program that was just begun has no words yet
         assert run.end()[0] == 0
         assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
 
