@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from hatchlock.address import Kind
 from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
@@ -39,14 +38,6 @@ ASSEMBLER = 1
 """The version of the rules that turn locked files into image bytes."""
 BUILD = "/build/"
 """The environment that a package of `web` is built in is called `web/build/NAME`, as no declared one can be."""
-
-_T = TypeVar("_T")
-
-
-def _only(found: list[_T], wanted: str) -> _T:
-    if not found:
-        raise KeyError(wanted)
-    return found[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -340,6 +331,7 @@ class Lock:
         builds: By server.
         environments: By name and runtime.
         servers: By name.
+        by_id: The packages by their ids; looked up once for all who ask, as a lock may have thousands of environments.
     """
 
     project: str
@@ -351,6 +343,16 @@ class Lock:
     builds: tuple[Build, ...] = ()
     environments: tuple[Environment, ...] = ()
     servers: tuple[Server, ...] = ()
+    by_id: Mapping[str, Package] = field(init=False, repr=False, compare=False)
+    _environments: Mapping[tuple[str, str], Environment] = field(init=False, repr=False, compare=False)
+    _servers: Mapping[str, Server] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index what is looked up by name."""
+        environments = {(item.name, item.runtime): item for item in self.environments}
+        object.__setattr__(self, "by_id", {item.id: item for item in self.packages})
+        object.__setattr__(self, "_environments", environments)
+        object.__setattr__(self, "_servers", {item.name: item for item in self.servers})
 
     def package(self, package_id: str) -> Package:
         """Return a package by its id.
@@ -358,7 +360,7 @@ class Lock:
         Raises:
             KeyError: There is none.
         """
-        return _only([item for item in self.packages if item.id == package_id], package_id)
+        return self.by_id[package_id]
 
     def image(self, reference: str) -> Image:
         """Return an image by its reference.
@@ -366,7 +368,10 @@ class Lock:
         Raises:
             KeyError: There is none.
         """
-        return _only([item for item in self.images if item.reference == reference], reference)
+        found = next((item for item in self.images if item.reference == reference), None)
+        if found is None:
+            raise KeyError(reference)
+        return found
 
     def build(self, server: str) -> Build | None:
         """Return what a server's image is built from; None if it has another image, or none."""
@@ -378,7 +383,9 @@ class Lock:
         Raises:
             KeyError: There is none.
         """
-        return _only([item for item in self.environments if (item.name, item.runtime) == (name, runtime)], name)
+        if found := self._environments.get((name, runtime)):
+            return found
+        raise KeyError(name)
 
     def server(self, name: str) -> Server:
         """Return a server by its name.
@@ -386,7 +393,7 @@ class Lock:
         Raises:
             KeyError: There is none.
         """
-        return _only([item for item in self.servers if item.name == name], name)
+        return self._servers[name]
 
     def packages_of(self, environment: Environment, platform: str) -> Iterator[Package]:
         """Yield the packages of an environment on a platform, sorted by id.
@@ -394,6 +401,5 @@ class Lock:
         Raises:
             KeyError: The lock lacks one of them.
         """
-        by_id = {package.id: package for package in self.packages}
         for package_id in environment.on(platform):
-            yield by_id[package_id]
+            yield self.by_id[package_id]

@@ -28,7 +28,7 @@ def idle_permissions(manifest: Manifest, lock: Lock) -> Iterator[str]:
     by_name: dict[str, list[WantedEnvironment]] = {}
     for item in wanted_environments(with_entries(manifest, entries_of(lock)), lock):
         by_name.setdefault(item.name, []).append(item)
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     for name, wanted in by_name.items():
         # of two runtimes one may need what the other does not
         locked = [lock.environment(name, item.runtime) for item in wanted]

@@ -111,7 +111,7 @@ class Basis:
                 locked = lock.environment(name, runtime)
             except KeyError:
                 continue
-            by_id = {package.id: package for package in lock.packages}
+            by_id = lock.by_id
             # what is everywhere comes first; of npm, what is at the top of the tree
             top = [found_id for path, found_id in locked.tree.items() if path.count("node_modules/") == 1]
             extra = [found_id for ids in locked.platform_packages.values() for found_id in ids]

@@ -53,17 +53,17 @@ def resolve_command(server: ServerSpec, launch: Server, lock: Lock) -> tuple[tup
 def main_package(source: Source, environment: Environment, lock: Lock) -> Package | None:
     """Return the package of an environment that a server's source names, or None if it is not there."""
     text = named_source(source)
+    here = [lock.by_id[item] for item in sorted(environment.everywhere) if item in lock.by_id]
     if is_direct(text):
         place = direct_source(text)
-        found = (item for item in lock.packages if item.source == place)
+        found = (item for item in here if item.source == place)
     elif asked := named(text):
-        found = (item for item in lock.packages if (item.kind, item.name) == (asked.kind, asked.name))
+        found = (item for item in here if (item.kind, item.name) == (asked.kind, asked.name))
     elif source.kind is Kind.NPM:
         name, _ = declared_npm(source.spec)
         wanted = environment.tree.get(f"node_modules/{name}", "")
-        found = (item for item in lock.packages if item.id == wanted)
+        found = (item for item in here if item.id == wanted)
     else:
         name = declared(text).name
-        found = (item for item in lock.packages if item.namespace is Kind.PYPI and item.name == name)
-    everywhere = environment.everywhere
-    return next((item for item in found if item.id in everywhere), None)
+        found = (item for item in here if item.namespace is Kind.PYPI and item.name == name)
+    return next(found, None)

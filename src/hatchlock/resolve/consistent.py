@@ -36,7 +36,7 @@ def inconsistencies(lock: Lock) -> tuple[Reason, ...]:
     an npm tree by Node's algorithm); that what a requirement names itself is where it says; and that nothing is there
     that nobody needs.
     """
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     targets = _Targets({image.reference: image for image in lock.images})
     reasons = [*_twice(lock), *_server_reasons(lock), *_unused(lock), *_image_reasons(lock), *source_reasons(lock)]
     reasons += [*_build_reasons(lock), *wrong_builds(lock)]

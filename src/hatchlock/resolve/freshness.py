@@ -154,7 +154,7 @@ def environment_reasons(wanted: WantedEnvironment, lock: Lock) -> Iterator[Reaso
         yield Reason(address=address, what=f"builds {package}, which allow-build does not name any more")
     try:
         builds_of(locked, lock)
-        by_id = {package.id: package for package in lock.packages}
+        by_id = lock.by_id
         if scripts_of(wanted, locked.tree.values(), by_id) != locked.scripts:
             yield Reason(address=address, what="allow-scripts names other packages than the lock runs scripts of")
         yield from _requirement_reasons(address, wanted, locked, lock)
@@ -207,7 +207,7 @@ def _identity(text: str) -> tuple[str, str]:
 
 
 def _other_reasons(address: str, wanted: WantedEnvironment, locked: Environment, lock: Lock) -> Iterator[Reason]:
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     by_source = {by_id[item].source: by_id[item] for item in locked.everywhere}
     overrides = npm_limits(wanted.overrides)
     for text in wanted.requirements:

@@ -100,7 +100,7 @@ def check_command(lock: Lock, environment: Environment, platform: str, command: 
     """
     if "/" in command or is_reserved(command):
         return
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     owners = [package.id for package in _owners(environment, by_id, platform, command)]
     if len(owners) > 1:
         raise CommandTaken(environment=environment.name, command=command, owners=tuple(sorted(owners)))
@@ -154,7 +154,7 @@ def environment_spec(
     """
     spec = EnvSpec(name=environment.name)
     prefixes: tuple[str, ...] = ()
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     own = [by_id[item] for item in environment.on(platform)]
     conda = _conda(own, platform, home)
     if conda:
@@ -275,7 +275,7 @@ def _is_laid_out(package: Package, environment: Environment) -> bool:
 def _project_builds(
     lock: Lock, environment: Environment, platform: str, *, node: NodeSpec | None, base: str
 ) -> Iterator[ProjectBuildSpec]:
-    by_id = {package.id: package for package in lock.packages} if environment.builds else {}
+    by_id = lock.by_id
     for package_id in environment.on(platform) if node and environment.builds else ():
         package = by_id[package_id]
         if package_id not in environment.builds or package.namespace is not Kind.NPM:

@@ -82,7 +82,7 @@ def count_packages(lock: Lock, platform: str, container_platform: str) -> Packag
 
 
 def _each(lock: Lock, platform: str, container_platform: str) -> Iterator[tuple[str, str, Privilege]]:
-    by_id = {package.id: package for package in lock.packages}
+    by_id = lock.by_id
     images = {f"{Kind.OCI}:{image.reference}" for image in lock.images if container_platform in image.platforms}
     for environment in lock.environments:
         for package_id in environment.on(platform if environment.runtime == "process" else container_platform):
