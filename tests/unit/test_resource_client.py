@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from hatchlock.address import Address
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.writer import EntryChanged, entry_for
+from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
+from hatchlock.resources.base import Action
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.state.project import ProjectState
 
@@ -36,10 +39,23 @@ class Files:
             client=CLIENTS["cursor"],
         )
 
-    def resource(self, *servers: str, file: ClientFile | None = None) -> ClientResource:
+    def resource(
+        self,
+        *servers: str,
+        file: ClientFile | None = None,
+        adopted: Sequence[str] = (),
+        moved: Mapping[str, str] | None = None,
+    ) -> ClientResource:
         chosen = file or self.user
         specs = [EntrySpec(file=chosen, server=name, value=self.value(name, chosen.scope)) for name in servers]
-        return ClientResource(specs, state=self.state, home=self.home, project="p", usual=[self.user, self.project])
+        return ClientResource(
+            specs,
+            state=self.state,
+            home=self.home,
+            project="p",
+            usual=[self.user, self.project],
+            handover=Handover(moved=moved or {}, adopted={Address.parse(address): "" for address in adopted}),
+        )
 
     def write(self, file: ClientFile, **entries: Any) -> None:
         Path(file.path).write_text(json.dumps({"mcpServers": entries}))
@@ -98,10 +114,110 @@ def test_an_entry_that_runs_another_name_than_its_own_is_not_ours(files: Files) 
     assert steps(files.resource()) == []
 
 
-def test_a_foreign_entry_in_the_way_is_a_loss(files: Files) -> None:
-    files.write(files.user, a={"command": "mine"})
-    (step,) = plan(files.resource("a")).steps
-    assert "was not written by this project" in step.loss
+@pytest.mark.parametrize(
+    ("theirs", "owner"),
+    [
+        ({"command": "mine"}, "was not written by hatchlock"),
+        ("other", "belongs to the project 'other' of the store"),
+        ({"command": "/home/ada/bin/hatchlock", "args": ["run", "--project", "x", "a"]}, "belongs to the project 'x'"),
+        ({"command": "hatchlock", "args": ["serve"]}, "was not written by hatchlock"),
+    ],
+)
+def test_a_foreign_entry_in_the_way_is_left_alone_and_its_owner_is_named(
+    files: Files, theirs: str | dict[str, Any], owner: str
+) -> None:
+    files.write(files.user, a=files.value("a", project=theirs) if isinstance(theirs, str) else theirs)
+    before = Path(files.user.path).read_bytes()
+    found = files.resource("a", "b")
+    planned = plan(found)
+    assert [str(step.address) for step in planned.steps] == ["client:cursor/b"]
+    (problem,) = planned.problems
+    assert (problem.code, str(problem.address)) == ("entry-taken", "client:cursor/a")
+    assert f"the entry 'a' in {files.user.path} {owner}" in problem.what
+    assert (
+        'rename the server, remove that entry, or take it over: [[adopt]] address = "client:cursor/a"' in problem.hint
+    )
+    assert ("destroy the other project" in problem.hint) == ("project" in owner)
+    assert planned.existing == 0  # it is not ours to count
+    assert Path(files.user.path).read_bytes() == before
+
+
+def test_a_foreign_entry_that_is_adopted_is_replaced_once(files: Files) -> None:
+    text = '{"mcpServers": {"z": {"command": "z"}, "a": {"command": "mine", "env": {"KEY": "s3cret"}}}} // kept'
+    Path(files.user.path).write_text(text)
+    found = files.resource("a", adopted=["client:cursor/a"])
+    (step,) = plan(found).steps
+    assert (step.action, step.loss) == (Action.UPDATE, "")
+    assert step.cause == "adopted: replaces an entry that was not written by hatchlock"
+    assert "s3cret" not in str(plan(found))
+    apply(found)
+    assert json.loads(Path(files.user.path).read_text().removesuffix(" // kept"))["mcpServers"] == {
+        "z": {"command": "z"},
+        "a": files.value("a"),
+    }
+    assert steps(files.resource("a", adopted=["client:cursor/a"])) == []
+
+
+MOVED = """{
+  // ours comes second
+  "mcpServers": {
+    "first": {"command": "x"},
+    "old": OLD, // a note
+    "last": {"command": "y"}
+  }
+}
+"""
+
+
+def moving(files: Files) -> ClientResource:
+    return files.resource("new", moved={"older": "old", "old": "new"})
+
+
+def test_an_entry_that_has_moved_is_renamed_where_it_stands(files: Files) -> None:
+    Path(files.user.path).write_text(MOVED.replace("OLD", json.dumps(files.value("old"))))
+    found = moving(files)
+    (step,) = plan(found).steps
+    assert (step.action, str(step.address), step.loss) == (Action.UPDATE, "client:cursor/new", "")
+    assert step.cause == "moved from client:cursor/old"
+    apply(found)
+    assert Path(files.user.path).read_text() == MOVED.replace('"old": OLD', f'"new": {json.dumps(files.value("new"))}')
+    seen = found.observe_one(step.address)
+    assert seen
+    assert seen.key == step.after
+    assert steps(moving(files)) == []
+
+
+def test_what_was_edited_by_hand_before_it_moved_is_a_loss(files: Files) -> None:
+    files.write(files.user, old={**files.value("old"), "timeout": 5})
+    (step,) = plan(moving(files)).steps
+    assert "was edited by hand" in step.loss
+
+
+def test_of_several_names_before_the_last_one_moves_and_the_others_go(files: Files) -> None:
+    files.write(files.user, older=files.value("older"), old=files.value("old"))
+    assert steps(moving(files)) == ["update client:cursor/new", "delete client:cursor/older"]
+    apply(moving(files))
+    assert files.read(files.user) == {"new": files.value("new")}
+
+
+def test_a_move_to_a_name_that_is_there_takes_nothing_along(files: Files) -> None:
+    files.write(files.user, old=files.value("old"), new=files.value("new"))
+    assert steps(moving(files)) == ["delete client:cursor/old"]
+
+
+def test_somebody_elses_entry_of_the_old_name_does_not_move(files: Files) -> None:
+    files.write(files.user, old={"command": "mine"})
+    assert steps(moving(files)) == ["create client:cursor/new"]
+
+
+def test_an_entry_that_changed_before_it_was_renamed_is_left_alone(files: Files) -> None:
+    files.write(files.user, old=files.value("old"))
+    found = moving(files)
+    (step,) = plan(found).steps
+    files.write(files.user, old={"command": "theirs"})
+    with pytest.raises(EntryChanged):
+        found.apply(step)
+    assert files.read(files.user) == {"old": {"command": "theirs"}}
 
 
 def test_an_entry_of_ours_that_was_edited_is_a_loss(files: Files) -> None:

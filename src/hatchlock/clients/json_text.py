@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Member", "Node", "Unparsable", "append", "parse", "remove", "render", "replace"]
+__all__ = ["Member", "Node", "Unparsable", "append", "parse", "remove", "rename", "render", "replace"]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
@@ -248,6 +248,12 @@ def replace(text: str, *, root: Node, member: Member, value: Any) -> str:
         spaced=text[node.start - 1].isspace(),
     )
     return text[: node.start] + style.value(value) + text[node.end :]
+
+
+def rename(text: str, *, member: Member, name: str) -> str:
+    """Return the text with another name for a member, which stays where it stands."""
+    _, end = json.JSONDecoder().raw_decode(text, member.start)
+    return text[: member.start] + json.dumps(name) + text[end:]
 
 
 def remove(text: str, *, parent: Node, member: Member) -> str:

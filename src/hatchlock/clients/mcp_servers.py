@@ -11,9 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hatchlock.clients.json_text import Member, Node, Unparsable, append, newline_of, parse, remove, render, replace
+from hatchlock.clients.json_text import (
+    Member,
+    Node,
+    Unparsable,
+    append,
+    newline_of,
+    parse,
+    remove,
+    rename,
+    render,
+    replace,
+)
 
-__all__ = ["Entry", "Unparsable", "read_entries", "remove_entry", "set_entry"]
+__all__ = ["Entry", "Unparsable", "read_entries", "remove_entry", "rename_entry", "set_entry"]
 
 _ROOT = "mcpServers"
 _BOM = "\ufeff"
@@ -71,6 +82,21 @@ def set_entry(data: bytes, name: str, value: Mapping[str, Any], *, path: str = "
     if member.node.value == value:
         return data
     return replace(text, root=root, member=member, value=value).encode()
+
+
+def rename_entry(data: bytes, old: str, new: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
+    """Return the file with an entry under another name, where it stands, and with another value.
+
+    There is such an entry, and none of the new name. Duplicates of the old name go.
+
+    Raises:
+        Unparsable: As `read_entries`.
+    """
+    text = set_entry(data, old, value, path=path).decode()
+    _, servers = _locate(text, path)
+    if servers and (member := servers.node.member(old)):
+        text = rename(text, member=member, name=new)
+    return remove_entry(text.encode(), old, path=path)
 
 
 def remove_entry(data: bytes, name: str, *, path: str = "") -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.clients.catalogue import Client, Scope
-from hatchlock.clients.mcp_servers import read_entries, remove_entry, set_entry
+from hatchlock.clients.mcp_servers import read_entries, remove_entry, rename_entry, set_entry
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
@@ -242,6 +242,7 @@ def apply_entry(
     expected_entry: str | None,
     lock: Path,
     new_mode: int = 0o600,
+    renamed_from: str = "",
     emit: Sink = discard,
 ) -> None:
     """Set or remove one entry, if that entry still is what was observed; other changes of the file do not matter.
@@ -256,6 +257,7 @@ def apply_entry(
         expected_entry: `entry_digest` of the observed entry; None when there was none.
         lock: The lock's path (`lock_path`).
         new_mode: The mode of a file that does not exist yet, before the umask.
+        renamed_from: The name of the observed entry, if it gets another one: it stays where it stands.
         emit: Told for whom it waits.
 
     Raises:
@@ -268,21 +270,33 @@ def apply_entry(
     with _held(lock, path, emit):
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(Changed):
-                return _edit(path, name, value, expected_entry, new_mode)
-        return _edit(path, name, value, expected_entry, new_mode)
+                return _edit(path, name, value, expected_entry, new_mode=new_mode, renamed_from=renamed_from)
+        return _edit(path, name, value, expected_entry, new_mode=new_mode, renamed_from=renamed_from)
 
 
-def _edit(path: Path, name: str, value: Mapping[str, Any] | None, expected_entry: str | None, new_mode: int) -> None:
+def _edit(
+    path: Path,
+    name: str,
+    value: Mapping[str, Any] | None,
+    expected_entry: str | None,
+    *,
+    new_mode: int,
+    renamed_from: str,
+) -> None:
     state = observe(path)
     data = state.data or b""
-    entry = read_entries(data, path=str(path)).get(name)
+    entries = read_entries(data, path=str(path))
+    is_renamed = bool(renamed_from) and name not in entries
+    entry = entries.get(renamed_from if is_renamed else name)
     found = None if entry is None else entry_digest(entry.value)
-    if found == (None if value is None else entry_digest(value)):
+    if not is_renamed and found == (None if value is None else entry_digest(value)):
         return
     if found != expected_entry:
-        raise EntryChanged(path=str(path), name=name)
+        raise EntryChanged(path=str(path), name=renamed_from if is_renamed else name)
     if value is None:
         _swap(state, remove_entry(data, name, path=str(path)), new_mode)
+    elif is_renamed:
+        _swap(state, rename_entry(data, renamed_from, name, value, path=str(path)), new_mode)
     else:
         _swap(state, set_entry(data, name, value, path=str(path)), new_mode)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from hatchlock.address import Address, ResourceKind
 
-__all__ = ["Handover", "covers"]
+__all__ = ["NO_HANDOVER", "Handover", "covers"]
 
 _AS_PROCESS = "@process"
 
@@ -42,6 +42,19 @@ class Handover:
             before.append(name)
         return tuple(before)
 
+    def moves_to(self, server: str, present: Container[str]) -> str:
+        """Return the name to which something of a server's moves; "" if it stays.
+
+        Args:
+            server: Whose it is, by the name that it has.
+            present: The names of servers that have such a thing. Nothing moves to where there is one already, and of several
+                names before the last one moves.
+        """
+        now = self.name_now(server)
+        if now == server or now in present:
+            return ""
+        return now if server == next((name for name in self.names_before(now) if name in present), "") else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         return {
@@ -70,6 +83,10 @@ class Handover:
     def is_forgotten(self, address: Address) -> bool:
         """Whether something is given up: itself, or the server whose entry or volume it is."""
         return any(covers(given_up, address) for given_up in self.forgotten)
+
+
+NO_HANDOVER = Handover()
+"""Of a manifest that has none of the three lists."""
 
 
 def covers(whole: Address, part: Address) -> bool:

@@ -9,10 +9,12 @@ from typing import Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.mcp_servers import read_entries
+from hatchlock.clients.mcp_servers import Entry, read_entries
+from hatchlock.clients.owners import EntryTaken, whose
 from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, entry_for, lock_path, observe, owner_of
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
+from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.state.project import ProjectState
@@ -80,10 +82,13 @@ def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
+    """An entry, and the name that it should have by now."""
+
     file: ClientFile
     server: str
     value: Any
     ours: bool
+    now: str
 
 
 class ClientResource:
@@ -95,6 +100,7 @@ class ClientResource:
         home: The store.
         project: The project's name.
         usual: The files of every known application, looked at for entries of ours that nothing else remembers.
+        handover: Which servers had another name, and which entries of others are taken over.
         emit: Told for whom it waits.
     """
 
@@ -106,6 +112,7 @@ class ClientResource:
         home: Home,
         project: str,
         usual: Iterable[ClientFile],
+        handover: Handover = NO_HANDOVER,
         emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
@@ -114,6 +121,7 @@ class ClientResource:
         self._project = project
         self._declared = {spec.file for spec in self._specs.values()}
         self._usual = tuple(usual)
+        self._handover = handover
         self._emit = emit
         self._found: dict[Address, _Found] = {}
         self.problems: tuple[Problem, ...] = ()
@@ -131,16 +139,20 @@ class ClientResource:
         ]
 
     def observe(self) -> Iterable[Observed]:
-        """Return the declared entries that exist, whoever wrote them, and every other entry of this project.
+        """Return the declared entries that exist, and every other entry of this project.
 
-        One read per file. A declared file that cannot be understood becomes a problem of its entries.
+        One read per file. A declared file that cannot be understood becomes a problem of its entries, and so does an entry
+        of somebody else's where one of ours should be, unless it is taken over.
         """
         problems: list[Problem] = []
         self._found = {}
         for file in self._files():
             try:
                 for found in self._entries(file):
-                    self._found[self._address(found)] = found
+                    if self._is_in_the_way(found):
+                        problems.append(_taken(found))
+                    else:
+                        self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
                 problems += [Problem.of(address, error) for address in affected]
@@ -156,7 +168,8 @@ class ClientResource:
         known = self._specs.get(address) or self._found.get(address)
         if known is None:
             return None
-        found = next((entry for entry in self._entries(known.file) if entry.server == known.server), None)
+        name = known.now if isinstance(known, _Found) else known.server
+        found = next((entry for entry in self._entries(known.file) if entry.now == name), None)
         return self._observed(address, found) if found else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
@@ -164,13 +177,14 @@ class ClientResource:
         return ()
 
     def apply(self, step: Step) -> None:
-        """Set or remove one entry; nothing else of the file changes.
+        """Set, rename or remove one entry; nothing else of the file changes.
 
         Raises:
             EntryChanged: It is not what the plan saw.
             Unparsable: The file is not understood; nothing was written.
             LeaseHeld: Another process is writing the file, and does not end.
         """
+        found = self._found.get(step.address)
         known = self._specs[step.address] if step.after else self._found[step.address]
         path = Path(known.file.path)
         self._state.remember_entry_file(str(known.file))
@@ -181,6 +195,7 @@ class ClientResource:
             expected_entry=step.before or None,
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
+            renamed_from=found.server if found and found.server != found.now else "",
             emit=self._emit,
         )
 
@@ -192,16 +207,32 @@ class ClientResource:
         seen = observe(Path(file.path))
         if seen.data is None:
             return
-        for name, entry in read_entries(seen.data, path=file.path).items():
-            owner = owner_of(entry.value, scope=file.scope, home=self._home)
-            ours = owner in {(self._project, name), ("", name)}
-            spec = self._specs.get(_usual_address(file, name))
+        entries = read_entries(seen.data, path=file.path)
+        for name, entry in entries.items():
+            ours = self._is_ours(file, name, entry)
+            now = self._name_now(file, name, entries) if ours else name
+            spec = self._specs.get(_usual_address(file, now))
             if ours or (spec and spec.file == file):
-                yield _Found(file=file, server=name, value=entry.value, ours=ours)
+                yield _Found(file=file, server=name, value=entry.value, ours=ours, now=now)
+
+    def _is_ours(self, file: ClientFile, name: str, entry: Entry) -> bool:
+        return owner_of(entry.value, scope=file.scope, home=self._home) in {(self._project, name), ("", name)}
+
+    def _name_now(self, file: ClientFile, name: str, entries: Mapping[str, Entry]) -> str:
+        """Return the name that an entry of ours gets, if its server has moved and nothing has that name already."""
+        now = self._handover.name_now(name)
+        spec = self._specs.get(_usual_address(file, now))
+        if now in entries or spec is None or spec.file != file:
+            return name
+        present = {old for old, entry in entries.items() if self._is_ours(file, old, entry)}
+        return self._handover.moves_to(name, present) or name
+
+    def _is_in_the_way(self, found: _Found) -> bool:
+        return not found.ours and self._handover.adopted_from(_usual_address(found.file, found.server)) is None
 
     def _address(self, found: _Found) -> Address:
         """Return the usual address, unless another file's entry has it."""
-        usual = _usual_address(found.file, found.server)
+        usual = _usual_address(found.file, found.now)
         spec = self._specs.get(usual)
         if spec.file == found.file if spec else usual not in self._found:
             return usual
@@ -212,12 +243,11 @@ class ClientResource:
             address=address,
             key=entry_digest(found.value),
             facts=_facts(found.file, found.value),
-            loss=self._loss(found),
+            loss=self._loss(found) if found.ours else "",
+            handover=_handover(found),
         )
 
     def _loss(self, found: _Found) -> str:
-        if not found.ours:
-            return f"the entry {found.server!r} in {found.file.path} was not written by this project"
         usual = entry_for(
             scope=found.file.scope,
             launcher=found.value["command"],
@@ -229,3 +259,14 @@ class ClientResource:
         if found.value != usual:
             return f"the entry {found.server!r} in {found.file.path} was edited by hand"
         return ""
+
+
+def _taken(found: _Found) -> Problem:
+    error = EntryTaken(path=found.file.path, name=found.server, client=found.file.client, owner=whose(found.value))
+    return Problem.of(_usual_address(found.file, found.server), error)
+
+
+def _handover(found: _Found) -> str:
+    if not found.ours:
+        return f"adopted: replaces an entry that {whose(found.value)}"
+    return f"moved from {_usual_address(found.file, found.server)}" if found.now != found.server else ""

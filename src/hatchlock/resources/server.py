@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from hatchlock.address import Address, ResourceKind
@@ -12,6 +12,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.engines.cgroups import bound_here
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
 from hatchlock.resources.volume import volume_address
 from hatchlock.security.network import CA_INSIDE
@@ -57,12 +58,19 @@ class ServerSpec:
 
 
 class ServerResource:
-    """The servers of one project; see `resources.base.Resource`."""
+    """The servers of one project; see `resources.base.Resource`.
 
-    def __init__(self, specs: Iterable[ServerSpec], *, state: ProjectState) -> None:
+    Args:
+        specs: What should be.
+        state: The project's state.
+        handover: Which servers had another name.
+    """
+
+    def __init__(self, specs: Iterable[ServerSpec], *, state: ProjectState, handover: Handover = NO_HANDOVER) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._digests = {address: spec.record.digest for address, spec in self._specs.items()}
         self._state = state
+        self._handover = handover
 
     def desired(self) -> Iterable[Desired]:
         """Return every server, named by its launch record's digest."""
@@ -80,12 +88,14 @@ class ServerResource:
 
     def observe(self) -> Iterable[Observed]:
         """Return every active server of the project, declared or not."""
-        return [self._seen(name, digest) for name, digest in self._state.active().items()]
+        active = self._state.active()
+        return [self._seen(name, digest, active) for name, digest in active.items()]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the server if it is active; one whose record is gone or damaged is another one than it was."""
-        digest = self._state.active().get(address.name)
-        return None if digest is None else self._seen(address.name, digest)
+        active = self._state.active()
+        name = self._name_of(address, active)
+        return self._seen(name, active[name], active) if name in active else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return its seccomp profile, if it has one of its own; environment and image bring theirs."""
@@ -95,14 +105,26 @@ class ServerResource:
     def apply(self, step: Step) -> None:
         """Activate the server's launch record, or take it away."""
         spec = self._specs.get(step.address) if step.after else None
-        self._state.activate(step.address.name, spec.record if spec else None)
+        name = step.address.name
+        had = self._name_of(step.address, self._state.active())
+        self._state.activate(name, spec.record if spec else None, instead_of=had if had != name else "")
+
+    def _name_of(self, address: Address, active: Mapping[str, str]) -> str:
+        """Return the name under which a server is active: its own, or the one that it had."""
+        name = address.name
+        return next((old for old in active if self._handover.moves_to(old, active) == name), name)
 
     def _wrong(self, digest: str) -> str:
         data = read_optional(self._state.record_path(digest))
         return _GONE if data is None else "" if sha256_bytes(data) == digest else _DAMAGED
 
-    def _seen(self, name: str, digest: str) -> Observed:
-        address = Address(kind=ResourceKind.SERVER, name=name)
+    def _seen(self, name: str, digest: str, active: Mapping[str, str]) -> Observed:
+        now = self._handover.moves_to(name, active)
+        address = Address(kind=ResourceKind.SERVER, name=now or name)
+        seen = self._as_it_is(address, digest)
+        return replace(seen, handover=f"moved from {ResourceKind.SERVER}:{name}") if now else seen
+
+    def _as_it_is(self, address: Address, digest: str) -> Observed:
         if wrong := self._wrong(digest):
             spec = self._specs.get(address)
             facts = _facts(spec.record, spec.record.digest) if spec else {}

@@ -10,6 +10,7 @@ from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import WORKSPACE, LaunchRecord, Sandbox, SourceTree
 from hatchlock.lock.model import Build, Environment, Lock, Server
+from hatchlock.manifest.handover import Handover
 from hatchlock.manifest.model import Manifest
 from hatchlock.realise.tree import ROOT
 from hatchlock.resolve.command import main_package
@@ -110,6 +111,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
         listed=tuple(builder.listed()),
         groups=builder.groups(),
+        handover=_handover(manifest.handover, machine),
         notes=engine_notes(machine.lacks),
         drift={name: spec.drift for name, spec in manifest.servers.items() if spec.drift != "correct"},
     )
@@ -346,6 +348,15 @@ def _with_relays(
             yield with_relay(server, images, project)
         except RelayImageMissing as error:
             problems.append(Problem.of(server.address, error))
+
+
+def _handover(written: Handover, machine: Machine) -> Handover:
+    """Return it with the directories of this machine."""
+    adopted = {
+        address: machine.path(name) if name.startswith((".", "/", "~/")) else name
+        for address, name in written.adopted.items()
+    }
+    return replace(written, adopted=adopted)
 
 
 def _on_system(server: ServerSpec, systems: Mapping[str, SystemSpec]) -> ServerSpec:

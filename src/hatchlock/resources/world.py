@@ -15,6 +15,7 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.engines.host import host_facts
 from hatchlock.events import Sink, discard
 from hatchlock.launch import LaunchRecord
+from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, DriftPolicy, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
@@ -87,6 +88,7 @@ class Target:
         groups: Name of a group -> names of its servers, sorted.
         notes: What of the profiles of its servers would not hold on the engine, a sentence each.
         drift: Server -> what to do when somebody else has changed something of it, where it is not put right.
+        handover: What got another name, is given up or taken over.
     """
 
     project: str
@@ -104,6 +106,7 @@ class Target:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     drift: Mapping[str, DriftPolicy] = field(default_factory=dict)
+    handover: Handover = NO_HANDOVER
 
 
 class World:
@@ -150,7 +153,13 @@ class World:
             emit=emit,
         )
         self.clients = ClientResource(
-            target.entries, state=state, home=home, project=target.project, usual=target.usual_files, emit=emit
+            target.entries,
+            state=state,
+            home=home,
+            project=target.project,
+            usual=target.usual_files,
+            handover=target.handover,
+            emit=emit,
         )
         self.volumes = VolumeResource(
             _volumes(target.servers),
@@ -178,7 +187,7 @@ class World:
             ResourceKind.NETWORK: self.network,
             ResourceKind.VOLUME: self.volumes,
             ResourceKind.CONTAINER: self.containers,
-            ResourceKind.SERVER: ServerResource(target.servers, state=state),
+            ResourceKind.SERVER: ServerResource(target.servers, state=state, handover=target.handover),
             ResourceKind.CLIENT: self.clients,
         }
 
@@ -264,6 +273,7 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         # without any it is what it was before there were groups, and plans are bound to its digest
         **({"groups": dict(target.groups)} if target.groups else {}),
         **({"drift": dict(target.drift)} if target.drift else {}),
+        **({"handover": target.handover.to_dict()} if target.handover != NO_HANDOVER else {}),
     }
 
 
@@ -289,6 +299,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         groups={name: tuple(servers) for name, servers in data.get("groups", {}).items()},
         notes=tuple(data["notes"]),
         drift=dict(data.get("drift", {})),
+        handover=Handover.from_dict(data["handover"]) if "handover" in data else NO_HANDOVER,
     )
 
 

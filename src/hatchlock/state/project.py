@@ -17,6 +17,7 @@ projects/NAME/
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.launch import LaunchRecord
-from hatchlock.state.documents import BadState, read_document, write_document
+from hatchlock.state.documents import BadState, damage, put_aside, read_document, write_document
 from hatchlock.state.generations import Generations
 from hatchlock.state.serial import read_serial, write_serial
 
@@ -57,10 +58,16 @@ class ProjectState:
     """The files below `projects/NAME`. Reading never creates anything.
 
     Threads may change it at once; processes exclude each other by the project's lease.
+
+    Args:
+        root: Where they are.
+        forgiving: Whether a damaged one counts as one that is not there, for whoever looks at the world besides and makes
+            them again. Without it, whoever needs to know what they say gets `BadState`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, forgiving: bool = False) -> None:
         self.root = root
+        self._forgiving = forgiving
         self._changing = threading.Lock()
 
     @property
@@ -112,19 +119,26 @@ class ProjectState:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def activate(self, server: str, record: LaunchRecord | None) -> None:
-        """Make a launch record the active one of its server, or (None) none, in one atomic change."""
+    def activate(self, server: str, record: LaunchRecord | None, *, instead_of: str = "") -> None:
+        """Make a launch record the active one of its server, or (None) none, in one atomic change.
+
+        Args:
+            server: The server's name.
+            record: Its launch record.
+            instead_of: The name that the server had until now; nothing is active under it any more.
+        """
         if record is not None:
             path = self.record_path(record.digest)
             private_directory(path.parent)
             atomic_write(path, record.to_json())
         with self._changing:
-            servers = {name: digest for name, digest in self.active().items() if name != server}
+            servers = {name: digest for name, digest in self.active().items() if name not in {server, instead_of}}
             if record is not None:
                 servers[server] = record.digest
-            if servers.get(server) != self.active().get(server):
-                # it was another profile that stopped things
-                (self.root / "denials" / f"{server}.json").unlink(missing_ok=True)
+            for name in (server, instead_of):
+                if servers.get(name) != self.active().get(name):
+                    # it was another profile that stopped things
+                    (self.root / "denials" / f"{name}.json").unlink(missing_ok=True)
             self._write("active.json", {"servers": servers})
 
     def clear_unfinished(self) -> None:
@@ -171,8 +185,10 @@ class ProjectState:
                 self._write("volumes.json", {"engine": self.volume_engine(), "begun": begun})
 
     def last_probe(self, server: str) -> Mapping[str, Any] | None:
-        """Return what `remember_probe` was told last, or None."""
-        return self._read(f"probes/{server}.json")
+        """Return what `remember_probe` was told last, or None: the next probe writes it anew whatever is there."""
+        with contextlib.suppress(BadState):
+            return read_document(self.root / "probes" / f"{server}.json")
+        return None
 
     def remember_probe(self, server: str, facts: Mapping[str, Any]) -> None:
         """Remember what a probe of a server gave; JSON values, no secrets."""
@@ -190,7 +206,7 @@ class ProjectState:
     @property
     def generations(self) -> Generations:
         """What each finished apply left."""
-        return Generations(self.root)
+        return Generations(self.root, forgiving=self._forgiving)
 
     def generation(self) -> int:
         """Return the number of the newest generation; 0 before the first."""
@@ -208,8 +224,21 @@ class ProjectState:
         """Delete a launch record; neither `active` nor a generation names it any more."""
         self.record_path(digest).unlink(missing_ok=True)
 
+    def damage(self) -> tuple[BadState, ...]:
+        """Return which files are damaged, as far as an `apply` puts them aside."""
+        return damage(self.root)
+
+    def put_aside_damaged(self) -> bool:
+        """Put those files aside, and return whether there were any; the caller holds the project's lease."""
+        return bool(put_aside(self.root))
+
     def _read(self, name: str) -> Mapping[str, Any] | None:
-        return read_document(self.root / name)
+        try:
+            return read_document(self.root / name)
+        except BadState:
+            if self._forgiving:
+                return None
+            raise
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         write_document(self.root / name, document)
