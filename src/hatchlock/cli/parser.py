@@ -196,7 +196,16 @@ def _probe(command: argparse.ArgumentParser) -> None:
 
 
 def _logs(command: argparse.ArgumentParser) -> None:
-    _server(command)
+    command.add_argument("name", nargs="?", metavar="NAME", help="the server")
+    command.add_argument(
+        "--apply",
+        dest="run",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="N",
+        help="what an apply or rollback did: number N, or the last",
+    )
     command.add_argument(
         "--build", action="store_true", help="of a build: ENVIRONMENT.PACKAGE, or a server that is built"
     )
@@ -301,6 +310,7 @@ def _verify(command: argparse.ArgumentParser) -> None:
         "--against", metavar="FILE", help="compare with what another machine's `verify --json` printed"
     )
     command.add_argument("--rebuild", action="store_true", help="build again what was built, and compare")
+    command.add_argument("--deep", action="store_true", help="everything else too: servers, entries, data, sessions")
     command.add_argument(
         "--platform",
         action="append",

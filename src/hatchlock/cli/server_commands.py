@@ -81,9 +81,17 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Print the end of what a server wrote to stderr, or a build to its log."""
+    """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
     from hatchlock.files import read_optional
 
+    if arguments.run is not None:
+        from hatchlock.cli.run_log_command import show_run
+
+        if arguments.name:
+            raise UsageError(what="--apply is about the project, not a server", advice="see `hatchlock logs --help`")
+        return show_run(home_of(arguments), _project_name(arguments), arguments.run, ui)
+    if not arguments.name:
+        raise UsageError(what="whose log?", advice="name a server, or say --apply for what the last apply did")
     if arguments.network:
         return _network_log(arguments, ui)
     path = _build_log(arguments) if arguments.build else _server_log(arguments)
