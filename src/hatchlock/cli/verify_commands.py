@@ -32,6 +32,7 @@ def verify(arguments: argparse.Namespace, ui: Ui) -> int:
         platforms=arguments.platforms or (),
         against=Path(arguments.against) if arguments.against else None,
         rebuild=arguments.rebuild,
+        deep=arguments.deep,
         emit=ui.event,
     )
     if ui.json:
@@ -40,6 +41,10 @@ def verify(arguments: argparse.Namespace, ui: Ui) -> int:
         for note in found.notes:
             ui.say(f"note: {note}")
         ui.result("\n".join(line for item in found.findings for line in _lines(item)) or "nothing to verify")
+        for address in (
+            f"{item.kind}:{item.name}" for item in found.findings if item.kind == "env" and item.files and item.drift
+        ):
+            ui.say(f"\nhint: `hatchlock apply --replace {address}` makes it anew")
         if not found.is_complete:
             ui.say("\nhint: `hatchlock fetch` brings what the store lacks, for other machines `--platform`")
     if found.differs:
@@ -48,9 +53,11 @@ def verify(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _lines(item: Finding) -> Iterator[str]:
-    head = f"{_SIGNS[item.state]} {item.kind}:{printable(item.name)} {item.platform}"
+    head = " ".join(filter(None, (_SIGNS[item.state], f"{item.kind}:{printable(item.name)}", item.platform)))
     if item.state == "different":
-        yield from (f"{head}: {_cut(clause)}" for clause in item.differences)
+        left = f"; left as it is, drift is {item.policy!r}" if item.drift and item.policy != "correct" else ""
+        yield from (f"{head}: {_cut(clause)}{left}" for clause in item.differences)
+        yield from (f"    {name}: {_cut(value)}" for name, value in item.details.items())
         return
     yield f"{head}: {_cut(_told(item))}"
 
@@ -60,6 +67,8 @@ def _told(item: Finding) -> str:
         return item.reason
     if item.kind == "build":
         return "built once more, it is the same"
+    if item.compared == ("declaration",):
+        return "as declared"
     if item.kind == "env":
         return f"as it was installed, {item.files} {'file' if item.files == 1 else 'files'} compared"
     config = item.image.config if item.image else ""

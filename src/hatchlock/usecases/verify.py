@@ -30,7 +30,7 @@ class Verification:
 
     Attributes:
         report: The images that were put together, for other machines to compare theirs with.
-        findings: Sorted by name, kind and platform.
+        findings: Sorted by name, kind and platform; of everything by kind, name and platform.
         notes: What else should be known, one sentence each.
     """
 
@@ -56,6 +56,7 @@ def verify_project(
     platforms: Sequence[str] = (),
     against: Path | None = None,
     rebuild: bool = False,
+    deep: bool = False,
     emit: Sink = discard,
 ) -> Verification:
     """Put images together again, and compare them with the lock's record, the engine's and a report; look at environments.
@@ -70,6 +71,7 @@ def verify_project(
             runtime are looked at only where this machine's is among them.
         against: A report of another machine.
         rebuild: Build again what was built for this machine, and compare.
+        deep: Look at everything else too that the project has on this machine; the findings are sorted by address then.
         emit: Told about progress.
 
     Raises:
@@ -109,6 +111,10 @@ def verify_project(
     findings += [absent("image", name, wanted[0], reason) for name, reason in others.items()]
     findings += _only_theirs(theirs, findings, wanted, named=bool(names))
     findings.sort(key=lambda item: (item.name, item.kind, item.platform))
+    if deep:
+        from hatchlock.usecases.verify_deep import deepened
+
+        findings = list(deepened(project, findings, names))
     report = Report(
         project=lock.project,
         lock=sha256_bytes(project.lock_bytes or b""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from hatchlock.errors import HatchlockError
@@ -18,30 +18,38 @@ if TYPE_CHECKING:
     from hatchlock.resources.world import Target
     from hatchlock.usecases.project import Project
 
-__all__ = ["Finding", "Verifier", "absent"]
+__all__ = ["Finding", "FindingKind", "Verifier", "absent"]
 
 State = Literal["same", "different", "incomplete", "alone", "absent"]
+FindingKind = Literal[
+    "system", "env", "image", "network", "volume", "container", "server", "client", "launcher", "build"
+]
+"""Kinds of resources, in the order of plans; then the program that entries of applications start, and builds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What became of one image, environment or build.
+    """What became of one image, environment or build; of any resource, where it was looked at deeply.
 
     Attributes:
-        kind: "image", "env" or "build".
+        kind: Of what.
         name: Of the environment; of an image as it is, of the server; of a build what `logs --build` calls it.
-        platform: Its platform.
+        platform: Its platform; "" where it has none.
         state: "same"; "different"; "incomplete" (the store lacks what it is made from); "alone" (it was assembled, and there
             is nothing to compare it with); or "absent" (it is not on this machine, or not from the lock alone).
-        compared: With what it was: "lock", "engine", "report"; "files" of an environment; "build" of a build.
+        compared: With what it was: "lock", "engine", "report"; "files" of an environment; "build" of a build;
+            "declaration" of everything else.
         differences: One clause each.
         reason: Why it is "incomplete" or "absent", as a clause.
         key: Its input key, or an environment's name in the store; "" if that is not known.
         files: Of an environment: how many files were compared, with wheels of the store or the installation's own hashes.
         image: The image as it was put together; None if it was not.
+        details: Field -> what it is, and what it should be.
+        drift: Somebody else has changed it since it was applied.
+        policy: What `apply` does about that.
     """
 
-    kind: Literal["image", "env", "build"]
+    kind: FindingKind
     name: str
     platform: str
     state: State
@@ -51,6 +59,9 @@ class Finding:
     key: str = ""
     files: int = 0
     image: MadeImage | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    drift: bool = False
+    policy: Literal["correct", "warn", "ignore"] = "correct"
 
 
 def absent(kind: Literal["image", "env"], name: str, platform: str, reason: str, *, key: str = "") -> Finding:
