@@ -173,12 +173,13 @@ def apply_project(
     name = planned.target.project
     with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout, emit=emit):
         project = reread(project)
+        is_mended = planned.state.put_aside_damaged()
         current = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
         _check_saved(saved, project, current)
         if current.plan != planned.plan:
             _check_same(planned.plan, current.plan, consent)
             check_consent(current.plan, consent, None)
-        if _is_settled(current):
+        if not is_mended and _is_settled(current):
             record_applied(current)
             return _unchanged(project, current)
         return _apply(project, current, offline=offline, emit=emit, pace=pace)
@@ -206,11 +207,11 @@ def _plan(
 
 def _is_settled(planned: Planned) -> bool:
     """Whether neither the world nor what is recorded of it has to change: an apply killed at its very end left no steps."""
-    if planned.plan.steps:
+    if planned.plan.steps or planned.state.damage():
         return False
     if planned.plan.only:
         return True  # what is recorded is about the whole
-    if planned.plan.held:
+    if planned.plan.held or planned.given_up.is_news:
         return False
     is_first = planned.state.generation() == 0 and not planned.plan.problems
     return not is_first and planned.interrupted is None
@@ -245,6 +246,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
     def prepare(told: Sink) -> None:
         fetch_for(project, planned, offline=offline, emit=told)
         state.bind(project.directory)
+        planned.given_up.remember(state)
         write_launcher(project.home)
 
     before = state.generation()

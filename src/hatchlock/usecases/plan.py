@@ -16,6 +16,7 @@ from hatchlock.events import Sink, discard
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.applied import AppliedKeys, read_applied
 from hatchlock.state.project import ProjectState
+from hatchlock.usecases.forgotten import GivenUp, given_up
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.standing import Note
@@ -64,6 +65,7 @@ class Planned:
         desired: What should be, as it was compared.
         observed: What is, as it was compared.
         applied: What the last applies left.
+        given_up: What is left as it is, although it is not declared.
         notes: What people should know and nothing is done about.
     """
 
@@ -75,6 +77,7 @@ class Planned:
     desired: tuple[Desired, ...] = ()
     observed: tuple[Observed, ...] = ()
     applied: AppliedKeys = field(default_factory=AppliedKeys)
+    given_up: GivenUp = field(default_factory=GivenUp)
     notes: tuple[Note, ...] = ()
 
 
@@ -140,17 +143,19 @@ def make_plan(
         from hatchlock.usecases.selection import selective_diff
 
         decide = partial(selective_diff, selection=selection, target=target, world=world)
+    gone = given_up(state, target.handover, desired, observed)
     plan = decide(
         desired,
         observed,
         [*target.problems, *world.problems],
         applied=applied.keys,
-        forgotten={item.address for item in observed if item.address.kind in spared},
+        forgotten=gone.found | {item.address for item in observed if item.address.kind in spared},
     )
     plan = replace(plan, packages=target.packages, held=state.generations.held())
     notes = (
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
+        *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in state.damage()),
     )
     return Planned(
         plan=plan,
@@ -161,6 +166,7 @@ def make_plan(
         desired=tuple(desired),
         observed=tuple(observed),
         applied=applied,
+        given_up=gone,
         notes=notes,
     )
 
@@ -174,8 +180,8 @@ def _interrupted(state: ProjectState) -> Interrupted | None:
 
 
 def project_state(project: Project, name: str) -> ProjectState:
-    """Return the state of a project of this store."""
-    return ProjectState(project.home.project(name))
+    """Return the state of a project of this store, for those who look at the world besides: a damaged file is none to them."""
+    return ProjectState(project.home.project(name), forgiving=True)
 
 
 def read_target(project: Project) -> Target:

@@ -115,7 +115,8 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         HatchlockError: What planning raises.
     """
     planned = make_plan(project, purpose="status")
-    active = planned.state.active()
+    given_up = {str(address) for address in planned.given_up.found}
+    active = {name: digest for name, digest in planned.state.active().items() if f"server:{name}" not in given_up}
     names = sorted({spec.record.server for spec in planned.target.servers} | set(active) | _blocked(planned))
     left = planned.interrupted
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
