@@ -134,7 +134,7 @@ def outcome_to_dict(outcome: Outcome | None) -> dict[str, Any]:
         return {"done": [], "failed": [], "not_started": [], "interrupted": False}
     return {
         "done": [str(step.address) for step in outcome.done],
-        "failed": [error_to_dict(error) for _, error in outcome.failed],
+        "failed": [{"step": str(step.address), **error_to_dict(error)} for step, error in outcome.failed],
         "not_started": [str(step.address) for step in outcome.not_started],
         "interrupted": outcome.is_interrupted,
     }

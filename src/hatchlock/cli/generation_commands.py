@@ -6,15 +6,15 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.carrying import counts, outcome_to_dict, pace_of, same_again, show_unfinished, telling
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import project_of
 from hatchlock.cli.layout import table
-from hatchlock.cli.log import logged
 from hatchlock.cli.plan_commands import tell_problems
-from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.cli.ui import Ui
+from hatchlock.errors import INTERRUPTED
 
 if TYPE_CHECKING:
-    from hatchlock.reconcile.execute import Outcome
     from hatchlock.usecases.apply import Consent
     from hatchlock.usecases.history import History, Past
     from hatchlock.usecases.rollback import Return, RolledBack
@@ -105,20 +105,23 @@ def rollback(arguments: argparse.Namespace, ui: Ui) -> int:
     began = time.perf_counter()
     project = project_of(arguments)
     ask = asker(ui, "Roll back?")
-    done = roll_back(
-        project,
-        arguments.number,
-        consent=_consent(arguments),
-        confirm=ask and (lambda way: ask(_way(way))),
-        offline=arguments.offline,
-        lock_timeout=arguments.lock_timeout,
-        emit=logged(ui.event, project.home, "rollback"),
-    )
-    if ui.json:
+    with telling(arguments, ui, project.home) as told:
+        done = roll_back(
+            project,
+            arguments.number,
+            consent=_consent(arguments),
+            confirm=ask and (lambda way: ask(_way(way))),
+            offline=arguments.offline,
+            lock_timeout=arguments.lock_timeout,
+            emit=told.emit,
+            pace=pace_of(arguments),
+        )
         facts = {"generation": done.way.number, "beyond": list(done.way.beyond)}
-        ui.line({"event": "summary", **_outcome_to_dict(done.outcome), **facts})
-    else:
-        _show_rolled_back(done, ui, time.perf_counter() - began)
+        told.summary({**outcome_to_dict(done.outcome), **facts})
+        if not ui.json:
+            _show_rolled_back(done, ui, time.perf_counter() - began, arguments)
+    if done.outcome is not None and done.outcome.is_interrupted:
+        return INTERRUPTED
     return 0 if done.is_there else 1
 
 
@@ -127,7 +130,7 @@ def _way(way: Return) -> str:
     return "\n".join([*lines, *(f"! {sentence}" for sentence in way.beyond)])
 
 
-def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float) -> None:
+def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     way, plan, outcome = done.way, done.way.planned.plan, done.outcome
     for problem in plan.problems:
         ui.say(f"{problem.address}: {problem.what}")
@@ -137,10 +140,14 @@ def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float) -> None:
         return
     for sentence in way.beyond:
         ui.say(f"note: {sentence}")
-    _show_failures(outcome, ui)
+    show_unfinished(outcome, ui, debug=arguments.debug)
+    again = same_again(arguments, "rollback", str(way.number))
+    if outcome.is_interrupted:
+        ui.result(f"Interrupted: {counts(outcome)}{plan.blocked}; `{again}` goes on from there ({seconds:.2f} s)")
+        return
     if not done.is_there:
-        again = f"run `hatchlock rollback {way.number}` again when the cause is mended"
-        ui.result(f"Rolled back in part: {_counts(outcome)}{plan.blocked}; {again}")
+        then = f"run `{again}` again when the cause is mended"
+        ui.result(f"Rolled back in part: {counts(outcome)}{plan.blocked}; {then}")
         return
     ui.result(f"Rolled back to generation {way.number}: {len(outcome.done)} done ({seconds:.2f} s)")
     if way.planned.state.generations.held():
@@ -156,26 +163,3 @@ def _consent(arguments: argparse.Namespace) -> Consent:
         privileged=arguments.allow_privileged,
         mass_removal=arguments.allow_mass_removal,
     )
-
-
-def _counts(outcome: Outcome) -> str:
-    return f"{len(outcome.done)} done, {len(outcome.failed)} failed, {len(outcome.not_started)} not started"
-
-
-def _show_failures(outcome: Outcome, ui: Ui) -> None:
-    for step, error in outcome.failed:
-        error.address = error.address or str(step.address)
-        ui.say("")
-        ui.error(error)
-    for step in outcome.not_started:
-        ui.say(f"  {step.address}  not started")
-
-
-def _outcome_to_dict(outcome: Outcome | None) -> dict[str, Any]:
-    if outcome is None:
-        return {"done": [], "failed": [], "not_started": []}
-    return {
-        "done": [str(step.address) for step in outcome.done],
-        "failed": [error_to_dict(error) | {"address": str(step.address)} for step, error in outcome.failed],
-        "not_started": [str(step.address) for step in outcome.not_started],
-    }

@@ -50,6 +50,13 @@ def _selection(command: argparse.ArgumentParser) -> None:
 def _plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--check", action="store_true", help="exit 2 if there is something to do")
     command.add_argument("--out", metavar="FILE", help="save the plan for `apply FILE`")
+    command.add_argument("--markdown", action="store_true", help="write markdown, for a pull request")
+    command.add_argument(
+        "--assume",
+        metavar="LOCK",
+        help="plan from a machine that is as this lock file or git revision says, and look at none",
+    )
+    command.add_argument("--platform", metavar="OS/ARCH", help="with --assume: that machine's; this one's if not said")
     _selection(command)
 
 
@@ -65,7 +72,7 @@ def count(text: str) -> int:
     return value
 
 
-count.__name__ = "number from 1 on"
+count.__name__ = "positive number"
 
 
 def pace(command: argparse.ArgumentParser) -> None:
@@ -115,6 +122,7 @@ def _history(command: argparse.ArgumentParser) -> None:
 def _rollback(command: argparse.ArgumentParser) -> None:
     command.add_argument("number", nargs="?", type=int, metavar="N", help="the generation; the one before if not said")
     _agreements(command)
+    pace(command)
     lock_timeout(command, "an apply")
 
 
