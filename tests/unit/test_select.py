@@ -170,6 +170,6 @@ def test_what_is_made_anew_is_named_by_its_address() -> None:
 )
 def test_what_cannot_be_made_anew_is_refused(address: str, why: str) -> None:
     with pytest.raises(NotReplaceable, match=why) as caught:
-        named_again([address], known(()) | {at(address): Known()})
+        named_again([address], {**known(()), at(address): Known()})
     assert caught.value.address == address
     assert caught.value.hint

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.markdown import code
 from hatchlock.cli.ui import printable
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
 
 _DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{52}|[0-9a-f]{116}|[0-9a-f]{28})\b")
-_BACKTICKS = re.compile(r"`+")
 
 
 def diff_text(compared: Compared) -> str:
@@ -33,7 +33,7 @@ def diff_text(compared: Compared) -> str:
 
 def diff_markdown(compared: Compared) -> str:
     """Return a difference as GitHub-flavoured markdown. What others wrote stands in code spans, where it means nothing."""
-    lines = [f"**{_code(compared.after)} against {_code(compared.before)}**: {_summary(compared)}", ""]
+    lines = [f"**{code(compared.after)} against {code(compared.before)}**: {_summary(compared)}", ""]
     for section, entries in _sections(compared):
         lines += [f"### {section[0].upper()}{section[1:]}", "", *map(_item, entries), ""]
     return "\n".join(lines).rstrip()
@@ -108,16 +108,8 @@ def _values(entry: Entry) -> str:
 
 def _item(entry: Entry) -> str:
     mark = {"+": "added", "-": "removed", "~": "changed", "!": "**attention**"}[entry.sign]
-    words = [f"* {mark}", _code(entry.what), *([_code(entry.field)] if entry.field else [])]
-    values: Iterable[str] = [_code(_DIGEST.sub(r"\1…", value)) for value in (entry.before, entry.after) if value]
+    words = [f"* {mark}", code(entry.what), *([code(entry.field)] if entry.field else [])]
+    values: Iterable[str] = [code(_DIGEST.sub(r"\1…", value)) for value in (entry.before, entry.after) if value]
     words += [" → ".join(values)] if entry.before or entry.after else []
-    words += [_code(entry.note)] if entry.note else []
+    words += [code(entry.note)] if entry.note else []
     return " ".join(words)
-
-
-def _code(text: str) -> str:
-    shown = printable(text)
-    longest = max((len(run) for run in _BACKTICKS.findall(shown)), default=0)
-    fence = "`" * (longest + 1)
-    blank = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{fence}{blank}{shown}{blank}{fence}"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import project_of
-from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.cli.ui import Ui, error_to_dict, printable
 from hatchlock.errors import HatchlockError, UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.plan import Planned
+    from hatchlock.usecases.standing import Note
 
 __all__ = ["plan", "selection_of", "show", "tell_problems"]
 
@@ -36,6 +39,10 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.plan import make_plan
     from hatchlock.usecases.standing import server_notes
 
+    if arguments.assume:
+        return _plan_assumed(arguments, ui)
+    if arguments.platform:
+        raise UsageError(what="--platform is about a machine that is assumed", advice="give --assume LOCK as well")
     began = time.perf_counter()
     if arguments.out and not Path(arguments.out).absolute().parent.is_dir():
         raise UsageError(what=f"--out {arguments.out}: there is no such directory")
@@ -47,20 +54,54 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
         from hatchlock.usecases.saved import plan_bindings
 
         write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=plan_bindings(project, planned)))
+    if not ui.json:
+        _tell_interrupted(planned, ui)
+    _show(planned.plan, notes, arguments, ui, took=f" ({time.perf_counter() - began:.2f} s)")
+    if arguments.out and not ui.json:
+        ui.say(f"saved: hatchlock apply {arguments.out}")
+    return _status(planned.plan, arguments)
+
+
+def _plan_assumed(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.cli.markdown import code
+    from hatchlock.usecases.assume import assumed_home, plan_from
+
+    if arguments.out or arguments.only or arguments.replace:
+        raise UsageError(
+            what="what is assumed is planned as a whole, and applied nowhere",
+            advice="leave out --out, --only and --replace",
+        )
+    project = project_of(arguments, home=assumed_home())
+    assumed = plan_from(project, arguments.assume, platform=arguments.platform)
+    if not ui.json:
+        for note in (f"from a machine that is as {arguments.assume} says, for {assumed.platform}", *assumed.notes):
+            ui.say(f"note: {printable(note)}")
+    about = f"From a machine that is as {code(arguments.assume)} says, for {assumed.platform}"
+    _show(assumed.plan, (), arguments, ui, about=about)
+    return _status(assumed.plan, arguments)
+
+
+def _show(
+    plan: Plan, notes: Sequence[Note], arguments: argparse.Namespace, ui: Ui, *, took: str = "", about: str = ""
+) -> None:
     if ui.json:
         from hatchlock.reconcile.planfile import plan_to_dict
 
-        ui.document(plan_to_dict(planned.plan) | {"notes": [asdict(note) for note in notes]})
-    else:
-        _tell_interrupted(planned, ui)
-        took = f" ({time.perf_counter() - began:.2f} s)" if not planned.plan.steps else ""
-        ui.result("\n".join([f"{planned.plan}{took}", *(f"! {note.address}  {note.what}" for note in notes)]))
-        tell_problems(planned, ui)
-        if arguments.out:
-            ui.say(f"saved: hatchlock apply {arguments.out}")
-    if planned.plan.problems:
+        ui.document(plan_to_dict(plan) | {"notes": [asdict(note) for note in notes]})
+        return
+    if arguments.markdown:
+        from hatchlock.cli.plan_markdown import plan_markdown
+
+        ui.result(plan_markdown(plan, notes=notes, about=about))
+        return
+    ui.result("\n".join([f"{plan}{'' if plan.steps else took}", *(f"! {note.address}  {note.what}" for note in notes)]))
+    _tell_hints(plan, ui)
+
+
+def _status(plan: Plan, arguments: argparse.Namespace) -> int:
+    if plan.problems:
         return 1
-    return CHANGES if arguments.check and planned.plan.steps else 0
+    return CHANGES if arguments.check and plan.steps else 0
 
 
 def _tell_interrupted(planned: Planned, ui: Ui) -> None:
@@ -70,7 +111,11 @@ def _tell_interrupted(planned: Planned, ui: Ui) -> None:
 
 def tell_problems(planned: Planned, ui: Ui) -> None:
     """Say how what could not be planned can be mended, each hint once."""
-    hints = dict.fromkeys(problem.hint for problem in planned.plan.problems if problem.hint)
+    _tell_hints(planned.plan, ui)
+
+
+def _tell_hints(plan: Plan, ui: Ui) -> None:
+    hints = dict.fromkeys(problem.hint for problem in plan.problems if problem.hint)
     for hint in hints:
         ui.say(f"\nhint: {hint}")
 

@@ -39,6 +39,7 @@ class Machine:
         is_root: Whether root starts the servers.
         host: Which system it runs.
         certificates: What it trusts besides the usual, as the user's variables say.
+        is_assumed: Whether nobody looked at it: what servers may see of it cannot be looked at either.
     """
 
     platform: str
@@ -56,6 +57,7 @@ class Machine:
     is_root: bool = False
     host: HostSystem = field(default_factory=HostSystem)
     certificates: Certificates = field(default_factory=Certificates)
+    is_assumed: bool = False
 
     def path(self, written: str) -> str:
         """Return the absolute form of a path of the manifest: below the user's home (`~`), else below the project."""

@@ -317,7 +317,7 @@ class _Builder:
         ]
         engine = machine.engine if isinstance(machine.engine, str) else ""
         protected = Protected(home=str(machine.user_home), store=str(machine.home.root), engine=engine)
-        mounts = settle(placed, protected)
+        mounts = tuple(placed) if machine.is_assumed else settle(placed, protected)
         user = launch.sandbox.user
         if launch.runtime == "process" and machine.is_root and user == Sandbox().user:
             uid = private_uid(self.manifest.project.name, launch.name)

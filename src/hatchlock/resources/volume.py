@@ -335,7 +335,7 @@ def _size(directory: Path) -> int:
 
 
 def _shown_place(place: str) -> str:
-    return f"directory {place}" if place.startswith("/") else f"volume {place}"
+    return f"directory {place}" if "/" in place else f"volume {place}"
 
 
 def _shown_size(size: int) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.process import ProcessFailed
     from hatchlock.usecases.project import Project
 
-__all__ = ["Compared", "NoSuchLock", "compare"]
+__all__ = ["Compared", "NoSuchLock", "compare", "named_lock"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -84,6 +84,22 @@ def compare(
     entries = compare_locks(old, new, order=compare_versions)
     notes = tuple(dict.fromkeys(reader.notes))
     return Compared(before=before or "HEAD", after=after or project().lock.name, entries=entries, notes=notes)
+
+
+def named_lock(text: str, project: Project) -> tuple[Lock, tuple[str, ...]]:
+    """Return a lock by its name, as one of the two of `compare`, and what people should know of it.
+
+    Args:
+        text: A lock file, a git revision (then the project's lock in it), or `REVISION:PATH`.
+        project: Whose lock is meant; paths start in its directory.
+
+    Raises:
+        NoSuchLock: It does not exist.
+        BadLock, NewerLock: It cannot be read.
+    """
+    reader = _Reader(project.directory, lambda: project, project.environ)
+    lock = reader.read(text)
+    return lock, tuple(dict.fromkeys(reader.notes))
 
 
 class _Reader:
