@@ -57,13 +57,6 @@ def _plan(command: argparse.ArgumentParser) -> None:
         help="plan from a machine that is as this lock file or git revision says, and look at none",
     )
     command.add_argument("--platform", metavar="OS/ARCH", help="with --assume: that machine's; this one's if not said")
-    command.add_argument("--markdown", action="store_true", help="write markdown, for a pull request")
-    command.add_argument(
-        "--assume",
-        metavar="LOCK",
-        help="plan from a machine that is as this lock file or git revision says, and look at none",
-    )
-    command.add_argument("--platform", metavar="OS/ARCH", help="with --assume: that machine's; this one's if not said")
     _selection(command)
 
 
