@@ -52,7 +52,12 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
         result = lock_project(project, offline=arguments.offline, emit=ui.event)
     for change in result.changes:
         ui.say(f"hatch.lock: {change}")
-    return _apply(arguments, ui, project_of(arguments), None)
+    try:
+        return _apply(arguments, ui, project_of(arguments), None)
+    except RefusedError:
+        if result.written:
+            ui.say("note: hatch.lock was written before; that stays, and nothing else was done")
+        raise
 
 
 def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
