@@ -15,7 +15,7 @@ from hatchlock.cli.ui import Ui
 from hatchlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from hatchlock.usecases.gc import Garbage, Item, Kept
+    from hatchlock.usecases.garbage import Garbage, Item, Kept
     from hatchlock.usecases.status_images import ImageStatus
 
 __all__ = ["gc", "status_images"]
@@ -71,11 +71,10 @@ def _lines(items: Iterable[Item]) -> list[str]:
 
 
 def _total(items: Iterable[Item]) -> str:
-    """Images share layers, and what they share goes with the last of them."""
     items = list(items)
     images = sum(item.size for item in items if item.kind == "image")
-    at_most = f", and up to {size(images)} in the engine" if images else ""
-    return f"{size(sum(item.size for item in items) - images)} of the store{at_most}"
+    in_engine = f", and {size(images)} in the engine" if images else ""
+    return f"{size(sum(item.size for item in items) - images)} of the store{in_engine}"
 
 
 def _short(name: str) -> str:

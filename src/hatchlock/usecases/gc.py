@@ -9,78 +9,28 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.paths import Home
+from hatchlock.usecases.garbage import Collected, Garbage, Item, Kept, Kind
+from hatchlock.usecases.gc_images import EngineGarbage
 from hatchlock.usecases.leases import all_leases, all_projects
 from hatchlock.usecases.uses import TREES, Uses, active_uses, generation_uses, target_uses
 
 if TYPE_CHECKING:
-    from hatchlock.engines.api import Container
-    from hatchlock.engines.docker import ImageFacts
-    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.project import Project
 
-__all__ = ["KEEP", "Collected", "Garbage", "Item", "Kept", "collect_garbage", "find_garbage"]
+__all__ = ["KEEP", "collect_garbage", "find_garbage"]
 
 KEEP = 2
 """Generations that stay: the last one, and the one before it to go back to."""
 
-Kind = Literal[
-    "container", "network", "generation", "image", "environment", "conda packages", "interpreter", "unfinished"
-]
-
 _RUNNING = "a server that runs uses it"
 _TREE_KINDS: Mapping[str, Kind] = {"envs": "environment", "conda": "conda packages", "pythons": "interpreter"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """Something that nobody uses.
-
-    Attributes:
-        kind: What it is.
-        name: A container's or network's name, a generation's number, an image's tag, a tree or file below the store.
-        size: Bytes; of an image with the layers that others have as well. 0 for what is not worth measuring.
-    """
-
-    kind: Kind
-    name: str
-    size: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
-    """Something that would go, and stays.
-
-    Attributes:
-        name: As an item's.
-        why: The reason, one clause.
-    """
-
-    name: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Garbage:
-    """What could go, in the order in which it goes, and what stays although no project needs it."""
-
-    items: tuple[Item, ...]
-    kept: tuple[Kept, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Collected:
-    """What `collect_garbage` did: what is gone, and what stayed after all."""
-
-    items: tuple[Item, ...]
-    kept: tuple[Kept, ...]
 
 
 def find_garbage(project: Project, *, keep: int = KEEP) -> Garbage:
@@ -164,10 +114,11 @@ class _Survey:
         self._name = project_name(project.manifest)
         self._state = ProjectState(project.home.project(self._name))
         self._state.check_binding(self._name, project.directory)
-        self._old = self._state.generations.numbers()[:-keep]
+        current = self._state.current()
+        self._old = tuple(number for number in self._state.generations.numbers()[:-keep] if number != current)
         self._used = self._in_use()
         self._running: list[Kept] = []
-        self._images = _Images(project, self._name, self._used)
+        self._images = EngineGarbage(project, self._name, self._used)
 
     def garbage(self) -> Garbage:
         items = [
@@ -222,6 +173,8 @@ class _Survey:
         """What the lock wants is no garbage, even if the apply that made it did not end well."""
         from hatchlock.usecases.plan import read_target
 
+        if self._state.bound_to() is None:
+            return Uses()  # it was never applied, or is destroyed
         try:
             return target_uses(read_target(self._project), self._home)
         except HatchlockError:
@@ -245,85 +198,6 @@ class _Survey:
 
     def _below(self, path: Path) -> Path:
         return path.relative_to(self._home.root)
-
-
-class _Images:
-    """A project's images and containers in the engine; there are none when no engine answers."""
-
-    def __init__(self, project: Project, name: str, used: Uses) -> None:
-        from hatchlock.engines.locate import EngineNotFound, find_engine
-
-        self._name = name
-        self._used = used
-        self._tags: Mapping[str, ImageFacts] = {}
-        self._containers: list[Container] = []
-        self._missing = ""
-        try:
-            self._address = find_engine(project.environ)
-        except EngineNotFound as error:
-            self._missing = str(error)
-            return
-        from hatchlock.engines import api, docker
-        from hatchlock.images.key import IMAGE_PREFIX
-
-        own = f"{IMAGE_PREFIX}/{name}/"
-        with docker.Engine(self._address) as engine:
-            self._tags = {tag: facts for tag, facts in engine.images().items() if tag.startswith(own)}
-        self._containers = api.Engine(self._address).list({})
-
-    def leftovers(self) -> Iterator[Item]:
-        for container in self._containers:
-            if self._is_leftover(container):
-                yield Item(kind="container", name=container.name)
-
-    def networks(self, state: ProjectState) -> Iterator[Item]:
-        from hatchlock.usecases.gc_networks import unused_networks
-
-        if not self._missing:
-            for name in unused_networks(state, self._name, self._address):
-                yield Item(kind="network", name=name)
-
-    def unused(self) -> Iterator[Item]:
-        for tag, facts in self._unused():
-            if not self._users(facts):
-                yield Item(kind="image", name=tag, size=facts.size)
-
-    def kept(self) -> Iterator[Kept]:
-        if self._missing and self._used.images:
-            yield Kept(name="images", why=self._missing)
-        for tag, facts in self._unused():
-            if users := self._users(facts):
-                yield Kept(name=tag, why=f"the container {', '.join(users)} uses it")
-
-    def delete(self, item: Item) -> str:
-        from hatchlock.engines import api, docker
-        from hatchlock.usecases.gc_networks import remove_network
-
-        if item.kind == "container":
-            api.Engine(self._address).remove(item.name)
-            return ""
-        if item.kind == "network":
-            return remove_network(self._address, item.name)
-        with docker.Engine(self._address) as engine:
-            try:
-                engine.untag(item.name)
-            except docker.ImageInUse as error:
-                return error.why
-        return ""
-
-    def _unused(self) -> Iterable[tuple[str, ImageFacts]]:
-        return [(tag, facts) for tag, facts in self._tags.items() if tag not in self._used.images]
-
-    def _users(self, facts: ImageFacts) -> list[str]:
-        """Names of the containers that are made of an image and stay."""
-        own = [item for item in self._containers if item.image == facts.id and not self._is_leftover(item)]
-        return sorted(item.name for item in own)
-
-    def _is_leftover(self, container: Container) -> bool:
-        from hatchlock.security.container import LABEL
-        from hatchlock.serve.container import is_leftover
-
-        return container.labels.get(f"{LABEL}.project") == self._name and is_leftover(container)
 
 
 def _directories(root: Path) -> list[Path]:

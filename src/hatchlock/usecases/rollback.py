@@ -174,14 +174,18 @@ def carry_back(way: Return, *, offline: bool, emit: Sink, pace: Pace | None = No
     from hatchlock.usecases.fetch import fetch_for
 
     planned = way.planned
-    fetch_for(way.then, planned, offline=offline, emit=emit)
-    write_launcher(way.then.home)
+
+    def prepare(told: Sink) -> None:
+        fetch_for(way.then, planned, offline=offline, emit=told)
+        write_launcher(way.then.home)
 
     def settle(outcome: Outcome) -> None:
         if outcome.is_complete and not planned.plan.problems:
             planned.state.generations.hold(way.number)
 
-    outcome = carry_out(planned, command=f"rollback {way.number}", settle=settle, emit=emit, pace=pace or USUAL)
+    outcome = carry_out(
+        planned, command=f"rollback {way.number}", prepare=prepare, settle=settle, emit=emit, pace=pace or USUAL
+    )
     return RolledBack(way=way, outcome=outcome)
 
 
