@@ -12,9 +12,29 @@ from hatchlock.digest import canonical_json
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["STATE_FORMAT", "BadState", "document_bytes", "read_document", "write_document"]
+__all__ = [
+    "DOCUMENTS",
+    "STATE_FORMAT",
+    "BadState",
+    "NewerState",
+    "damage",
+    "document_bytes",
+    "put_aside",
+    "read_document",
+    "write_document",
+]
 
 STATE_FORMAT = 1
+DOCUMENTS: Mapping[str, Mapping[str, type]] = {
+    "binding.json": {"directory": str},
+    "active.json": {"servers": dict},
+    "entries.json": {"files": list},
+    "volumes.json": {"engine": str, "begun": list},
+    "held.json": {"generation": int, "newest": int},
+}
+"""The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
+again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""
+_ASIDE = ".damaged"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -30,25 +50,89 @@ class BadState(HatchlockError):
         return f"{self.path} cannot be read: {self.why}"
 
     def _hint(self) -> str:
-        return "delete it; the next `hatchlock apply` makes it again from what it finds"
+        return "run `hatchlock apply` in its project, which puts it aside and goes on from what it finds"
+
+
+@dataclass(kw_only=True, eq=False)
+class NewerState(HatchlockError):
+    """A state file is of a format that this version does not know."""
+
+    code: ClassVar[str] = "newer-state"
+
+    path: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.path} has format {self.version}, and this hatchlock reads up to {STATE_FORMAT}"
+
+    def _hint(self) -> str:
+        return "use the hatchlock that wrote it, or a newer one"
 
 
 def read_document(path: Path) -> Mapping[str, Any] | None:
     """Return a document, or None when there is no such file.
 
     Raises:
-        BadState: It is not of this version's format.
+        BadState: It is not what we wrote.
+        NewerState: A newer version wrote it.
     """
     data = read_optional(path)
     if data is None:
         return None
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadState(path=str(path), why=str(error)) from error
-    if not isinstance(document, dict) or document.get("format_version") != STATE_FORMAT:
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > STATE_FORMAT:
+        raise NewerState(path=str(path), version=version)
+    if version != STATE_FORMAT:
         raise BadState(path=str(path), why="it is not of this version's format")
-    return document
+    for name, kind in DOCUMENTS.get(path.name, {}).items():
+        if not _fits(document.get(name), kind):
+            raise BadState(path=str(path), why=f"its {name!r} is missing, or something else than it should be")
+    found: Mapping[str, Any] = document
+    return found
+
+
+def _fits(value: object, kind: type) -> bool:
+    if isinstance(value, (list, dict)):
+        inner = value if isinstance(value, list) else [*value, *value.values()]
+        return isinstance(value, kind) and all(isinstance(item, str) for item in inner)
+    return isinstance(value, kind)
+
+
+def damage(root: Path) -> tuple[BadState, ...]:
+    """Return what is wrong with the `DOCUMENTS` of a project, by name.
+
+    Args:
+        root: The project's state.
+
+    Raises:
+        NewerState: A newer version wrote one of them: then nothing of it is damaged, and nothing is ours to judge.
+    """
+    found = []
+    for name in sorted(DOCUMENTS):
+        try:
+            read_document(root / name)
+        except BadState as error:
+            found.append(error)
+    return tuple(found)
+
+
+def put_aside(root: Path) -> tuple[BadState, ...]:
+    """Rename each damaged one of the `DOCUMENTS`, `NAME.damaged`, and return what was wrong with them.
+
+    The caller holds the project's lease.
+
+    Raises:
+        NewerState: As `damage`; nothing was renamed.
+    """
+    found = damage(root)
+    for error in found:
+        path = Path(error.path)
+        path.rename(path.with_name(path.name + _ASIDE))
+    return found
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

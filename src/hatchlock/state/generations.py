@@ -55,10 +55,12 @@ class Generations:
 
     Args:
         root: The project's state.
+        forgiving: As for `ProjectState`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, forgiving: bool = False) -> None:
         self._root = root
+        self._forgiving = forgiving
         self._directory = root / "generations"
 
     def numbers(self) -> tuple[int, ...]:
@@ -76,7 +78,12 @@ class Generations:
         Raises:
             BadState: What says so is not what we wrote.
         """
-        document = read_document(self._held_path)
+        try:
+            document = read_document(self._held_path)
+        except BadState:
+            if not self._forgiving:
+                raise
+            return 0
         if document is None:
             return 0
         numbers = self.numbers()

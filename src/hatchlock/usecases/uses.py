@@ -50,14 +50,16 @@ def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
     """Return what a generation uses: its launch records, and what it says of environments without a server.
 
     Raises:
-        BadState: It, or a launch record, is not what we wrote.
+        BadState: It is not what we wrote.
     """
     generation = state.generations.read(number)
     if generation is None:
         return Uses()
     said = generation.uses
     own = Uses(trees=frozenset(said.get("trees", ())), images=frozenset(said.get("images", ())))
-    return own | _of_records(state, generation.servers.values(), home)
+    # no apply mends an old record, and what is damaged starts nothing; what it needed is told besides
+    whole = [digest for digest in generation.servers.values() if state.record(digest) is not None]
+    return own | _of_records(state, whole, home)
 
 
 def target_uses(target: Target, home: Home) -> Uses:
