@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hatchlock.errors import PermissionProblem
 from hatchlock.events import PROGRESS, Event, Sink, event_to_dict
 from hatchlock.files import private_directory, read_optional
 
@@ -80,7 +81,7 @@ def logging_run(root: Path, emit: Sink) -> Iterator[Sink]:
         for number in numbers[: max(0, len(numbers) - _KEPT + 1)]:
             _path(root, number).unlink(missing_ok=True)
         writer = LineWriter(path, most=_MOST_BYTES)
-    except OSError:
+    except (OSError, PermissionProblem):
         yield emit
         return
 
