@@ -29,11 +29,3 @@ def test_a_note_is_one_line_whatever_an_index_says(capsys: pytest.CaptureFixture
     """A second one could be taken for one of ours."""
     Ui().event(Event(name="resolve.note", address="mcp:a/b", message="it is\r\nnote: everything was verified"))
     assert capsys.readouterr().err == "note: mcp:a/b: it is\\r\\nnote: everything was verified\n"
-
-
-def test_what_goes_on_is_escaped_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    Ui().event(Event(name="fetch.start", address="oci:a\x1b]0;owned\x07\nb"))
-    shown = capsys.readouterr().err.removeprefix("\r\x1b[K")
-    assert shown.isprintable()
-    assert "owned" in shown

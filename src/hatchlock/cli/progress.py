@@ -109,7 +109,7 @@ class Progress:
             self._steps = sum(int(event.data.get(name, 0)) for name in ("create", "update", "replace", "delete"))
             self._ended = 0
         elif event.name == "step.start":
-            self._items[key] = _Item(words=event.address, began=time.monotonic(), has_end=True)
+            self._items[key] = _Item(words=printable(event.address), began=time.monotonic(), has_end=True)
         elif verb in {"done", "failed"}:
             self._items.pop(key, None)
             self._ended += subject == "step"
