@@ -20,7 +20,7 @@ from hatchlock.cli.consent import asker
 from hatchlock.cli.context import changed_project, home_of, project_of
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
-from hatchlock.errors import INTERRUPTED, UsageError
+from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
