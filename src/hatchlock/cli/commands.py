@@ -18,7 +18,7 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
     "verify": "verify_commands",
     "audit": "audit_commands",
-    **dict.fromkeys(["history", "rollback"], "generation_commands"),
+    **dict.fromkeys(["history", "rollback", "destroy"], "generation_commands"),
     "gc": "gc_commands",
     "export": "export_commands",
     "info": "info_commands",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.carrying import counts, outcome_to_dict, pace_of, same_again, show_unfinished, telling
@@ -16,10 +17,12 @@ from hatchlock.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.destroy import Destroyed, Ruin
+    from hatchlock.usecases.garbage import Item
     from hatchlock.usecases.history import History, Past
     from hatchlock.usecases.rollback import Return, RolledBack
 
-__all__ = ["history", "rollback"]
+__all__ = ["destroy", "history", "rollback"]
 
 _SHOWN_CHANGES = 3
 
@@ -152,6 +155,72 @@ def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float, arguments: argpa
     ui.result(f"Rolled back to generation {way.number}: {len(outcome.done)} done ({seconds:.2f} s)")
     if way.planned.state.generations.held():
         ui.say("note: `hatchlock apply` goes on from there to what the lock says")
+
+
+def destroy(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Remove everything of the project."""
+    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.destroy import destroy_project
+
+    began = time.perf_counter()
+    project = project_of(arguments)
+    ask = asker(ui, "Destroy this?")
+    with telling(arguments, ui, project.home) as told:
+        done = destroy_project(
+            project,
+            consent=Consent(yes=arguments.yes, destructive=arguments.allow_destructive),
+            confirm=ask and (lambda ruin: ask(_ruin(ruin))),
+            stop_sessions=arguments.stop_sessions,
+            lock_timeout=arguments.lock_timeout,
+            emit=told.emit,
+            pace=pace_of(arguments),
+        )
+        removed = [{"kind": item.kind, "name": item.name, "bytes": item.size} for item in done.items]
+        kept = [{"name": item.name, "why": item.why} for item in done.kept]
+        told.summary({**outcome_to_dict(done.outcome), "project": done.ruin.project, "removed": removed, "kept": kept})
+        if not ui.json:
+            _show_destroyed(done, ui, time.perf_counter() - began, arguments)
+    if done.outcome is not None and done.outcome.is_interrupted:
+        return INTERRUPTED
+    return 0 if done.is_gone else 1
+
+
+def _ruin(ruin: Ruin) -> str:
+    lines = [str(ruin.planned.plan)] if ruin.planned.plan.steps else []
+    if ruin.items:
+        lines += [*([""] if lines else []), "And then:", *(f"- {line}" for line in _rest(ruin.items))]
+    if ruin.sessions:
+        lines += ["", f"Servers that run are ended: {', '.join(session.server for session in ruin.sessions)}"]
+    return "\n".join(lines) or f"What is known of the project {ruin.project}"
+
+
+def _rest(items: Iterable[Item]) -> list[str]:
+    items = list(items)
+    rows = [f"{item.kind} {item.name}" for item in items if item.kind != "generation"]
+    numbers = [item.name for item in items if item.kind == "generation"]
+    return [*rows, *([f"generation {', '.join(numbers)}"] if numbers else [])]
+
+
+def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
+    ruin, outcome = done.ruin, done.outcome
+    for problem in ruin.planned.plan.problems:
+        ui.say(f"{problem.address}: {problem.what}")
+    tell_problems(ruin.planned, ui)
+    if outcome is None:
+        ui.result(f"Nothing to do: there is nothing of the project {ruin.project}")
+        return
+    show_unfinished(outcome, ui, debug=arguments.debug)
+    for item in done.kept:
+        ui.say(f"left alone: {item.name}: {item.why}")
+    if not done.is_gone:
+        how = "Interrupted" if outcome.is_interrupted else "Destroyed in part"
+        again = f"`{same_again(arguments, 'destroy')}` goes on from there"
+        ui.result(f"{how}: {counts(outcome)}{ruin.planned.plan.blocked}; {again}")
+        return
+    for line in _rest(done.items):
+        ui.say(f"  {line}  deleted")
+    ui.result(f"Destroyed: nothing of the project {ruin.project} is left ({seconds:.2f} s)")
+    ui.say("note: environments and fetched files stay in the store until `hatchlock gc` and `hatchlock cache gc`")
 
 
 def _consent(arguments: argparse.Namespace) -> Consent:

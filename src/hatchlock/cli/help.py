@@ -38,6 +38,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "history": ("what each apply left", "hatchlock history"),
         "rollback": ("go back to what an earlier apply left", "hatchlock rollback 3"),
         "gc": ("delete what nobody uses any more", "hatchlock gc --dry-run"),
+        "destroy": ("remove everything of a project", "hatchlock destroy"),
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },
     "Servers": {

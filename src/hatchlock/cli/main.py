@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _GRACE = 1.0
-_STREAMING = {"apply", "up", "rollback"}
+_STREAMING = {"apply", "up", "rollback", "destroy"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

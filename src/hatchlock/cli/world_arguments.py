@@ -126,6 +126,14 @@ def _rollback(command: argparse.ArgumentParser) -> None:
     lock_timeout(command, "an apply")
 
 
+def _destroy(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    command.add_argument("--allow-destructive", action="store_true", help="agree to what would be lost")
+    command.add_argument("--stop-sessions", action="store_true", help="end its servers that run")
+    pace(command)
+    lock_timeout(command, "an apply")
+
+
 def _gc(command: argparse.ArgumentParser) -> None:
     command.add_argument("--keep", type=int, default=2, metavar="N", help="keep the last N generations (2)")
     command.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
@@ -146,4 +154,5 @@ WORLD_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "history": _history,
     "rollback": _rollback,
     "gc": _gc,
+    "destroy": _destroy,
 }

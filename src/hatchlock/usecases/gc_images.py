@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container as Among
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,18 @@ class EngineGarbage:
         project: Whose.
         name: Its name.
         used: What somebody uses.
+        own: Names of images that are the project's; None for all that have its name.
 
     Raises:
         EngineFailed, EngineError, EngineUnreachable: The engine was found, and does not say what it has.
     """
 
-    def __init__(self, project: Project, name: str, used: Uses) -> None:
+    def __init__(self, project: Project, name: str, used: Uses, *, own: Among[str] | None = None) -> None:
         from hatchlock.engines.locate import EngineNotFound, find_engine
 
         self._name = name
         self._used = used
+        self._expects = bool(used.images or own)
         self._tags: Mapping[str, ImageFacts] = {}
         self._containers: list[Container] = []
         self._missing = ""
@@ -45,9 +48,10 @@ class EngineGarbage:
         from hatchlock.engines import api, docker
         from hatchlock.images.key import IMAGE_PREFIX
 
-        own = f"{IMAGE_PREFIX}/{name}/"
+        begin = f"{IMAGE_PREFIX}/{name}/"
         with docker.Engine(self._address) as engine:
-            self._tags = {tag: facts for tag, facts in engine.images().items() if tag.startswith(own)}
+            found = engine.images().items()
+        self._tags = {tag: facts for tag, facts in found if tag.startswith(begin) and (own is None or tag in own)}
         self._containers = api.Engine(self._address).list({})
 
     def leftovers(self) -> Iterator[Item]:
@@ -64,6 +68,14 @@ class EngineGarbage:
             for name in unused_networks(state, self._name, self._address):
                 yield Item(kind="network", name=name)
 
+    def all_networks(self) -> Iterator[Item]:
+        """Yield the networks of the project, whoever needs them."""
+        from hatchlock.usecases.gc_networks import networks_of
+
+        if not self._missing:
+            for name in networks_of(self._name, self._address):
+                yield Item(kind="network", name=name)
+
     def unused(self) -> Iterator[Item]:
         """Yield the images that nobody uses and no container is made of."""
         going = {tag: facts.id for tag, facts in self._unused() if not self._users(facts)}
@@ -73,7 +85,7 @@ class EngineGarbage:
 
     def kept(self) -> Iterator[Kept]:
         """Yield what stays although no project needs it."""
-        if self._missing and self._used.images:
+        if self._missing and self._expects:
             yield Kept(name="images", why=self._missing)
         for tag, facts in self._unused():
             if users := self._users(facts):

@@ -13,7 +13,7 @@ from hatchlock.launch import LaunchRecord
 if TYPE_CHECKING:
     from hatchlock.state.project import ProjectState
 
-__all__ = ["remove_network", "unused_networks"]
+__all__ = ["networks_of", "remove_network", "unused_networks"]
 
 _NOT_FOUND = 404
 
@@ -25,11 +25,19 @@ def unused_networks(state: ProjectState, project: str, engine: str) -> Iterator[
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
+    if not any(_is_online(state, digest) for digest in state.active().values()):
+        yield from networks_of(project, engine)
+
+
+def networks_of(project: str, engine: str) -> Iterator[str]:
+    """Yield the networks in an engine that are a project's.
+
+    Raises:
+        EngineError, EngineUnreachable: As `unused_networks`.
+    """
     from hatchlock.engines.api import Engine
     from hatchlock.security.container import LABEL
 
-    if any(_is_online(state, digest) for digest in state.active().values()):
-        return
     filters = json.dumps({"label": [f"{LABEL}.project={project}"]})
     for found in Engine(engine).ask("GET", f"/networks?{urlencode({'filters': filters})}"):
         yield str(found["Name"])

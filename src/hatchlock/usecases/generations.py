@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock import __version__
 from hatchlock.digest import sha256_bytes
@@ -14,11 +13,12 @@ from hatchlock.errors import HatchlockError
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.resources.world import Target
+    from hatchlock.state.generations import Generations
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["NoSuchGeneration", "leave_generation", "project_at", "target_at"]
+__all__ = ["NoSuchGeneration", "kept_target", "leave_generation", "project_at", "target_at"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -114,15 +114,17 @@ def target_at(then: Project, state: ProjectState, number: int) -> Target:
     """
     from hatchlock.usecases.plan import compile_again, engine_is_the_same
 
-    kept = _kept_target(state.generations.target(number))
+    kept = kept_target(state.generations, number)
     if kept is not None and engine_is_the_same(kept, then.environ):
         return kept
     return compile_again(then)
 
 
-def _kept_target(document: Mapping[str, Any] | None) -> Target | None:
+def kept_target(generations: Generations, number: int) -> Target | None:
+    """Return the target that a generation has kept; None where it has none of this version."""
     from hatchlock.resources.world import TARGET_FORMAT, target_from_dict
 
+    document = generations.target(number)
     if document is None or document.get("target_format") != TARGET_FORMAT:
         return None
     try:
