@@ -25,10 +25,11 @@ from hatchlock.engines.api import Engine, EngineError
 from hatchlock.engines.host import host_facts
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import Sandbox
-from hatchlock.process import owner
+from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.container import LABEL, ulimits
 
 __all__ = [
+    "NO_PROGRAM",
     "ForeignVolume",
     "Volume",
     "VolumeNotGiven",
@@ -41,7 +42,8 @@ __all__ = [
 
 _NOT_FOUND = 404
 _PLACE = "hatchlock-volume"
-_NO_PROGRAM = "/hatchlock-volume/none"
+NO_PROGRAM = "/hatchlock-volume/none"
+"""What a container is told to start that never runs."""
 _MODE = 0o700
 _END_OF_ARCHIVE = 1024
 _IS_LOOKING = "disk usage operation is already running"
@@ -152,6 +154,7 @@ def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: 
         VolumeNotGiven: The engine says that it did, and did not.
         EngineError, EngineUnreachable: The engine refuses.
     """
+    _remove_leftovers(engine, name)
     made = _volume(engine.ask("POST", "/volumes/create", {"Name": name, "Labels": dict(labels)}))
     if made.labels != labels:  # there was one already, and nobody says so
         raise ForeignVolume(name=name)
@@ -166,16 +169,25 @@ def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: 
 
 
 def remove_volume(engine: Engine, name: str) -> None:
-    """Remove a volume and what is in it, if there is one.
+    """Remove a volume and what is in it, if there is one. Containers that killed commands have left do not hold it.
 
     Raises:
         EngineError, EngineUnreachable: The engine refuses: a container has it.
     """
+    _remove_leftovers(engine, name)
     try:
         engine.ask("DELETE", f"/volumes/{quote(name)}")
     except EngineError as error:
         if error.status != _NOT_FOUND:
             raise
+
+
+def _remove_leftovers(engine: Engine, name: str) -> None:
+    """Remove the containers with a volume that are ours, and whose process is gone: nothing runs in them for anybody."""
+    filters = json.dumps({"volume": [name], "label": [f"{LABEL}.owner"]})
+    for item in engine.ask("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}"):
+        if owner_is_gone((item.get("Labels") or {}).get(f"{LABEL}.owner", "")):
+            engine.remove(item["Id"])
 
 
 def _volume(item: Mapping[str, Any]) -> Volume:
@@ -187,7 +199,7 @@ def _container(engine: Engine, volume: str, *, labels: Mapping[str, str], image:
     name = f"{volume}-{os.urandom(4).hex()}"
     config = {
         "Image": image,
-        "Entrypoint": [_NO_PROGRAM],
+        "Entrypoint": [NO_PROGRAM],
         "Cmd": [],
         "User": user,
         # whoever is killed here leaves something that the next session, and gc, know as nobody's
