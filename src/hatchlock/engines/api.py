@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from hatchlock.engines.connect import EngineUnreachable, connect, connect_stream, said
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Attached", "Container", "Engine", "EngineError", "EngineUnreachable"]
+__all__ = ["Attached", "Container", "Download", "Engine", "EngineError", "EngineUnreachable"]
 
 _PING_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
@@ -125,6 +125,21 @@ class Attached:
     def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
         early, self._early = self._early[:size], self._early[size:]
         return early + read(size - len(early)) if len(early) < size else early
+
+
+class Download:
+    """Bytes that an engine sends."""
+
+    def __init__(self, early: bytes, stream: BinaryIO) -> None:
+        self._early = early
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at most `size`; b"" at the end."""
+        if self._early:
+            part, self._early = self._early[:size], self._early[size:]
+            return part
+        return self._stream.read(size)
 
 
 class Engine:
@@ -283,13 +298,35 @@ class Engine:
             data = data[_HEADER + size :]
         return b"".join(parts)
 
-    def post(self, path: str, body: BinaryIO, *, content_type: str) -> Iterator[bytes]:
+    @contextlib.contextmanager
+    def download(self, path: str) -> Iterator[Download]:
+        """Have the bytes of an answer inside the block, as they come, for as long as it takes.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer, or broke off.
+        """
+        path = f"/v{self.ping()}{path}"
+        try:
+            with connect(self.address, None) as connection:
+                connection.sendall(f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
+                answer, early = _read_head(connection)
+                status, _ = _parse_head(answer)
+                with connection.makefile("rb") as stream:
+                    if status != _OK:
+                        raise _error(status, early + stream.read(), "GET", path)
+                    yield Download(early, stream)
+        except ConnectionError as error:
+            raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
+
+    def post(self, path: str, body: BinaryIO, *, content_type: str, method: str = "POST") -> Iterator[bytes]:
         """Send a file, and yield the lines of what is answered as they come, for as long as it takes.
 
         Args:
             path: Behind the version: `/build?…`.
             body: What to send, from its beginning.
             content_type: What that is.
+            method: HTTP's.
 
         Raises:
             EngineError: The engine refuses.
@@ -298,7 +335,7 @@ class Engine:
         path = f"/v{self.ping()}{path}"
         size = body.seek(0, os.SEEK_END)
         body.seek(0)
-        head = f"POST {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
         try:
             with connect(self.address, None) as connection:
                 connection.sendall(head.encode())
@@ -307,7 +344,7 @@ class Engine:
                 status, _ = _parse_head(answer)
                 with connection.makefile("rb") as stream:
                     if status != _OK:
-                        raise _error(status, early + stream.read(), "POST", path)
+                        raise _error(status, early + stream.read(), method, path)
                     *lines, last = early.split(b"\n")
                     yield from lines
                     yield last + stream.readline()

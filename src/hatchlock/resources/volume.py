@@ -2,111 +2,92 @@
 
 They are the exception to the rule that names follow content: data has a stable name. A volume is found by store, project,
 server and path, and its key adds only whose it is. So nothing of it changes when the server does, and with a lost state no
-data is lost.
+data is lost. When a server gets another name, what it keeps moves along.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import quote, unquote
 
-from hatchlock.address import Address, ResourceKind
-from hatchlock.digest import sha256_bytes
+from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
-from hatchlock.files import private_directory
-from hatchlock.launch import LaunchRecord, Runtime
+from hatchlock.launch import Runtime
+from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.resources.base import Action, Artefact, Desired, Observed, Problem, Step
-from hatchlock.store.strangers import delete_tree, entries_below
+from hatchlock.resources.volume_directories import (
+    copy_directory,
+    directory_size,
+    is_at_work,
+    is_empty,
+    kept_directories,
+    make_directory,
+    move_directory,
+    remove_directory,
+)
+from hatchlock.resources.volume_engine import LABEL, EngineVolumes, VolumeInUse
+from hatchlock.resources.volume_spec import VolumeSpec, is_directory, volume_address, volume_key, volume_place
 
 if TYPE_CHECKING:
-    from hatchlock.engines.api import Engine
-    from hatchlock.engines.volumes import Volume
     from hatchlock.paths import Home
     from hatchlock.state.project import ProjectState
 
-__all__ = ["VolumeInUse", "VolumeResource", "VolumeSpec", "volume_address", "volume_place"]
+__all__ = [
+    "NothingToAdopt",
+    "VolumeInUse",
+    "VolumeResource",
+    "VolumeSpec",
+    "is_directory",
+    "volume_address",
+    "volume_place",
+]
 
-_AS_PROCESS = "@process"
-_LABEL = "dev.hatchlock"
-_DIGITS = 12
 _UNFINISHED = "unfinished"
-_CONFLICT = 409
+_UNLINKED = "unlinked"
 
 
 @dataclass(kw_only=True, eq=False)
-class VolumeInUse(HatchlockError):
-    """A volume cannot be removed while a container has it."""
+class NothingToAdopt(HatchlockError):
+    """What a volume is to begin with is not there."""
 
-    code: ClassVar[str] = "volume-in-use"
+    code: ClassVar[str] = "nothing-to-adopt"
 
     name: str
-    why: str
+    runtime: Runtime
 
     def __str__(self) -> str:
-        return f"the engine keeps volume {self.name}: {self.why}"
+        kind = "directory" if self.runtime == "process" else "volume of the engine"
+        return f"it is to begin with a copy of {self.name!r}, and there is no such {kind}"
 
     def _hint(self) -> str:
-        return "end the sessions of its server, then run the same command"
+        return "correct its name in [[adopt]], or remove that block where there is nothing to adopt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VolumeSpec:
-    """A volume as it should be.
-
-    Attributes:
-        server: Whose.
-        path: Where the server has it.
-        place: The engine's name for it, or its directory.
-        user: `UID:GID` that it belongs to.
-        runtime: Which of both it is.
-        engine: The engine's address; "" for a directory.
-        image: An image that the engine has by then; "" for a directory.
-        needs: What has to be there first.
-    """
+class _Kept:
+    """A volume as it is."""
 
     server: str
     path: str
-    place: str
-    user: str
     runtime: Runtime
-    engine: str = ""
-    image: str = ""
-    needs: tuple[Address, ...] = ()
+    place: str
+    directory: str
+    user: str
+    state: str = ""
 
     @property
     def address(self) -> Address:
-        """Which resource it is."""
         return volume_address(self.server, self.path, self.runtime)
 
     @property
     def key(self) -> str:
-        """Where it is and whose: all that can change without another address."""
-        return _key(self.place, self.user)
-
-
-def volume_address(server: str, path: str, runtime: Runtime) -> Address:
-    """Return `volume:SERVER/PATH`; a process's is another one, for nothing goes over when the runtime changes."""
-    return Address(kind=ResourceKind.VOLUME, name=f"{server}{path}{_AS_PROCESS if runtime == 'process' else ''}")
-
-
-def volume_place(home: Home, record: LaunchRecord, path: str) -> str:
-    """Return where a `writable` path of a server is kept: the engine's name for it, or an absolute directory.
-
-    It is the same as long as store, project, server, path and runtime are.
-    """
-    if record.runtime == "process":
-        return str(_directories(home, record.project) / record.server / quote(path.lstrip("/"), safe=""))
-    digits = sha256_bytes(f"{home.root}\0{record.project}\0{record.server}\0{path}".encode())[:_DIGITS]
-    return f"hatchlock-{record.project}-{record.server}-{digits}"
+        return f"{self.place} {self.state}" if self.state else volume_key(self.place, self.user)
 
 
 class VolumeResource:
-    """The volumes of one project; see `resources.base.Resource`.
+    """The volumes of one project; see `resources.base.Resource`. Facts of `desired` follow from the last `observe`.
 
     Args:
         specs: What should be.
@@ -116,6 +97,7 @@ class VolumeResource:
         engine: The address of the engine that this machine has; "" if nothing needs one.
         applied: What the last apply left, by address: a directory that somebody else has given away since then is taken
             back as it is.
+        handover: Which servers had another name, and which data is taken over.
     """
 
     def __init__(
@@ -127,13 +109,16 @@ class VolumeResource:
         state: ProjectState,
         engine: str,
         applied: Mapping[Address, str] | None = None,
+        handover: Handover = NO_HANDOVER,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
         self._project = project
         self._state = state
-        self._engine = engine
+        self._in_engine = EngineVolumes(home=home, project=project, state=state, engine=engine)
         self._applied = applied or {}
+        self._handover = handover
+        self._present: frozenset[Address] = frozenset()
         self.problems: tuple[Problem, ...] = ()
 
     def desired(self) -> Iterable[Desired]:
@@ -142,7 +127,7 @@ class VolumeResource:
             Desired(
                 address=spec.address,
                 key=spec.key,
-                facts={"for": spec.path, "in": _shown_place(spec.place), "owner": spec.user},
+                facts={"for": spec.path, "in": _shown_place(spec.place), "owner": spec.user, **self._begins_with(spec)},
                 depends_on=spec.needs,
                 privilege="engine" if spec.engine else "none",
             )
@@ -150,13 +135,15 @@ class VolumeResource:
         ]
 
     def observe(self) -> Iterable[Observed]:
-        """Return every volume of the project, declared or not.
+        """Return every volume of the project, declared or not; one of a server that has moved by its address now.
 
         Raises:
             EngineError, EngineUnreachable: The engine does not say what it has.
         """
-        self.problems = tuple(self._foreign())
-        return list(self._seen())
+        seen = list(self._seen())
+        self._present = frozenset(item.address for item in seen)
+        self.problems = (*self._foreign(), *self._without_source())
+        return seen
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the volume as it is, or None."""
@@ -168,170 +155,160 @@ class VolumeResource:
         return self._loss(spec.server, spec.path, spec.place)
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
-        """Return nothing: a new volume is empty."""
+        """Return nothing: a new volume is empty, or a copy of what is here."""
         return ()
 
     def apply(self, step: Step) -> None:
-        """Make the volume, or take it away with everything in it, or both; or take back a directory that was given away.
+        """Make the volume, move it here, or take it away with everything in it; or take back a directory that was given away.
 
         Raises:
-            VolumeInUse: A container has it.
+            VolumeInUse: Somebody has it.
             ForeignVolume: Somebody else has made one of that name meanwhile.
-            VolumeNotGiven: The engine did not give it to the server's user.
+            VolumeNotGiven, VolumeNotCopied: The engine said that it did, and did not.
             EngineError, EngineUnreachable: The engine refuses.
-            OSError: A directory cannot be made or deleted.
+            OSError: A directory cannot be made, moved or deleted.
         """
         spec = self._specs.get(step.address) if step.after else None
         place, _, state = step.before.rpartition(" ")
+        if spec is not None and step.action is Action.UPDATE and place != spec.place:
+            self._move(spec, place, state)
+            return
         is_taken_back = step.action is Action.UPDATE and step.drift and place.startswith("/")
-        is_changed = step.action is Action.UPDATE and state != _UNFINISHED and not is_taken_back
+        is_changed = step.action is Action.UPDATE and state not in {_UNFINISHED, _UNLINKED} and not is_taken_back
         if step.action in {Action.DELETE, Action.REPLACE} or is_changed:
             self._remove(place)
-        if spec is None:
-            return
-        if spec.runtime == "process":
-            _make_directory(Path(spec.place), spec.user)
+        if spec is not None:
+            source = self._handover.adopted_from(spec.address) or "" if step.action is Action.CREATE else ""
+            self._make(spec, source if state != _UNFINISHED else self._handover.adopted_from(spec.address) or "")
+
+    def _make(self, spec: VolumeSpec, source: str) -> None:
+        if spec.runtime == "container":
+            self._in_engine.make(spec, source=source)
+        elif source:
+            copy_directory(self._home, self._project, Path(source), Path(spec.place), spec.user)
         else:
-            self._make(spec)
+            make_directory(self._home, self._project, Path(spec.place), spec.user)
 
-    def _make(self, spec: VolumeSpec) -> None:
-        from hatchlock.engines.volumes import make_volume  # noqa: PLC0415  most projects keep nothing
-
-        labels = {"server": spec.server, "path": spec.path, "user": spec.user}
-        named = {f"{_LABEL}.{name}": value for name, value in labels.items()}
-        self._state.begin_volume(spec.place, spec.engine)
-        make_volume(_engine(spec.engine), spec.place, labels=self._labels | named, image=spec.image, user=spec.user)
-        self._state.finish_volume(spec.place)
+    def _move(self, spec: VolumeSpec, place: str, uid: str) -> None:
+        if spec.runtime == "container":
+            self._in_engine.move(spec, place)
+            return
+        if uid.isdigit() and uid != spec.user.partition(":")[0] and is_at_work(int(uid)):
+            raise VolumeInUse(name=_shown_place(place), why="a session of the server's runs under its name until now")
+        move_directory(self._home, self._project, Path(place), Path(spec.place), spec.user)
 
     def _remove(self, place: str) -> None:
         if place.startswith("/"):
-            if os.path.lexists(place):
-                delete_tree(Path(place))
-            with contextlib.suppress(OSError):  # the server keeps something else as well
-                Path(place).parent.rmdir()
-            return
-        from hatchlock.engines.api import EngineError  # noqa: PLC0415
-        from hatchlock.engines.volumes import remove_volume  # noqa: PLC0415
+            remove_directory(Path(place))
+        else:
+            self._in_engine.remove(place)
 
-        try:
-            remove_volume(_engine(self._where()), place)
-        except EngineError as error:
-            if error.status != _CONFLICT:
-                raise
-            raise VolumeInUse(name=place, why=error.message) from error
-        self._state.finish_volume(place)
-
-    @property
-    def _labels(self) -> dict[str, str]:
-        """What all of the project's volumes have: another user's store may have a project of that name in the same engine."""
-        store = sha256_bytes(bytes(self._home.root))[:_DIGITS]
-        return {f"{_LABEL}.project": self._project, f"{_LABEL}.store": store}
-
-    def _where(self) -> str:
-        """Return the engine to look at: when nothing needs one any more, the one that was needed last."""
-        return self._engine or self._state.volume_engine()
+    def _found(self) -> Iterator[_Kept]:
+        for kept in kept_directories(self._home, self._project):
+            yield _Kept(
+                server=kept.server,
+                path=kept.path,
+                runtime="process",
+                place=kept.place,
+                directory=str(kept.directory),
+                user=f"{kept.uid}:{kept.gid}",
+                state="" if kept.is_linked else _UNLINKED,
+            )
+        begun = self._state.begun_volumes()
+        for volume in self._in_engine.listed():
+            server, path, user = (volume.labels.get(f"{LABEL}.{name}", "") for name in ("server", "path", "user"))
+            yield _Kept(
+                server=server,
+                path=path,
+                runtime="container",
+                place=volume.name,
+                directory=volume.name,
+                user=user,
+                state=_UNFINISHED if volume.name in begun else "",
+            )
 
     def _seen(self) -> Iterator[Observed]:
-        for server, path, directory in _kept(_directories(self._home, self._project)):
-            facts = directory.stat()
-            yield self._observed(server, path, "process", str(directory), f"{facts.st_uid}:{facts.st_gid}")
-        begun = self._state.begun_volumes()
-        for volume in self._listed():
-            server, path, user = (volume.labels.get(f"{_LABEL}.{name}", "") for name in ("server", "path", "user"))
-            if volume.name in begun:
-                key = f"{volume.name} {_UNFINISHED}"
-                yield Observed(address=volume_address(server, path, "container"), key=key)
-            else:
-                yield self._observed(server, path, "container", volume.name, user)
+        found = list(self._found())
+        superseded = self._state.superseded_volumes()
+        moved = {item.address: name for item in found if (name := self._moves_to(item, found, superseded))}
+        targets = {
+            volume_address(moved[item.address], item.path, item.runtime) for item in found if item.address in moved
+        }
+        for item in found:
+            renamed = moved.get(item.address, "")
+            if item.place in superseded:
+                cause = "what was in it is where its server keeps it now"
+                yield Observed(address=item.address, key=item.key, cause=cause)
+            elif renamed:
+                yield self._moved(item, renamed)
+            elif item.address not in targets:  # half of a copy is no volume yet
+                yield self._observed(item)
 
-    def _listed(self) -> list[Volume]:
-        where = self._where()
-        if not where:
-            return []
-        from hatchlock.engines.volumes import list_volumes  # noqa: PLC0415
+    def _moves_to(self, item: _Kept, found: Iterable[_Kept], superseded: Sequence[str]) -> str:
+        same = [other for other in found if (other.path, other.runtime) == (item.path, item.runtime)]
+        whole = {other.server for other in same if other.state != _UNFINISHED and other.place not in superseded}
+        return self._handover.moves_to(item.server, whole) if item.server in whole else ""
 
-        return list_volumes(_engine(where), self._labels)
+    def _moved(self, item: _Kept, now: str) -> Observed:
+        address = volume_address(now, item.path, item.runtime)
+        return Observed(
+            address=address,
+            key=item.key,
+            facts=_facts(item),
+            # whoever does not keep it under its new name loses it
+            loss="" if address in self._specs else self._loss(item.server, item.path, item.directory),
+            handover=f"moved from {item.address}",
+        )
 
-    def _observed(self, server: str, path: str, runtime: Runtime, place: str, user: str) -> Observed:
-        address = volume_address(server, path, runtime)
-        spec = self._specs.get(address)
-        key = _key(place, user)
-        facts = {"for": path, "in": _shown_place(place), "owner": user}
-        if spec is not None and spec.key == key:
-            return Observed(address=address, key=key, facts=facts | {"owner": spec.user})
-        is_given_away = spec is not None and runtime == "process" and self._applied.get(address) == spec.key
-        loss = "" if is_given_away else self._loss(server, path, place)
-        return Observed(address=address, key=key, facts=facts, loss=loss)
+    def _observed(self, item: _Kept) -> Observed:
+        spec = self._specs.get(item.address)
+        if item.state == _UNFINISHED:
+            return Observed(address=item.address, key=item.key)
+        if spec is not None and spec.key == item.key:
+            return Observed(address=item.address, key=item.key, facts=_facts(item) | {"owner": spec.user})
+        if spec is not None and item.state == _UNLINKED and spec.key == volume_key(item.place, item.user):
+            return Observed(address=item.address, key=item.key, facts=_facts(item) | {"owner": spec.user})
+        is_given_away = spec is not None and item.runtime == "process" and self._applied.get(item.address) == spec.key
+        loss = "" if is_given_away else self._loss(item.server, item.path, item.directory)
+        return Observed(address=item.address, key=item.key, facts=_facts(item), loss=loss)
 
     def _loss(self, server: str, path: str, place: str) -> str:
         size: int | None
         if place.startswith("/"):
-            if _is_empty(Path(place)):
+            if is_empty(Path(place)):
                 return ""
-            size = _size(Path(place))
+            size = directory_size(Path(place))
         else:
-            from hatchlock.engines.volumes import volume_sizes  # noqa: PLC0415
-
-            size = volume_sizes(_engine(self._where())).get(place)
+            size = self._in_engine.size(place)
         return f"{'what' if size is None else f'{_shown_size(size)} that'} {server} keeps in {path}"
 
+    def _begins_with(self, spec: VolumeSpec) -> dict[str, str]:
+        source = self._handover.adopted_from(spec.address)
+        return {"begins with": f"a copy of {source}"} if source and spec.address not in self._present else {}
+
     def _foreign(self) -> Iterator[Problem]:
-        wanted = [spec for spec in self._specs.values() if spec.engine]
+        wanted = [spec for spec in self._specs.values() if spec.engine and spec.address not in self._present]
         if not wanted:
             return
-        from hatchlock.engines.volumes import ForeignVolume, find_volume  # noqa: PLC0415
+        from hatchlock.engines.volumes import ForeignVolume  # noqa: PLC0415
 
-        own = {volume.name for volume in self._listed()}
+        own = {volume.name for volume in self._in_engine.listed()}
         for spec in wanted:
-            if spec.place not in own and find_volume(_engine(spec.engine), spec.place):
+            if spec.place not in own and self._in_engine.find(spec.place):
                 yield Problem.of(spec.address, ForeignVolume(name=spec.place))
 
-
-def _engine(address: str) -> Engine:
-    from hatchlock.engines.api import Engine  # noqa: PLC0415
-
-    return Engine(address)
-
-
-def _key(place: str, user: str) -> str:
-    return f"{place} {user.partition(':')[0]}"
-
-
-def _directories(home: Home, project: str) -> Path:
-    return home.project(project) / "volumes"
+    def _without_source(self) -> Iterator[Problem]:
+        for spec in self._specs.values():
+            source = self._handover.adopted_from(spec.address)
+            if not source or spec.address in self._present:
+                continue
+            is_there = Path(source).is_dir() if spec.runtime == "process" else bool(self._in_engine.find(source))
+            if not is_there or source.startswith("/") != (spec.runtime == "process"):
+                yield Problem.of(spec.address, NothingToAdopt(name=source, runtime=spec.runtime))
 
 
-def _kept(directory: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yield server, path and directory of what processes keep."""
-    if not directory.is_dir():
-        return
-    for server in sorted(directory.iterdir()):
-        for place in sorted(server.iterdir()):
-            yield server.name, f"/{unquote(place.name)}", place
-
-
-def _make_directory(place: Path, user: str) -> None:
-    """Whose it is, is settled last: before that it is nobody's, and empty."""
-    private_directory(place)
-    uid, _, gid = user.partition(":")
-    if os.geteuid() == 0:
-        os.chown(place, int(uid), int(gid or uid))
-
-
-def _is_empty(directory: Path) -> bool:
-    try:
-        return not any(directory.iterdir())
-    except PermissionError:  # its server has closed it to its own user
-        return False
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    for _, entry in entries_below(directory):
-        with contextlib.suppress(OSError):  # its server has deleted it meanwhile
-            if not entry.is_dir(follow_symlinks=False):
-                total += entry.stat(follow_symlinks=False).st_size
-    return total
+def _facts(item: _Kept) -> dict[str, str]:
+    return {"for": item.path, "in": _shown_place(item.directory), "owner": item.user}
 
 
 def _shown_place(place: str) -> str:

@@ -168,6 +168,7 @@ class World:
             state=state,
             engine=target.engine,
             applied=applied.keys,
+            handover=target.handover,
         )
         bridged = any(on_bridge(spec.record) for spec in target.servers)
         self.network = NetworkResource(project=target.project, engine=target.engine if bridged else "")

@@ -5,7 +5,8 @@ projects/NAME/
   active.json             server -> digest of its launch record: the one pointer that `run` follows
   launch/DIGEST.json      launch records, never changed
   volumes.json            the engine in which volumes were made, and those whose making was begun
-  volumes/SERVER/PATH/    what processes keep
+  volumes                 link to what processes keep, `volumes/NAME/SERVER/PATH` of the store
+  forgotten.json          what was given up, and is left as it is
   entries.json            client files in which entries of this project were written
   denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -164,25 +165,38 @@ class ProjectState:
 
     def volume_engine(self) -> str:
         """Return the address of the engine in which a volume of this project was made last; "" before the first."""
-        document = self._read("volumes.json")
-        return str(document["engine"]) if document else ""
+        return str((self._read("volumes.json") or {}).get("engine", ""))
 
     def begun_volumes(self) -> tuple[str, ...]:
         """Return the engine's names of the volumes whose making was begun and did not finish, sorted."""
-        document = self._read("volumes.json")
-        return tuple(document["begun"]) if document else ()
+        return tuple((self._read("volumes.json") or {}).get("begun", ()))
+
+    def superseded_volumes(self) -> tuple[str, ...]:
+        """Return the engine's names of the volumes whose data is in others by now, and that go, sorted."""
+        return tuple((self._read("volumes.json") or {}).get("superseded", ()))
 
     def begin_volume(self, name: str, engine: str) -> None:
         """Remember a volume before it is made, and where."""
         with self._changing:
-            self._write("volumes.json", {"engine": engine, "begun": sorted({*self.begun_volumes(), name})})
+            self._write_volumes(engine, {*self.begun_volumes(), name}, self.superseded_volumes())
+
+    def supersede_volume(self, name: str, by: str) -> None:
+        """Remember, in one atomic change, that a volume is what it should be, and that another one is of no use any more."""
+        with self._changing:
+            begun = set(self.begun_volumes()) - {by}
+            self._write_volumes(self.volume_engine(), begun, {*self.superseded_volumes(), name})
 
     def finish_volume(self, name: str) -> None:
         """Remember that a volume is what it should be, or gone."""
         with self._changing:
-            begun = [item for item in self.begun_volumes() if item != name]
-            if len(begun) != len(self.begun_volumes()):
-                self._write("volumes.json", {"engine": self.volume_engine(), "begun": begun})
+            begun, superseded = self.begun_volumes(), self.superseded_volumes()
+            if name in begun or name in superseded:
+                self._write_volumes(self.volume_engine(), set(begun) - {name}, set(superseded) - {name})
+
+    def _write_volumes(self, engine: str, begun: Iterable[str], superseded: Iterable[str]) -> None:
+        # what does not use it is written as it was before there was such a thing
+        more = {"superseded": gone} if (gone := sorted(superseded)) else {}
+        self._write("volumes.json", {"engine": engine, "begun": sorted(begun), **more})
 
     def last_probe(self, server: str) -> Mapping[str, Any] | None:
         """Return what `remember_probe` was told last, or None: the next probe writes it anew whatever is there."""

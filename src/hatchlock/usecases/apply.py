@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import RefusedError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.undo import Undone
 
 __all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_agreed", "check_consent", "write_launcher"]
 
@@ -55,12 +56,16 @@ class Applied:
         outcome: What became of the steps; None when there were none.
         generation: The number of the generation that it left; 0 when it did not finish, or there is none yet.
         changed_servers: Names of servers whose launch record, environment or image changed, sorted.
+        before: The number of the generation that the project was at; 0 for none.
+        undone: How it was undone, where a step failed and that was asked for.
     """
 
     planned: Planned
     outcome: Outcome | None
     generation: int
     changed_servers: tuple[str, ...]
+    before: int = 0
+    undone: Undone | None = None
 
 
 def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | None) -> None:
@@ -127,6 +132,7 @@ def apply_project(
     offline: bool = False,
     bundle: Path | None = None,
     lock_timeout: float = 60.0,
+    undo: bool = False,
     pace: Pace = USUAL,
     emit: Sink = discard,
 ) -> Applied:
@@ -144,6 +150,7 @@ def apply_project(
         offline: Fetch nothing.
         bundle: What `fetch --to` wrote; its files are taken into the store first.
         lock_timeout: Seconds to wait for another apply.
+        undo: If a step fails, go back to what was there before.
         pace: How the steps are done.
         emit: Told about progress.
 
@@ -182,7 +189,15 @@ def apply_project(
         if not is_mended and _is_settled(current):
             record_applied(current)
             return _unchanged(project, current)
-        return _apply(project, current, offline=offline, emit=emit, pace=pace)
+        applied = _apply(project, current, offline=offline, emit=emit, pace=pace)
+        if undo and applied.outcome and applied.outcome.failed and not applied.outcome.is_interrupted:
+            from hatchlock.usecases.undo import undo_failed
+
+            undone = undo_failed(
+                project, current, before=applied.before, consent=consent, offline=offline, emit=emit, pace=pace
+            )
+            return replace(applied, undone=undone)
+        return applied
 
 
 def _plan(
@@ -238,6 +253,7 @@ def _check_same(shown: Plan, current: Plan, consent: Consent) -> None:
 
 
 def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pace: Pace) -> Applied:
+    from hatchlock.resources.volume_directories import settle_directories
     from hatchlock.usecases.carry_out import carry_out
     from hatchlock.usecases.fetch import fetch_for
 
@@ -247,9 +263,10 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         fetch_for(project, planned, offline=offline, emit=told)
         state.bind(project.directory)
         planned.given_up.remember(state)
+        settle_directories(project.home, planned.target.project)
         write_launcher(project.home)
 
-    before = state.generation()
+    before, was_at = state.generation(), state.current()
     outcome = carry_out(
         planned,
         command="apply",
@@ -264,6 +281,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         outcome=outcome,
         generation=generation if generation != before else 0,
         changed_servers=tuple(_changed_servers(planned, outcome)),
+        before=was_at,
     )
 
 

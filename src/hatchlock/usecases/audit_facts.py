@@ -382,7 +382,9 @@ def _open_below(root: Path) -> Iterator[known.PathFacts]:
     others = stat.S_IWGRP | stat.S_IWOTH
     for directory, directories, files in os.walk(root):
         here = Path(directory)
-        is_kept = here.parent.name == "volumes" and here.parent.parent.parent == root / "projects"
+        is_kept = here.parent.parent == root / "volumes" or (
+            here.parent.name == "volumes" and here.parent.parent.parent == root / "projects"
+        )
         if is_kept or (here.parent == root and here.name in _TREES):  # what servers keep is theirs, and is not run
             directories.clear()
             continue

@@ -1,0 +1,164 @@
+"""Volumes of a project in a container engine: made, copied and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.digest import sha256_bytes
+from hatchlock.errors import HatchlockError
+from hatchlock.files import private_directory
+from hatchlock.resources.volume_spec import DIGITS, VolumeSpec
+
+if TYPE_CHECKING:
+    from hatchlock.engines.api import Engine
+    from hatchlock.engines.volumes import Volume
+    from hatchlock.paths import Home
+    from hatchlock.state.project import ProjectState
+
+__all__ = ["LABEL", "EngineVolumes", "VolumeInUse"]
+
+LABEL = "dev.hatchlock"
+_CONFLICT = 409
+
+
+@dataclass(kw_only=True, eq=False)
+class VolumeInUse(HatchlockError):
+    """A volume cannot be removed, moved or copied while somebody has it."""
+
+    code: ClassVar[str] = "volume-in-use"
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is in use: {self.why}"
+
+    def _hint(self) -> str:
+        return "end the sessions of its server, then run the same command"
+
+
+class EngineVolumes:
+    """What a project keeps in an engine.
+
+    Args:
+        home: The store.
+        project: The project's name.
+        state: Its state.
+        engine: The engine's address; "" if nothing needs one any more: then the one that was needed last is looked at.
+    """
+
+    def __init__(self, *, home: Home, project: str, state: ProjectState, engine: str) -> None:
+        self._home = home
+        self._project = project
+        self._state = state
+        self._address = engine
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What all of the project's volumes have: another user's store may have a project of that name in the same engine."""
+        store = sha256_bytes(bytes(self._home.root))[:DIGITS]
+        return {f"{LABEL}.project": self._project, f"{LABEL}.store": store}
+
+    def listed(self) -> list[Volume]:
+        """Return the project's volumes.
+
+        Raises:
+            EngineError, EngineUnreachable: The engine does not say what it has.
+        """
+        if not self._where():
+            return []
+        from hatchlock.engines.volumes import list_volumes  # noqa: PLC0415  most projects keep nothing
+
+        return list_volumes(self._engine(), self.labels)
+
+    def find(self, name: str) -> Volume | None:
+        """Return a volume, whoever's it is.
+
+        Raises:
+            EngineError, EngineUnreachable: The engine does not say.
+        """
+        from hatchlock.engines.volumes import find_volume  # noqa: PLC0415
+
+        return find_volume(self._engine(), name) if self._where() else None
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes in a volume, or None where the engine cannot say."""
+        from hatchlock.engines.volumes import volume_sizes  # noqa: PLC0415
+
+        return volume_sizes(self._engine()).get(name)
+
+    def make(self, spec: VolumeSpec, *, source: str = "") -> None:
+        """Make a volume, empty or with a copy of what is in another one. What a kill leaves is known as unfinished.
+
+        Raises:
+            VolumeInUse: A container has the other one.
+            ForeignVolume: Somebody else has made one of that name meanwhile.
+            VolumeNotGiven, VolumeNotCopied: The engine said that it did, and did not.
+            EngineError, EngineUnreachable: The engine refuses.
+        """
+        if source:
+            self._check_unused(source)
+        self._begin(spec, source)
+        self._state.finish_volume(spec.place)
+
+    def move(self, spec: VolumeSpec, old: str) -> None:
+        """Make a volume that has what is in an old one, and remove that when nothing is missing.
+
+        Raises:
+            Those of `make`.
+        """
+        self._check_unused(old)
+        self._begin(spec, old)
+        self._state.supersede_volume(old, spec.place)
+        self.remove(old)
+
+    def remove(self, name: str) -> None:
+        """Remove a volume with everything in it.
+
+        Raises:
+            VolumeInUse: A container has it.
+            EngineError, EngineUnreachable: The engine refuses.
+        """
+        from hatchlock.engines.api import EngineError  # noqa: PLC0415
+        from hatchlock.engines.volumes import remove_volume  # noqa: PLC0415
+
+        try:
+            remove_volume(self._engine(), name)
+        except EngineError as error:
+            if error.status != _CONFLICT:
+                raise
+            raise VolumeInUse(name=f"volume {name}", why=error.message) from error
+        self._state.finish_volume(name)
+
+    def _begin(self, spec: VolumeSpec, source: str) -> None:
+        from hatchlock.engines.volumes import make_volume  # noqa: PLC0415
+
+        labels = {"server": spec.server, "path": spec.path, "user": spec.user}
+        named = self.labels | {f"{LABEL}.{name}": value for name, value in labels.items()}
+        engine = self._engine()
+        if source and spec.place in self._state.begun_volumes():
+            self._check_unused(spec.place)
+            self.remove(spec.place)  # half of a copy
+        self._state.begin_volume(spec.place, spec.engine)
+        make_volume(engine, spec.place, labels=named, image=spec.image, user=spec.user)
+        if not source:
+            return
+        from hatchlock.engines.volume_copy import copy_volume  # noqa: PLC0415  hardly ever
+
+        scratch = private_directory(self._home.cache)
+        copy_volume(engine, source, spec.place, labels=named, image=spec.image, user=spec.user, scratch=scratch)
+
+    def _check_unused(self, name: str) -> None:
+        from hatchlock.engines.volume_copy import users_of_volume  # noqa: PLC0415
+
+        if users := users_of_volume(self._engine(), name):
+            raise VolumeInUse(name=f"volume {name}", why=f"{', '.join(users)} has it")
+
+    def _where(self) -> str:
+        return self._address or self._state.volume_engine()
+
+    def _engine(self) -> Engine:
+        from hatchlock.engines.api import Engine  # noqa: PLC0415
+
+        return Engine(self._where())
