@@ -13,8 +13,10 @@ from hatchlock.cli.carrying import (
     outcome_to_dict,
     pace_of,
     same_again,
+    show_undone,
     show_unfinished,
     telling,
+    undone_to_dict,
 )
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import changed_project, home_of, project_of
@@ -23,11 +25,13 @@ from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.events import Sink
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
-    from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.apply import Applied, Consent
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.undo import Undone
 
 __all__ = ["apply", "probe_line", "up"]
 
@@ -61,19 +65,14 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
-    from hatchlock.usecases.apply import Consent, apply_project
+    from hatchlock.usecases.apply import apply_project
 
     began = time.perf_counter()
     ask = asker(ui, "Apply this?")
     with telling(arguments, ui, project.home) as told:
         applied = apply_project(
             project,
-            consent=Consent(
-                yes=arguments.yes or saved is not None,
-                destructive=arguments.allow_destructive,
-                privileged=arguments.allow_privileged,
-                mass_removal=arguments.allow_mass_removal,
-            ),
+            consent=_consent(arguments),
             confirm=ask and (lambda planned: ask(str(planned.plan))),
             saved=saved,
             selection=selection_of(arguments),
@@ -81,21 +80,55 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
             takeover=arguments.takeover,
             offline=arguments.offline,
             lock_timeout=arguments.lock_timeout,
+            undo=arguments.undo,
             pace=pace_of(arguments),
             emit=told.emit,
         )
         outcome = applied.outcome
         is_interrupted = outcome is not None and outcome.is_interrupted
         probed = [] if arguments.no_probe or is_interrupted else _probe_all(applied, arguments, ui)
+        unhealthy = any(item.error and not item.skipped for item in probed)
+        undone = _undone(project, applied, arguments, told.emit) if unhealthy else applied.undone
         facts = {"generation": applied.generation, "probes": [_probe_to_dict(item) for item in probed]}
-        told.summary({**outcome_to_dict(outcome), **facts})
+        told.summary({**outcome_to_dict(outcome), **facts, "rolled_back": undone_to_dict(undone)})
         if not ui.json:
             _show_applied(applied, ui, time.perf_counter() - began, arguments)
+            if undone:
+                show_undone(undone, ui, debug=arguments.debug)
+            elif unhealthy and arguments.undo:
+                ui.say("note: nothing was applied before, so there is nothing to go back to; it stays as it is")
     if is_interrupted:
         return INTERRUPTED
     is_partial = outcome is not None and not outcome.is_complete
-    unhealthy = any(item.error and not item.skipped for item in probed)
     return 1 if is_partial or unhealthy or applied.planned.plan.problems else 0
+
+
+def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, emit: Sink) -> Undone | None:
+    """Go back, if that was asked for and there is something to go back to, since a server does not answer."""
+    if not arguments.undo or not applied.before or not applied.generation:
+        return None
+    from hatchlock.usecases.undo import undo_applied
+
+    return undo_applied(
+        project,
+        before=applied.before,
+        consent=_consent(arguments),
+        offline=arguments.offline,
+        lock_timeout=arguments.lock_timeout,
+        emit=emit,
+        pace=pace_of(arguments),
+    )
+
+
+def _consent(arguments: argparse.Namespace) -> Consent:
+    from hatchlock.usecases.apply import Consent
+
+    return Consent(
+        yes=arguments.yes or bool(getattr(arguments, "plan", None)),
+        destructive=arguments.allow_destructive,
+        privileged=arguments.allow_privileged,
+        mass_removal=arguments.allow_mass_removal,
+    )
 
 
 def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:

@@ -21,8 +21,19 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.state.runlog import LineWriter
     from hatchlock.usecases.carry_out import Pace
+    from hatchlock.usecases.undo import Undone
 
-__all__ = ["Telling", "counts", "outcome_to_dict", "pace_of", "same_again", "show_unfinished", "telling"]
+__all__ = [
+    "Telling",
+    "counts",
+    "outcome_to_dict",
+    "pace_of",
+    "same_again",
+    "show_undone",
+    "show_unfinished",
+    "telling",
+    "undone_to_dict",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,4 +148,39 @@ def outcome_to_dict(outcome: Outcome | None) -> dict[str, Any]:
         "failed": [{"step": str(step.address), **error_to_dict(error)} for step, error in outcome.failed],
         "not_started": [str(step.address) for step in outcome.not_started],
         "interrupted": outcome.is_interrupted,
+    }
+
+
+def show_undone(undone: Undone, ui: Ui, *, debug: bool = False) -> None:
+    """Tell people how an apply that failed was undone, or why it was not.
+
+    Args:
+        undone: How.
+        ui: Where.
+        debug: Show where in our code a step failed.
+    """
+    where = f"generation {undone.generation}" if undone.generation else "nothing at all"
+    if undone.problem:
+        ui.say("")
+        ui.error(undone.problem)
+        ui.result(f"Not rolled back to {where}, for the reason above")
+        return
+    for sentence in undone.beyond:
+        ui.say(f"note: {sentence}")
+    if undone.outcome is None:
+        ui.result(f"Rolled back to {where}: there was nothing to undo")
+        return
+    show_unfinished(undone.outcome, ui, debug=debug)
+    ui.result(f"Rolled back{'' if undone.is_back else ' in part'} to {where}: {counts(undone.outcome)}")
+
+
+def undone_to_dict(undone: Undone | None) -> dict[str, Any] | None:
+    """Return how an apply was undone, as JSON values; None if it was not."""
+    if undone is None:
+        return None
+    return {
+        **outcome_to_dict(undone.outcome),
+        "generation": undone.generation,
+        "beyond": list(undone.beyond),
+        "error": error_to_dict(undone.problem) if undone.problem else None,
     }

@@ -89,6 +89,12 @@ def _consents(command: argparse.ArgumentParser) -> None:
     command.add_argument("--takeover", action="store_true", help="bind the project to this directory")
     lock_timeout(command, "another apply")
     command.add_argument("--no-probe", action="store_true", help="do not probe the servers that changed")
+    command.add_argument(
+        "--rollback-on-failure",
+        action="store_true",
+        dest="undo",
+        help="if a step fails, or a server does not answer, go back to what was there before",
+    )
 
 
 def _apply(command: argparse.ArgumentParser) -> None:

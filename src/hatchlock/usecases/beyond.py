@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.state.generations import Generations
     from hatchlock.usecases.plan import Planned
 
-__all__ = ["beyond_return"]
+__all__ = ["beyond_nothing", "beyond_return"]
 
 _SHOWN = 5
 
@@ -31,6 +31,12 @@ def beyond_return(planned: Planned, number: int, home: Home) -> Iterator[str]:
     yield from _of_the_host(planned, number)
     yield from _of_data(planned)
     yield from _of_builds(planned, home)
+
+
+def beyond_nothing(planned: Planned) -> Iterator[str]:
+    """Yield what a plan towards nothing at all, by which volumes were spared, leaves as it is, a sentence each."""
+    there = {item.address for item in planned.observed if item.address.kind is ResourceKind.VOLUME}
+    yield from (f"{address} stays, with what is in it" for address in _sorted(there))
 
 
 def _of_the_host(planned: Planned, number: int) -> Iterator[str]:

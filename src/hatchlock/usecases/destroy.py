@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.gc_images import EngineGarbage
     from hatchlock.usecases.project import Project
 
-__all__ = ["Destroyed", "Ruin", "SessionsRun", "destroy_project", "plan_destroy"]
+__all__ = ["Destroyed", "Ruin", "SessionsRun", "destroy_project", "plan_destroy", "without_anything"]
 
 _STAYS = frozenset({"serial.json", "forgotten.json", "lease.lock", "lease.holder.json"})
 """What of a project's state outlives it: a plan that was saved before stays stale, and what was given up stays so."""
@@ -239,7 +239,16 @@ def _nothing(project: Project, name: str, state: ProjectState) -> Target:
         known = read_target(project)
     except HatchlockError:  # what is applied goes, whatever the manifest would have by now
         known = kept_target(state.generations, state.current()) or Target(project=name)
-    return Target(project=name, usual_files=known.usual_files, engine=known.engine, handover=known.handover)
+    return without_anything(known)
+
+
+def without_anything(target: Target) -> Target:
+    """Return a target of the same project in which nothing is wanted; what is its own is looked for in the same places."""
+    from hatchlock.resources.world import Target
+
+    return Target(
+        project=target.project, usual_files=target.usual_files, engine=target.engine, handover=target.handover
+    )
 
 
 def _in_engine(project: Project, name: str, state: ProjectState) -> EngineGarbage:
