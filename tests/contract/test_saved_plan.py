@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,75 @@ def test_after_a_change_it_is_refused_and_nothing_is_done(
     project.ok("show", "plan.json")
 
 
+def test_a_step_that_is_not_the_same_is_named_with_both(project: CatProject) -> None:
+    world_changed(project)
+    said = project.fails("apply", "plan.json", "--no-probe").err
+    assert re.search(
+        r"\n  client:claude-code/cat  planned: create \(nothing -> [0-9a-f]{12}\); now: the entry 'cat' in ", said
+    )
+    assert "server:cat  planned" not in said
+
+
+def test_what_is_stale_is_shown_all_the_same_and_says_so_in_its_project(project: CatProject, tmp_path: Path) -> None:
+    printed = project.ok("show", "plan.json")
+    assert printed.err == ""
+    world_changed(project)
+    shown = project.ok("show", "plan.json")
+    assert shown.out == printed.out
+    assert "it cannot be applied any more: the plan is stale: the world changed" in shown.err
+    assert "client:claude-code/cat  planned: create" in shown.err
+    stale = project.ok("show", "plan.json", "--json").document["stale"]
+    assert (stale["code"], "the world changed" in stale["message"]) == ("stale-plan", True)
+    project.lock.unlink()
+    assert "it cannot be applied any more: there is no hatch.lock" in project.ok("show", "plan.json").err
+    elsewhere = CatProject(tmp_path / "elsewhere", CAT)
+    assert elsewhere.ok("show", str(project.directory / "plan.json")) == printed
+    elsewhere.manifest.unlink()
+    assert elsewhere.ok("show", str(project.directory / "plan.json")) == printed
+
+
+def test_another_store_directory_or_name_is_another_project(project: CatProject, tmp_path: Path) -> None:
+    path = str(project.directory / "plan.json")
+    assert "stale: home" in project.fails("apply", path, "--home", str(tmp_path / "other-store")).err
+    copied = tmp_path / "copied"
+    shutil.copytree(project.directory, copied)
+    assert "stale: directory" in project.fails("-C", str(copied), "apply", path).err
+    project.edit('name = "trial"', 'name = "other"')
+    project.ok("lock")
+    assert "stale: project, manifest, lock changed" in project.fails("apply", path).err
+    assert not (project.store / "projects").exists()
+
+
+def test_a_plan_of_an_older_hatchlock_is_bound_to_what_that_knew(project: CatProject) -> None:
+    path = project.directory / "plan.json"
+    document = json.loads(path.read_bytes())
+    del document["bindings"]["first"]
+    path.write_text(json.dumps(document))
+    project.ok("apply", "plan.json", "--no-probe")
+
+
+def test_a_later_plan_is_no_first_plan_and_does_not_end_with_other_applies(project: CatProject) -> None:
+    project.ok("apply", "plan.json", "--no-probe")
+    project.write(CATS)
+    project.ok("lock")
+    project.ok("plan", "--only", "server:two", "--out", "two.json")
+    assert "first" not in json.loads((project.directory / "two.json").read_bytes())["bindings"]
+    project.ok("apply", "--only", "server:three", "--yes", "--no-probe")
+    project.ok("apply", "two.json", "--no-probe")
+    assert sorted(project.active()) == ["cat", "three", "two"]
+
+
+def test_what_was_applied_and_lost_is_still_known_to_have_been(project: CatProject) -> None:
+    project.ok("apply", "plan.json", "--no-probe")
+    for path in (project.directory / ".mcp.json", project.directory / ".cursor" / "mcp.json"):
+        path.unlink()
+    state = project.store / "projects" / "trial"
+    (state / "active.json").unlink()
+    shutil.rmtree(state / "generations")
+    said = project.fails("apply", "plan.json", "--no-probe").err
+    assert "it was made before anything had been applied, and something has been since" in said
+
+
 def test_another_machine_is_another_plan(project: CatProject, tmp_path: Path) -> None:
     own = tmp_path / "bin" / "tool"
     own.parent.mkdir()
@@ -125,7 +196,15 @@ def test_a_change_of_every_kind_is_named_at_once(project: CatProject) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", json.dumps({"format_version": 99}), json.dumps({"format_version": 1, "steps": [{}]})],
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        json.dumps({"format_version": 99}),
+        json.dumps({"format_version": 1, "steps": [{}]}),
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_plan_is_refused(project: CatProject, content: str) -> None:
     path = project.directory / "plan.json"
@@ -145,7 +224,9 @@ def test_it_holds_references_to_secrets_and_no_values(tmp_path: Path) -> None:
     assert holders == []
 
 
-@pytest.mark.parametrize("part", [{"bindings": [1]}, {"steps": [1]}, {"steps": [{"address": "server:cat"}]}])
+@pytest.mark.parametrize(
+    "part", [{"bindings": [1]}, {"steps": [1]}, {"steps": [{"address": "server:cat"}]}, {"only": [1]}]
+)
 def test_a_file_that_was_damaged_is_no_saved_plan(project: CatProject, part: dict[str, object]) -> None:
     path = project.directory / "plan.json"
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **part}))
