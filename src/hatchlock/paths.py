@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LOCK_NAME", "MANIFEST_NAME", "OVERLAY_NAME", "Home", "find_manifest", "global_manifest"]
+from hatchlock.digest import sha256_bytes
+
+__all__ = ["LOCK_NAME", "MANIFEST_NAME", "OVERLAY_NAME", "Home", "find_manifest", "global_manifest", "store_mark"]
 
 MANIFEST_NAME = "hatchlock.toml"
 OVERLAY_NAME = "hatchlock.local.toml"
@@ -73,6 +75,11 @@ class Home:
     def project(self, name: str) -> Path:
         """State of one project."""
         return self.root / "projects" / name
+
+
+def store_mark(root: Path) -> str:
+    """Return what marks a store's own things in an engine, which other stores may use as well (12 hex digits)."""
+    return sha256_bytes(bytes(root))[:12]
 
 
 def find_manifest(start: Path) -> Path | None:

@@ -76,10 +76,12 @@ class ContainerResource:
         project: The project's name.
         engine: The engine's address; "" for none.
         state: Has the launch records.
+        store: The store's mark: containers of another store's project of that name are not seen.
     """
 
-    def __init__(self, *, project: str, engine: str, state: ProjectState) -> None:
+    def __init__(self, *, project: str, engine: str, state: ProjectState, store: str = "") -> None:
         self._project = project
+        self._store = store
         self._engine = Engine(engine) if engine else None
         self._state = state
         self._changed: dict[Address, _Changed] = {}
@@ -155,6 +157,8 @@ class ContainerResource:
 
     def _look(self, engine: Engine, container: Container) -> None:
         labels = {name.removeprefix(f"{LABEL}."): value for name, value in container.labels.items()}
+        if labels.get("store", self._store) != self._store:
+            return
         if "purpose" in labels or "path" in labels or owner_is_gone(labels.get("owner", "")):
             return  # at work for an `apply`; or a leftover, which `run` and `gc` remove
         address = Address(kind=ResourceKind.CONTAINER, name=container.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
-from hatchlock.resources.volume_spec import DIGITS, VolumeSpec
+from hatchlock.paths import store_mark
+from hatchlock.resources.volume_spec import VolumeSpec
 
 if TYPE_CHECKING:
     from hatchlock.engines.api import Engine
@@ -57,8 +57,7 @@ class EngineVolumes:
     @property
     def labels(self) -> dict[str, str]:
         """What all of the project's volumes have: another user's store may have a project of that name in the same engine."""
-        store = sha256_bytes(bytes(self._home.root))[:DIGITS]
-        return {f"{LABEL}.project": self._project, f"{LABEL}.store": store}
+        return {f"{LABEL}.project": self._project, f"{LABEL}.store": store_mark(self._home.root)}
 
     def listed(self) -> list[Volume]:
         """Return the project's volumes.

@@ -13,10 +13,9 @@ from hatchlock.resources.volume_directories import directory_place
 if TYPE_CHECKING:
     from hatchlock.paths import Home
 
-__all__ = ["DIGITS", "VolumeSpec", "is_directory", "volume_address", "volume_key", "volume_place"]
+__all__ = ["VolumeSpec", "is_directory", "volume_address", "volume_key", "volume_place"]
 
-DIGITS = 12
-"""How much of a digest stands in names and labels."""
+_DIGITS = 12
 _AS_PROCESS = "@process"
 
 
@@ -72,7 +71,7 @@ def volume_place(home: Home, record: LaunchRecord, path: str) -> str:
     """
     if record.runtime == "process":
         return directory_place(home, record.project, record.server, path)
-    digits = sha256_bytes(f"{home.root}\0{record.project}\0{record.server}\0{path}".encode())[:DIGITS]
+    digits = sha256_bytes(f"{home.root}\0{record.project}\0{record.server}\0{path}".encode())[:_DIGITS]
     return f"hatchlock-{record.project}-{record.server}-{digits}"
 
 

@@ -16,7 +16,7 @@ from hatchlock.engines.host import host_facts
 from hatchlock.events import Sink, discard
 from hatchlock.launch import LaunchRecord
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
-from hatchlock.paths import Home
+from hatchlock.paths import Home, store_mark
 from hatchlock.resources.base import Artefact, DriftPolicy, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.resources.container import ContainerResource
@@ -172,7 +172,9 @@ class World:
         )
         bridged = any(on_bridge(spec.record) for spec in target.servers)
         self.network = NetworkResource(project=target.project, engine=target.engine if bridged else "")
-        self.containers = ContainerResource(project=target.project, engine=target.engine, state=state)
+        self.containers = ContainerResource(
+            project=target.project, engine=target.engine, state=state, store=store_mark(home.root)
+        )
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hatchlock.serve.network.network import Network
     from hatchlock.serve.network.sidecar import Sidecar
 
-__all__ = ["ContainerServer", "ImageMissing", "Session", "is_leftover", "remove_leftovers", "session"]
+__all__ = ["ContainerServer", "ImageMissing", "Session", "is_leftover", "is_of_store", "remove_leftovers", "session"]
 
 _NOT_FOUND = 404
 _KILLED = 137
@@ -145,6 +145,7 @@ def session(
     env: Mapping[str, str],
     provided: Provided = NOTHING,
     applied: str = "",
+    store: str = "",
     observer: Observer = NOBODY,
     network: Network | None = None,
 ) -> Iterator[Session]:
@@ -157,6 +158,7 @@ def session(
         env: The variables that go over the image's own.
         provided: What this session gives it besides; its files, in a directory that was reserved (`serve.secrets`).
         applied: The digest of the record as it was applied, whose profile a plan compares the container with.
+        store: The store's mark (`paths.store_mark`): another one may have a project of that name in the same engine.
         observer: Who watches it.
         network: What its network needs, where it has a list; None for nothing.
 
@@ -181,7 +183,8 @@ def session(
     try:
         if secrets:
             lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
-        labels = {"session": digits, "owner": owner(os.getpid()), **({"record": applied} if applied else {})}
+        labels = {"session": digits, "owner": owner(os.getpid())}
+        labels |= {name: value for name, value in {"record": applied, "store": store}.items() if value}
         with _needing(record.image, engine):
             traits = engine_traits(engine, record.image)
         if record.sandbox.network == ("internet",):
@@ -205,7 +208,7 @@ def session(
             observer.started(engine, name)
             removed: list[str] = []
             with contextlib.suppress(HatchlockError):
-                removed = remove_leftovers(record, engine)
+                removed = remove_leftovers(record, engine, store=store)
             yield Session(server=server, watchdog=watchdog, removed=removed)
         finally:
             server.close()
@@ -260,15 +263,26 @@ def _start(
     return ContainerServer(engine, name, attached, record=record)
 
 
-def remove_leftovers(record: LaunchRecord, engine: Engine) -> list[str]:
+def remove_leftovers(record: LaunchRecord, engine: Engine, *, store: str = "") -> list[str]:
     """Remove the containers of this server whose `run` is provably gone, and return their names.
+
+    Args:
+        record: The server.
+        engine: Where.
+        store: The store's mark; what another store's sessions have left is theirs.
 
     Raises:
         EngineError: The engine refuses.
         EngineUnreachable: The engine does not answer.
     """
     found = engine.list({f"{LABEL}.project": record.project, f"{LABEL}.server": record.server})
-    return [item.name for item in found if is_leftover(item) and engine.remove(item.id)]
+    own = [item for item in found if is_of_store(item, store)]
+    return [item.name for item in own if is_leftover(item) and engine.remove(item.id)]
+
+
+def is_of_store(container: Container, store: str) -> bool:
+    """Whether a container is a store's, by its mark; those of versions that set none are everybody's."""
+    return container.labels.get(f"{LABEL}.store", store) == store
 
 
 def is_leftover(container: Container) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hatchlock.launch import LaunchRecord
+from hatchlock.paths import store_mark
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, server_environment
 from hatchlock.security.secrets.resolve import Secrets
@@ -109,7 +110,13 @@ def _container(start: Start, talk: Talk) -> Iterator[Started]:
     with (
         start.network as network,
         session(
-            start.record, env=env, provided=provided, applied=applied, observer=observer, network=network
+            start.record,
+            env=env,
+            provided=provided,
+            applied=applied,
+            store=store_mark(start.store),
+            observer=observer,
+            network=network,
         ) as running,
     ):
         for leftover in running.removed:

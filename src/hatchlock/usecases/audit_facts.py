@@ -206,12 +206,15 @@ class Gathering:
             return
         from hatchlock.engines.api import Engine, EngineError
         from hatchlock.engines.locate import find_engine
+        from hatchlock.paths import store_mark
         from hatchlock.security.audit.containers import container_facts
         from hatchlock.security.container import LABEL
-        from hatchlock.serve.container import is_leftover
+        from hatchlock.serve.container import is_leftover, is_of_store
 
         asked = Engine(find_engine(self._project.environ))
         for item in asked.list({f"{LABEL}.project": self._manifest.project.name}):
+            if not is_of_store(item, store_mark(self._project.home.root)):
+                continue
             try:
                 inspected = asked.inspect(item.id)
             except EngineError:

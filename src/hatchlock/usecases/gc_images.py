@@ -6,6 +6,7 @@ from collections.abc import Container as Among
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from hatchlock.paths import store_mark
 from hatchlock.usecases.garbage import Item, Kept
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class EngineGarbage:
         from hatchlock.engines.locate import EngineNotFound, find_engine
 
         self._name = name
+        self._store = store_mark(project.home.root)
         self._used = used
         self._expects = bool(used.images or own)
         self._tags: Mapping[str, ImageFacts] = {}
@@ -135,6 +137,7 @@ class EngineGarbage:
 
     def _is_leftover(self, container: Container) -> bool:
         from hatchlock.security.container import LABEL
-        from hatchlock.serve.container import is_leftover
+        from hatchlock.serve.container import is_leftover, is_of_store
 
-        return container.labels.get(f"{LABEL}.project") == self._name and is_leftover(container)
+        is_own = container.labels.get(f"{LABEL}.project") == self._name and is_of_store(container, self._store)
+        return is_own and is_leftover(container)

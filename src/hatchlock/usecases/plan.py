@@ -156,6 +156,7 @@ def make_plan(
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in state.damage()),
+        *gone.notes,
     )
     return Planned(
         plan=plan,
