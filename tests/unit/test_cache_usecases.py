@@ -11,6 +11,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.launch import LaunchRecord
 from hatchlock.net.cache import Cache
 from hatchlock.paths import Home
+from hatchlock.state.fetched import forget_fetched, remember_fetched
 from hatchlock.state.lease import LeaseHeld, lease
 from hatchlock.state.project import BadState, ProjectState
 from hatchlock.store.blobs import Blobs
@@ -171,6 +172,41 @@ def test_gc_keeps_the_blobs_that_any_project_names(home: Home, tmp_path: Path) -
     applied(home, "two", tmp_path / "two", lock("second"))
     assert kinds(collect(home)) == {"blobs sha256": 1}
     assert set(Blobs(home.blobs).each()) == {digests[name] for name in names[:-1]}
+
+
+def test_gc_keeps_what_was_fetched_for_a_lock_until_it_is_applied_or_its_manifest_is_gone(
+    home: Home, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "hatchlock.toml"
+    manifest.write_text("")
+    first, second = add(home, b"first", days=40), add(home, b"second", days=40)
+    for digest in (first, second):
+        remember_fetched(home.root, manifest, f'sha256 = "{digest}"'.encode())
+    assert kinds(collect(home, dry_run=True)) == {"blobs sha256": 1}
+    assert kinds(collect(home)) == {"blobs sha256": 1}
+    assert list(Blobs(home.blobs).each()) == [second]
+    manifest.unlink()
+    assert kinds(collect(home, dry_run=True)) == {"blobs sha256": 1, "fetched locks": 1}
+    assert list(Blobs(home.blobs).each()) == [second]
+    assert kinds(collect(home)) == {"blobs sha256": 1, "fetched locks": 1}
+    assert kinds(collect(home)) == {}
+
+
+def test_gc_lets_go_of_what_was_fetched_when_an_apply_has_left_a_generation(home: Home, tmp_path: Path) -> None:
+    manifest = tmp_path / "hatchlock.toml"
+    manifest.write_text("")
+    old = add(home, b"old", days=40)
+    remember_fetched(home.root, manifest, f'sha256 = "{old}"'.encode())
+    forget_fetched(home.root, manifest)
+    assert kinds(collect(home)) == {"blobs sha256": 1}
+
+
+def test_gc_keeps_what_a_damaged_note_of_a_fetch_names(home: Home) -> None:
+    kept = add(home, b"kept", days=40)
+    (home.root / "fetched").mkdir()
+    (home.root / "fetched" / "1.json").write_text(f'{{"lock": "{kept}')
+    assert kinds(collect(home)) == {}
+    assert list(Blobs(home.blobs).each()) == [kept]
 
 
 def test_gc_keeps_the_blobs_of_sha512_and_of_images_too(home: Home, tmp_path: Path) -> None:

@@ -170,10 +170,10 @@ def collect(
 ) -> Swept:
     """Delete what the cache has not used for long, and the blobs that no project names.
 
-    A blob stays if its digest stands in the lock of any generation of any project, or in the lock that now lies in a
-    project's directory, or if it was built from such a one: then an apply, also one that was killed, and a rollback find it. What came into the store, or was
-    fetched again, within a day (or `older_than`, if that is shorter) stays too: it may be for a project that was not applied
-    yet.
+    A blob stays if its digest stands in the lock of any generation of any project, in the lock that now lies in a project's
+    directory, or in one for which files were fetched and that was not applied yet, or if it was built from such a one: then an
+    apply, also one that was killed, and a rollback find it. What came into the store, or was fetched again, within a day (or
+    `older_than`, if that is shorter) stays too: nothing may speak for it yet.
 
     Args:
         home: The store.
@@ -198,7 +198,7 @@ def collect(
         _sweep_mirrors(home, sweep, lambda mirror: _mirror_unused(mirror, now) >= older_than)
         grace = min(older_than, _DAY)
         blobs = Blobs(home.blobs)
-        named = _named_digests(projects)
+        named = _named_digests(projects) | _fetched_digests(home, sweep)
         named |= _built_of(home, named)
         for digest in blobs.each():
             path = blobs.path(digest)
@@ -346,6 +346,18 @@ def _named_digests(projects: list[ProjectState]) -> frozenset[str]:
             locks.append(Path(directory) / LOCK_NAME)
         for path in locks:
             named.update(_DIGEST.findall(read_optional(path) or b""))
+    return frozenset(digest.decode() for digest in named)
+
+
+def _fetched_digests(home: Home, sweep: _Sweep) -> frozenset[str]:
+    from hatchlock.state.fetched import fetched_locks
+
+    named: set[bytes] = set()
+    for path, data, is_wanted in fetched_locks(home.root):
+        if is_wanted:
+            named.update(_DIGEST.findall(data))
+        else:
+            sweep.delete("fetched locks", path)
     return frozenset(digest.decode() for digest in named)
 
 

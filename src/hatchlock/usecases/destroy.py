@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.process import owner
+from hatchlock.state.fetched import forget_fetched
 from hatchlock.state.sessions import RunningSession, has_ended, running
 from hatchlock.usecases.garbage import Item, Kept
 from hatchlock.usecases.plan import Planned, make_plan, project_state, read_target
@@ -225,6 +226,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     done = Destroyed(ruin=ruin, outcome=outcome, items=tuple(gone), kept=(*ruin.kept, *kept))
     if not done.is_gone:
         return done
+    forget_fetched(project.home.root, project.manifest)
     _forget(state)
     generations = (item for item in ruin.items if item.kind == "generation")
     return replace(done, items=(*gone, *generations))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hatchlock.address import Kind
 from hatchlock.errors import UsageError
 from hatchlock.events import Event, Sink, discard
+from hatchlock.state.fetched import remember_fetched
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.usecases.meter import Meter
 
@@ -123,6 +124,7 @@ def fetch_project(
 
             imported = import_bundle(source, project, blobs)
         fetched = fetch(project, artefacts.values(), offline=offline, lock_timeout=lock_timeout, emit=emit)
+        remember_fetched(project.home.root, project.manifest, project.lock_bytes or b"")
         size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
         if target is not None:
             from hatchlock.usecases.build_results import results_of

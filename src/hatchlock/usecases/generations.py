@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock import __version__
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
+from hatchlock.state.fetched import forget_fetched
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
@@ -64,13 +65,15 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
         "lock": sha256_bytes(lock),
         "uses": uses_to_dict(target_uses(planned.target, project.home)),
     }
-    return planned.state.generations.record(
+    number = planned.state.generations.record(
         lock=lock,
         manifest=project.manifest_bytes,
         overlay=project.overlay_bytes,
         target={"target_format": TARGET_FORMAT, "target": target_to_dict(planned.target)},
         facts=facts,
     )
+    forget_fetched(project.home.root, project.manifest)  # from now on the generation keeps its files in the store
+    return number
 
 
 def _is_left(project: Project, state: ProjectState) -> bool:
