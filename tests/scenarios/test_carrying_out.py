@@ -157,7 +157,7 @@ def test_sigterm_twice_ends_it_at_once_with_all_that_works_for_it(slow: TrialPro
     assert done.status == 130, done.said
     assert "stopped at once" in done.err
     assert time.monotonic() - began < PATIENCE
-    assert wait_for(lambda: not working_for(slow))
+    assert wait_for(lambda: not working_for(slow), patience=0.5), "what works for it goes on without it"
     assert len(slow.environments()) < 2
     assert "it has no end" in slow.ok("logs", "--apply").out
     converges(slow)
