@@ -32,10 +32,15 @@ def test_the_plan_after_an_upgrade_is_empty(project: OldProject) -> None:
 
 
 def test_an_apply_after_an_upgrade_changes_nothing_that_anybody_uses(project: OldProject) -> None:
-    used = ("active.json", "launch", "volumes", "entries.json")
+    used = ("active.json", "launch", "entries.json")
     before = {name: facts for name, facts in tree(project.root).items() if _is_below(name, used)}
+    (kept,) = project.state.glob("volumes/notes/*")
+    facts = kept.stat()
     project.ok("apply", "--yes", "--no-probe")
     assert {name: facts for name, facts in tree(project.root).items() if _is_below(name, used)} == before
+    # the same directory, which sessions may have, by the name that their launch record has for it
+    assert (kept.stat().st_ino, kept.stat().st_uid) == (facts.st_ino, facts.st_uid)
+    assert (kept / "kept.txt").read_text() == "what it keeps\n"
     project.ok("plan", "--check")
 
 
