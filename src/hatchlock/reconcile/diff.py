@@ -74,7 +74,7 @@ def _left(
     """Return what stays as somebody else has left it. What is gone and what another step needs is put right all the same."""
     left = {a for a, step in found.items() if step.drift and policies[a] != "correct" and a not in again}
     while True:
-        steps = [step for a, step in found.items() if a not in left and step.action is not Action.DELETE]
+        steps = [step for a, step in found.items() if a not in left]
         needed = {a for step in steps for a in step.depends_on if a in left and not found[a].before}
         if not needed:
             return left
