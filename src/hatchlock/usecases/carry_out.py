@@ -69,7 +69,7 @@ def carry_out(
         try:
             prepare(told)
             outcome = _execute(planned, command=command, settle=settle, emit=told, pace=pace)
-        except (HatchlockError, OSError) as error:
+        except (HatchlockError, OSError, KeyboardInterrupt) as error:
             told(_broken(error, command, time.monotonic() - began))
             raise
         told(_end(outcome, command, time.monotonic() - began))
@@ -128,7 +128,10 @@ def _end(outcome: Outcome, command: str, seconds: float) -> Event:
     return Event(name="plan.end", message=message, data=facts)
 
 
-def _broken(error: HatchlockError | OSError, command: str, seconds: float) -> Event:
-    known = SystemProblem.of(error) if isinstance(error, OSError) else error
-    facts: dict[str, Fact] = {"command": command, "code": known.code, "seconds": round(seconds, 3)}
-    return Event(name="plan.failed", address=known.address, message=str(known), data=facts)
+def _broken(error: HatchlockError | OSError | KeyboardInterrupt, command: str, seconds: float) -> Event:
+    address, code, message = "", "interrupted", "interrupted"
+    if not isinstance(error, KeyboardInterrupt):
+        known = SystemProblem.of(error) if isinstance(error, OSError) else error
+        address, code, message = known.address, known.code, str(known)
+    facts: dict[str, Fact] = {"command": command, "code": code, "seconds": round(seconds, 3)}
+    return Event(name="plan.failed", address=address, message=message, data=facts)
