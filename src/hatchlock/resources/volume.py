@@ -20,6 +20,7 @@ from hatchlock.resources.base import Action, Artefact, Desired, Observed, Proble
 from hatchlock.resources.volume_directories import (
     copy_directory,
     directory_size,
+    give_directory,
     is_at_work,
     is_empty,
     kept_directories,
@@ -173,8 +174,11 @@ class VolumeResource:
         if spec is not None and step.action is Action.UPDATE and place != spec.place:
             self._move(spec, place, state)
             return
-        is_taken_back = step.action is Action.UPDATE and step.drift and place.startswith("/")
-        is_changed = step.action is Action.UPDATE and state not in {_UNFINISHED, _UNLINKED} and not is_taken_back
+        is_given_away = step.action is Action.UPDATE and step.drift and place.startswith("/") and state != _UNLINKED
+        if spec is not None and is_given_away:
+            give_directory(Path(place), spec.user)
+            return
+        is_changed = step.action is Action.UPDATE and state not in {_UNFINISHED, _UNLINKED}
         if step.action in {Action.DELETE, Action.REPLACE} or is_changed:
             self._remove(place)
         if spec is not None:

@@ -27,6 +27,7 @@ __all__ = [
     "copy_directory",
     "directory_place",
     "directory_size",
+    "give_directory",
     "is_at_work",
     "is_empty",
     "kept_directories",
@@ -119,7 +120,7 @@ def make_directory(home: Home, project: str, place: Path, user: str) -> None:
     """
     _settled(home, project)
     private_directory(place)
-    _give(place, user)
+    give_directory(place, user)
 
 
 def move_directory(home: Home, project: str, old: Path, new: Path, user: str) -> None:
@@ -226,7 +227,12 @@ def _have_link(link: Path, data: Path) -> None:
         fsync_directory(link.parent)
 
 
-def _give(path: Path, user: str) -> None:
+def give_directory(path: Path, user: str) -> None:
+    """Give a directory, and nothing that is in it, to `UID:GID`; who is not root cannot, and need not.
+
+    Raises:
+        OSError: It cannot be done.
+    """
     uid, _, gid = user.partition(":")
     if os.geteuid() == 0:
         os.chown(path, int(uid), int(gid or uid))
@@ -240,4 +246,4 @@ def _give_all(root: Path, user: str) -> None:
     for path, _ in entries_below(root):
         with contextlib.suppress(FileNotFoundError):
             os.chown(root / path, int(uid), int(gid or uid), follow_symlinks=False)
-    _give(root, user)
+    give_directory(root, user)

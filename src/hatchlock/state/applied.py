@@ -16,10 +16,12 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["AppliedKeys", "read_applied", "write_applied"]
+__all__ = ["OF_SESSIONS", "AppliedKeys", "read_applied", "write_applied"]
 
 _FORMAT = 1
-_IN_ENGINES = frozenset({ResourceKind.IMAGE, ResourceKind.NETWORK, ResourceKind.VOLUME})
+_IN_ENGINES = frozenset({ResourceKind.IMAGE, ResourceKind.VOLUME})
+OF_SESSIONS = frozenset({ResourceKind.CONTAINER, ResourceKind.NETWORK})
+"""What comes and goes with sessions, and shows by itself whether somebody else has changed it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +56,7 @@ def read_applied(root: Path) -> AppliedKeys:
     keys = dict(kept.keys)
     for address, key in _effects(root / "journal.ndjson"):
         keys.pop(address, None)
-        if key:
+        if key and address.kind not in OF_SESSIONS:
             keys[address] = key
     return AppliedKeys(keys=keys, images=kept.images, engine=kept.engine)
 

@@ -60,8 +60,7 @@ def record_applied(planned: Planned, outcome: Outcome | None = None) -> None:
 
 
 def _found(planned: Planned, outcome: Outcome | None) -> AppliedKeys:
-    from hatchlock.address import ResourceKind
-    from hatchlock.state.applied import AppliedKeys
+    from hatchlock.state.applied import OF_SESSIONS, AppliedKeys
 
     wanted = {item.address: item.key for item in planned.desired}
     present = {item.address: item.key for item in planned.observed}
@@ -73,6 +72,5 @@ def _found(planned: Planned, outcome: Outcome | None) -> AppliedKeys:
             keys[step.address] = step.after
     for step, _ in outcome.failed if outcome else ():
         keys.pop(step.address, None)
-    # sessions come and go
-    kept = {address: key for address, key in keys.items() if address.kind is not ResourceKind.CONTAINER}
+    kept = {address: key for address, key in keys.items() if address.kind not in OF_SESSIONS}
     return AppliedKeys(keys=kept, images=planned.world.tags.ids, engine=planned.target.engine)

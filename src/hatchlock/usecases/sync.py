@@ -66,10 +66,13 @@ class Syncs:
         return "out-of-sync" if steps else "drifted" if told else "synced", causes, drift
 
     def gone(self, is_about: Callable[[Address], bool]) -> Address | None:
-        """Return what is not there although it has been applied, or None."""
+        """Return what is not there although it has been applied, and without which no server starts; or None.
+
+        An engine makes a volume that is not there by itself.
+        """
         kept = self._planned.applied.keys
         gone = (address for address, step in self._steps.items() if not step.before and address in kept)
-        return next((address for address in gone if is_about(address)), None)
+        return next((address for address in gone if is_about(address) and _is_vital(address)), None)
 
     def _drifted(self) -> Iterator[Drift]:
         for step in sorted(self._steps.values(), key=_order):
@@ -98,6 +101,13 @@ class Syncs:
             if wrong := "; ".join(damages(spec, tree)):
                 what = f"{wrong}; `hatchlock apply --replace {spec.address}` makes it anew"
                 yield Drift(address=spec.address, what=what, policy=self._policies.of(spec.address))
+
+
+def _is_vital(address: Address) -> bool:
+    from hatchlock.address import ResourceKind
+    from hatchlock.resources.volume import is_directory
+
+    return address.kind in {ResourceKind.ENV, ResourceKind.IMAGE} or is_directory(address)
 
 
 def _order(step: Step) -> tuple[int, str]:
