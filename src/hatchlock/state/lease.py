@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
-from hatchlock.files import atomic_write, private_directory, read_optional, reporting_permission
+from hatchlock.files import private_directory, read_optional, reporting_permission
 from hatchlock.process import owner, owner_is_gone
 
 if TYPE_CHECKING:
@@ -136,7 +136,11 @@ def _write_holder(note: Path, purpose: str) -> None:
     pid = os.getpid()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holder = Holder(pid=pid, host=socket.gethostname(), since=since, purpose=purpose, process=owner(pid))
-    atomic_write(note, json.dumps(asdict(holder)).encode(), durable=False)
+    # always the same name, for nobody else writes it meanwhile: what a killed holder leaves goes with the next one
+    temporary = note.with_name(f".{note.name}.tmp")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(json.dumps(asdict(holder)).encode())
+    temporary.replace(note)
 
 
 def _read_holder(note: Path) -> Holder | None:
