@@ -15,9 +15,9 @@ import pytest
 
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
+from support.crash_world import CrashProject, Record
 from support.engine_images import untag_all
 from support.index import Index, Release, serving
-from support.killed import KilledProject
 from support.project import server_release
 from support.runs import wait_for
 from support.wheels import make_wheel
@@ -81,7 +81,7 @@ def _slow(directory: Path) -> Release:
     return Release(name="slow-server", version="1.0", body=wheel.read_bytes())
 
 
-class Trial(KilledProject):
+class Trial(CrashProject):
     """A locked project that is applied over and over from nothing, always at the same place."""
 
     def start_over(self) -> None:
@@ -99,15 +99,17 @@ class Trial(KilledProject):
             "active": self.active(),
             "entries": [json.loads(path.read_bytes())["mcpServers"] for path in (claude, cursor)],
             "launcher": self.launcher.read_bytes(),
+            "left over": self.half_done(),
             "journals": [path.name for path in self.store.glob("projects/*/journal.ndjson")],
             "plan": self.steps(),
         }
 
 
 @pytest.fixture
-def trial(tmp_path: Path, index: Index) -> Trial:
+def trial(tmp_path: Path, index: Index, record_property: Record) -> Trial:
     """A locked project of two process servers and three client entries."""
     project = Trial(tmp_path, MANIFEST.format(name="trial", platform=host_platform(), index=index.url))
+    project.record = record_property
     project.ok("lock")
     return project
 
@@ -160,7 +162,7 @@ def test_killed_before_any_of_its_effects_the_same_apply_converges(trial: Trial)
 def test_killed_at_random_instants_the_same_apply_converges(trial: Trial) -> None:
     expected = converged(trial)
     moments = random.Random(1)
-    for _ in range(100):
+    for _ in range(60):
         trial.start_over()
         while trial.killed_after(moments.uniform(0.05, 1.0), *APPLY):
             pass
@@ -236,11 +238,14 @@ def test_killed_at_random_instants_lock_leaves_the_old_one_or_the_new_one(trial:
 
 
 @pytest.fixture
-def boxed(tmp_path: Path, index: Index, engine: str, registry: str, base_image: str) -> Iterator[Trial]:
+def boxed(  # noqa: PLR0917  fixtures are asked for by name
+    tmp_path: Path, index: Index, engine: str, registry: str, base_image: str, record_property: Record
+) -> Iterator[Trial]:
     """A locked project of one container server; its images are gone at the end."""
     name = f"crash-{secrets.token_hex(4)}"
     text = BOXED.format(name=name, platform=host_platform(), index=index.url, base=base_image, registry=registry)
     project = Trial(tmp_path, text, name=name, DOCKER_HOST=engine)
+    project.record = record_property
     project.ok("lock")
     yield project
     untag_all(engine, name)

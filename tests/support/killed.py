@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
+from support.kill_count import KILLS
 from support.project import TrialProject
 
 __all__ = ["KilledProject"]
@@ -55,13 +57,20 @@ class KilledProject(TrialProject):
     """Runs commands that kill themselves, and counts how often they came to it."""
 
     kills = 0
+    record: Callable[[str, object], None] | None = None
+    """Told of each kill (`record_property`), where nobody else tells the number."""
+
+    def _count(self, was_killed: bool) -> bool:
+        self.kills += was_killed
+        if was_killed and self.record:
+            self.record(KILLS, 1)
+        return was_killed
 
     def killed(self, mode: str, number: int, *words: str) -> bool:
         """Run a command that kills itself at this point, and return whether it came to it."""
         done = self._driven(mode, number, *words)
         assert done.returncode in {0, -signal.SIGKILL}, done.stdout + done.stderr
-        self.kills += done.returncode != 0
-        return done.returncode != 0
+        return self._count(done.returncode != 0)
 
     def points(self, mode: str, *words: str) -> int:
         """Return how many points there are in a command."""
@@ -94,6 +103,4 @@ class KilledProject(TrialProject):
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-        was_killed = process.wait() == -signal.SIGKILL
-        self.kills += was_killed
-        return was_killed
+        return self._count(process.wait() == -signal.SIGKILL)
