@@ -121,4 +121,5 @@ def _step_lines(step: Step) -> list[str]:
     lines += [f"    ! {note}" for note in step.notes]
     if step.loss:
         lines.append(f"    ! destructive: {step.loss}")
-    return lines
+    # an argument, say, may have line ends, and must not look like a line of ours
+    return [line.replace("\n", "\\n") for line in lines]
