@@ -1,0 +1,210 @@
+"""What gets another name, is given up or taken over, and what is found again without a state: with servers that are processes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.cli.main import main
+from hatchlock.engines.process import check_isolation, host_platform
+from support.project import Done, TrialProject, snapshot
+from support.unavailable import unavailable
+
+HEAD = f"""\
+[project]
+name = "trial"
+platforms = ["{host_platform()}"]
+
+"""
+SERVER = """\
+[servers.{name}]
+command = "/bin/sh"
+runtime = "process"
+clients = ["cursor"]
+sandbox.writable = ["/data", "/more"]
+sandbox.reason = "keeps its notes"
+
+"""
+BARE = """\
+[servers.{name}]
+command = "/bin/cat"
+runtime = "process"
+clients = ["cursor"]
+
+"""
+
+
+class QuickProject(TrialProject):
+    """Runs what changes nothing but the lock in this process."""
+
+    def run(self, *words: str, **options: Any) -> Done:
+        if words[0] not in {"lock", "plan", "status"} or options:
+            return super().run(*words, **options)
+        out, err, before = io.StringIO(), io.StringIO(), dict(os.environ)
+        os.environ.update(self.env)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                status = main(["-C", str(self.directory), *words])
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        return Done(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TrialProject:
+    if problem := check_isolation(os.environ):
+        unavailable(f"processes cannot be isolated: {problem}")
+    return QuickProject(tmp_path, HEAD + SERVER.format(name="old") + BARE.format(name="other"))
+
+
+def bring(project: TrialProject, text: str = "", *options: str) -> None:
+    if text:
+        project.write(HEAD + text)
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe", *options)
+
+
+def entries(project: TrialProject) -> list[str]:
+    path = project.user_home / ".cursor" / "mcp.json"
+    return sorted(json.loads(path.read_text())["mcpServers"]) if path.exists() else []
+
+
+def moved(*names: str) -> str:
+    return "".join(f'[[moved]]\nfrom = "server:{old}"\nto = "server:{new}"\n' for old, new in itertools.pairwise(names))
+
+
+def test_a_server_that_got_another_name_takes_everything_along(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "mkdir /data/d && echo kept > /data/d/a && ln -s /etc/passwd /data/l")
+    others = project.active()["other"]
+    text = SERVER.format(name="new") + BARE.format(name="other") + moved("older", "old", "new")
+    project.write(HEAD + text)
+    project.ok("lock")
+    plan = project.plan()
+    assert [f"{step['action']} {step['address']} {step['cause']}" for step in plan["steps"]] == [
+        "update volume:new/data@process moved from volume:old/data@process",
+        "update volume:new/more@process moved from volume:old/more@process",
+        "update server:new moved from server:old",
+        "update client:cursor/new moved from client:cursor/old",
+    ]
+    assert [step["loss"] for step in plan["steps"]] == [""] * 4
+    project.ok("apply", "--yes", "--no-probe")  # it is no removal, and nothing is lost
+    assert project.steps() == []
+    assert project.ok(
+        "exec", "new", "--", "sh", "-c", "cat /data/d/a; echo more >> /data/d/a; readlink /data/l"
+    ).out == ("kept\n/etc/passwd\n")
+    assert entries(project) == ["new", "other"]
+    assert sorted(project.active()) == ["new", "other"]
+    assert project.active()["other"] == others
+    assert os.lstat("/etc/passwd").st_uid == 0
+    assert [path.name for path in (project.store / "volumes" / "trial").iterdir()] == ["new"]
+    # on a machine that never had the old one it says nothing; and without the block all is as it was
+    elsewhere = QuickProject(project.root / "elsewhere", HEAD + text)
+    elsewhere.ok("lock")
+    assert {step["action"] for step in elsewhere.plan()["steps"]} == {"create"}
+    project.write(HEAD + SERVER.format(name="new") + BARE.format(name="other"))
+    assert project.steps() == []
+
+
+def test_without_a_word_of_it_another_name_is_a_loss(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    project.write(HEAD + SERVER.format(name="new"))
+    project.ok("lock")
+    assert "5 bytes that old keeps in /data" in project.fails("apply", "--yes", status=3).err
+
+
+def test_what_is_forgotten_stays_and_is_told_of_once(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    before = entries(project), project.active()
+    forget = '[[forget]]\naddress = "server:old"\n'
+    project.write(HEAD + BARE.format(name="other") + forget)
+    project.ok("lock")
+    plan = project.plan()
+    assert plan["steps"] == []
+    assert [note["address"] for note in plan["notes"]] == ["server:old"]
+    assert "is forgotten: it stays as it is" in project.ok("plan").out
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.plan()["notes"] == []
+    project.edit(forget, "")  # it is remembered
+    assert project.steps() == []
+    project.ok("gc", "--yes", "--keep", "1")
+    assert (entries(project), project.active()) == before
+    assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"  # it still starts
+    assert [server["name"] for server in project.ok("status", "--json").document["servers"]] == ["other"]
+    bring(project, SERVER.format(name="old") + BARE.format(name="other"))  # declared again, it is ours again
+    bring(project, BARE.format(name="other"), "--allow-destructive", "--allow-mass-removal")
+    assert entries(project) == ["other"]
+
+
+def test_a_lost_state_is_found_again_by_marks(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    client = snapshot(project.user_home)
+    shutil.rmtree(project.store / "projects")
+    assert {step for step in project.steps() if not step.endswith("@process")} == {
+        "create server:old",
+        "create server:other",
+    }
+    assert not any(step["loss"] for step in project.plan()["steps"])
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.steps() == []
+    assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"
+    assert snapshot(project.user_home) == client
+    # what nobody declares any more is found, too: its entry, and its data, which is a loss
+    shutil.rmtree(project.store / "projects")
+    project.write(HEAD + BARE.format(name="other"))
+    project.ok("lock")
+    assert {step for step in project.steps() if step.startswith("delete")} == {
+        "delete client:cursor/old",
+        "delete volume:old/data@process",
+        "delete volume:old/more@process",
+    }
+    assert "5 bytes that old keeps in /data" in project.fails("apply", "--yes", status=3).err
+
+
+def test_directories_that_a_version_before_has_kept_in_the_state_go_on(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    link = project.store / "projects" / "trial" / "volumes"
+    link.unlink()
+    (project.store / "volumes" / "trial").rename(link)  # as it was
+    active = project.active()
+    assert project.steps() == []  # an upgrade changes nothing by itself
+    assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"
+    bring(project, SERVER.format(name="old"), "--allow-mass-removal")
+    assert link.is_symlink()
+    assert project.active() == {"old": active["old"]}
+    shutil.rmtree(project.store / "projects")
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"
+
+
+def test_a_directory_is_adopted_and_stays(project: TrialProject) -> None:
+    theirs = project.directory / "theirs"
+    theirs.mkdir()
+    (theirs / "a").write_text("theirs\n")
+    (theirs / "link").symlink_to("a")
+    text = SERVER.format(name="old") + '[[adopt]]\naddress = "volume:old/data"\nname = "./theirs"\n'
+    project.write(HEAD + text.replace("./theirs", "./nowhere"))
+    project.ok("lock")
+    (problem,) = project.plan()["problems"]
+    assert (problem["address"], problem["code"]) == ("volume:old/data@process", "nothing-to-adopt")
+    project.write(HEAD + text)
+    (step,) = (step for step in project.plan()["steps"] if step["address"] == "volume:old/data@process")
+    assert step["details"]["begins with"] == f"a copy of {theirs}"
+    project.ok("apply", "--yes", "--no-probe")
+    assert project.steps() == []
+    script = "cat /data/link && echo ours > /data/a && cat /data/link"
+    assert project.ok("exec", "old", "--", "sh", "-c", script).out == "theirs\nours\n"
+    assert (theirs / "a").read_text() == "theirs\n"
