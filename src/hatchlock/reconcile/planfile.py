@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from hatchlock.address import Address
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.reconcile.plan import Drifted, Plan
-from hatchlock.resources.base import Action, Problem, Step
+from hatchlock.resources.base import Action, Privilege, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts
 
 __all__ = ["PLAN_FORMAT", "BadPlanFile", "SavedPlan", "plan_to_dict", "read_plan", "write_plan"]
@@ -90,16 +90,16 @@ def read_plan(path: Path) -> SavedPlan:
         if document["format_version"] != PLAN_FORMAT:
             raise BadPlanFile(path=str(path), why=f"its format is {document['format_version']}, not {PLAN_FORMAT}")
         plan = Plan(
-            steps=tuple(map(_step, document["steps"])),
-            problems=tuple(Problem(**_with_address(item)) for item in document["problems"]),
-            unchanged=document["unchanged"],
-            existing=document["existing"],
-            drifted=tuple(Drifted(**_with_address(item)) for item in document.get("drifted", ())),
-            only=tuple(map(_text, document.get("only", ()))),
-            held=document.get("held", 0),
-            packages=PackageCounts(**document["packages"]),
+            steps=tuple(map(_step, _list(document["steps"]))),
+            problems=tuple(Problem(**_texts_with_address(item)) for item in _list(document["problems"])),
+            unchanged=_count(document["unchanged"]),
+            existing=_count(document["existing"]),
+            drifted=tuple(Drifted(**_texts_with_address(item)) for item in _list(document.get("drifted", []))),
+            only=tuple(map(_text, _list(document.get("only", [])))),
+            held=_count(document.get("held", 0)),
+            packages=_packages(document["packages"]),
         )
-        return SavedPlan(plan=plan, bindings=dict(document["bindings"]))
+        return SavedPlan(plan=plan, bindings={name: _text(value) for name, value in document["bindings"].items()})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
 
@@ -111,22 +111,59 @@ def _to_dict(item: Step | Problem | Drifted) -> dict[str, Any]:
     return document
 
 
-def _with_address(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {**document, "address": Address.parse(document["address"])}
-
-
 def _step(document: Mapping[str, Any]) -> Step:
-    values = _with_address(document)
+    values = {**document, "address": Address.parse(document["address"])}
     values["action"] = Action(values["action"])
-    values["depends_on"] = tuple(map(Address.parse, values["depends_on"]))
+    values["depends_on"] = tuple(map(Address.parse, _list(values["depends_on"])))
     values["details"] = {name: _text(value) for name, value in values["details"].items()}
-    values["notes"] = tuple(map(_text, values["notes"]))
-    for name in ("cause", "before", "after", "privilege", "loss"):
+    values["notes"] = tuple(map(_text, _list(values["notes"])))
+    values["privilege"] = _privilege(values["privilege"])
+    values["drift"] = _flag(values.get("drift", False))
+    for name in ("cause", "before", "after", "loss"):
         _text(values[name])
     return Step(**values)
 
 
+def _texts_with_address(document: Mapping[str, Any]) -> dict[str, Any]:
+    texts = {name: _text(value) for name, value in document.items()}
+    return {**texts, "address": Address.parse(texts["address"])}
+
+
+def _packages(document: Mapping[str, Any]) -> PackageCounts:
+    counts = {name: {key: _count(value) for key, value in found.items()} for name, found in document.items()}
+    for name in counts["privileges"]:
+        _privilege(name)
+    if counts["sources"] and not any(counts["privileges"].values()):
+        raise ValueError(document)
+    return PackageCounts(**counts)
+
+
+def _privilege(value: Any) -> Privilege:
+    if value not in get_args(Privilege):
+        raise ValueError(value)
+    found: Privilege = value
+    return found
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(value)
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
         raise TypeError(value)
     return value
