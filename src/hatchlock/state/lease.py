@@ -138,9 +138,13 @@ def _write_holder(note: Path, purpose: str) -> None:
     holder = Holder(pid=pid, host=socket.gethostname(), since=since, purpose=purpose, process=owner(pid))
     # always the same name, for nobody else writes it meanwhile: what a killed holder leaves goes with the next one
     temporary = note.with_name(f".{note.name}.tmp")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(json.dumps(asdict(holder)).encode())
-    temporary.replace(note)
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+            stream.write(json.dumps(asdict(holder)).encode())
+        temporary.replace(note)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _read_holder(note: Path) -> Holder | None:
