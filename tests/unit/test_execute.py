@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.errors import UsageError
+from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Event
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.execute import Inbox, Outcome, execute
@@ -210,13 +210,16 @@ def test_a_step_that_silently_did_nothing_has_failed(action: Action) -> None:
     [(_, error)] = run.outcome().failed
     assert error.code == "step-unverified"
     assert str(error) == f"after the step it is {before or 'absent'}, not {after or 'absent'}"
+    assert isinstance(error, HatchlockError)
+    assert "run `hatchlock apply` again" in error.hint
 
 
 def test_what_changed_since_the_plan_is_left_alone() -> None:
     run = Run(plan=plan_of("server:a"))
     run.memory.keys[Address.parse("server:a")] = "somebody else's"
     [(_, error)] = run.outcome().failed
-    assert error.code == "step-changed"
+    assert isinstance(error, HatchlockError)
+    assert (error.code, error.hint) == ("step-changed", "run `hatchlock plan` again")
     assert run.memory.order == []
 
 
