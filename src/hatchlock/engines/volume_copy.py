@@ -33,6 +33,7 @@ __all__ = ["VolumeNotCopied", "copy_volume", "users_of_volume"]
 _SOURCE = "hatchlock-source"
 _TARGET = "hatchlock-volume"
 _CHUNK = 1 << 20
+_END_OF_ARCHIVE = 1024
 _KINDS = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)
 
 
@@ -144,6 +145,8 @@ def _rewrite(archive: tarfile.TarFile, spool: BinaryIO, *, prefix: str, user: st
             }
             out.addfile(item, cast("BinaryIO", content) if item.isreg() else None)
             sent.add(_digest(item, content.digest))
+        size = out.offset + _END_OF_ARCHIVE
+    spool.truncate(size)  # no byte more than that: Podman stops to read there, and complains of who goes on to write
     return sent
 
 

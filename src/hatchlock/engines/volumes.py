@@ -112,7 +112,9 @@ def list_volumes(engine: Engine, labels: Mapping[str, str]) -> list[Volume]:
     """
     filters = json.dumps({"label": [f"{name}={value}" for name, value in sorted(labels.items())]})
     found = engine.ask("GET", f"/volumes?{urlencode({'filters': filters})}")
-    return sorted(map(_volume, found.get("Volumes") or ()), key=lambda volume: volume.name)
+    volumes = map(_volume, found.get("Volumes") or ())
+    # Podman gives those that have one of several labels
+    return sorted((item for item in volumes if item.labels.items() >= labels.items()), key=lambda volume: volume.name)
 
 
 def volume_sizes(engine: Engine) -> dict[str, int]:
