@@ -10,6 +10,7 @@ projects/NAME/
   entries.json            client files in which entries of this project were written
   denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said
+  applies/N.ndjson        what the last applies and rollbacks did, for people (`runlog`)
   journal.ndjson          what the apply that is running, or was killed, had begun and done
   generations/N/          what finished apply number N left (`generations`)
   serial.json             how many times steps were begun
