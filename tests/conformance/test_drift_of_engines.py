@@ -155,44 +155,32 @@ def test_a_stranger_in_the_projects_network(found: EngineProject) -> None:
     with found.run() as run:
         run.hello()
         image = named(found, tag_of(found))
-        stranger = found.engine.create(f"stranger-{secrets.token_hex(4)}", {"Image": image, "Cmd": ["/bin/true"]})
-        try:
-            (own,) = found.containers()
-            host = found.engine.inspect(own.id)["HostConfig"]["NetworkMode"]
-            assert host == bridge_name(found.project.name)
-            joined = found.engine.create(
-                f"stranger-{secrets.token_hex(4)}",
-                {
-                    "Image": image,
-                    "Entrypoint": ["/usr/bin/sleep", "60"],
-                    "HostConfig": {"NetworkMode": host, "Binds": [f"{path}:{path}:ro" for path in ("/usr", "/lib")]},
-                },
-            )
-        finally:
-            found.engine.remove(stranger)
+        name = f"stranger-{secrets.token_hex(4)}"
+        limits = [{"Name": limit, "Soft": 512, "Hard": 512} for limit in ("nofile", "nproc")]
+        host = {"NetworkMode": bridge_name(found.project.name), "Binds": ["/usr:/usr:ro"], "Ulimits": limits}
+        joined = found.engine.create(name, {"Image": image, "Entrypoint": ["/usr/bin/sleep", "60"], "HostConfig": host})
         try:
             found.engine.start(joined)
             details = one_step(found.project, address, cause="strangers changed by hand", server="echo")
-            assert details["strangers"].endswith(" -> none")
+            assert details == {"strangers": f"{name} -> none"}
             put_right(found.project)
-            run.hello()
         finally:
             found.engine.remove(joined)
         run.end()
 
 
 def test_a_network_that_was_made_otherwise(found: EngineProject) -> None:
+    if found.kind == "podman":
+        pytest.skip("it does not tell with which options it made a network")
     name = bridge_name(found.project.name)
-    with contextlib.suppress(EngineError):
-        found.engine.ask("DELETE", f"/networks/{name}")
+    found.engine.ask("DELETE", f"/networks/{name}")
     label = {"dev.hatchlock.project": found.project.name}
     found.engine.ask("POST", "/networks/create", {"Name": name, "Driver": "bridge", "Labels": label})
-    option = "isolate" if found.kind == "podman" else "com.docker.network.bridge.enable_icc"
-    value = "true" if found.kind == "podman" else "false"
+    option = "com.docker.network.bridge.enable_icc"
     details = one_step(found.project, f"network:{name}", cause=f"{option} changed by hand", server="echo")
-    assert details == {option: f"none -> {value}"}
+    assert details == {option: "none -> false"}
     put_right(found.project)
-    assert found.engine.ask("GET", f"/networks/{name}")["Options"][option] == value
+    assert found.engine.ask("GET", f"/networks/{name}")["Options"][option] == "false"
 
 
 def test_a_network_of_the_same_name_is_somebody_elses(found: EngineProject) -> None:

@@ -22,7 +22,8 @@ def different(project: TrialProject) -> dict[str, dict[str, Any]]:
 
 def is_silent(project: TrialProject) -> None:
     """See that nothing says anything of drift, nor of any other difference."""
-    assert project.run("plan", "--check", "--json").status == 0
+    plan = project.run("plan", "--check", "--json")
+    assert plan.status == 0, plan.said
     document = project.ok("status", "--json").document
     assert {item["sync"] for item in (*document["servers"], *document["environments"])} == {"synced"}
     assert all(item["drift"] == [] for item in document["servers"])

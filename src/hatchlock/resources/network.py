@@ -7,10 +7,11 @@ stranger's container in it: that is drift, and a step puts it right.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.digest import canonical_json, sha256_bytes
@@ -89,7 +90,7 @@ class NetworkResource:
         return [Desired(address=address, key=_RIGHT, facts=facts, privilege="engine")] if facts else []
 
     def observe(self) -> Iterable[Observed]:
-        """Return the network if it was changed by hand. One request; another one if there is anybody in it.
+        """Return the network if it was changed by hand. One request, and one more if there is one.
 
         Raises:
             EngineError: The engine refuses.
@@ -129,10 +130,10 @@ class NetworkResource:
         if found is None or self._engine is None:
             return
         path = f"/networks/{quote(step.address.name)}"
-        for container in _strangers(self._engine, found, self._project):
+        for container in _strangers(self._engine, self._project):
             self._engine.ask("POST", f"{path}/disconnect", {"Container": container, "Force": True})
         wanted = bridge_config(self._project, podman=self._engine.is_podman)
-        if not _made_otherwise(found, wanted):
+        if not _made_otherwise(found, wanted, podman=self._engine.is_podman):
             return
         try:
             self._engine.ask("DELETE", path)
@@ -155,8 +156,9 @@ class NetworkResource:
 
     def _differences(self, engine: Engine, found: Mapping[str, Any]) -> Iterable[tuple[str, tuple[str, str]]]:
         """Yield field, what it is and what it should be."""
-        yield from _made_otherwise(found, bridge_config(self._project, podman=engine.is_podman)).items()
-        if strangers := _strangers(engine, found, self._project):
+        podman = engine.is_podman
+        yield from _made_otherwise(found, bridge_config(self._project, podman=podman), podman=podman).items()
+        if strangers := _strangers(engine, self._project):
             yield "strangers", (", ".join(sorted(strangers.values())), _NOBODY)
 
     def _observed(self, changed: Mapping[str, tuple[str, str]]) -> Observed:
@@ -169,20 +171,23 @@ class NetworkResource:
         )
 
 
-def _made_otherwise(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def _made_otherwise(found: Mapping[str, Any], wanted: Mapping[str, Any], *, podman: bool) -> dict[str, tuple[str, str]]:
     """Return what of the network only a new one could change: field -> what it is, and what it should be."""
     options = found.get("Options") or {}
+    # Podman does not tell through this API with which options it made a network
+    told = [(name, value) for name, value in wanted["Options"].items() if name in options or not podman]
     pairs = {
         "driver": (str(found.get("Driver")), str(wanted["Driver"])),
-        **{name: (str(options.get(name, _NOBODY)), str(value)) for name, value in wanted["Options"].items()},
+        **{name: (str(options.get(name, _NOBODY)), str(value)) for name, value in told},
     }
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def _strangers(engine: Engine, found: Mapping[str, Any], project: str) -> dict[str, str]:
-    """Return id -> name of the containers in the network that are not the project's."""
-    inside = {identity: str(facts.get("Name")) for identity, facts in (found.get("Containers") or {}).items()}
-    if not inside:
-        return {}
-    own = {container.id for container in engine.list({f"{LABEL}.project": project})}
-    return {identity: name for identity, name in inside.items() if identity not in own}
+def _strangers(engine: Engine, project: str) -> dict[str, str]:
+    """Return id -> name of the containers that run in the network and are not the project's."""
+    query = urlencode({"filters": json.dumps({"network": [bridge_name(project)]})})
+    return {
+        item["Id"]: str(next(iter(item["Names"]), item["Id"])).lstrip("/")
+        for item in engine.ask("GET", f"/containers/json?{query}")
+        if (item.get("Labels") or {}).get(f"{LABEL}.project") != project
+    }
