@@ -128,13 +128,13 @@ def test_3_an_audit_finds_what_counts(project: CatProject) -> None:
 def test_3_something_would_be_lost(project: CatProject) -> None:
     apply(project)
     file = project.directory / ".mcp.json"
-    edited = file.read_text().replace('"hatchlock"', '"/opt/other"')
+    edited = file.read_text().replace('"command"', '"timeout": 5, "command"')
     file.write_text(edited)
     done = project.really_fails("apply", "--yes", "--no-probe", status=3)
     assert "--allow-destructive" in done.err
     assert file.read_text() == edited
     project.ok("apply", "--yes", "--no-probe", "--allow-destructive")
-    assert json.loads(file.read_text())["mcpServers"]["cat"]["command"] == "hatchlock"
+    assert "timeout" not in json.loads(file.read_text())["mcpServers"]["cat"]
 
 
 def test_3_more_than_half_would_be_removed(tmp_path: Path) -> None:
