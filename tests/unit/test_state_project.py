@@ -41,6 +41,18 @@ def test_a_project_belongs_to_the_directory_that_it_was_bound_to(state: ProjectS
     assert "belongs to /home/ada/acme" in str(caught.value)
     assert "/home/ada/other" in str(caught.value)
     assert "--takeover" in caught.value.hint
+    assert "no manifest any more" in str(caught.value)
+
+
+def test_whether_the_directory_has_a_manifest_decides_on_the_advice(state: ProjectState, tmp_path: Path) -> None:
+    state.bind(tmp_path)
+    for name, advice in (("", "if it has moved"), ("other.toml", "give one of them another [project] name")):
+        if name:
+            (tmp_path / name).touch()
+        with pytest.raises(BoundElsewhere) as caught:
+            state.check_binding("p", Path("/home/ada/other"))
+        assert advice in caught.value.hint
+        assert "--takeover" in caught.value.hint
 
 
 def test_an_activated_record_is_in_its_file_and_behind_the_pointer(state: ProjectState) -> None:
@@ -94,7 +106,9 @@ def test_a_probe_is_remembered_until_the_next(state: ProjectState) -> None:
     assert found["health"] == "healthy"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"x"', "{}", json.dumps({"format_version": 2, "servers": {}})])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '"x"', "{}", json.dumps({"format_version": 1, "servers": {"a": 1}})]
+)
 def test_a_state_file_that_we_did_not_write_is_named(state: ProjectState, content: str) -> None:
     state.activate("a", RECORD)
     path = state.root / "active.json"

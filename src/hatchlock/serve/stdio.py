@@ -35,7 +35,7 @@ from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start, started
-from hatchlock.serve.talk import LogFile, Talk, write_all
+from hatchlock.serve.talk import Talk, open_log, write_all
 from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
@@ -165,7 +165,7 @@ def _serve(
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
     secrets = resolve(record.secrets, places)
-    log_file = LogFile(log, size_in_bytes(record.sandbox.log_size)) if log else None
+    log_file = open_log(log, size_in_bytes(record.sandbox.log_size))
     talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
     reasons: _Reasons = queue.SimpleQueue()
     file = None if observer.watches else denials_path(store / "projects" / record.project, record.server)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, reporting_permission
 from hatchlock.security.secrets.redact import Redactor
 from hatchlock.serve.lines import Lines
 
-__all__ = ["LogFile", "Talk", "write_all"]
+__all__ = ["LogFile", "Talk", "open_log", "write_all"]
 
 _LONGEST_LINE = 1 << 16
 _TAIL = 10
+_NO_PLACE = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -75,6 +77,23 @@ class LogFile:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         os.close(self._descriptor)
         self._descriptor = self._open()
+
+
+def open_log(path: Path | None, limit: int) -> LogFile | None:
+    """Open a log, or go without one where it has no place: a store that is read-only, or full, serves all the same.
+
+    Raises:
+        PermissionProblem: It is there and not ours to write to.
+    """
+    if path is None:
+        return None
+    try:
+        return LogFile(path, limit)
+    except (PermissionProblem, OSError) as error:
+        cause = error.__cause__ if isinstance(error, PermissionProblem) else error
+        if isinstance(cause, OSError) and cause.errno in _NO_PLACE:
+            return None
+        raise
 
 
 class Talk:

@@ -118,10 +118,10 @@ def network_of(
         return
     from hatchlock.serve.network.forwarder import Forwarder, dialling  # noqa: PLC0415  most servers have no network
     from hatchlock.serve.network.trail import Trail, trail_path  # noqa: PLC0415
-    from hatchlock.serve.talk import LogFile  # noqa: PLC0415
+    from hatchlock.serve.talk import open_log  # noqa: PLC0415
 
     session = os.urandom(4).hex()
-    file = LogFile(trail_path(log), size_in_bytes(record.sandbox.log_size)) if log else None
+    file = open_log(trail_path(log) if log else None, size_in_bytes(record.sandbox.log_size))
     forwarder = Forwarder(
         ways(record.sandbox),
         dial=dialling(record.proxies, environ),
