@@ -208,3 +208,33 @@ def test_a_directory_is_adopted_and_stays(project: TrialProject) -> None:
     script = "cat /data/link && echo ours > /data/a && cat /data/link"
     assert project.ok("exec", "old", "--", "sh", "-c", script).out == "theirs\nours\n"
     assert (theirs / "a").read_text() == "theirs\n"
+
+
+def test_a_project_whose_directory_has_moved_goes_on_after_a_takeover(project: TrialProject) -> None:
+    bring(project)
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    before = entries(project)
+    project.directory = project.directory.rename(project.root / "elsewhere")
+    refused = project.fails("plan")
+    assert f"belongs to {project.root / 'project'}, where there is no manifest any more" in refused.err
+    assert "hatchlock apply --takeover" in refused.err
+    project.ok("apply", "--yes", "--no-probe", "--takeover")  # nothing is removed or lost
+    assert project.steps() == []
+    assert entries(project) == before
+    assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"
+
+
+def test_a_second_checkout_is_refused_and_may_take_over(project: TrialProject) -> None:
+    bring(project)
+    other = QuickProject(project.root / "second", project.manifest.read_text(), HATCHLOCK_HOME=str(project.store))
+    other.env["HOME"] = str(project.user_home)
+    other.ok("lock")
+    for words in (("plan",), ("apply", "--yes")):
+        said = other.fails(*words).err
+        assert str(project.directory) in said
+        assert str(other.directory) in said
+        assert "give one of them another [project] name" in said
+    assert project.steps() == []  # asking has changed nothing
+    other.ok("apply", "--yes", "--no-probe", "--takeover")
+    assert other.steps() == []
+    assert f"belongs to {other.directory}" in project.fails("plan").err

@@ -46,11 +46,15 @@ class BoundElsewhere(HatchlockError):
     project: str
     here: str
     there: str
+    is_gone: bool = False
 
     def __str__(self) -> str:
-        return f"the project {self.project!r} belongs to {self.there}, and this manifest is in {self.here}"
+        there = f"{self.there}, where there is no manifest any more" if self.is_gone else self.there
+        return f"the project {self.project!r} belongs to {there}, and this manifest is in {self.here}"
 
     def _hint(self) -> str:
+        if self.is_gone:
+            return "if it has moved, run `hatchlock apply --takeover` to bind the project to this directory: what it has stays"
         return (
             "give one of them another [project] name, or run `hatchlock apply --takeover` to bind it to this directory"
         )
@@ -104,7 +108,8 @@ class ProjectState:
         """
         bound = self.bound_to()
         if bound is not None and bound != str(directory):
-            raise BoundElsewhere(project=project, here=str(directory), there=bound)
+            is_gone = not any(Path(bound).glob("*.toml"))  # a manifest may have any name
+            raise BoundElsewhere(project=project, here=str(directory), there=bound, is_gone=is_gone)
 
     def active(self) -> Mapping[str, str]:
         """Return server -> digest of its active launch record."""
