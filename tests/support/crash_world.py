@@ -106,6 +106,10 @@ class CrashProject(KilledProject):
             return []
         return sorted(item.name for item in Api(self.engine).list({}) if item.name not in self.strangers)
 
+    def half_done(self) -> list[str]:
+        """Return what a clean end leaves nowhere; what is left over in the cache is the affair of `cache gc`."""
+        return [path for path in super().half_done() if not path.startswith(f"{self.store.name}/cache/")]
+
     def world(self) -> dict[str, Any]:
         """Return what there is, and what would be done about it."""
         plan = self.plan()
