@@ -156,6 +156,8 @@ def test_what_a_running_server_was_started_from_stays_until_it_ends(project: GcP
             assert document["kept"] == kept
             assert f"envs/{first}" not in [item["name"] for item in document["deleted"]]
         assert run.call("attempt", trick="read", argument=f"{project.store}/envs/{first}/pyvenv.cfg")
+        records = project.store / "projects" / "trial" / "launch"
+        assert len(list(records.iterdir())) == 2, "what it was started from can still be looked up"
         run.end()
     assert deleted(project, "--yes", "--keep", "1") == [("environment", f"envs/{first}")]
 

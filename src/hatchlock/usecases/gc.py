@@ -142,8 +142,11 @@ class _Survey:
         return _discard(self._home, item.name)
 
     def forget_records(self) -> None:
-        """Delete the launch records that nothing names any more."""
-        named = set(self._state.active().values())
+        """Delete the launch records that nothing names any more, and no session was started from that runs."""
+        from hatchlock.state.sessions import forget_ended, running
+
+        forget_ended(self._state.root)
+        named = {*self._state.active().values(), *(session.launch for session in running(self._state.root))}
         for number in self._state.generations.numbers():
             generation = self._state.generations.read(number)
             named.update(generation.servers.values() if generation else ())
