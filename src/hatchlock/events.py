@@ -7,10 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["PROGRESS", "Event", "Fact", "Sink", "discard", "event_to_dict", "rfc3339"]
+__all__ = [
+    "FETCH_PROGRESS",
+    "STEP_PROGRESS",
+    "Event",
+    "Fact",
+    "Sink",
+    "discard",
+    "event_to_dict",
+    "is_progress",
+    "rfc3339",
+]
 
-PROGRESS = "fetch.progress"
-"""The one event that is only for those who look on: no log keeps it."""
+FETCH_PROGRESS = "fetch.progress"
+STEP_PROGRESS = "step.progress"
+"""How much of something is done: only for those who look on, so no log keeps these."""
 
 Fact = str | int | float | bool
 """What an event may say to programs."""
@@ -41,6 +52,11 @@ Sink = Callable[[Event], None]
 
 def discard(event: Event) -> None:
     """Do nothing with an event."""
+
+
+def is_progress(event: Event) -> bool:
+    """Return whether an event only says how much of something is done."""
+    return event.name in {FETCH_PROGRESS, STEP_PROGRESS}
 
 
 def event_to_dict(event: Event) -> dict[str, Any]:

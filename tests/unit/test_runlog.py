@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.events import PROGRESS, Event, discard
+from hatchlock.events import FETCH_PROGRESS, Event, discard
 from hatchlock.state.runlog import LineWriter, logging_run, read_run, runs
 
 
@@ -23,8 +23,8 @@ def test_each_run_is_a_file_for_its_owner_only_and_goes_on_to_others(tmp_path: P
     for _ in range(2):
         with logging_run(tmp_path, lambda event: heard.append(event.name)) as told:
             told(Event(name="step.start", address="env:a", data={"action": "create"}, at=0.5))
-            told(Event(name=PROGRESS))
-    assert heard == ["step.start", PROGRESS] * 2
+            told(Event(name=FETCH_PROGRESS))
+    assert heard == ["step.start", FETCH_PROGRESS] * 2
     assert runs(tmp_path) == (1, 2)
     assert read_run(tmp_path, 2) == (
         {

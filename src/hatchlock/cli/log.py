@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from hatchlock.events import PROGRESS, Event, Sink
+from hatchlock.events import Event, Sink, is_progress
 from hatchlock.files import private_directory
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def logged(sink: Sink, home: Home, command: str) -> Sink:
     opened: list[BindableLogger] = []
 
     def write(event: Event) -> None:
-        if event.name != PROGRESS:
+        if not is_progress(event):
             with contextlib.suppress(OSError):  # the disk may be full; what is done must not fail for its log
                 if not opened:
                     opened.append(_open(home, command))

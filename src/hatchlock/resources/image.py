@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Address
+from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, clear_unfinished, private_directory
 from hatchlock.paths import Home
 from hatchlock.resources.base import Action, Artefact, Desired, Observed, Step
@@ -36,6 +37,7 @@ class ImageResource:
         lock_digest: SHA-256 of the lock that they follow from, for statements about them.
         connect: Gives the engine; called only when there is something to ask it.
         tags: What its tags have named.
+        emit: Told how much of an image the engine has taken.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class ImageResource:
         lock_digest: str,
         connect: Callable[[], Engine],
         tags: ImageTags | None = None,
+        emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
@@ -56,6 +59,7 @@ class ImageResource:
         self._lock_digest = lock_digest
         self._connect = connect
         self._tags = tags or ImageTags({})
+        self._emit = emit
         self._changed: dict[Address, tuple[str, str]] = {}
         self._known_stacks: list[tuple[str, ...]] | None = None
 
@@ -97,6 +101,7 @@ class ImageResource:
         """
         from hatchlock.images.assemble import load  # noqa: PLC0415  `plan` does not get here
         from hatchlock.resources.image_build import check_outputs, composed  # noqa: PLC0415
+        from hatchlock.resources.image_loading import TellingLoader  # noqa: PLC0415
         from hatchlock.store.blobs import Blobs  # noqa: PLC0415
 
         spec = self._specs[step.address]
@@ -123,7 +128,9 @@ class ImageResource:
 
             tag = spec.tag(self._project)
             self._tags.renewed(tag, spec.started_as(self._project))
-            load(image, engine=engine, tag=tag, whole=whole)
+            load(
+                image, engine=TellingLoader(engine=engine, address=step.address, emit=self._emit), tag=tag, whole=whole
+            )
             stacks.append(image.diff_ids)
             if not (spec.environment and spec.is_compiled):
                 return

@@ -181,7 +181,15 @@ class World:
                 target.environments, home=home, logs=state.builds, purpose=purpose, lock_timeout=lock_timeout, emit=emit
             ),
             ResourceKind.IMAGE: Leased(
-                _images(target, home=home, logs=state.builds, lock_digest=lock_digest, connect=connect, tags=self.tags),
+                _images(
+                    target,
+                    home=home,
+                    logs=state.builds,
+                    lock_digest=lock_digest,
+                    connect=connect,
+                    tags=self.tags,
+                    emit=emit,
+                ),
                 home=home,
                 purpose=purpose,
                 lock_timeout=lock_timeout,
@@ -225,7 +233,14 @@ def _owner(record: LaunchRecord) -> str:
 
 
 def _images(
-    target: Target, *, home: Home, logs: Path, lock_digest: str, connect: Callable[[], Engine], tags: ImageTags
+    target: Target,
+    *,
+    home: Home,
+    logs: Path,
+    lock_digest: str,
+    connect: Callable[[], Engine],
+    tags: ImageTags,
+    emit: Sink,
 ) -> Resource:
     assembled = ImageResource(
         target.images,
@@ -235,6 +250,7 @@ def _images(
         lock_digest=lock_digest,
         connect=connect,
         tags=tags,
+        emit=emit,
     )
     if not target.dockerfiles:
         return assembled

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.errors import PermissionProblem
-from hatchlock.events import PROGRESS, Event, Sink, event_to_dict
+from hatchlock.events import Event, Sink, event_to_dict, is_progress
 from hatchlock.files import private_directory, read_optional
 
 __all__ = ["LineWriter", "logging_run", "read_run", "runs"]
@@ -86,7 +86,7 @@ def logging_run(root: Path, emit: Sink) -> Iterator[Sink]:
         return
 
     def write(event: Event) -> None:
-        if event.name != PROGRESS:
+        if not is_progress(event):
             writer.write(event_to_dict(event))
         emit(event)
 

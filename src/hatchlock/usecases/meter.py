@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from hatchlock.events import PROGRESS, Event, Sink
+from hatchlock.events import FETCH_PROGRESS, Event, Sink
 
 __all__ = ["Meter"]
 
@@ -40,4 +40,4 @@ class Meter:
             # what is asked for again, since it came damaged, would be counted twice
             done = min(self._bytes, self._whole) if self._whole else self._bytes
         data = {"files": self._files, "bytes": done, "of_bytes": self._whole}
-        self._emit(Event(name=PROGRESS, message=f"{self._files} files", data=data))
+        self._emit(Event(name=FETCH_PROGRESS, message=f"{self._files} files", data=data))
