@@ -137,10 +137,13 @@ def test_what_a_newer_one_wrote_is_refused_by_name_and_left_alone(project: OldPr
         path.write_text('{"format_version": 1}')
     newer(path)
     before = path.read_bytes()
+    read_by_run = [["run", "cat"]] if name == "active.json" else []
     for command in (["plan"], ["apply", "--yes", "--no-probe"]):
         done = project.fails(*command)
         assert f"{name} has format 99, and this hatchlock reads up to 1" in done.err
         assert "use the hatchlock that wrote it, or a newer one" in done.err
+    for command in read_by_run:
+        assert "use the hatchlock that wrote it, or a newer one" in project.fails(*command).err
     assert path.read_bytes() == before
 
 

@@ -291,7 +291,9 @@ def _servers(path: Path, data: bytes) -> Mapping[str, str]:
         content: Any = json.loads(data)
         if content["format_version"] != _ACTIVE_FORMAT:
             raise BrokenState(
-                path=str(path), why=f"has format {content['format_version']}, which another version wrote"
+                path=str(path),
+                why=f"has format {content['format_version']}, which another version wrote",
+                advice="use the hatchlock that wrote it, or a newer one",
             )
         return {str(name): str(digest) for name, digest in content["servers"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
