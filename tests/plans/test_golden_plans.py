@@ -66,6 +66,7 @@ def test_the_case_says_what_else_holds_of_its_plan(case: Path) -> None:
     expected = tomllib.loads(case.read_text()).get("expected", {})
     found = {
         "mass_removal": plan.is_mass_removal,
+        "consents": list(plan.consents),
         "privileged": [str(step.address) for step in plan.privileged],
         "losses": [str(step.address) for step in plan.losses],
         "deleted": plan.count(Action.DELETE),

@@ -121,6 +121,12 @@ def test_without_a_word_of_it_another_name_is_a_loss(project: TrialProject) -> N
     project.write(HEAD + SERVER.format(name="new"))
     project.ok("lock")
     assert "5 bytes that old keeps in /data" in project.fails("apply", "--yes", status=3).err
+    saved = str(project.root / "plan.json")
+    agreeing = f"saved: hatchlock apply {saved} --allow-destructive --allow-mass-removal"
+    assert agreeing in project.ok("plan", "--out", saved).err
+    project.fails("apply", saved, "--allow-destructive", status=3)
+    project.ok(*agreeing.removeprefix("saved: hatchlock ").split(), "--no-probe")
+    assert project.steps() == []
 
 
 def test_what_is_forgotten_stays_and_is_told_of_once(project: TrialProject) -> None:

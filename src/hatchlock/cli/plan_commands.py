@@ -58,7 +58,7 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
         _tell_interrupted(planned, ui)
     _show(planned.plan, notes, arguments, ui, took=f" ({time.perf_counter() - began:.2f} s)")
     if arguments.out and not ui.json:
-        ui.say(f"saved: hatchlock apply {arguments.out}")
+        ui.say(" ".join([f"saved: hatchlock apply {arguments.out}", *planned.plan.consents]))
     return _status(planned.plan, arguments)
 
 

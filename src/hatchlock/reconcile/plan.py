@@ -69,6 +69,16 @@ class Plan:
         removed = [step for step in self.steps if step.action is Action.DELETE]
         return sum(step.address.kind is not ResourceKind.CONTAINER for step in removed) * 2 > self.existing
 
+    @property
+    def consents(self) -> tuple[str, ...]:
+        """The options by which whoever applies it agrees to more than its steps."""
+        needed = {
+            "--allow-destructive": bool(self.losses),
+            "--allow-privileged": bool(self.privileged),
+            "--allow-mass-removal": self.is_mass_removal,
+        }
+        return tuple(option for option, is_needed in needed.items() if is_needed)
+
     def __str__(self) -> str:
         """Return the plan as people and tests read it: a line per step, indented lines for what belongs to it."""
         lines = [line for step in self.steps for line in _step_lines(step)]
