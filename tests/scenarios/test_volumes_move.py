@@ -64,7 +64,7 @@ class World:
         )
         return volume_place(self.home, record, "/data")
 
-    def volumes(self, *servers: str, handover: Handover | None = None) -> VolumeResource:
+    def volumes(self, *servers: str, handover: Handover | None = None, anew: bool = False) -> VolumeResource:
         specs = [
             VolumeSpec(
                 server=server,
@@ -79,17 +79,20 @@ class World:
         ]
         said = handover or (NO_HANDOVER if "old" in servers else MOVED)
         return VolumeResource(
-            specs, home=self.home, project=self.project, state=self.state, engine=self.engine, handover=said
+            specs, home=self.home, project=self.project, state=self.state, engine=self.engine, handover=said, anew=anew
         )
 
-    def plan(self, *servers: str, handover: Handover | None = None) -> Plan:
-        found = self.volumes(*servers, handover=handover)
+    def plan(self, *servers: str, handover: Handover | None = None, anew: bool = False) -> Plan:
+        found = self.volumes(*servers, handover=handover, anew=anew)
         observed = list(found.observe())
         return diff(found.desired(), observed, found.problems)
 
-    def apply(self, *servers: str, handover: Handover | None = None) -> list[str]:
+    def apply(self, *servers: str, handover: Handover | None = None, anew: bool = False) -> list[str]:
         """Do what is planned, and return the causes."""
-        plan, found = self.plan(*servers, handover=handover), self.volumes(*servers, handover=handover)
+        plan, found = (
+            self.plan(*servers, handover=handover, anew=anew),
+            self.volumes(*servers, handover=handover, anew=anew),
+        )
         for step in plan.steps:
             found.apply(step)
             seen = found.observe_one(step.address)
@@ -243,7 +246,7 @@ def test_a_copy_that_is_not_whole_removes_nothing(world: World, monkeypatch: pyt
         body.seek(0)
         body.truncate()
         body.write(b"\0" * 1024)
-        return post(self, path, body, **options)  # type: ignore[arg-type]
+        return post(self, path, body, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Engine, "post", empty)
@@ -290,3 +293,24 @@ def test_a_store_does_not_see_what_is_another_ones_in_the_same_engine(world: Wor
     assert world.apply(handover=NO_HANDOVER) == ["delete volume:old/data not declared any more"]
     assert other.plan("old").steps == ()
     assert other.content(other.place("old")).keys() == {"a", "d", "d/big", "d/link"}
+
+
+def test_volumes_of_another_engine_are_not_begun_anew_unasked(world: World) -> None:
+    engine = Engine(world.engine)
+    world.apply("old")
+    if engine.is_podman:
+        assert world.state.volume_engine_id() == ""  # it says another one whenever it is asked
+        return
+    own = world.state.volume_engine_id()
+    assert own == engine.ask("GET", "/info")["ID"]
+    remove_volume(engine, world.place("old"))
+    assert world.plan("old").problems == ()  # somebody has removed it here
+    world.state.begin_volume("x", world.engine, "ANOTHER")
+    plan = world.plan("old")
+    (problem,) = plan.problems
+    assert (problem.code, plan.steps) == ("other-engine", ())
+    assert "what it keeps is in another engine, which was at the same address" in problem.what
+    assert "--takeover" in problem.hint
+    world.apply("old", anew=True)
+    assert world.plan("old").steps == ()
+    assert world.state.volume_engine_id() == own

@@ -28,7 +28,7 @@ from hatchlock.resources.volume_directories import (
     move_directory,
     remove_directory,
 )
-from hatchlock.resources.volume_engine import LABEL, EngineVolumes, VolumeInUse
+from hatchlock.resources.volume_engine import LABEL, EngineVolumes, OtherEngine, VolumeInUse
 from hatchlock.resources.volume_spec import VolumeSpec, is_directory, volume_address, volume_key, volume_place
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class VolumeResource:
         applied: What the last apply left, by address: a directory that somebody else has given away since then is taken
             back as it is.
         handover: Which servers had another name, and which data is taken over.
+        anew: Whether volumes are made in this engine although there are some in another one (`--takeover`).
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class VolumeResource:
         engine: str,
         applied: Mapping[Address, str] | None = None,
         handover: Handover = NO_HANDOVER,
+        anew: bool = False,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._home = home
@@ -119,6 +121,7 @@ class VolumeResource:
         self._in_engine = EngineVolumes(home=home, project=project, state=state, engine=engine)
         self._applied = applied or {}
         self._handover = handover
+        self._anew = anew
         self._present: frozenset[Address] = frozenset()
         self.problems: tuple[Problem, ...] = ()
 
@@ -143,7 +146,7 @@ class VolumeResource:
         """
         seen = list(self._seen())
         self._present = frozenset(item.address for item in seen)
-        self.problems = (*self._foreign(), *self._without_source())
+        self.problems = (*self._foreign(), *self._elsewhere(), *self._without_source())
         return seen
 
     def observe_one(self, address: Address) -> Observed | None:
@@ -300,6 +303,13 @@ class VolumeResource:
         for spec in wanted:
             if spec.place not in own and self._in_engine.find(spec.place):
                 yield Problem.of(spec.address, ForeignVolume(name=spec.place))
+
+    def _elsewhere(self) -> Iterator[Problem]:
+        missing = [spec for spec in self._specs.values() if spec.engine and spec.address not in self._present]
+        if missing and not self._anew and self._in_engine.is_another():
+            for spec in missing:
+                error = OtherEngine(engine=spec.engine, before=self._state.volume_engine())
+                yield Problem.of(spec.address, error)
 
     def _without_source(self) -> Iterator[Problem]:
         for spec in self._specs.values():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.state.project import ProjectState
 
-__all__ = ["LABEL", "EngineVolumes", "VolumeInUse"]
+__all__ = ["LABEL", "EngineVolumes", "OtherEngine", "VolumeInUse"]
 
 LABEL = "dev.hatchlock"
 _CONFLICT = 409
@@ -36,6 +36,25 @@ class VolumeInUse(HatchlockError):
 
     def _hint(self) -> str:
         return "end the sessions of its server, then run the same command"
+
+
+@dataclass(kw_only=True, eq=False)
+class OtherEngine(HatchlockError):
+    """What a server keeps was made in another engine, and this one would begin with nothing."""
+
+    code: ClassVar[str] = "other-engine"
+
+    engine: str
+    before: str
+
+    def __str__(self) -> str:
+        where = "at the same address" if self.engine == self.before else f"at {self.before}"
+        return (
+            f"what it keeps is in another engine, which was {where}; nothing of it is in the one at {self.engine} now"
+        )
+
+    def _hint(self) -> str:
+        return "start that engine, or begin anew in this one with `hatchlock apply --takeover`; what is in the other one stays"
 
 
 class EngineVolumes:
@@ -80,6 +99,20 @@ class EngineVolumes:
         from hatchlock.engines.volumes import find_volume  # noqa: PLC0415
 
         return find_volume(self._engine(), name) if self._where() else None
+
+    def is_another(self) -> bool:
+        """Whether the engine is not the one in which the project's volumes were made last, as far as engines have ids.
+
+        Raises:
+            EngineError, EngineUnreachable: The engine does not say.
+        """
+        before = self._state.volume_engine_id()
+        return bool(before) and (self._identity() or before) != before
+
+    def _identity(self) -> str:
+        engine = self._engine()
+        # Podman makes up another one for everybody who asks
+        return "" if engine.is_podman else str(engine.ask("GET", "/info").get("ID") or "")
 
     def size(self, name: str) -> int | None:
         """Return the bytes in a volume, or None where the engine cannot say."""
@@ -139,7 +172,7 @@ class EngineVolumes:
         if source and spec.place in self._state.begun_volumes():
             self._check_unused(spec.place)
             self.remove(spec.place)  # half of a copy
-        self._state.begin_volume(spec.place, spec.engine)
+        self._state.begin_volume(spec.place, spec.engine, self._identity())
         make_volume(engine, spec.place, labels=named, image=spec.image, user=spec.user)
         if not source:
             return

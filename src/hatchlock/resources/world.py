@@ -123,6 +123,7 @@ class World:
         purpose: The command, for those who wait for its locks.
         lock_timeout: Seconds to wait for somebody else's lock.
         offline: Whether nothing may be fetched.
+        takeover: Whether the project begins anew where it is bound to something else.
         emit: Told for whom its resources wait, when they are applied.
     """
 
@@ -139,6 +140,7 @@ class World:
         purpose: str,
         lock_timeout: float,
         offline: bool = False,
+        takeover: bool = False,
         emit: Sink = discard,
     ) -> None:
         self._servers = target.servers
@@ -169,6 +171,7 @@ class World:
             engine=target.engine,
             applied=applied.keys,
             handover=target.handover,
+            anew=takeover,
         )
         bridged = any(on_bridge(spec.record) for spec in target.servers)
         self.network = NetworkResource(project=target.project, engine=target.engine if bridged else "")

@@ -181,10 +181,15 @@ class ProjectState:
         """Return the engine's names of the volumes whose data is in others by now, and that go, sorted."""
         return tuple((self._read("volumes.json") or {}).get("superseded", ()))
 
-    def begin_volume(self, name: str, engine: str) -> None:
-        """Remember a volume before it is made, and where."""
+    def volume_engine_id(self) -> str:
+        """Return the id of that engine; "" where it has none, or nobody asked."""
+        return str((self._read("volumes.json") or {}).get("id", ""))
+
+    def begin_volume(self, name: str, engine: str, identity: str = "") -> None:
+        """Remember a volume before it is made, and where: an engine's address, and its id."""
         with self._changing:
-            self._write_volumes(engine, {*self.begun_volumes(), name}, self.superseded_volumes())
+            begun = {*self.begun_volumes(), name}
+            self._write_volumes(engine, begun, self.superseded_volumes(), identity=identity)
 
     def supersede_volume(self, name: str, by: str) -> None:
         """Remember, in one atomic change, that a volume is what it should be, and that another one is of no use any more."""
@@ -199,10 +204,13 @@ class ProjectState:
             if name in begun or name in superseded:
                 self._write_volumes(self.volume_engine(), set(begun) - {name}, set(superseded) - {name})
 
-    def _write_volumes(self, engine: str, begun: Iterable[str], superseded: Iterable[str]) -> None:
+    def _write_volumes(
+        self, engine: str, begun: Iterable[str], superseded: Iterable[str], *, identity: str | None = None
+    ) -> None:
+        more = {"superseded": sorted(superseded), "id": self.volume_engine_id() if identity is None else identity}
         # what does not use it is written as it was before there was such a thing
-        more = {"superseded": gone} if (gone := sorted(superseded)) else {}
-        self._write("volumes.json", {"engine": engine, "begun": sorted(begun), **more})
+        used = {name: value for name, value in more.items() if value}
+        self._write("volumes.json", {"engine": engine, "begun": sorted(begun), **used})
 
     def last_probe(self, server: str) -> Mapping[str, Any] | None:
         """Return what `remember_probe` was told last, or None: the next probe writes it anew whatever is there."""

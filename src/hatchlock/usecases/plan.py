@@ -133,6 +133,7 @@ def make_plan(
         purpose=purpose,
         lock_timeout=lock_timeout,
         offline=offline,
+        takeover=takeover,
         emit=emit,
     )
     policies = Policies(target, world)
