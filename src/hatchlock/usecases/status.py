@@ -122,9 +122,16 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
     restarts = _restarts(project, planned) if check_secrets else {}
     syncs = Syncs(planned, project.home)
+    specs = {spec.record.server: spec for spec in planned.target.servers}
     servers = (
         replace(
-            _with_sandbox(_server(name, planned, syncs), planned, active.get(name, "")), restart=restarts.get(name, "")
+            _with_sandbox(
+                _server(name, specs.get(name), planned, syncs, active.get(name, "")),
+                specs.get(name),
+                planned,
+                active.get(name, ""),
+            ),
+            restart=restarts.get(name, ""),
         )
         for name in names
     )
@@ -148,13 +155,12 @@ def _with_note(server: ServerStatus, note: str) -> ServerStatus:
     return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
 
 
-def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> ServerStatus:
+def _with_sandbox(server: ServerStatus, spec: ServerSpec | None, planned: Planned, digest: str) -> ServerStatus:
     """Add what `run` would start it under now: what was applied; before that, what is declared."""
     from hatchlock.engines.cgroups import bound_here
     from hatchlock.security.sandbox import profile_line, relaxations
     from hatchlock.usecases.denials import stopped
 
-    spec = next((item for item in planned.target.servers if item.record.server == server.name), None)
     record = (planned.state.record(digest) if digest else None) or (spec.record if spec else None)
     if record is None:
         return server
@@ -168,8 +174,13 @@ def _with_sandbox(server: ServerStatus, planned: Planned, digest: str) -> Server
 
 
 def _unused(project: Project) -> list[Environment]:
+    import tomllib
+
     from hatchlock.usecases.inspect import read_project_lock
 
+    # private ones are always used, and a large lock takes seconds to read
+    if "environments" not in tomllib.loads(project.manifest_text):
+        return []
     lock = read_project_lock(project)
     used = {item.environment for item in lock.servers}
     return [item for item in lock.environments if item.name not in used and not item.makes]
@@ -189,8 +200,7 @@ def _blocked(planned: Planned) -> set[str]:
     return {item.address.name for item in planned.plan.problems if item.address.kind is ResourceKind.SERVER}
 
 
-def _server(name: str, planned: Planned, syncs: Syncs) -> ServerStatus:
-    spec = next((item for item in planned.target.servers if item.record.server == name), None)
+def _server(name: str, spec: ServerSpec | None, planned: Planned, syncs: Syncs, digest: str) -> ServerStatus:
     needed = _needed(spec)
 
     def is_about(address: Address) -> bool:
@@ -199,7 +209,7 @@ def _server(name: str, planned: Planned, syncs: Syncs) -> ServerStatus:
     sync, why, drift = syncs.of(is_about)
     if sync != "blocked" and spec is None:
         sync, why = "surplus", "not declared any more"
-    health = _health(name, planned, syncs.gone(lambda address: address in needed))
+    health = _health(name, planned, digest, syncs.gone(lambda address: address in needed))
     return ServerStatus(
         name=name,
         runtime=spec.record.runtime if spec else "",
@@ -237,12 +247,11 @@ class _Health:
     probed: str = ""
 
 
-def _health(name: str, planned: Planned, gone: Address | None) -> _Health:
+def _health(name: str, planned: Planned, digest: str, gone: Address | None) -> _Health:
     """Return what the last probe of the active launch record said, unless something is gone that it cannot do without."""
-    digest = planned.state.active().get(name)
     if digest and gone:
         return _Health(state="failed", said=f"it cannot start: {gone} is gone")
     probe = planned.state.last_probe(name)
-    if probe is None or probe.get("launch") != digest:
+    if probe is None or probe.get("launch") != (digest or None):
         return _Health(state="unknown")
     return _Health(state=str(probe["health"]), said=str(probe["said"]), probed=str(probe.get("at", "")))
