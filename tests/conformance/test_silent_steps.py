@@ -94,15 +94,13 @@ def test_making_and_removing_each_kind_of_a_process_is_verified(processes: Trial
     is_noticed(processes, "server")
     is_noticed(processes, "client")
     processes.ok(*APPLY)
-    assert processes.steps() == []
     text = processes.manifest.read_text()
     start, end = text.index("[servers.tool]"), text.index("[indexes.pypi]")
     processes.write(text[:start] + text[end:])
     processes.ok("lock")
     for kind in ("client", "server", "volume"):
         is_noticed(processes, kind, agreed=AGREED)
-    processes.ok(*APPLY, *AGREED)
-    assert processes.steps() == []
+    assert processes.ok(*APPLY, *AGREED).out.startswith("Applied: 1 done")
 
 
 @pytest.mark.engine

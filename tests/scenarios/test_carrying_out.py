@@ -46,7 +46,7 @@ PATIENCE = 120.0
 def _slow(directory: Path) -> Release:
     """A wheel that takes its time to be installed: its many modules are compiled."""
     body = "".join(f"def f{number}(x):\n    return [x, {{'k': x}}]\n" for number in range(400)).encode()
-    files = {f"slow_server/m{number}.py": body for number in range(80)}
+    files = {f"slow_server/m{number}.py": body for number in range(50)}
     return _wheel(directory, "slow_server", files)
 
 
@@ -105,7 +105,7 @@ def interrupted(project: TrialProject, number: signal.Signals, *, times: int) ->
         text=True,
         start_new_session=True,
     )
-    installed = "envs/*/lib/python*/site-packages/slow_server/m30.py"
+    installed = "envs/*/lib/python*/site-packages/slow_server/m20.py"
     assert wait_for(lambda: list(project.store.glob(installed)))
     for at in range(times):
         os.killpg(process.pid, number)
