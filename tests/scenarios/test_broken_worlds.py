@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from hatchlock.engines.process import host_platform
 from support.crash_world import APPLY, CrashProject
@@ -51,6 +52,12 @@ DAMAGE = {
 FUTURE = 4_000_000_000
 
 
+def _some(cases: Mapping[str, bytes], *usual: str) -> list[ParameterSet]:
+    """All cases of a kind, of which some are tried in every run."""
+    marks = {name: () if name in usual else (pytest.mark.full,) for name in cases}
+    return [pytest.param(case, marks=marks[name], id=name) for name, case in cases.items()]
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     with serving(server_release(tmp_path_factory.mktemp("wheels"))) as served:
@@ -87,7 +94,7 @@ def is_put_right(project: CrashProject, expected: dict[str, object]) -> None:
     assert project.plan()["notes"] == []
 
 
-@pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("content", _some(DAMAGE, "cut off", "with other content"))
 def test_damaged_state_is_told_and_the_next_apply_goes_on_without_it(project: CrashProject, content: bytes) -> None:
     expected = project.world()
     for name in DOCUMENTS:
@@ -125,7 +132,7 @@ def test_state_of_a_newer_version_is_left_alone(project: CrashProject) -> None:
     assert path.read_text() == newer
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"format_version":1}'])
+@pytest.mark.parametrize("content", [None, b'{"format_version":1}'])
 def test_launch_records_that_are_gone_or_damaged_are_written_again(
     project: CrashProject, content: bytes | None
 ) -> None:
@@ -158,7 +165,7 @@ JOURNALS = {
 }
 
 
-@pytest.mark.parametrize("journal", JOURNALS.values(), ids=JOURNALS)
+@pytest.mark.parametrize("journal", _some(JOURNALS, "cut off", "no events", "says that all is done"))
 def test_whatever_a_journal_says_apply_looks_at_the_world(project: CrashProject, journal: bytes) -> None:
     expected = project.world()
     (key,) = project.environments()
@@ -171,6 +178,28 @@ def test_whatever_a_journal_says_apply_looks_at_the_world(project: CrashProject,
         (state_of(project) / "journal.ndjson").write_bytes(journal)
         assert "did not finish" in project.ok("plan").err
         is_put_right(project, expected)
+
+
+def test_a_command_that_was_killed_at_its_very_end_is_not_done_twice(project: CrashProject) -> None:
+    journal = state_of(project) / "journal.ndjson"
+    for number in (2, 3):
+        project.edit(
+            'command = "/bin/cat"', f'args = ["-{number}"]\ncommand = "/bin/cat"'
+        ) if number == 2 else project.edit("-2", "-3")
+        project.ok("lock")
+        project.ok(*APPLY)
+    journal.write_text('{"event":"begin","command":"apply"}\n')
+    project.ok(*APPLY)
+    generations = state_of(project) / "generations"
+    assert sorted(path.name for path in generations.iterdir()) == ["1", "2", "3"]
+    project.ok("rollback", "--yes")
+    there = project.active()
+    journal.write_text('{"event":"begin","command":"rollback 2"}\n')
+    project.ok("rollback", "--yes")
+    assert project.active() == there
+    assert not journal.exists()
+    project.ok("rollback", "--yes")
+    assert project.active() != there
 
 
 def test_trees_without_receipts_and_receipts_without_trees_are_built_again(project: CrashProject) -> None:

@@ -123,7 +123,8 @@ def converged(trial: Trial) -> dict[str, object]:
     return expected
 
 
-@pytest.mark.parametrize("mode", ["before", pytest.param("after", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("mode", ["before", "after"])
 def test_killed_around_each_step_the_same_apply_converges(trial: Trial, mode: str) -> None:
     expected = converged(trial)
     trial.start_over()
@@ -150,7 +151,7 @@ def sweep(trial: Trial, step: int) -> None:
 
 
 def test_killed_before_some_of_its_effects_the_same_apply_converges(trial: Trial) -> None:
-    sweep(trial, step=23)
+    sweep(trial, step=40)
 
 
 @pytest.mark.full
@@ -269,6 +270,7 @@ def image_sweep(boxed: Trial, engine: str, kills: Any) -> None:
 
 
 @pytest.mark.engine
+@pytest.mark.full
 def test_killed_around_the_making_of_an_image_the_same_apply_converges(boxed: Trial, engine: str) -> None:
     points = [("after", 2), ("before", 3), ("after", 3)]  # the image's step began, was done, was noted as done
     image_sweep(boxed, engine, [lambda point=point: boxed.killed(*point, *APPLY) for point in points])

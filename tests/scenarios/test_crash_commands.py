@@ -17,6 +17,8 @@ from support.crash_world import APPLY, CONSENT, CrashProject, Record, Sweep
 from support.index import Index, serving
 from support.project import server_release
 
+_START = 0.5
+"""Seconds that a process takes to begin, which those that look at the world do without."""
 HEAD = """\
 [project]
 name = "trial"
@@ -78,6 +80,8 @@ LIFE = (
     Command("other", APPLY),
     Command("other", ("gc", "--yes", "--keep", "1")),
     Command("nothing", APPLY),
+    Command("one", APPLY),
+    Command("one", ("destroy", "--yes", "--allow-destructive")),
 )
 
 
@@ -137,7 +141,7 @@ def sweep_of_lives(project: CrashProject, rounds: int, seed: int, record: Record
     def kill(number: int, command: Command) -> None:
         moments[:] = []
         for _ in range(chance.choice((1, 1, 2))):
-            moments.append(chance.uniform(0.1, seconds[number]))
+            moments.append(chance.uniform(0.1, seconds[number] + _START))
             if not project.killed_after(moments[-1], *command.words):
                 return
 

@@ -195,8 +195,19 @@ def _chosen(project: str, state: ProjectState, number: int | None) -> int:
         if number not in known:
             raise NoSuchGeneration(project=project, wanted=str(number), known=known)
         return number
+    if (begun := _begun(state)) in known:
+        return begun
     current = state.current()
     before = [item for item in known if item < current]
     if not before:
         raise NoSuchGeneration(project=project, wanted=f"before {current}" if current else "to go back to", known=known)
     return before[-1]
+
+
+def _begun(state: ProjectState) -> int:
+    """Return where a rollback was going that did not end: the same command goes on to there, and no further; 0 for none."""
+    from hatchlock.state.journal import read_interrupted
+
+    left = read_interrupted(state.journal_path)
+    name, _, number = left.command.partition(" ") if left else ("", "", "")
+    return int(number) if name == "rollback" else 0
