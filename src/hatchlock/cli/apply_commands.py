@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from hatchlock.events import Sink
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
-    from hatchlock.usecases.apply import Applied, Consent
+    from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.undo import Undone
@@ -121,7 +122,7 @@ def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, e
 
 
 def _consent(arguments: argparse.Namespace) -> Consent:
-    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.consent import Consent
 
     return Consent(
         yes=arguments.yes or bool(getattr(arguments, "plan", None)),

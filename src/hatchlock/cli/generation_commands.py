@@ -16,7 +16,7 @@ from hatchlock.cli.ui import Ui
 from hatchlock.errors import INTERRUPTED
 
 if TYPE_CHECKING:
-    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.destroy import Destroyed, Ruin
     from hatchlock.usecases.garbage import Item
     from hatchlock.usecases.history import History, Past
@@ -159,7 +159,7 @@ def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float, arguments: argpa
 
 def destroy(arguments: argparse.Namespace, ui: Ui) -> int:
     """Remove everything of the project."""
-    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.destroy import destroy_project
 
     began = time.perf_counter()
@@ -224,7 +224,7 @@ def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse
 
 
 def _consent(arguments: argparse.Namespace) -> Consent:
-    from hatchlock.usecases.apply import Consent
+    from hatchlock.usecases.consent import Consent
 
     return Consent(
         yes=arguments.yes,

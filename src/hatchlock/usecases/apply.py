@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hatchlock.errors import RefusedError
 from hatchlock.events import Sink, discard
-from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
-from hatchlock.paths import Home
 from hatchlock.usecases.carry_out import USUAL, Pace
+from hatchlock.usecases.consent import Consent, check_consent
 from hatchlock.usecases.drift import is_recorded
+from hatchlock.usecases.launcher import write_launcher
 from hatchlock.usecases.plan import Planned, make_plan
-from hatchlock.usecases.saved import StalePlan, saved_selection, staleness
+from hatchlock.usecases.saved import check_same, saved_selection, staleness
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.reconcile.execute import Outcome
-    from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.undo import Undone
 
-__all__ = ["Applied", "Consent", "StalePlan", "apply_project", "check_agreed", "check_consent", "write_launcher"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Consent:
-    """What the user agreed to beforehand.
-
-    Attributes:
-        yes: The plan as it is (`--yes`, or a saved plan).
-        destructive: Steps that lose something.
-        privileged: Steps that change the host as root.
-        mass_removal: Deleting more than half of what exists.
-    """
-
-    yes: bool = False
-    destructive: bool = False
-    privileged: bool = False
-    mass_removal: bool = False
+__all__ = ["Applied", "apply_project"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,59 +45,6 @@ class Applied:
     changed_servers: tuple[str, ...]
     before: int = 0
     undone: Undone | None = None
-
-
-def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | None) -> None:
-    """Refuse a plan that needs a consent which was not given.
-
-    Args:
-        plan: The plan.
-        consent: What was agreed to beforehand.
-        confirm: Asks the user; None when there is nobody to ask.
-
-    Raises:
-        RefusedError: It must not be applied. Nothing was done.
-    """
-    if plan.losses and not consent.destructive:
-        raise RefusedError(
-            address=str(plan.losses[0].address),
-            what=f"this would be lost: {plan.losses[0].loss}; nothing was done",
-            needs="agree with --allow-destructive, or keep it: move it elsewhere or rename the server",
-        )
-    if plan.privileged and not consent.privileged:
-        step = plan.privileged[0]
-        raise RefusedError(
-            address=str(step.address),
-            what=f"this changes the host as root: {step.details.get('command', step.cause)}; nothing was done",
-            needs="agree with --allow-privileged, or run that command yourself, as root, and then apply",
-        )
-    if plan.is_mass_removal and not consent.mass_removal:
-        from hatchlock.resources.base import Action
-
-        removed = plan.count(Action.DELETE)
-        raise RefusedError(
-            what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
-            needs="agree with --allow-mass-removal",
-        )
-    check_agreed(yes=consent.yes, confirm=confirm)
-
-
-def check_agreed(*, yes: bool, confirm: Callable[[], bool] | None) -> None:
-    """Refuse what nobody agrees to.
-
-    Args:
-        yes: It was agreed to beforehand.
-        confirm: Asks the user; None when there is nobody to ask.
-
-    Raises:
-        RefusedError: It must not be done.
-    """
-    if yes:
-        return
-    if confirm is None:
-        raise RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
-    if not confirm():
-        raise RefusedError(what="nothing was done")
 
 
 def apply_project(
@@ -184,7 +110,7 @@ def apply_project(
         current = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
         _check_saved(saved, project, current)
         if current.plan != planned.plan:
-            _check_same(planned.plan, current.plan, consent)
+            check_same(planned.plan, current.plan, yes=consent.yes)
             check_consent(current.plan, consent, None)
         if not is_mended and _is_settled(current):
             record_applied(current)
@@ -244,14 +170,6 @@ def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) ->
         raise stale
 
 
-def _check_same(shown: Plan, current: Plan, consent: Consent) -> None:
-    """Refuse what the user was not shown; whoever agreed beforehand agreed to whatever is planned."""
-    from hatchlock.reconcile.stale import differences
-
-    if not consent.yes:
-        raise StalePlan(changed=("the world",), differences=differences(shown, current))
-
-
 def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pace: Pace) -> Applied:
     from hatchlock.resources.volume_directories import settle_directories
     from hatchlock.usecases.carry_out import carry_out
@@ -302,16 +220,3 @@ def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:
         touched = not changed.isdisjoint((spec.address, *spec.depends_on))
         if touched and spec.address not in failed:
             yield spec.record.server
-
-
-def write_launcher(home: Home) -> None:
-    """Keep `STORE/bin/hatchlock`, which client files name, pointing at the hatchlock that runs now.
-
-    Raises:
-        PermissionProblem: The store cannot be written to.
-    """
-    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m hatchlock "$@"\n'.encode()
-    path = private_directory(home.bin) / "hatchlock"
-    clear_unfinished(path.parent)
-    if read_optional(path) != text:
-        atomic_write(path, text, mode=0o755)

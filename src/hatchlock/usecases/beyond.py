@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hatchlock.address import ResourceKind
-from hatchlock.resources.base import Action
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
@@ -59,7 +58,7 @@ def _host_packages(generations: Generations, number: int) -> Iterator[str]:
 def _of_data(planned: Planned) -> Iterator[str]:
     wanted = {item.address for item in planned.desired if item.address.kind is ResourceKind.VOLUME}
     there = {item.address for item in planned.observed if item.address.kind is ResourceKind.VOLUME}
-    made = {step.address for step in planned.plan.steps if step.action is Action.CREATE}
+    made = set(_made(planned))
     for address in _sorted(there - wanted):
         yield f"{address} was made since; it stays, with what is in it"
     for address in _sorted(made & wanted):
@@ -69,9 +68,12 @@ def _of_data(planned: Planned) -> Iterator[str]:
 
 
 def _of_builds(planned: Planned, home: Home) -> Iterator[str]:
-    made = {step.address for step in planned.plan.steps if step.action is Action.CREATE}
-    for address in _sorted(made & set(_unbuilt(planned.target, home))):
+    for address in _sorted(set(_made(planned)) & set(_unbuilt(planned.target, home))):
         yield f"{address} is built anew, and what comes out may differ: the store has no result of that build any more"
+
+
+def _made(planned: Planned) -> Iterator[Address]:
+    yield from (step.address for step in planned.plan.steps if not step.before)
 
 
 def _unbuilt(target: Target, home: Home) -> Iterator[Address]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.resources.world import Target
     from hatchlock.state.project import ProjectState
-    from hatchlock.usecases.apply import Consent
     from hatchlock.usecases.carry_out import Pace
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.gc_images import EngineGarbage
     from hatchlock.usecases.project import Project
 
@@ -179,8 +179,9 @@ def destroy_project(
         LeaseHeld: An apply did not end in time.
         HatchlockError: What `plan_destroy` raises. Errors of steps are in the outcome instead.
     """
-    from hatchlock.usecases.apply import StalePlan, check_consent
+    from hatchlock.usecases.consent import check_consent
     from hatchlock.usecases.leases import project_lease
+    from hatchlock.usecases.saved import check_same
 
     agreed = replace(consent, mass_removal=True)
     ruin = plan_destroy(project, lock_timeout=lock_timeout, emit=emit)
@@ -197,8 +198,7 @@ def destroy_project(
         if now.sessions:
             raise SessionsRun(project=now.project, sessions=now.sessions, waited=stop_sessions)
         if now.planned.plan != ruin.planned.plan:
-            if not consent.yes:
-                raise StalePlan(changed=("the world",))
+            check_same(ruin.planned.plan, now.planned.plan, yes=consent.yes)
             check_consent(now.planned.plan, agreed, None)
         return _destroy(project, now, emit=emit, pace=pace)
 

@@ -78,7 +78,7 @@ def collect_garbage(
         HatchlockError: What `find_garbage` raises.
         OSError: Something cannot be deleted.
     """
-    from hatchlock.usecases.apply import check_agreed
+    from hatchlock.usecases.consent import check_agreed
 
     found = find_garbage(project, keep=keep)
     if not found.items:

@@ -14,8 +14,8 @@ from hatchlock.usecases.plan import Planned, make_plan, project_state
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.state.project import ProjectState
-    from hatchlock.usecases.apply import Consent
     from hatchlock.usecases.carry_out import Pace
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.project import Project
 
 __all__ = ["DATA", "Return", "RolledBack", "carry_back", "plan_return", "roll_back"]
@@ -143,8 +143,9 @@ def roll_back(
         LeaseHeld: An apply did not end in time.
         HatchlockError: What `plan_return` and fetching raise. Errors of steps are in the outcome instead.
     """
-    from hatchlock.usecases.apply import StalePlan, check_consent
+    from hatchlock.usecases.consent import check_consent
     from hatchlock.usecases.leases import project_lease
+    from hatchlock.usecases.saved import check_same
 
     way = plan_return(project, number, offline=offline, lock_timeout=lock_timeout, emit=emit)
     if way.is_settled:
@@ -155,8 +156,7 @@ def roll_back(
     with project_lease(project.home, name, state, purpose="rollback", timeout=lock_timeout, emit=emit):
         now = plan_return(project, way.number, offline=offline, lock_timeout=lock_timeout, emit=emit)
         if now.planned.plan != way.planned.plan:
-            if not consent.yes:
-                raise StalePlan(changed=("the world",))
+            check_same(way.planned.plan, now.planned.plan, yes=consent.yes)
             check_consent(now.planned.plan, consent, None)
         if now.is_settled:
             return RolledBack(way=now, outcome=None)
@@ -169,9 +169,9 @@ def carry_back(way: Return, *, offline: bool, emit: Sink, pace: Pace | None = No
     Raises:
         HatchlockError, OSError: What is missing cannot be fetched; nothing was changed.
     """
-    from hatchlock.usecases.apply import write_launcher
     from hatchlock.usecases.carry_out import USUAL, carry_out
     from hatchlock.usecases.fetch import fetch_for
+    from hatchlock.usecases.launcher import write_launcher
 
     planned = way.planned
 

@@ -9,12 +9,13 @@ from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
 
 if TYPE_CHECKING:
+    from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["StalePlan", "plan_bindings", "saved_selection", "staleness"]
+__all__ = ["StalePlan", "check_same", "plan_bindings", "saved_selection", "staleness"]
 
 _WORDS = {"target": "this machine", "engine": "the engine", "first": "the project's state"}
 """What bindings are called where their own names say nothing to people."""
@@ -75,6 +76,23 @@ def saved_selection(saved: SavedPlan) -> Selection | None:
     plan = saved.plan
     again = tuple(str(step.address) for step in plan.steps if step.action is Action.REPLACE)
     return Selection(only=plan.only, again=again) if plan.only or again else None
+
+
+def check_same(shown: Plan, current: Plan, *, yes: bool) -> None:
+    """Refuse what the user was not shown.
+
+    Args:
+        shown: The plan that was agreed to.
+        current: What would be done now.
+        yes: It was agreed to beforehand, whatever would be planned.
+
+    Raises:
+        StalePlan: They differ; nothing was done.
+    """
+    from hatchlock.reconcile.stale import differences
+
+    if shown != current and not yes:
+        raise StalePlan(changed=("the world",), differences=differences(shown, current))
 
 
 def staleness(saved: SavedPlan, project: Project, planned: Planned) -> StalePlan | None:

@@ -12,8 +12,8 @@ from hatchlock.usecases.rollback import DATA, carry_back, plan_return, roll_back
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
-    from hatchlock.usecases.apply import Consent
     from hatchlock.usecases.carry_out import Pace
+    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.project import Project
 
 __all__ = ["Undone", "undo_applied", "undo_failed"]
@@ -117,6 +117,6 @@ def _to_nothing(project: Project, planned: Planned, *, consent: Consent, emit: S
 
 
 def _check(planned: Planned, consent: Consent) -> None:
-    from hatchlock.usecases.apply import check_consent
+    from hatchlock.usecases.consent import check_consent
 
     check_consent(planned.plan, replace(consent, yes=True, mass_removal=True), None)

@@ -1,0 +1,84 @@
+"""What somebody has to agree to before a plan is carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hatchlock.errors import RefusedError
+
+if TYPE_CHECKING:
+    from hatchlock.reconcile.plan import Plan
+
+__all__ = ["Consent", "check_agreed", "check_consent"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consent:
+    """What the user agreed to beforehand.
+
+    Attributes:
+        yes: The plan as it is (`--yes`, or a saved plan).
+        destructive: Steps that lose something.
+        privileged: Steps that change the host as root.
+        mass_removal: Deleting more than half of what exists.
+    """
+
+    yes: bool = False
+    destructive: bool = False
+    privileged: bool = False
+    mass_removal: bool = False
+
+
+def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | None) -> None:
+    """Refuse a plan that needs a consent which was not given.
+
+    Args:
+        plan: The plan.
+        consent: What was agreed to beforehand.
+        confirm: Asks the user; None when there is nobody to ask.
+
+    Raises:
+        RefusedError: It must not be applied. Nothing was done.
+    """
+    if plan.losses and not consent.destructive:
+        raise RefusedError(
+            address=str(plan.losses[0].address),
+            what=f"this would be lost: {plan.losses[0].loss}; nothing was done",
+            needs="agree with --allow-destructive, or keep it: move it elsewhere or rename the server",
+        )
+    if plan.privileged and not consent.privileged:
+        step = plan.privileged[0]
+        raise RefusedError(
+            address=str(step.address),
+            what=f"this changes the host as root: {step.details.get('command', step.cause)}; nothing was done",
+            needs="agree with --allow-privileged, or run that command yourself, as root, and then apply",
+        )
+    if plan.is_mass_removal and not consent.mass_removal:
+        from hatchlock.resources.base import Action
+
+        removed = plan.count(Action.DELETE)
+        raise RefusedError(
+            what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
+            needs="agree with --allow-mass-removal",
+        )
+    check_agreed(yes=consent.yes, confirm=confirm)
+
+
+def check_agreed(*, yes: bool, confirm: Callable[[], bool] | None) -> None:
+    """Refuse what nobody agrees to.
+
+    Args:
+        yes: It was agreed to beforehand.
+        confirm: Asks the user; None when there is nobody to ask.
+
+    Raises:
+        RefusedError: It must not be done.
+    """
+    if yes:
+        return
+    if confirm is None:
+        raise RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
+    if not confirm():
+        raise RefusedError(what="nothing was done")
