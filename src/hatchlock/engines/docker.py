@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import docker
@@ -18,9 +18,9 @@ import urllib3.exceptions
 from hatchlock.engines.client import sdk_client
 from hatchlock.engines.connect import EngineUnreachable
 from hatchlock.engines.locate import EngineNotFound, find_engine
+from hatchlock.engines.tagged import OURS, ImageFacts, by_tag
 from hatchlock.errors import HatchlockError
 from hatchlock.images.assemble import NotLoaded
-from hatchlock.images.key import IMAGE_PREFIX
 
 __all__ = [
     "DEFAULT_REGISTRY_HOST",
@@ -149,21 +149,6 @@ class OtherPlatform(HatchlockError):
         return f"let DOCKER_HOST name an engine that runs {self.wanted}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageFacts:
-    """An image as the engine lists it.
-
-    Attributes:
-        id: The engine's name for its content.
-        labels: Its labels.
-        size: Its bytes on the engine's disk, with those of layers that other images have as well.
-    """
-
-    id: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    size: int = 0
-
-
 class _Counted:
     """The pieces of an archive on their way: how many bytes went, and what was wrong with the file that they come from."""
 
@@ -249,15 +234,7 @@ class Engine:
             EngineFailed: It does not list them.
         """
         with self._doing("list images"):
-            listed = self._api.images(filters={"reference": [f"{IMAGE_PREFIX}/*/*:*"]})
-        found = {}
-        for item in listed:
-            # Podman puts a host of its own before names without one.
-            for tag in (name.removeprefix(_PODMANS_HOST) for name in item.get("RepoTags") or ()):
-                if tag.startswith(f"{IMAGE_PREFIX}/"):
-                    size = int(item.get("Size") or 0)
-                    found[tag] = ImageFacts(id=item["Id"], labels=item.get("Labels") or {}, size=size)
-        return dict(sorted(found.items()))
+            return by_tag(self._api.images(filters={"reference": [OURS]}))
 
     def takes_thin_archives(self) -> bool:
         """Whether an archive may leave out layers that the engine has: Docker's own image store does that.

@@ -27,7 +27,8 @@ from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.image_tags import ImageTags
 
 if TYPE_CHECKING:
-    from hatchlock.engines.docker import Engine, ImageFacts
+    from hatchlock.engines.docker import Engine
+    from hatchlock.engines.tagged import ImageFacts
     from hatchlock.sources.dockerfile.read import Dockerfile
     from hatchlock.store.blobs import Blobs
 
@@ -49,6 +50,7 @@ class DockerfileResource:
         logs: Where what builds write is kept.
         connect: Gives the engine; called only when there is something to ask it.
         tags: What its tags have named.
+        listed: Gives the images that the engine has, by tag, if there is a quicker way than to connect.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class DockerfileResource:
         logs: Path,
         connect: Callable[[], Engine],
         tags: ImageTags | None = None,
+        listed: Callable[[], Mapping[str, ImageFacts]] | None = None,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
         self._project = project
@@ -67,6 +70,7 @@ class DockerfileResource:
         self._logs = logs
         self._connect = connect
         self._tags = tags or ImageTags({})
+        self._listed = listed or (lambda: connect().images())
         self._changed: dict[Address, tuple[str, str]] = {}
 
     def desired(self) -> Iterable[Desired]:
@@ -99,12 +103,12 @@ class DockerfileResource:
         """Return those that the engine has. One request, however many there are."""
         if not self._specs:
             return []
-        tags = self._connect().images()
+        tags = self._listed()
         return [seen for spec in self._specs.values() if (seen := self._seen(spec, tags))]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the image if the engine has it."""
-        return self._seen(self._specs[address], self._connect().images())
+        return self._seen(self._specs[address], self._listed())
 
     def _seen(self, spec: DockerfileSpec, images: Mapping[str, ImageFacts]) -> Observed | None:
         tag = spec.tag(self._project)

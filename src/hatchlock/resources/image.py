@@ -18,7 +18,8 @@ from hatchlock.resources.image_spec import ImageSpec, image_artefacts
 from hatchlock.resources.image_tags import ImageTags
 
 if TYPE_CHECKING:
-    from hatchlock.engines.docker import Engine, ImageFacts
+    from hatchlock.engines.docker import Engine
+    from hatchlock.engines.tagged import ImageFacts
     from hatchlock.images.assemble import Composed
 
 __all__ = ["ImageResource"]
@@ -37,6 +38,7 @@ class ImageResource:
         lock_digest: SHA-256 of the lock that they follow from, for statements about them.
         connect: Gives the engine; called only when there is something to ask it.
         tags: What its tags have named.
+        listed: Gives the images that the engine has, by tag, if there is a quicker way than to connect.
         emit: Told how much of an image the engine has taken.
     """
 
@@ -50,6 +52,7 @@ class ImageResource:
         lock_digest: str,
         connect: Callable[[], Engine],
         tags: ImageTags | None = None,
+        listed: Callable[[], Mapping[str, ImageFacts]] | None = None,
         emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
@@ -59,6 +62,7 @@ class ImageResource:
         self._lock_digest = lock_digest
         self._connect = connect
         self._tags = tags or ImageTags({})
+        self._listed = listed or (lambda: connect().images())
         self._emit = emit
         self._changed: dict[Address, tuple[str, str]] = {}
         self._known_stacks: list[tuple[str, ...]] | None = None
@@ -74,12 +78,12 @@ class ImageResource:
         """Return those that the engine has. One request, however many there are."""
         if not self._specs:
             return []
-        tags = self._connect().images()
+        tags = self._listed()
         return [seen for spec in self._specs.values() if (seen := self._seen(spec, tags))]
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the image if the engine has it."""
-        return self._seen(self._specs[address], self._connect().images())
+        return self._seen(self._specs[address], self._listed())
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
         """Return what is added, but for what was built already, and the config and layers of the locked image."""

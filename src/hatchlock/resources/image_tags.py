@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hatchlock.images.config import KEY_LABEL
 
 if TYPE_CHECKING:
-    from hatchlock.engines.docker import ImageFacts
+    from hatchlock.engines.tagged import ImageFacts
 
 __all__ = ["ImageTags"]
 

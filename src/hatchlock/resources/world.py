@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.engines.docker import Engine
+    from hatchlock.engines.tagged import ImageFacts
     from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.system_spec import SystemSpec
 
@@ -118,6 +119,7 @@ class World:
         state: The project's state.
         applied: What the last applies left.
         connect: Gives the engine; called only when there is something to ask it.
+        listed: Gives the engine's images, by tag, if there is a quicker way.
         environ: Where PATH finds the host's package manager; used only when there is something to ask it.
         lock_digest: SHA-256 of the lock that the target follows from.
         purpose: The command, for those who wait for its locks.
@@ -135,6 +137,7 @@ class World:
         state: ProjectState,
         applied: AppliedKeys,
         connect: Callable[[], Engine],
+        listed: Callable[[], Mapping[str, ImageFacts]] | None = None,
         environ: Mapping[str, str],
         lock_digest: str,
         purpose: str,
@@ -190,6 +193,7 @@ class World:
                     logs=state.builds,
                     lock_digest=lock_digest,
                     connect=connect,
+                    listed=listed,
                     tags=self.tags,
                     emit=emit,
                 ),
@@ -242,6 +246,7 @@ def _images(
     logs: Path,
     lock_digest: str,
     connect: Callable[[], Engine],
+    listed: Callable[[], Mapping[str, ImageFacts]] | None,
     tags: ImageTags,
     emit: Sink,
 ) -> Resource:
@@ -253,6 +258,7 @@ def _images(
         lock_digest=lock_digest,
         connect=connect,
         tags=tags,
+        listed=listed,
         emit=emit,
     )
     if not target.dockerfiles:
@@ -261,7 +267,7 @@ def _images(
     from hatchlock.resources.several import Several  # noqa: PLC0415
 
     built = DockerfileResource(
-        target.dockerfiles, project=target.project, home=home, logs=logs, connect=connect, tags=tags
+        target.dockerfiles, project=target.project, home=home, logs=logs, connect=connect, tags=tags, listed=listed
     )
     return Several([assembled, built])
 

@@ -24,6 +24,7 @@ from hatchlock.usecases.standing import Note
 if TYPE_CHECKING:
     from hatchlock.address import ResourceKind
     from hatchlock.engines.docker import Engine
+    from hatchlock.engines.tagged import ImageFacts
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.select import Selection
     from hatchlock.resources.base import Desired, Observed
@@ -122,12 +123,14 @@ def make_plan(
     if not takeover:
         state.check_binding(target.project, project.directory)
     applied = read_applied(state.root).in_engine(target.engine)
+    connection = Connection(target)
     world = World(
         target,
         home=project.home,
         state=state,
         applied=applied,
-        connect=Connection(target),
+        connect=connection,
+        listed=connection.images,
         environ=project.environ,
         lock_digest=sha256_bytes(project.lock_bytes or b""),
         purpose=purpose,
@@ -300,3 +303,18 @@ class Connection:
         if self._engine is None:
             self._engine = Engine(self._address)
         return self._engine
+
+    def images(self) -> Mapping[str, ImageFacts]:
+        """Return the engine's images of ours, by tag: without connecting as long as nothing else has to be asked.
+
+        Raises:
+            EngineFailed: It does not list them.
+        """
+        from hatchlock.engines import api
+        from hatchlock.engines.connect import EngineUnreachable
+        from hatchlock.engines.tagged import images_of
+
+        if self._engine is None:
+            with contextlib.suppress(api.EngineError, EngineUnreachable):  # what is wrong is said below
+                return images_of(api.Engine(self._address))
+        return self().images()
