@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from hatchlock.cli.help import COMMANDS
@@ -23,6 +22,8 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if not unknown:
             raise UsageError(what=message, advice=f"see `{self.prog} --help`")
+        from difflib import get_close_matches  # noqa: PLC0415  few mistype a command
+
         known = [name for group in COMMANDS.values() for name in group]
         close = get_close_matches(unknown[1], known, n=1)
         advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +65,8 @@ def context_from_text(project: Project, text: str) -> Context | None:
 
 
 def _secrets(project: Project) -> tuple[str, ...]:
+    import tomllib
+
     documents = [tomllib.loads(data.decode()) for data in (project.manifest_bytes, project.overlay_bytes)]
     home = project.environ.get("HOME") or str(Path.home())
     return tuple(
