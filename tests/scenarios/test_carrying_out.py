@@ -253,3 +253,16 @@ def test_a_disk_that_fills_up_under_the_events_hinders_no_step(
     assert done.status == 1, done.said
     assert list(project.active()) == ["two"]
     assert "note: /dev/full lacks events" in done.err
+
+
+def test_a_reader_that_goes_away_hinders_no_step(partly: tuple[TrialProject, Done, list[Any]]) -> None:
+    project, _, _ = partly
+    shutil.rmtree(project.store / "projects")
+    read, write = os.pipe()
+    os.close(read)
+    command = project.command(*APPLY, "--json")
+    process = subprocess.Popen(command, cwd=project.directory, env=project.env, stdout=write, stderr=write)
+    os.close(write)
+    assert process.wait(PATIENCE) == 1
+    assert list(project.active()) == ["two"]
+    assert "end: " in project.ok("logs", "--apply").out

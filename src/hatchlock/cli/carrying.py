@@ -64,8 +64,14 @@ def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telli
     Raises:
         OSError: The file of `--events` cannot be written to; nothing was done.
     """
+
+    def show(event: Event) -> None:
+        # whoever looked on has gone: that is no reason to leave the world half-way
+        with contextlib.suppress(OSError):
+            ui.event(event)
+
     if not arguments.events:
-        yield Telling(emit=logged(ui.event, home, arguments.command), _ui=ui, _file=None)
+        yield Telling(emit=logged(show, home, arguments.command), _ui=ui, _file=None)
         return
     from hatchlock.state.runlog import LineWriter
 
@@ -73,7 +79,7 @@ def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telli
 
         def write(event: Event) -> None:
             file.write({"format_version": JSON_FORMAT, **event_to_dict(event)})
-            ui.event(event)
+            show(event)
 
         try:
             yield Telling(emit=logged(write, home, arguments.command), _ui=ui, _file=file)
