@@ -29,10 +29,12 @@ def test_every_part_of_a_plan_is_a_value_that_nobody_changes() -> None:
     drifted = diff([desired], (), applied={at("server:a"): "1"}).drifted
     assert drifted == (Drifted(address=at("server:a"), what="gone since it was applied"),)
     problem = Problem(address=at("server:b"), code="trouble", what="it cannot be")
-    plan = diff([desired], [Observed(address=at("client:c/a"), key="1", remedy={"command": "mend"})], [problem])
+    seen = Observed(address=at("client:c/a"), key="1", remedy={"command": "mend"})
+    plan = diff([desired], [seen], [problem])
     assert plan.problems == (problem,)
     assert plan == Plan(
         steps=(
+            Step(address=at("server:a"), action=Action.CREATE, cause="not found", after="1", details={"file": "x"}),
             Step(
                 address=at("client:c/a"),
                 action=Action.DELETE,
@@ -40,12 +42,12 @@ def test_every_part_of_a_plan_is_a_value_that_nobody_changes() -> None:
                 before="1",
                 details={"command": "mend"},
             ),
-            Step(address=at("server:a"), action=Action.CREATE, cause="not found", after="1", details={"file": "x"}),
-        )[::-1],
+        ),
         problems=(problem,),
         existing=1,
     )
     assert plan.steps[0].details is not desired.facts
+    assert plan.steps[1].details is not seen.remedy
 
 
 def test_what_somebody_else_agrees_to_beforehand_is_named_in_one_order() -> None:

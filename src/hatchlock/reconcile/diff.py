@@ -96,8 +96,8 @@ def _towards(item: Desired, seen: Observed | None, last: str | None, again: Cont
         return None
     handed_over = seen is not None and bool(seen.handover)
     drift = not is_right and not handed_over and (last == item.key or (seen is not None and seen.drifted))
-    by_both = seen is not None and last is not None and last not in {item.key, seen.key}
-    since = _SINCE if last == item.key else _BY_BOTH if by_both else ""
+    differs_from_last = seen is not None and last is not None and last != seen.key
+    since = _SINCE if last == item.key else _BY_BOTH if differs_from_last else ""
     changed = {} if seen is None else _changed(seen.facts, item.facts)
     return Step(
         address=item.address,
@@ -115,10 +115,9 @@ def _towards(item: Desired, seen: Observed | None, last: str | None, again: Cont
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
-    names = [*after, *(name for name in before if name not in after)]
     return {
         name: f"{before.get(name, 'none')} -> {after.get(name, 'none')}"
-        for name in names
+        for name in (*after, *before)
         if before.get(name) != after.get(name)
     }
 
