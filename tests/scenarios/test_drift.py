@@ -88,7 +88,7 @@ def test_limits_and_networks_that_were_changed_by_hand_are_put_right(docker_proj
         }
         assert step["privilege"] == "engine"
         (server,) = json.loads(found.say("status", "--json"))["servers"]
-        assert server["sync"] == "out-of-sync"
+        assert server["sync"] == "drifted"
         assert "changed by hand" in server["detail"]
 
         found.project.ok("apply", "--yes", "--no-probe")
