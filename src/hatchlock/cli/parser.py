@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if not unknown:
             raise UsageError(what=message, advice=f"see `{self.prog} --help`")
-        from difflib import get_close_matches  # noqa: PLC0415  few mistype a command
+        from difflib import get_close_matches
 
         known = [name for group in COMMANDS.values() for name in group]
         close = get_close_matches(unknown[1], known, n=1)
