@@ -123,6 +123,17 @@ def test_one_damaged_file_without_anything_to_do_is_put_right_too(project: Crash
     assert (state_of(project) / "binding.json").exists()
 
 
+def test_damage_of_our_own_files_is_nobodys_drift_that_could_be_left(project: CrashProject) -> None:
+    project.edit('command = "/bin/cat"', 'command = "/bin/cat"\ndrift = "warn"')
+    project.ok("lock")
+    project.ok(*APPLY)
+    active = project.active()
+    (state_of(project) / "active.json").write_bytes(b"")
+    assert "create server:second" in project.steps()
+    project.ok(*APPLY)
+    assert project.active() == active
+
+
 def test_state_of_a_newer_version_is_left_alone(project: CrashProject) -> None:
     path = state_of(project) / "active.json"
     newer = json.dumps({**json.loads(path.read_bytes()), "format_version": 2})

@@ -3,6 +3,7 @@ that was killed leaves: it is cleared away, and nothing else is."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -137,8 +138,8 @@ def test_what_a_killed_writer_left_is_cleared_away_and_what_is_being_written_is_
 def test_a_file_that_was_cleared_away_before_it_was_locked_is_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = files.fcntl.flock
-    cleared = []
+    lock = fcntl.flock
+    cleared: list[Path] = []
 
     def late(handle: int, how: int) -> None:
         if not cleared:
@@ -146,7 +147,7 @@ def test_a_file_that_was_cleared_away_before_it_was_locked_is_begun_again(
             cleared[0].unlink()
         lock(handle, how)
 
-    monkeypatch.setattr(files.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     atomic_write(tmp_path / "x", DATA)
     assert (tmp_path / "x").read_bytes() == DATA
     assert len(cleared) == 1

@@ -35,6 +35,7 @@ DOCUMENTS: Mapping[str, Mapping[str, type]] = {
 """The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
 again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""
 _ASIDE = ".damaged"
+_APPLIED = "applied.json"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -123,7 +124,8 @@ def damage(root: Path) -> tuple[BadState, ...]:
 def put_aside(root: Path) -> tuple[BadState, ...]:
     """Rename each damaged one of the `DOCUMENTS`, `NAME.damaged`, and return what was wrong with them.
 
-    The caller holds the project's lease.
+    What the last applies have left is forgotten with them: what is missing now is not somebody else's doing, which a `drift`
+    policy could leave as it is. The caller holds the project's lease.
 
     Raises:
         NewerState: As `damage`; nothing was renamed.
@@ -132,6 +134,8 @@ def put_aside(root: Path) -> tuple[BadState, ...]:
     for error in found:
         path = Path(error.path)
         path.rename(path.with_name(path.name + _ASIDE))
+    if found:
+        (root / _APPLIED).unlink(missing_ok=True)
     return found
 
 

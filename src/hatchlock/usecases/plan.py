@@ -122,7 +122,9 @@ def make_plan(
     state = project_state(project, target.project)
     if not takeover:
         state.check_binding(target.project, project.directory)
-    applied = read_applied(state.root).in_engine(target.engine)
+    damage = state.damage()
+    # what is missing where our own files are damaged is nobody's drift, which a policy could leave as it is
+    applied = AppliedKeys() if damage else read_applied(state.root).in_engine(target.engine)
     connection = Connection(target)
     world = World(
         target,
@@ -159,7 +161,7 @@ def make_plan(
     notes = (
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
-        *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in state.damage()),
+        *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
         *gone.notes,
     )
     return Planned(
