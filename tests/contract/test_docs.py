@@ -236,7 +236,7 @@ _OVERLAY = "The overlay: hatchlock.local.toml"
 
 
 def names(cls: type[Any]) -> set[str]:
-    return {item.name.rstrip("_").replace("_", "-") for item in fields(cls)}
+    return {item.name.rstrip("_").replace("_", "-") for item in fields(cls) if item.init}
 
 
 @pytest.mark.parametrize(
