@@ -73,6 +73,27 @@ def test_a_pin_that_only_one_platform_has_is_preferred_too() -> None:
     }
 
 
+def test_a_server_that_got_another_name_prefers_what_it_had_under_the_one_before() -> None:
+    found = world()
+    text = DEMO.replace('python = "3.11"\n', "")
+    lock = found.lock(text)
+    had = replace(lock, environments=tuple(replace(item, python="3.10") for item in lock.environments))
+    renamed = text.replace("servers.demo", "servers.new")
+    moved = "".join(
+        f'[[moved]]\nfrom = "server:{old}"\nto = "server:{new}"\n' for old, new in (("demo", "b"), ("b", "new"))
+    )
+    again = found.lock(renamed + moved, had)
+    assert found.preferred["new"] == {
+        "pypi:demo-core": ("1.5",),
+        "pypi:demo-lib": ("2.0",),
+        "pypi:demo-server": ("1.2",),
+    }
+    assert again.environment("new", "process").python == "3.10"
+    assert stale_reasons(manifest_of(renamed + moved), again) == ()
+    found.lock(renamed, had)
+    assert found.preferred["new"] == {}  # without a word of it, it is another one
+
+
 def test_a_bound_that_moved_around_its_pin_is_recorded_without_asking() -> None:
     found = world()
     lock = found.lock(DEMO)

@@ -100,8 +100,13 @@ class Basis:
         }
 
     def preferred(self, wanted: WantedEnvironment) -> dict[str, tuple[str, ...]]:
-        """Return the pins of the locks that there are, `kind:name` -> versions, the most preferred first."""
-        return self.preferred_in(wanted.name, wanted.runtime)
+        """Return the pins of the locks that there are, `kind:name` -> versions, the most preferred first.
+
+        A private environment whose server got another name has those that it had under the one before.
+        """
+        before = self.manifest.handover.names_before(wanted.name) if wanted.private else ()
+        found = (self.preferred_in(name, wanted.runtime) for name in (wanted.name, *before))
+        return next(filter(None, found), {})
 
     def preferred_in(self, name: str, runtime: Runtime) -> dict[str, tuple[str, ...]]:
         """Return the pins of an environment of the locks, likewise."""

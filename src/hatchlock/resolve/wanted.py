@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,21 +110,23 @@ def wanted_environments(manifest: Manifest, previous: Lock | None) -> tuple[Want
         fallback: Runtime = "container" if spec.base else "process"
         for runtime in sorted({server.runtime for server in users}) or [fallback]:
             sources = [server.source for server in users if server.runtime == runtime and server.source]
-            wanted.append(_environment(spec, runtime, sources, previous, private=False))
+            recorded = _recorded((name,), runtime, previous)
+            wanted.append(_environment(spec, runtime, sources, recorded, private=False))
     for server in manifest.servers.values():
         if server.source is None or server.source.kind is Kind.OCI or server.environment:
             continue
         if server.name in manifest.environments:
             raise SharedName(name=server.name, address=f"server:{server.name}")
-        wanted.append(_environment(server.private, server.runtime, (server.source,), previous, private=True))
+        before = manifest.handover.names_before(server.name)
+        recorded = _recorded((server.name, *before), server.runtime, previous)
+        wanted.append(_environment(server.private, server.runtime, (server.source,), recorded, private=True))
     return tuple(sorted(wanted, key=lambda item: (item.name, item.runtime)))
 
 
 def _environment(
-    spec: EnvironmentSpec, runtime: Runtime, sources: Iterable[Source], previous: Lock | None, *, private: bool
+    spec: EnvironmentSpec, runtime: Runtime, sources: Iterable[Source], recorded: Environment | None, *, private: bool
 ) -> WantedEnvironment:
     declared = spec.python.removeprefix(MANAGED)
-    recorded = _recorded(spec.name, runtime, previous)
     python = declared or (recorded.python if recorded else "") or default_python()
     node = spec.node or (recorded.node if recorded else "")
     requirements = _texts([*sources, *spec.dependencies])
@@ -170,11 +173,14 @@ def named_source(source: Source) -> str:
     return normal_form(str(source)) if source.kind in {Kind.PATH, Kind.GIT, Kind.HATCH, Kind.CONDA} else str(source)
 
 
-def _recorded(name: str, runtime: Runtime, previous: Lock | None) -> Environment | None:
-    try:
-        return previous.environment(name, runtime) if previous else None
-    except KeyError:
+def _recorded(names: Iterable[str], runtime: Runtime, previous: Lock | None) -> Environment | None:
+    """Return what a lock has recorded of an environment, under the first of its names that it knows."""
+    if previous is None:
         return None
+    for name in names:
+        with contextlib.suppress(KeyError):
+            return previous.environment(name, runtime)
+    return None
 
 
 def wanted_images(manifest: Manifest) -> Mapping[str, str]:
