@@ -150,7 +150,10 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.
     if not outcome.is_complete:
         ui.result(f"Applied in part: {counts(outcome)}; run `{again}` again when the cause is mended")
         return
-    ui.result(f"Applied: {len(outcome.done)} done, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
+    from hatchlock.reconcile.plan import because_of_drift
+
+    done = f"{len(outcome.done)} done{because_of_drift(outcome.done)}"
+    ui.result(f"Applied: {done}, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
     _tell_partial(plan, ui)
     for note in sorted(_client_notes(applied)):
         ui.say(f"note: {note}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts, counted
 
-__all__ = ["Drifted", "Plan"]
+__all__ = ["Drifted", "Plan", "because_of_drift"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,15 +114,18 @@ class Plan:
             return f"{kind}: {what} as declared{self.blocked}"
         usual = [action for action in Action if action is not Action.REPLACE or self.count(action)]
         counts = ", ".join(f"{self.count(action)} to {action}" for action in usual)
-        drift = sum(step.drift for step in self.steps)
-        return (
-            f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}{f', {drift} because of drift' if drift else ''}"
-        )
+        return f"Plan: {counts}, {self.unchanged} unchanged{self.blocked}{because_of_drift(self.steps)}"
 
     @property
     def blocked(self) -> str:
         """The end of such a line: how many resources cannot be planned; "" if all can."""
         return f", {len(self.problems)} cannot be planned" if self.problems else ""
+
+
+def because_of_drift(steps: Iterable[Step]) -> str:
+    """Return the end of a line that counts steps: how many put right what somebody else has changed; "" for none."""
+    count = sum(step.drift for step in steps)
+    return f", {count} because of drift" if count else ""
 
 
 def _step_lines(step: Step) -> list[str]:
