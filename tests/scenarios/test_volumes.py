@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.engines.api import Engine
+from hatchlock.engines.api import Engine, EngineError
 from hatchlock.engines.host import host_facts
-from hatchlock.engines.volumes import ForeignVolume, find_volume, list_volumes, make_volume, remove_volume
+from hatchlock.engines.volumes import ForeignVolume, find_volume, list_volumes, make_volume, remove_volume, volume_sizes
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.paths import Home
+from hatchlock.process import owner
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action
@@ -144,6 +146,31 @@ def test_what_a_server_writes_is_there_in_its_next_session_and_in_no_other_serve
         run.hello()
         assert all("Permission denied" in run.attempt("list", path) for path in ("/data", OPEN))
         run.end()
+
+
+def test_a_container_that_a_killed_command_has_left_does_not_hold_a_volume_and_one_at_work_does(world: World) -> None:
+    engine, name = Engine(world.engine), f"hatchlock-{world.project}-left"
+    labels = {"dev.hatchlock.project": world.project}
+    make_volume(engine, name, labels=labels, image=world.image, user="10001:10001")
+    with subprocess.Popen(["sleep", "60"]) as process:
+        config = {
+            "Image": world.image,
+            "Entrypoint": ["/none"],
+            "Labels": {**labels, "dev.hatchlock.owner": owner(process.pid)},
+            "HostConfig": {"Binds": [f"{name}:/data:nocopy"]},
+        }
+        engine.create(f"{name}-maker", config)
+        with pytest.raises(EngineError):
+            remove_volume(engine, name)
+        process.kill()
+    remove_volume(engine, name)
+    assert find_volume(engine, name) is None
+    assert engine.list(labels) == []
+
+
+def test_several_may_ask_at_once_how_much_is_in_volumes(world: World) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(lambda _: volume_sizes(Engine(world.engine)), range(8)))) == 8
 
 
 def test_a_volume_stays_when_its_server_changes_and_with_a_lost_state(world: World) -> None:
