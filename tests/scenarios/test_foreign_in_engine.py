@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def test_what_looks_like_ours_stays_through_apply_removal_gc_and_destroy(address
             own = [volume.name for volume in list_volumes(engine, {f"{_LABEL}.project": name})]
             assert len(set(own) - set(foreign.volumes)) == 1
             assert project.plan()["steps"] == []
+            shutil.rmtree(project.store / "projects")  # a lost state: volume and image are known by their marks
+            assert project.steps() == ["create server:cat", "create server:echo"]
+            project.ok("apply", "--yes", "--no-probe")
             project.write(alone)
             project.ok("lock")
             project.ok("apply", "--yes", "--no-probe", "--allow-destructive", "--allow-mass-removal")
