@@ -15,6 +15,7 @@ import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.writer import entry_digest, entry_for
+from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.images.key import image_tag, input_key, local_tag
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox, SecretReference, SourceTree
 from hatchlock.lock.model import Build, File
@@ -25,11 +26,14 @@ from hatchlock.resources.base import Artefact
 from hatchlock.resources.build_spec import BuildSpec, ProjectBuildSpec, ScriptSpec
 from hatchlock.resources.env_parts import CondaSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_spec import EnvSpec
+from hatchlock.resources.env_target import InterpreterFacts
 from hatchlock.resources.system_spec import HostPackage, SystemSpec
+from hatchlock.resources.target import Machine, compile_target
 from hatchlock.resources.volume import VolumeSpec, volume_address, volume_place
+from hatchlock.resources.world import target_to_dict
 from hatchlock.security.container import LABEL
 from hatchlock.security.sandbox import private_uid
-from support.locks import image
+from support.locks import image, manifest_of, world
 
 HOME = Home(root=Path("/store"), is_default=False)
 USUAL = Home(root=Path("/home/ada/.local/share/hatchlock"), is_default=True)
@@ -135,6 +139,39 @@ VOLUME = VolumeSpec(
     runtime="container",
 )
 
+MANIFEST = """\
+[project]
+name = "acme"
+platforms = ["linux/amd64"]
+
+[servers.demo]
+source = "pypi:demo-server"
+runtime = "process"
+python = "3.11"
+clients = ["cursor"]
+
+[servers.boxed]
+source = "pypi:demo-server"
+python = "3.11"
+base = "oci:base.example.com/python:3.11"
+
+[servers.boxed.sandbox]
+writable = ["/var/lib/demo"]
+reason = "it keeps its notes"
+"""
+MACHINE = Machine(
+    platform="linux/amd64",
+    system="linux",
+    home=HOME,
+    user_home=Path("/home/ada"),
+    directory=Path("/srv/acme"),
+    environ={},
+    interpreters={"3.11": InterpreterFacts(path="/usr/bin/python3.11", version="3.11.2", prefixes=("/usr",))},
+    programs={},
+    engine="unix:///run/engine.sock",
+)
+TARGET = compile_target(manifest_of(MANIFEST), world().lock(MANIFEST), MACHINE)
+
 
 def entry(client: str, scope: Scope, home: Home) -> str:
     found = entry_for(
@@ -178,6 +215,8 @@ NAMES = {
     "the address of an engine's volume": str(volume_address("time", "/var/lib/time", "container")),
     "the address of such a directory": str(volume_address("time", "/var/lib/time", "process")),
     "whose a volume is": VOLUME.key,
+    # saved plans: one that was made before an upgrade is applied after it
+    "what a saved plan is bound to": sha256_bytes(canonical_json(target_to_dict(TARGET))),
     # the host
     "packages of the host": HOST.key,
     # entries in files of applications
@@ -208,6 +247,7 @@ EXPECTED = {
     "the address of an engine's volume": "volume:time/var/lib/time",
     "the address of such a directory": "volume:time/var/lib/time@process",
     "whose a volume is": "hatchlock-acme-time-c90e476b7743 10001",
+    "what a saved plan is bound to": "222e07337c0ef6042a04f9fed20baa669c7c8f6d606af93f182322a1c91906ae",
     "packages of the host": "2c73785911b8c5ad0e8d6eec2fac07d594fd9634057188a980f5be8578c731c1",
     "an entry of claude-code in user scope": "8167ffce1d48df7d6ecc19d7393034e9c386e0ca5b28147c86d33e502e8f969f",
     "an entry of claude-code in user scope, of the usual store": "49849e6dd37deb4618b3e1ca0bfbb43283daa46543dfdc9301054ecc1087feb9",
