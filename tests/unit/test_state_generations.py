@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.state.documents import NewerState
 from hatchlock.state.generations import Generation, Generations
 from hatchlock.state.project import BadState
 
@@ -122,12 +123,20 @@ def test_a_project_is_not_held_at_one_that_is_gone(generations: Generations) -> 
     assert (generations.numbers(), generations.held(), generations.current()) == ((2,), 0, 2)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 2}', '{"format_version": 1, "servers": 3}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 0}', '{"format_version": 1, "servers": 3}'])
 def test_one_that_we_did_not_write_is_named(generations: Generations, tmp_path: Path, text: str) -> None:
     record(generations)
     path = tmp_path / "projects" / "p" / "generations" / "1" / "generation.json"
     path.write_text(text)
     with pytest.raises(BadState, match=str(path)):
+        generations.read(1)
+
+
+def test_one_that_a_newer_version_left_is_not_guessed_at(generations: Generations, tmp_path: Path) -> None:
+    record(generations)
+    path = tmp_path / "projects" / "p" / "generations" / "1" / "generation.json"
+    path.write_text('{"format_version": 2}')
+    with pytest.raises(NewerState, match="has format 2"):
         generations.read(1)
 
 
