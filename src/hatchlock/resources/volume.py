@@ -149,6 +149,15 @@ class VolumeResource:
         self.problems = (*self._foreign(), *self._elsewhere(), *self._without_source())
         return seen
 
+    def remember(self) -> None:
+        """Have it in the state, which may have been lost, where those are that exist; the caller holds the project's lease.
+
+        Raises:
+            EngineError, EngineUnreachable: The engine does not say what it is.
+        """
+        if any(spec.engine and address in self._present for address, spec in self._specs.items()):
+            self._in_engine.remember()
+
     def observe_one(self, address: Address) -> Observed | None:
         """Return the volume as it is, or None."""
         return next((seen for seen in self._seen() if seen.address == address), None)

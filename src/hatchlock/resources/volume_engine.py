@@ -100,6 +100,15 @@ class EngineVolumes:
 
         return find_volume(self._engine(), name) if self._where() else None
 
+    def remember(self) -> None:
+        """Have it in the state where the project's volumes are: when nothing needs an engine any more, nothing else says so.
+
+        Raises:
+            EngineError, EngineUnreachable: The engine does not say what it is.
+        """
+        if not self._state.volume_engine():
+            self._state.know_volume_engine(self._address, self._identity())
+
     def is_another(self) -> bool:
         """Whether the engine is not the one in which the project's volumes were made last, as far as engines have ids.
 

@@ -185,6 +185,11 @@ class ProjectState:
         """Return the id of that engine; "" where it has none, or nobody asked."""
         return str((self._read("volumes.json") or {}).get("id", ""))
 
+    def know_volume_engine(self, engine: str, identity: str) -> None:
+        """Remember in which engine the volumes are that were found there: an engine's address, and its id."""
+        with self._changing:
+            self._write_volumes(engine, self.begun_volumes(), self.superseded_volumes(), identity=identity)
+
     def begin_volume(self, name: str, engine: str, identity: str = "") -> None:
         """Remember a volume before it is made, and where: an engine's address, and its id."""
         with self._changing:

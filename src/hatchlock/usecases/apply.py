@@ -182,6 +182,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         state.bind(project.directory)
         planned.given_up.remember(state)
         settle_directories(project.home, planned.target.project)
+        planned.world.volumes.remember()
         write_launcher(project.home)
 
     before, was_at = state.generation(), state.current()
