@@ -258,7 +258,9 @@ def test_without_what_is_known_nothing_is_called_drift(project: CatProject, dama
     assert VOLUME in map(str, read_applied(state(project)).keys)
 
 
-@pytest.mark.parametrize("number", [2, 3, 4])
+@pytest.mark.parametrize(
+    "number", [pytest.param(2, marks=pytest.mark.full), 3, pytest.param(4, marks=pytest.mark.full)]
+)
 def test_our_own_work_is_no_drift_wherever_an_apply_is_killed(tmp_path: Path, number: int) -> None:
     victim = KilledProject(tmp_path, CAT)
     victim.ok("lock")
