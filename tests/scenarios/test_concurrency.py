@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 import subprocess
 import threading
 from collections import Counter
@@ -14,10 +15,12 @@ import pytest
 
 from hatchlock.engines.process import check_isolation, host_platform
 from hatchlock.state.lease import lease
+from support.engine_images import untag_all
 from support.index import Index, Release, serving
+from support.links_image import links_image
 from support.project import TrialProject, server_release
 from support.runs import wait_for
-from support.traced import begin, events, out_of_order
+from support.traced import begin, events, held_twice, out_of_order
 from support.unavailable import unavailable
 
 MANIFEST = """\
@@ -37,6 +40,15 @@ source = "pypi:tiny-server"
 
 [servers.{name}-own]
 source = "pypi:{package}"
+"""
+BOXED = """\
+[project]
+name = "{name}"
+platforms = ["{platform}"]
+
+[servers.boxed]
+source = "oci:docker-daemon:{image}"
+command = ["/bin/cat"]
 """
 APPLY = ("apply", "--yes", "--no-probe")
 PROJECTS = ("ant", "bee", "cow", "dog")
@@ -105,7 +117,7 @@ def at_once(farm: Farm, index: Index, order: list[str]) -> None:
     ended = [(process.communicate(timeout=240), process.returncode) for process in running]
     assert [status for _, status in ended] == [0] * len(order), [said for said, status in ended if status]
     found = events(report)
-    assert list(out_of_order(found)) == []
+    assert (list(out_of_order(found)), list(held_twice(found))) == ([], [])
     built = Counter(item.name for item in found if item.event == "builds")
     assert set(built.values()) == {1}, "an environment is built once, whoever wants it"
     store = farm.projects["ant"]
@@ -225,3 +237,29 @@ def test_a_fetch_keeps_what_would_take_its_files_away_waiting(farm: Farm, index:
     assert started.communicate(timeout=60)
     assert started.returncode == 0
     ant.ok(*APPLY, "--offline")
+
+
+@pytest.mark.engine
+def test_projects_that_share_an_image_make_it_one_after_the_other(tmp_path: Path, engine: str) -> None:
+    report = tmp_path / "events"
+    names = [f"shared-{secrets.token_hex(4)}" for _ in range(2)]
+    with links_image(engine) as image:
+        texts = [BOXED.format(name=name, platform=host_platform(), image=image) for name in names]
+        variables = {"DOCKER_HOST": engine, "HATCHLOCK_HOME": str(tmp_path / "store")}
+        projects = [
+            TrialProject(tmp_path / name, text, name=name, **variables) for name, text in zip(names, texts, strict=True)
+        ]
+        for project in projects:
+            project.store = tmp_path / "store"
+            project.ok("lock")
+        running = [begin(project, report, *APPLY) for project in projects]
+        ended = [(process.communicate(timeout=120), process.returncode) for process in running]
+        assert [status for _, status in ended] == [0, 0], ended
+        found = events(report)
+        assert (list(out_of_order(found)), list(held_twice(found))) == ([], [])
+        made = [item.name for item in found if item.event == "has" and item.name.startswith("image-")]
+        assert len(made) == 2
+        assert len(set(made)) == 1
+        assert [project.steps() for project in projects] == [[], []]
+        for name in names:
+            untag_all(engine, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from support.project import TrialProject
 
-__all__ = ["RANKS", "Event", "begin", "events", "out_of_order", "rank"]
+__all__ = ["RANKS", "Event", "begin", "events", "held_twice", "out_of_order", "rank"]
 
 RANKS: Mapping[str, int] = {
     "manifest": 0,
@@ -50,13 +50,14 @@ original = module.lease
 
 @contextlib.contextmanager
 def lease(path, **options):
-    note("wants", path.name, options["timeout"] > 0)
+    name = path.name.replace("lease", f"lease-{path.parent.name}")
+    note("wants", name, options["timeout"] > 0)
     with original(path, **options):
-        note("has", path.name)
+        note("has", name)
         try:
             yield
         finally:
-            note("frees", path.name)
+            note("frees", name)
 
 module.lease = lease
 
@@ -116,3 +117,15 @@ def out_of_order(found: Iterable[Event]) -> Iterator[Any]:
         elif item.event == "wants" and item.waits:
             above = {*own, *held[item.process, 0]}
             yield from ((name, item.name) for name in above if rank(name) >= rank(item.name))
+
+
+def held_twice(found: Iterable[Event]) -> Iterator[str]:
+    """Yield each lease that somebody gets while another has it."""
+    held: set[str] = set()
+    for item in found:
+        if item.event == "has":
+            if item.name in held:
+                yield item.name
+            held.add(item.name)
+        elif item.event == "frees":
+            held.remove(item.name)
