@@ -137,10 +137,11 @@ def test_killed_around_each_step_the_same_apply_converges(trial: Trial, mode: st
         assert trial.world() == expected, f"{mode} event {number}"
 
 
-def sweep(trial: Trial, step: int) -> None:
+def sweep(trial: Trial, kills: int) -> None:
     expected = converged(trial)
     trial.start_over()
     points = trial.points("effects", *APPLY)
+    step = max(1, points // kills)
     reached = 0
     for number in range(1, points + 1, step):
         trial.start_over()
@@ -151,12 +152,12 @@ def sweep(trial: Trial, step: int) -> None:
 
 
 def test_killed_before_some_of_its_effects_the_same_apply_converges(trial: Trial) -> None:
-    sweep(trial, step=40)
+    sweep(trial, 8)
 
 
 @pytest.mark.full
-def test_killed_before_any_of_its_effects_the_same_apply_converges(trial: Trial) -> None:
-    sweep(trial, step=1)
+def test_killed_before_many_of_its_effects_the_same_apply_converges(trial: Trial) -> None:
+    sweep(trial, 150)
 
 
 @pytest.mark.full
@@ -227,15 +228,16 @@ def test_killed_before_some_of_its_effects_lock_leaves_the_old_one_or_the_new_on
 
 
 @pytest.mark.full
-def test_killed_before_any_of_its_effects_lock_leaves_the_old_one_or_the_new_one(trial: Trial) -> None:
+def test_killed_before_many_of_its_effects_lock_leaves_the_old_one_or_the_new_one(trial: Trial) -> None:
     points = lock_effects(trial)
-    lock_sweep(trial, lambda number: trial.killed("effects", number + 1, "lock", "--upgrade"), points)
+    step = max(1, points // 100)
+    lock_sweep(trial, lambda number: trial.killed("effects", number * step + 1, "lock", "--upgrade"), points // step)
 
 
 @pytest.mark.full
 def test_killed_at_random_instants_lock_leaves_the_old_one_or_the_new_one(trial: Trial) -> None:
     moments = random.Random(2)
-    lock_sweep(trial, lambda _: trial.killed_after(moments.uniform(0.05, 0.9), "lock", "--upgrade"), 100)
+    lock_sweep(trial, lambda _: trial.killed_after(moments.uniform(0.05, 0.9), "lock", "--upgrade"), 50)
 
 
 @pytest.fixture

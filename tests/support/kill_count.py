@@ -17,8 +17,9 @@ def show_kills(terminalreporter: pytest.TerminalReporter) -> None:
     counted: Counter[str] = Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, ()):
-            if report.when == "call":
-                counted.update({name: value for name, value in report.user_properties if name in {KILLS, DIVERGENCES}})
+            for name, value in report.user_properties if report.when == "call" else ():
+                if name in {KILLS, DIVERGENCES}:
+                    counted[name] += value
     if counted:
         terminalreporter.section("commands that were killed, and then run again")
         terminalreporter.write_line(f"{counted[KILLS]:>4} kills, {counted[DIVERGENCES]} divergences")
