@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import stat
@@ -128,7 +129,8 @@ class CrashProject(KilledProject):
             "statements": sorted(path.name for path in (self.store / "images").glob("*")),
             "volumes": self.volumes(),
             "directories": {str(path.relative_to(state)): _owner(path) for path in kept},
-            "files of applications": snapshot(self.user_home),
+            # a plan for the rest of the entries may have them in another order, which means nothing in JSON
+            "files of applications": {path: json.loads(data) for path, data in snapshot(self.user_home).items()},
             "launcher": self.launcher.read_bytes() if self.launcher.exists() else b"",
             "blobs": sorted(path.name for path in (self.store / "blobs").glob("*/??/*")),
             "containers": self.containers(),
