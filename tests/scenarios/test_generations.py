@@ -143,6 +143,14 @@ def test_an_apply_with_nothing_to_do_ends_a_rollback(applied: Project) -> None:
     assert (applied.past()["current"], applied.past()["held"], applied.plan()["held"]) == (3, 0, 0)
 
 
+def test_an_apply_that_puts_right_what_somebody_has_changed_makes_the_way_back_no_shorter(applied: Project) -> None:
+    (applied.directory / ".mcp.json").unlink()
+    last = json.loads(applied.ok(*APPLY, "--json").out.splitlines()[-1])
+    assert last["done"]
+    assert last["generation"] == 2
+    assert [item["number"] for item in applied.past()["generations"]] == [2, 1]
+
+
 def test_rollback_works_while_manifest_and_lock_are_broken(applied: Project) -> None:
     applied.lock.write_text("<<<<<<<")
     applied.write('[project]\nname = "trial"\nnonsense = 1\n')

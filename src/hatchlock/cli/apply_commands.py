@@ -106,7 +106,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
 
 def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, emit: Sink) -> Undone | None:
     """Go back, if that was asked for and there is something to go back to, since a server does not answer."""
-    if not arguments.undo or not applied.before or not applied.generation:
+    if not arguments.undo or not applied.before or applied.generation in {0, applied.before}:
         return None
     from hatchlock.usecases.undo import undo_applied
 

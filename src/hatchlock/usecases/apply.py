@@ -185,7 +185,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         planned.world.volumes.remember()
         write_launcher(project.home)
 
-    before, was_at = state.generation(), state.current()
+    was_at = state.current()
     outcome = carry_out(
         planned,
         command="apply",
@@ -194,11 +194,10 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         emit=emit,
         pace=pace,
     )
-    generation = state.generation()
     return Applied(
         planned=planned,
         outcome=outcome,
-        generation=generation if generation != before else 0,
+        generation=state.generation() if _is_whole(planned, outcome) else 0,
         changed_servers=tuple(_changed_servers(planned, outcome)),
         before=was_at,
     )
@@ -208,8 +207,12 @@ def _record(project: Project, planned: Planned, outcome: Outcome) -> None:
     """Write the generation that a finished apply leaves; a part of a plan leaves none: what is here then is no whole lock."""
     from hatchlock.usecases.generations import leave_generation
 
-    if outcome.is_complete and not planned.plan.problems and not planned.plan.only:
+    if _is_whole(planned, outcome):
         leave_generation(project, planned, outcome)
+
+
+def _is_whole(planned: Planned, outcome: Outcome) -> bool:
+    return outcome.is_complete and not planned.plan.problems and not planned.plan.only
 
 
 def _changed_servers(planned: Planned, outcome: Outcome) -> Iterable[str]:

@@ -43,8 +43,8 @@ class NoSuchGeneration(HatchlockError):
 def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> int:
     """Write the generation that a finished apply leaves, and return its number.
 
-    An apply that was killed right after it had done so has left it already: the next one, which finds nothing to do, leaves
-    no other, so that the way back is as long as it was.
+    Where the project is at one that is the same, there is no other: an apply that put right what somebody had changed, or
+    that follows one that was killed right after it had left its generation, makes the way back no shorter.
 
     Raises:
         OSError: The disk is full, or the like.
@@ -54,7 +54,7 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
     from hatchlock.usecases.uses import target_uses, uses_to_dict
 
     lock = project.lock_bytes or b""
-    if not outcome.done and _is_left(project, planned.state):
+    if _is_left(project, planned):
         return planned.state.generation()
     facts = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -76,11 +76,12 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
     return number
 
 
-def _is_left(project: Project, state: ProjectState) -> bool:
-    """Whether the newest generation is of these files and launch records, and the project is at it."""
+def _is_left(project: Project, planned: Planned) -> bool:
+    """Whether the newest generation is of these files, launch records and target, and the project is at it."""
+    state = planned.state
     newest = state.generations.newest()
     found = state.generations.read(newest)
-    if found is None or state.current() != newest:
+    if found is None or state.current() != newest or kept_target(state.generations, newest) != planned.target:
         return False
     then = project_at(project, state, newest)
     names = ("manifest_bytes", "overlay_bytes", "lock_bytes")
