@@ -15,7 +15,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from hatchlock.engines.process import host_platform
-from support.crash_world import APPLY, CrashProject
+from support.crash_world import APPLY, CONSENT, CrashProject
 from support.index import Index, serving
 from support.project import server_release
 from support.small_disk import small_disk
@@ -211,6 +211,41 @@ def test_a_command_that_was_killed_at_its_very_end_is_not_done_twice(project: Cr
     assert not journal.exists()
     project.ok("rollback", "--yes")
     assert project.active() != there
+
+
+@pytest.mark.parametrize("content", _some(DAMAGE, "cut off", "without content"))
+def test_a_generation_that_cannot_be_read_is_no_way_back_and_hinders_no_apply(
+    project: CrashProject, content: bytes
+) -> None:
+    facts = state_of(project) / "generations" / "1" / "generation.json"
+    facts.write_bytes(content)
+    (state_of(project) / "journal.ndjson").write_text('{"event":"begin","command":"apply"}\n')
+    project.ok(*APPLY)
+    assert project.plan()["steps"] == []
+    for command in (("history",), ("gc", "--yes")):
+        done = project.run(*command)
+        assert done.status == 1
+        assert f"{facts} cannot be read" in done.err
+        assert "move the directory that it is in away" in done.err
+    facts.parent.rename(project.root / f"away-{len(content)}")
+    assert "* 2" in " ".join(project.ok("history").out.split())
+    project.ok("gc", "--yes")
+
+
+@pytest.mark.parametrize("content", _some(DAMAGE, "cut off", "without content"))
+def test_what_was_given_up_is_not_taken_away_when_nobody_can_say_what_it_was(
+    project: CrashProject, content: bytes
+) -> None:
+    expected = project.world()
+    given_up = state_of(project) / "forgotten.json"
+    given_up.write_bytes(content)
+    for command in (("plan",), APPLY, ("destroy", *CONSENT[:2])):
+        done = project.run(*command)
+        assert done.status == 1
+        assert f"{given_up} cannot be read" in done.err
+        assert "say again with [[forget]]" in done.err
+    given_up.rename(project.root / f"given-up-{len(content)}")
+    assert project.world() == expected
 
 
 def test_trees_without_receipts_and_receipts_without_trees_are_built_again(project: CrashProject) -> None:

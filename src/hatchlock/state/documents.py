@@ -34,6 +34,11 @@ DOCUMENTS: Mapping[str, Mapping[str, type]] = {
 }
 """The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
 again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""
+_ADVICE: Mapping[str, str] = {
+    "forgotten.json": "move it away, and say again with [[forget]] what hatchlock has to leave alone",
+    "generation.json": "move the directory that it is in away: then there is no such generation to go back to",
+}
+"""What to do about documents that nobody can find out again, and that no command puts aside."""
 _ASIDE = ".damaged"
 _APPLIED = "applied.json"
 
@@ -51,7 +56,8 @@ class BadState(HatchlockError):
         return f"{self.path} cannot be read: {self.why}"
 
     def _hint(self) -> str:
-        return "run `hatchlock apply` in its project, which puts it aside and goes on from what it finds"
+        usual = "run `hatchlock apply` in its project, which puts it aside and goes on from what it finds"
+        return _ADVICE.get(Path(self.path).name, usual)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hatchlock.address import Address
-from hatchlock.state.documents import read_document, write_document
+from hatchlock.state.documents import BadState, read_document, write_document
 
 __all__ = ["read_forgotten", "write_forgotten"]
 
@@ -20,10 +20,14 @@ def read_forgotten(root: Path) -> tuple[Address, ...]:
         root: The project's state.
 
     Raises:
-        BadState: Nobody can say.
+        BadState: Nobody can say. That is no reason to take anything of it away.
     """
-    document = read_document(root / _NAME)
-    return tuple(sorted(map(Address.parse, document["addresses"]))) if document else ()
+    path = root / _NAME
+    document = read_document(path)
+    try:
+        return tuple(sorted(map(Address.parse, document["addresses"]))) if document else ()
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadState(path=str(path), why=f"{type(error).__name__} {error}") from error
 
 
 def write_forgotten(root: Path, addresses: Iterable[Address]) -> None:

@@ -78,9 +78,14 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
 
 def _is_left(project: Project, planned: Planned) -> bool:
     """Whether the newest generation is of these files, launch records and target, and the project is at it."""
+    from hatchlock.state.documents import BadState
+
     state = planned.state
     newest = state.generations.newest()
-    found = state.generations.read(newest)
+    try:
+        found = state.generations.read(newest)
+    except BadState:
+        return False  # there may be no way back to it, and another one leaves one
     if found is None or state.current() != newest or kept_target(state.generations, newest) != planned.target:
         return False
     then = project_at(project, state, newest)
