@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import secrets
 import tarfile
@@ -234,6 +235,72 @@ def test_an_apply_that_is_killed_while_data_moves_goes_on(
     assert world.content(world.place("new")) == before
     assert find_volume(Engine(world.engine), world.place("old")) is None
     assert world.state.superseded_volumes() == world.state.begun_volumes() == ()
+
+
+@pytest.fixture
+def half_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """What `old` kept is in the volume of `new`, and the apply was killed before the old volume was removed."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    world.apply("old")
+    world.fill(world.place("old"), FILES)
+    with monkeypatch.context() as patched:
+        patched.setattr("hatchlock.resources.volume_engine.EngineVolumes.remove", killed)
+        with pytest.raises(Killed):
+            world.apply("new")
+    assert world.state.superseded_volumes() == (world.place("old"),)
+    return world
+
+
+def test_a_server_of_the_old_name_begins_with_nothing(half_gone: World) -> None:
+    moved = half_gone.content(half_gone.place("new"))
+    plan = half_gone.plan("new", "old")
+    assert [(step.action, step.loss) for step in plan.steps] == [("update", "")]
+    half_gone.apply("new", "old")
+    assert half_gone.content(half_gone.place("old")) == {}
+    assert half_gone.content(half_gone.place("new")) == moved
+    half_gone.fill(half_gone.place("old"), FILES)
+    assert half_gone.plan("new", "old").steps == ()
+    assert half_gone.plan("new", handover=NO_HANDOVER).losses
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "there"])
+def test_what_moves_back_is_what_was_kept_last_and_is_not_taken_for_superseded(half_gone: World, is_gone: bool) -> None:
+    half_gone.fill(half_gone.place("new"), {"a": b"newer"})
+    if is_gone:  # somebody has removed it by hand: nothing in the engine says any more that it was superseded
+        remove_volume(Engine(half_gone.engine), half_gone.place("old"))
+    kept = half_gone.content(half_gone.place("new"))
+    back = Handover(moved={"new": "old"})
+    half_gone.apply("old", handover=back)
+    assert half_gone.content(half_gone.place("old")) == kept
+    assert half_gone.state.superseded_volumes() == half_gone.state.begun_volumes() == ()
+    assert half_gone.plan("old", handover=back).steps == ()
+    assert half_gone.plan(handover=NO_HANDOVER).losses
+
+
+def test_a_session_that_begins_while_data_is_copied_keeps_what_it_writes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.apply("old")
+    world.fill(world.place("old"), FILES)
+    whole = volume_copy.copy_volume
+    with contextlib.ExitStack() as stack:
+
+        def begun(engine: Engine, source: str, target: str, **options: object) -> None:
+            whole(engine, source, target, **options)  # type: ignore[arg-type]
+            stack.enter_context(world.holding(source))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(volume_copy, "copy_volume", begun)
+            with pytest.raises(VolumeInUse, match="holder-"):
+                world.apply("new")
+        assert world.state.superseded_volumes() == ()
+    world.fill(world.place("old"), {"a": b"newer"})
+    kept = world.content(world.place("old"))
+    world.apply("new")
+    assert world.content(world.place("new")) == kept
 
 
 def test_a_copy_that_is_not_whole_removes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

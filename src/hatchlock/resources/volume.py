@@ -47,6 +47,7 @@ __all__ = [
 
 _UNFINISHED = "unfinished"
 _UNLINKED = "unlinked"
+_SUPERSEDED = "superseded"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -230,7 +231,8 @@ class VolumeResource:
                 user=f"{kept.uid}:{kept.gid}",
                 state="" if kept.is_linked else _UNLINKED,
             )
-        begun = self._state.begun_volumes()
+        states = dict.fromkeys(self._state.begun_volumes(), _UNFINISHED)
+        states |= dict.fromkeys(self._state.superseded_volumes(), _SUPERSEDED)
         for volume in self._in_engine.listed():
             server, path, user = (volume.labels.get(f"{LABEL}.{name}", "") for name in ("server", "path", "user"))
             yield _Kept(
@@ -240,29 +242,25 @@ class VolumeResource:
                 place=volume.name,
                 directory=volume.name,
                 user=user,
-                state=_UNFINISHED if volume.name in begun else "",
+                state=states.get(volume.name, ""),
             )
 
     def _seen(self) -> Iterator[Observed]:
         found = list(self._found())
-        superseded = self._state.superseded_volumes()
-        moved = {item.address: name for item in found if (name := self._moves_to(item, found, superseded))}
+        moved = {item.address: name for item in found if (name := self._moves_to(item, found))}
         targets = {
             volume_address(moved[item.address], item.path, item.runtime) for item in found if item.address in moved
         }
         for item in found:
             renamed = moved.get(item.address, "")
-            if item.place in superseded:
-                cause = "what was in it is where its server keeps it now"
-                yield Observed(address=item.address, key=item.key, cause=cause)
-            elif renamed:
+            if renamed:
                 yield self._moved(item, renamed)
-            elif item.address not in targets:  # half of a copy is no volume yet
+            elif item.address not in targets:  # half of a copy is no volume yet, and what is superseded makes room
                 yield self._observed(item)
 
-    def _moves_to(self, item: _Kept, found: Iterable[_Kept], superseded: Sequence[str]) -> str:
+    def _moves_to(self, item: _Kept, found: Iterable[_Kept]) -> str:
         same = [other for other in found if (other.path, other.runtime) == (item.path, item.runtime)]
-        whole = {other.server for other in same if other.state != _UNFINISHED and other.place not in superseded}
+        whole = {other.server for other in same if other.state not in {_UNFINISHED, _SUPERSEDED}}
         return self._handover.moves_to(item.server, whole) if item.server in whole else ""
 
     def _moved(self, item: _Kept, now: str) -> Observed:
@@ -278,6 +276,11 @@ class VolumeResource:
 
     def _observed(self, item: _Kept) -> Observed:
         spec = self._specs.get(item.address)
+        if item.state == _SUPERSEDED:
+            cause = "what was in it is where its server keeps it now"
+            if spec is not None:
+                cause = f"from an empty one: {cause}"
+            return Observed(address=item.address, key=item.key, facts=_facts(item) if spec else {}, cause=cause)
         if item.state == _UNFINISHED:
             return Observed(address=item.address, key=item.key)
         if spec is not None and spec.key == item.key:

@@ -151,6 +151,7 @@ class EngineVolumes:
         """
         self._check_unused(old)
         self._begin(spec, old)
+        self._check_unused(old)  # what a session has written that began meanwhile is not in the copy
         self._state.supersede_volume(old, spec.place)
         self.remove(old)
 
@@ -178,9 +179,12 @@ class EngineVolumes:
         labels = {"server": spec.server, "path": spec.path, "user": spec.user}
         named = self.labels | {f"{LABEL}.{name}": value for name, value in labels.items()}
         engine = self._engine()
-        if source and spec.place in self._state.begun_volumes():
+        is_half = bool(source) and spec.place in self._state.begun_volumes()
+        if is_half or spec.place in self._state.superseded_volumes():
             self._check_unused(spec.place)
-            self.remove(spec.place)  # half of a copy
+            self.remove(
+                spec.place
+            )  # half of a copy; or what another one goes on with, which is not to be found in this one
         self._state.begin_volume(spec.place, spec.engine, self._identity())
         make_volume(engine, spec.place, labels=named, image=spec.image, user=spec.user)
         if not source:
