@@ -63,6 +63,14 @@ def test_a_directory_is_outside_of_the_state_under_the_name_that_it_always_had(h
     assert kept(home) == [("a", "/data/x", True)]
 
 
+def test_what_is_no_directory_is_nothing_that_a_server_keeps(home: Home) -> None:
+    made = filled(home, "a")
+    (made.parent / "notes.txt").write_text("somebody's")
+    (made.parent / "nowhere").symlink_to("/there/is/none")
+    (home.root / "volumes" / "p" / "list.txt").write_text("somebody's")
+    assert kept(home) == [("a", "/data/x", True)]
+
+
 def test_where_nothing_is_kept_nothing_is_made(home: Home) -> None:
     settle_directories(home, "p")
     assert not home.root.exists()

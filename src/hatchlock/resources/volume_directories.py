@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from hatchlock.files import fsync_directory, private_directory
+from hatchlock.files import flush_tree, fsync_directory, private_directory
 from hatchlock.store.strangers import delete_tree, entries_below
 
 if TYPE_CHECKING:
@@ -72,15 +72,18 @@ def directory_place(home: Home, project: str, server: str, path: str) -> str:
 
 
 def kept_directories(home: Home, project: str) -> Iterator[KeptDirectory]:
-    """Yield what the processes of a project keep, also when its state is lost, by server and path."""
+    """Yield what the processes of a project keep, also when its state is lost, by server and path.
+
+    What is no directory was put there by somebody else: it is nothing that a server keeps.
+    """
     link = _link(home, project)
     root = link if link.is_dir() else _data(home, project)
     if not root.is_dir():
         return
     for server in sorted(root.iterdir()):
-        if server.name.startswith("."):
+        if server.name.startswith(".") or not server.is_dir():
             continue
-        for directory in sorted(server.iterdir()):
+        for directory in sorted(path for path in server.iterdir() if path.is_dir()):
             facts = directory.stat()
             yield KeptDirectory(
                 server=server.name,
@@ -155,6 +158,7 @@ def copy_directory(home: Home, project: str, source: Path, new: Path, user: str)
         raise OSError(f"{source} cannot be copied: {error.args[0][0][2]}") from error
     part.chmod(0o700)
     _give_all(part, user)
+    flush_tree(part)  # after a power cut too it is a whole copy, or none
     part.rename(new)
     fsync_directory(new.parent)
 
