@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -124,6 +125,18 @@ def test_rollback_brings_back_what_there_was_byte_for_byte_and_holds_it(applied:
     applied.ok(*APPLY)
     assert (applied.past()["current"], applied.past()["held"], applied.steps()) == (3, 0, [])
     assert "Held" not in applied.ok("plan").out
+
+
+def test_a_rollback_in_part_does_not_say_that_it_is_there(applied: Project) -> None:
+    broken = applied.directory / ".mcp.json"
+    whole = broken.read_bytes()
+    broken.write_text("{")
+    assert "Rolled back in part" in applied.fails(*BACK).out
+    assert (applied.past()["current"], applied.past()["held"]) == (2, 0)
+    broken.write_bytes(whole)
+    applied.ok(*BACK)
+    assert (applied.past()["current"], applied.past()["held"]) == (1, 1)
+    assert applied.world() == applied.first  # type: ignore[attr-defined]
 
 
 def test_rollback_goes_forward_again_and_then_nothing_is_held(applied: Project) -> None:
@@ -344,6 +357,23 @@ def test_a_first_apply_that_fails_leaves_nothing_if_that_is_asked_for(project: P
     assert "volume:notes/data@process stays, with what is in it" in done.err
     assert (project.active(), entries(project).get(".mcp.json", [])) == ({}, [])
     assert project.past()["generations"] == []
+
+
+def test_what_hinders_the_way_back_after_a_failure_is_told_beside_the_failure(
+    applied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shutil.rmtree(applied.directory / ".cursor")
+    (applied.directory / ".cursor").write_text("in the way")
+    applied.write(CAT)
+    applied.ok("lock")
+    monkeypatch.setattr("hatchlock.usecases.undo.carry_back", full)
+    done = applied.fails("apply", "--yes", "--no-probe", "--allow-mass-removal", "--rollback-on-failure")
+    assert "Applied in part: " in done.out
+    assert "Not rolled back to generation 2, for the reason above" in done.out
+    assert os.strerror(errno.ENOSPC) in done.err
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, SystemProblem
 from hatchlock.events import Sink
 from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.rollback import DATA, carry_back, plan_return, roll_back
@@ -67,8 +67,8 @@ def undo_failed(
         _check(way.planned, consent)
         outcome = carry_back(way, offline=offline, emit=emit, pace=pace).outcome
         return Undone(generation=before, outcome=outcome, beyond=way.beyond)
-    except HatchlockError as error:
-        return Undone(generation=before, problem=error)
+    except (HatchlockError, OSError) as error:
+        return Undone(generation=before, problem=_known(error))
 
 
 def undo_applied(
@@ -97,8 +97,8 @@ def undo_applied(
             emit=emit,
             pace=pace,
         )
-    except HatchlockError as error:
-        return Undone(generation=before, problem=error)
+    except (HatchlockError, OSError) as error:
+        return Undone(generation=before, problem=_known(error))
     return Undone(generation=before, outcome=done.outcome, beyond=done.way.beyond)
 
 
@@ -114,6 +114,10 @@ def _to_nothing(project: Project, planned: Planned, *, consent: Consent, emit: S
     _check(back, consent)
     outcome = carry_out(back, command="apply", settle=lambda _: None, emit=emit, pace=pace)
     return Undone(generation=0, outcome=outcome, beyond=beyond)
+
+
+def _known(error: HatchlockError | OSError) -> HatchlockError:
+    return SystemProblem.of(error) if isinstance(error, OSError) else error
 
 
 def _check(planned: Planned, consent: Consent) -> None:
