@@ -309,7 +309,7 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
     """Read back what `target_to_dict` gave.
 
     Raises:
-        KeyError, TypeError, ValueError: It is something else.
+        KeyError, TypeError, AttributeError, ValueError: It is something else.
     """
     return Target(
         project=data["project"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,9 @@ def _host_packages(generations: Generations, number: int) -> Iterator[str]:
     for later in generations.numbers():
         if later <= number:
             continue
-        target = (generations.target(later) or {}).get("target") or {}
-        yield from (str(item["name"]) for spec in target.get("systems", ()) for item in spec.get("packages", ()))
+        with contextlib.suppress(KeyError, TypeError, AttributeError):  # of another version, or damaged
+            systems = (generations.target(later) or {})["target"]["systems"]
+            yield from [str(item["name"]) for spec in systems for item in spec["packages"]]
 
 
 def _of_data(planned: Planned) -> Iterator[str]:

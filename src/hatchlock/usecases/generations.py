@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["NoSuchGeneration", "kept_target", "leave_generation", "project_at", "target_at"]
+__all__ = ["NoSuchGeneration", "is_owed", "kept_target", "leave_generation", "project_at", "target_at"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -88,10 +88,29 @@ def _is_left(project: Project, planned: Planned) -> bool:
         return False  # there may be no way back to it, and another one leaves one
     if found is None or state.current() != newest or kept_target(state.generations, newest) != planned.target:
         return False
-    then = project_at(project, state, newest)
+    return found.servers == dict(state.active()) and _has_files(project, state, newest)
+
+
+def _has_files(project: Project, state: ProjectState, number: int) -> bool:
+    then = project_at(project, state, number)
     names = ("manifest_bytes", "overlay_bytes", "lock_bytes")
-    return found.servers == dict(state.active()) and all(
-        getattr(then, name) == getattr(project, name) for name in names
+    return all(getattr(then, name) == getattr(project, name) for name in names)
+
+
+def is_owed(project: Project, planned: Planned) -> bool:
+    """Whether a plan without steps stands for a whole that no generation was left of: it was applied part by part.
+
+    Files that have changed and say the same, a comment or another platform, are no reason for another one.
+    """
+    state = planned.state
+    number = state.current()
+    if not number or planned.plan.problems or _has_files(project, state, number):
+        return False
+    kept = kept_target(state.generations, number)
+    wanted = planned.target
+    return kept is not None and any(
+        getattr(kept, name) != getattr(wanted, name)
+        for name in ("environments", "images", "dockerfiles", "servers", "entries")
     )
 
 
@@ -138,5 +157,5 @@ def kept_target(generations: Generations, number: int) -> Target | None:
         return None
     try:
         return target_from_dict(document["target"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None

@@ -233,7 +233,7 @@ def _remembered(known: Mapping[str, Any]) -> Target | None:
 
     try:
         return target_from_dict(known)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None
 
 
