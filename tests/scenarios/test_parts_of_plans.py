@@ -49,6 +49,20 @@ def test_a_part_is_applied_and_leaves_no_generation(project: CatProject) -> None
     assert (project.steps(), generation(project)) == ([], 1)
 
 
+def test_what_was_applied_part_by_part_leaves_its_generation_when_the_whole_is_applied(project: CatProject) -> None:
+    project.ok("apply", "--yes", "--no-probe")
+    project.write(GROUPED + '\n[servers.four]\ncommand = ["/bin/cat"]\n')
+    project.ok("lock")
+    project.ok("apply", "--only", "server:four", "--only", "*/four", "--yes", "--no-probe")
+    assert (project.steps(), generation(project)) == ([], 1)
+    project.ok("apply", "--yes", "--no-probe")
+    assert generation(project) == 2
+    project.write(GROUPED + '\n[servers.four]  # a comment is no other whole\ncommand = ["/bin/cat"]\n')
+    project.ok("lock")
+    assert "Nothing to do" in project.ok("apply", "--yes", "--no-probe").out
+    assert generation(project) == 2
+
+
 def test_a_group_is_its_servers_with_their_entries(project: CatProject) -> None:
     document = project.ok("plan", "--only", "group:night", "--json").document
     assert document["only"] == ["group:night"]

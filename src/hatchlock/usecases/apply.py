@@ -95,7 +95,7 @@ def apply_project(
         selection = saved_selection(saved)
     planned = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
     _check_saved(saved, project, planned)
-    if _is_settled(planned) and is_recorded(planned):
+    if _is_settled(project, planned) and is_recorded(planned):
         return _unchanged(project, planned)
     if planned.plan.steps:
         check_consent(planned.plan, consent, confirm and (lambda: confirm(planned)))
@@ -112,7 +112,7 @@ def apply_project(
         if current.plan != planned.plan:
             check_same(planned.plan, current.plan, yes=consent.yes)
             check_consent(current.plan, consent, None)
-        if not is_mended and _is_settled(current):
+        if not is_mended and _is_settled(project, current):
             record_applied(current)
             return _unchanged(project, current)
         applied = _apply(project, current, offline=offline, emit=emit, pace=pace)
@@ -146,7 +146,7 @@ def _plan(
     )
 
 
-def _is_settled(planned: Planned) -> bool:
+def _is_settled(project: Project, planned: Planned) -> bool:
     """Whether neither the world nor what is recorded of it has to change: an apply killed at its very end left no steps."""
     if planned.plan.steps or planned.state.damage():
         return False
@@ -155,7 +155,11 @@ def _is_settled(planned: Planned) -> bool:
     if planned.plan.held or planned.given_up.is_news:
         return False
     is_first = planned.state.generation() == 0 and not planned.plan.problems
-    return not is_first and planned.interrupted is None
+    if is_first or planned.interrupted is not None:
+        return False
+    from hatchlock.usecases.generations import is_owed
+
+    return not is_owed(project, planned)
 
 
 def _unchanged(project: Project, planned: Planned) -> Applied:
