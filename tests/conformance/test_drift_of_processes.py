@@ -274,3 +274,17 @@ def test_our_own_work_is_no_drift_wherever_an_apply_is_killed(tmp_path: Path, nu
     steps = victim.plan()["steps"]
     assert not any("somebody else" in step["cause"] for step in steps)
     assert {step["address"] for step in steps if step["drift"]} <= {"client:cursor/cat"}
+
+
+def test_our_own_work_is_no_drift_when_the_apply_after_the_killed_one_is_killed_too(tmp_path: Path) -> None:
+    victim = KilledProject(tmp_path, f'{CAT}drift = "ignore"\n')
+    victim.ok("lock")
+    victim.ok("apply", "--yes", "--no-probe")
+    victim.edit('"-u"', '"-u", "-v"')
+    victim.ok("lock")
+    for line in (3, 1):
+        assert victim.killed("after", line, "apply", "--yes", "--no-probe")
+    victim.edit('"-u", "-v"', '"-u"')
+    victim.ok("lock")
+    (step,) = victim.plan()["steps"]
+    assert (step["address"], step["drift"]) == ("server:cat", False)
