@@ -60,7 +60,9 @@ def test_it_writes_where_it_keeps_something_and_nowhere_else_and_finds_it_again(
     project.ok("lock")
     assert project.steps() == ["update server:notes", "delete volume:notes/home/hatchlock/.cache@process"]
     refused = project.fails("apply", "--yes", "--no-probe", status=3)
-    assert "2 bytes that notes keeps in /home/hatchlock/.cache" in refused.err
+    assert "2 bytes that notes keeps in /home/hatchlock/.cache; nothing was done" in refused.err
+    kept = 'else [[forget]] address = "volume:notes/home/hatchlock/.cache@process"'
+    assert f'[[moved]] from = "server:notes" if that server has another name now, {kept}' in refused.err
     project.ok("apply", "--yes", "--no-probe", "--allow-destructive")
     assert project.steps() == []
     assert project.ok("exec", "notes", "--", "cat", "/data/a").out == "1\n"

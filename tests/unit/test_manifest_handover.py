@@ -67,6 +67,14 @@ def test_what_does_not_fit_is_said_with_its_line(text: str, expected: list[str])
     assert len(said) == len(expected), said
 
 
+@pytest.mark.parametrize("name", ["moved", "forget", "adopt"])
+def test_one_bracket_too_few_is_said(name: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        handover(f'[{name}]\naddress = "server:old"\n')
+    (error,) = caught.value.errors
+    assert (str(error), error.hint) == (f"{name}: it must be a list, not a table", f"write [[{name}]]")
+
+
 def test_moves_follow_each_other_in_whatever_order_they_are_written() -> None:
     found = handover(moved(("b", "c"), ("c", "new"), ("a", "b")))
     assert (found.name_now("a"), found.name_now("new"), found.name_now("x")) == ("new", "new", "x")

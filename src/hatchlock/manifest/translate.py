@@ -81,13 +81,19 @@ def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, ov
         )
     if kind in _WANTED:
         what = f"it must be {_WANTED[kind]}, not {_GIVEN[type(error['input'])]}"
-        return Finding(path=path, what=what, advice=_with_unit(path, error["input"]))
+        return Finding(path=path, what=what, advice=_as_table(path, error) or _with_unit(path, error["input"]))
     return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
 
 
 def _as_list(path: KeyPath, given: object) -> str:
     """A network of one host is a list too."""
     return f'write ["{given}"]' if path[-1] == "network" and isinstance(given, str) and ":" in given else ""
+
+
+def _as_table(path: KeyPath, error: Any) -> str:
+    """A list of tables has two brackets around its name."""
+    is_one = len(path) == 1 and error["type"] == "list_type" and isinstance(error["input"], dict)
+    return f"write [[{path[0]}]]" if is_one else ""
 
 
 def _with_unit(path: KeyPath, given: object) -> str:

@@ -10,6 +10,7 @@ from hatchlock.errors import RefusedError
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
+    from hatchlock.resources.base import Step
 
 __all__ = ["Consent", "check_agreed", "check_consent"]
 
@@ -43,10 +44,12 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
         RefusedError: It must not be applied. Nothing was done.
     """
     if plan.losses and not consent.destructive:
+        first, others = plan.losses[0], len(plan.losses) - 1
+        more = f", and {others} more that `hatchlock plan` shows" if others else ""
         raise RefusedError(
-            address=str(plan.losses[0].address),
-            what=f"this would be lost: {plan.losses[0].loss}; nothing was done",
-            needs="agree with --allow-destructive, or keep it: move it elsewhere or rename the server",
+            address=str(first.address),
+            what=f"this would be lost: {first.loss}{more}; nothing was done",
+            needs=f"agree with --allow-destructive, or {_way_to_keep(first)}",
         )
     if plan.privileged and not consent.privileged:
         step = plan.privileged[0]
@@ -64,6 +67,17 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
             needs="agree with --allow-mass-removal",
         )
     check_agreed(yes=consent.yes, confirm=confirm)
+
+
+def _way_to_keep(step: Step) -> str:
+    from hatchlock.address import ResourceKind
+    from hatchlock.resources.base import Action
+
+    if step.action is not Action.DELETE or step.address.kind is not ResourceKind.VOLUME:
+        return "copy it elsewhere first"
+    server = step.address.name.partition("/")[0]
+    moved, forget = f'[[moved]] from = "server:{server}"', f'[[forget]] address = "{step.address}"'
+    return f"keep it: {moved} if that server has another name now, else {forget}"
 
 
 def check_agreed(*, yes: bool, confirm: Callable[[], bool] | None) -> None:
