@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.state.project import BadState, BoundElsewhere, ProjectState
+from hatchlock.state.sessions import RunningSession, kept, running
 
 RECORD = LaunchRecord(project="p", server="a", runtime="process", argv=("/bin/cat",), key="")
 
@@ -117,3 +120,22 @@ def test_a_state_file_that_we_did_not_write_is_named(state: ProjectState, conten
         state.active()
     assert str(path) in str(caught.value)
     assert "hatchlock apply" in caught.value.hint
+
+
+@pytest.mark.parametrize("more", [{"superseded": 5}, {"superseded": "v"}, {"superseded": [1]}, {"id": None}])
+def test_what_a_document_may_have_besides_is_looked_at_too(state: ProjectState, more: dict[str, object]) -> None:
+    state.begin_volume("v", "unix:///e", "id")
+    path = state.root / "volumes.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **more}))
+    (error,) = state.damage()
+    assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("content", ["", "5", '"x"', "[]", "null", "{}", '{"format_version": 1}'])
+def test_what_is_no_session_is_none(state: ProjectState, content: str) -> None:
+    session = RunningSession(server="a", owner="", pid=os.getpid(), launch="0", secrets={})
+    with kept(state.root, session):
+        (state.root / "sessions" / "other.json").write_text(content)
+        wrong = {**asdict(session), "format_version": 1, "owner": 5}
+        (state.root / "sessions" / "wrong.json").write_text(json.dumps(wrong))
+        assert running(state.root) == (session,)

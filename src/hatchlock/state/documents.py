@@ -34,6 +34,8 @@ DOCUMENTS: Mapping[str, Mapping[str, type]] = {
 }
 """The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
 again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""
+_OPTIONAL: Mapping[str, Mapping[str, type]] = {"volumes.json": {"superseded": list, "id": str}}
+"""What they may have besides."""
 _ADVICE: Mapping[str, str] = {
     "forgotten.json": "move it away, and say again with [[forget]] what hatchlock has to leave alone",
     "generation.json": "move the directory that it is in away: then there is no such generation to go back to",
@@ -95,7 +97,8 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
         raise NewerState(path=str(path), version=version)
     if version != STATE_FORMAT:
         raise BadState(path=str(path), why="it is not of this version's format")
-    for name, kind in DOCUMENTS.get(path.name, {}).items():
+    more = {name: kind for name, kind in _OPTIONAL.get(path.name, {}).items() if name in document}
+    for name, kind in {**DOCUMENTS.get(path.name, {}), **more}.items():
         if not _fits(document.get(name), kind):
             raise BadState(path=str(path), why=f"its {name!r} is missing, or something else than it should be")
     found: Mapping[str, Any] = document

@@ -154,4 +154,4 @@ def _read_holder(note: Path) -> Holder | None:
         holder = Holder(**json.loads(data)) if data else None
     except (ValueError, TypeError):
         return None
-    return None if holder is None or owner_is_gone(holder.process) else holder
+    return None if holder is None or owner_is_gone(str(holder.process)) else holder

@@ -65,9 +65,16 @@ def sessions(project: Path) -> Iterator[tuple[Path, RunningSession]]:
     for path in project.glob("sessions/*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError):
             document = json.loads(path.read_bytes())
-            if document.pop("format_version", 0) == _FORMAT:
-                found.append((path, RunningSession(**document)))
+            if isinstance(document, dict) and document.pop("format_version", 0) == _FORMAT:
+                session = RunningSession(**document)
+                if _is_sound(session):
+                    found.append((path, session))
     yield from sorted(found, key=lambda item: (item[1].server, item[0]))
+
+
+def _is_sound(session: RunningSession) -> bool:
+    words = (session.server, session.owner, session.launch)
+    return all(isinstance(word, str) for word in words) and isinstance(session.pid, int)
 
 
 def running(project: Path) -> tuple[RunningSession, ...]:
