@@ -296,6 +296,25 @@ def test_destroy_leaves_nothing_but_what_is_somebody_elses(applied: Project) -> 
     assert applied.active() == applied.second[0]  # type: ignore[attr-defined]
 
 
+def test_a_name_is_nobody_elses_until_everything_of_its_project_is_gone(
+    applied: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(path: Path, **options: bool) -> None:
+        if path.name == "launch":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        delete(path, **options)
+
+    delete = shutil.rmtree
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", full)
+        assert os.strerror(errno.EIO) in applied.fails(*AWAY).err
+    other = tmp_path / "other"
+    shutil.copytree(applied.directory, other)
+    assert "belongs to" in applied.fails("-C", str(other), "plan").err
+    applied.ok(*AWAY)
+    applied.ok("-C", str(other), "plan")
+
+
 def test_destroy_shows_what_goes_and_asks(applied: Project) -> None:
     command, env = applied.command("destroy"), {**applied.env, "CI": ""}
     refused = at_terminal(command, [("Destroy this? [y/N]", "n")], cwd=applied.directory, env=env)
