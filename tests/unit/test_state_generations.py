@@ -123,7 +123,18 @@ def test_a_project_is_not_held_at_one_that_is_gone(generations: Generations) -> 
     assert (generations.numbers(), generations.held(), generations.current()) == ((2,), 0, 2)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 0}', '{"format_version": 1, "servers": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"format_version": 0}',
+        '{"format_version": 1, "servers": 3}',
+        '{"format_version": 1, "servers": {"a": []}}',
+        '{"format_version": 1, "servers": {}, "uses": {"trees": "envs/a"}}',
+        '{"format_version": 1, "servers": {}, "uses": {"images": [3]}}',
+    ],
+)
 def test_one_that_we_did_not_write_is_named(generations: Generations, tmp_path: Path, text: str) -> None:
     record(generations)
     path = tmp_path / "projects" / "p" / "generations" / "1" / "generation.json"

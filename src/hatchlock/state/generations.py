@@ -22,6 +22,7 @@ __all__ = ["Generation", "Generations"]
 
 _FACTS = "generation.json"
 _TARGET = "target.json"
+_USES = ("trees", "images")
 _NUMBER = re.compile(r"[1-9]\d*")
 
 
@@ -111,16 +112,7 @@ class Generations:
         if document is None:
             return None
         try:
-            return Generation(
-                number=number,
-                when=str(document.get("when", "")),
-                hatchlock=str(document.get("hatchlock", "")),
-                servers=dict(sorted(document["servers"].items())),
-                steps=tuple(document.get("steps", ())),
-                counts=dict(document.get("counts", {})),
-                lock=str(document.get("lock", "")),
-                uses=dict(document.get("uses") or {}),
-            )
+            return _generation(number, document)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadState(path=str(path), why=f"{type(error).__name__} {error}") from error
 
@@ -193,3 +185,29 @@ class Generations:
 
     def _place(self, number: int) -> Path:
         return self._directory / str(number)
+
+
+def _generation(number: int, document: Mapping[str, Any]) -> Generation:
+    uses = dict(document.get("uses") or {})
+    return Generation(
+        number=number,
+        when=str(document.get("when", "")),
+        hatchlock=str(document.get("hatchlock", "")),
+        servers={name: _word(digest) for name, digest in sorted(document["servers"].items())},
+        steps=tuple(document.get("steps", ())),
+        counts=dict(document.get("counts", {})),
+        lock=str(document.get("lock", "")),
+        uses=uses | {name: _words(uses[name]) for name in _USES if name in uses},
+    )
+
+
+def _words(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return [_word(item) for item in value]
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
