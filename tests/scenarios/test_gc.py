@@ -230,6 +230,15 @@ def test_leftovers_of_killed_commands_go(project: GcProject) -> None:
     assert (project.half_done(), project.steps()) == ([], [])
 
 
+def test_what_was_not_shown_stays(project: GcProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, later = (project.store / "envs" / (digit * 20) for digit in "12")
+    for directory in (project.store, shown.parent, shown):
+        directory.mkdir(mode=0o700)
+    monkeypatch.setattr("hatchlock.usecases.consent.check_agreed", lambda **_: later.mkdir())
+    assert deleted(project, "--yes") == [("unfinished", f"envs/{shown.name}")]
+    assert later.is_dir()
+
+
 def test_while_an_apply_runs_nothing_goes_and_a_first_apply_waits_for_gc(project: GcProject, index: Index) -> None:
     apply_version(project, 1)
     apply_version(project, 2)

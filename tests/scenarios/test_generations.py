@@ -299,10 +299,10 @@ def test_destroy_leaves_nothing_but_what_is_somebody_elses(applied: Project) -> 
 def test_a_name_is_nobody_elses_until_everything_of_its_project_is_gone(
     applied: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def full(path: Path, **options: bool) -> None:
+    def full(path: Path, ignore_errors: bool = False) -> None:
         if path.name == "launch":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        delete(path, **options)
+        delete(path, ignore_errors=ignore_errors)
 
     delete = shutil.rmtree
     with monkeypatch.context() as patched:
