@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.state.journal import Journal
 from hatchlock.state.lease import lease
 from support.engine_images import untag_all
 from support.index import Index, Release, serving
@@ -181,6 +182,10 @@ def test_two_applies_of_one_project_the_second_waits_or_says_who_is_at_work(farm
         refused = ant.fails(*APPLY, "--lock-timeout", "0")
         assert "the project 'ant' is held by `rollback`, process" in refused.err
         assert ant.environments() == []
+        journal = Journal(ant.store / "projects" / "ant" / "journal.ndjson")
+        journal.write("begin", command="rollback 1")
+        assert "the project is held by `rollback`, process" in ant.ok("plan").err, "it runs, and was not interrupted"
+        journal.close(finished=True)
         started = begin(ant, farm.root / "events", *APPLY)
         assert wait_for(lambda: (farm.root / "events").exists() and "wants" in (farm.root / "events").read_text())
         # what it was started for has changed when its turn comes

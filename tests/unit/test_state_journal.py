@@ -123,3 +123,10 @@ def test_a_journal_names_no_command_that_is_none_of_ours(tmp_path: Path, command
     left = read_interrupted(path)
     assert left is not None
     assert left.command == "apply"
+
+
+def test_what_still_runs_is_not_called_interrupted() -> None:
+    left = Interrupted(began="T", done=(), running=("env:a",), held_by="`apply`, process 7 on ant, since T")
+    assert left.told == (
+        "the project is held by `apply`, process 7 on ant, since T, in the middle of env:a; what is here changes meanwhile"
+    )

@@ -28,12 +28,14 @@ class Interrupted:
         done: Addresses of finished steps.
         running: Addresses of steps that were begun and not finished.
         command: Which it was: `apply`, `rollback N` or `destroy`.
+        held_by: The process that holds the project's lease, in words: it is not interrupted, it runs; "" if nobody does.
     """
 
     began: str
     done: tuple[str, ...]
     running: tuple[str, ...]
     command: str = "apply"
+    held_by: str = ""
 
     @property
     def what(self) -> str:
@@ -45,6 +47,8 @@ class Interrupted:
     def told(self) -> str:
         """One sentence: what it was, how far it came, and how to go on."""
         unfinished = f", in the middle of {', '.join(self.running)}" if self.running else ""
+        if self.held_by:
+            return f"the project is held by {self.held_by}{unfinished}; what is here changes meanwhile"
         return f"{self.what} begun {self.began} did not finish{unfinished}; {self.way_on}"
 
     @property

@@ -25,7 +25,7 @@ from hatchlock.process import owner, owner_is_gone
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Holder", "LeaseHeld", "lease"]
+__all__ = ["Holder", "LeaseHeld", "holder_elsewhere", "lease"]
 
 _SILENCE = 0.5
 """Seconds of waiting that nobody has to be told of."""
@@ -112,6 +112,12 @@ def lease(
                 path.unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def holder_elsewhere(path: Path) -> Holder | None:
+    """Return which other process holds the lease at `path`, to tell of it; None if nobody does, or this process."""
+    holder = _read_holder(path.with_suffix(".holder.json"))
+    return None if holder is None or holder.pid == os.getpid() else holder
 
 
 def _acquired(lock: BaseFileLock, timeout: float) -> bool:

@@ -182,8 +182,12 @@ def _interrupted(state: ProjectState) -> Interrupted | None:
     if not state.journal_path.exists():
         return None
     from hatchlock.state.journal import read_interrupted
+    from hatchlock.state.lease import holder_elsewhere
 
-    return read_interrupted(state.journal_path)
+    found, holder = read_interrupted(state.journal_path), holder_elsewhere(state.lease_path)
+    if found is None or holder is None or holder.since[:19] > found.began[:19]:  # who came later has begun nothing yet
+        return found
+    return replace(found, held_by=str(holder))
 
 
 def project_state(project: Project, name: str) -> ProjectState:
