@@ -1,15 +1,14 @@
 """What is in one volume of an engine into another one, without anybody's code having run.
 
 An engine cannot give a volume another name. So both are mounted into a container that never runs, what is in the one is read
-out as an archive, and unpacked over the other. Then both are read once more and compared: only who knows that nothing is
-missing may remove the first one.
+out as an archive, and unpacked over the other. Then that is read out too, and compared: only who knows that nothing is missing
+may remove the first one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
 import tarfile
 import tempfile
@@ -20,13 +19,11 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 from urllib.parse import urlencode
 
-from hatchlock.engines.api import Download, Engine, EngineError
-from hatchlock.engines.host import host_facts
-from hatchlock.engines.volumes import NO_PROGRAM
+from hatchlock.engines.api import Download, Engine
+from hatchlock.engines.volumes import holding_volumes
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import Sandbox
-from hatchlock.process import owner, owner_is_gone
-from hatchlock.security.container import LABEL, ulimits
+from hatchlock.process import owner_is_gone
+from hatchlock.security.container import LABEL
 
 __all__ = ["VolumeNotCopied", "copy_volume", "users_of_volume"]
 
@@ -89,8 +86,9 @@ def copy_volume(
         EngineError, EngineUnreachable: The engine refuses.
         OSError: There is no room.
     """
+    mounts = {source: f"/{_SOURCE}", target: f"/{_TARGET}"}
     with (
-        _container(engine, source, target, labels=labels, image=image, user=user) as container,
+        holding_volumes(engine, target, mounts, labels=labels, image=image, user=user) as container,
         tempfile.TemporaryFile(dir=scratch) as spool,
     ):
         prefix, place = (".", f"/{_TARGET}") if engine.is_podman else (_TARGET, "/")
@@ -185,32 +183,3 @@ def _digest(item: tarfile.TarInfo, content: bytes) -> bytes:
 def _inner(name: str) -> str:
     """Return a path below the volume: archives begin with the directory that was asked for, or with a dot."""
     return name.removeprefix("./").partition("/")[2].rstrip("/") if not name.startswith("./") else name[2:].rstrip("/")
-
-
-@contextlib.contextmanager
-def _container(
-    engine: Engine, source: str, target: str, *, labels: Mapping[str, str], image: str, user: str
-) -> Iterator[str]:
-    config = {
-        "Image": image,
-        "Entrypoint": [NO_PROGRAM],
-        "Cmd": [],
-        "User": user,
-        "Labels": {**labels, f"{LABEL}.owner": owner(os.getpid())},
-        "HostConfig": {
-            "Binds": [f"{source}:/{_SOURCE}:nocopy", f"{target}:/{_TARGET}:nocopy"],
-            "NetworkMode": "none",
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
-            "Ulimits": ulimits(Sandbox(), host_facts()),
-            "LogConfig": {"Type": "none", "Config": {}},
-        },
-    }
-    container = engine.create(f"{target}-{os.urandom(4).hex()}", config)
-    try:
-        if engine.is_podman:
-            with contextlib.suppress(EngineError):  # there is no such program, and that is what it says
-                engine.start(container)
-        yield container
-    finally:
-        engine.remove(container)

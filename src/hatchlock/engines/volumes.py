@@ -29,11 +29,11 @@ from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.container import LABEL, ulimits
 
 __all__ = [
-    "NO_PROGRAM",
     "ForeignVolume",
     "Volume",
     "VolumeNotGiven",
     "find_volume",
+    "holding_volumes",
     "list_volumes",
     "make_volume",
     "remove_volume",
@@ -42,7 +42,7 @@ __all__ = [
 
 _NOT_FOUND = 404
 _PLACE = "hatchlock-volume"
-NO_PROGRAM = "/hatchlock-volume/none"
+_NO_PROGRAM = "/hatchlock-volume/none"
 """What a container is told to start that never runs."""
 _MODE = 0o700
 _END_OF_ARCHIVE = 1024
@@ -160,10 +160,7 @@ def make_volume(engine: Engine, name: str, *, labels: Mapping[str, str], image: 
     made = _volume(engine.ask("POST", "/volumes/create", {"Name": name, "Labels": dict(labels)}))
     if made.labels != labels:  # there was one already, and nobody says so
         raise ForeignVolume(name=name)
-    with _container(engine, name, labels=labels, image=image, user=user) as container:
-        if engine.is_podman:
-            with contextlib.suppress(EngineError):  # there is no such program, and that is what it says
-                engine.start(container)
+    with holding_volumes(engine, name, {name: f"/{_PLACE}"}, labels=labels, image=image, user=user) as container:
         path, entry = (f"/{_PLACE}", "./") if engine.is_podman else ("/", f"{_PLACE}/")
         engine.ask("PUT", f"/containers/{container}/archive?{urlencode({'path': path})}", _directory(entry, user))
         if not _is_private(engine.read(f"/containers/{container}/archive?{urlencode({'path': f'/{_PLACE}'})}")):
@@ -197,17 +194,31 @@ def _volume(item: Mapping[str, Any]) -> Volume:
 
 
 @contextlib.contextmanager
-def _container(engine: Engine, volume: str, *, labels: Mapping[str, str], image: str, user: str) -> Iterator[str]:
-    name = f"{volume}-{os.urandom(4).hex()}"
+def holding_volumes(
+    engine: Engine, name: str, mounts: Mapping[str, str], *, labels: Mapping[str, str], image: str, user: str
+) -> Iterator[str]:
+    """Have a container with some volumes inside the block, and yield its id. No program runs in it.
+
+    Args:
+        engine: Where.
+        name: What its name begins with.
+        mounts: Volume -> where in the container it is.
+        labels: Its labels; one more says whose it is.
+        image: Any image that the engine has.
+        user: `UID:GID` as the server's containers have it.
+
+    Raises:
+        EngineError, EngineUnreachable: The engine refuses.
+    """
     config = {
         "Image": image,
-        "Entrypoint": [NO_PROGRAM],
+        "Entrypoint": [_NO_PROGRAM],
         "Cmd": [],
         "User": user,
         # whoever is killed here leaves something that the next session, and gc, know as nobody's
         "Labels": {**labels, f"{LABEL}.owner": owner(os.getpid())},
         "HostConfig": {
-            "Binds": [f"{volume}:/{_PLACE}:nocopy"],
+            "Binds": [f"{volume}:{place}:nocopy" for volume, place in mounts.items()],
             "NetworkMode": "none",
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
@@ -215,8 +226,11 @@ def _container(engine: Engine, volume: str, *, labels: Mapping[str, str], image:
             "LogConfig": {"Type": "none", "Config": {}},
         },
     }
-    container = engine.create(name, config)
+    container = engine.create(f"{name}-{os.urandom(4).hex()}", config)
     try:
+        if engine.is_podman:
+            with contextlib.suppress(EngineError):  # there is no such program, and that is what it says
+                engine.start(container)
         yield container
     finally:
         engine.remove(container)
