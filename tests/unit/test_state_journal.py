@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +36,21 @@ def test_a_killed_apply_says_what_it_was_doing(path: Path) -> None:
     journal.close(finished=False)
     began = json.loads(path.read_bytes().splitlines()[0])["at"]
     assert found == Interrupted(began=began, done=("env:a",), running=("env:b",))
+
+
+def test_of_a_line_that_did_not_get_to_the_disk_nothing_is_left(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(path)
+    journal.write("begin", project="p")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            journal.write("start", step="env:a")
+    journal.write("failed", step="env:b")
+    journal.close(finished=False)
+    assert [json.loads(line).get("step") for line in path.read_bytes().splitlines()] == [None, "env:b"]
 
 
 def test_a_failed_step_counts_as_begun(path: Path) -> None:
