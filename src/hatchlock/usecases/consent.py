@@ -32,28 +32,42 @@ class Consent:
     mass_removal: bool = False
 
 
-def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | None) -> None:
+def check_consent(
+    plan: Plan, consent: Consent, confirm: Callable[[], bool] | None, *, show: Callable[[], None] | None = None
+) -> None:
     """Refuse a plan that needs a consent which was not given.
 
     Args:
         plan: The plan.
         consent: What was agreed to beforehand.
         confirm: Asks the user; None when there is nobody to ask.
+        show: Shows the plan, where it is refused before anybody was asked: no other command shows it.
 
     Raises:
         RefusedError: It must not be applied. Nothing was done.
     """
+    refusal = _missing(plan, consent)
+    if refusal is None and not consent.yes and confirm is None:
+        refusal = _nobody()
+    if refusal is not None:
+        if show is not None:
+            show()
+        raise refusal
+    check_agreed(yes=consent.yes, confirm=confirm)
+
+
+def _missing(plan: Plan, consent: Consent) -> RefusedError | None:
     if plan.losses and not consent.destructive:
         first, others = plan.losses[0], len(plan.losses) - 1
-        more = f", and {others} more that `hatchlock plan` shows" if others else ""
-        raise RefusedError(
+        more = f", and {others} more" if others else ""
+        return RefusedError(
             address=str(first.address),
             what=f"this would be lost: {first.loss}{more}; nothing was done",
             needs=f"agree with --allow-destructive, or {_way_to_keep(first)}",
         )
     if plan.privileged and not consent.privileged:
         step = plan.privileged[0]
-        raise RefusedError(
+        return RefusedError(
             address=str(step.address),
             what=f"this changes the host as root: {step.details.get('command', step.cause)}; nothing was done",
             needs="agree with --allow-privileged, or run that command yourself, as root, and then apply",
@@ -62,11 +76,15 @@ def check_consent(plan: Plan, consent: Consent, confirm: Callable[[], bool] | No
         from hatchlock.resources.base import Action
 
         removed = plan.count(Action.DELETE)
-        raise RefusedError(
+        return RefusedError(
             what=f"this would remove {removed} of {plan.existing} resources; nothing was done",
             needs="agree with --allow-mass-removal",
         )
-    check_agreed(yes=consent.yes, confirm=confirm)
+    return None
+
+
+def _nobody() -> RefusedError:
+    return RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
 
 
 def _way_to_keep(step: Step) -> str:
@@ -93,6 +111,6 @@ def check_agreed(*, yes: bool, confirm: Callable[[], bool] | None) -> None:
     if yes:
         return
     if confirm is None:
-        raise RefusedError(what="there is no terminal to ask on; nothing was done", needs="agree with --yes")
+        raise _nobody()
     if not confirm():
         raise RefusedError(what="nothing was done")

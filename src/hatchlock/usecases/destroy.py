@@ -153,6 +153,7 @@ def destroy_project(
     *,
     consent: Consent,
     confirm: Callable[[Ruin], bool] | None = None,
+    show: Callable[[Ruin], None] | None = None,
     stop_sessions: bool = False,
     lock_timeout: float = 60.0,
     emit: Sink = discard,
@@ -167,6 +168,7 @@ def destroy_project(
         project: Whose.
         consent: What was agreed to beforehand.
         confirm: Shows what would go and asks; None when there is nobody to ask.
+        show: Shows it without asking, where a consent is missing.
         stop_sessions: End servers that run; else they are a reason to refuse.
         lock_timeout: Seconds to wait for an apply that is running.
         emit: Told about progress.
@@ -189,7 +191,7 @@ def destroy_project(
         return Destroyed(ruin=ruin, outcome=None)
     if ruin.sessions and not stop_sessions:
         raise SessionsRun(project=ruin.project, sessions=ruin.sessions)
-    check_consent(ruin.planned.plan, agreed, confirm and (lambda: confirm(ruin)))
+    check_consent(ruin.planned.plan, agreed, confirm and (lambda: confirm(ruin)), show=show and (lambda: show(ruin)))
     state = ruin.planned.state
     with project_lease(project.home, ruin.project, state, purpose="destroy", timeout=lock_timeout, emit=emit):
         if stop_sessions:

@@ -117,6 +117,7 @@ def roll_back(
     *,
     consent: Consent,
     confirm: Callable[[Return], bool] | None = None,
+    show: Callable[[Return], None] | None = None,
     offline: bool = False,
     lock_timeout: float = 60.0,
     emit: Sink = discard,
@@ -132,6 +133,7 @@ def roll_back(
         number: As for `plan_return`.
         consent: What was agreed to beforehand.
         confirm: Shows the way and asks; None when there is nobody to ask.
+        show: Shows it without asking, where a consent is missing.
         offline: Fetch nothing.
         lock_timeout: Seconds to wait for an apply that is running.
         emit: Told about progress.
@@ -151,7 +153,7 @@ def roll_back(
     if way.is_settled:
         return RolledBack(way=way, outcome=None)
     if way.planned.plan.steps:
-        check_consent(way.planned.plan, consent, confirm and (lambda: confirm(way)))
+        check_consent(way.planned.plan, consent, confirm and (lambda: confirm(way)), show=show and (lambda: show(way)))
     name, state = way.planned.target.project, way.planned.state
     with project_lease(project.home, name, state, purpose="rollback", timeout=lock_timeout, emit=emit):
         now = plan_return(project, way.number, offline=offline, lock_timeout=lock_timeout, emit=emit)
