@@ -140,3 +140,19 @@ def test_what_is_no_document_of_ours_is_no_plan(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(BadPlanFile):
         read_plan(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{}", "it has no 'format_version'"),
+        ("x", "it is no JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("[]", "it has something that no plan has ("),
+    ],
+)
+def test_why_it_is_none_is_said_in_words(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(BadPlanFile) as caught:
+        read_plan(path)
+    assert str(caught.value).startswith(f"{path} is not a saved plan: {why}")

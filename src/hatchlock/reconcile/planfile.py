@@ -101,7 +101,15 @@ def read_plan(path: Path) -> SavedPlan:
         )
         return SavedPlan(plan=plan, bindings={name: _text(value) for name, value in document["bindings"].items()})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadPlanFile(path=str(path), why=f"{type(error).__name__} {error}") from error
+        raise BadPlanFile(path=str(path), why=_in_words(error)) from error
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return f"it is no JSON ({error})"
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]!r}"
+    return f"it has something that no plan has ({error})"
 
 
 def _to_dict(item: Step | Problem | Drifted) -> dict[str, Any]:
