@@ -245,6 +245,20 @@ def test_130_interrupted_while_it_waits_for_another_apply(project: CatProject) -
     assert project.active() == {}
 
 
+def test_130_interrupted_while_it_probes_what_it_has_applied(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, CAT.replace('"/bin/cat", "-u"', '"/bin/sleep", "60"'))
+    project.ok("lock")
+    sessions = project.store / "projects" / "trial" / "sessions"
+    with start(project, "apply", "--yes") as process:
+        assert wait_for(lambda: sessions.exists() and any(sessions.iterdir())), "the probe has started it"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "interrupted: not probed: cat; all steps are done" in err
+    assert "Applied: 3 done" in out
+    assert project.steps() == []
+
+
 @pytest.mark.parametrize(
     "words", [["add", "pypi:x"], ["remove", "cat"], ["logs", "cat"], ["probe", "cat"], ["run", "cat"]]
 )

@@ -87,18 +87,18 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         )
         outcome = applied.outcome
         is_interrupted = outcome is not None and outcome.is_interrupted
-        probed = [] if arguments.no_probe or is_interrupted else _probe_all(applied, arguments, ui)
+        probed, is_cut = ([], False) if arguments.no_probe or is_interrupted else _probe_all(applied, arguments, ui)
         unhealthy = any(item.error and not item.skipped for item in probed)
-        undone = _undone(project, applied, arguments, told.emit) if unhealthy else applied.undone
+        undone = _undone(project, applied, arguments, told.emit) if unhealthy and not is_cut else applied.undone
         facts = {"generation": applied.generation, "probes": [_probe_to_dict(item) for item in probed]}
         told.summary({**outcome_to_dict(outcome), **facts, "rolled_back": undone_to_dict(undone)})
         if not ui.json:
             _show_applied(applied, ui, time.perf_counter() - began, arguments)
             if undone:
                 show_undone(undone, ui, debug=arguments.debug)
-            elif unhealthy and arguments.undo:
+            elif unhealthy and arguments.undo and not is_cut:
                 ui.say("note: nothing was applied before, so there is nothing to go back to; it stays as it is")
-    if is_interrupted:
+    if is_interrupted or is_cut:
         return INTERRUPTED
     is_partial = outcome is not None and not outcome.is_complete
     return 1 if is_partial or unhealthy or applied.planned.plan.problems else 0
@@ -177,17 +177,22 @@ def _client_notes(applied: Applied) -> set[str]:
     }
 
 
-def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> list[Probed]:
+def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> tuple[list[Probed], bool]:
+    """Probe the servers that changed, and return whether Ctrl-C has cut that short: what is applied stays so."""
     from hatchlock.usecases.probe import probe_server
 
     home, project = home_of(arguments), applied.planned.target.project
-    probed = []
-    for name in applied.changed_servers:
-        found = probe_server(home, project, name, environ=os.environ)
-        probed.append(found)
-        if not ui.json:
-            ui.say(probe_line(found))
-    return probed
+    probed: list[Probed] = []
+    try:
+        for name in applied.changed_servers:
+            probed.append(probe_server(home, project, name, environ=os.environ))
+            if not ui.json:
+                ui.say(probe_line(probed[-1]))
+    except KeyboardInterrupt:
+        rest = ", ".join(applied.changed_servers[len(probed) :])
+        ui.say(f"interrupted: not probed: {rest}; all steps are done, and `hatchlock probe NAME` does that")
+        return probed, True
+    return probed, False
 
 
 def probe_line(probed: Probed) -> str:
