@@ -12,12 +12,14 @@ import pytest
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.launch import LaunchRecord, Sandbox
+from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action, Problem
 from hatchlock.resources.server import ServerResource, ServerSpec
 from hatchlock.resources.volume import VolumeResource, VolumeSpec, volume_place
+from hatchlock.resources.volume_directories import make_directory
 from hatchlock.state.project import ProjectState
 
 OWNER = f"{os.getuid()}:{os.getgid()}"
@@ -108,6 +110,33 @@ def test_a_directory_that_somebody_has_given_away_is_taken_back_with_what_is_in_
     assert kept.place("/data").stat().st_uid == 4242
     assert [path.name for path in kept.place("/data").iterdir()] == ["a"]
     assert diff(found.desired(), found.observe(), applied=applied).steps == ()
+
+
+def test_one_is_seen_as_it_is_among_all_without_a_look_at_those_of_other_servers(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for server in ("first", "second", "notes", "other"):
+        make_directory(kept.home, "p", kept.place("/data", server), OWNER)
+    looked_at: list[str] = []
+    stat = Path.stat
+
+    def noted(path: Path, **options: bool) -> os.stat_result:
+        looked_at.append(str(path))
+        return stat(path, **options)
+
+    chains: tuple[Mapping[str, str], ...] = ({}, {"first": "second", "second": "third"}, {"other": "notes"})
+    for moved in chains:
+        found = VolumeResource(
+            [], home=kept.home, project="p", state=kept.state, engine="", handover=Handover(moved=moved)
+        )
+        seen = {item.address: item for item in found.observe()}
+        assert len(seen) == 4
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "stat", noted)
+            assert {address: found.observe_one(address) for address in seen} == seen
+            looked_at.clear()
+            found.observe_one(Address(kind=ResourceKind.VOLUME, name="other/data@process"))
+        assert not any("/first/" in path or "/second/" in path for path in looked_at)
 
 
 def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ data is lost. When a server gets another name, what it keeps moves along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -145,7 +145,7 @@ class VolumeResource:
         Raises:
             EngineError, EngineUnreachable: The engine does not say what it has.
         """
-        seen = list(self._seen())
+        seen = list(self._seen(self._found()))
         self._present = frozenset(item.address for item in seen)
         self.problems = (*self._foreign(), *self._elsewhere(), *self._without_source())
         return seen
@@ -161,7 +161,9 @@ class VolumeResource:
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the volume as it is, or None."""
-        return next((seen for seen in self._seen() if seen.address == address), None)
+        now = self._handover.name_now(address.name.partition("/")[0])
+        found = self._found(address, {now, *self._handover.names_before(now)})
+        return next((seen for seen in self._seen(found) if seen.address == address), None)
 
     def loss(self, address: Address) -> str:
         """Return what is lost when a declared volume is made anew; "" for nothing."""
@@ -220,8 +222,15 @@ class VolumeResource:
         else:
             self._in_engine.remove(place)
 
-    def _found(self) -> Iterator[_Kept]:
-        for kept in kept_directories(self._home, self._project):
+    def _found(self, like: Address | None = None, servers: Collection[str] | None = None) -> Iterator[_Kept]:
+        """Yield every volume, or those of some servers in the runtime of one of them: what can move to each other."""
+        if like is None or is_directory(like):
+            yield from self._directories(servers)
+        if like is None or not is_directory(like):
+            yield from (item for item in self._volumes() if servers is None or item.server in servers)
+
+    def _directories(self, servers: Collection[str] | None) -> Iterator[_Kept]:
+        for kept in kept_directories(self._home, self._project, servers):
             yield _Kept(
                 server=kept.server,
                 path=kept.path,
@@ -231,6 +240,8 @@ class VolumeResource:
                 user=f"{kept.uid}:{kept.gid}",
                 state="" if kept.is_linked else _UNLINKED,
             )
+
+    def _volumes(self) -> Iterator[_Kept]:
         states = dict.fromkeys(self._state.begun_volumes(), _UNFINISHED)
         states |= dict.fromkeys(self._state.superseded_volumes(), _SUPERSEDED)
         for volume in self._in_engine.listed():
@@ -245,9 +256,9 @@ class VolumeResource:
                 state=states.get(volume.name, ""),
             )
 
-    def _seen(self) -> Iterator[Observed]:
-        found = list(self._found())
-        moved = {item.address: name for item in found if (name := self._moves_to(item, found))}
+    def _seen(self, volumes: Iterable[_Kept]) -> Iterator[Observed]:
+        found = list(volumes)
+        moved = {item.address: name for item, name in self._moves(found)}
         targets = {
             volume_address(moved[item.address], item.path, item.runtime) for item in found if item.address in moved
         }
@@ -258,10 +269,15 @@ class VolumeResource:
             elif item.address not in targets:  # half of a copy is no volume yet, and what is superseded makes room
                 yield self._observed(item)
 
-    def _moves_to(self, item: _Kept, found: Iterable[_Kept]) -> str:
-        same = [other for other in found if (other.path, other.runtime) == (item.path, item.runtime)]
-        whole = {other.server for other in same if other.state not in {_UNFINISHED, _SUPERSEDED}}
-        return self._handover.moves_to(item.server, whole) if item.server in whole else ""
+    def _moves(self, found: Iterable[_Kept]) -> Iterator[tuple[_Kept, str]]:
+        """Yield what moves, and the name of the server to which it does."""
+        whole = [item for item in found if item.state not in {_UNFINISHED, _SUPERSEDED}]
+        servers: dict[tuple[str, Runtime], set[str]] = {}
+        for item in whole:
+            servers.setdefault((item.path, item.runtime), set()).add(item.server)
+        for item in whole:
+            if name := self._handover.moves_to(item.server, servers[item.path, item.runtime]):
+                yield item, name
 
     def _moved(self, item: _Kept, now: str) -> Observed:
         address = volume_address(now, item.path, item.runtime)

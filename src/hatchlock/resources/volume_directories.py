@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,16 +71,21 @@ def directory_place(home: Home, project: str, server: str, path: str) -> str:
     return str(_link(home, project) / server / quote(path.lstrip("/"), safe=""))
 
 
-def kept_directories(home: Home, project: str) -> Iterator[KeptDirectory]:
+def kept_directories(home: Home, project: str, servers: Collection[str] | None = None) -> Iterator[KeptDirectory]:
     """Yield what the processes of a project keep, also when its state is lost, by server and path.
 
     What is no directory was put there by somebody else: it is nothing that a server keeps.
+
+    Args:
+        home: The store.
+        project: The project's name.
+        servers: Those of these servers alone; None for all.
     """
     link = _link(home, project)
     root = link if link.is_dir() else _data(home, project)
     if not root.is_dir():
         return
-    for server in sorted(root.iterdir()):
+    for server in sorted(root.iterdir() if servers is None else (root / name for name in servers)):
         if server.name.startswith(".") or not server.is_dir():
             continue
         for directory in sorted(path for path in server.iterdir() if path.is_dir()):
