@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -15,6 +16,10 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.process import owner
+from hatchlock.state.lease import lease
+from hatchlock.state.sessions import RunningSession
+from hatchlock.state.sessions import kept as kept_session
 from support.cats import CAT, CatProject, apply, entries
 from support.index import Index, serving
 from support.killed import KilledProject
@@ -314,6 +319,30 @@ def test_a_name_is_nobody_elses_until_everything_of_its_project_is_gone(
     assert "belongs to" in applied.fails("-C", str(other), "plan").err
     applied.ok(*AWAY)
     applied.ok("-C", str(other), "plan")
+
+
+@pytest.mark.parametrize("words", [BACK, AWAY], ids=["rollback", "destroy"])
+def test_nothing_goes_back_or_away_while_another_command_has_the_project(
+    applied: Project, words: tuple[str, ...]
+) -> None:
+    with lease(applied.state / "lease.lock", what="the project", purpose="apply", timeout=0):
+        assert "is held by `apply`" in applied.fails(*words, "--lock-timeout", "0").err
+    assert applied.world() == applied.second  # type: ignore[attr-defined]
+    assert applied.past()["current"] == 2
+
+
+def test_a_session_that_begins_while_destroy_asks_is_not_destroyed(
+    applied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = RunningSession(server="cat", owner=owner(os.getpid()), pid=os.getpid(), launch="0", secrets={})
+    with contextlib.ExitStack() as stack:
+        monkeypatch.setattr(
+            "hatchlock.usecases.consent.check_consent",
+            lambda *_, **__: stack.enter_context(kept_session(applied.state, session)),
+        )
+        done = applied.fails(*AWAY)
+        assert f"servers of the project trial run: cat (process {os.getpid()}); nothing was removed" in done.err
+    assert applied.world() == applied.second  # type: ignore[attr-defined]
 
 
 def test_destroy_shows_what_goes_and_asks(applied: Project) -> None:
