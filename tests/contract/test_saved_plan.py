@@ -238,3 +238,4 @@ def test_a_directory_that_is_none_is_named_before_anything_is_planned(project: C
     assert (
         "--out nowhere/plan.json: there is no such directory" in project.run("plan", "--out", "nowhere/plan.json").err
     )
+    assert "--out .: it is a directory" in project.run("plan", "--out", ".").err

@@ -44,8 +44,8 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     if arguments.platform:
         raise UsageError(what="--platform is about a machine that is assumed", advice="give --assume LOCK as well")
     began = time.perf_counter()
-    if arguments.out and not Path(arguments.out).absolute().parent.is_dir():
-        raise UsageError(what=f"--out {arguments.out}: there is no such directory")
+    if arguments.out:
+        _check_out(Path(arguments.out))
     project = project_of(arguments)
     planned = make_plan(project, selection=selection_of(arguments))
     notes = (*planned.notes, *server_notes(project, planned.target.listed, offline=arguments.offline))
@@ -60,6 +60,13 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     if arguments.out and not ui.json:
         ui.say(" ".join([f"saved: hatchlock apply {arguments.out}", *planned.plan.consents]))
     return _status(planned.plan, arguments)
+
+
+def _check_out(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise UsageError(what=f"--out {path}: there is no such directory")
+    if path.is_dir():
+        raise UsageError(what=f"--out {path}: it is a directory", advice="name a file in it")
 
 
 def _plan_assumed(arguments: argparse.Namespace, ui: Ui) -> int:
