@@ -162,7 +162,10 @@ def test_a_lost_state_is_found_again_by_marks(project: TrialProject) -> None:
         "create server:old",
         "create server:other",
     }
-    assert not any(step["loss"] for step in project.plan()["steps"])
+    steps = project.plan()["steps"]
+    assert not any(step["loss"] for step in steps)
+    causes = {step["cause"] for step in steps if step["address"].startswith("volume:")}
+    assert causes == {"differs in the project's state alone, which was lost: what is kept stays where it is"}
     project.ok("apply", "--yes", "--no-probe")
     assert project.steps() == []
     assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"

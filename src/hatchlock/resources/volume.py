@@ -302,7 +302,9 @@ class VolumeResource:
         if spec is not None and spec.key == item.key:
             return Observed(address=item.address, key=item.key, facts=_facts(item) | {"owner": spec.user})
         if spec is not None and item.state == _UNLINKED and spec.key == volume_key(item.place, item.user):
-            return Observed(address=item.address, key=item.key, facts=_facts(item) | {"owner": spec.user})
+            facts = _facts(item) | {"owner": spec.user, "in": _shown_place(spec.place)}
+            cause = "in the project's state alone, which was lost: what is kept stays where it is"
+            return Observed(address=item.address, key=item.key, facts=facts, cause=cause)
         is_given_away = spec is not None and item.runtime == "process" and self._applied.get(item.address) == spec.key
         loss = "" if is_given_away else self._loss(item.server, item.path, item.directory)
         return Observed(address=item.address, key=item.key, facts=_facts(item), loss=loss)
