@@ -151,6 +151,18 @@ def test_rollback_goes_forward_again_and_then_nothing_is_held(applied: Project) 
     assert (applied.past()["current"], applied.past()["held"], applied.steps()) == (2, 0, [])
 
 
+def test_the_way_back_passes_over_what_is_the_same(applied: Project) -> None:
+    applied.ok(*BACK)
+    applied.ok(*APPLY)  # generation 3 is what generation 2 was
+    assert applied.world() == applied.second  # type: ignore[attr-defined]
+    assert "Back to generation 1:" in applied.fails("rollback", status=3).err
+    applied.ok(*BACK)
+    assert applied.world() == applied.first  # type: ignore[attr-defined]
+    applied.ok("rollback", "3", "--yes")
+    applied.ok("rollback", "2", "--yes")
+    assert applied.past()["current"] == 2, "whoever names one gets it"
+
+
 def test_an_apply_with_nothing_to_do_ends_a_rollback(applied: Project) -> None:
     applied.ok(*BACK)
     applied.write(CAT)
@@ -329,6 +341,16 @@ def test_nothing_goes_back_or_away_while_another_command_has_the_project(
         assert "is held by `apply`" in applied.fails(*words, "--lock-timeout", "0").err
     assert applied.world() == applied.second  # type: ignore[attr-defined]
     assert applied.past()["current"] == 2
+
+
+def test_what_was_given_up_stays_so_when_its_project_is_destroyed_and_applied_anew(applied: Project) -> None:
+    applied.write(f'{CAT}\n[[forget]]\naddress = "server:two"\n')
+    apply(applied)
+    applied.ok(*AWAY)
+    applied.write(CAT)
+    apply(applied)
+    assert "two" in entries(applied)[".mcp.json"]
+    assert applied.ok("plan", "--json").document["steps"] == []
 
 
 def test_a_session_that_begins_while_destroy_asks_is_not_destroyed(

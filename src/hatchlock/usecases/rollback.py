@@ -75,7 +75,7 @@ def plan_return(
 
     Args:
         project: Whose.
-        number: Which; None for the one before the current one.
+        number: Which; None for the last one before the current one that is not the same.
         offline: Whether what it needs may not be fetched.
         lock_timeout: Seconds to wait for locks, when it is carried out.
         emit: Told for whom its resources wait.
@@ -203,7 +203,17 @@ def _chosen(project: str, state: ProjectState, number: int | None) -> int:
     before = [item for item in known if item < current]
     if not before:
         raise NoSuchGeneration(project=project, wanted=f"before {current}" if current else "to go back to", known=known)
-    return before[-1]
+    # an apply after a rollback leaves once more what had been there: going back to that would change nothing
+    others = [item for item in before if not _is_same(state, item, current)]
+    return (others or before)[-1]
+
+
+def _is_same(state: ProjectState, one: int, other: int) -> bool:
+    generations = state.generations
+    target = generations.target(one)
+    return (
+        target is not None and target == generations.target(other) and generations.lock(one) == generations.lock(other)
+    )
 
 
 def _begun(state: ProjectState) -> int:
