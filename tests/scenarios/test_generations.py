@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hatchlock.process import owner
 from hatchlock.state.lease import lease
 from hatchlock.state.sessions import RunningSession
 from hatchlock.state.sessions import kept as kept_session
+from hatchlock.usecases.rollback import Return, plan_return
 from support.cats import CAT, CatProject, apply, entries
 from support.index import Index, serving
 from support.killed import KilledProject
@@ -448,6 +450,28 @@ def test_what_hinders_the_way_back_after_a_failure_is_told_beside_the_failure(
     assert "Applied in part: " in done.out
     assert "Not rolled back to generation 2, for the reason above" in done.out
     assert os.strerror(errno.ENOSPC) in done.err
+
+
+def test_the_way_back_after_a_failure_loses_nothing_that_nobody_agreed_to_lose(
+    applied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def losing(*words: Any, **options: Any) -> Return:
+        way = plan_return(*words, **options)
+        steps = tuple(replace(step, loss="what cat keeps in /data") for step in way.planned.plan.steps)
+        return replace(way, planned=replace(way.planned, plan=replace(way.planned.plan, steps=steps)))
+
+    shutil.rmtree(applied.directory / ".cursor")
+    (applied.directory / ".cursor").write_text("in the way")
+    applied.write(CAT)
+    applied.ok("lock")
+    monkeypatch.setattr("hatchlock.usecases.undo.plan_return", losing)
+    command = ("apply", "--yes", "--no-probe", "--allow-mass-removal", "--rollback-on-failure")
+    done = applied.fails(*command)
+    assert "this would be lost: what cat keeps in /data" in done.err
+    assert "Not rolled back to generation 2, for the reason above" in done.out
+    assert "two" not in applied.active()
+    assert "Rolled back" in applied.fails(*command, "--allow-destructive").out
+    assert "two" in applied.active()
 
 
 @pytest.fixture(scope="module")
