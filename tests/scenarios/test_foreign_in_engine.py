@@ -15,6 +15,11 @@ from hatchlock.engines.api import Engine
 from hatchlock.engines.process import host_platform
 from hatchlock.engines.volumes import list_volumes
 from hatchlock.process import owner, owner_is_gone
+from hatchlock.reconcile.diff import diff
+from hatchlock.resources.base import Desired, Observed
+from hatchlock.resources.network import ForeignNetwork, NetworkResource, network_address
+from hatchlock.security.container import bridge_name
+from hatchlock.usecases.gc_networks import networks_of
 from support.engine_images import untag_all
 from support.links import links_record
 from support.links_image import links_image
@@ -140,3 +145,27 @@ def test_what_looks_like_ours_stays_through_apply_removal_gc_and_destroy(address
         finally:
             foreign.remove()
             untag_all(address, name)
+
+
+@pytest.fixture(params=["engine", "podman"])
+def client(request: pytest.FixtureRequest) -> Engine:
+    return Engine(request.getfixturevalue(request.param))
+
+
+def test_a_network_of_our_name_that_is_somebody_elses_is_left_alone(client: Engine) -> None:
+    project = f"trial-{secrets.token_hex(4)}"
+    path = f"/networks/{bridge_name(project)}"
+    theirs = {"Name": bridge_name(project), "Driver": "bridge"}
+    ours = NetworkResource(project=project, engine=client.address)
+    seen = Observed(address=network_address(project), key="changed", drifted=True)
+    (step,) = diff([Desired(address=seen.address, key="as it was")], [seen]).steps
+    client.ask("POST", "/networks/create", theirs)
+    try:
+        assert (list(ours.observe()), list(ours.desired())) == ([], [])
+        assert [(problem.address, problem.code) for problem in ours.problems] == [(seen.address, "foreign-network")]
+        with pytest.raises(ForeignNetwork, match=bridge_name(project)):
+            ours.apply(step)
+        assert list(networks_of(project, client.address)) == []
+        assert client.ask("GET", path)["Name"] == bridge_name(project)
+    finally:
+        client.ask("DELETE", path)

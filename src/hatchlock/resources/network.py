@@ -21,7 +21,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.security.container import LABEL, bridge_config, bridge_name
 
-__all__ = ["NetworkInUse", "NetworkResource", "network_address", "on_bridge"]
+__all__ = ["ForeignNetwork", "NetworkInUse", "NetworkResource", "network_address", "on_bridge"]
 
 _NOT_FOUND = 404
 _RIGHT = "as hatchlock makes it"
@@ -101,7 +101,7 @@ class NetworkResource:
         if found is None or self._engine is None:
             return []
         address = network_address(self._project)
-        if (found.get("Labels") or {}).get(f"{LABEL}.project") != self._project:
+        if self._is_foreign(found):
             self.problems = (Problem.of(address, ForeignNetwork(name=address.name)),)
             return []
         self._changed = dict(self._differences(self._engine, found))
@@ -122,6 +122,7 @@ class NetworkResource:
         """Put strangers out of the network, or make it anew where it was made otherwise.
 
         Raises:
+            ForeignNetwork: Somebody else has made one of that name meanwhile.
             NetworkInUse: Sessions are in one that has to be made anew.
             EngineError: The engine refuses.
             EngineUnreachable: It does not answer.
@@ -129,6 +130,8 @@ class NetworkResource:
         found = self._found()
         if found is None or self._engine is None:
             return
+        if self._is_foreign(found):
+            raise ForeignNetwork(name=step.address.name)
         path = f"/networks/{quote(step.address.name)}"
         for container in _strangers(self._engine, self._project):
             self._engine.ask("POST", f"{path}/disconnect", {"Container": container, "Force": True})
@@ -142,6 +145,9 @@ class NetworkResource:
                 return
             raise NetworkInUse(network=step.address.name, why=error.message) from error
         self._engine.ask("POST", "/networks/create", wanted)
+
+    def _is_foreign(self, found: Mapping[str, Any]) -> bool:
+        return (found.get("Labels") or {}).get(f"{LABEL}.project") != self._project
 
     def _found(self) -> Mapping[str, Any] | None:
         if self._engine is None:
