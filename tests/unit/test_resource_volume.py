@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action, Problem
 from hatchlock.resources.server import ServerResource, ServerSpec
-from hatchlock.resources.volume import VolumeResource, VolumeSpec, volume_place
+from hatchlock.resources.volume import VolumeInUse, VolumeResource, VolumeSpec, volume_place
 from hatchlock.resources.volume_directories import make_directory
 from hatchlock.state.project import ProjectState
 
@@ -137,6 +138,32 @@ def test_one_is_seen_as_it_is_among_all_without_a_look_at_those_of_other_servers
             looked_at.clear()
             found.observe_one(Address(kind=ResourceKind.VOLUME, name="other/data@process"))
         assert not any("/first/" in path or "/second/" in path for path in looked_at)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives servers users of their own")
+def test_what_a_session_has_open_moves_when_it_has_ended(kept: Kept) -> None:
+    make_directory(kept.home, "p", kept.place("/data", "old"), "61234:61234")
+    (kept.place("/data", "old") / "a").write_text("kept")
+    new = kept.place("/data", "new")
+    spec = VolumeSpec(server="new", path="/data", place=str(new), user="61235:61235", runtime="process")
+    found = VolumeResource(
+        [spec],
+        home=kept.home,
+        project="p",
+        state=kept.state,
+        engine="",
+        handover=Handover(moved={"old": "new"}),
+    )
+    (step,) = diff(found.desired(), found.observe()).steps
+    with subprocess.Popen(["sleep", "60"], user=61234, group=61234) as session:
+        try:
+            with pytest.raises(VolumeInUse, match="runs under its name until now"):
+                found.apply(step)
+            assert not new.exists()
+        finally:
+            session.kill()
+    found.apply(step)
+    assert ((new / "a").read_text(), (new / "a").stat().st_uid) == ("kept", 61235)
 
 
 def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path: Path) -> None:
