@@ -269,7 +269,7 @@ def test_a_mount_more_or_a_writable_one_is_named(answers: Answers) -> None:
 
 
 def test_it_says_whose_it_is(answers: Answers) -> None:
-    assert set(answers.labels) == {"project", "server", "key", "session", "owner", "record"}
+    assert set(answers.labels) == {"project", "server", "key", "session", "owner", "record", "store"}
     record = answers.served.record
     assert (answers.labels["project"], answers.labels["record"]) == (record.project, record.digest)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from hatchlock.resources.volume_directories import (
     copy_directory,
     directory_place,
     is_at_work,
+    is_empty,
     kept_directories,
     make_directory,
     move_directory,
+    remove_directory,
     settle_directories,
 )
 
@@ -69,6 +72,29 @@ def test_what_is_no_directory_is_nothing_that_a_server_keeps(home: Home) -> None
     (made.parent / "nowhere").symlink_to("/there/is/none")
     (home.root / "volumes" / "p" / "list.txt").write_text("somebody's")
     assert kept(home) == [("a", "/data/x", True)]
+
+
+def test_what_another_step_deletes_meanwhile_is_not_there(home: Home) -> None:
+    filled(home, "a")
+    others = [Path(directory_place(home, "p", "b", f"/data/{number}")) for number in range(8)]
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            for other in others:
+                make_directory(home, "p", other, ME)
+            for other in others:
+                remove_directory(other)  # and with the last one what is above
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(60):
+            assert ("a", "/data/x", True) in kept(home)
+            assert all(is_empty(other) for other in others)
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_where_nothing_is_kept_nothing_is_made(home: Home) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,7 @@ def kept_directories(home: Home, project: str, servers: Collection[str] | None =
     for server in sorted(root.iterdir() if servers is None else (root / name for name in servers)):
         if server.name.startswith(".") or not server.is_dir():
             continue
-        for directory in sorted(path for path in server.iterdir() if path.is_dir()):
-            facts = directory.stat()
+        for directory, facts in _directories_in(server):
             yield KeptDirectory(
                 server=server.name,
                 path=f"/{unquote(directory.name)}",
@@ -98,6 +98,18 @@ def kept_directories(home: Home, project: str, servers: Collection[str] | None =
                 uid=facts.st_uid,
                 gid=facts.st_gid,
             )
+
+
+def _directories_in(directory: Path) -> list[tuple[Path, os.stat_result]]:
+    """Another step may be deleting one of them, or the last of them, at the same time: what is gone is not there."""
+    found: list[tuple[Path, os.stat_result]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(directory.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                facts = path.stat()
+                if stat.S_ISDIR(facts.st_mode):
+                    found.append((path, facts))
+    return found
 
 
 def settle_directories(home: Home, project: str) -> None:
@@ -181,9 +193,11 @@ def remove_directory(place: Path) -> None:
 
 
 def is_empty(directory: Path) -> bool:
-    """Whether nothing is in a directory, as far as we may look."""
+    """Whether nothing is in a directory, as far as we may look; one that has gone meanwhile has nothing in it."""
     try:
         return not any(directory.iterdir())
+    except FileNotFoundError:
+        return True
     except PermissionError:  # its server has closed it to its own user
         return False
 
