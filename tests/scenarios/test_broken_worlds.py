@@ -222,14 +222,12 @@ def test_a_generation_that_cannot_be_read_is_no_way_back_and_hinders_no_apply(
     (state_of(project) / "journal.ndjson").write_text('{"event":"begin","command":"apply"}\n')
     project.ok(*APPLY)
     assert project.plan()["steps"] == []
-    for command in (("history",), ("gc", "--yes")):
-        done = project.run(*command)
-        assert done.status == 1
-        assert f"{facts} cannot be read" in done.err
-        assert "move the directory that it is in away" in done.err
-    facts.parent.rename(project.root / f"away-{len(content)}")
+    told = project.fails("history").err
+    assert f"{facts} cannot be read" in told
+    assert "move the directory that it is in away" in told
+    project.ok("gc", "--yes")  # the apply has left one of the same files, so this one is no way back
     assert "* 2" in " ".join(project.ok("history").out.split())
-    project.ok("gc", "--yes")
+    assert not facts.exists()
 
 
 @pytest.mark.parametrize("content", _some(DAMAGE, "cut off", "without content"))

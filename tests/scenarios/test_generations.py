@@ -183,6 +183,27 @@ def test_an_apply_that_puts_right_what_somebody_has_changed_makes_the_way_back_n
     assert [item["number"] for item in applied.past()["generations"]] == [2, 1]
 
 
+def test_gc_keeps_the_last_two_that_differ(applied: Project) -> None:
+    applied.ok(*BACK)
+    applied.ok(*APPLY)
+    assert [item["number"] for item in applied.past()["generations"]] == [3, 2, 1]
+    applied.ok("gc", "--yes")
+    assert [item["number"] for item in applied.past()["generations"]] == [3, 1]  # 2 is what 3 is
+
+
+def test_without_the_launcher_no_application_starts_anything_and_plan_says_so(applied: Project) -> None:
+    applied.launcher.unlink()
+    assert f"! launcher  {applied.launcher} is gone; `hatchlock apply` writes it anew" in applied.ok("plan").out
+    applied.ok(*APPLY)
+    assert "launcher" not in applied.ok("plan").out
+
+
+def test_plan_says_what_its_apply_takes(applied: Project) -> None:
+    applied.write(CAT[: CAT.index("[servers.")])
+    applied.ok("lock")
+    assert "note: this takes `hatchlock apply --allow-mass-removal`" in applied.ok("plan").err
+
+
 def test_rollback_works_while_manifest_and_lock_are_broken(applied: Project) -> None:
     applied.lock.write_text("<<<<<<<")
     applied.write('[project]\nname = "trial"\nnonsense = 1\n')

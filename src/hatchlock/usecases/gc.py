@@ -40,7 +40,7 @@ def find_garbage(project: Project, *, keep: int = KEEP) -> Garbage:
 
     Args:
         project: Whose.
-        keep: How many generations stay, the newest; at least 1.
+        keep: How many generations stay, the newest that differ from each other; at least 1.
 
     Raises:
         BoundElsewhere: The project belongs to another directory.
@@ -107,6 +107,7 @@ class _Survey:
 
     def __init__(self, project: Project, keep: int) -> None:
         from hatchlock.state.project import ProjectState
+        from hatchlock.usecases.generations import newest_different
         from hatchlock.usecases.run import project_name
 
         self._project = project
@@ -114,8 +115,8 @@ class _Survey:
         self._name = project_name(project.manifest)
         self._state = ProjectState(project.home.project(self._name))
         self._state.check_binding(self._name, project.directory)
-        current = self._state.current()
-        self._old = tuple(number for number in self._state.generations.numbers()[:-keep] if number != current)
+        stay = {*newest_different(self._state.generations, keep), self._state.current()}
+        self._old = tuple(number for number in self._state.generations.numbers() if number not in stay)
         self._used = self._in_use()
         self._running: list[Kept] = []
         self._images = EngineGarbage(project, self._name, self._used)

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["NoSuchGeneration", "is_owed", "kept_target", "leave_generation", "project_at", "target_at"]
+__all__ = [
+    "NoSuchGeneration",
+    "is_owed",
+    "is_same",
+    "kept_target",
+    "leave_generation",
+    "newest_different",
+    "project_at",
+    "target_at",
+]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -112,6 +121,25 @@ def is_owed(project: Project, planned: Planned) -> bool:
         getattr(kept, name) != getattr(wanted, name)
         for name in ("environments", "images", "dockerfiles", "servers", "entries")
     )
+
+
+def is_same(generations: Generations, one: int, other: int) -> bool:
+    """Whether two generations are of the same lock and the same target; where that is not known, they are not."""
+    target = generations.target(one)
+    return (
+        target is not None and target == generations.target(other) and generations.lock(one) == generations.lock(other)
+    )
+
+
+def newest_different(generations: Generations, count: int) -> tuple[int, ...]:
+    """Return so many generations, the newest first, no two of them the same: ways back that lead somewhere."""
+    found: list[int] = []
+    for number in reversed(generations.numbers()):
+        if len(found) == count:
+            break
+        if not any(is_same(generations, number, other) for other in found):
+            found.append(number)
+    return tuple(found)
 
 
 def project_at(project: Project, state: ProjectState, number: int) -> Project:

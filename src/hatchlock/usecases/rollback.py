@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hatchlock.address import ResourceKind
 from hatchlock.events import Sink, discard
-from hatchlock.usecases.generations import NoSuchGeneration, project_at, target_at
+from hatchlock.usecases.generations import NoSuchGeneration, is_same, project_at, target_at
 from hatchlock.usecases.plan import Planned, make_plan, project_state
 
 if TYPE_CHECKING:
@@ -204,16 +204,8 @@ def _chosen(project: str, state: ProjectState, number: int | None) -> int:
     if not before:
         raise NoSuchGeneration(project=project, wanted=f"before {current}" if current else "to go back to", known=known)
     # an apply after a rollback leaves once more what had been there: going back to that would change nothing
-    others = [item for item in before if not _is_same(state, item, current)]
+    others = [item for item in before if not is_same(state.generations, item, current)]
     return (others or before)[-1]
-
-
-def _is_same(state: ProjectState, one: int, other: int) -> bool:
-    generations = state.generations
-    target = generations.target(one)
-    return (
-        target is not None and target == generations.target(other) and generations.lock(one) == generations.lock(other)
-    )
 
 
 def _begun(state: ProjectState) -> int:
