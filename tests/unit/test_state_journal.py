@@ -53,14 +53,15 @@ def test_of_a_line_that_did_not_get_to_the_disk_nothing_is_left(path: Path, monk
     assert [json.loads(line).get("step") for line in path.read_bytes().splitlines()] == [None, "env:b"]
 
 
-def test_a_failed_step_counts_as_begun(path: Path) -> None:
+def test_a_failed_step_is_told_as_one_until_it_is_done(path: Path) -> None:
     journal = Journal(path)
     journal.write("start", step="env:a")
     journal.write("failed", step="env:a", error="no")
     journal.close(finished=False)
     found = read_interrupted(path)
     assert found is not None
-    assert found.running == ("env:a",)
+    assert (found.running, found.failed) == ((), ("env:a",))
+    assert "did not finish, env:a failed; `hatchlock apply` goes on" in found.told
 
 
 def test_a_line_that_was_being_written_does_not_count(path: Path) -> None:

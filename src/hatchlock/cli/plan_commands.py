@@ -59,6 +59,8 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     _show(planned.plan, notes, arguments, ui, took=f" ({time.perf_counter() - began:.2f} s)")
     if arguments.out and not ui.json:
         ui.say(" ".join([f"saved: hatchlock apply {arguments.out}", *planned.plan.consents]))
+    elif planned.plan.consents and not ui.json:
+        ui.say(f"note: this takes `hatchlock apply {' '.join(planned.plan.consents)}`")
     return _status(planned.plan, arguments)
 
 

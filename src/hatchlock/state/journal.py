@@ -26,7 +26,8 @@ class Interrupted:
     Attributes:
         began: RFC 3339, UTC.
         done: Addresses of finished steps.
-        running: Addresses of steps that were begun and not finished.
+        running: Addresses of steps that were begun and neither finished nor failed.
+        failed: Addresses of steps that failed.
         command: Which it was: `apply`, `rollback N` or `destroy`.
         held_by: The process that holds the project's lease, in words: it is not interrupted, it runs; "" if nobody does.
     """
@@ -34,6 +35,7 @@ class Interrupted:
     began: str
     done: tuple[str, ...]
     running: tuple[str, ...]
+    failed: tuple[str, ...] = ()
     command: str = "apply"
     held_by: str = ""
 
@@ -46,7 +48,8 @@ class Interrupted:
     @property
     def told(self) -> str:
         """One sentence: what it was, how far it came, and how to go on."""
-        unfinished = f", in the middle of {', '.join(self.running)}" if self.running else ""
+        failed = f", {', '.join(self.failed)} failed" if self.failed else ""
+        unfinished = failed + (f", in the middle of {', '.join(self.running)}" if self.running else "")
         if self.held_by:
             return f"the project is held by {self.held_by}{unfinished}; what is here changes meanwhile"
         return f"{self.what} begun {self.began} did not finish{unfinished}; {self.way_on}"
@@ -109,12 +112,14 @@ def read_interrupted(path: Path) -> Interrupted | None:
     events = list(_events(data))
     done = {step for event, step, _ in events if event == "done"}
     started = {step for event, step, _ in events if event == "start"}
+    failed = {step for event, step, _ in events if event == "failed"} - done
     began = next((at for _, _, at in events if at), "at some time")
     command = next((word for event, word, _ in events if event == "begin"), "")
     return Interrupted(
         began=began,
         done=tuple(sorted(done)),
-        running=tuple(sorted(started - done)),
+        running=tuple(sorted(started - done - failed)),
+        failed=tuple(sorted(failed)),
         command=command if _COMMAND.fullmatch(command) else "apply",
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hatchlock import __version__
+from hatchlock.address import ResourceKind
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.errors import PermissionProblem
 from hatchlock.events import Sink, discard
@@ -17,12 +18,12 @@ from hatchlock.lock.memo import recall, remember
 from hatchlock.state.applied import AppliedKeys, read_applied
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.forgotten import GivenUp, given_up
+from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
-    from hatchlock.address import ResourceKind
     from hatchlock.engines.docker import Engine
     from hatchlock.engines.tagged import ImageFacts
     from hatchlock.reconcile.plan import Plan
@@ -162,6 +163,7 @@ def make_plan(
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
+        *_launcher_notes(project, observed),
         *gone.notes,
     )
     return Planned(
@@ -176,6 +178,12 @@ def make_plan(
         given_up=gone,
         notes=notes,
     )
+
+
+def _launcher_notes(project: Project, observed: Iterable[Observed]) -> Iterator[Note]:
+    """Entries of applications name the launcher, so without it none of them starts anything."""
+    if any(item.address.kind is ResourceKind.CLIENT for item in observed) and (what := launcher_problem(project.home)):
+        yield Note(address="launcher", what=f"{what}; `hatchlock apply` writes it anew")
 
 
 def _interrupted(state: ProjectState) -> Interrupted | None:

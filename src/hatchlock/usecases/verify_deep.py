@@ -6,17 +6,15 @@ told, whatever it says about drift. What tools a server offers will be one of th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.verify_each import Finding, FindingKind
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hatchlock.address import Address
     from hatchlock.paths import Home
     from hatchlock.resources.base import Step
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from hatchlock.usecases.project import Project
 
 __all__ = ["deepened"]
-
-_LAUNCHER = re.compile(r"#!/bin/sh\nexec (?P<python>'[^']+'|[^\s']+) -I -m hatchlock \"\$@\"\n")
-_MODE = 0o755
 
 
 def deepened(project: Project, findings: Sequence[Finding], names: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -113,29 +108,9 @@ def _others(home: Home, planned: Planned) -> Iterator[Finding]:
         plain = Finding(kind=_kind(address), name=address.name, platform="", state="different", drift=True)
         yield replace(plain, compared=("declaration",), differences=(what,))
     if planned.target.entries:
-        wrong = _launcher_problem(home.bin / "hatchlock")
+        wrong = launcher_problem(home)
         plain = Finding(kind="launcher", name="hatchlock", platform="", state="same", compared=("declaration",))
         yield replace(plain, state="different", differences=(wrong,), drift=True) if wrong else plain
-
-
-def _launcher_problem(path: Path) -> str:
-    """Return what is wrong with the program that entries of applications start; `apply` writes it anew."""
-    import os
-    import shlex
-    import stat
-
-    from hatchlock.files import read_optional
-
-    data = read_optional(path)
-    if data is None:
-        return f"{path} is gone"
-    match = _LAUNCHER.fullmatch(data.decode(errors="replace"))
-    if match is None:
-        return f"{path} is not what apply writes"
-    if stat.S_IMODE(path.stat().st_mode) != _MODE:
-        return f"{path} has the mode {stat.S_IMODE(path.stat().st_mode):o}, not {_MODE:o}"
-    (python,) = shlex.split(match["python"])
-    return "" if os.access(python, os.X_OK) else f"{path} starts {python}, which is gone"
 
 
 def _wanted(planned: Planned, names: Sequence[str]) -> Callable[[Address], bool]:
