@@ -205,7 +205,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
     for error in errors:
         assert isinstance(error, NotYet)
         assert error.place is not None
-        key = error.key.partition("[")[0].rpartition(".")[2]
+        key = error.key.rpartition(".")[2].partition("[")[0]
         assert key in lines[error.place.line - 1]
 
 

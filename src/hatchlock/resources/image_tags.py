@@ -41,14 +41,15 @@ class ImageTags:
             tags: Its tags; the engine has them all.
             images: What the engine has, by tag.
             key: Its input key.
-            is_labelled: Whether every such image says its key of itself.
+            is_labelled: Whether every such image says its key of itself. One that is taken as it is may say another: whoever
+                assembled it named it by what went in there.
         """
         for tag in tags:
             found = images[tag]
             self._seen[tag] = found.id
             if self._known.get(tag, found.id) != found.id:
                 return _short(self._known[tag]), _short(found.id)
-            if found.labels.get(KEY_LABEL, "" if is_labelled else key) != key:
+            if is_labelled and found.labels.get(KEY_LABEL) != key:
                 return f"key {key[:_SHOWN_DIGITS]}", _short(found.id)
         return None
 
