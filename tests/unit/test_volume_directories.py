@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,21 @@ def test_what_another_step_deletes_meanwhile_is_not_there(home: Home) -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_steps_that_begin_and_end_at_once_do_not_hinder_each_other(home: Home) -> None:
+    places = [Path(directory_place(home, "p", "a", f"/data/{number}")) for number in range(4)]
+
+    def come_and_go(place: Path) -> None:
+        for _ in range(40):
+            make_directory(home, "p", place, ME)
+            assert place.is_dir()
+            remove_directory(place)
+
+    for _ in range(10):  # the first of them makes all that is above
+        with ThreadPoolExecutor(len(places)) as pool:
+            list(pool.map(come_and_go, places))
+        (home.project("p") / "volumes").unlink()
 
 
 def test_where_nothing_is_kept_nothing_is_made(home: Home) -> None:

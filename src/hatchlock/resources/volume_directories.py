@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 _PART = ".part-"
+_ABOVE = threading.Lock()
+"""Held while what is above the directories is made or taken away: the steps of one plan do that at once, each for its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +141,9 @@ def make_directory(home: Home, project: str, place: Path, user: str) -> None:
     Raises:
         PermissionProblem, OSError: The store cannot be written to.
     """
-    _settled(home, project)
-    private_directory(place)
+    with _ABOVE:
+        _settled(home, project)
+        private_directory(place)
     give_directory(place, user)
 
 
@@ -149,13 +153,14 @@ def move_directory(home: Home, project: str, old: Path, new: Path, user: str) ->
     Raises:
         PermissionProblem, OSError: The store cannot be written to.
     """
-    _settled(home, project)
-    private_directory(new.parent)
+    with _ABOVE:
+        _settled(home, project)  # the old one is named by way of the link
     _give_all(old, user)
-    old.rename(new)
+    with _ABOVE:
+        private_directory(new.parent)
+        old.rename(new)
     fsync_directory(new.parent)
-    with contextlib.suppress(OSError):  # the server kept something else as well
-        old.parent.rmdir()
+    _tidy(old.parent)
 
 
 def copy_directory(home: Home, project: str, source: Path, new: Path, user: str) -> None:
@@ -164,8 +169,8 @@ def copy_directory(home: Home, project: str, source: Path, new: Path, user: str)
     Raises:
         PermissionProblem, OSError: Something cannot be read, or the store cannot be written to.
     """
-    _settled(home, project)
-    private_directory(new.parent)
+    with _ABOVE:
+        _settled(home, project)
     part = new.parent.parent / f"{_PART}{new.parent.name}-{new.name}"
     if part.exists():
         delete_tree(part)
@@ -176,7 +181,9 @@ def copy_directory(home: Home, project: str, source: Path, new: Path, user: str)
     part.chmod(0o700)
     _give_all(part, user)
     flush_tree(part)  # after a power cut too it is a whole copy, or none
-    part.rename(new)
+    with _ABOVE:
+        private_directory(new.parent)
+        part.rename(new)
     fsync_directory(new.parent)
 
 
@@ -188,8 +195,12 @@ def remove_directory(place: Path) -> None:
     """
     if os.path.lexists(place):
         delete_tree(place)
-    with contextlib.suppress(OSError):  # the server keeps something else as well
-        place.parent.rmdir()
+    _tidy(place.parent)
+
+
+def _tidy(server: Path) -> None:
+    with _ABOVE, contextlib.suppress(OSError):  # the server keeps something else as well
+        server.rmdir()
 
 
 def is_empty(directory: Path) -> bool:
