@@ -110,6 +110,19 @@ class Address:
         return f"{self.kind}:{self.name}"
 
     @property
+    def server(self) -> str:
+        """The server whose it is, by its name; "" for what several may use, and for what its name does not tell."""
+        match self.kind:
+            case ResourceKind.SERVER:
+                return self.name
+            case ResourceKind.CLIENT:
+                return self.name.rpartition("/")[2]
+            case ResourceKind.VOLUME:
+                return self.name.partition("/")[0]
+            case _:
+                return ""
+
+    @property
     def order(self) -> tuple[int, str]:
         """The key by which plans and reports sort."""
         return (list(ResourceKind).index(self.kind), self.name)

@@ -93,11 +93,7 @@ def covers(whole: Address, part: Address) -> bool:
     """Whether an address is another one, or that of an entry or a volume of that server; of a volume, in either runtime."""
     if _plain(whole) == _plain(part):
         return True
-    if whole.kind is not ResourceKind.SERVER:
-        return False
-    if part.kind is ResourceKind.CLIENT:
-        return part.name.rpartition("/")[2] == whole.name
-    return part.kind is ResourceKind.VOLUME and part.name.startswith(f"{whole.name}/")
+    return whole.kind is ResourceKind.SERVER and part.server == whole.name
 
 
 def _plain(address: Address) -> Address:

@@ -161,10 +161,8 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
 def _uses(user: Address, used: Address) -> bool:
     """Whether one goes before the other: no application is left with a dead entry, and no server without its data."""
     if used.kind is ResourceKind.SERVER:
-        return user.kind is ResourceKind.CLIENT and user.name.rpartition("/")[2] == used.name
-    return (
-        used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.name.startswith(f"{user.name}/")
-    )
+        return user.kind is ResourceKind.CLIENT and user.server == used.name
+    return used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.server == user.name
 
 
 def _is_data_of(address: Address, servers: set[Address]) -> bool:

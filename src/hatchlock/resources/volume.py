@@ -161,7 +161,7 @@ class VolumeResource:
 
     def observe_one(self, address: Address) -> Observed | None:
         """Return the volume as it is, or None."""
-        now = self._handover.name_now(address.name.partition("/")[0])
+        now = self._handover.name_now(address.server)
         found = self._found(address, {now, *self._handover.names_before(now)})
         return next((seen for seen in self._seen(found) if seen.address == address), None)
 
@@ -197,8 +197,8 @@ class VolumeResource:
         if step.action in {Action.DELETE, Action.REPLACE} or is_changed:
             self._remove(place)
         if spec is not None:
-            source = self._handover.adopted_from(spec.address) or "" if step.action is Action.CREATE else ""
-            self._make(spec, source if state != _UNFINISHED else self._handover.adopted_from(spec.address) or "")
+            begins = step.action is Action.CREATE or state == _UNFINISHED
+            self._make(spec, (self._handover.adopted_from(spec.address) or "") if begins else "")
 
     def _make(self, spec: VolumeSpec, source: str) -> None:
         if spec.runtime == "container":

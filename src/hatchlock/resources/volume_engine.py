@@ -180,11 +180,9 @@ class EngineVolumes:
         named = self.labels | {f"{LABEL}.{name}": value for name, value in labels.items()}
         engine = self._engine()
         is_half = bool(source) and spec.place in self._state.begun_volumes()
-        if is_half or spec.place in self._state.superseded_volumes():
+        if is_half or spec.place in self._state.superseded_volumes():  # what another one goes on with is no use here
             self._check_unused(spec.place)
-            self.remove(
-                spec.place
-            )  # half of a copy; or what another one goes on with, which is not to be found in this one
+            self.remove(spec.place)
         self._state.begin_volume(spec.place, spec.engine, self._identity())
         make_volume(engine, spec.place, labels=named, image=spec.image, user=spec.user)
         if not source:

@@ -93,7 +93,7 @@ def _way_to_keep(step: Step) -> str:
 
     if step.action is not Action.DELETE or step.address.kind is not ResourceKind.VOLUME:
         return "copy it elsewhere first"
-    server = step.address.name.partition("/")[0]
+    server = step.address.server
     moved, forget = f'[[moved]] from = "server:{server}"', f'[[forget]] address = "{step.address}"'
     return f"keep it: {moved} if that server has another name now, else {forget}"
 

@@ -79,14 +79,4 @@ def _known(
 def _server(address: Address, world: World) -> str:
     from hatchlock.address import ResourceKind
 
-    match address.kind:
-        case ResourceKind.SERVER:
-            return address.name
-        case ResourceKind.CLIENT:
-            return address.name.rpartition("/")[2]
-        case ResourceKind.VOLUME:
-            return address.name.partition("/")[0]
-        case ResourceKind.CONTAINER:
-            return world.containers.server(address)
-        case _:  # may be shared
-            return ""
+    return world.containers.server(address) if address.kind is ResourceKind.CONTAINER else address.server

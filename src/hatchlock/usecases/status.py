@@ -237,7 +237,7 @@ def _is_of(address: Address, name: str) -> bool:
     from hatchlock.address import ResourceKind
 
     own = address.kind in {ResourceKind.SERVER, ResourceKind.CLIENT}
-    return own and address.name.rpartition("/")[2] == name
+    return own and address.server == name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

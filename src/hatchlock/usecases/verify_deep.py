@@ -125,7 +125,7 @@ def _wanted(planned: Planned, names: Sequence[str]) -> Callable[[Address], bool]
     def is_wanted(address: Address) -> bool:
         if address in needed or planned.world.containers.server(address) in names:
             return True
-        own = address.name.rpartition("/")[2] if address.kind is ResourceKind.CLIENT else address.name
+        own = address.server if address.kind is ResourceKind.CLIENT else address.name
         return own in names
 
     return is_wanted
