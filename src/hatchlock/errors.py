@@ -174,6 +174,11 @@ class SystemProblem(HatchlockError):
         path = str(error.filename) if error.filename else ""
         return cls(problem=error.strerror or str(error), path=path, number=error.errno or 0, address=address)
 
+    @classmethod
+    def known(cls, error: HatchlockError | OSError) -> HatchlockError:
+        """Return an error as one of ours; one that is already is itself."""
+        return cls.of(error) if isinstance(error, OSError) else error
+
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}" if self.path else self.problem
 

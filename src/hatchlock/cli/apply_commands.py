@@ -18,7 +18,7 @@ from hatchlock.cli.carrying import (
     telling,
     undone_to_dict,
 )
-from hatchlock.cli.consent import asker
+from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, home_of, project_of
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.usecases.apply import Applied
-    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.undo import Undone
@@ -73,7 +72,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
     with telling(arguments, ui, project.home) as told:
         applied = apply_project(
             project,
-            consent=_consent(arguments),
+            consent=consent_of(arguments),
             confirm=ask and (lambda planned: ask(str(planned.plan))),
             saved=saved,
             selection=selection_of(arguments),
@@ -113,7 +112,7 @@ def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, e
     return undo_applied(
         project,
         before=applied.before,
-        consent=_consent(arguments),
+        consent=consent_of(arguments),
         offline=arguments.offline,
         lock_timeout=arguments.lock_timeout,
         emit=emit,
@@ -121,23 +120,10 @@ def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, e
     )
 
 
-def _consent(arguments: argparse.Namespace) -> Consent:
-    from hatchlock.usecases.consent import Consent
-
-    return Consent(
-        yes=arguments.yes or bool(getattr(arguments, "plan", None)),
-        destructive=arguments.allow_destructive,
-        privileged=arguments.allow_privileged,
-        mass_removal=arguments.allow_mass_removal,
-    )
-
-
 def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     plan = applied.planned.plan
     outcome = applied.outcome
-    for problem in plan.problems:
-        ui.say(f"{problem.address}: {problem.what}")
-    tell_problems(applied.planned, ui)
+    tell_problems(plan, ui)
     if outcome is None:
         ui.result(f"{plan.summary} ({seconds:.2f} s)")
         _tell_partial(plan, ui)

@@ -84,8 +84,7 @@ def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telli
         try:
             yield Telling(emit=logged(write, home, arguments.command), _ui=ui, _file=file)
         except (HatchlockError, OSError) as error:
-            known = SystemProblem.of(error) if isinstance(error, OSError) else error
-            file.write({"format_version": JSON_FORMAT, "error": error_to_dict(known)})
+            file.write({"format_version": JSON_FORMAT, "error": error_to_dict(SystemProblem.known(error))})
             raise
         if file.problem:
             ui.say(f"note: {arguments.events} lacks events, since it could not be written to: {file.problem}")

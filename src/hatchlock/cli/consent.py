@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hatchlock.cli.ui import Ui
 
-__all__ = ["asker"]
+if TYPE_CHECKING:
+    from hatchlock.usecases.consent import Consent
+
+__all__ = ["asker", "consent_of"]
+
+
+def consent_of(arguments: argparse.Namespace) -> Consent:
+    """Return what a command line agrees to; a saved plan is agreed to as it is."""
+    from hatchlock.usecases.consent import Consent
+
+    return Consent(
+        yes=arguments.yes or bool(getattr(arguments, "plan", None)),
+        destructive=arguments.allow_destructive,
+        privileged=arguments.allow_privileged,
+        mass_removal=arguments.allow_mass_removal,
+    )
 
 
 def asker(ui: Ui, question: str) -> Callable[[str], bool] | None:

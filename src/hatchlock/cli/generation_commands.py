@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.carrying import counts, outcome_to_dict, pace_of, same_again, show_unfinished, telling
-from hatchlock.cli.consent import asker
+from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import project_of
 from hatchlock.cli.layout import table
 from hatchlock.cli.plan_commands import tell_problems
@@ -16,7 +16,6 @@ from hatchlock.cli.ui import Ui
 from hatchlock.errors import INTERRUPTED
 
 if TYPE_CHECKING:
-    from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.destroy import Destroyed, Ruin
     from hatchlock.usecases.garbage import Item
     from hatchlock.usecases.history import History, Past
@@ -112,7 +111,7 @@ def rollback(arguments: argparse.Namespace, ui: Ui) -> int:
         done = roll_back(
             project,
             arguments.number,
-            consent=_consent(arguments),
+            consent=consent_of(arguments),
             confirm=ask and (lambda way: ask(_way(way))),
             show=None if ui.json else lambda way: ui.say(f"{_way(way)}\n"),
             offline=arguments.offline,
@@ -136,9 +135,7 @@ def _way(way: Return) -> str:
 
 def _show_rolled_back(done: RolledBack, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     way, plan, outcome = done.way, done.way.planned.plan, done.outcome
-    for problem in plan.problems:
-        ui.say(f"{problem.address}: {problem.what}")
-    tell_problems(way.planned, ui)
+    tell_problems(plan, ui)
     if outcome is None:
         ui.result(f"Nothing to do: the project is at generation {way.number} ({seconds:.2f} s)")
         return
@@ -205,9 +202,7 @@ def _rest(items: Iterable[Item]) -> list[str]:
 
 def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     ruin, outcome = done.ruin, done.outcome
-    for problem in ruin.planned.plan.problems:
-        ui.say(f"{problem.address}: {problem.what}")
-    tell_problems(ruin.planned, ui)
+    tell_problems(ruin.planned.plan, ui)
     if outcome is None:
         ui.result(f"Nothing to do: there is nothing of the project {ruin.project}")
         return
@@ -223,14 +218,3 @@ def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse
         ui.say(f"  {line}  deleted")
     ui.result(f"Destroyed: nothing of the project {ruin.project} is left ({seconds:.2f} s)")
     ui.say("note: environments and fetched files stay in the store until `hatchlock gc` and `hatchlock cache gc`")
-
-
-def _consent(arguments: argparse.Namespace) -> Consent:
-    from hatchlock.usecases.consent import Consent
-
-    return Consent(
-        yes=arguments.yes,
-        destructive=arguments.allow_destructive,
-        privileged=arguments.allow_privileged,
-        mass_removal=arguments.allow_mass_removal,
-    )

@@ -118,9 +118,11 @@ def _tell_interrupted(planned: Planned, ui: Ui) -> None:
         ui.say(f"note: {planned.interrupted.told}")
 
 
-def tell_problems(planned: Planned, ui: Ui) -> None:
-    """Say how what could not be planned can be mended, each hint once."""
-    _tell_hints(planned.plan, ui)
+def tell_problems(plan: Plan, ui: Ui) -> None:
+    """Say what could not be planned, and how it can be mended, each hint once."""
+    for problem in plan.problems:
+        ui.say(f"{problem.address}: {problem.what}")
+    _tell_hints(plan, ui)
 
 
 def _tell_hints(plan: Plan, ui: Ui) -> None:

@@ -131,7 +131,7 @@ def _end(outcome: Outcome, command: str, seconds: float) -> Event:
 def _broken(error: HatchlockError | OSError | KeyboardInterrupt, command: str, seconds: float) -> Event:
     address, code, message = "", "interrupted", "interrupted"
     if not isinstance(error, KeyboardInterrupt):
-        known = SystemProblem.of(error) if isinstance(error, OSError) else error
+        known = SystemProblem.known(error)
         address, code, message = known.address, known.code, str(known)
     facts: dict[str, Fact] = {"command": command, "code": code, "seconds": round(seconds, 3)}
     return Event(name="plan.failed", address=address, message=message, data=facts)

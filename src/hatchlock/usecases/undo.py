@@ -68,7 +68,7 @@ def undo_failed(
         outcome = carry_back(way, offline=offline, emit=emit, pace=pace).outcome
         return Undone(generation=before, outcome=outcome, beyond=way.beyond)
     except (HatchlockError, OSError) as error:
-        return Undone(generation=before, problem=_known(error))
+        return Undone(generation=before, problem=SystemProblem.known(error))
 
 
 def undo_applied(
@@ -98,7 +98,7 @@ def undo_applied(
             pace=pace,
         )
     except (HatchlockError, OSError) as error:
-        return Undone(generation=before, problem=_known(error))
+        return Undone(generation=before, problem=SystemProblem.known(error))
     return Undone(generation=before, outcome=done.outcome, beyond=done.way.beyond)
 
 
@@ -114,10 +114,6 @@ def _to_nothing(project: Project, planned: Planned, *, consent: Consent, emit: S
     _check(back, consent)
     outcome = carry_out(back, command="apply", settle=lambda _: None, emit=emit, pace=pace)
     return Undone(generation=0, outcome=outcome, beyond=beyond)
-
-
-def _known(error: HatchlockError | OSError) -> HatchlockError:
-    return SystemProblem.of(error) if isinstance(error, OSError) else error
 
 
 def _check(planned: Planned, consent: Consent) -> None:
