@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import read_optional
+from hatchlock.state.documents import STATE_FORMAT, write_document
 
 __all__ = ["OF_SESSIONS", "AppliedKeys", "read_applied", "write_applied"]
 
-_FORMAT = 1
 _IN_ENGINES = frozenset({ResourceKind.IMAGE, ResourceKind.VOLUME})
 OF_SESSIONS = frozenset({ResourceKind.CONTAINER, ResourceKind.NETWORK})
 """What comes and goes with sessions, and shows by itself whether somebody else has changed it."""
@@ -70,19 +69,17 @@ def write_applied(root: Path, applied: AppliedKeys) -> None:
     if applied == _read(root / "applied.json"):
         return
     document = {
-        "format_version": _FORMAT,
         "engine": applied.engine,
         "keys": {str(address): key for address, key in applied.keys.items()},
         "images": dict(applied.images),
     }
-    private_directory(root)
-    atomic_write(root / "applied.json", canonical_json(document))
+    write_document(root / "applied.json", document)
 
 
 def _read(path: Path) -> AppliedKeys:
     try:
         document = json.loads(read_optional(path) or b"null")
-        if document["format_version"] != _FORMAT:
+        if document["format_version"] != STATE_FORMAT:
             return AppliedKeys()
         keys = {Address.parse(text): str(key) for text, key in document["keys"].items()}
         images = {str(tag): str(image) for tag, image in document["images"].items()}

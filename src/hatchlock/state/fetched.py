@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from hatchlock.digest import canonical_json, sha256_bytes
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.digest import sha256_bytes
+from hatchlock.files import read_optional
+from hatchlock.state.documents import write_document
 
 __all__ = ["fetched_locks", "forget_fetched", "remember_fetched"]
 
-_FORMAT = 1
 _DIGITS = 20
 
 
@@ -26,10 +26,7 @@ def remember_fetched(store: Path, manifest: Path, lock: bytes) -> None:
     Raises:
         PermissionProblem: It cannot be written.
     """
-    path = _place(store, manifest)
-    private_directory(path.parent)
-    document = {"format_version": _FORMAT, "manifest": str(manifest), "lock": lock.decode(errors="replace")}
-    atomic_write(path, canonical_json(document))
+    write_document(_place(store, manifest), {"manifest": str(manifest), "lock": lock.decode(errors="replace")})
 
 
 def forget_fetched(store: Path, manifest: Path) -> None:

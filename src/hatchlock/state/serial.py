@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import read_optional
+from hatchlock.state.documents import write_document
 
 __all__ = ["read_serial", "write_serial"]
-
-_FORMAT = 1
 
 
 def read_serial(root: Path) -> int:
@@ -34,5 +32,4 @@ def write_serial(root: Path, serial: int) -> None:
     Raises:
         PermissionProblem: It cannot be written.
     """
-    private_directory(root)
-    atomic_write(root / "serial.json", canonical_json({"format_version": _FORMAT, "serial": serial}))
+    write_document(root / "serial.json", {"serial": serial})
