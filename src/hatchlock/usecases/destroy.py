@@ -74,6 +74,7 @@ class Ruin:
         kept: What stays in the engine, and why.
         sessions: Servers that run.
         has_state: Whether something is known of the project besides.
+        engine: Where the items are that an engine has.
     """
 
     project: str
@@ -82,6 +83,7 @@ class Ruin:
     kept: tuple[Kept, ...]
     sessions: tuple[RunningSession, ...]
     has_state: bool
+    engine: EngineGarbage
 
     @property
     def is_settled(self) -> bool:
@@ -128,9 +130,11 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
     name = project_name(project.manifest)
     state = project_state(project, name)
     state.check_binding(name, project.directory)
-    target = _nothing(project, name, state)
-    planned = make_plan(project, purpose="destroy", lock_timeout=lock_timeout, target=target, emit=emit)
-    engine = _in_engine(project, name, state)
+    known = _known_target(project, name, state)
+    planned = make_plan(
+        project, purpose="destroy", lock_timeout=lock_timeout, target=without_anything(known), emit=emit
+    )
+    engine = _in_engine(project, known, state)
     in_plan = {step.address.name for step in planned.plan.steps}
     items = (
         *engine.leftovers(),
@@ -145,6 +149,7 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
         kept=tuple(engine.kept()),
         sessions=running(state.root),
         has_state=any(_what_goes(state)),
+        engine=engine,
     )
 
 
@@ -214,12 +219,11 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
 
     def settle(outcome: Outcome) -> None:
         if outcome.is_complete and not planned.plan.problems:
-            engine = _in_engine(project, ruin.project, state)  # while the state says which names are its own
             for item in ruin.items:
                 if item.kind == "generation":
                     continue
                 emit(Event(name="gc.start", address=item.kind, message=item.name))
-                if why := engine.delete(item):
+                if why := ruin.engine.delete(item):
                     kept.append(Kept(name=item.name, why=why))
                 else:
                     gone.append(item)
@@ -234,16 +238,15 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     return replace(done, items=(*gone, *generations))
 
 
-def _nothing(project: Project, name: str, state: ProjectState) -> Target:
-    """Return a target without anything, and with what finding the project's own takes: where to look for it."""
+def _known_target(project: Project, name: str, state: ProjectState) -> Target:
+    """Return what says where the project's own is to be looked for."""
     from hatchlock.resources.world import Target
     from hatchlock.usecases.generations import kept_target
 
     try:
-        known = read_target(project)
+        return read_target(project)
     except HatchlockError:  # what is applied goes, whatever the manifest would have by now
-        known = kept_target(state.generations, state.current()) or Target(project=name)
-    return without_anything(known)
+        return kept_target(state.generations, state.current()) or Target(project=name)
 
 
 def without_anything(target: Target) -> Target:
@@ -255,17 +258,15 @@ def without_anything(target: Target) -> Target:
     )
 
 
-def _in_engine(project: Project, name: str, state: ProjectState) -> EngineGarbage:
-    """Return what is in the engine; of images only those that this project's own state names."""
+def _in_engine(project: Project, known: Target, state: ProjectState) -> EngineGarbage:
+    """Return what is in the engine; of images only those that this project's own state or lock names."""
     from hatchlock.usecases.gc_images import EngineGarbage
     from hatchlock.usecases.uses import Uses, active_uses, generation_uses, target_uses
 
-    own = active_uses(state, project.home)
+    own = active_uses(state, project.home) | target_uses(known, project.home)
     for number in state.generations.numbers():
         own |= generation_uses(state, number, project.home)
-    with contextlib.suppress(HatchlockError):  # there may be no lock that can be read
-        own |= target_uses(read_target(project), project.home)
-    return EngineGarbage(project, name, Uses(), own=own.images)
+    return EngineGarbage(project, known.project, Uses(), own=own.images)
 
 
 def _end_sessions(project: str, state: ProjectState, emit: Sink) -> None:
