@@ -174,6 +174,20 @@ class Engine:
         """
         return self._call(method, path, body)
 
+    def look_up(self, path: str) -> Any | None:
+        """Ask for one thing, and return the JSON that is answered; None if there is no such thing.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: The engine does not answer.
+        """
+        try:
+            return self._call("GET", path)
+        except EngineError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
     def read(self, path: str) -> bytes:
         """Return the bytes of an answer that is no JSON: an archive.
 
@@ -310,11 +324,7 @@ class Engine:
         try:
             with connect(self.address, None) as connection:
                 connection.sendall(f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
-                answer, early = _read_head(connection)
-                status, _ = _parse_head(answer)
-                with connection.makefile("rb") as stream:
-                    if status != _OK:
-                        raise _error(status, early + stream.read(), "GET", path)
+                with _answering(connection, "GET", path) as (early, stream):
                     yield Download(early, stream)
         except ConnectionError as error:
             raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
@@ -340,11 +350,7 @@ class Engine:
             with connect(self.address, None) as connection:
                 connection.sendall(head.encode())
                 connection.sendfile(body)
-                answer, early = _read_head(connection)
-                status, _ = _parse_head(answer)
-                with connection.makefile("rb") as stream:
-                    if status != _OK:
-                        raise _error(status, early + stream.read(), method, path)
+                with _answering(connection, method, path) as (early, stream):
                     *lines, last = early.split(b"\n")
                     yield from lines
                     yield last + stream.readline()
@@ -383,6 +389,17 @@ class Engine:
         if not status:
             raise EngineUnreachable(engine=self.address, why=complaint or "what answers there does not speak HTTP")
         return status, headers, content
+
+
+@contextlib.contextmanager
+def _answering(connection: socket.socket, method: str, path: str) -> Iterator[tuple[bytes, BinaryIO]]:
+    """Have what was read behind the head of an answer, and the stream of all that follows; a refusal is raised."""
+    head, early = _read_head(connection)
+    status, _ = _parse_head(head)
+    with connection.makefile("rb") as stream:
+        if status != _OK:
+            raise _error(status, early + stream.read(), method, path)
+        yield early, stream
 
 
 def _version_for(offered: str) -> str:

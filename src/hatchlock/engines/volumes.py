@@ -96,12 +96,8 @@ def find_volume(engine: Engine, name: str) -> Volume | None:
     Raises:
         EngineError, EngineUnreachable: The engine does not say.
     """
-    try:
-        return _volume(engine.ask("GET", f"/volumes/{quote(name)}"))
-    except EngineError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return None
+    found = engine.look_up(f"/volumes/{quote(name)}")
+    return _volume(found) if found is not None else None
 
 
 def list_volumes(engine: Engine, labels: Mapping[str, str]) -> list[Volume]:

@@ -152,13 +152,7 @@ class NetworkResource:
     def _found(self) -> Mapping[str, Any] | None:
         if self._engine is None:
             return None
-        try:
-            found: Mapping[str, Any] = self._engine.ask("GET", f"/networks/{quote(bridge_name(self._project))}")
-        except EngineError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
-        return found
+        return self._engine.look_up(f"/networks/{quote(bridge_name(self._project))}")
 
     def _differences(self, engine: Engine, found: Mapping[str, Any]) -> Iterable[tuple[str, tuple[str, str]]]:
         """Yield field, what it is and what it should be."""

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import quote
 
-from hatchlock.engines.api import Engine, EngineError
+from hatchlock.engines.api import Engine
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.container import LABEL, bridge_config, bridge_name
 
 __all__ = ["NetworkTaken", "ensure_bridge"]
-
-_NOT_FOUND = 404
 
 
 @dataclass(kw_only=True, eq=False)
@@ -45,11 +43,8 @@ def ensure_bridge(engine: Engine, record: LaunchRecord) -> None:
     """
     with _one_at_a_time(record.directory):
         name = bridge_name(record.project)
-        try:
-            found = engine.ask("GET", f"/networks/{quote(name)}")
-        except EngineError as error:
-            if error.status != _NOT_FOUND:
-                raise
+        found = engine.look_up(f"/networks/{quote(name)}")
+        if found is None:
             engine.ask("POST", "/networks/create", bridge_config(record.project, podman=engine.is_podman))
             return
     if (found.get("Labels") or {}).get(f"{LABEL}.project") != record.project:
