@@ -16,7 +16,7 @@ MODULES = modules()
 
 LEVELS: dict[str, int] = {
     **dict.fromkeys(["errors", "address", "place", "digest", "events", "files", "process", "paths"], 0),
-    **dict.fromkeys(["manifest", "lock", "state", "store", "net", "launch", "surface"], 1),
+    **dict.fromkeys(["manifest", "lock", "state", "store", "net", "launch", "launch_parts", "surface"], 1),
     **dict.fromkeys(["sources", "realise", "images", "security", "engines", "clients"], 2),
     **dict.fromkeys(["resolve", "resources"], 3),
     **dict.fromkeys(["reconcile", "serve", "migrate"], 4),
@@ -39,7 +39,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rattler": ("sources/conda/", "realise/conda_rattler.py"),
     "requests": ("engines/",),
     "resolvelib": ("resolve/",),
-    "rfc8785": ("sources/",),
+    "rfc8785": ("sources/", "surface.py"),
     "structlog": ("cli/",),
     "tomlkit": ("manifest/", "lock/", "migrate/"),
     "urllib3": ("net/", "engines/"),

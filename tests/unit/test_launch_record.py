@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox, SecretReference, SourceTree, size_in_bytes
+from hatchlock.launch import (
+    Endpoint,
+    LaunchRecord,
+    Mount,
+    Relay,
+    Remote,
+    Sandbox,
+    SecretReference,
+    SourceTree,
+    SurfaceRules,
+    size_in_bytes,
+)
+from hatchlock.surface import Pins
 
 RECORD = LaunchRecord(
     project="p",
@@ -58,6 +70,10 @@ OTHERS: dict[str, Any] = {
     "ca": "/etc/ssl/own.pem",
     "proxies": {"api.example.com:443": "http://proxy.example:3128"},
     "volumes": {"/data": "v"},
+    "surface": SurfaceRules(allow=("get_*",), pins=Pins(tools={"get": "0" * 64}, instructions="1" * 64)),
+    "remote": Remote(url="https://mcp.example/mcp", headers={"A": "b"}, secrets={"C": SecretReference(secret="env:C")}),
+    "endpoint": Endpoint(host_port=8931, port=80),
+    "audit": "calls",
 }
 
 

@@ -1,0 +1,194 @@
+"""What a model reads of a server: tool definition hash version 1, what was pinned of it, and which of it passes.
+
+The recipe of the hash is public (mcp-pin): a definition is hashed whole, as it was sent, in the canonical form of
+RFC 8785. Nothing is dropped, defaulted or normalised.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from hatchlock.digest import sha256_bytes
+
+__all__ = [
+    "Changed",
+    "Pins",
+    "SurfaceRules",
+    "Unhashable",
+    "definition_hash",
+    "instructions_hash",
+    "parse_strictly",
+    "set_hash",
+    "shown",
+    "value_hash",
+]
+
+Changed = Literal["refuse", "filter", "warn"]
+_FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
+
+
+class Unhashable(ValueError):
+    """A definition has no canonical form, so it has no hash and never matches one; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pins:
+    """A server's surface as it was when it was pinned.
+
+    Attributes:
+        tools: Name -> definition hash (64 hex digits).
+        prompts: Likewise.
+        instructions: Hash of its instructions; "" for a server that has none.
+        stale: What was pinned is another artefact than the one that is started now.
+    """
+
+    tools: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    instructions: str = ""
+    stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SurfaceRules:
+    """Which of a server's tools its clients may see and call.
+
+    Attributes:
+        allow: Names of tools, in which `*` stands for anything; empty: every one.
+        deny: Likewise; they go before `allow`.
+        changed: What is done with a listing that differs from the pins: end the session, leave out what differs, or say so.
+        pins: What was pinned; None when nothing was.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    changed: Changed = "refuse"
+    pins: Pins | None = None
+
+    def permits(self, tool: str) -> bool:
+        """Whether a tool of that name may be listed and called, whatever its definition."""
+        from fnmatch import fnmatchcase  # noqa: PLC0415  few servers have rules
+
+        def among(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(tool, pattern) for pattern in patterns)
+
+        return not among(self.deny) and (not self.allow or among(self.allow))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` (through JSON) gave."""
+        pins = Pins(**data["pins"]) if data.get("pins") else None
+        return cls(allow=tuple(data["allow"]), deny=tuple(data["deny"]), changed=data["changed"], pins=pins)
+
+
+def parse_strictly(text: str | bytes) -> Any:
+    """Return the value of a JSON text as hashing needs it: numbers as doubles, no member twice.
+
+    Raises:
+        Unhashable: A member name is repeated, a number is no double, or it is nested too deeply.
+        ValueError: It is no JSON.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_members, parse_int=_double, parse_float=_double, parse_constant=_no_number
+        )
+    except RecursionError as error:
+        raise Unhashable("it is nested too deeply") from error
+
+
+def definition_hash(definition: Any) -> str:
+    """Return the hash of a definition that `parse_strictly` gave (64 lowercase hex digits).
+
+    Raises:
+        Unhashable: It has no string `name`.
+    """
+    if not isinstance(definition, Mapping) or not isinstance(definition.get("name"), str):
+        raise Unhashable("it has no name")
+    return value_hash(definition)
+
+
+def value_hash(value: Any) -> str:
+    """Return the SHA-256 of the canonical form (RFC 8785) of a value that `parse_strictly` gave."""
+    try:
+        return sha256_bytes(_canonical(value).encode())
+    except RecursionError as error:
+        raise Unhashable("it is nested too deeply") from error
+
+
+def set_hash(hashes: Iterable[tuple[str, str]]) -> str:
+    """Return the hash of a whole listing, all its pages together.
+
+    Args:
+        hashes: Name and hash of each definition, in any order.
+    """
+    lines = sorted(hashes, key=lambda item: (_code_units(item[0]), item[1]))
+    return sha256_bytes("\n".join(f"{name}:{digest}" for name, digest in lines).encode(errors="surrogatepass"))
+
+
+def instructions_hash(instructions: Any) -> str:
+    """Return the hash of a server's instructions; "" when they are no string, which the recipe calls null."""
+    return sha256_bytes(instructions.encode(errors="surrogatepass")) if isinstance(instructions, str) else ""
+
+
+def shown(text: str) -> str:
+    r"""Return untrusted text as one line in which nothing is invisible, moves the cursor or turns direction.
+
+    Everything outside printable characters is written as in JSON: `\u202e`, `\n`.
+    """
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    short = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(character)
+    return short or (f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}")  # noqa: PLR2004  the basic plane
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise Unhashable("a member name is repeated")
+    return members
+
+
+def _double(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise Unhashable("a number is too large")
+    return number
+
+
+def _no_number(text: str) -> float:
+    raise Unhashable(f"{text} is no number of JSON")
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, Mapping):
+        names = sorted(value, key=_code_units)
+        return "{" + ",".join(f"{_canonical(name)}:{_canonical(value[name])}" for name in names) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_canonical, value)) + "]"
+    import rfc8785  # noqa: PLC0415  only who hashes needs it
+
+    if isinstance(value, str) and any(_FIRST_SURROGATE <= character <= _LAST_SURROGATE for character in value):
+        # outside of what RFC 8785 takes; the recipe writes it as a lowercase escape
+        pieces = (_piece(character) for character in value)
+        return '"' + "".join(pieces) + '"'
+    return rfc8785.dumps(value).decode()
+
+
+def _piece(character: str) -> str:
+    if _FIRST_SURROGATE <= character <= _LAST_SURROGATE:
+        return f"\\u{ord(character):04x}"
+    return _canonical(character)[1:-1]
+
+
+def _code_units(name: str) -> bytes:
+    return name.encode("utf-16-be", errors="surrogatepass")
