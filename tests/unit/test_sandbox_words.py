@@ -9,7 +9,7 @@ import pytest
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.manifest.checks import relaxations as in_manifest
-from hatchlock.manifest.schema import SandboxTable
+from hatchlock.manifest.schema_servers import SandboxTable
 from hatchlock.security.sandbox import (
     IsolationFacts,
     isolation_problem,

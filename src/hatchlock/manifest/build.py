@@ -18,22 +18,23 @@ from hatchlock.manifest.model import (
     EnvironmentSpec,
     IndexSpec,
     Manifest,
+    ProbeSpec,
     Project,
     RegistrySpec,
     ServerSpec,
     seconds,
 )
-from hatchlock.manifest.schema import (
+from hatchlock.manifest.schema import DebianTable, Document, IndexTable, ProjectTable
+from hatchlock.manifest.schema_servers import (
     BuildTable,
-    DebianTable,
-    Document,
     EnvironmentTable,
-    IndexTable,
-    ProjectTable,
+    ProbeTable,
     SandboxTable,
     SecretTable,
     ServerTable,
+    ToolsTable,
 )
+from hatchlock.surface import SurfaceRules
 
 __all__ = ["build", "merged_servers"]
 
@@ -167,6 +168,7 @@ def _project(table: ProjectTable) -> Project:
         exclude_newer=table.exclude_newer,
         min_glibc=table.min_glibc or "",
         min_macos=table.min_macos or "",
+        audit=table.audit or "",
     )
 
 
@@ -225,7 +227,7 @@ def _private(name: str, table: ServerTable) -> EnvironmentSpec:
 def _server(name: str, table: ServerTable, environments: Mapping[str, EnvironmentSpec]) -> ServerSpec:
     source = _source(table.source)
     command = [table.command] if isinstance(table.command, str) else table.command or []
-    env = table.env or {}
+    env, headers = table.env or {}, table.headers or {}
     return ServerSpec(
         name=name,
         description=table.description or "",
@@ -246,6 +248,31 @@ def _server(name: str, table: ServerTable, environments: Mapping[str, Environmen
         startup_timeout=_or(table.startup_timeout, 30.0),
         build=_build(table.build) if table.build is not None else None,
         drift=table.drift or "correct",
+        url=table.url or "",
+        headers={key: value for key, value in headers.items() if isinstance(value, str)},
+        header_secrets={key: _secret(value) for key, value in headers.items() if isinstance(value, SecretTable)},
+        transport=table.transport or ("http" if table.url else "stdio"),
+        port=table.port or 0,
+        path=table.path or "",
+        host_port=table.host_port or 0,
+        serve=table.serve or "",
+        probe=_probe(table.probe),
+        tools=_tools(table.tools or ToolsTable()),
+    )
+
+
+def _probe(value: bool | ProbeTable | None) -> ProbeSpec | None:
+    if value is False:
+        return None
+    table = value if isinstance(value, ProbeTable) else ProbeTable()
+    return ProbeSpec(timeout=table.timeout or 0.0, call=table.call or "", arguments=table.args or {})
+
+
+def _tools(table: ToolsTable) -> SurfaceRules:
+    return SurfaceRules(
+        allow=tuple(sorted(set(table.allow or ()))),
+        deny=tuple(sorted(set(table.deny or ()))),
+        changed=table.changed or "refuse",
     )
 
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from hatchlock.address import Source
 from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
 from hatchlock.manifest.handover import Handover
+from hatchlock.surface import SurfaceRules
 
 __all__ = [
     "MANAGED",
@@ -23,6 +24,7 @@ __all__ = [
     "EnvironmentSpec",
     "IndexSpec",
     "Manifest",
+    "ProbeSpec",
     "Project",
     "RegistrySpec",
     "ServerSpec",
@@ -88,6 +90,7 @@ class Project:
         exclude_newer: As written; `moment` turns it into a time. None when absent.
         min_glibc: "2.28", or "".
         min_macos: "12.0", or "".
+        audit: "calls": every call of a tool is written to the audit log; "" otherwise.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Project:
     exclude_newer: str | None = None
     min_glibc: str = ""
     min_macos: str = ""
+    audit: Literal["", "calls"] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +154,21 @@ class BuildSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeSpec:
+    """`probe`: how a server is probed after it was applied. It is not locked.
+
+    Attributes:
+        timeout: Seconds for all of it; 0 for the server's `startup-timeout`.
+        call: A tool to call as well; "" for none.
+        arguments: What that tool gets.
+    """
+
+    timeout: float = 0.0
+    call: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSpec:
     """A server with defaults and overlay applied.
 
@@ -174,10 +193,19 @@ class ServerSpec:
         private: What it says about its private environment; nothing when it shares one.
         sandbox: The whole profile, mount sources as written.
         startup_timeout: Seconds.
-        transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
+        transport: "stdio", "http", "sse", or how an entry of the MCP registry says that it is spoken to.
         build: The Dockerfile that its image is built from; None for any other server.
         entry: The entry of the MCP registry that `source` stands for, `mcp:io.github.acme/weather`; "" if it is no entry's.
         drift: What is done when somebody else has changed something of it. It is not locked.
+        url: Where it is, if somebody else runs it; "" otherwise.
+        headers: What requests to it have, literally.
+        header_secrets: Headers with references.
+        port: The port that it listens on, inside; 0 when not said.
+        path: The path of its URL; "" when not said.
+        host_port: The port of this machine that leads to it; 0 when not said.
+        serve: "http": it speaks stdio, and is served over streamable HTTP as well.
+        probe: How it is probed after it was applied; None: not at all.
+        tools: Which of its tools pass, without pins. It is not locked.
     """
 
     name: str
@@ -201,6 +229,15 @@ class ServerSpec:
     build: BuildSpec | None = None
     entry: str = ""
     drift: Literal["correct", "warn", "ignore"] = "correct"
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    header_secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    port: int = 0
+    path: str = ""
+    host_port: int = 0
+    serve: Literal["", "http"] = ""
+    probe: ProbeSpec | None = field(default_factory=ProbeSpec)
+    tools: SurfaceRules = field(default_factory=SurfaceRules)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
