@@ -18,7 +18,7 @@ from hatchlock.address import Kind
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.parser import parse
 from hatchlock.launch import Sandbox
-from hatchlock.lock import images
+from hatchlock.lock import images, surfaces
 from hatchlock.lock import model as lock
 from hatchlock.lock.store import dumps, loads
 from hatchlock.manifest.later import not_yet
@@ -120,6 +120,7 @@ TABLES = {
     "mounts": ("MountTable", ("servers", "x", "sandbox", "mounts", 0)),
     "Secrets": ("SecretTable", ("servers", "x", "env", "X")),
     "tools": ("ToolsTable", ("servers", "x", "tools")),
+    "probe": ("ProbeTable", ("servers", "x", "probe")),
     "[indexes.KIND]": ("IndexesTable", ("indexes",)),
     "[indexes.pypi]": ("IndexTable", ("indexes", "pypi")),
     '[registries."HOST"]': ("RegistryTable", ("registries", "x")),
@@ -243,6 +244,7 @@ def names(cls: type[Any]) -> set[str]:
     ("heading", "cls"),
     [
         ("[[server]]", lock.Server),
+        ("[[surface]]", surfaces.Surface),
         ("[[build]]", lock.Build),
         ("[[environment]]", lock.Environment),
         ("[[archive]]", lock.Archive),
@@ -256,7 +258,7 @@ def test_the_keys_of_a_block_of_the_lock_are_documented(heading: str, cls: type[
 
 
 def test_the_top_of_the_lock_is_documented() -> None:
-    blocks = {"packages", "archives", "images", "builds", "environments", "servers"}
+    blocks = {"packages", "archives", "images", "builds", "environments", "servers", "surfaces"}
     rules = {"version", "minor", "assembler", "sandbox"}
     assert set(first_words(rows("docs/reference/lock.md", "Top"))) == names(lock.Lock) - blocks | rules
 

@@ -5,7 +5,8 @@ Lock ── packages      one per `kind:name@version`, with the hash of every fi
      ├─ images        container images: bases, servers that are images, and what Dockerfiles name
      ├─ builds        images that are built from the user's own Dockerfiles
      ├─ environments  which packages belong together, for each platform
-     └─ servers       how each is launched
+     ├─ servers       how each is launched
+     └─ surfaces      the tools of those that were pinned
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import dataclass, field
 
 from hatchlock.address import Kind
 from hatchlock.launch import Isolation, Runtime, Sandbox, SecretReference
+from hatchlock.lock.files import Archive, Build, File
 from hatchlock.lock.images import Image, ImageOutput
+from hatchlock.lock.surfaces import Surface
 
 __all__ = [
     "ASSEMBLER",
@@ -32,36 +35,12 @@ __all__ = [
 ]
 
 LOCK_VERSION = 1
-LOCK_MINOR = 3
+LOCK_MINOR = 4
 """What a newer one adds, an older hatchlock can pass over; see `newer`."""
 ASSEMBLER = 1
 """The version of the rules that turn locked files into image bytes."""
 BUILD = "/build/"
 """The environment that a package of `web` is built in is called `web/build/NAME`, as no declared one can be."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class File:
-    """A file that a package may be fetched as.
-
-    Attributes:
-        name: Its file name in the index (a wheel's name carries its tags).
-        sha256: 64 hex digits; "" where the registry gives a stronger hash.
-        sha512: 128 hex digits, where the registry gives that (npm); "" otherwise.
-        size: Bytes; 0 where the index does not say.
-        platform: The one platform that it is for, where the name does not tell (`url:`); "" otherwise.
-    """
-
-    name: str
-    sha256: str = ""
-    sha512: str = ""
-    size: int = 0
-    platform: str = ""
-
-    @property
-    def digest(self) -> str:
-        """The stronger of its hashes, by which the store names it."""
-        return self.sha512 or self.sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,64 +139,6 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Build:
-    """An image that is built from a Dockerfile of the user's own.
-
-    Attributes:
-        server: The server that it is for.
-        context: The directory that it is built from; a relative one is relative to the manifest.
-        dockerfile: The Dockerfile's path in there.
-        target: The stage that is wanted, as declared; "" for the last one.
-        args: Values for its ARGs.
-        files: One: the snapshot of the context, the Dockerfile included.
-        images: References of the images that the Dockerfile names, sorted; they are among the lock's.
-        base: Which of them says what is started, as far as the Dockerfile leaves it open; "" for none.
-        entrypoint: What the Dockerfile says is started.
-        command: Its arguments, likewise.
-        inherits: Which of the two, "entrypoint" and "command", the base says.
-        image: Reference of an image that was built from it before, and is taken instead; it is among the lock's. "" for none.
-        keys: Platform -> input key of the image (64 hex digits).
-    """
-
-    server: str
-    context: str
-    dockerfile: str
-    target: str = ""
-    args: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[File, ...] = ()
-    images: tuple[str, ...] = ()
-    base: str = ""
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    inherits: tuple[str, ...] = ()
-    image: str = ""
-    keys: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Archive:
-    """A suite of a Debian archive, as it was when it was asked.
-
-    Attributes:
-        name: What packages call it as their index: `debian/bookworm-updates`.
-        suite: As apt's sources name it: `bookworm-updates`.
-        components: Sorted.
-        snapshot: The id of a snapshot, `20260701T000000Z`; "" if the archive itself was asked.
-        date: When the archive made its lists, RFC 3339.
-        sha256: 64 hex digits, of its signed list of lists (`InRelease`).
-        keys: Fingerprints of the keys that signed it, sorted.
-    """
-
-    name: str
-    suite: str
-    components: tuple[str, ...] = ()
-    snapshot: str = ""
-    date: str
-    sha256: str
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
     """A set of packages that live together.
 
@@ -295,8 +216,15 @@ class Server:
         secrets: Variable name -> reference.
         sandbox: The profile, mount sources as declared.
         startup_timeout: Seconds.
-        transport: "stdio", or how an entry of the MCP registry says that it is spoken to.
+        transport: "stdio", "http", "sse", or how an entry of the MCP registry says that it is spoken to.
         trust: Its label, or that of the environment that it shares; "" for none.
+        url: Where it is, if somebody else runs it; "" otherwise.
+        headers: What requests to it have, literally.
+        header_secrets: Header -> reference.
+        port: The port that it listens on, inside; 0 when not said.
+        path: The path of its URL; "" when not said.
+        host_port: The port of this machine that leads to it; 0: `apply` chooses one, and keeps it.
+        serve: "http": it speaks stdio, and is served over streamable HTTP as well.
     """
 
     name: str
@@ -315,6 +243,13 @@ class Server:
     startup_timeout: float = 30.0
     transport: str = "stdio"
     trust: str = ""
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    header_secrets: Mapping[str, SecretReference] = field(default_factory=dict)
+    port: int = 0
+    path: str = ""
+    host_port: int = 0
+    serve: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -331,6 +266,7 @@ class Lock:
         builds: By server.
         environments: By name and runtime.
         servers: By name.
+        surfaces: By server; of those that were pinned.
         by_id: The packages by their ids; looked up once for all who ask, as a lock may have thousands of environments.
     """
 
@@ -343,6 +279,7 @@ class Lock:
     builds: tuple[Build, ...] = ()
     environments: tuple[Environment, ...] = ()
     servers: tuple[Server, ...] = ()
+    surfaces: tuple[Surface, ...] = ()
     by_id: Mapping[str, Package] = field(init=False, repr=False, compare=False)
     _environments: Mapping[tuple[str, str], Environment] = field(init=False, repr=False, compare=False)
     _servers: Mapping[str, Server] = field(init=False, repr=False, compare=False)
@@ -394,6 +331,10 @@ class Lock:
             KeyError: There is none.
         """
         return self._servers[name]
+
+    def surface(self, server: str) -> Surface | None:
+        """Return what was pinned of a server; None if nothing was."""
+        return next((item for item in self.surfaces if item.server == server), None)
 
     def packages_of(self, environment: Environment, platform: str) -> Iterator[Package]:
         """Yield the packages of an environment on a platform, sorted by id.

@@ -14,6 +14,7 @@ from hatchlock.address import Kind
 from hatchlock.launch import SecretReference
 from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
+from hatchlock.lock.surfaces import Definition, Surface
 from hatchlock.lock.toml import hyphened
 
 __all__ = ["known_part", "minor_of"]
@@ -25,17 +26,21 @@ _TABLES: Mapping[str, type] = {
     "build": Build,
     "environment": Environment,
     "server": Server,
+    "surface": Surface,
 }
 _LISTS: Mapping[tuple[type, str], type] = {
     (Package, "files"): File,
     (Build, "files"): File,
     (ImagePlatform, "layers"): Layer,
+    (Surface, "tools"): Definition,
+    (Surface, "prompts"): Definition,
 }
 _MAPPINGS: Mapping[tuple[type, str], type] = {
     (Environment, "managed"): File,
     (Environment, "outputs"): ImageOutput,
     (Image, "platforms"): ImagePlatform,
     (Server, "secrets"): SecretReference,
+    (Server, "header-secrets"): SecretReference,
 }
 
 
@@ -51,6 +56,9 @@ _FIELDS_OF_1: Mapping[type, tuple[str, ...]] = {
 }
 
 
+_FIELDS_OF_4 = ("url", "headers", "header_secrets", "port", "path", "host_port", "serve")
+
+
 def minor_of(lock: Lock) -> int:
     """Return the minor version that a lock needs: whoever uses nothing new writes what older versions read."""
     platforms = (platform for image in lock.images for platform in image.platforms.values())
@@ -61,6 +69,8 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
+    if lock.surfaces or any(getattr(server, name) for server in lock.servers for name in _FIELDS_OF_4):
+        return 4
     sandboxes = [server.sandbox for server in lock.servers]
     if any(item.seccomp_sha256 or any(mount.relabel for mount in item.mounts) for item in sandboxes):
         return 3

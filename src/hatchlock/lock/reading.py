@@ -12,6 +12,7 @@ from hatchlock.address import Kind
 from hatchlock.launch import Sandbox, SecretReference
 from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
+from hatchlock.lock.surfaces import Definition, Surface
 from hatchlock.lock.toml import hyphened
 
 __all__ = ["read_document"]
@@ -44,6 +45,7 @@ def read_document(document: Mapping[str, Any]) -> Lock:
         builds=tuple(map(_read_build, document.get("build", ()))),
         environments=tuple(map(_read_environment, document.get("environment", ()))),
         servers=tuple(map(_read_server, document.get("server", ()))),
+        surfaces=tuple(map(_read_surface, document.get("surface", ()))),
     )
 
 
@@ -176,4 +178,19 @@ def _read_server(data: Mapping[str, Any]) -> Server:
     secrets = {name: _read(SecretReference, item) for name, item in data.get("secrets", {}).items()}
     sandbox = Sandbox.from_dict({key.replace("-", "_"): value for key, value in data.get("sandbox", {}).items()})
     _checked(_SHA256, *([sandbox.seccomp_sha256] if sandbox.seccomp_sha256 else []))
-    return _read(Server, {"source": "", **data}, secrets=secrets, sandbox=sandbox)
+    headers = {name: _read(SecretReference, item) for name, item in data.get("header-secrets", {}).items()}
+    return _read(Server, {"source": "", **data}, secrets=secrets, header_secrets=headers, sandbox=sandbox)
+
+
+def _read_surface(data: Mapping[str, Any]) -> Surface:
+    lists = {name: tuple(map(_read_definition, data.get(name, ()))) for name in ("tools", "prompts")}
+    surface = _read(Surface, data, **lists)
+    _checked(_SHA256, surface.artefact, surface.tools_sha256, surface.prompts_sha256)
+    _checked(_SHA256, *([surface.instructions_sha256] if surface.instructions_sha256 else []))
+    return surface
+
+
+def _read_definition(data: Mapping[str, Any]) -> Definition:
+    definition = _read(Definition, data)
+    _checked(_SHA256, definition.sha256)
+    return definition

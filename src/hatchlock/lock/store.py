@@ -16,6 +16,7 @@ from hatchlock.lock.model import ASSEMBLER, LOCK_MINOR, LOCK_VERSION, Environmen
 from hatchlock.lock.newer import known_part, minor_of
 from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
 from hatchlock.lock.reading import read_document
+from hatchlock.lock.surfaces import Surface
 from hatchlock.lock.toml import hyphened, table
 from hatchlock.paths import LOCK_NAME
 from hatchlock.place import Place
@@ -55,6 +56,7 @@ def dumps(lock: Lock) -> str:
     blocks += [table("[[server]]", _server(server)) for server in lock.servers]
     blocks += [block for environment in lock.environments for block in _environment(environment)]
     blocks += [block for image in lock.images for block in _image(image)]
+    blocks += [block for surface in lock.surfaces for block in _surface(surface)]
     blocks += [table("[[build]]", _values(build)) for build in lock.builds]
     blocks += [table("[[archive]]", _values(archive)) for archive in lock.archives]
     blocks += [table("[[package]]", _package(package)) for package in lock.packages]
@@ -223,6 +225,16 @@ def _server(server: Server) -> dict[str, Any]:
     if server.transport == _STDIO:
         del values["transport"]
     return {**values, "sandbox": sandbox}
+
+
+def _surface(surface: Surface) -> list[str]:
+    """Each definition gets a block of its own, so that a changed tool is a small difference."""
+    values = _values(surface)
+    lists = {name: values.pop(name) for name in ("tools", "prompts")}
+    blocks = [table("[[surface]]", values)]
+    for name, definitions in lists.items():
+        blocks += [table(f"[[surface.{name}]]", _values(item)) for item in definitions]
+    return blocks
 
 
 def _mount(mount: Mount) -> dict[str, Any]:

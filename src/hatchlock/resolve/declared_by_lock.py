@@ -9,6 +9,7 @@ from hatchlock.lock.model import Lock, Server
 from hatchlock.manifest.handover import NO_HANDOVER
 from hatchlock.manifest.model import EnvironmentSpec, Manifest, ServerSpec
 from hatchlock.resolve.entries import entries_of
+from hatchlock.surface import SurfaceRules
 
 __all__ = ["declared_by"]
 
@@ -51,6 +52,14 @@ def _server(locked: Server, lock: Lock, manifest: Manifest) -> ServerSpec:
         sandbox=locked.sandbox,
         startup_timeout=locked.startup_timeout,
         transport=locked.transport,
+        url=locked.url,
+        headers=locked.headers,
+        header_secrets=locked.header_secrets,
+        port=locked.port,
+        path=locked.path,
+        host_port=locked.host_port,
+        serve="http" if locked.serve else "",
+        tools=now.tools if now else SurfaceRules(),
     )
 
 

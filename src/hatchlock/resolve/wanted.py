@@ -219,4 +219,11 @@ def launch_of(server: ServerSpec, *, command: tuple[str, ...], choices: tuple[st
         startup_timeout=server.startup_timeout,
         transport=server.transport,
         trust=server.trust,
+        url=server.url,
+        headers=dict(sorted(server.headers.items())),
+        header_secrets=dict(sorted(server.header_secrets.items())),
+        port=server.port,
+        path=server.path,
+        host_port=server.host_port,
+        serve=server.serve,
     )
