@@ -3,51 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from hatchlock.address import Address, Kind, ResourceKind
+from hatchlock.address import Address, ResourceKind
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import WORKSPACE, LaunchRecord, Sandbox, SourceTree
-from hatchlock.lock.model import Build, Environment, Lock, Server
+from hatchlock.lock.model import Lock
 from hatchlock.manifest.handover import Handover
 from hatchlock.manifest.model import Manifest
-from hatchlock.realise.tree import ROOT
-from hatchlock.resolve.command import main_package
-from hatchlock.resolve.direct import is_direct
-from hatchlock.resolve.dockerfiles import build_starts
 from hatchlock.resolve.entries import entries_of, with_entries
-from hatchlock.resolve.targets import environment_target
-from hatchlock.resolve.wanted import container_platforms, launch_of
+from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Problem
-from hatchlock.resources.build_facts import NO_BUILDS, check_isolated
-from hatchlock.resources.check_engine import check_engine, engine_notes
+from hatchlock.resources.check_engine import engine_notes
 from hatchlock.resources.client_target import client_entries, usual_files
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
-from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
 from hatchlock.resources.env_spec import EnvSpec
-from hatchlock.resources.env_target import check_command, environment_spec
 from hatchlock.resources.image_spec import ImageSpec
-from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is, images_beside
-from hatchlock.resources.machine import Machine, or_raise
-from hatchlock.resources.network_target import RelayImageMissing, with_network, with_relay
+from hatchlock.resources.image_target import images_beside
+from hatchlock.resources.machine import Machine
+from hatchlock.resources.network_target import RelayImageMissing, with_relay
 from hatchlock.resources.package_counts import count_packages
-from hatchlock.resources.secret_notes import secret_notes
+from hatchlock.resources.placing import Placing
 from hatchlock.resources.server import ServerSpec
-from hatchlock.resources.system_spec import SystemSpec, system_spec
-from hatchlock.resources.unplaced import (
-    CommandUnclear,
-    ImageNameTaken,
-    PlatformNotLocked,
-    RuntimeNotLocked,
-    TransportNotServed,
-)
-from hatchlock.resources.volume import volume_place
-from hatchlock.resources.world import ListedServer, Target
-from hatchlock.security.mounts import Protected, settle
-from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
-from hatchlock.security.seatbelt import seatbelt_problems
-from hatchlock.security.secrets.memory import check_secret_files
+from hatchlock.resources.system_spec import SystemSpec
+from hatchlock.resources.world import Target
 
 __all__ = ["Machine", "compile_target"]
 
@@ -59,7 +37,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     not affected.
     """
     manifest = with_entries(manifest, entries_of(lock))
-    builder = _Builder(manifest=manifest, lock=lock, machine=machine)
+    builder = Placing(manifest=manifest, lock=lock, machine=machine)
     environments: dict[Address, EnvSpec] = {}
     images: list[ImageSpec | DockerfileSpec] = []
     servers: list[ServerSpec] = []
@@ -117,229 +95,6 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Placed:
-    server: ServerSpec
-    environment: EnvSpec | None = None
-    image: ImageSpec | DockerfileSpec | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Builder:
-    manifest: Manifest
-    lock: Lock
-    machine: Machine
-
-    def server(self, name: str) -> _Placed:
-        locked = self.lock.server(name)
-        if locked.transport != "stdio":
-            raise TransportNotServed(transport=locked.transport)
-        launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
-        profile = locked.sandbox.seccomp_sha256
-        launch = replace(launch, sandbox=replace(launch.sandbox, seccomp_sha256=profile))
-        if build := self.lock.build(name):
-            return self._built_server(launch, build)
-        if launch.runtime == "container":
-            return self._image_server(launch) if launch.image else self._container_server(launch)
-        return self._process_server(launch) if launch.environment else self._host_server(launch)
-
-    def unused(self) -> Iterator[Environment]:
-        """Yield the declared environments that no server uses: they are for people, and for `exec`."""
-        used = {server.environment for server in self.manifest.servers.values()}
-        for locked in self.lock.environments:
-            if locked.name in self.manifest.environments and locked.name not in used:
-                yield locked
-
-    def environment(self, locked: Environment) -> EnvSpec | ImageSpec:
-        """Return what a declared environment is here: a directory, or an image under the environment's own name."""
-        if locked.runtime == "process":
-            return self._process_environment(locked)
-        if locked.name in self.manifest.servers:
-            raise ImageNameTaken(name=locked.name)
-        or_raise(self.machine.engine)
-        return assembled_image(self.manifest, self.lock, locked, self.machine, name=locked.name)
-
-    def system(self, environment: str) -> SystemSpec | None:
-        """Return what an environment of the process runtime needs of this host."""
-        locked = self.lock.environment(environment, "process")
-        return system_spec(self.lock, locked, self.machine.platform, self.machine.host)
-
-    def groups(self) -> dict[str, tuple[str, ...]]:
-        servers = self.manifest.servers.values()
-        names = sorted({group for server in servers for group in server.groups})
-        return {name: tuple(sorted(item.name for item in servers if name in item.groups)) for name in names}
-
-    def listed(self) -> Iterator[ListedServer]:
-        found = entries_of(self.lock)
-        spec = next(iter(self.manifest.indexes.get("mcp", ())), None)
-        url, ttl = (spec.url, spec.ttl) if spec else ("", None)
-        for name, server in sorted(self.manifest.servers.items()):
-            if entry := found.get(server.entry):
-                yield ListedServer(server=name, entry=entry.name, version=entry.version, registry=url, ttl=ttl)
-
-    def _process_environment(self, locked: Environment) -> EnvSpec:
-        machine = self.machine
-        if machine.platform not in self.lock.platforms:
-            raise PlatformNotLocked(platform=machine.platform, locked=self.lock.platforms)
-        spec, prefixes = environment_spec(
-            self.lock,
-            locked,
-            machine.platform,
-            home=machine.home,
-            python=lambda version: or_raise(machine.interpreters[version]),
-            node=lambda version: or_raise(machine.nodes[version]),
-            target=environment_target(self.manifest, locked, {}, machine.platform) if locked.python else None,
-        )
-        self.system(locked.name)  # a host that cannot have what it needs is no place for it
-        no_builds = machine.isolation or (NO_BUILDS if machine.system == "darwin" else "")
-        check_isolated(spec, machine.home, no_builds)
-        return replace(spec, prefixes=prefixes, trust=locked.trust)
-
-    def _process_server(self, launch: Server) -> _Placed:
-        machine = self.machine
-        locked = self._environment(launch)
-        spec = self._process_environment(locked)
-        tree = machine.home.envs / spec.key
-        command = self._command(launch)
-        check_command(self.lock, locked, machine.platform, command[0])
-        place = self._place(launch, locked, spec, tree)
-        record = self._record(
-            launch,
-            argv=(_program(command[0], tree, place), *command[1:], *launch.args),
-            key=spec.key,
-            read_only_paths=(str(tree), *spec.prefixes),
-        )
-        record = replace(record, cwd=launch.cwd or (place.directory if place else ""), source=place)
-        return _Placed(server=self._spec(record, spec.address), environment=spec)
-
-    def _place(self, launch: Server, locked: Environment, spec: EnvSpec, tree: Path) -> SourceTree | None:
-        """Return where the server's own project or program is, if it is one."""
-        source = self.manifest.servers[launch.name].source
-        if source is None or not is_direct(str(source)):
-            return None
-        package = main_package(source, locked, self.lock)
-        places: list[ProjectSpec | ProgramSpec] = [*spec.projects, *spec.programs]
-        found = [item for item in places if package and item.artefact.package == package.id]
-        if not found or package is None:
-            return None
-        is_local = package.source_class == "local" and package.kind in {Kind.PATH, Kind.HATCH}
-        live = self.machine.path(package.location) if is_local else ""
-        return SourceTree(directory=str(tree / found[0].path), live=live, sha256=found[0].artefact.digest)
-
-    def _host_server(self, launch: Server) -> _Placed:
-        program = or_raise(self.machine.programs[launch.command[0]])
-        argv = (program, *launch.command[1:], *launch.args)
-        record = self._record(launch, argv=argv, key="", read_only_paths=())
-        note = f"not pinned: {program} is a program of this machine"
-        return _Placed(server=self._spec(record, None, note))
-
-    def _container_server(self, launch: Server) -> _Placed:
-        locked = self._environment(launch)
-        spec = assembled_image(self.manifest, self.lock, locked, self.machine, name=launch.name)
-        command = self._command(launch)
-        check_command(self.lock, locked, spec.platform, command[0])
-        tree = Path(ROOT)
-        place = self._place(launch, locked, spec.environment, tree) if spec.environment else None
-        argv = (_program(command[0], tree, place), *command[1:], *launch.args)
-        server = self._in_image(launch, spec, argv)
-        record = replace(server.record, cwd=launch.cwd or (place.directory if place else ""), source=place)
-        return _Placed(server=replace(server, record=record), image=spec)
-
-    def _image_server(self, launch: Server) -> _Placed:
-        spec = image_as_it_is(self.lock, launch.image, self.machine, name=launch.name)
-        image = spec.base
-        argv = (*(launch.command or image.entrypoint), *(launch.args or image.command))
-        if not argv:
-            raise CommandUnclear(source=launch.source, choices=())
-        record = self._in_image(launch, spec, argv)
-        return _Placed(server=record, image=spec)
-
-    def _built_server(self, launch: Server, build: Build) -> _Placed:
-        spec = built_image(self.lock, build, self.machine)
-        images = {image.reference: image for image in self.lock.images}
-        entrypoint, command = build_starts(build, images, spec.platform)
-        argv = (*launch.command, *launch.args) if launch.command else (*entrypoint, *(launch.args or command))
-        if not argv:
-            raise CommandUnclear(source=build.context, choices=())
-        return _Placed(server=self._in_image(launch, spec, argv), image=spec)
-
-    def _in_image(self, launch: Server, spec: ImageSpec | DockerfileSpec, argv: tuple[str, ...]) -> ServerSpec:
-        engine = or_raise(self.machine.engine)
-        record = self._record(launch, argv=argv, key=spec.key, read_only_paths=())
-        image = spec.started_as(self.manifest.project.name)
-        record = replace(record, image=image, engine=engine)
-        check_engine(record, self.machine.lacks)
-        check_secret_files(record)
-        return self._spec(record, spec.address)
-
-    def _environment(self, launch: Server) -> Environment:
-        try:
-            return self.lock.environment(launch.environment, launch.runtime)
-        except KeyError:
-            raise RuntimeNotLocked(runtime=launch.runtime) from None
-
-    def _command(self, launch: Server) -> tuple[str, ...]:
-        if not launch.command:
-            raise CommandUnclear(source=launch.source, choices=launch.choices)
-        return launch.command
-
-    def _record(
-        self, launch: Server, *, argv: tuple[str, ...], key: str, read_only_paths: tuple[str, ...]
-    ) -> LaunchRecord:
-        record = LaunchRecord(
-            project=self.manifest.project.name,
-            server=launch.name,
-            runtime=launch.runtime,
-            isolation=launch.isolation,
-            argv=argv,
-            cwd=launch.cwd,
-            env=launch.env,
-            secrets=launch.secrets,
-            sandbox=self._sandbox(launch),
-            key=key,
-            read_only_paths=read_only_paths,
-            directory=str(self.machine.directory),
-            startup_timeout=launch.startup_timeout,
-            trust=launch.trust,
-        )
-        beside = seatbelt_problems(record) if self.machine.system == "darwin" and launch.runtime == "process" else ()
-        if problems := (*unsupported(record, root=self.machine.is_root), *beside):
-            raise SandboxUnsupported(runtime=record.runtime, problems=problems)
-        kept = {path: volume_place(self.machine.home, record, path) for path in record.sandbox.writable}
-        return with_network(replace(record, volumes=kept), self.machine)
-
-    def _sandbox(self, launch: Server) -> Sandbox:
-        """Return the profile with this machine's facts: where mounts are, and which user a process really is."""
-        machine = self.machine
-        written = launch.sandbox.mounts
-        placed = [
-            replace(item, source=machine.path(item.source)) if item.source != WORKSPACE else item for item in written
-        ]
-        engine = machine.engine if isinstance(machine.engine, str) else ""
-        protected = Protected(home=str(machine.user_home), store=str(machine.home.root), engine=engine)
-        mounts = tuple(placed) if machine.is_assumed else settle(placed, protected)
-        user = launch.sandbox.user
-        if launch.runtime == "process" and machine.is_root and user == Sandbox().user:
-            uid = private_uid(self.manifest.project.name, launch.name)
-            user = f"{uid}:{uid}"
-        return replace(launch.sandbox, mounts=mounts, user=user)
-
-    def _spec(self, record: LaunchRecord, needs: Address | None, *notes: str) -> ServerSpec:
-        unisolated = record.runtime == "process" and self.machine.isolation
-        if unisolated and record.isolation == "required":
-            raise NotIsolated(problem=self.machine.isolation)
-        return ServerSpec(
-            record=record,
-            needs=needs,
-            notes=(
-                *relaxations(self.manifest.servers[record.server].sandbox, runtime=record.runtime),
-                *((f"not isolated: {self.machine.isolation}",) if unisolated else ()),
-                *secret_notes(record, self.manifest.servers[record.server].clients),
-                *notes,
-            ),
-        )
-
-
 def _with_relays(
     servers: Iterable[ServerSpec], images: Sequence[ImageSpec | DockerfileSpec], project: str, problems: list[Problem]
 ) -> Iterator[ServerSpec]:
@@ -363,14 +118,3 @@ def _on_system(server: ServerSpec, systems: Mapping[str, SystemSpec]) -> ServerS
     needs = server.needs
     spec = systems.get(needs.name) if needs and needs.kind is ResourceKind.ENV else None
     return replace(server, system=spec.address) if spec else server
-
-
-def _script(word: str, directory: str) -> str:
-    return word if "/" in word else f"{directory}/{word}"
-
-
-def _program(word: str, tree: Path, place: SourceTree | None) -> str:
-    """Return what is started: a command of the environment, or a file of the server's own project."""
-    if place and "/" in word and not word.startswith("/"):
-        return str(Path(place.directory) / word)
-    return _script(word, f"{tree}/bin")

@@ -16,7 +16,7 @@ import queue
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -29,13 +29,13 @@ from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.security.secrets.redact import forms
 from hatchlock.security.secrets.resolve import Places, resolve
 from hatchlock.serve.denials import Denials
-from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start, started
-from hatchlock.serve.talk import Talk, open_log, write_all
+from hatchlock.serve.talk import Talk, open_log
+from hatchlock.serve.traffic import Traffic, forward, in_thread, readers
 from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
@@ -87,15 +87,6 @@ class _End(Enum):
 
 _Reason = _End | signal.Signals
 _Reasons = queue.SimpleQueue[_Reason]
-
-
-@dataclass(slots=True)
-class _Traffic:
-    """What has gone through."""
-
-    received: int = 0
-    messages: int = 0
-    noise: int = 0
 
 
 def serve(
@@ -228,14 +219,14 @@ def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
 def _session(
     record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk, denials: Denials, *, stdin: int, stdout: int
 ) -> int:
-    traffic = _Traffic()
-    readers = _readers(server, traffic, talk, stdout, reasons)
-    _thread(lambda: _forward(stdin, server, traffic, reasons))
+    traffic = Traffic()
+    out = readers(server, traffic, talk, stdout, lambda: reasons.put(_End.STDOUT))
+    in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(_End.STDIN)))
     ended: list[int] = []
-    _thread(lambda: _report_end(server, ended, reasons))
+    in_thread(lambda: _report_end(server, ended, reasons))
     reason = _first_reason(reasons, record, traffic, talk)
     forced = reason is not _End.SERVER and _stop(server, reason, reasons, record.sandbox.stop_grace)
-    for reader in readers:
+    for reader in out:
         # What it said last still goes out, unless nobody takes it.
         reader.join(max(record.sandbox.stop_grace, 1.0))
     talk.finish()
@@ -247,57 +238,12 @@ def _session(
     return _verdict(server, status, traffic, talk, name=record.server, by_itself=reason is _End.SERVER, forced=forced)
 
 
-def _thread(work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    return thread
-
-
-def _forward(stdin: int, server: Server, traffic: _Traffic, reasons: _Reasons) -> None:
-    """Bytes go to the server as they come."""
-    with contextlib.suppress(OSError):  # it does not read any more: its end is reported by itself
-        while data := os.read(stdin, _CHUNK):
-            traffic.received += len(data)
-            server.send(data)
-        server.end_input()
-        reasons.put(_End.STDIN)
-
-
-def _readers(server: Server, traffic: _Traffic, talk: Talk, stdout: int, reasons: _Reasons) -> list[threading.Thread]:
-    lines = Lines(LONGEST_MESSAGE)
-
-    def pass_on(line: bytes) -> None:
-        if not is_message(line):
-            traffic.noise += 1
-            talk.noise(line)
-            return
-        traffic.messages += 1
-        try:
-            write_all(stdout, line)
-        except OSError:
-            reasons.put(_End.STDOUT)
-        # a tool says there what its sandbox has stopped, and often nowhere else
-        talk.overhear(failure_in(line))
-
-    def out(data: bytes) -> None:
-        for line in lines.feed(data):
-            pass_on(line)
-
-    def until_end(read: Callable[[], None]) -> None:
-        read()
-        if rest := lines.rest():
-            pass_on(rest)
-
-    out_reader, *others = server.readers(out, talk.heard)
-    return [_thread(lambda: until_end(out_reader)), *(_thread(other) for other in others)]
-
-
 def _report_end(server: Server, ended: list[int], reasons: _Reasons) -> None:
     ended.append(server.wait())
     reasons.put(_End.SERVER)
 
 
-def _first_reason(reasons: _Reasons, record: LaunchRecord, traffic: _Traffic, talk: Talk) -> _Reason:
+def _first_reason(reasons: _Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> _Reason:
     try:
         return reasons.get(timeout=record.startup_timeout)
     except queue.Empty:
@@ -343,7 +289,7 @@ def _told(reason: _Reason, name: str, talk: Talk) -> int:
 
 
 def _verdict(
-    server: Server, status: int, traffic: _Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
+    server: Server, status: int, traffic: Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
 ) -> int:
     """Return the status of a session that the server or the end of a stream ended, and say what went wrong."""
     unheard = by_itself or traffic.noise > 0 or (status != 0 and not forced)

@@ -1,0 +1,96 @@
+"""What goes through a session: messages to the server and back, byte for byte, and nothing that is none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message
+from hatchlock.serve.server import Server
+from hatchlock.serve.talk import Talk, write_all
+
+__all__ = ["Traffic", "forward", "in_thread", "readers"]
+
+_CHUNK = 1 << 16
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What has gone through.
+
+    Attributes:
+        received: Bytes from the application.
+        messages: Of the server's.
+        noise: Lines of the server's stdout that are no messages.
+    """
+
+    received: int = 0
+    messages: int = 0
+    noise: int = 0
+
+
+def in_thread(work: Callable[[], None]) -> threading.Thread:
+    """Start a daemon thread."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def forward(stdin: int, server: Server, traffic: Traffic, ended: Callable[[], None]) -> None:
+    """Pass bytes on to the server as they come, until they end.
+
+    Args:
+        stdin: Where they come from.
+        server: Where they go.
+        traffic: Counts them.
+        ended: Called at their end; not when the server does not read any more, whose end is reported by itself.
+    """
+    with contextlib.suppress(OSError):
+        while data := os.read(stdin, _CHUNK):
+            traffic.received += len(data)
+            server.send(data)
+        server.end_input()
+        ended()
+
+
+def readers(
+    server: Server, traffic: Traffic, talk: Talk, stdout: int, refused: Callable[[], None]
+) -> list[threading.Thread]:
+    """Start threads that pass on what the server says.
+
+    Args:
+        server: Who says it.
+        traffic: Counts it.
+        talk: Gets its stderr, and what of its stdout is no message.
+        stdout: Gets its messages.
+        refused: Called when nobody takes them any more.
+    """
+    lines = Lines(LONGEST_MESSAGE)
+
+    def pass_on(line: bytes) -> None:
+        if not is_message(line):
+            traffic.noise += 1
+            talk.noise(line)
+            return
+        traffic.messages += 1
+        try:
+            write_all(stdout, line)
+        except OSError:
+            refused()
+        # a tool says there what its sandbox has stopped, and often nowhere else
+        talk.overhear(failure_in(line))
+
+    def out(data: bytes) -> None:
+        for line in lines.feed(data):
+            pass_on(line)
+
+    def until_end(read: Callable[[], None]) -> None:
+        read()
+        if rest := lines.rest():
+            pass_on(rest)
+
+    out_reader, *others = server.readers(out, talk.heard)
+    return [in_thread(lambda: until_end(out_reader)), *(in_thread(other) for other in others)]
