@@ -35,6 +35,7 @@ from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start, started
 from hatchlock.serve.talk import Talk, open_log
+from hatchlock.serve.tally import NOT_COUNTED, Tally
 from hatchlock.serve.traffic import Traffic, forward, in_thread, readers
 from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
@@ -159,7 +160,9 @@ def _serve(
     log_file = open_log(log, size_in_bytes(record.sandbox.log_size))
     talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
     reasons: _Reasons = queue.SimpleQueue()
-    file = None if observer.watches else denials_path(store / "projects" / record.project, record.server)
+    state = store / "projects" / record.project
+    file = None if observer.watches else denials_path(state, record.server)
+    tally = NOT_COUNTED if observer.watches else Tally(state=state, server=record.server, launch=applied.digest)
     denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
     start = Start(
         record=record,
@@ -174,7 +177,7 @@ def _serve(
         lost=lambda: reasons.put(_End.NETWORK),
     )
     with _signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
-        return _session(record, server, reasons, talk, denials, stdin=stdin, stdout=stdout)
+        return _session(record, server, reasons, talk, denials, tally=tally, stdin=stdin, stdout=stdout)
 
 
 @contextlib.contextmanager
@@ -217,9 +220,17 @@ def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
 
 
 def _session(
-    record: LaunchRecord, server: Server, reasons: _Reasons, talk: Talk, denials: Denials, *, stdin: int, stdout: int
+    record: LaunchRecord,
+    server: Server,
+    reasons: _Reasons,
+    talk: Talk,
+    denials: Denials,
+    *,
+    tally: Tally,
+    stdin: int,
+    stdout: int,
 ) -> int:
-    traffic = Traffic()
+    traffic = Traffic(first_noise=tally.first_noise)
     out = readers(server, traffic, talk, stdout, lambda: reasons.put(_End.STDOUT))
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(_End.STDIN)))
     ended: list[int] = []
@@ -232,10 +243,14 @@ def _session(
     talk.finish()
     for denial in server.limits_met():
         denials.report(denial)
-    if reason not in {_End.SERVER, _End.STDIN, _End.STDOUT}:
-        return _told(reason, record.server, talk)
-    status = ended[0] if ended else 1
-    return _verdict(server, status, traffic, talk, name=record.server, by_itself=reason is _End.SERVER, forced=forced)
+    if reason in {_End.SERVER, _End.STDIN, _End.STDOUT}:
+        own, by_itself = ended[0] if ended else 1, reason is _End.SERVER
+        status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
+    else:
+        status = _told(reason, record.server, talk)
+    wanted = isinstance(reason, signal.Signals) or reason is _End.APPLICATION
+    tally.ended(status, abnormal=status != 0 and not wanted, noise=traffic.noise)
+    return status
 
 
 def _report_end(server: Server, ended: list[int], reasons: _Reasons) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk, write_all
+from hatchlock.serve.tally import NOT_COUNTED
 
 __all__ = ["Traffic", "forward", "in_thread", "readers"]
 
@@ -25,11 +26,13 @@ class Traffic:
         received: Bytes from the application.
         messages: Of the server's.
         noise: Lines of the server's stdout that are no messages.
+        first_noise: Called at the first of them.
     """
 
     received: int = 0
     messages: int = 0
     noise: int = 0
+    first_noise: Callable[[], None] = NOT_COUNTED.first_noise
 
 
 def in_thread(work: Callable[[], None]) -> threading.Thread:
@@ -74,6 +77,8 @@ def readers(
         if not is_message(line):
             traffic.noise += 1
             talk.noise(line)
+            if traffic.noise == 1:
+                traffic.first_noise()
             return
         traffic.messages += 1
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.process import owner, owner_is_gone
+from hatchlock.state.counts import Counts, add_counts, counts_path
 
 __all__ = ["RunningSession", "forget_ended", "has_ended", "kept", "running", "sessions"]
 
@@ -91,14 +92,25 @@ def has_ended(session: RunningSession) -> bool:
 
 
 def forget_ended(project: Path) -> None:
-    """Delete what sessions have left that were killed.
+    """Delete what sessions have left that were killed, and count them (`state.counts`).
 
     Raises:
-        OSError: It cannot be deleted.
+        OSError: It cannot be deleted, or not be counted.
+        PermissionProblem: It cannot be counted.
     """
     for path, session in sessions(project):
-        if has_ended(session):
-            path.unlink(missing_ok=True)
+        if has_ended(session) and _unlinked(path):
+            killed = Counts(sessions=1, killed=1)
+            add_counts(counts_path(project, session.server), session.launch, killed)
+
+
+def _unlinked(path: Path) -> bool:
+    """Delete a file; return whether it was there, since several may try."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _exists(pid: int) -> bool:

@@ -1,0 +1,54 @@
+"""Counting how one session goes, for `status` and `probe`; a store that cannot be written to serves all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hatchlock.errors import PermissionProblem
+
+__all__ = ["NOT_COUNTED", "Tally"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """Where a session is counted.
+
+    Attributes:
+        state: Its project's state; None for nowhere.
+        server: Its server's name.
+        launch: The digest of its launch record, as it was applied.
+    """
+
+    state: Path | None
+    server: str
+    launch: str
+
+    def first_noise(self) -> None:
+        """Count a line that is no message at once: its session may go on for days, and somebody is looking for it now."""
+        self._add(noise=1)
+
+    def ended(self, status: int, *, abnormal: bool, noise: int) -> None:
+        """Count a session that has ended.
+
+        Args:
+            status: What `run` returns.
+            abnormal: Whether its server failed.
+            noise: Lines that were no messages, all of this session, the first one included.
+        """
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._add(sessions=1, abnormal=int(abnormal), noise=max(noise - 1, 0), status=status, ended=now)
+
+    def _add(self, **more: int | str) -> None:
+        if self.state is None:
+            return
+        from hatchlock.state.counts import Counts, add_counts, counts_path  # noqa: PLC0415  a start does without
+
+        with contextlib.suppress(OSError, PermissionProblem):
+            add_counts(counts_path(self.state, self.server), self.launch, Counts(**more))  # type: ignore[arg-type]
+
+
+NOT_COUNTED = Tally(state=None, server="", launch="")
+"""Nobody counts."""
