@@ -21,6 +21,8 @@ __all__ = [
     "Unhashable",
     "definition_hash",
     "instructions_hash",
+    "is_repeated",
+    "parse_marked",
     "parse_strictly",
     "set_hash",
     "shown",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 Changed = Literal["refuse", "filter", "warn"]
+_SHORT = 15
+"""Digits of an integer that is a double without loss, whatever they are."""
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 
 
@@ -99,11 +103,32 @@ def parse_strictly(text: str | bytes) -> Any:
         raise Unhashable("it is nested too deeply") from error
 
 
-def definition_hash(definition: Any) -> str:
-    """Return the hash of a definition that `parse_strictly` gave (64 lowercase hex digits).
+def parse_marked(text: str | bytes) -> Any:
+    """Return the value of a JSON text of which some parts may have no hash: each of these is marked, and the rest has one.
+
+    So one definition of a listing that cannot be hashed does not hide the others. Of a repeated member the last one stays.
 
     Raises:
-        Unhashable: It has no string `name`.
+        ValueError: It is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_marked_members, parse_int=_marked, parse_float=_marked, parse_constant=_NoDouble
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def is_repeated(value: Any) -> bool:
+    """Whether a value that `parse_marked` gave is an object of which a member name is repeated; not what is inside of it."""
+    return isinstance(value, _Repeated)
+
+
+def definition_hash(definition: Any) -> str:
+    """Return the hash of a definition that `parse_strictly` or `parse_marked` gave (64 lowercase hex digits).
+
+    Raises:
+        Unhashable: It has no string `name`, or something in it was marked.
     """
     if not isinstance(definition, Mapping) or not isinstance(definition.get("name"), str):
         raise Unhashable("it has no name")
@@ -111,7 +136,11 @@ def definition_hash(definition: Any) -> str:
 
 
 def value_hash(value: Any) -> str:
-    """Return the SHA-256 of the canonical form (RFC 8785) of a value that `parse_strictly` gave."""
+    """Return the SHA-256 of the canonical form (RFC 8785) of a value that `parse_strictly` or `parse_marked` gave.
+
+    Raises:
+        Unhashable: It has none.
+    """
     try:
         return sha256_bytes(_canonical(value).encode())
     except RecursionError as error:
@@ -125,12 +154,12 @@ def set_hash(hashes: Iterable[tuple[str, str]]) -> str:
         hashes: Name and hash of each definition, in any order.
     """
     lines = sorted(hashes, key=lambda item: (_code_units(item[0]), item[1]))
-    return sha256_bytes("\n".join(f"{name}:{digest}" for name, digest in lines).encode(errors="surrogatepass"))
+    return sha256_bytes(_utf8("\n".join(f"{name}:{digest}" for name, digest in lines)))
 
 
 def instructions_hash(instructions: Any) -> str:
     """Return the hash of a server's instructions; "" when they are no string, which the recipe calls null."""
-    return sha256_bytes(instructions.encode(errors="surrogatepass")) if isinstance(instructions, str) else ""
+    return sha256_bytes(_utf8(instructions)) if isinstance(instructions, str) else ""
 
 
 def shown(text: str) -> str:
@@ -165,11 +194,37 @@ def _double(text: str) -> float:
     return number
 
 
+class _Repeated(dict[str, Any]):
+    """The members of an object of which a name is repeated."""
+
+
+class _NoDouble(str):
+    """A number, as it was written, that is no double."""
+
+    __slots__ = ()
+
+
+def _marked_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else _Repeated(members)
+
+
+def _marked(text: str) -> float | str:
+    if len(text) <= _SHORT and (whole := int(text) if text.lstrip("-").isdigit() else None) is not None:
+        return whole  # the same hash as its double, and people read it as it was written
+    number = float(text)
+    return _NoDouble(text) if math.isinf(number) else number
+
+
 def _no_number(text: str) -> float:
     raise Unhashable(f"{text} is no number of JSON")
 
 
 def _canonical(value: Any) -> str:
+    if isinstance(value, _Repeated):
+        raise Unhashable("a member name is repeated")
+    if isinstance(value, _NoDouble):
+        raise Unhashable(f"{value[:_SHORT]} is no number of JSON, or too large")
     if isinstance(value, Mapping):
         names = sorted(value, key=_code_units)
         return "{" + ",".join(f"{_canonical(name)}:{_canonical(value[name])}" for name in names) + "}"
@@ -188,6 +243,11 @@ def _piece(character: str) -> str:
     if _FIRST_SURROGATE <= character <= _LAST_SURROGATE:
         return f"\\u{ord(character):04x}"
     return _canonical(character)[1:-1]
+
+
+def _utf8(text: str) -> bytes:
+    """As the WHATWG's Encoding Standard has it, which the recipe names: a lone surrogate becomes U+FFFD."""
+    return "".join("\ufffd" if _FIRST_SURROGATE <= item <= _LAST_SURROGATE else item for item in text).encode()
 
 
 def _code_units(name: str) -> bytes:

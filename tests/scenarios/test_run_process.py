@@ -412,7 +412,7 @@ def test_a_probe_of_what_does_not_answer_ends_in_time_and_says_why(home: Path, t
     apply(home, tag, "--stderr", "no configuration", "--exit", "3")
     with pytest.raises(ProbeFailed) as caught:
         probe(run_command(home), timeout=30, environ=BARE)
-    assert "does not answer as an MCP server: Connection closed" in str(caught.value)
+    assert "does not answer as an MCP server: it ended with status 3" in str(caught.value)
     assert any("no configuration" in line for line in caught.value.said)
     with pytest.raises(ProbeFailed, match="no answer within"):
         probe(["/bin/sleep", "600"], timeout=0.5, environ=BARE)

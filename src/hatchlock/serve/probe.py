@@ -1,19 +1,31 @@
-"""Asking a server what it is, with the MCP SDK as an independent client, through `hatchlock run` as an application would."""
+"""Asking a server what it is, through `hatchlock run` as an application would.
+
+Both eras of the protocol are spoken: a session that `initialize` begins (up to 2025-11-25), and requests that each stand for
+themselves (`server/discover`, 2026-07-28). `initialize` is tried first: docs/decisions/0054-which-protocol-is-tried-first.md.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from tempfile import TemporaryFile
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar
 
+from hatchlock import __version__
 from hatchlock.errors import HatchlockError
+from hatchlock.serve.wire import METHOD_NOT_FOUND, ErrorAnswer, Wire, WireFailed, cut
+from hatchlock.surface import Unhashable, definition_hash
 
-__all__ = ["Call", "ProbeFailed", "ProbeResult", "ProbedTool", "probe"]
+__all__ = ["Call", "ProbeFailed", "ProbeResult", "ProbedDefinition", "probe"]
 
 _TAIL = 12
+_SESSION_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+"""The newest is offered, any of them is spoken."""
+_STATELESS_VERSION = "2026-07-28"
+_META = "io.modelcontextprotocol/"
+_US = {"name": "hatchlock", "version": __version__}
+_MOST_PAGES = 1000
+_MOST_DEFINITIONS = 100_000
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,18 +76,22 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProbedTool:
-    """A tool that a server offers.
+class ProbedDefinition:
+    """A tool, prompt, resource or template of resources that a server offers.
 
     Attributes:
-        name: As the server says.
-        description: As the server says; untrusted text.
-        definition: The whole definition, as it came over the wire.
+        name: As the server says; "" if it says none. Untrusted, like everything but the hash.
+        description: As the server says; "" if it says none.
+        definition: The whole definition, as it came over the wire; of a repeated member the last one.
+        sha256: Its definition hash, version 1 (`surface.definition_hash`); "" when it has none.
+        problem: Why it has none, as a clause; "" when it has one.
     """
 
     name: str
     description: str
     definition: Mapping[str, Any]
+    sha256: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +102,12 @@ class ProbeResult:
         server: Its name.
         version: Its version.
         protocol: The protocol's version that both agreed on.
-        tools: What it offers, in its order; empty when it has no tools capability.
-        seconds: From the start of `run` to the answer to `initialize`.
+        instructions: What it tells the model about itself; None when it says nothing.
+        tools: What it offers, in its order; empty when it says that it has none.
+        prompts: Likewise.
+        resources: Likewise.
+        templates: Its templates of resources, likewise.
+        seconds: From the start of `run` to the answer to the first request.
         called: What the tool that was run answered, as text; "" if none was run.
         failed: Whether that was an error.
     """
@@ -95,7 +115,11 @@ class ProbeResult:
     server: str
     version: str
     protocol: str
-    tools: tuple[ProbedTool, ...]
+    instructions: str | None
+    tools: tuple[ProbedDefinition, ...]
+    prompts: tuple[ProbedDefinition, ...]
+    resources: tuple[ProbedDefinition, ...]
+    templates: tuple[ProbedDefinition, ...]
     seconds: float
     called: str = ""
     failed: bool = False
@@ -110,7 +134,7 @@ def probe(
     call: Call | None = None,
     linger: float = 0.0,
 ) -> ProbeResult:
-    """Start `command`, speak MCP with it, ask for its tools, end it.
+    """Start `command`, speak MCP with it, ask for everything that it offers, end it.
 
     Args:
         command: `hatchlock run …`, in exec form.
@@ -123,98 +147,187 @@ def probe(
     Raises:
         ProbeFailed: It does not start, does not answer in time, or not as the protocol says.
     """
-    import anyio  # noqa: PLC0415  heavy, and only for this
-
-    with TemporaryFile("w+", encoding="utf-8", errors="replace") as talk:
-        try:
-            return anyio.run(partial(_ask, command, timeout, environ, directory, talk, call=call, linger=linger))
-        except TimeoutError:
-            raise ProbeFailed(why=f"no answer within {timeout:g} s", said=_tail(talk)) from None
-        except BaseExceptionGroup as group:
-            raise ProbeFailed(why=_innermost(group), said=_tail(talk)) from group
-        except (OSError, ValueError, KeyError, _protocol_error()) as error:
-            raise ProbeFailed(why=str(error) or type(error).__name__, said=_tail(talk)) from error
-
-
-async def _ask(
-    command: Sequence[str],
-    timeout: float,  # noqa: ASYNC109
-    environ: Mapping[str, str],
-    directory: str | None,
-    talk: TextIO,
-    *,
-    call: Call | None,
-    linger: float,
-) -> ProbeResult:
-    import anyio  # noqa: PLC0415
-    from mcp import ClientSession, StdioServerParameters, stdio_client  # noqa: PLC0415
-
-    parameters = StdioServerParameters(command=command[0], args=list(command[1:]), env=dict(environ), cwd=directory)
     began = time.monotonic()
-    with anyio.fail_after(timeout):
-        async with stdio_client(parameters, errlog=talk) as (read, write), ClientSession(read, write) as session:
-            hello = _plain(await session.initialize())
-            seconds = time.monotonic() - began
-            tools = await _tools(session) if "tools" in hello["capabilities"] else ()
-            called, failed = await _called(session, call) if call else ("", False)
-            await anyio.sleep(linger)
+    try:
+        wire = Wire(command, environ=environ, directory=directory, deadline=began + timeout)
+    except OSError as error:
+        raise ProbeFailed(why=str(error)) from error
+    try:
+        with wire:
+            return _ask(wire, began, call=call, linger=linger)
+    except TimeoutError:
+        raise ProbeFailed(why=f"no answer within {timeout:g} s", said=wire.last_words(_TAIL)) from None
+    except (WireFailed, ErrorAnswer) as error:
+        raise ProbeFailed(why=str(error), said=wire.last_words(_TAIL)) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Hello:
+    """How a server is spoken to, and what it said first.
+
+    Attributes:
+        server: Its name and version.
+        protocol: The version that is spoken.
+        capabilities: What it says it can do.
+        instructions: What it tells the model.
+        meta: What every request has besides its own parameters.
+    """
+
+    server: Mapping[str, Any]
+    protocol: str
+    capabilities: Mapping[str, Any]
+    instructions: str | None
+    meta: Mapping[str, Any]
+
+
+def _ask(wire: Wire, began: float, *, call: Call | None, linger: float) -> ProbeResult:
+    hello = _hello(wire)
+    seconds = time.monotonic() - began
+    tools = _listed(wire, hello, "tools", "tools/list", "tools")
+    prompts = _listed(wire, hello, "prompts", "prompts/list", "prompts")
+    resources = _listed(wire, hello, "resources", "resources/list", "resources")
+    templates = _listed(wire, hello, "resources", "resources/templates/list", "resourceTemplates", optional=True)
+    called, failed = _called(wire, hello, call) if call else ("", False)
+    wire.linger(linger)
     return ProbeResult(
-        server=hello["serverInfo"]["name"],
-        version=hello["serverInfo"]["version"],
-        protocol=str(hello["protocolVersion"]),
+        server=_text(hello.server.get("name")),
+        version=_text(hello.server.get("version")),
+        protocol=hello.protocol,
+        instructions=hello.instructions,
         tools=tools,
+        prompts=prompts,
+        resources=resources,
+        templates=templates,
         seconds=seconds,
         called=called,
         failed=failed,
     )
 
 
-async def _called(session: Any, call: Call) -> tuple[str, bool]:
-    answer = _plain(await session.call_tool(call.tool, dict(call.arguments)))
-    text = "\n".join(item["text"] for item in answer["content"] if item["type"] == "text")
-    return text, bool(answer.get("isError"))
+def _hello(wire: Wire) -> _Hello:
+    """Begin a session; where the server knows none, ask it what it is without one."""
+    offer = {"protocolVersion": _SESSION_VERSIONS[0], "capabilities": {}, "clientInfo": _US}
+    try:
+        answer = wire.request("initialize", offer)
+    except ErrorAnswer as refused:
+        return _discovered(wire, refused)
+    protocol = answer.get("protocolVersion")
+    if protocol not in _SESSION_VERSIONS:
+        raise WireFailed(f"it speaks version {cut(str(protocol))} of the protocol; known are {_known()}")
+    wire.notify("notifications/initialized")
+    return _Hello(
+        server=_members(answer.get("serverInfo")),
+        protocol=str(protocol),
+        capabilities=_members(answer.get("capabilities")),
+        instructions=_text_or_none(answer.get("instructions")),
+        meta={},
+    )
 
 
-async def _tools(session: Any) -> tuple[ProbedTool, ...]:
-    found: list[ProbedTool] = []
-    cursor: str | None = None
+def _discovered(wire: Wire, refused: ErrorAnswer) -> _Hello:
+    meta = {
+        "_meta": {
+            f"{_META}protocolVersion": _STATELESS_VERSION,
+            f"{_META}clientCapabilities": {},
+            f"{_META}clientInfo": _US,
+        }
+    }
+    try:
+        answer = wire.request("server/discover", meta)
+    except ErrorAnswer as error:
+        raise WireFailed(f"{refused}; {error}") from error
+    versions = answer.get("supportedVersions")
+    if not isinstance(versions, list) or _STATELESS_VERSION not in versions:
+        said = ", ".join(map(str, versions)) if isinstance(versions, list) else str(versions)
+        raise WireFailed(f"it speaks version {cut(said)} of the protocol; known are {_known()}")
+    return _Hello(
+        server=_members(_members(answer.get("_meta")).get(f"{_META}serverInfo") or answer.get("serverInfo")),
+        protocol=_STATELESS_VERSION,
+        capabilities=_members(answer.get("capabilities")),
+        instructions=_text_or_none(answer.get("instructions")),
+        meta=meta,
+    )
+
+
+def _known() -> str:
+    return ", ".join((_STATELESS_VERSION, *_SESSION_VERSIONS))
+
+
+def _listed(
+    wire: Wire, hello: _Hello, capability: str, method: str, member: str, *, optional: bool = False
+) -> tuple[ProbedDefinition, ...]:
+    if capability not in hello.capabilities:
+        return ()
+    try:
+        return tuple(_definitions(wire, hello, method, member))
+    except ErrorAnswer as error:
+        if optional and error.code == METHOD_NOT_FOUND:
+            return ()
+        raise
+
+
+def _definitions(wire: Wire, hello: _Hello, method: str, member: str) -> Iterator[ProbedDefinition]:
+    """Yield what all pages of a listing have; a listing without end is an error."""
+    seen: set[str] = set()
+    cursor, count = "", 0
     while True:
-        page = _plain(await session.list_tools(**_page(cursor)))
-        found += [
-            ProbedTool(name=tool["name"], description=tool.get("description") or "", definition=tool)
-            for tool in page["tools"]
-        ]
-        cursor = page.get("nextCursor")
+        page = wire.request(method, {**hello.meta, **({"cursor": cursor} if cursor else {})})
+        items = page.get(member)
+        if not isinstance(items, list):
+            raise WireFailed(f"its answer to {method} has no list of {member}")
+        yield from map(_definition, items)
+        count += len(items)
+        cursor = _text(page.get("nextCursor"))
         if not cursor:
-            return tuple(found)
+            return
+        if cursor in seen or len(seen) >= _MOST_PAGES or count > _MOST_DEFINITIONS:
+            raise WireFailed(
+                f"its {member} have no end: after {len(seen) + 1} pages and {count} of them there are more"
+            )
+        seen.add(cursor)
 
 
-def _page(cursor: str | None) -> dict[str, Any]:
-    from mcp.types import PaginatedRequestParams  # noqa: PLC0415
-
-    return {"params": PaginatedRequestParams(cursor=cursor)} if cursor else {}
-
-
-def _plain(model: Any) -> dict[str, Any]:
-    """As on the wire: attribute names differ between versions of the SDK, the protocol's own do not."""
-    document: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return document
-
-
-def _protocol_error() -> type[Exception]:
-    import mcp  # noqa: PLC0415
-
-    # Renamed between the SDK's versions 1 and 2.
-    error: type[Exception] = mcp.MCPError if hasattr(mcp, "MCPError") else vars(mcp)["McpError"]
-    return error
+def _definition(item: Any) -> ProbedDefinition:
+    members = _members(item)
+    digest, problem = "", ""
+    try:
+        digest = definition_hash(item)
+    except Unhashable as error:
+        problem = str(error)
+    return ProbedDefinition(
+        name=_text(members.get("name")),
+        description=_text(members.get("description")),
+        definition=members,
+        sha256=digest,
+        problem=problem,
+    )
 
 
-def _innermost(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__
+def _called(wire: Wire, hello: _Hello, call: Call) -> tuple[str, bool]:
+    """Run a tool, and return what it answered and whether that is an error, one of the protocol's own included."""
+    try:
+        answer = wire.request("tools/call", {**hello.meta, "name": call.tool, "arguments": dict(call.arguments)})
+    except ErrorAnswer as error:
+        return f"error {error.code}: {error.message}", True
+    if answer.get("resultType") == "input_required":
+        return "it asks for something that only an application can give", True
+    content = answer.get("content")
+    items = [item for item in content if isinstance(item, Mapping)] if isinstance(content, list) else []
+    return "\n".join(_content(item) for item in items), bool(answer.get("isError"))
 
 
-def _tail(talk: TextIO) -> tuple[str, ...]:
-    talk.seek(0)
-    return tuple(line.rstrip() for line in talk.read().splitlines()[-_TAIL:])
+def _content(item: Mapping[str, Any]) -> str:
+    text = item.get("text")
+    return text if isinstance(text, str) else f"({_text(item.get('type')) or 'something'})"
+
+
+def _members(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

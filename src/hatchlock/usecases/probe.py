@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from hatchlock.state.project import ProjectState
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
     from hatchlock.paths import Home
-    from hatchlock.serve.probe import ProbeFailed, ProbeResult
+    from hatchlock.serve.probe import ProbedDefinition, ProbeFailed, ProbeResult
 
 __all__ = ["Probed", "probe_server"]
 
@@ -106,17 +106,28 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
 
     from hatchlock.security.secrets.redact import redact, redact_document
 
-    tools = (
-        replace(
-            tool,
-            name=redact(tool.name, hidden),
-            description=redact(tool.description, hidden),
-            definition=redact_document(tool.definition, hidden),
+    def harmless(definitions: Iterable[ProbedDefinition]) -> tuple[ProbedDefinition, ...]:
+        return tuple(
+            replace(
+                item,
+                name=redact(item.name, hidden),
+                description=redact(item.description, hidden),
+                definition=redact_document(item.definition, hidden),
+            )
+            for item in definitions
         )
-        for tool in result.tools
+
+    return replace(
+        result,
+        server=redact(result.server, hidden),
+        version=redact(result.version, hidden),
+        instructions=None if result.instructions is None else redact(result.instructions, hidden),
+        tools=harmless(result.tools),
+        prompts=harmless(result.prompts),
+        resources=harmless(result.resources),
+        templates=harmless(result.templates),
+        called=redact(result.called, hidden),
     )
-    server, version = redact(result.server, hidden), redact(result.version, hidden)
-    return replace(result, server=server, version=version, protocol=redact(result.protocol, hidden), tools=tuple(tools))
 
 
 def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str) -> None:
