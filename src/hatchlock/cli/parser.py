@@ -184,6 +184,8 @@ def _run(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write what it tries into DIR: no network, wide limits, a root that is thrown away",
     )
+    # `probe` and `pin` have to see what no application is to see
+    command.add_argument("--without-pins", action="store_true", help=argparse.SUPPRESS)
 
 
 def _probe(command: argparse.ArgumentParser) -> None:

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
         workspace=workspace,
         dev=arguments.dev,
         learn=learn,
+        without_pins=arguments.without_pins,
     )
 
 

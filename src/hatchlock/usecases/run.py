@@ -118,6 +118,7 @@ def run(
     workspace: Path | None = None,
     dev: bool = False,
     learn: Path | None = None,
+    without_pins: bool = False,
 ) -> int:
     """Serve an applied server over this process's stdin, stdout and stderr, until either side ends.
 
@@ -130,6 +131,7 @@ def run(
         workspace: What mounts of `workspace` are: where the application started us; None for `cwd`.
         dev: Serve the directory that its `path:` source names as it is now, instead of what was locked of it.
         learn: A directory for what is seen of it: it then runs with no network, wide limits and a root that is thrown away.
+        without_pins: Let everything through, whatever was pinned, allowed or denied: a prober has to see all of it.
 
     Returns:
         The exit status (`serve.stdio.serve`).
@@ -150,6 +152,8 @@ def run(
     observer: Observer = NOBODY
     if learn:
         record, observer = _observed(record, learn)
+    if without_pins:
+        record = _without_rules(record)
     return serve(
         record,
         applied=applied,
@@ -168,6 +172,12 @@ def _observed(record: LaunchRecord, directory: Path) -> tuple[LaunchRecord, Obse
     from hatchlock.serve.learning.observer import Learning
 
     return observable(record), Learning(directory, record)
+
+
+def _without_rules(record: LaunchRecord) -> LaunchRecord:
+    from dataclasses import replace
+
+    return replace(record, surface=None)
 
 
 def settled(record: LaunchRecord, home: Home, workspace: Path, environ: Mapping[str, str]) -> LaunchRecord:
