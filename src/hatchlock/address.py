@@ -37,6 +37,7 @@ class ResourceKind(StrEnum):
     VOLUME = "volume"
     CONTAINER = "container"
     SERVER = "server"
+    ENDPOINT = "endpoint"
     CLIENT = "client"
 
 
@@ -113,7 +114,7 @@ class Address:
     def server(self) -> str:
         """The server whose it is, by its name; "" for what several may use, and for what its name does not tell."""
         match self.kind:
-            case ResourceKind.SERVER:
+            case ResourceKind.SERVER | ResourceKind.ENDPOINT:
                 return self.name
             case ResourceKind.CLIENT:
                 return self.name.rpartition("/")[2]

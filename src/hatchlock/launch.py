@@ -125,6 +125,16 @@ class LaunchRecord:
         """The record's name: the digest of its content (64 hex digits)."""
         return sha256_bytes(self.to_json())
 
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it stays, and listens on a port of its own."""
+        return self.endpoint is not None and self.endpoint.port > 0
+
+    @property
+    def references(self) -> Mapping[str, SecretReference]:
+        """Every secret that it is started with, by what it is for: a variable, or a header of one that is remote."""
+        return {**self.secrets, **self.remote.secrets} if self.remote else self.secrets
+
     def to_json(self) -> bytes:
         """Return canonical JSON, with its `format_version`."""
         values = asdict(self)

@@ -22,9 +22,11 @@ __all__ = [
     "SecretReference",
     "SourceTree",
     "is_below",
+    "is_loopback",
     "place_inside",
     "size_in_bytes",
     "target_problem",
+    "url_problem",
 ]
 
 Runtime = Literal["process", "container"]
@@ -77,6 +79,40 @@ def place_inside(path: str) -> str:
 def is_below(path: str, place: str) -> bool:
     """Whether an absolute path is `place` or lies in it."""
     return path == place or path.startswith(f"{place.rstrip('/')}/")
+
+
+def url_problem(url: str) -> str:
+    """Return why no server can be reached at an address, as a clause; "" if one can."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  few servers are somewhere else
+
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "it is no address"
+    if parts.scheme not in {"http", "https"}:
+        return "it does not begin with https://"
+    if not host or any(character.isspace() or not character.isprintable() for character in url):
+        return "it is no address"
+    if "@" in parts.netloc:
+        return "it holds a user name or password, which everybody who reads the manifest would know"
+    if parts.fragment:
+        return "what follows # never leaves this machine"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "http can be read and changed on its way; only a server of this machine may be reached by it"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it stands in an address, is this machine by itself."""
+    from ipaddress import ip_address  # noqa: PLC0415  few servers are somewhere else
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -256,3 +292,8 @@ class Endpoint:
     host_port: int
     path: str = "/mcp"
     port: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its address, for programs of this machine."""
+        return f"http://127.0.0.1:{self.host_port}{self.path}"

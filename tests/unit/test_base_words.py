@@ -82,7 +82,7 @@ def test_addresses_sort_as_plans_list_them() -> None:
     texts = ["client:cursor/a", "server:b", "server:a", "image:a", "env:z", "system:a"]
     ordered = sorted(map(Address.parse, texts), key=lambda address: address.order)
     assert list(map(str, ordered)) == ["system:a", "env:z", "image:a", "server:a", "server:b", "client:cursor/a"]
-    assert [kind.value for kind in ResourceKind][-2:] == ["server", "client"]
+    assert [kind.value for kind in ResourceKind][-3:] == ["server", "endpoint", "client"]
 
 
 @pytest.mark.parametrize("text", ["", "server", "server:", "nothing:a"])

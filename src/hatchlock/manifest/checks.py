@@ -17,6 +17,7 @@ import hatchlock
 from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, place_inside, size_in_bytes, target_problem
 from hatchlock.manifest.dockerfiles import build_findings
+from hatchlock.manifest.endpoints import endpoint_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
 from hatchlock.manifest.handing_over import handover_findings
 from hatchlock.manifest.later import matches
@@ -58,6 +59,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from build_findings(document)
     yield from literal_findings(document)
     yield from handover_findings(document)
+    yield from endpoint_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")

@@ -13,6 +13,7 @@ from hatchlock.resources.base import Action, Desired, DriftPolicy, Observed, Pro
 __all__ = ["diff"]
 
 _PARTS = ", "
+_SERVING = frozenset({ResourceKind.SERVER, ResourceKind.ENDPOINT})
 _SINCE = "since it was applied"
 _BY_BOTH = "in its declaration, and by somebody else since it was applied"
 
@@ -159,10 +160,11 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
 
 
 def _uses(user: Address, used: Address) -> bool:
-    """Whether one goes before the other: no application is left with a dead entry, and no server without its data."""
-    if used.kind is ResourceKind.SERVER:
-        return user.kind is ResourceKind.CLIENT and user.server == used.name
-    return used.kind is ResourceKind.VOLUME and user.kind is ResourceKind.SERVER and used.server == user.name
+    """Whether one goes before the other: no application is left with a dead entry, no server without its data or record."""
+    if used.kind in _SERVING:
+        users = {ResourceKind.CLIENT, *((ResourceKind.ENDPOINT,) if used.kind is ResourceKind.SERVER else ())}
+        return user.kind in users and user.server == used.name
+    return used.kind is ResourceKind.VOLUME and user.kind in _SERVING and used.server == user.name
 
 
 def _is_data_of(address: Address, servers: set[Address]) -> bool:

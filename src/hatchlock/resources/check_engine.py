@@ -8,11 +8,12 @@ from hatchlock.engines.connect import engine_is_local
 from hatchlock.engines.facts import Lack
 from hatchlock.launch import LaunchRecord
 from hatchlock.resources.unplaced import EngineElsewhere, EngineUnfit
-from hatchlock.security.network import is_listed
+from hatchlock.security.network import is_listed, published
 
 __all__ = ["check_engine", "engine_notes"]
 
 _LISTED = "a network that is limited to a list of hosts, which a program of this machine sees to"
+_PUBLISHED = "its port on this machine"
 
 
 def check_engine(record: LaunchRecord, lacks: Collection[Lack]) -> None:
@@ -30,8 +31,10 @@ def check_engine(record: LaunchRecord, lacks: Collection[Lack]) -> None:
         if lack.is_fatal:
             raise EngineUnfit(engine=record.engine, why=lack.what, advice=lack.mend)
     shares_no_sockets = any(lack.about == "sockets" for lack in lacks)
-    if shares_no_sockets and is_listed(record.sandbox):
-        raise EngineElsewhere(engine=record.engine, needs=(_LISTED,), where="in a virtual machine")
+    needs_sockets = is_listed(record.sandbox) or bool(published(record))
+    if shares_no_sockets and needs_sockets:
+        what = _LISTED if is_listed(record.sandbox) else _PUBLISHED
+        raise EngineElsewhere(engine=record.engine, needs=(what,), where="in a virtual machine")
     if needs := () if engine_is_local(record.engine) else tuple(_of_this_machine(record)):
         raise EngineElsewhere(engine=record.engine, needs=needs)
 
@@ -47,3 +50,5 @@ def _of_this_machine(record: LaunchRecord) -> Iterator[str]:
         yield f"its mounts ({', '.join(mount.source for mount in sandbox.mounts)})"
     if is_listed(sandbox):
         yield _LISTED
+    elif record.speaks_http:
+        yield _PUBLISHED

@@ -40,6 +40,7 @@ class Machine:
         host: Which system it runs.
         certificates: What it trusts besides the usual, as the user's variables say.
         is_assumed: Whether nobody looked at it: what servers may see of it cannot be looked at either.
+        ports: Server that stays -> the port that leads to it, where the manifest does not say.
     """
 
     platform: str
@@ -58,6 +59,7 @@ class Machine:
     host: HostSystem = field(default_factory=HostSystem)
     certificates: Certificates = field(default_factory=Certificates)
     is_assumed: bool = False
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     def path(self, written: str) -> str:
         """Return the absolute form of a path of the manifest: below the user's home (`~`), else below the project."""

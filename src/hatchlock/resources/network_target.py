@@ -16,19 +16,25 @@ from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.machine import Machine
 from hatchlock.resources.server import ServerSpec
-from hatchlock.security.network import CA_INSIDE, LOCALHOST, ca_environment, is_listed, ways
+from hatchlock.security.network import CA_INSIDE, LOCALHOST, ca_environment, is_listed, published, ways
 
 __all__ = ["ProxyUnusable", "RelayImageMissing", "with_network", "with_relay"]
 
 
 @dataclass(kw_only=True, eq=False)
 class RelayImageMissing(HatchlockError):
-    """A container's network is a list, and no image of the project can hold what listens there."""
+    """A container's network needs something that listens in it, and no image of the project can hold that.
+
+    Attributes:
+        why: What needs it, as a clause.
+    """
 
     code: ClassVar[str] = "relay-image-missing"
 
+    why: str = "its network is a list"
+
     def __str__(self) -> str:
-        return "its network is a list, which needs an image with Python or Node for the relay, and the project has none"
+        return f"{self.why}, which needs an image with Python or Node for the relay, and the project has none"
 
     def _hint(self) -> str:
         return 'declare one that no server has to use: [environments.relay] with python = "3.11" and base = "oci:docker.io/library/python:3.11-slim", then run `hatchlock lock`'
@@ -81,7 +87,7 @@ def _proxies(record: LaunchRecord, machine: Machine) -> Iterator[tuple[str, str]
 
 
 def with_relay(spec: ServerSpec, images: Iterable[ImageSpec | DockerfileSpec], project: str) -> ServerSpec:
-    """Return a server with what listens in its network, where that is a container's list: made of its own image if it can be.
+    """Return a server with what listens in its container's network, or leads into it: made of its own image if it can be.
 
     Args:
         spec: The server.
@@ -92,14 +98,15 @@ def with_relay(spec: ServerSpec, images: Iterable[ImageSpec | DockerfileSpec], p
         RelayImageMissing: No image has an interpreter.
     """
     record = spec.record
-    if record.runtime != "container" or not is_listed(record.sandbox):
+    listed = is_listed(record.sandbox)
+    if record.runtime != "container" or not (listed or published(record)):
         return spec
     ordered = sorted(images, key=lambda image: (image.address != spec.needs, image.server))
     for image in ordered:
         if relay := _relay(image, project):
             beside = image.address if image.address != spec.needs else None
             return replace(spec, record=replace(record, relay=relay), relay=beside)
-    raise RelayImageMissing
+    raise RelayImageMissing() if listed else RelayImageMissing(why="it listens in a network of its own")
 
 
 def _relay(image: ImageSpec | DockerfileSpec, project: str) -> Relay | None:

@@ -20,6 +20,7 @@ from hatchlock.resolve.wanted import launch_of
 from hatchlock.resources.build_facts import NO_BUILDS, check_isolated
 from hatchlock.resources.check_engine import check_engine
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
+from hatchlock.resources.endpoints import choose_port, endpoint_of, is_reached
 from hatchlock.resources.env_parts import ProgramSpec, ProjectSpec
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import check_command, environment_spec
@@ -83,16 +84,35 @@ class Placing:
             HatchlockError: It cannot be placed.
         """
         locked = self.lock.server(name)
-        if locked.transport != "stdio":
+        if locked.transport not in {"stdio", "http"}:
             raise TransportNotServed(transport=locked.transport)
         launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
         profile = locked.sandbox.seccomp_sha256
         launch = replace(launch, sandbox=replace(launch.sandbox, seccomp_sha256=profile))
-        if build := self.lock.build(name):
+        placed = self._placed(launch)
+        return self._reached(placed, launch) if is_reached(launch) else placed
+
+    def _placed(self, launch: Server) -> Placed:
+        if build := self.lock.build(launch.name):
             return self._built_server(launch, build)
         if launch.runtime == "container":
             return self._image_server(launch) if launch.image else self._container_server(launch)
         return self._process_server(launch) if launch.environment else self._host_server(launch)
+
+    def _reached(self, placed: Placed, launch: Server) -> Placed:
+        """Return a server that stays, with the port of this machine that leads to it."""
+        spec, machine, image = placed.server, self.machine, placed.image
+        endpoint = endpoint_of(
+            launch,
+            spec.record,
+            machine.ports.get(launch.name) or choose_port(self.manifest.project.name, launch.name),
+            declared=image.base.ports if launch.image and isinstance(image, ImageSpec) else (),
+            bare=launch.runtime == "process" and (machine.system == "darwin" or bool(machine.isolation)),
+        )
+        record = replace(spec.record, endpoint=endpoint)
+        if launch.runtime == "container":
+            check_engine(record, machine.lacks)
+        return replace(placed, server=replace(spec, record=record))
 
     def unused(self) -> Iterator[Environment]:
         """Yield the declared environments that no server uses: they are for people, and for `exec`."""

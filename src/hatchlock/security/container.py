@@ -119,6 +119,9 @@ def container_config(
         "AttachStderr": True,
         "HostConfig": _host_config(record, host, provided, engine),
     }
+    if ports := _ports(record):
+        config["ExposedPorts"] = {port: {} for port in ports}
+        config["HostConfig"]["PortBindings"] = ports
     if record.cwd:
         config["WorkingDir"] = record.cwd
     return config
@@ -174,6 +177,13 @@ def bridge_config(project: str, *, podman: bool) -> dict[str, Any]:
         "Labels": {f"{LABEL}.project": project},
         "Options": option,
     }
+
+
+def _ports(record: LaunchRecord) -> dict[str, list[dict[str, str]]]:
+    """Return the ports that the engine publishes on this machine's loopback: of a container on a bridge its own one."""
+    if not record.endpoint or not record.endpoint.port or record.sandbox.network != ("internet",):
+        return {}
+    return {f"{record.endpoint.port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(record.endpoint.host_port)}]}
 
 
 def _network_mode(record: LaunchRecord, provided: Provided) -> str:

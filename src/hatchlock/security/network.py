@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hatchlock.launch import Sandbox
+from hatchlock.launch import LaunchRecord, Sandbox
 
 __all__ = [
     "CA_INSIDE",
@@ -19,6 +19,7 @@ __all__ = [
     "has_own_network",
     "hosts_of",
     "is_listed",
+    "published",
     "resolver_files",
     "ways",
 ]
@@ -61,6 +62,17 @@ def is_listed(sandbox: Sandbox) -> bool:
 def has_own_network(sandbox: Sandbox) -> bool:
     """Whether a server's network is its own loopback, with a list of hosts or with nothing."""
     return sandbox.network == ("none",) or is_listed(sandbox)
+
+
+def published(record: LaunchRecord) -> dict[int, int]:
+    """Return port of this machine's loopback -> port of the server's own, as far as we lead from one to the other.
+
+    That is so for a network of its own. A container among others on a bridge is reached through its engine, and what shares
+    this machine's network listens there by itself.
+    """
+    if not record.endpoint or not record.endpoint.port or not has_own_network(record.sandbox):
+        return {}
+    return {record.endpoint.host_port: record.endpoint.port}
 
 
 def ways(sandbox: Sandbox) -> tuple[Way, ...]:

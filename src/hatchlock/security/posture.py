@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchlock.launch import WORKSPACE, LaunchRecord, Mount, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts, bridge_name, container_config, podmans_seccomp
-from hatchlock.security.network import resolver_files
+from hatchlock.security.network import is_listed, published, resolver_files
 from hatchlock.security.provided import RELAY_INSIDE, SECRETS_INSIDE, Provided
 
 __all__ = ["IN_PLACE", "LIMITS", "Difference", "differences", "found_posture", "own_posture", "relay_posture", "shown"]
@@ -66,11 +66,11 @@ def own_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Postu
         podman: Whether the engine is Podman.
     """
     sandbox = record.sandbox
-    listed = sandbox.network[0] not in {"none", "internet", "host"}
+    joined = is_listed(sandbox) or bool(published(record))
     provided = Provided(
-        joins=_ANY if listed else "",
+        joins=_ANY if joined else "",
         secrets_directory=_ANY if _has_secret_files(record) else "",
-        shown=dict.fromkeys(resolver_files({}), _ANY) if listed else {},
+        shown=dict.fromkeys(resolver_files({}), _ANY) if joined else {},
     )
     mounts = tuple(replace(mount, source=_ANY) if mount.source == WORKSPACE else mount for mount in sandbox.mounts)
     config = container_config(
@@ -108,6 +108,7 @@ def relay_posture(record: LaunchRecord, *, host: HostFacts, podman: bool) -> Pos
         image=record.relay.image if record.relay else "",
         secrets={},
         volumes={},
+        endpoint=None,
         ca="",
         sandbox=Sandbox(
             mounts=(Mount(source=_ANY, target=RELAY_INSIDE),), selinux="disable" if host.selinux else "default"

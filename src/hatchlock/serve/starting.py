@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hatchlock.launch import LaunchRecord
+from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.paths import store_mark
+from hatchlock.security.network import published
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, server_environment
 from hatchlock.security.secrets.resolve import Secrets
@@ -55,7 +56,14 @@ class Start:
     @property
     def network(self) -> contextlib.AbstractContextManager[Network | None]:
         """What its network needs, while the block lasts."""
-        return network_of(self.record, environ=self.environ, log=self.log, report=self.denials.report, lost=self.lost)
+        return network_of(
+            self.record,
+            environ=self.environ,
+            log=self.log,
+            report=self.denials.report,
+            lost=self.lost,
+            published=published(self.record),
+        )
 
     def held(self, network: Network | None) -> Callable[[int], None] | None:
         """Return what has to be done when its sandbox is complete and nothing in it has begun; None for nothing."""
@@ -71,7 +79,8 @@ class Start:
 
     def beside(self, pid: int) -> None:
         """Do what there is time for while a server starts that has no network: have the names that it asks for reported."""
-        if not pid or self.observer.watches or self.record.sandbox.network != ("none",):
+        has_more = self.observer.watches or self.record.sandbox.network != ("none",) or published(self.record)
+        if not pid or has_more:
             return
         from hatchlock.serve.network.asked import reporting_names  # noqa: PLC0415  containers do without
 
@@ -83,8 +92,8 @@ class Start:
         return self.observer.heard if self.observer.watches else self.denials.heard
 
 
-Started = tuple[Server, Watchdog]
-"""A server that runs, and who sees to its end when this process cannot."""
+Started = tuple[Server, Watchdog | None]
+"""A server that runs, and who sees to its end when this process cannot; nobody where nothing was started."""
 
 
 def started(start: Start, talk: Talk) -> contextlib.AbstractContextManager[Started]:
@@ -95,7 +104,21 @@ def started(start: Start, talk: Talk) -> contextlib.AbstractContextManager[Start
     Raises:
         HatchlockError: It could not be started.
     """
+    if start.record.remote:
+        return _remote(start, start.record.remote, talk)
     return _container(start, talk) if start.record.runtime == "container" else _process(start, talk)
+
+
+@contextlib.contextmanager
+def _remote(start: Start, remote: Remote, talk: Talk) -> Iterator[Started]:
+    from hatchlock.serve.remote.starting import remote_server  # noqa: PLC0415  what runs here does without
+
+    name, secrets = start.record.server, start.secrets.variables
+    server = remote_server(name, remote, secrets=secrets, environ=start.environ, talk=talk)
+    try:
+        yield server, None
+    finally:
+        server.close()
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
     from hatchlock.net.trust import own_certificates
     from hatchlock.resources.target import Machine
+    from hatchlock.usecases.host_ports import host_ports
 
     processes = [server for server in manifest.servers.values() if server.runtime == "process"]
     own = [item for item in lock.environments if item.runtime == "process"]
@@ -57,6 +58,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
         is_root=os.geteuid() == 0,
         host=host_system(project.environ),
         certificates=own_certificates(project.environ),
+        ports=host_ports(project, manifest, lock),
     )
     if machine.isolation:
         return machine, None  # whatever is in the way of bubblewrap today
