@@ -116,8 +116,8 @@ class Wire:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.end()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.end(patience=0.0 if kind is TimeoutError else _END_SECONDS)
 
     def request(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Send a request, wait for its answer, and return its result.
@@ -157,12 +157,16 @@ class Wire:
         text = self._talk.decode(errors="replace")
         return tuple(line.rstrip() for line in text.splitlines()[-lines:])
 
-    def end(self) -> None:
-        """End the child with all of its kind: its stdin ends, then SIGTERM, then it is killed. What it says still counts."""
+    def end(self, *, patience: float = _END_SECONDS) -> None:
+        """End the child with all of its kind: its stdin ends, then SIGTERM, then it is killed.
+
+        Args:
+            patience: Seconds that the end of its stdin has to be enough in.
+        """
         self._unsent.clear()
         if self._process.stdin is not None:
             self._process.stdin.close()
-        for number, seconds in ((0, _END_SECONDS), (signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
+        for number, seconds in ((0, patience), (signal.SIGTERM, _STOP_SECONDS), (signal.SIGKILL, _STOP_SECONDS)):
             if number:
                 self._signal(number)
             if self._has_ended_within(seconds):
