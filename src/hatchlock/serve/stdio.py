@@ -13,12 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import select
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +27,7 @@ from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.security.secrets.redact import forms
 from hatchlock.security.secrets.resolve import Places, resolve
 from hatchlock.serve.denials import Denials
+from hatchlock.serve.ends import End, Reason, Reasons, report_end, reported_signals, stop, told, watch
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
@@ -41,11 +40,6 @@ from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
 __all__ = ["ServerFailed", "serve"]
-
-_CHUNK = 1 << 16
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_KILL_SECONDS = 10.0
-_PARENT_POLL_MS = 500
 
 
 @dataclass(kw_only=True, eq=False)
@@ -73,21 +67,6 @@ class ServerFailed(HatchlockError):
         if self.noise:
             return "an MCP server must log to stderr only; look for an option or a variable that turns its output off"
         return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
-
-
-class _End(Enum):
-    """Why a session ends, besides signals."""
-
-    STDIN = auto()
-    STDOUT = auto()
-    APPLICATION = auto()
-    WATCHDOG = auto()
-    NETWORK = auto()
-    SERVER = auto()
-
-
-_Reason = _End | signal.Signals
-_Reasons = queue.SimpleQueue[_Reason]
 
 
 def serve(
@@ -156,10 +135,10 @@ def _serve(
     if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
-    secrets = resolve(record.secrets, places)
+    secrets = resolve(record.references, places)
     log_file = open_log(log, size_in_bytes(record.sandbox.log_size))
     talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
-    reasons: _Reasons = queue.SimpleQueue()
+    reasons: Reasons = queue.SimpleQueue()
     state = store / "projects" / record.project
     file = None if observer.watches else denials_path(state, record.server)
     tally = NOT_COUNTED if observer.watches else Tally(state=state, server=record.server, launch=applied.digest)
@@ -174,55 +153,29 @@ def _serve(
         store=store,
         observer=observer,
         log=log,
-        lost=lambda: reasons.put(_End.NETWORK),
+        lost=lambda: reasons.put(End.NETWORK),
     )
-    with _signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
+    with reported_signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
         return _session(record, server, reasons, talk, denials, tally=tally, stdin=stdin, stdout=stdout)
 
 
 @contextlib.contextmanager
-def _signals(reasons: _Reasons) -> Iterator[None]:
-    before = {number: signal.signal(number, lambda got, _: reasons.put(signal.Signals(got))) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _server(start: Start, talk: Talk, reasons: _Reasons) -> Iterator[Server]:
+def _server(start: Start, talk: Talk, reasons: Reasons) -> Iterator[Server]:
     record = start.record
     with using(map(Path, record.read_only_paths)), started(start, talk) as (server, watchdog):
-        threading.Thread(target=_watch, args=(os.getppid(), watchdog.ended, reasons), daemon=True).start()
+        threading.Thread(
+            target=watch, args=(os.getppid(), watchdog.ended if watchdog else None, reasons), daemon=True
+        ).start()
         try:
             yield server
         finally:
             start.observer.finish()
 
 
-def _watch(parent: int, watchdog: int, reasons: _Reasons) -> None:
-    """Report the death of the application (our parent) or of the watchdog."""
-    poll = select.poll()
-    poll.register(watchdog, select.POLLIN)
-    timeout: int | None = _PARENT_POLL_MS
-    with contextlib.suppress(AttributeError, OSError):  # macOS, old kernels: ask now and then
-        poll.register(os.pidfd_open(parent), select.POLLIN)
-        timeout = None
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll(timeout)}
-        if watchdog in ready:
-            reasons.put(_End.WATCHDOG)
-            return
-        if ready or os.getppid() != parent:
-            reasons.put(_End.APPLICATION)
-            return
-
-
 def _session(
     record: LaunchRecord,
     server: Server,
-    reasons: _Reasons,
+    reasons: Reasons,
     talk: Talk,
     denials: Denials,
     *,
@@ -231,76 +184,35 @@ def _session(
     stdout: int,
 ) -> int:
     traffic = Traffic(first_noise=tally.first_noise)
-    out = readers(server, traffic, talk, stdout, lambda: reasons.put(_End.STDOUT))
-    in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(_End.STDIN)))
+    out = readers(server, traffic, talk, stdout, lambda: reasons.put(End.STDOUT))
+    in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN)))
     ended: list[int] = []
-    in_thread(lambda: _report_end(server, ended, reasons))
+    in_thread(lambda: report_end(server, ended, reasons))
     reason = _first_reason(reasons, record, traffic, talk)
-    forced = reason is not _End.SERVER and _stop(server, reason, reasons, record.sandbox.stop_grace)
+    forced = reason is not End.SERVER and stop(server, reason, reasons, record.sandbox.stop_grace)
     for reader in out:
         # What it said last still goes out, unless nobody takes it.
         reader.join(max(record.sandbox.stop_grace, 1.0))
     talk.finish()
     for denial in server.limits_met():
         denials.report(denial)
-    if reason in {_End.SERVER, _End.STDIN, _End.STDOUT}:
-        own, by_itself = ended[0] if ended else 1, reason is _End.SERVER
+    if reason in {End.SERVER, End.STDIN, End.STDOUT}:
+        own, by_itself = ended[0] if ended else 1, reason is End.SERVER
         status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
     else:
-        status = _told(reason, record.server, talk)
-    wanted = isinstance(reason, signal.Signals) or reason is _End.APPLICATION
+        status = told(reason, record.server, talk)
+    wanted = isinstance(reason, signal.Signals) or reason is End.PARENT
     tally.ended(status, abnormal=status != 0 and not wanted, noise=traffic.noise)
     return status
 
 
-def _report_end(server: Server, ended: list[int], reasons: _Reasons) -> None:
-    ended.append(server.wait())
-    reasons.put(_End.SERVER)
-
-
-def _first_reason(reasons: _Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> _Reason:
+def _first_reason(reasons: Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> Reason:
     try:
         return reasons.get(timeout=record.startup_timeout)
     except queue.Empty:
         if traffic.received and not traffic.messages:
             talk.say(f"{record.server} has not answered within {record.startup_timeout:g} s")
         return reasons.get()
-
-
-def _stop(server: Server, reason: _Reason, reasons: _Reasons, grace: float) -> bool:
-    """End a server, each step only if the one before did not; return whether it took more than the end of its stdin."""
-    if reason is _End.STDIN and _ends_within(grace, reasons):
-        return False
-    server.stop()
-    server.end_input()
-    if not _ends_within(grace, reasons):
-        server.kill()
-        _ends_within(_KILL_SECONDS, reasons, patient=True)
-    return True
-
-
-def _ends_within(seconds: float, reasons: _Reasons, *, patient: bool = False) -> bool:
-    """Wait for the server's end; a further reason to end it is one not to wait any longer, unless `patient`."""
-    try:
-        while (reason := reasons.get(timeout=seconds)) is not _End.SERVER:
-            if not patient and reason is not _End.STDIN:
-                return False
-    except queue.Empty:
-        return False
-    return True
-
-
-def _told(reason: _Reason, name: str, talk: Talk) -> int:
-    """Return the status of a session that somebody else ended."""
-    if isinstance(reason, signal.Signals):
-        return 128 + reason
-    if reason is _End.WATCHDOG:
-        talk.say(f"the watchdog of {name} was killed, so {name} was stopped")
-        return 1
-    if reason is _End.NETWORK:
-        talk.say(f"the relay of {name}'s network was killed, so {name} was stopped")
-        return 1
-    return 128 + signal.SIGHUP
 
 
 def _verdict(
