@@ -17,6 +17,7 @@ from hatchlock.lock.diff import diff_locks
 from hatchlock.lock.images import ImagePlatform
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
 from hatchlock.lock.store import dumps, loads
+from hatchlock.lock.surfaces import Surface
 from hatchlock.lock.toml import dump_value, table
 from support.values import (
     ARCHIVES,
@@ -26,6 +27,7 @@ from support.values import (
     IMAGE_PLATFORMS,
     PACKAGES,
     SERVERS,
+    SURFACES,
     TEXT,
     launch_records,
     locks,
@@ -59,6 +61,7 @@ def test_what_is_written_is_read_back_and_written_again_as_the_same_bytes(lock: 
         (Build, BUILDS),
         (Environment, ENVIRONMENTS),
         (Server, SERVERS),
+        (Surface, SURFACES),
         (Lock, locks),
     ],
 )

@@ -13,12 +13,14 @@ from hatchlock.address import Address, Kind, ResourceKind
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference, SourceTree
 from hatchlock.lock.images import Image, ImageOutput, ImagePlatform, Layer
 from hatchlock.lock.model import Archive, Build, Environment, File, Lock, Package, Server
+from hatchlock.lock.surfaces import Definition, Surface, readable, surface_of
 from hatchlock.manifest.model import PLATFORMS
 from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Desired, DriftPolicy, Observed, Problem
+from hatchlock.surface import definition_hash
 
-__all__ = ["TEXT", "Situation", "launch_records", "locks", "situations"]
+__all__ = ["DEFINITIONS", "SURFACES", "TEXT", "Situation", "launch_records", "locks", "situations"]
 
 ODD = ['"', "\\", "'", "\n", "\r\n", "\t", "\x00", "\x1f", "\x7f", "#", "[a]", "=", "ä", "\u2028", "𝄞", '"""', ".", ""]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD)
@@ -227,6 +229,43 @@ SERVERS = st.builds(
     startup_timeout=SECONDS,
     transport=st.sampled_from(["stdio", "sse", "streamable-http"]),
     trust=WORD,
+    url=WORD,
+    headers=tables(TEXT, TEXT),
+    header_secrets=tables(TEXT, SECRETS),
+    port=st.integers(0, 65535),
+    path=WORD,
+    host_port=st.integers(0, 65535),
+    serve=st.sampled_from(["", "http"]),
+)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    TEXT
+    | st.none()
+    | st.booleans()
+    | st.integers(1 - 2**53, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+DEFINITIONS = st.builds(lambda name, more: {**more, "name": name}, TEXT, st.dictionaries(TEXT, JSON, max_size=3))
+
+
+def _pinned(definition: Mapping[str, Any]) -> Definition:
+    return Definition(name=definition["name"], sha256=definition_hash(definition), text=readable(definition))
+
+
+def _listings() -> st.SearchStrategy[list[Definition]]:
+    return st.lists(DEFINITIONS.map(_pinned), max_size=2, unique_by=lambda item: item.name)
+
+
+SURFACES: st.SearchStrategy[Surface] = st.builds(
+    surface_of,
+    SOME,
+    artefact=HEX,
+    protocol=TEXT,
+    secrets=st.frozensets(SOME, max_size=2),
+    instructions=st.none() | TEXT,
+    tools=_listings(),
+    prompts=_listings(),
 )
 locks = st.builds(
     Lock,
@@ -239,6 +278,7 @@ locks = st.builds(
     builds=st.lists(BUILDS, max_size=2, unique_by=lambda item: item.server).map(tuple),
     environments=st.lists(ENVIRONMENTS, max_size=2, unique_by=lambda item: (item.name, item.runtime)).map(tuple),
     servers=st.lists(SERVERS, max_size=2, unique_by=lambda item: item.name).map(tuple),
+    surfaces=st.lists(SURFACES, max_size=2, unique_by=lambda item: item.server).map(tuple),
 )
 
 NAMES = ["a", "b", "cursor/a", "cursor/b", "claude-code/a", "a/data"]

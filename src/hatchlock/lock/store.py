@@ -16,8 +16,8 @@ from hatchlock.lock.model import ASSEMBLER, LOCK_MINOR, LOCK_VERSION, Environmen
 from hatchlock.lock.newer import known_part, minor_of
 from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
 from hatchlock.lock.reading import read_document
-from hatchlock.lock.surfaces import Surface
-from hatchlock.lock.toml import hyphened, table
+from hatchlock.lock.surfaces import Definition, Surface, surface_problem
+from hatchlock.lock.toml import hyphened, literal, quoted, table
 from hatchlock.paths import LOCK_NAME
 from hatchlock.place import Place
 
@@ -76,9 +76,19 @@ def loads(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] =
         warn: Told, in a sentence, when the lock is of a newer minor version, of which something may not be understood.
 
     Raises:
-        BadLock: It is not TOML, or not a lock, or has conflict markers.
+        BadLock: It is not TOML, or not a lock, or has conflict markers; or what is pinned of a server is not what its hash
+            says.
         NewerLock: Its format or a rule in it is newer than this hatchlock.
     """
+    lock = _load(data, file=file, warn=warn)
+    for surface in lock.surfaces:
+        if why := surface_problem(surface):
+            advice = f"restore it from version control, or delete the [[surface]] of {surface.server}, and pin it again"
+            raise BadLock(place=Place(file=file), why=why, advice=advice)
+    return lock
+
+
+def _load(data: bytes, *, file: str, warn: Callable[[str], object]) -> Lock:
     try:
         document = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -120,12 +130,20 @@ def loads_sides(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], obj
     found = []
     for name, side in zip(("our", "their"), sides, strict=True):
         try:
-            lock = loads(side, file=file, warn=warn)
+            lock = _load(side, file=file, warn=warn)
         except BadLock as error:
             warn(f"{name} side of the conflict in {file} is left out: {error.why}")
             continue
-        found.append(_without_loose_ends(lock))
+        found.append(_without_loose_ends(_without_torn_surfaces(lock, warn)))
     return tuple(found)
+
+
+def _without_torn_surfaces(lock: Lock, warn: Callable[[str], object]) -> Lock:
+    """Of one server both sides may have pinned other tools, which git then mixes."""
+    torn = {surface.server: why for surface in lock.surfaces if (why := surface_problem(surface))}
+    for server, why in torn.items():
+        warn(f"what was pinned of {server} is left out, as a merge has mixed it: {why}")
+    return replace(lock, surfaces=tuple(item for item in lock.surfaces if item.server not in torn))
 
 
 def _without_loose_ends(lock: Lock) -> Lock:
@@ -231,10 +249,17 @@ def _surface(surface: Surface) -> list[str]:
     """Each definition gets a block of its own, so that a changed tool is a small difference."""
     values = _values(surface)
     lists = {name: values.pop(name) for name in ("tools", "prompts")}
-    blocks = [table("[[surface]]", values)]
-    for name, definitions in lists.items():
-        blocks += [table(f"[[surface.{name}]]", _values(item)) for item in definitions]
-    return blocks
+    theirs = {name: values.pop(name) for name in ("protocol", "instructions")}
+    said = "".join(f"{name} = {quoted(text)}\n" for name, text in theirs.items() if text)
+    return [
+        table("[[surface]]", values) + said,
+        *(_definition(f"[[surface.{name}]]", item) for name, definitions in lists.items() for item in definitions),
+    ]
+
+
+def _definition(header: str, item: Definition) -> str:
+    facts = {"name": quoted(item.name), "sha256": quoted(item.sha256), "text": literal(item.text)}
+    return "\n".join([header, *(f"{name} = {text}" for name, text in facts.items())]) + "\n"
 
 
 def _mount(mount: Mount) -> dict[str, Any]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Definition", "Surface"]
+from hatchlock.surface import Unhashable, definition_hash, instructions_hash, parse_strictly, set_hash, shown
+
+__all__ = ["Definition", "Surface", "readable", "surface_of", "surface_problem"]
+
+_EXACT = 2.0**53
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -29,7 +36,7 @@ class Surface:
     Attributes:
         server: The server's name.
         artefact: Digest of what was probed (64 hex digits): it is stale when the lock's server has become something else.
-        protocol: The protocol's version that both agreed on.
+        protocol: The protocol's version that both agreed on; "" where that was not recorded.
         secrets: Names of the variables and headers whose secrets were there, sorted: lists shrink without credentials.
         instructions: The text; "" for none.
         instructions_sha256: Its hash; "" for none.
@@ -41,7 +48,7 @@ class Surface:
 
     server: str
     artefact: str
-    protocol: str
+    protocol: str = ""
     secrets: tuple[str, ...] = ()
     instructions: str = ""
     instructions_sha256: str = ""
@@ -49,3 +56,88 @@ class Surface:
     tools_sha256: str = ""
     prompts: tuple[Definition, ...] = ()
     prompts_sha256: str = ""
+
+
+def surface_of(
+    server: str,
+    *,
+    artefact: str,
+    protocol: str = "",
+    secrets: Iterable[str] = (),
+    instructions: str | None = None,
+    tools: Iterable[Definition] = (),
+    prompts: Iterable[Definition] = (),
+) -> Surface:
+    """Return a surface with its hashes; definitions and secrets in any order."""
+    listed, asked = tuple(sorted(tools)), tuple(sorted(prompts))
+    return Surface(
+        server=server,
+        artefact=artefact,
+        protocol=protocol,
+        secrets=tuple(sorted(secrets)),
+        instructions=instructions or "",
+        instructions_sha256=instructions_hash(instructions),
+        tools=listed,
+        tools_sha256=set_hash((item.name, item.sha256) for item in listed),
+        prompts=asked,
+        prompts_sha256=set_hash((item.name, item.sha256) for item in asked),
+    )
+
+
+def readable(definition: Mapping[str, Any]) -> str:
+    """Return the text of a definition: indented ASCII JSON, which has the definition's own hash.
+
+    Args:
+        definition: As `surface.parse_strictly` gave it: its members are in the order in which they were sent.
+    """
+    text = json.dumps(_with_integers(definition), indent=2)
+    # only strings have these; the lock's form of text has no room for either
+    return text.replace("\x7f", "\\u007f").replace("'''", "\\u0027" * 3)
+
+
+def surface_problem(surface: Surface) -> str:
+    """Return why a surface of a lock does not hold together, as a clause; "" if every text has the hash that it says."""
+    return next(_problems(surface), "")
+
+
+def _problems(surface: Surface) -> Iterator[str]:
+    of = f"pinned of {surface.server}"
+    for what, definitions, whole in (
+        ("tool", surface.tools, surface.tools_sha256),
+        ("prompt", surface.prompts, surface.prompts_sha256),
+    ):
+        for item in definitions:
+            if why := _wrong(item):
+                yield f"the {what} {shown(item.name)} {of} {why}"
+        if set_hash((item.name, item.sha256) for item in definitions) != whole:
+            yield f"the {what}s {of} are not those of {what}s-sha256"
+        if len({item.name for item in definitions}) != len(definitions):
+            yield f"two {what}s {of} have the same name"
+    # there is a hash of empty instructions, too
+    said = surface.instructions if surface.instructions_sha256 else surface.instructions or None
+    if instructions_hash(said) != surface.instructions_sha256:
+        yield f"the text of the instructions {of} has another hash than the one beside it"
+
+
+def _wrong(definition: Definition) -> str:
+    try:
+        value = parse_strictly(definition.text)
+        digest = definition_hash(value)
+    except Unhashable as error:
+        return f"has no hash: {error}"
+    except ValueError:
+        return "has a text that is no JSON"
+    if value["name"] != definition.name:
+        return f"is called {shown(value['name'])} in its text"
+    return "" if digest == definition.sha256 else "has a text with another hash than the one beside it"
+
+
+def _with_integers(value: Any) -> Any:
+    """Whole numbers are written without a point, as they usually were; the hash knows only doubles."""
+    if isinstance(value, Mapping):
+        return {name: _with_integers(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_integers(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    return value

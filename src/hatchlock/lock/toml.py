@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["dump_value", "hyphened", "table"]
+__all__ = ["dump_value", "hyphened", "literal", "quoted", "table"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
 _SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]')
 _SHORT = 100
+_BASIC_PLANE = 0xFFFF
 
 
 def _escape(character: str) -> str:
@@ -85,3 +86,35 @@ def table(header: str, values: Mapping[str, Any]) -> str:
         text = _array(value) if isinstance(value, (list, tuple)) else dump_value(value)
         lines.append(f"{_key(key)} = {text}")
     return "\n".join(lines) + "\n"
+
+
+def quoted(text: str) -> str:
+    r"""Return a string of somebody else's as TOML that shows all of it: what is invisible or turns direction is escaped.
+
+    A text of several lines gets a line for each.
+    """
+    if "\n" not in text:
+        return f'"{_all_shown(text)}"'
+    return '"""\n' + "\n".join(map(_all_shown, text.split("\n"))) + '"""'
+
+
+def literal(text: str) -> str:
+    """Return text as TOML that is taken as it stands, lines and backslashes included.
+
+    Args:
+        text: Of ASCII without control characters but line feeds, and without three apostrophes in a row.
+    """
+    return f"'''\n{text}'''"
+
+
+def _all_shown(text: str) -> str:
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _BASIC_PLANE else f"\\U{code:08x}"
