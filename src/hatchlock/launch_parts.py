@@ -90,17 +90,16 @@ def url_problem(url: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return "it is no address"
-    if parts.scheme not in {"http", "https"}:
-        return "it does not begin with https://"
-    if not host or any(character.isspace() or not character.isprintable() for character in url):
-        return "it is no address"
-    if "@" in parts.netloc:
-        return "it holds a user name or password, which everybody who reads the manifest would know"
-    if parts.fragment:
-        return "what follows # never leaves this machine"
-    if parts.scheme == "http" and not is_loopback(host):
-        return "http can be read and changed on its way; only a server of this machine may be reached by it"
-    return ""
+    problems = {
+        "it does not begin with https://": parts.scheme not in {"http", "https"},
+        "it is no address": not host or any(not character.isprintable() or character == " " for character in url),
+        "it holds a user name or password, which everybody who reads the manifest would know": "@" in parts.netloc,
+        "what follows # never leaves this machine": bool(parts.fragment),
+        "http can be read and changed on its way; only a server of this machine may be reached by it": (
+            parts.scheme == "http" and not is_loopback(host)
+        ),
+    }
+    return next((problem for problem, is_there in problems.items() if is_there), "")
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from hatchlock.paths import store_mark
 from hatchlock.security.network import published
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, server_environment
-from hatchlock.security.secrets.resolve import Secrets
+from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.network.network import Network, network_of
 from hatchlock.serve.observer import Observer

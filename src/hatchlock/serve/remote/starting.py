@@ -1,0 +1,78 @@
+"""A server that somebody else runs, or that stays on this machine, as one that a session can be served from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import Remote
+from hatchlock.launch_parts import url_problem
+from hatchlock.net.exchange import Exchanges, bare_address
+from hatchlock.serve.remote.authority import Headers
+from hatchlock.serve.remote.bridge import Bridge
+from hatchlock.serve.remote.streamable import StreamableHttp
+from hatchlock.serve.talk import Talk
+
+__all__ = ["HeaderUnusable", "UrlUnusable", "remote_server"]
+
+_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
+
+
+@dataclass(kw_only=True, eq=False)
+class UrlUnusable(HatchlockError):
+    """A server's address is none that messages may go to."""
+
+    code: ClassVar[str] = "url-unusable"
+
+    url: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.url} cannot be used: {self.why}"
+
+    def _hint(self) -> str:
+        return "write the server's https address"
+
+
+@dataclass(kw_only=True, eq=False)
+class HeaderUnusable(HatchlockError):
+    """The value of a header, whose secret is known only now, is none that HTTP can carry."""
+
+    code: ClassVar[str] = "header-unusable"
+
+    header: str
+
+    def __str__(self) -> str:
+        return f"the header {self.header} cannot be sent: its secret is empty, or holds a line break or another character outside of ASCII"
+
+    def _hint(self) -> str:
+        return "set the secret again: one line, without spaces around it"
+
+
+def remote_server(
+    name: str, remote: Remote, *, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
+) -> Bridge:
+    """Return a server at an address. Nothing is asked before a message is sent to it.
+
+    Args:
+        name: The server's.
+        remote: Where it is.
+        secrets: Header -> value, for those that are secrets.
+        environ: The variables of proxies and certificates.
+        talk: Where it says what is wrong.
+
+    Raises:
+        UrlUnusable: The address is none.
+        HeaderUnusable: A secret cannot be sent.
+        BadCertificates: A file of certificates cannot be used.
+    """
+    if why := url_problem(remote.url):
+        raise UrlUnusable(url=bare_address(remote.url), why=why)
+    headers = {**remote.headers, **secrets}
+    if bad := next((header for header, value in headers.items() if not _VALUE.fullmatch(value)), ""):
+        raise HeaderUnusable(header=bad)
+    way = StreamableHttp(name, Exchanges(remote.url, environ), Headers(headers))
+    return Bridge(name, way, say=talk.say, fail=talk.fail)

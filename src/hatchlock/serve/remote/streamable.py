@@ -1,0 +1,349 @@
+"""Streamable HTTP, the client's side: each message is a POST, each answer its body or a stream of events.
+
+As the specification of MCP has it, from 2025-03-26 on (`Mcp-Session-Id`, `Last-Event-ID`, a stream for what the server says
+by itself) to 2026-07-28 (no session; each message names its protocol). Messages go through as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hatchlock.errors import HatchlockError
+from hatchlock.net.exchange import Answer, Exchanges, Unreachable, bare_address
+from hatchlock.serve.lines import LONGEST_MESSAGE
+from hatchlock.serve.remote.authority import Authority
+from hatchlock.serve.remote.bridge import Outlet
+from hatchlock.serve.remote.events import Event, Events, EventTooLong
+from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
+from hatchlock.serve.remote.messages import Said, error_line, one_line, result_of
+
+__all__ = ["StreamableHttp"]
+
+_OK = 200
+_NO_ANSWER = frozenset({202, 204})
+_FIRST_REFUSAL = 300
+_UNAUTHORIZED = 401
+_BAD_REQUEST = 400
+_GONE = 404
+_BUSY = frozenset({429, 503})
+_BUSY_SECONDS = 30.0
+_RECONNECTS = (0.2, 0.5, 1.0, 2.0, 4.0)
+_RESUMED = 5
+_RESUME_SECONDS = 1.0
+_LONGEST_PAUSE = 60.0
+_SHORT_ANSWER = 1 << 20
+_PROMPT_SECONDS = 30.0
+_LEAVE_SECONDS = 2.0
+_STREAM = "text/event-stream"
+_JSON = "application/json"
+_INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
+
+
+@dataclass(slots=True)
+class _Session:
+    """What the server has made of an `initialize`.
+
+    Attributes:
+        id: Its own name for it; "" for a server that keeps none.
+        version: The protocol that was agreed on.
+        over: Set when nobody uses it any more.
+    """
+
+    id: str = ""
+    version: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class StreamableHttp:
+    """A `Way`: streamable HTTP.
+
+    Args:
+        server: Its name, for what is said.
+        exchanges: Its address.
+        authority: Who asks.
+    """
+
+    def __init__(self, server: str, exchanges: Exchanges, authority: Authority) -> None:
+        self._server = server
+        self._exchanges = exchanges
+        self._authority = authority
+        self._url = bare_address(exchanges.url)
+        self._session = _Session()
+        self._opening = b""
+        self._renewing = threading.Lock()
+        self._underway: dict[str, Answer] = {}
+        self._lock = threading.Lock()
+
+    def is_first(self, said: Said) -> bool:
+        """Whether it is the `initialize`, whose answer names the session."""
+        return said.method == "initialize"
+
+    def carry(self, line: bytes, said: Said, outlet: Outlet) -> None:
+        """Carry one message."""
+        if said.version and said.cancels:
+            self._abort(said.cancels)  # since 2026-07-28 the end of its stream is what takes a request back
+            return
+        if self.is_first(said):
+            self._opening, self._session = line, _Session()
+        with self._posted(line, said, outlet) as answer:
+            self._heed(answer, said, outlet)
+        if said.method == "notifications/initialized":
+            self._listen(outlet)
+
+    def end(self) -> None:
+        """Tell the server that its session is over."""
+        session = self._session
+        session.over.set()
+        if session.id:
+            with contextlib.suppress(HatchlockError):
+                headers = self._headers(Said(), session, accept=_JSON)
+                self._exchanges.ask("DELETE", headers, within=_LEAVE_SECONDS).drop()
+        self._exchanges.close()
+
+    def _posted(self, line: bytes, said: Said, outlet: Outlet) -> Answer:
+        """Return the answer to a message; wait where the server asks for it, and begin again what it has forgotten."""
+        may_renew = may_login = True
+        while True:
+            session = self._session
+            headers = {**self._headers(said, session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+            answer = self._asked(line, headers, said, outlet)
+            if answer.status == _UNAUTHORIZED and may_login and self._authority.renewed(headers):
+                may_login = False
+            elif may_renew and session.id and _has_forgotten(answer) and not self.is_first(said):
+                may_renew = False
+                self._renew(session, outlet)
+            elif not (answer.status in _BUSY and _waited(answer, outlet)):
+                return answer
+            answer.drop()
+
+    def _asked(self, line: bytes, headers: Mapping[str, str], said: Said, outlet: Outlet) -> Answer:
+        within = None if said.requests else _PROMPT_SECONDS
+        for pause in (*_RECONNECTS, None):
+            try:
+                return self._exchanges.ask("POST", headers, line.rstrip(b"\r\n"), within=within)
+            except Unreachable as error:
+                if error.answered:
+                    raise AnswerLost(url=self._url, why=error.why) from error
+                if pause is None or not outlet.heard or outlet.stopped.wait(pause):
+                    raise  # nothing was sent: a server that is restarted is worth a few seconds
+        raise AssertionError
+
+    def _headers(self, said: Said, session: _Session, *, accept: str) -> dict[str, str]:
+        headers = {**self._authority.headers(), "Accept": accept}
+        if said.version:
+            headers |= {"MCP-Protocol-Version": said.version, "Mcp-Method": said.method}
+            return {**headers, "Mcp-Name": said.name} if said.name else headers
+        if session.id:
+            headers["Mcp-Session-Id"] = session.id
+        if session.version:
+            headers["MCP-Protocol-Version"] = session.version
+        return headers
+
+    def _heed(self, answer: Answer, said: Said, outlet: Outlet) -> None:
+        waiting = set(said.requests)
+        if answer.status >= _FIRST_REFUSAL:
+            self._refused(answer, said, outlet)
+            return
+        if answer.status in _NO_ANSWER or not waiting:
+            if waiting:
+                raise AnswerLost(url=self._url, why=f"it took the request and will not answer (HTTP {answer.status})")
+            return
+        if answer.content_type == _STREAM:
+            self._heed_stream(answer, said, waiting, outlet)
+        elif answer.content_type == _JSON:
+            try:
+                line = one_line(answer.read(LONGEST_MESSAGE))
+            except Unreachable as error:
+                raise AnswerLost(url=self._url, why=error.why) from error
+            waiting -= self._delivered(line, said, answer, outlet)
+        else:
+            raise AnswerLost(url=self._url, why=f"it is {answer.content_type[:80] or 'nothing'!r} and no JSON")
+        if waiting:
+            raise AnswerLost(url=self._url, why="what it sent answers something else")
+
+    def _refused(self, answer: Answer, said: Said, outlet: Outlet) -> None:
+        """Pass on the error that a refusal explains itself by, or raise what the status means.
+
+        Raises:
+            HatchlockError: The status, where there is no such error.
+        """
+        if answer.status == _UNAUTHORIZED:
+            raise LoginNeeded(url=self._url, server=self._server, told=self._authority.told)
+        if len(said.requests) == 1 and answer.content_type == _JSON and not self.is_first(said):
+            with contextlib.suppress(Unreachable, ValueError, TypeError, KeyError, RecursionError):
+                error = json.loads(answer.read(_SHORT_ANSWER))["error"]
+                if isinstance(error["code"], int) and isinstance(error["message"], str):
+                    outlet.deliver(error_line(said.requests[0], error["message"], code=error["code"]))
+                    return
+        raise RemoteRefused(url=self._url, status=answer.status)
+
+    def _delivered(self, line: bytes, said: Said, answer: Answer, outlet: Outlet) -> frozenset[str]:
+        if self.is_first(said):
+            # before the application can send what belongs to the session
+            version = result_of(line).get("protocolVersion")
+            self._session.id = answer.headers.get("mcp-session-id", self._session.id)
+            self._session.version = version if isinstance(version, str) else self._session.version
+        return outlet.deliver(line)
+
+    def _heed_stream(self, answer: Answer, said: Said, waiting: set[str], outlet: Outlet) -> None:
+        """Deliver a stream until it has answered everything, and take it up again where it breaks off.
+
+        Raises:
+            AnswerLost: It cannot be taken up.
+        """
+        if self.is_first(said):
+            self._session.id = answer.headers.get("mcp-session-id", "")
+        last, pause, attempts, why = "", _RESUME_SECONDS, 0, "its stream ended"
+        current: Answer | None = answer
+        while True:
+            if current is not None:
+                with self._tracked(said, current):
+                    try:
+                        for event in _events(current):
+                            last, attempts = event.id or last, 0
+                            pause = pause if event.retry is None else event.retry
+                            if _is_message(event):
+                                waiting -= self._delivered(one_line(event.data), said, answer, outlet)
+                                if not waiting:
+                                    return
+                    except Unreachable as error:
+                        why = error.why
+                    except EventTooLong:
+                        raise AnswerLost(url=self._url, why=f"it is longer than {LONGEST_MESSAGE} bytes") from None
+            attempts += 1
+            if not last or attempts > _RESUMED or outlet.stopped.wait(min(pause, _LONGEST_PAUSE)):
+                raise AnswerLost(url=self._url, why=why)
+            current = self._resumed(last)
+
+    def _resumed(self, last: str) -> Answer | None:
+        headers = {**self._headers(Said(), self._session, accept=_STREAM), "Last-Event-ID": last}
+        try:
+            answer = self._exchanges.ask("GET", headers)
+        except HatchlockError:
+            return None
+        if answer.status == _OK and answer.content_type == _STREAM:
+            return answer
+        answer.drop()
+        return None
+
+    @contextlib.contextmanager
+    def _tracked(self, said: Said, answer: Answer) -> Iterator[None]:
+        """Let a request be taken back while its stream is read."""
+        key = said.requests[0]
+        with self._lock:
+            self._underway[key] = answer
+        try:
+            with answer:
+                yield
+        finally:
+            with self._lock:
+                if self._underway.get(key) is answer:
+                    del self._underway[key]
+
+    def _abort(self, request: str) -> None:
+        with self._lock:
+            answer = self._underway.get(request)
+        if answer is not None:
+            answer.stop()
+
+    def _renew(self, lost: _Session, outlet: Outlet) -> None:
+        """Begin a session in the place of one that the server has forgotten, with what the application began it.
+
+        Raises:
+            HatchlockError: It does not begin another one.
+        """
+        with self._renewing:
+            if self._session is not lost:
+                return
+            opening = json.loads(self._opening)
+            opening["id"] = "hatchlock-again"
+            body = json.dumps(opening, ensure_ascii=False).encode()
+            session = _Session()
+            said = Said(method="initialize", requests=('"hatchlock-again"',))
+            answer = self._asked(body, self._posting(session), said, outlet)
+            with answer:
+                line = self._opening_answer(answer)
+            session.id = answer.headers.get("mcp-session-id", "")
+            session.version = str(result_of(line).get("protocolVersion") or lost.version)
+            self._asked(_INITIALIZED, self._posting(session), Said(), outlet).drop()
+            self._session = session
+            lost.over.set()
+            outlet.note(f"{self._server} had forgotten its session, and a new one was begun")
+        self._listen(outlet)
+
+    def _posting(self, session: _Session) -> dict[str, str]:
+        return {**self._headers(Said(), session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+
+    def _opening_answer(self, answer: Answer) -> bytes:
+        if answer.status == _UNAUTHORIZED:
+            raise LoginNeeded(url=self._url, server=self._server, told=self._authority.told)
+        if answer.status != _OK:
+            raise RemoteRefused(url=self._url, status=answer.status)
+        if answer.content_type != _STREAM:
+            return answer.read(_SHORT_ANSWER)
+        found = next((event.data for event in _events(answer) if result_of(event.data)), b"")
+        if not found:
+            raise AnswerLost(url=self._url, why="it has forgotten its session, and does not begin another one")
+        return found
+
+    def _listen(self, outlet: Outlet) -> None:
+        threading.Thread(target=self._listen_to, args=(self._session, outlet), daemon=True).start()
+
+    def _listen_to(self, session: _Session, outlet: Outlet) -> None:
+        """Deliver what the server says by itself, for as long as its session lasts, if it offers that."""
+        last, pause, failures, offered = "", _RESUME_SECONDS, 0, False
+        while not (session.over.is_set() or outlet.stopped.is_set()):
+            headers = self._headers(Said(), session, accept=_STREAM)
+            try:
+                answer = self._exchanges.ask("GET", {**headers, "Last-Event-ID": last} if last else headers)
+                with answer:
+                    if answer.status == _OK and answer.content_type == _STREAM:
+                        offered, failures = True, 0
+                        for event in _events(answer):
+                            last, pause = event.id or last, pause if event.retry is None else event.retry
+                            if _is_message(event) and not session.over.is_set():
+                                outlet.deliver(one_line(event.data))
+                    elif not offered:
+                        return
+                    elif session.id and _has_forgotten(answer):
+                        self._renew(session, outlet)
+                        return
+                    else:
+                        failures += 1
+            except (HatchlockError, EventTooLong):
+                failures += 1
+            if outlet.stopped.wait(min(pause * 2**failures, _LONGEST_PAUSE)):
+                return
+
+
+def _events(answer: Answer) -> Iterator[Event]:
+    events = Events()
+    for piece in answer.pieces():
+        yield from events.feed(piece)
+
+
+def _is_message(event: Event) -> bool:
+    return event.kind == "message" and bool(event.data.strip())
+
+
+def _has_forgotten(answer: Answer) -> bool:
+    """Whether the session is not known any more: 404, and 400 with those words from servers that are older than the rule."""
+    if answer.status == _GONE:
+        return True
+    if answer.status != _BAD_REQUEST:
+        return False
+    with contextlib.suppress(Unreachable):
+        return b"session" in answer.read(_SHORT_ANSWER).lower()
+    return False
+
+
+def _waited(answer: Answer, outlet: Outlet) -> bool:
+    """Wait as long as the server asks for, if it does and it is not long; return whether to ask again."""
+    seconds = answer.headers.get("retry-after", "")
+    if not seconds.isdigit() or int(seconds) > _BUSY_SECONDS:
+        return False
+    return not outlet.stopped.wait(max(int(seconds), 1))
