@@ -18,6 +18,7 @@ from hatchlock.usecases.project import open_project
 from support.cats import CAT, CATS, CatProject, apply, entries, start, tree
 
 CACHE = "store/cache"
+AUDIT = "store/audit"
 FOREIGN = '{\n    // mine\n  "mcpServers": {"mine": {"command": "x"}},\n  "other": 1\n}\n'
 
 
@@ -38,25 +39,25 @@ def test_reading_commands_change_nothing_before_and_after_the_first_apply(
 ) -> None:
     project.ok("lock")
     project.store.mkdir(mode=0o700, exist_ok=True)  # what is in it is compared, but for the cache
-    before = tree(project.root, without=(CACHE,))
+    before = tree(project.root, without=(CACHE, AUDIT))
     project.run(*words)
-    assert tree(project.root, without=(CACHE,)) == before
+    assert tree(project.root, without=(CACHE, AUDIT)) == before
 
     apply(project)
     project.write(CATS)
     project.run(*words)
     project.write(CAT)
-    before = tree(project.root, without=(CACHE,))
+    before = tree(project.root, without=(CACHE, AUDIT))
     project.run(*words)
-    assert tree(project.root, without=(CACHE,)) == before
+    assert tree(project.root, without=(CACHE, AUDIT)) == before
 
 
 def test_plan_out_writes_its_file_and_nothing_else(project: CatProject) -> None:
     project.ok("lock")
     project.store.mkdir(mode=0o700, exist_ok=True)
-    before = tree(project.root, without=(CACHE,))
+    before = tree(project.root, without=(CACHE, AUDIT))
     project.ok("plan", "--out", "plan.json")
-    after = tree(project.root, without=(CACHE,))
+    after = tree(project.root, without=(CACHE, AUDIT))
     assert after.pop("project/plan.json")[:2] == ("file", 0o600)
     assert after == before
 
@@ -95,9 +96,9 @@ def test_a_manifest_that_is_edited_while_it_is_planned_for_does_not_get_into_the
 
 def test_an_apply_with_nothing_to_do_changes_nothing(project: CatProject) -> None:
     apply(project)
-    before = tree(project.root, without=(CACHE,))
+    before = tree(project.root, without=(CACHE, AUDIT))
     project.ok("apply", "--yes")
-    assert tree(project.root, without=(CACHE,)) == before
+    assert tree(project.root, without=(CACHE, AUDIT)) == before
 
 
 def test_a_server_added_and_removed_leaves_the_others_alone(project: CatProject) -> None:

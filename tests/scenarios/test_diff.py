@@ -61,10 +61,10 @@ def test_two_files_need_no_project_and_two_revisions_no_file(project: CatProject
 
 
 def test_it_exits_2_only_if_asked_and_changes_nothing(project: CatProject, tmp_path: Path) -> None:
-    before = tree(tmp_path, without=("store/cache",))
+    before = tree(tmp_path, without=("store/cache", "store/audit"))
     assert project.run("diff", "--check").status == 2
     assert project.run("diff", "HEAD", "HEAD", "--check").status == 0
-    assert tree(tmp_path, without=("store/cache",)) == before
+    assert tree(tmp_path, without=("store/cache", "store/audit")) == before
 
 
 def test_json_and_markdown(project: CatProject) -> None:

@@ -36,6 +36,7 @@ def selection_of(arguments: argparse.Namespace) -> Selection | None:
 
 def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what differs; with `--out` save it."""
+    from hatchlock.usecases.audit_trail import note_plan
     from hatchlock.usecases.plan import make_plan
     from hatchlock.usecases.standing import server_notes
 
@@ -48,6 +49,7 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
         _check_out(Path(arguments.out))
     project = project_of(arguments)
     planned = make_plan(project, selection=selection_of(arguments))
+    note_plan(project.home.root, planned)
     notes = (*planned.notes, *server_notes(project, planned.target.listed, offline=arguments.offline))
     if arguments.out:
         from hatchlock.reconcile.planfile import SavedPlan, write_plan

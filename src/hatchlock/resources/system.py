@@ -263,6 +263,9 @@ class SystemResource:
         return changes
 
     def _install(self, apt: Apt, spec: SystemSpec, changes: tuple[AptChange, ...], held: int) -> None:
+        from hatchlock.engines.apt import install_words  # noqa: PLC0415
+        from hatchlock.resources.privileged import written_down  # noqa: PLC0415
+
         wanted = [(change.name, change.after) for change in changes]
         simulated = apt.simulate(wanted)
         if set(simulated) != set(changes):
@@ -274,11 +277,17 @@ class SystemResource:
         hashes = {(item.name, item.version): item.sha256 for item in spec.packages}
         if other := tuple(name for name in wanted if offered.get(name, frozenset()) != {hashes[name]}):
             raise DifferentFile(packages=tuple(f"{name} {version}" for name, version in other))
-        apt.install(wanted, lock_timeout=self._lock_timeout, download=self._download, held=held)
-        installed = self._packages().installed
-        versions = {name: installed[name].version if name in installed else "" for name, _ in wanted}
+        before = {change.name: change.before for change in changes}
+        argv, store = install_words(wanted), self._home.root
+        with written_down(store, spec.address, argv=argv, before=before, after=lambda: self._versions(before)):
+            apt.install(wanted, lock_timeout=self._lock_timeout, download=self._download, held=held)
+        versions = self._versions(before)
         if wrong := {name: (versions[name], version) for name, version in wanted if versions[name] != version}:
             raise NotAsLocked(found=wrong)
+
+    def _versions(self, names: Iterable[str]) -> dict[str, str]:
+        installed = self._packages().installed
+        return {name: installed[name].version if name in installed else "" for name in names}
 
     def _packages(self) -> HostPackages:
         from hatchlock.engines.debian_host import host_packages  # noqa: PLC0415  few projects get here

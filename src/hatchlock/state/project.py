@@ -77,6 +77,11 @@ class ProjectState:
         self._changing = threading.Lock()
 
     @property
+    def store(self) -> Path:
+        """The root of the store that it is in."""
+        return self.root.parents[1]
+
+    @property
     def lease_path(self) -> Path:
         """The file of the project's lease."""
         return self.root / "lease.lock"

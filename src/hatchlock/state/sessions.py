@@ -15,6 +15,7 @@ from pathlib import Path
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.process import owner, owner_is_gone
+from hatchlock.state.auditlog import append
 from hatchlock.state.counts import Counts, add_counts, counts_path
 
 __all__ = ["RunningSession", "forget_ended", "has_ended", "kept", "running", "sessions"]
@@ -92,7 +93,7 @@ def has_ended(session: RunningSession) -> bool:
 
 
 def forget_ended(project: Path) -> None:
-    """Delete what sessions have left that were killed, and count them (`state.counts`).
+    """Delete what sessions have left that were killed, count them (`state.counts`), and write down that they were.
 
     Raises:
         OSError: It cannot be deleted, or not be counted.
@@ -102,6 +103,8 @@ def forget_ended(project: Path) -> None:
         if has_ended(session) and _unlinked(path):
             killed = Counts(sessions=1, killed=1)
             add_counts(counts_path(project, session.server), session.launch, killed)
+            facts = {"project": project.name, "server": session.server, "launch": session.launch, "pid": session.pid}
+            append(project.parents[1], "run.killed", facts)
 
 
 def _unlinked(path: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hatchlock.events import Sink, discard
+from hatchlock.usecases.audit_trail import note
 from hatchlock.usecases.carry_out import USUAL, Pace
 from hatchlock.usecases.consent import Consent, check_consent
 from hatchlock.usecases.drift import is_recorded
@@ -166,6 +167,7 @@ def _unchanged(project: Project, planned: Planned) -> Applied:
     generation = planned.state.generation()
     if generation:
         write_launcher(project.home)  # it may be of a hatchlock that is gone
+    note(project.home.root, "apply.unchanged", project=planned.target.project, lock=planned.lock_digest)
     return Applied(planned=planned, outcome=None, generation=generation, changed_servers=())
 
 

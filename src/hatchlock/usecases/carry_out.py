@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError, SystemProblem
 from hatchlock.events import Event, Fact, Sink
+from hatchlock.usecases.audit_trail import doing
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Inbox, Outcome
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
 
 __all__ = ["USUAL", "Pace", "carry_out"]
+
+_MOST_STEPS = 200
+"""Of the steps of a plan that are written down for good."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +48,7 @@ def carry_out(
     prepare: Callable[[Sink], None] = lambda _: None,
     pace: Pace = USUAL,
 ) -> Outcome:
-    """Do a plan's steps under the journal, and keep a log of it. The caller holds the project's lease.
+    """Do a plan's steps under the journal, and keep a log of it, and of who did it (`state.auditlog`). The caller holds the project's lease.
 
     Ctrl-C and SIGTERM finish the steps that run, the second time they end the process at once.
 
@@ -58,13 +62,18 @@ def carry_out(
         pace: How the steps are done.
 
     Raises:
+        AuditNotWritten: What is to be done cannot be written down; nothing was begun.
         HatchlockError, OSError: What `prepare` and `settle` raise, or the journal cannot be written. Errors of steps are in the
             outcome instead.
     """
     from hatchlock.state.runlog import logging_run
 
     began = time.monotonic()
-    with logging_run(planned.state.root, emit) as told:
+    store = planned.state.store
+    with (
+        doing(store, command.partition(" ")[0], **_audited(planned, command)) as facts,
+        logging_run(planned.state.root, emit) as told,
+    ):
         told(_start(planned.plan, command))
         try:
             prepare(told)
@@ -73,7 +82,29 @@ def carry_out(
             told(_broken(error, command, time.monotonic() - began))
             raise
         told(_end(outcome, command, time.monotonic() - began))
+        facts.update(_left(planned, outcome))
     return outcome
+
+
+def _audited(planned: Planned, command: str) -> dict[str, object]:
+    steps = [f"{step.action.value} {step.address}" for step in planned.plan.steps]
+    more = len(steps) - _MOST_STEPS
+    return {
+        "project": planned.target.project,
+        "command": command,
+        "lock": planned.lock_digest,
+        "steps": steps[:_MOST_STEPS] + ([f"and {more} more"] if more > 0 else []),
+    }
+
+
+def _left(planned: Planned, outcome: Outcome) -> dict[str, object]:
+    whole = outcome.is_complete and not planned.plan.problems
+    return {
+        "outcome": "interrupted" if outcome.is_interrupted else "done" if whole else "in part",
+        "done": len(outcome.done),
+        "failed": [str(step.address) for step, _ in outcome.failed],
+        "launch": dict(planned.state.active()),
+    }
 
 
 def _execute(planned: Planned, *, command: str, settle: Callable[[Outcome], None], emit: Sink, pace: Pace) -> Outcome:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.paths import Home
+from hatchlock.usecases.audit_trail import doing
 from hatchlock.usecases.garbage import Collected, Garbage, Item, Kept, Kind
 from hatchlock.usecases.gc_images import EngineGarbage
 from hatchlock.usecases.leases import all_leases, all_projects
@@ -84,7 +85,10 @@ def collect_garbage(
     if not found.items:
         return Collected(items=(), kept=found.kept)
     check_agreed(yes=yes, confirm=confirm and (lambda: confirm(found)))
-    with all_leases(project.home, purpose="gc", timeout=lock_timeout, emit=emit):
+    with (
+        all_leases(project.home, purpose="gc", timeout=lock_timeout, emit=emit),
+        doing(project.home.root, "gc", directory=str(project.directory)) as facts,
+    ):
         survey = _Survey(project, keep)
         now = survey.garbage()
         gone: list[Item] = []
@@ -99,6 +103,7 @@ def collect_garbage(
                 gone.append(item)
         survey.forget_records()
         survey.forget_statements()
+        facts["gone"] = [f"{item.kind} {item.name}" for item in gone]
     return Collected(items=tuple(gone), kept=tuple(kept))
 
 

@@ -88,6 +88,7 @@ def lock_project(
     """
     will_ask = project.lock_bytes is None or upgrade is None or bool(upgrade)
     http = _connections(project, offline=offline) if will_ask else None
+    from hatchlock.digest import sha256_bytes
     from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
     from hatchlock.lock.store import dumps, write_text
@@ -99,6 +100,7 @@ def lock_project(
     from hatchlock.resolve.freshness import stale_reasons
     from hatchlock.resolve.serving import older_suites
     from hatchlock.resources.image_target import lost_outputs, with_image_keys
+    from hatchlock.usecases.audit_trail import note
     from hatchlock.usecases.deb_scripts import script_warnings
     from hatchlock.usecases.profiles import with_profiles
     from hatchlock.usecases.secrets import check_secret_places
@@ -151,6 +153,9 @@ def lock_project(
     if differs and (unsound := stale_reasons(loaded.manifest, lock) or inconsistencies(lock)):
         raise UnsoundLock(reasons=tuple(map(str, unsound)))
     written = differs and not check and write_text(project.lock, text)
+    if written:
+        digests = [sha256_bytes(data) if data else "" for data in (project.lock_bytes, text.encode())]
+        note(project.home.root, "lock", project=lock.project, before=digests[0], lock=digests[1])
     return LockResult(
         lock=lock,
         changes=diff_locks(previous, lock),

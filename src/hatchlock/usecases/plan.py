@@ -69,6 +69,7 @@ class Planned:
         applied: What the last applies left.
         given_up: What is left as it is, although it is not declared.
         notes: What people should know and nothing is done about.
+        lock_digest: SHA-256 of the lock.
     """
 
     plan: Plan
@@ -81,6 +82,7 @@ class Planned:
     applied: AppliedKeys = field(default_factory=AppliedKeys)
     given_up: GivenUp = field(default_factory=GivenUp)
     notes: tuple[Note, ...] = ()
+    lock_digest: str = ""
 
 
 def make_plan(
@@ -127,6 +129,7 @@ def make_plan(
     # what is missing where our own files are damaged is nobody's drift, which a policy could leave as it is
     applied = AppliedKeys() if damage else read_applied(state.root).in_engine(target.engine)
     connection = Connection(target)
+    lock_digest = sha256_bytes(project.lock_bytes or b"")
     world = World(
         target,
         home=project.home,
@@ -135,7 +138,7 @@ def make_plan(
         connect=connection,
         listed=connection.images,
         environ=project.environ,
-        lock_digest=sha256_bytes(project.lock_bytes or b""),
+        lock_digest=lock_digest,
         purpose=purpose,
         lock_timeout=lock_timeout,
         offline=offline,
@@ -177,6 +180,7 @@ def make_plan(
         applied=applied,
         given_up=gone,
         notes=notes,
+        lock_digest=lock_digest,
     )
 
 

@@ -141,6 +141,7 @@ def run(
     """
     from hatchlock.serve.observer import NOBODY
     from hatchlock.serve.stdio import serve
+    from hatchlock.usecases.audit_trail import serving
 
     applied = find_record(home, project or _project_of(cwd), name)
     record = settled(applied, home, workspace or cwd, environ)
@@ -154,17 +155,21 @@ def run(
         record, observer = _observed(record, learn)
     if without_pins:
         record = _without_rules(record)
-    return serve(
-        record,
-        applied=applied,
-        environ=environ,
-        stdin=0,
-        stdout=1,
-        stderr=2,
-        log=log,
-        store=home.root,
-        observer=observer,
-    )
+    how: dict[str, object] = {"learn": str(learn)} if learn else {"dev": True} if dev else {}
+    with serving(home.root, applied, how) as told:
+        status = serve(
+            record,
+            applied=applied,
+            environ=environ,
+            stdin=0,
+            stdout=1,
+            stderr=2,
+            log=log,
+            store=home.root,
+            observer=observer,
+        )
+        told["exit"] = status
+    return status
 
 
 def _observed(record: LaunchRecord, directory: Path) -> tuple[LaunchRecord, Observer]:

@@ -96,16 +96,20 @@ def set_secret(home: Home, name: str, value: str, environ: Mapping[str, str], *,
         UsageError: It is no name, or no value.
         PermissionProblem: The store of secrets could be another user's, or be read by one.
         LeaseHeld: Another process is changing it.
+        AuditNotWritten: It cannot be written down; nothing was kept.
     """
     from hatchlock.security.secrets.programs import Keyring
     from hatchlock.security.secrets.store import SecretStore
+    from hatchlock.usecases.audit_trail import begin
 
     if not value or "\0" in value:
         raise UsageError(
             what="there is no value" if not value else "the value holds a NUL character",
             advice=f"type it when asked, or: hatchlock secret set {name} < FILE",
         )
-    return SecretStore(home.root).set(_kept(name, project), value, Keyring(environ))
+    kept = _kept(name, project)
+    begin(home.root, "secret.set", secret=kept)
+    return SecretStore(home.root).set(kept, value, Keyring(environ))
 
 
 def remove_secret(home: Home, name: str, environ: Mapping[str, str], *, project: str = "") -> None:
@@ -119,9 +123,11 @@ def remove_secret(home: Home, name: str, environ: Mapping[str, str], *, project:
     """
     from hatchlock.security.secrets.programs import Keyring
     from hatchlock.security.secrets.store import SecretStore
+    from hatchlock.usecases.audit_trail import begin
 
-    store = SecretStore(home.root)
-    if not store.forget(_kept(name, project), Keyring(environ)):
+    store, kept = SecretStore(home.root), _kept(name, project)
+    begin(home.root, "secret.rm", secret=kept)
+    if not store.forget(kept, Keyring(environ)):
         raise NoSuchSecret(name=name, known=tuple(store.names()))
 
 
