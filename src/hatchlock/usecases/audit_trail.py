@@ -96,9 +96,10 @@ def serving(store: Path, record: LaunchRecord, facts: Mapping[str, object]) -> I
         facts: More facts of its start.
 
     Yields:
-        More facts for the end; `exit` is the status.
+        More facts for the end; `exit` is the status, `session` names it in the log.
     """
-    session, began, more = os.urandom(6).hex(), time.monotonic(), dict[str, object]()
+    session, began = os.urandom(6).hex(), time.monotonic()
+    more: dict[str, object] = {"session": session}
     named: dict[str, object] = {"project": record.project, "server": record.server, "session": session}
     secrets = _secret_names(record.references)
     used = {"launch": record.digest, **({"secrets": secrets} if secrets else {}), **facts}
