@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -20,7 +21,7 @@ from hatchlock.net.trust import proxy_for, tls_context
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["Answer", "Elsewhere", "Exchanges", "Unreachable", "bare_address"]
+__all__ = ["Answer", "Elsewhere", "Exchanges", "Unreachable", "bare_address", "same_origin"]
 
 _CONNECT_SECONDS = 15.0
 _PIECE = 1 << 16
@@ -29,6 +30,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPING_THE_METHOD = frozenset({307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONNECTIONS = 32
+_PASSED_OVER_SECONDS = 2.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -66,8 +68,6 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.headers.get("content-length") == "0":
-            self._response.drain_conn()  # its connection can be used again
         self._response.close()
 
     @property
@@ -112,6 +112,19 @@ class Answer:
         """Let whoever reads it come to its end."""
         with contextlib.suppress(OSError, RuntimeError, ValueError):  # it has come to it already
             self._response.shutdown()
+
+    def pass_over(self) -> None:
+        """Read it to its end, if that comes soon, so that its connection can be used again."""
+        if self.headers.get("content-length") == "0":
+            self._response.drain_conn()
+            return
+        timer = threading.Timer(_PASSED_OVER_SECONDS, self.stop)
+        timer.daemon = True
+        timer.start()
+        with contextlib.suppress(Unreachable):
+            for _ in self.pieces():
+                pass
+        timer.cancel()
 
     def drop(self) -> None:
         """Be done with it, whatever is still to come."""
@@ -210,9 +223,13 @@ def bare_address(url: str) -> str:
     return without_userinfo(url).partition("#")[0].partition("?")[0]
 
 
+def same_origin(url: str, other: str) -> bool:
+    """Whether what is meant for one address may go to another: the same scheme, host and port, and no user name in it."""
+    return _origin(url) == _origin(other) and "@" not in urlsplit(other).netloc
+
+
 def _is_followed(method: str, status: int, place: str, to: str) -> bool:
-    same = _origin(place) == _origin(to) and "@" not in urlsplit(to).netloc
-    return same and (method == "GET" or status in _KEEPING_THE_METHOD)
+    return same_origin(place, to) and (method == "GET" or status in _KEEPING_THE_METHOD)
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

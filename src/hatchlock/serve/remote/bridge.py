@@ -173,7 +173,8 @@ class Bridge:
             self._open.difference_update(lost)
         for item in lost:
             self._speak(error_line(item, f"{self._name}: {error}" + (f" ({error.hint})" if error.hint else "")))
-        if self.stopped.is_set():
+        taken_back = bool(requests) and not lost
+        if taken_back or self.stopped.is_set():
             return
         self._voice.fail(error)
         if not self._heard:

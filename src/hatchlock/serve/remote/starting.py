@@ -13,6 +13,7 @@ from hatchlock.launch_parts import url_problem
 from hatchlock.net.exchange import Exchanges, bare_address
 from hatchlock.serve.remote.authority import Headers
 from hatchlock.serve.remote.bridge import Bridge
+from hatchlock.serve.remote.event_stream import EventStream
 from hatchlock.serve.remote.streamable import StreamableHttp
 from hatchlock.serve.talk import Talk
 
@@ -74,5 +75,6 @@ def remote_server(
     headers = {**remote.headers, **secrets}
     if bad := next((header for header, value in headers.items() if not _VALUE.fullmatch(value)), ""):
         raise HeaderUnusable(header=bad)
-    way = StreamableHttp(name, Exchanges(remote.url, environ), Headers(headers))
+    kind = EventStream if remote.transport == "sse" else StreamableHttp
+    way = kind(name, Exchanges(remote.url, environ), Headers(headers))
     return Bridge(name, way, say=talk.say, fail=talk.fail)

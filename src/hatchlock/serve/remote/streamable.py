@@ -40,6 +40,7 @@ _PROMPT_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
 _STREAM = "text/event-stream"
 _JSON = "application/json"
+_LAST = "Last-Event-ID"
 _INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
 
 
@@ -56,6 +57,34 @@ class _Session:
     id: str = ""
     version: str = ""
     over: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a stream was when it ended.
+
+    Attributes:
+        last: The id of its last event that has one; "" if it cannot be taken up.
+        pause: Seconds to wait before.
+        attempts: How often that was tried since something came.
+        why: Why it ended.
+        offered: Whether there was one at all.
+    """
+
+    last: str = ""
+    pause: float = _RESUME_SECONDS
+    attempts: int = 0
+    why: str = "its stream ended"
+    offered: bool = False
+
+    def note(self, event: Event) -> None:
+        """Go on to an event."""
+        self.last, self.attempts = event.id or self.last, 0
+        self.pause = self.pause if event.retry is None else event.retry
+
+    def header(self) -> dict[str, str]:
+        """Return what asks for the events after it."""
+        return {_LAST: self.last} if self.last else {}
 
 
 class StreamableHttp:
@@ -149,6 +178,7 @@ class StreamableHttp:
             self._refused(answer, said, outlet)
             return
         if answer.status in _NO_ANSWER or not waiting:
+            answer.pass_over()
             if waiting:
                 raise AnswerLost(url=self._url, why=f"it took the request and will not answer (HTTP {answer.status})")
             return
@@ -197,30 +227,38 @@ class StreamableHttp:
         """
         if self.is_first(said):
             self._session.id = answer.headers.get("mcp-session-id", "")
-        last, pause, attempts, why = "", _RESUME_SECONDS, 0, "its stream ended"
+        place = _Place()
         current: Answer | None = answer
         while True:
             if current is not None:
                 with self._tracked(said, current):
-                    try:
-                        for event in _events(current):
-                            last, attempts = event.id or last, 0
-                            pause = pause if event.retry is None else event.retry
-                            if _is_message(event):
-                                waiting -= self._delivered(one_line(event.data), said, answer, outlet)
-                                if not waiting:
-                                    return
-                    except Unreachable as error:
-                        why = error.why
-                    except EventTooLong:
-                        raise AnswerLost(url=self._url, why=f"it is longer than {LONGEST_MESSAGE} bytes") from None
-            attempts += 1
-            if not last or attempts > _RESUMED or outlet.stopped.wait(min(pause, _LONGEST_PAUSE)):
-                raise AnswerLost(url=self._url, why=why)
-            current = self._resumed(last)
+                    self._follow(current, said, waiting, place, outlet)
+            if not waiting:
+                return
+            place.attempts += 1
+            too_often = place.attempts > _RESUMED
+            if not place.last or too_often or outlet.stopped.wait(min(place.pause, _LONGEST_PAUSE)):
+                raise AnswerLost(url=self._url, why=place.why)
+            current = self._resumed(place.last)
+
+    def _follow(self, answer: Answer, said: Said, waiting: set[str], place: _Place, outlet: Outlet) -> None:
+        """Deliver a stream until it has answered everything, or ends."""
+        try:
+            for event in _events(answer):
+                place.note(event)
+                if _is_message(event):
+                    waiting -= self._delivered(one_line(event.data), said, answer, outlet)
+                if not waiting:
+                    break
+        except Unreachable as error:
+            place.why = error.why
+        except EventTooLong:
+            raise AnswerLost(url=self._url, why=f"it is longer than {LONGEST_MESSAGE} bytes") from None
+        if not waiting and not self.is_first(said):
+            answer.pass_over()
 
     def _resumed(self, last: str) -> Answer | None:
-        headers = {**self._headers(Said(), self._session, accept=_STREAM), "Last-Event-ID": last}
+        headers = {**self._headers(Said(), self._session, accept=_STREAM), _LAST: last}
         try:
             answer = self._exchanges.ask("GET", headers)
         except HatchlockError:
@@ -295,29 +333,31 @@ class StreamableHttp:
 
     def _listen_to(self, session: _Session, outlet: Outlet) -> None:
         """Deliver what the server says by itself, for as long as its session lasts, if it offers that."""
-        last, pause, failures, offered = "", _RESUME_SECONDS, 0, False
+        place = _Place()
         while not (session.over.is_set() or outlet.stopped.is_set()):
             headers = self._headers(Said(), session, accept=_STREAM)
-            try:
-                answer = self._exchanges.ask("GET", {**headers, "Last-Event-ID": last} if last else headers)
-                with answer:
-                    if answer.status == _OK and answer.content_type == _STREAM:
-                        offered, failures = True, 0
-                        for event in _events(answer):
-                            last, pause = event.id or last, pause if event.retry is None else event.retry
-                            if _is_message(event) and not session.over.is_set():
-                                outlet.deliver(one_line(event.data))
-                    elif not offered:
-                        return
-                    elif session.id and _has_forgotten(answer):
-                        self._renew(session, outlet)
-                        return
-                    else:
-                        failures += 1
-            except (HatchlockError, EventTooLong):
-                failures += 1
-            if outlet.stopped.wait(min(pause * 2**failures, _LONGEST_PAUSE)):
+            place.attempts += 1
+            with contextlib.suppress(HatchlockError, EventTooLong):
+                if not self._heard_out({**headers, **place.header()}, session, place, outlet):
+                    return
+            if outlet.stopped.wait(min(place.pause * 2 ** min(place.attempts, _RESUMED), _LONGEST_PAUSE)):
                 return
+
+    def _heard_out(self, headers: Mapping[str, str], session: _Session, place: _Place, outlet: Outlet) -> bool:
+        """Deliver one stream to its end, and return whether there may be another one."""
+        with self._exchanges.ask("GET", headers) as answer:
+            if answer.status == _OK and answer.content_type == _STREAM:
+                place.offered = True
+                for event in _events(answer):
+                    place.note(event)
+                    if _is_message(event) and not session.over.is_set():
+                        outlet.deliver(one_line(event.data))
+                place.attempts = 0
+                return True
+            forgotten = place.offered and bool(session.id) and _has_forgotten(answer)
+        if forgotten:
+            self._renew(session, outlet)
+        return place.offered and not forgotten
 
 
 def _events(answer: Answer) -> Iterator[Event]:
