@@ -23,6 +23,7 @@ from hatchlock.manifest.handing_over import handover_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.literals import literal_cautions, literal_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
+from hatchlock.manifest.tool_rules import tool_findings
 from hatchlock.manifest.writable import relabel_findings, writable_findings
 
 __all__ = ["cautions", "mistakes", "overlay_mistakes", "relaxations"]
@@ -59,6 +60,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from build_findings(document)
     yield from literal_findings(document)
     yield from handover_findings(document)
+    yield from tool_findings(document)
     yield from endpoint_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")

@@ -63,7 +63,6 @@ _SERVER: tuple[_Rule, ...] = (
     ("url", _always, "let the application connect to it by itself"),
     ("files", _always, "use sandbox.mounts with a file of the project"),
     ("headers", _always, ""),
-    *((key, _always, "") for key in ("probe", "tools")),
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
 )

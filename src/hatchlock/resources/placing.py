@@ -30,6 +30,7 @@ from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.network_target import with_network
 from hatchlock.resources.secret_notes import secret_notes
 from hatchlock.resources.server import ServerSpec
+from hatchlock.resources.surface_target import surface_rules
 from hatchlock.resources.system_spec import SystemSpec, system_spec
 from hatchlock.resources.unplaced import (
     CommandUnclear,
@@ -274,6 +275,7 @@ class Placing:
             directory=str(self.machine.directory),
             startup_timeout=launch.startup_timeout,
             trust=launch.trust,
+            surface=surface_rules(self.manifest.servers[launch.name].tools, self.lock, launch.name),
         )
         beside = seatbelt_problems(record) if self.machine.system == "darwin" and launch.runtime == "process" else ()
         if problems := (*unsupported(record, root=self.machine.is_root), *beside):

@@ -14,6 +14,7 @@ from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
+from hatchlock.resources.surface_target import surface_words
 from hatchlock.resources.volume import volume_address
 from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.sandbox import profile_line
@@ -162,6 +163,7 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "proxies": ", ".join(f"{way} through {proxy}" for way, proxy in sorted(record.proxies.items())),
         "certificates": record.ca,
         "trust": record.trust,
+        "tools": surface_words(record.surface),
         "launch record": digest[:_SHOWN_DIGITS],
     }
     return {name: value for name, value in facts.items() if value}
