@@ -13,7 +13,8 @@ from hatchlock.errors import PermissionProblem
 from hatchlock.launch import SecretReference
 from hatchlock.security.secrets.files import BadDotenv, InsecureSecret, dotenv_value
 from hatchlock.security.secrets.programs import Keyring
-from hatchlock.security.secrets.resolve import MissingSecret, Places, Secrets, resolve
+from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
+from hatchlock.security.secrets.values import Secrets
 from hatchlock.security.secrets.store import SecretStore, fingerprint, stored_name
 from hatchlock.security.secrets.tracked import CommittedSecret
 

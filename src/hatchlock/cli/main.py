@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -35,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"hatchlock {__version__}")
         return 0
+    if words[0] == "run":
+        from hatchlock.cli.quick import quicken
+
+        quicken()
     status = _main(words)
     from hatchlock.errors import INTERRUPTED
 
@@ -101,6 +106,7 @@ def _dispatch(words: list[str]) -> int:
 
     if entry := entry_of(words):
         return serve_entry(entry)
+    gc.enable()
     from hatchlock.cli.commands import handle
     from hatchlock.cli.parser import parse
     from hatchlock.cli.progress import Progress

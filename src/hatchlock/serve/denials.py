@@ -16,12 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import PermissionProblem
-from hatchlock.launch import LaunchRecord
-from hatchlock.security.denials import Denial
-from hatchlock.security.sandbox import HOME_INSIDE
+from hatchlock.launch import HOME_INSIDE, LaunchRecord
 
 if TYPE_CHECKING:
     from hatchlock.security.complaints import ProfileFacts
+    from hatchlock.security.denials import Denial
 
 __all__ = ["Denials", "explanation", "named_paths", "profile_facts"]
 
@@ -29,8 +28,6 @@ _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
 _MOST_BESIDE = 3
 """Files of one directory that are told of."""
-_SOME_FILE = Denial(kind="write", what="")
-"""A file whose path nobody said: then it helps to know where in the server's code that was."""
 _WORDS = (
     *("read-only file", "readonly database", "EROFS", "ermission denied", "EACCES", "not permitted", "EPERM"),
     *("o space left", "ENOSPC", "oo many open files", "EMFILE", "new thread", "annot fork", "fork:", "spawn"),
@@ -98,7 +95,9 @@ class Denials:
             from hatchlock.security.complaints import denials_in  # noqa: PLC0415
 
             for denial in denials_in(line, self._facts, directory=makes):
-                self.report(replace(denial, at=self._place) if denial == _SOME_FILE else denial)
+                # a file whose path nobody said: then it helps to know where in the server's code that was
+                some_file = (denial.kind, denial.what, denial.at) == ("write", "", "")
+                self.report(replace(denial, at=self._place) if some_file else denial)
 
     @functools.cached_property
     def _facts(self) -> ProfileFacts:

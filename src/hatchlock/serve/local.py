@@ -26,7 +26,6 @@ from hatchlock.security.bubblewrap import (
     identity_files,
     system_calls,
 )
-from hatchlock.security.denials import Denial
 from hatchlock.security.network import has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import SandboxUnsupported, nested_mounts
@@ -35,6 +34,7 @@ from hatchlock.serve.server import Take
 from hatchlock.serve.talk import write_all
 
 if TYPE_CHECKING:
+    from hatchlock.security.denials import Denial
     from hatchlock.security.seatbelt import Seatbelt
 
 __all__ = ["LocalServer", "start_bare", "start_confined", "start_isolated"]
@@ -106,6 +106,8 @@ class LocalServer:
 
     def limits_met(self) -> Sequence[Denial]:
         """Return what its group has counted; who meets an rlimit is told so."""
+        from hatchlock.security.denials import Denial  # noqa: PLC0415  a start does without
+
         met = []
         if self._limits.killed_for_memory():
             met.append(Denial(kind="memory", what=self._sandbox.memory))
@@ -255,6 +257,8 @@ def start_bare(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Started:
+    """A process, and the groups that it is in."""
+
     process: subprocess.Popen[bytes]
     limits: Group
 

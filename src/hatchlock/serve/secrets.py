@@ -12,7 +12,7 @@ from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
-from hatchlock.security.secrets.resolve import Secrets
+from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.watchdog import Cleanup
 from hatchlock.state.sessions import RunningSession, forget_ended, kept
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hatchlock.security.denials import Denial
+if TYPE_CHECKING:
+    from hatchlock.security.denials import Denial
 
 __all__ = ["Server", "Take"]
 

@@ -7,20 +7,23 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.paths import store_mark
-from hatchlock.security.network import published
+from hatchlock.security.network import is_listed, published
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, server_environment
 from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.denials import Denials
-from hatchlock.serve.network.network import Network, network_of
 from hatchlock.serve.observer import Observer
 from hatchlock.serve.secrets import and_remove, reserve
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+
+if TYPE_CHECKING:
+    from hatchlock.serve.network.network import Network
 
 __all__ = ["Start", "Started", "started"]
 
@@ -56,13 +59,18 @@ class Start:
     @property
     def network(self) -> contextlib.AbstractContextManager[Network | None]:
         """What its network needs, while the block lasts."""
+        ports = published(self.record)
+        if not is_listed(self.record.sandbox) and not ports:
+            return contextlib.nullcontext()
+        from hatchlock.serve.network.network import network_of  # noqa: PLC0415  most servers have no network
+
         return network_of(
             self.record,
             environ=self.environ,
             log=self.log,
             report=self.denials.report,
             lost=self.lost,
-            published=published(self.record),
+            published=ports,
         )
 
     def held(self, network: Network | None) -> Callable[[int], None] | None:

@@ -11,62 +11,30 @@ watchdog, or of the server.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, size_in_bytes
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import SandboxUnsupported, unsupported
-from hatchlock.security.secrets.redact import forms
-from hatchlock.security.secrets.resolve import Places, resolve
+from hatchlock.security.secrets.values import NO_SECRETS, Secrets
 from hatchlock.serve.denials import Denials
-from hatchlock.serve.ends import End, Reason, Reasons, report_end, reported_signals, stop, told, watch
+from hatchlock.serve.ends import End, Reasons, reported_signals, watch
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start, started
 from hatchlock.serve.talk import Talk, open_log
-from hatchlock.serve.tally import NOT_COUNTED, Tally
-from hatchlock.serve.traffic import Traffic, forward, in_thread, readers
 from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
-__all__ = ["ServerFailed", "serve"]
-
-
-@dataclass(kw_only=True, eq=False)
-class ServerFailed(HatchlockError):
-    """A server ended, or had to be ended, without having said anything that a client understands."""
-
-    code: ClassVar[str] = "server-failed"
-
-    server: str
-    status: int
-    noise: int
-    why: str
-    last_words: tuple[str, ...]
-
-    def __str__(self) -> str:
-        parts = [f"it ended with status {self.status} without one JSON-RPC message"]
-        if self.why:
-            parts.append(self.why)
-        if self.noise:
-            parts.append(f"on stdout it printed {self.noise} line{'s' if self.noise > 1 else ''} of something else")
-        said = "".join(f"\n  {line}" for line in self.last_words)
-        return "; ".join(parts) + (f"; its last words:{said}" if said else "; it said nothing on stderr")
-
-    def _hint(self) -> str:
-        if self.noise:
-            return "an MCP server must log to stderr only; look for an option or a variable that turns its output off"
-        return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
+__all__ = ["serve"]
 
 
 def serve(
@@ -134,14 +102,16 @@ def _serve(
 ) -> int:
     if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
-    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
-    secrets = resolve(record.references, places)
+    if record.surface:
+        from hatchlock.serve.passages import check_pins  # noqa: PLC0415  most servers have no rules
+
+        check_pins(record)
+    secrets = _secrets(record, environ, store)
     log_file = open_log(log, size_in_bytes(record.sandbox.log_size))
-    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=forms(secrets.bare.values()))
+    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=_hidden(secrets))
     reasons: Reasons = queue.SimpleQueue()
     state = store / "projects" / record.project
     file = None if observer.watches else denials_path(state, record.server)
-    tally = NOT_COUNTED if observer.watches else Tally(state=state, server=record.server, launch=applied.digest)
     denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
     start = Start(
         record=record,
@@ -156,7 +126,27 @@ def _serve(
         lost=lambda: reasons.put(End.NETWORK),
     )
     with reported_signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
-        return _session(record, server, reasons, talk, denials, tally=tally, stdin=stdin, stdout=stdout)
+        gc.enable()  # it may have been disabled for the start
+        from hatchlock.serve.session import converse  # noqa: PLC0415  loaded while the server starts
+
+        return converse(start, server, reasons, talk, stdin=stdin, stdout=stdout)
+
+
+def _secrets(record: LaunchRecord, environ: Mapping[str, str], store: Path) -> Secrets:
+    if not record.references:
+        return NO_SECRETS
+    from hatchlock.security.secrets.resolve import Places, resolve  # noqa: PLC0415  most servers have none
+
+    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
+    return resolve(record.references, places)
+
+
+def _hidden(secrets: Secrets) -> tuple[str, ...]:
+    if not secrets.bare:
+        return ()
+    from hatchlock.security.secrets.redact import forms  # noqa: PLC0415  most servers have none
+
+    return forms(secrets.bare.values())
 
 
 @contextlib.contextmanager
@@ -170,69 +160,3 @@ def _server(start: Start, talk: Talk, reasons: Reasons) -> Iterator[Server]:
             yield server
         finally:
             start.observer.finish()
-
-
-def _session(
-    record: LaunchRecord,
-    server: Server,
-    reasons: Reasons,
-    talk: Talk,
-    denials: Denials,
-    *,
-    tally: Tally,
-    stdin: int,
-    stdout: int,
-) -> int:
-    traffic = Traffic(first_noise=tally.first_noise)
-    out = readers(server, traffic, talk, stdout, lambda: reasons.put(End.STDOUT))
-    in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN)))
-    ended: list[int] = []
-    in_thread(lambda: report_end(server, ended, reasons))
-    reason = _first_reason(reasons, record, traffic, talk)
-    forced = reason is not End.SERVER and stop(server, reason, reasons, record.sandbox.stop_grace)
-    for reader in out:
-        # What it said last still goes out, unless nobody takes it.
-        reader.join(max(record.sandbox.stop_grace, 1.0))
-    talk.finish()
-    for denial in server.limits_met():
-        denials.report(denial)
-    if reason in {End.SERVER, End.STDIN, End.STDOUT}:
-        own, by_itself = ended[0] if ended else 1, reason is End.SERVER
-        status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
-    else:
-        status = told(reason, record.server, talk)
-    wanted = isinstance(reason, signal.Signals) or reason is End.PARENT
-    tally.ended(status, abnormal=status != 0 and not wanted, noise=traffic.noise)
-    return status
-
-
-def _first_reason(reasons: Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> Reason:
-    try:
-        return reasons.get(timeout=record.startup_timeout)
-    except queue.Empty:
-        if traffic.received and not traffic.messages:
-            talk.say(f"{record.server} has not answered within {record.startup_timeout:g} s")
-        return reasons.get()
-
-
-def _verdict(
-    server: Server, status: int, traffic: Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
-) -> int:
-    """Return the status of a session that the server or the end of a stream ended, and say what went wrong."""
-    unheard = by_itself or traffic.noise > 0 or (status != 0 and not forced)
-    if unheard and not traffic.messages:
-        why = server.explain(status)
-        failure = ServerFailed(
-            address=f"server:{name}",
-            server=name,
-            status=status,
-            noise=traffic.noise,
-            why=why,
-            last_words=talk.last_words(),
-        )
-        talk.fail(failure)
-        return status or 1
-    if by_itself and status != 0:
-        why = server.explain(status)
-        talk.say(f"{name} ended with status {status}" + (f": {why}" if why else ""))
-    return status if by_itself else 0

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import SecretReference
 from hatchlock.place import Place
-from hatchlock.security.provided import SECRETS_INSIDE
 from hatchlock.security.secrets.files import BadDotenv, dotenv_value, read_secret, secret_path
+from hatchlock.security.secrets.values import Secrets
 
 if TYPE_CHECKING:
     from hatchlock.security.secrets.programs import Keyring
 
-__all__ = ["MissingSecret", "Places", "Secrets", "resolve"]
-
+__all__ = ["MissingSecret", "Places", "resolve"]
 
 _LONGEST_VARIABLE = 1 << 17
 """Linux starts no program with a longer one, its name and the end included."""
@@ -71,29 +70,6 @@ class Places:
     directory: str
     project: str
     store: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Secrets:
-    """The secrets of one server, while it starts. Nothing of this is ever shown or written.
-
-    Attributes:
-        variables: Variable -> value, formatted: those that are given as variables.
-        files: Variable -> content: those that are given as files.
-        bare: Variable -> value without its format: what must not appear anywhere.
-    """
-
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    bare: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    def environment(self, directory: str = SECRETS_INSIDE) -> dict[str, str]:
-        """Return the variables that they mean for the server: for a file its path, `NAME_FILE`, in `directory`."""
-        return {**self.variables, **{f"{name}_FILE": f"{directory}/{name}" for name in self.files}}
-
-    def placed(self, directory: str = SECRETS_INSIDE) -> dict[str, bytes]:
-        """Return absolute path -> content of those that are given as files."""
-        return {f"{directory}/{name}": content for name, content in self.files.items()}
 
 
 def resolve(references: Mapping[str, SecretReference], places: Places) -> Secrets:

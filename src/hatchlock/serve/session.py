@@ -1,0 +1,151 @@
+"""A session from the moment that its server runs: messages pass until something ends it, then the server ends.
+
+Loaded while the server starts, which has a processor of its own for that.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch import LaunchRecord
+from hatchlock.serve.ends import End, Reason, Reasons, report_end, stop, told
+from hatchlock.serve.server import Server
+from hatchlock.serve.starting import Start
+from hatchlock.serve.talk import Talk
+from hatchlock.serve.tally import NOT_COUNTED, Tally
+from hatchlock.serve.traffic import Traffic, forward, in_thread, readers, written_to
+
+if TYPE_CHECKING:
+    from hatchlock.serve.passages import Passing
+
+__all__ = ["ServerFailed", "converse"]
+
+
+@dataclass(kw_only=True, eq=False)
+class ServerFailed(HatchlockError):
+    """A server ended, or had to be ended, without having said anything that a client understands."""
+
+    code: ClassVar[str] = "server-failed"
+
+    server: str
+    status: int
+    noise: int
+    why: str
+    last_words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"it ended with status {self.status} without one JSON-RPC message"]
+        if self.why:
+            parts.append(self.why)
+        if self.noise:
+            parts.append(f"on stdout it printed {self.noise} line{'s' if self.noise > 1 else ''} of something else")
+        said = "".join(f"\n  {line}" for line in self.last_words)
+        return "; ".join(parts) + (f"; its last words:{said}" if said else "; it said nothing on stderr")
+
+    def _hint(self) -> str:
+        if self.noise:
+            return "an MCP server must log to stderr only; look for an option or a variable that turns its output off"
+        return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
+
+
+def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdin: int, stdout: int) -> int:
+    """Connect a server to the given descriptors until its session ends, and end it.
+
+    Args:
+        start: What it was started with.
+        server: It.
+        reasons: Why it ends.
+        talk: Where everything goes that is no message.
+        stdin: Where the application's messages come from.
+        stdout: Where the server's messages go.
+
+    Returns:
+        As `stdio.serve`.
+    """
+    record, tally = start.record, _tally(start)
+    traffic = Traffic(first_noise=tally.first_noise)
+    put = written_to(stdout, lambda: reasons.put(End.STDOUT))
+    passing = _passing(start, server, reasons, talk, put)
+    out = readers(server, traffic, talk, passing.received if passing else put)
+    take = passing.sent if passing else None
+    in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
+    ended: list[int] = []
+    in_thread(lambda: report_end(server, ended, reasons))
+    reason = _first_reason(reasons, record, traffic, talk)
+    forced = reason is not End.SERVER and stop(server, reason, reasons, record.sandbox.stop_grace)
+    for reader in out:
+        # What it said last still goes out, unless nobody takes it.
+        reader.join(max(record.sandbox.stop_grace, 1.0))
+    talk.finish()
+    for denial in server.limits_met():
+        start.denials.report(denial)
+    if reason in {End.SERVER, End.STDIN, End.STDOUT}:
+        own, by_itself = ended[0] if ended else 1, reason is End.SERVER
+        status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
+    else:
+        status = told(reason, record.server, talk)
+    wanted = isinstance(reason, signal.Signals) or reason is End.PARENT
+    tally.ended(status, abnormal=status != 0 and not wanted, noise=traffic.noise)
+    return status
+
+
+def _passing(
+    start: Start, server: Server, reasons: Reasons, talk: Talk, put: Callable[[bytes], None]
+) -> Passing | None:
+    """Return what looks at each message; None for a server of which nothing is to be looked at."""
+    if start.record.surface is None:
+        return None
+    from hatchlock.serve.passages import Passing, Surroundings, gate_of  # noqa: PLC0415  most servers have no rules
+
+    def end(reason: HatchlockError) -> None:
+        talk.fail(reason)
+        reasons.put(End.REFUSED)
+
+    state = None if start.observer.watches else start.store / "projects" / start.record.project
+    around = Surroundings(launch=start.applied, say=talk.say, state=state)
+    gate = gate_of(start.record.surface, start.record.server, around)
+    return Passing(gate, send=server.send, put=put, end=end)
+
+
+def _tally(start: Start) -> Tally:
+    if start.observer.watches:
+        return NOT_COUNTED
+    state = start.store / "projects" / start.record.project
+    return Tally(state=state, server=start.record.server, launch=start.applied)
+
+
+def _first_reason(reasons: Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> Reason:
+    try:
+        return reasons.get(timeout=record.startup_timeout)
+    except queue.Empty:
+        if traffic.received and not traffic.messages:
+            talk.say(f"{record.server} has not answered within {record.startup_timeout:g} s")
+        return reasons.get()
+
+
+def _verdict(
+    server: Server, status: int, traffic: Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
+) -> int:
+    """Return the status of a session that the server or the end of a stream ended, and say what went wrong."""
+    unheard = by_itself or traffic.noise > 0 or (status != 0 and not forced)
+    if unheard and not traffic.messages:
+        why = server.explain(status)
+        failure = ServerFailed(
+            address=f"server:{name}",
+            server=name,
+            status=status,
+            noise=traffic.noise,
+            why=why,
+            last_words=talk.last_words(),
+        )
+        talk.fail(failure)
+        return status or 1
+    if by_itself and status != 0:
+        why = server.explain(status)
+        talk.say(f"{name} ended with status {status}" + (f": {why}" if why else ""))
+    return status if by_itself else 0
