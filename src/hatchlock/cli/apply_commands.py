@@ -19,7 +19,7 @@ from hatchlock.cli.carrying import (
     undone_to_dict,
 )
 from hatchlock.cli.consent import asker, consent_of
-from hatchlock.cli.context import changed_project, home_of, project_of
+from hatchlock.cli.context import changed_project, project_of
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
@@ -86,7 +86,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         )
         outcome = applied.outcome
         is_interrupted = outcome is not None and outcome.is_interrupted
-        probed, is_cut = ([], False) if arguments.no_probe or is_interrupted else _probe_all(applied, arguments, ui)
+        probed, is_cut = ([], False) if arguments.no_probe or is_interrupted else _probe_all(project, applied, ui)
         unhealthy = any(item.error and not item.skipped for item in probed)
         undone = _undone(project, applied, arguments, told.emit) if unhealthy and not is_cut else applied.undone
         facts = {"generation": applied.generation, "probes": [_probe_to_dict(item) for item in probed]}
@@ -163,19 +163,21 @@ def _client_notes(applied: Applied) -> set[str]:
     }
 
 
-def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> tuple[list[Probed], bool]:
+def _probe_all(project: Project, applied: Applied, ui: Ui) -> tuple[list[Probed], bool]:
     """Probe the servers that changed, and return whether Ctrl-C has cut that short: what is applied stays so."""
-    from hatchlock.usecases.probe import probe_server
+    from hatchlock.usecases.probe import probe_as_declared, wanted_probes
 
-    home, project = home_of(arguments), applied.planned.target.project
+    wanted = wanted_probes(project, applied.changed_servers)
     probed: list[Probed] = []
     try:
-        for name in applied.changed_servers:
-            probed.append(probe_server(home, project, name, environ=os.environ))
+        for name, spec in wanted:
+            probed.append(
+                probe_as_declared(project.home, applied.planned.target.project, name, spec, environ=os.environ)
+            )
             if not ui.json:
                 ui.say(probe_line(probed[-1]))
     except KeyboardInterrupt:
-        rest = ", ".join(applied.changed_servers[len(probed) :])
+        rest = ", ".join(name for name, _ in wanted[len(probed) :])
         ui.say(f"interrupted: not probed: {rest}; all steps are done, and `hatchlock probe NAME` does that")
         return probed, True
     return probed, False
@@ -183,7 +185,7 @@ def _probe_all(applied: Applied, arguments: argparse.Namespace, ui: Ui) -> tuple
 
 def probe_line(probed: Probed) -> str:
     """Return what a probe gave, for people."""
-    if probed.result:
+    if probed.result and not probed.error:
         result = probed.result
         tools = ", ".join(tool.name for tool in result.tools) or "no tools"
         return f"  server:{probed.server}  answered in {result.seconds:.2f} s: {tools}"
@@ -196,7 +198,7 @@ def probe_line(probed: Probed) -> str:
 def _probe_to_dict(probed: Probed) -> dict[str, Any]:
     return {
         "server": probed.server,
-        "healthy": probed.result is not None,
+        "healthy": probed.error is None,
         "skipped": probed.skipped,
         "tools": [tool.name for tool in probed.result.tools] if probed.result else [],
         "error": error_to_dict(probed.error) if probed.error else None,

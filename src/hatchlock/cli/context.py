@@ -22,6 +22,7 @@ __all__ = [
     "directory_of",
     "home_of",
     "opened_home",
+    "project_name_of",
     "project_of",
     "project_or_none",
     "working_directory",
@@ -88,6 +89,20 @@ def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Pr
         home=home or home_of(arguments),
         environ=os.environ,
     )
+
+
+def project_name_of(arguments: argparse.Namespace) -> str:
+    """Return the name of the project that a command is about: as it was named, else the manifest's.
+
+    Raises:
+        NoManifest: None was named, and there is no manifest.
+        BrokenState: The manifest does not give one.
+    """
+    if arguments.project:
+        return str(arguments.project)
+    from hatchlock.usecases.run import project_name
+
+    return project_name(project_of(arguments).manifest)
 
 
 @contextlib.contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.ui import Ui, printable
-from hatchlock.errors import UsageError
 
 if TYPE_CHECKING:
     from hatchlock.paths import Home
@@ -23,12 +21,11 @@ _MEBIBYTE = 1 << 20
 _SHOWN = 200
 
 
-def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str) -> int:
+def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str, name: str, call: Call | None) -> int:
     """Print what a server tries, and the smallest profile that permits it: TOML, with the rest as comments."""
     from hatchlock.usecases.learn import learn_server
 
-    call = _call(arguments)
-    learned = learn_server(home, project, arguments.name, environ=os.environ, timeout=arguments.timeout, call=call)
+    learned = learn_server(home, project, name, environ=os.environ, timeout=arguments.timeout, call=call)
     if ui.json:
         ui.document(_document(learned))
     else:
@@ -37,24 +34,6 @@ def learn(arguments: argparse.Namespace, ui: Ui, *, home: Home, project: str) ->
     if learned.error:
         ui.error(learned.error)
     return 1 if learned.error else 0
-
-
-def _call(arguments: argparse.Namespace) -> Call | None:
-    from hatchlock.serve.probe import Call
-
-    if not arguments.tool:
-        if arguments.tool_arguments:
-            raise UsageError(what="--args is for a tool, and none is named", advice="name it with --call TOOL")
-        return None
-    try:
-        given = json.loads(arguments.tool_arguments or "{}")
-    except ValueError as error:
-        raise UsageError(
-            what=f"--args is no JSON: {error}", advice="""write an object: --args '{"path": "/data"}'"""
-        ) from None
-    if not isinstance(given, dict):
-        raise UsageError(what="--args is no JSON object", advice="""write one: --args '{"path": "/data"}'""")
-    return Call(tool=arguments.tool, arguments=given)
 
 
 def _lines(learned: Learned, call: Call | None) -> Iterator[str]:

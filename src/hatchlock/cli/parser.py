@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
+from hatchlock.cli.serve_commands import serve_arguments
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
 from hatchlock.errors import UsageError
 
@@ -188,16 +190,6 @@ def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--without-pins", action="store_true", help=argparse.SUPPRESS)
 
 
-def _probe(command: argparse.ArgumentParser) -> None:
-    _server(command)
-    command.add_argument("--timeout", type=seconds, metavar="SECONDS", help="the server's startup-timeout if not said")
-    command.add_argument(
-        "--learn", action="store_true", help="watch what it tries, and say the smallest profile for it"
-    )
-    command.add_argument("--call", dest="tool", metavar="TOOL", help="with --learn: run this tool as well")
-    command.add_argument("--args", dest="tool_arguments", metavar="JSON", help="with --call: what the tool gets")
-
-
 def _logs(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="the server")
     command.add_argument(
@@ -351,6 +343,7 @@ def _cache(command: argparse.ArgumentParser) -> None:
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     **WORLD_ARGUMENTS,
+    **HEALTH_ARGUMENTS,
     "init": _init,
     "add": _add,
     "remove": _remove,
@@ -361,7 +354,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "tree": _tree,
     "why": _why,
     "run": _run,
-    "probe": _probe,
+    "serve": serve_arguments,
     "logs": _logs,
     "secret": _secret,
     "env": _env,

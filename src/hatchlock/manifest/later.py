@@ -60,9 +60,7 @@ _PACKAGES: tuple[_Rule, ...] = (
 _SERVER: tuple[_Rule, ...] = (
     *_PACKAGES,
     ("source.*", _kind_outside(Kind.URL), "a table of platforms is about url:"),
-    ("url", _always, "let the application connect to it by itself"),
     ("files", _always, "use sandbox.mounts with a file of the project"),
-    ("headers", _always, ""),
     ("client", _always, "write the field into the application's own file"),
     ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
 )

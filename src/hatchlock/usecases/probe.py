@@ -6,17 +6,38 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
+    from hatchlock.manifest.model import ProbeSpec
     from hatchlock.paths import Home
-    from hatchlock.serve.probe import ProbedDefinition, ProbeFailed, ProbeResult
+    from hatchlock.serve.probe import Call, ProbedDefinition, ProbeFailed, ProbeResult
+    from hatchlock.usecases.project import Project
 
-__all__ = ["Probed", "probe_server"]
+__all__ = ["CallFailed", "Probed", "probe_as_declared", "probe_server", "wanted_probes"]
+
+_CALL_SECONDS = 60.0
+
+
+@dataclass(kw_only=True, eq=False)
+class CallFailed(HatchlockError):
+    """A server answered, but the tool that was called for the probe failed."""
+
+    code: ClassVar[str] = "call-failed"
+
+    tool: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"it answers, but its tool {self.tool} fails: {self.said or 'it says no more'}"
+
+    def _hint(self) -> str:
+        name = self.address.removeprefix("server:") or "NAME"
+        return f"see `hatchlock logs {name}`; call it by hand with `hatchlock probe {name} --call {self.tool}`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,27 +47,61 @@ class Probed:
     Attributes:
         server: The server's name.
         result: What it said; None when it was not started, or did not answer.
-        error: Why it did not answer, or could not be started; None when it answered.
+        error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
         skipped: A secret is missing: the server was not started, and that is no failure of it.
+        noise: Lines on its stdout that were no messages.
     """
 
     server: str
     result: ProbeResult | None = None
     error: HatchlockError | None = None
     skipped: bool = False
+    noise: int = 0
+
+
+def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
+    """Return how each of some servers is to be probed after it was applied, without those that are not to be."""
+    from hatchlock.manifest.model import ProbeSpec
+
+    names, usual = tuple(servers), ProbeSpec()
+    if not names or b"probe" not in project.manifest_bytes + project.overlay_bytes:
+        return tuple((name, usual) for name in names)  # reading a manifest needs a library that is slow to load
+    from hatchlock.manifest.load import load_bytes
+
+    declared = load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes).manifest.servers
+    specs = [(name, declared[name].probe if name in declared else usual) for name in names]
+    return tuple((name, spec) for name, spec in specs if spec is not None)
+
+
+def probe_as_declared(home: Home, project: str, name: str, spec: ProbeSpec, *, environ: Mapping[str, str]) -> Probed:
+    """Probe an applied server as its manifest says; the rest as `probe_server`."""
+    from hatchlock.serve.probe import Call
+
+    call = Call(tool=spec.call, arguments=spec.arguments) if spec.call else None
+    timeout = spec.timeout or None
+    return probe_server(home, project, name, environ=environ, timeout=timeout, call=call, call_counts=True)
 
 
 def probe_server(
-    home: Home, project: str, name: str, *, environ: Mapping[str, str], timeout: float | None = None
+    home: Home,
+    project: str,
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    timeout: float | None = None,
+    call: Call | None = None,
+    call_counts: bool = False,
 ) -> Probed:
-    """Probe an applied server under its own sandbox.
+    """Probe an applied server under its own sandbox: all that it offers, whatever its clients may see of it.
 
     Args:
         home: The store.
         project: The project's name.
         name: The server's name.
         environ: What its secrets are taken from.
-        timeout: Seconds for all of it; None for the server's `startup-timeout`.
+        timeout: Seconds for all of it; None for the server's `startup-timeout`, and a minute more for a call.
+        call: A tool to run as well.
+        call_counts: Whether a server whose tool fails is not healthy; else it may be what the tool was given.
 
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
@@ -60,29 +115,48 @@ def probe_server(
     state = ProjectState(home.project(project))
     try:
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
-        hidden = forms(resolve(record.secrets, places).bare.values())
+        hidden = forms(resolve(record.references, places).bare.values())
     except MissingSecret as error:
         return Probed(server=name, error=error, skipped=True)
     except HatchlockError as error:
         error.address = f"server:{name}"
         return Probed(server=name, error=error)
     command = [str(home.bin / "hatchlock"), "run", "--home", str(home.root), "--project", project, name]
+    command += ["--without-pins"] if record.surface else []
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    seconds = timeout or record.startup_timeout + (_CALL_SECONDS if call else 0)
+    noise = _noise(state, record)
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
-        found = probe(command, timeout=timeout or record.startup_timeout, environ=environ, directory=here)
+        found = probe(command, timeout=seconds, environ=environ, directory=here, call=call)
     except ProbeFailed as error:
         error.address = f"server:{name}"
         error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
         _explain(error, state, record, since=began)
         _remember(state, record, health="failed", said=error.why)
-        return Probed(server=name, error=error)
+        return Probed(server=name, error=error, noise=_noise(state, record) - noise)
     result = _redacted(found, hidden)
+    failure = (
+        CallFailed(address=f"server:{name}", tool=call.tool, said=result.called) if call and result.failed else None
+    )
     who = f"{result.server} {result.version}".strip()  # a server may say no version
     said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
-    _remember(state, record, health="healthy", said=said)
-    return Probed(server=name, result=result)
+    _remember(
+        state,
+        record,
+        health="failed" if failure and call_counts else "healthy",
+        said=str(failure) if failure and call_counts else said,
+        protocol=result.protocol,
+        milliseconds=round(result.seconds * 1000),
+    )
+    return Probed(server=name, result=result, error=failure, noise=_noise(state, record) - noise)
+
+
+def _noise(state: ProjectState, record: LaunchRecord) -> int:
+    from hatchlock.state.counts import counts_path, read_counts
+
+    return read_counts(counts_path(state.root, record.server), record.digest).noise
 
 
 def _explain(error: ProbeFailed, state: ProjectState, record: LaunchRecord, *, since: str) -> None:
@@ -130,8 +204,8 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
     )
 
 
-def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str) -> None:
+def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str, **facts: str | int) -> None:
     from datetime import UTC, datetime
 
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state.remember_probe(record.server, {"launch": record.digest, "health": health, "said": said, "at": at})
+    state.remember_probe(record.server, {"launch": record.digest, "health": health, "said": said, "at": at, **facts})

@@ -27,6 +27,7 @@ __all__ = [
     "NoLiveTree",
     "NoSuchProject",
     "NoSuchServer",
+    "applied_servers",
     "find_record",
     "log_path",
     "project_name",
@@ -253,14 +254,24 @@ def find_record(home: Home, project: str, name: str) -> LaunchRecord:
         NoSuchServer: Not this server.
         BrokenState: A file of the store is damaged.
     """
+    servers = applied_servers(home, project)
+    if name not in servers:
+        raise NoSuchServer(project=project, server=name, known=tuple(sorted(servers)))
+    return _record(home.project(project) / "launch" / f"{servers[name]}.json", servers[name])
+
+
+def applied_servers(home: Home, project: str) -> Mapping[str, str]:
+    """Return server -> digest of the launch record that the last `apply` made current.
+
+    Raises:
+        NoSuchProject: Nothing was applied under that name.
+        BrokenState: The file that says so is damaged.
+    """
     state = home.project(project)
     data = read_optional(state / "active.json") if _is_name(project) else None
     if data is None:
         raise NoSuchProject(project=project, store=str(home.root), known=_projects(home))
-    servers = _servers(state / "active.json", data)
-    if name not in servers:
-        raise NoSuchServer(project=project, server=name, known=tuple(sorted(servers)))
-    return _record(state / "launch" / f"{servers[name]}.json", servers[name])
+    return _servers(state / "active.json", data)
 
 
 def _project_of(cwd: Path) -> str:

@@ -1,0 +1,144 @@
+"""`probe`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.cli.context import home_of, project_name_of
+from hatchlock.cli.ui import Ui, error_to_dict
+from hatchlock.errors import UsageError
+from hatchlock.surface import shown
+
+if TYPE_CHECKING:
+    from hatchlock.serve.probe import Call, ProbedDefinition, ProbeResult
+    from hatchlock.usecases.probe import Probed
+
+__all__ = ["probe"]
+
+
+def probe(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Speak MCP with servers, and print what they say of themselves."""
+    from hatchlock.usecases.probe import probe_server
+    from hatchlock.usecases.run import applied_servers
+
+    call, one = _call(arguments), arguments.names[0] if len(arguments.names) == 1 else ""
+    home, project = home_of(arguments), project_name_of(arguments)
+    if arguments.learn:
+        from hatchlock.cli.learn_command import learn
+
+        return learn(arguments, ui, home=home, project=project, name=one, call=call)
+    names = arguments.names or sorted(applied_servers(home, project))
+    probed: list[Probed] = []
+    for name in names:
+        probed.append(probe_server(home, project, name, environ=os.environ, timeout=arguments.timeout, call=call))
+        if not ui.json:
+            _show(probed[-1], ui, named=not one)
+    if ui.json and one:
+        _show_document(probed[0], ui)
+    elif ui.json:
+        ui.document({"probes": [{"name": item.server, **_document(item), "error": _error(item)} for item in probed]})
+    elif not names:
+        ui.say(f"{project} has no applied server")
+    return 1 if any(item.error for item in probed) else 0
+
+
+def _call(arguments: argparse.Namespace) -> Call | None:
+    from hatchlock.serve.probe import Call
+
+    if (arguments.learn or arguments.tool) and len(arguments.names) != 1:
+        what = "--learn" if arguments.learn else "--call"
+        raise UsageError(what=f"{what} is about one server", advice="name it: hatchlock probe NAME …")
+    if not arguments.tool:
+        if arguments.tool_arguments:
+            raise UsageError(what="--args is for a tool, and none is named", advice="name it with --call TOOL")
+        return None
+    try:
+        given = json.loads(arguments.tool_arguments or "{}")
+    except ValueError as error:
+        raise UsageError(
+            what=f"--args is no JSON: {error}", advice="""write an object: --args '{"path": "/data"}'"""
+        ) from None
+    if not isinstance(given, dict):
+        raise UsageError(what="--args is no JSON object", advice="""write one: --args '{"path": "/data"}'""")
+    return Call(tool=arguments.tool, arguments=given)
+
+
+def _show(probed: Probed, ui: Ui, *, named: bool) -> None:
+    if probed.result:
+        title = [f"{probed.server}:"] if named else []
+        ui.result("\n".join([*title, *_lines(probed.result, probed.noise)]))
+    elif probed.error:
+        ui.error(probed.error)
+    if named:
+        ui.say("")
+
+
+def _show_document(probed: Probed, ui: Ui) -> None:
+    if probed.result:
+        ui.document(_document(probed) | {"error": _error(probed)})
+    elif probed.error:
+        ui.error(probed.error)
+
+
+def _lines(result: ProbeResult, noise: int) -> Iterator[str]:
+    yield f"server    {shown(f'{result.server} {result.version}'.strip())}"
+    yield f"protocol  {result.protocol}"
+    yield f"tools     {len(result.tools)}, answered in {result.seconds:.2f} s"
+    yield from map(_line, result.tools)
+    for title, items in (("prompts", result.prompts), ("resources", result.resources), ("templates", result.templates)):
+        if items:
+            yield f"{title:<10}{len(items)}"
+            yield from map(_line, items)
+    if result.instructions:
+        yield "instructions"
+        yield from (f"  {shown(line)}" for line in result.instructions.split("\n"))
+    if noise:
+        yield f"noise     {noise} line{'s' * (noise != 1)} on stdout that are no messages: see its log"
+    if result.called or result.failed:
+        yield f"{'failed' if result.failed else 'called':<10}{shown(result.called)}"
+
+
+def _line(item: ProbedDefinition) -> str:
+    first_line = next(iter(item.description.strip().splitlines()), "")
+    address = item.definition.get("uri") or item.definition.get("uriTemplate") or ""
+    where = f" {shown(str(address))}" if address else ""
+    unknown = f" (no hash: {shown(item.problem)})" if item.problem else ""
+    return f"  {shown(item.name)}{where}: {shown(first_line)}{unknown}".rstrip(": ")
+
+
+def _document(probed: Probed) -> dict[str, Any]:
+    result = probed.result
+    if result is None:
+        return {"skipped": probed.skipped, "noise": probed.noise}
+    return {
+        "server": result.server,
+        "version": result.version,
+        "protocol": result.protocol,
+        "instructions": result.instructions,
+        "tools": _definitions(result.tools),
+        "prompts": _definitions(result.prompts),
+        "resources": _definitions(result.resources),
+        "templates": _definitions(result.templates),
+        "hashes": {"tools": _hashes(result.tools), "prompts": _hashes(result.prompts)},
+        "seconds": round(result.seconds, 3),
+        "called": result.called,
+        "failed": result.failed,
+        "skipped": probed.skipped,
+        "noise": probed.noise,
+    }
+
+
+def _definitions(items: Sequence[ProbedDefinition]) -> list[dict[str, Any]]:
+    return [dict(item.definition) for item in items]
+
+
+def _hashes(items: Sequence[ProbedDefinition]) -> list[dict[str, str]]:
+    return [{"name": item.name, "sha256": item.sha256, "problem": item.problem} for item in items]
+
+
+def _error(probed: Probed) -> dict[str, Any] | None:
+    return error_to_dict(probed.error) if probed.error else None
