@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -66,6 +67,8 @@ def lock_project(
     refresh: bool = False,
     check: bool = False,
     images: bool = False,
+    prefer: Sequence[Lock] = (),
+    agree: Callable[[Lock], None] = lambda _: None,
     emit: Sink = discard,
 ) -> LockResult:
     """Resolve a project and write its lock, if it changed.
@@ -77,6 +80,8 @@ def lock_project(
         refresh: Ask the index again, even within the TTL.
         check: Write nothing.
         images: Assemble every image, and record what it is. What was recorded before stays only where nothing changed.
+        prefer: Further locks whose versions are preferred, after those of its own.
+        agree: Looks at the lock before it is written, and raises what speaks against it: then nothing is.
         emit: Told about progress.
 
     Raises:
@@ -92,23 +97,19 @@ def lock_project(
     from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
     from hatchlock.lock.store import dumps, write_text
-    from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.allowed import idle_permissions
     from hatchlock.resolve.build import build_lock
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.entries import of_other_entries
     from hatchlock.resolve.freshness import stale_reasons
     from hatchlock.resolve.serving import older_suites
+    from hatchlock.resolve.surfaces import surface_warnings, with_surfaces
     from hatchlock.resources.image_target import lost_outputs, with_image_keys
     from hatchlock.usecases.audit_trail import note
     from hatchlock.usecases.deb_scripts import script_warnings
     from hatchlock.usecases.profiles import with_profiles
-    from hatchlock.usecases.secrets import check_secret_places
 
-    if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
-        load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
-    loaded = load_bytes(project.manifest, project.manifest_bytes, b"")
-    check_secret_places(project)
+    loaded = _loaded(project)
     notes: list[str] = []
     present = _present(project, upgrade, notes)
     previous = present.locks[0] if present.locks else None
@@ -131,11 +132,12 @@ def lock_project(
             host_platform=host_platform(),
             upgrade=upgrade,
             answers=sources,
-            others=present.locks[1:],
+            others=(*present.locks[1:], *prefer),
             keep=present.whole,
         )
         missed = script_warnings(lock, previous, sources, cache=project.home.cache)
     lock = with_profiles(project, with_image_keys(loaded.manifest, lock, present.locks))
+    lock = with_surfaces(lock, present.locks, loaded.manifest.handover)
     if images:
         from hatchlock.usecases.outputs import record_outputs
 
@@ -152,6 +154,7 @@ def lock_project(
     differs = text.encode() != project.lock_bytes
     if differs and (unsound := stale_reasons(loaded.manifest, lock) or inconsistencies(lock)):
         raise UnsoundLock(reasons=tuple(map(str, unsound)))
+    agree(lock)
     written = differs and not check and write_text(project.lock, text)
     if written:
         digests = [sha256_bytes(data) if data else "" for data in (project.lock_bytes, text.encode())]
@@ -168,9 +171,21 @@ def lock_project(
             *idle_permissions(loaded.manifest, lock),
             *(older_suites(previous, lock) if previous else ()),
             *missed,
+            *surface_warnings(lock, present.locks, loaded.manifest.handover),
         ),
         reasons=tuple(map(str, reasons)),
     )
+
+
+def _loaded(project: Project) -> LoadedManifest:
+    from hatchlock.manifest.load import load_bytes
+    from hatchlock.usecases.secrets import check_secret_places
+
+    if project.overlay_bytes:  # its mistakes count; what it says is this machine's and stays out
+        load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
+    loaded = load_bytes(project.manifest, project.manifest_bytes, b"")
+    check_secret_places(project)
+    return loaded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
