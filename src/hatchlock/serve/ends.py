@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from enum import Enum, auto
 
+from hatchlock.errors import RefusedError
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk
 
@@ -28,6 +29,7 @@ class End(Enum):
     PARENT = auto()
     WATCHDOG = auto()
     NETWORK = auto()
+    REFUSED = auto()
     SERVER = auto()
 
 
@@ -93,6 +95,8 @@ def told(reason: Reason, name: str, talk: Talk) -> int:
     if reason is End.NETWORK:
         talk.say(f"the relay of {name}'s network was killed, so {name} was stopped")
         return 1
+    if reason is End.REFUSED:
+        return RefusedError.exit_status  # whoever refused has said why
     return 128 + signal.SIGHUP
 
 

@@ -13,7 +13,7 @@ from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk, write_all
 from hatchlock.serve.tally import NOT_COUNTED
 
-__all__ = ["Traffic", "forward", "in_thread", "readers"]
+__all__ = ["Traffic", "forward", "in_thread", "readers", "written_to"]
 
 _CHUNK = 1 << 16
 
@@ -42,7 +42,21 @@ def in_thread(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def forward(stdin: int, server: Server, traffic: Traffic, ended: Callable[[], None]) -> None:
+def written_to(stdout: int, refused: Callable[[], None]) -> Callable[[bytes], None]:
+    """Return what writes messages to the application, and reports when nobody takes them any more."""
+
+    def put(data: bytes) -> None:
+        try:
+            write_all(stdout, data)
+        except OSError:
+            refused()
+
+    return put
+
+
+def forward(
+    stdin: int, server: Server, traffic: Traffic, ended: Callable[[], None], take: Callable[[bytes], None] | None = None
+) -> None:
     """Pass bytes on to the server as they come, until they end.
 
     Args:
@@ -50,26 +64,31 @@ def forward(stdin: int, server: Server, traffic: Traffic, ended: Callable[[], No
         server: Where they go.
         traffic: Counts them.
         ended: Called at their end; not when the server does not read any more, whose end is reported by itself.
+        take: Gets them line by line and passes them on itself (`passages.Passing`); None for nobody.
     """
+    lines = Lines(LONGEST_MESSAGE)
     with contextlib.suppress(OSError):
         while data := os.read(stdin, _CHUNK):
             traffic.received += len(data)
-            server.send(data)
+            if take is None:
+                server.send(data)
+                continue
+            for line in lines.feed(data):
+                take(line)
+        if take is not None and (rest := lines.rest()):
+            take(rest)
         server.end_input()
         ended()
 
 
-def readers(
-    server: Server, traffic: Traffic, talk: Talk, stdout: int, refused: Callable[[], None]
-) -> list[threading.Thread]:
+def readers(server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes], None]) -> list[threading.Thread]:
     """Start threads that pass on what the server says.
 
     Args:
         server: Who says it.
         traffic: Counts it.
         talk: Gets its stderr, and what of its stdout is no message.
-        stdout: Gets its messages.
-        refused: Called when nobody takes them any more.
+        take: Gets its messages, one at a time.
     """
     lines = Lines(LONGEST_MESSAGE)
 
@@ -81,10 +100,7 @@ def readers(
                 traffic.first_noise()
             return
         traffic.messages += 1
-        try:
-            write_all(stdout, line)
-        except OSError:
-            refused()
+        take(line)
         # a tool says there what its sandbox has stopped, and often nowhere else
         talk.overhear(failure_in(line))
 
