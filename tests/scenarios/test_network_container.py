@@ -191,13 +191,12 @@ def test_a_relay_without_an_interpreter_is_an_error_and_nothing_starts(place: Pl
 
 PUBLISHING = """
 import os, sys
+from dataclasses import replace
 from pathlib import Path
-from hatchlock.launch import LaunchRecord
-from hatchlock.serve import starting
-from hatchlock.serve.network.network import network_of
-starting.network_of = lambda record, **values: network_of(record, published={int(sys.argv[2]): 8000}, **values)
+from hatchlock.launch import Endpoint, LaunchRecord
 from hatchlock.serve.stdio import serve
 record = LaunchRecord.from_json(Path(sys.argv[1]).read_bytes())
+record = replace(record, endpoint=Endpoint(host_port=int(sys.argv[2]), port=8000))
 sys.exit(serve(record, environ=os.environ, stdin=0, stdout=1, stderr=2, log=None, store=Path(sys.argv[3])))
 """
 
