@@ -50,6 +50,9 @@ class Probed:
         error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
         skipped: A secret is missing: the server was not started, and that is no failure of it.
         noise: Lines on its stdout that were no messages.
+        secrets: The variables and headers whose secrets were there, sorted.
+        reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
+            `instructions`; a stranger's text.
     """
 
     server: str
@@ -57,6 +60,8 @@ class Probed:
     error: HatchlockError | None = None
     skipped: bool = False
     noise: int = 0
+    secrets: tuple[str, ...] = ()
+    reveals: tuple[str, ...] = ()
 
 
 def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
@@ -115,7 +120,8 @@ def probe_server(
     state = ProjectState(home.project(project))
     try:
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
-        hidden = forms(resolve(record.references, places).bare.values())
+        values = resolve(record.references, places).bare
+        hidden = forms(values.values())
     except MissingSecret as error:
         return Probed(server=name, error=error, skipped=True)
     except HatchlockError as error:
@@ -150,7 +156,14 @@ def probe_server(
         protocol=result.protocol,
         milliseconds=round(result.seconds * 1000),
     )
-    return Probed(server=name, result=result, error=failure, noise=_noise(state, record) - noise)
+    return Probed(
+        server=name,
+        result=result,
+        error=failure,
+        noise=_noise(state, record) - noise,
+        secrets=tuple(sorted(values)),
+        reveals=_reveals(found, result),
+    )
 
 
 def _noise(state: ProjectState, record: LaunchRecord) -> int:
@@ -202,6 +215,17 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
         templates=harmless(result.templates),
         called=redact(result.called, hidden),
     )
+
+
+def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:
+    """Return what of it is another one when it is redacted."""
+    pairs = [
+        (f"{what} {after.name}", before != after)
+        for what in ("tool", "prompt")
+        for before, after in zip(getattr(found, f"{what}s"), getattr(redacted, f"{what}s"), strict=True)
+    ]
+    pairs.append(("instructions", found.instructions != redacted.instructions))
+    return tuple(name for name, differs in pairs if differs)
 
 
 def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str, **facts: str | int) -> None:
