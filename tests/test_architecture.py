@@ -44,6 +44,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "tomlkit": ("manifest/", "lock/", "migrate/"),
     "urllib3": ("net/", "engines/"),
     "uv": ("realise/",),
+    "uvicorn": ("serve/front/",),
 }
 """Every library that the package uses, and the only places that may import it."""
 
@@ -53,8 +54,8 @@ IMPORTED_AS = {"backports.zstd": "backports", "py_rattler": "rattler"}
 OF_A_NEWER_PYTHON = {"compression"}
 """Modules of a standard library that is newer than the oldest which we run on."""
 
-COME_WITH = {"anyio": "mcp", "requests": "docker"}
-"""Libraries that show in another one's interface, and are installed with it."""
+COME_WITH = {"anyio": "mcp", "requests": "docker", "uvicorn": "mcp"}
+"""Libraries that another one brings, and shows in its own interface."""
 
 LONGEST_MODULE = 500
 

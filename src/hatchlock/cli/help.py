@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },
     "Servers": {
+        "serve": ("serve a server over HTTP on this machine", "hatchlock serve time --port 8931"),
         "probe": ("speak MCP with a server and list its tools", "hatchlock probe time"),
         "logs": ("what a server wrote to stderr", "hatchlock logs time"),
         "exec": ("run a command where a server runs", "hatchlock exec time -- python -V"),

@@ -1,0 +1,1 @@
+"""Several servers as one: each is a `hatchlock run` of its own, behind one stdin and stdout."""
