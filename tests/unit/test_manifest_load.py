@@ -194,7 +194,7 @@ def test_everything_that_is_not_yet_supported_is_named_with_its_line() -> None:
     assert [error.key for error in errors if isinstance(error, NotYet)] == [
         *("project.audit", "defaults.clients[0]"),
         *("environments.tools.constraints[0]", "environments.tools.overrides[0]"),
-        *("servers.time.files", "servers.time.client", "servers.tracker.url", "servers.tracker.headers"),
+        *("servers.time.files", "servers.time.client"),
         *("indexes.debian.mirrors", "indexes.debian.packages", "indexes.conda.packages"),
         *("indexes.mcp.packages", "clients.cursor.if-installed", "clients.codex"),
         *("policy", "targets", "adopt[0].address"),

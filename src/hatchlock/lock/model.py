@@ -251,6 +251,11 @@ class Server:
     host_port: int = 0
     serve: str = ""
 
+    @property
+    def references(self) -> Mapping[str, SecretReference]:
+        """Every secret that it is started with, by what it is for: a variable, or a header."""
+        return {**self.secrets, **self.header_secrets}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:

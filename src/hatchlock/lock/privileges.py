@@ -114,7 +114,9 @@ def _of_server(before: Server | None, after: Server) -> Iterator[Privilege]:
         yield Privilege(
             what=what, field="isolation", value="best-effort", note="runs without a sandbox where there is none"
         )
-    secrets = set(after.secrets) - set(before.secrets if before else ())
+    if after.url and (before is None or before.url != after.url):
+        yield Privilege(what=what, field="url", value=after.url, note="everything it is asked goes there")
+    secrets = set(after.references) - set(before.references if before else ())
     if secrets:
         yield Privilege(what=what, field="secrets", value=", ".join(sorted(secrets)), note="is given these")
 

@@ -24,6 +24,7 @@ from hatchlock.manifest.model import (
     ServerSpec,
     seconds,
 )
+from hatchlock.manifest.remotes import REMOTE_KEYS
 from hatchlock.manifest.schema import DebianTable, Document, IndexTable, ProjectTable
 from hatchlock.manifest.schema_servers import (
     BuildTable,
@@ -89,9 +90,11 @@ def merged_servers(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> d
 
 
 def _fitting(defaults: Mapping[str, Any], server: Mapping[str, Any]) -> dict[str, Any]:
+    if "url" in server:
+        return {key: value for key, value in defaults.items() if key in REMOTE_KEYS and key != "transport"}
     source = server.get("source", "")
     nothing_to_install = not source or str(source).startswith("oci:")
-    dropped: set[str] = set()
+    dropped = {"headers"}
     if nothing_to_install or "environment" in server:
         dropped |= set(PRIVATE_KEYS)
     if nothing_to_install or any(key in server for key in PRIVATE_KEYS):

@@ -23,6 +23,7 @@ from hatchlock.manifest.handing_over import handover_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.literals import literal_cautions, literal_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
+from hatchlock.manifest.remotes import remote_findings
 from hatchlock.manifest.tool_rules import tool_findings
 from hatchlock.manifest.writable import relabel_findings, writable_findings
 
@@ -62,6 +63,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from handover_findings(document)
     yield from tool_findings(document)
     yield from endpoint_findings(document)
+    yield from remote_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")

@@ -239,6 +239,11 @@ class ServerSpec:
     probe: ProbeSpec | None = field(default_factory=ProbeSpec)
     tools: SurfaceRules = field(default_factory=SurfaceRules)
 
+    @property
+    def references(self) -> Mapping[str, SecretReference]:
+        """Every secret that it is started with, by what it is for: a variable, or a header."""
+        return {**self.secrets, **self.header_secrets}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexSpec:

@@ -28,6 +28,7 @@ from hatchlock.resources.image_spec import ImageSpec
 from hatchlock.resources.image_target import assembled_image, built_image, image_as_it_is
 from hatchlock.resources.machine import Machine, or_raise
 from hatchlock.resources.network_target import with_network
+from hatchlock.resources.remotes import remote_spec
 from hatchlock.resources.secret_notes import secret_notes
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.surface_target import surface_rules
@@ -85,7 +86,7 @@ class Placing:
             HatchlockError: It cannot be placed.
         """
         locked = self.lock.server(name)
-        if locked.transport not in {"stdio", "http"}:
+        if locked.transport not in {"stdio", "http"} and not locked.url:
             raise TransportNotServed(transport=locked.transport)
         launch = launch_of(self.manifest.servers[name], command=locked.command, choices=locked.choices)
         profile = locked.sandbox.seccomp_sha256
@@ -94,6 +95,8 @@ class Placing:
         return self._reached(placed, launch) if is_reached(launch) else placed
 
     def _placed(self, launch: Server) -> Placed:
+        if launch.url:
+            return Placed(server=remote_spec(self.manifest, self.lock, launch, self.machine))
         if build := self.lock.build(launch.name):
             return self._built_server(launch, build)
         if launch.runtime == "container":

@@ -18,8 +18,8 @@ def secret_notes(record: LaunchRecord, clients: Iterable[str]) -> Iterator[str]:
         clients: The applications that list it.
     """
     titles = [CLIENTS[name].title for name in sorted(clients) if CLIENTS[name].desktop]
-    for name, reference in sorted(record.secrets.items()):
-        if reference.as_ == "variable":
+    for name, reference in sorted(record.references.items()):
+        if reference.as_ == "variable" and not record.remote:
             yield f"{name} will be visible in the running server's environment"
         if reference.kind == "env" and titles:
             who = " and ".join(titles)

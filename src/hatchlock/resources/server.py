@@ -151,14 +151,14 @@ def profile_artefact(server: str, sandbox: Sandbox) -> Artefact:
 def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
     together = bound_here() if record.runtime == "process" else frozenset[str]()
     facts = {
-        "runtime": record.runtime if record.isolation == "required" else f"{record.runtime}, isolation best-effort",
+        **_place_facts(record),
         "from": record.key[:_SHOWN_DIGITS],
-        "command": PurePath(record.argv[0]).name,
+        "command": PurePath(record.argv[0]).name if record.argv else "",
         "arguments": shlex.join(record.argv[1:]),
         "directory": record.cwd,
         "variables": ", ".join(f"{name}={value}" for name, value in sorted(record.env.items()) if value != CA_INSIDE),
-        "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.secrets.items())),
-        "sandbox": profile_line(record.sandbox, runtime=record.runtime, together=together),
+        "secrets": ", ".join(f"{name} from {ref.secret}" for name, ref in sorted(record.references.items())),
+        "sandbox": "" if record.remote else profile_line(record.sandbox, runtime=record.runtime, together=together),
         "relay": f"{record.relay.language} of {record.relay.image.rpartition(':')[0]}" if record.relay else "",
         "proxies": ", ".join(f"{way} through {proxy}" for way, proxy in sorted(record.proxies.items())),
         "certificates": record.ca,
@@ -167,3 +167,11 @@ def _facts(record: LaunchRecord, digest: str) -> dict[str, str]:
         "launch record": digest[:_SHOWN_DIGITS],
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _place_facts(record: LaunchRecord) -> dict[str, str]:
+    """Where it runs; of one that somebody else runs, where that is."""
+    if remote := record.remote:
+        headers = ", ".join(f"{name}: {value}" for name, value in sorted(remote.headers.items()))
+        return {"remote": f"{remote.url} over {remote.transport}", "headers": headers}
+    return {"runtime": record.runtime if record.isolation == "required" else f"{record.runtime}, isolation best-effort"}

@@ -100,7 +100,7 @@ class Gathering:
                 "sandbox": locked.sandbox,
                 "command": (*locked.command, *locked.args),
                 "env": locked.env,
-                "secrets": locked.secrets,
+                "secrets": locked.references,
                 "source": locked.source,
                 "build": self._lock.build(name) is not None,
                 "environment": locked.environment,
@@ -113,7 +113,7 @@ class Gathering:
                 "sandbox": record.sandbox,
                 "command": record.argv,
                 "env": record.env,
-                "secrets": record.secrets,
+                "secrets": record.references,
                 "refused_mounts": self._refused(record),
             }
         facts.setdefault("runtime", "container")  # a record that cannot be read any more

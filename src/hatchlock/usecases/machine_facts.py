@@ -33,7 +33,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     from hatchlock.resources.target import Machine
     from hatchlock.usecases.host_ports import host_ports
 
-    processes = [server for server in manifest.servers.values() if server.runtime == "process"]
+    processes = [item for item in manifest.servers.values() if item.runtime == "process" and not item.url]
     own = [item for item in lock.environments if item.runtime == "process"]
     isolated = processes or any(item.builds or item.scripts for item in own)
     versions = {item.python for item in own if item.python and not item.managed}

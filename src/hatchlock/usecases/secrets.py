@@ -188,7 +188,7 @@ def _where(reference: SecretReference, project: str, kept: Mapping[str, Where]) 
 def _used(manifest: Manifest) -> dict[str, tuple[SecretReference, list[str]]]:
     used: dict[str, tuple[SecretReference, list[str]]] = {}
     for server in manifest.servers.values():
-        for variable, reference in server.secrets.items():
+        for variable, reference in server.references.items():
             used.setdefault(reference.secret, (reference, []))[1].append(f"{server.name}.{variable}")
     return used
 
@@ -223,7 +223,7 @@ def check_secrets(project: Project, server: str | None) -> tuple[Checked, ...]:
 def _checked(spec: ServerSpec, places: Places) -> Iterator[Checked]:
     from hatchlock.security.secrets.resolve import resolve
 
-    for variable, reference in sorted(spec.secrets.items()):
+    for variable, reference in sorted(spec.references.items()):
         error: HatchlockError | None = None
         present = False
         try:
@@ -344,7 +344,7 @@ def _changed(home: Home, project: str, session: RunningSession, environ: Mapping
         return
     record = LaunchRecord.from_json(data)
     places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
-    for name, reference in sorted(record.secrets.items()):
+    for name, reference in sorted(record.references.items()):
         if reference.kind == "env" and reference.spec not in environ:
             continue
         try:
