@@ -10,7 +10,6 @@ import signal
 from collections.abc import Iterator
 from enum import Enum, auto
 
-from hatchlock.errors import RefusedError
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk
 
@@ -95,8 +94,6 @@ def told(reason: Reason, name: str, talk: Talk) -> int:
     if reason is End.NETWORK:
         talk.say(f"the relay of {name}'s network was killed, so {name} was stopped")
         return 1
-    if reason is End.REFUSED:
-        return RefusedError.exit_status  # whoever refused has said why
     return 128 + signal.SIGHUP
 
 

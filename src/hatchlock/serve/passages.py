@@ -76,7 +76,11 @@ def gate_of(rules: SurfaceRules, server: str, around: Surroundings) -> Gate:
 
 
 class Passing:
-    """A session's messages on their way through its passages: the two methods are called by a thread each."""
+    """A session's messages on their way through its passages: the two methods are called by a thread each.
+
+    Attributes:
+        refused: Why the session was ended; None while it was not.
+    """
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class Passing:
         self._put = put
         self._end = end
         self._putting = threading.Lock()
+        self.refused: HatchlockError | None = None
 
     def sent(self, line: bytes) -> None:
         """Take a line of the application's."""
@@ -117,6 +122,7 @@ class Passing:
             with self._putting:
                 self._put(data)
         if end:
+            self.refused = end
             self._end(end)
 
 

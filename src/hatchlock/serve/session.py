@@ -84,7 +84,9 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
     talk.finish()
     for denial in server.limits_met():
         start.denials.report(denial)
-    if reason in {End.SERVER, End.STDIN, End.STDOUT}:
+    if passing and passing.refused:
+        status = passing.refused.exit_status  # whatever ended it first
+    elif reason in {End.SERVER, End.STDIN, End.STDOUT}:
         own, by_itself = ended[0] if ended else 1, reason is End.SERVER
         status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
     else:
