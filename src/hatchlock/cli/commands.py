@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from keyword import iskeyword
 
 from hatchlock.cli.ui import Ui
 
@@ -17,6 +18,8 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["run", "logs"], "server_commands"),
     "probe": "probe_command",
     "serve": "serve_commands",
+    "try": "trial_commands",
+    **dict.fromkeys(["start", "stop", "restart"], "keeper_commands"),
     **dict.fromkeys(["fetch", "cache"], "store_commands"),
     "verify": "verify_commands",
     "audit": "audit_commands",
@@ -29,11 +32,13 @@ MODULES: dict[str, str] = {
     "new": "hatch_commands",
     **dict.fromkeys(["env", "exec"], "environment_commands"),
     **dict.fromkeys(["diff", "outdated"], "lock_commands"),
+    "pin": "pin_commands",
 }
 
 
 def handle(arguments: argparse.Namespace, ui: Ui) -> int:
     """Do the command that was parsed, and return its exit status."""
     module = import_module(f"hatchlock.cli.{MODULES[arguments.command]}")
-    status: int = getattr(module, arguments.command)(arguments, ui)
+    name = f"{arguments.command}_" if iskeyword(arguments.command) else arguments.command
+    status: int = getattr(module, name)(arguments, ui)
     return status

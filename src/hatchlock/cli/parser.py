@@ -9,7 +9,10 @@ from typing import Any, NoReturn
 
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
+from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS
+from hatchlock.cli.pin_arguments import pin_arguments
 from hatchlock.cli.serve_commands import serve_arguments
+from hatchlock.cli.trial_arguments import try_arguments
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
 from hatchlock.errors import UsageError
 
@@ -344,6 +347,7 @@ def _cache(command: argparse.ArgumentParser) -> None:
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     **WORLD_ARGUMENTS,
     **HEALTH_ARGUMENTS,
+    **KEEPER_ARGUMENTS,
     "init": _init,
     "add": _add,
     "remove": _remove,
@@ -353,8 +357,10 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "lock": _lock,
     "tree": _tree,
     "why": _why,
+    "pin": pin_arguments,
     "run": _run,
     "serve": serve_arguments,
+    "try": try_arguments,
     "logs": _logs,
     "secret": _secret,
     "env": _env,

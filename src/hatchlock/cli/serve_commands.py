@@ -27,6 +27,9 @@ def serve_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-token", action="store_true", help="let every program of this machine in")
     command.add_argument("--show-token", action="store_true", help="print what clients have to bring, and end")
     command.add_argument("--new-token", action="store_true", help="make another token, print it, and end")
+    command.add_argument(
+        "--keep", action="store_true", help="in the background, started again whenever it ends, as `start` does"
+    )
     command.add_argument("--sessions", type=_count, default=32, metavar="N", help="most sessions at once (32)")
     command.add_argument(
         "--idle", type=seconds, default=1800.0, metavar="SECONDS", help="end a session that nobody uses (1800)"
@@ -48,6 +51,12 @@ def serve(arguments: argparse.Namespace, ui: Ui) -> int:
         else:
             ui.raw(token)
         return 0
+    if arguments.keep:
+        from hatchlock.usecases.keep import keep_server
+
+        if wanted.is_group:
+            raise UsageError(what="a group is not kept", advice="name a server that stays")
+        return keep_server(home, wanted.project, wanted.name, os.environ)
     if arguments.no_token:
         ui.say(f"hatchlock: every program of this machine, of whichever user, may use {wanted.name}: --no-token")
 

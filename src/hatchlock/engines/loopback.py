@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
+from typing import ClassVar
 
-__all__ = ["LOOPBACK", "is_free"]
+from hatchlock.errors import HatchlockError
+
+__all__ = ["LOOPBACK", "PortTaken", "is_free"]
 
 LOOPBACK = "127.0.0.1"
 """Where servers of this machine are reached, and nowhere else."""
+
+
+@dataclass(kw_only=True, eq=False)
+class PortTaken(HatchlockError):
+    """Somebody else listens at the port at which a server is to be reached.
+
+    Attributes:
+        port: The port.
+        by: Who, as far as it is known.
+    """
+
+    code: ClassVar[str] = "port-taken"
+
+    port: int
+    by: str = "another program"
+
+    def __str__(self) -> str:
+        return f"{self.by} listens at {LOOPBACK}:{self.port}, where it is to be reached"
+
+    def _hint(self) -> str:
+        return f"end that program, or write host-port = N with another port than {self.port}, then run `hatchlock lock`"
 
 
 def is_free(port: int) -> bool:

@@ -16,7 +16,10 @@ __all__ = ["Known", "NotReplaceable", "NothingNamed", "Selection", "named_again"
 
 _GROUP = "group:"
 _REPLACEABLE = frozenset(
-    {ResourceKind.ENV, ResourceKind.IMAGE, ResourceKind.VOLUME, ResourceKind.SERVER, ResourceKind.CLIENT}
+    {
+        *(ResourceKind.ENV, ResourceKind.IMAGE, ResourceKind.VOLUME),
+        *(ResourceKind.SERVER, ResourceKind.ENDPOINT, ResourceKind.CLIENT),
+    }
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.resources.base import Desired, DriftPolicy, Observed
+from hatchlock.resources.endpoint import endpoint_address
 from hatchlock.resources.network import network_address, on_bridge
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Policies:
             return
         for spec in target.servers:
             bridge = (network_address(target.project),) if on_bridge(spec.record) else ()
-            for address in (spec.address, *spec.depends_on, *bridge):
+            for address in (spec.address, endpoint_address(spec.record.server), *spec.depends_on, *bridge):
                 self._users.setdefault(address, set()).add(spec.record.server)
         for entry in target.entries:
             self._users.setdefault(entry.address, set()).add(entry.server)

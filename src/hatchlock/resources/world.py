@@ -20,6 +20,7 @@ from hatchlock.paths import Home, store_mark
 from hatchlock.resources.base import Artefact, DriftPolicy, Problem, Resource
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.resources.container import ContainerResource
+from hatchlock.resources.endpoint import EndpointResource
 from hatchlock.resources.env import EnvResource
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.guards import guard_problems
@@ -181,6 +182,9 @@ class World:
         self.containers = ContainerResource(
             project=target.project, engine=target.engine, state=state, store=store_mark(home.root)
         )
+        self.endpoints = EndpointResource(
+            target.servers, state=state, home=home, project=target.project, environ=environ
+        )
         self.by_kind: Mapping[ResourceKind, Resource] = {
             ResourceKind.SYSTEM: self.system,
             ResourceKind.ENV: EnvResource(
@@ -206,6 +210,7 @@ class World:
             ResourceKind.VOLUME: self.volumes,
             ResourceKind.CONTAINER: self.containers,
             ResourceKind.SERVER: ServerResource(target.servers, state=state, handover=target.handover),
+            ResourceKind.ENDPOINT: self.endpoints,
             ResourceKind.CLIENT: self.clients,
         }
 
@@ -213,7 +218,8 @@ class World:
     def problems(self) -> tuple[Problem, ...]:
         """What cannot be planned, as far as it was seen when the resources were last observed."""
         guards = guard_problems(self._servers)
-        return (*self.system.problems, *self.network.problems, *self.volumes.problems, *guards, *self.clients.problems)
+        before = (*self.system.problems, *self.network.problems, *self.volumes.problems)
+        return (*before, *guards, *self.endpoints.problems, *self.clients.problems)
 
 
 def _volumes(servers: Iterable[ServerSpec]) -> Iterator[VolumeSpec]:

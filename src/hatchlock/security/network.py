@@ -13,6 +13,7 @@ from hatchlock.launch import LaunchRecord, Sandbox
 
 __all__ = [
     "CA_INSIDE",
+    "HOSTNAME",
     "LOCALHOST",
     "Way",
     "ca_environment",
@@ -26,6 +27,8 @@ __all__ = [
 
 CA_INSIDE = "/run/hatchlock/ca.pem"
 """Where a server finds the certificates that this machine trusts."""
+HOSTNAME = "hatchlock"
+"""The host's own name, inside of a container's network that is ours."""
 LOCALHOST = "localhost"
 """In a list it stands for this machine."""
 
@@ -100,9 +103,16 @@ def hosts_of(found: Iterable[Way]) -> dict[str, str]:
     return {way.name: way.address for way in found if way.name != LOCALHOST}
 
 
-def resolver_files(hosts: Mapping[str, str]) -> dict[str, str]:
-    """Return path -> content of the files by which the names of a list get their addresses, and no other name any."""
+def resolver_files(hosts: Mapping[str, str], *, own: str = "") -> dict[str, str]:
+    """Return path -> content of the files by which the names of a list get their addresses, and no other name any.
+
+    Args:
+        hosts: Name -> address inside.
+        own: The host's own name inside, by which many servers ask who they are; "" for none.
+    """
+    known = {own: "127.0.0.1"} if own and own not in {*hosts, LOCALHOST} else {}
     lines = [f"127.0.0.1 {LOCALHOST}", *(f"{address} {name}" for name, address in sorted(hosts.items()))]
+    lines += [f"{address} {name}" for name, address in known.items()]
     return {
         "/etc/hosts": "".join(f"{line}\n" for line in lines),
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",

@@ -19,7 +19,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.container import LABEL, container_config
 from hatchlock.security.denials import Denial
-from hatchlock.security.network import resolver_files
+from hatchlock.security.network import HOSTNAME, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.secrets.memory import lay_out
 from hatchlock.serve.missing import check_certificates
@@ -196,7 +196,7 @@ def session(
 
             network.receive(hub)
             sidecar = Sidecar.create(beside, record, engine, hub=hub, labels=labels)
-            provided = replace(provided, joins=sidecar.id, shown=hub.place(resolver_files(network.hosts)))
+            provided = replace(provided, joins=sidecar.id, shown=hub.place(resolver_files(network.hosts, own=HOSTNAME)))
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
 
         def created() -> None:

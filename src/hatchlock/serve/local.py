@@ -155,7 +155,7 @@ def start_isolated(
     _check_paths(record, system)
     texts = {
         **identity_files(record, system),
-        **(resolver_files(provided.hosts) if has_own_network(record.sandbox) else {}),
+        **(resolver_files(provided.hosts, own=os.uname().nodename) if has_own_network(record.sandbox) else {}),
     }
     named = {path: content.encode() for path, content in texts.items()}
     files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}

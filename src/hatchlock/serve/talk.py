@@ -104,8 +104,8 @@ class Talk:
         self._stderr = stderr
         self._log = log
         hidden = tuple(hidden)
-        self._redactor, self._stream, self._cut = (Redactor(hidden) for _ in range(3))
-        self._lines = Lines(_LONGEST_LINE)
+        self._redactor, self._stream, self._out, self._cut = (Redactor(hidden) for _ in range(4))
+        self._lines, self._printed = Lines(_LONGEST_LINE), Lines(_LONGEST_LINE)
         self._lock = threading.Lock()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._listener: Callable[[str], None] | None = None
@@ -129,6 +129,11 @@ class Talk:
         for line in self._lines.feed(data):
             # a line that is too long comes in pieces, and a secret may be at the seam
             self._put(self._stream.last(line) if line.endswith(b"\n") else self._stream.feed(line))
+
+    def printed(self, data: bytes) -> None:
+        """Take a piece of the stdout of a server that speaks over a port; it goes on like its stderr, line by line."""
+        for line in self._printed.feed(data):
+            self._put(self._out.last(line) if line.endswith(b"\n") else self._out.feed(line))
 
     def noise(self, line: bytes) -> None:
         """Take a line of the server's stdout that is no message; of a very long one the beginning goes on.
@@ -160,8 +165,9 @@ class Talk:
         return tuple(self._tail)
 
     def finish(self) -> None:
-        """Pass on a last line that has no newline."""
+        """Pass on last lines that have no newline."""
         self._put(self._stream.last(self._lines.rest()))
+        self._put(self._out.last(self._printed.rest()))
 
     def _put(self, line: bytes, *, ours: bool = False) -> None:
         if not line:

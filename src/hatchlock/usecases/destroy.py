@@ -18,6 +18,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.process import owner
 from hatchlock.state.fetched import forget_fetched
+from hatchlock.state.keepers import keepers
 from hatchlock.state.sessions import RunningSession, has_ended, running
 from hatchlock.usecases.garbage import Item, Kept
 from hatchlock.usecases.plan import Planned, make_plan, project_state, read_target
@@ -147,7 +148,7 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
         planned=replace(planned, plan=replace(planned.plan, held=0)),
         items=items,
         kept=tuple(engine.kept()),
-        sessions=running(state.root),
+        sessions=_of_applications(state),
         has_state=any(_what_goes(state)),
         engine=engine,
     )
@@ -275,7 +276,7 @@ def _end_sessions(project: str, state: ProjectState, emit: Sink) -> None:
     Raises:
         SessionsRun: Some did not end, or are no processes of this machine's that can be told for sure.
     """
-    left = running(state.root)
+    left = _of_applications(state)
     for session in left:
         if session.owner == owner(session.pid):
             emit(Event(name="session.stop", address=f"server:{session.server}", message=str(session.pid)))
@@ -286,6 +287,12 @@ def _end_sessions(project: str, state: ProjectState, emit: Sink) -> None:
         if time.monotonic() >= deadline or not _can_end(left):
             raise SessionsRun(project=project, sessions=left, waited=True)
         time.sleep(_PAUSE)
+
+
+def _of_applications(state: ProjectState) -> tuple[RunningSession, ...]:
+    """Return the sessions that run, without those by which servers stay: these end with their endpoints."""
+    kept = {keeper.run for keeper in keepers(state.root).values()}
+    return tuple(session for session in running(state.root) if session.pid not in kept)
 
 
 def _can_end(sessions: Iterable[RunningSession]) -> bool:

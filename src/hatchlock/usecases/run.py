@@ -146,7 +146,11 @@ def run(
 
     applied = find_record(home, project or _project_of(cwd), name)
     record = settled(applied, home, workspace or cwd, environ)
-    if dev:
+    if applied.speaks_http:
+        from hatchlock.usecases.bridging import bridged
+
+        record = bridged(home, record, environ, aside=dev or learn is not None)
+    elif dev:
         record = _with_live_tree(record, environ)
     elif record.source and record.source.live:
         threading.Thread(target=_say_what_changed, args=(record.source, home), daemon=True).start()

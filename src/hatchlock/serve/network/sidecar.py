@@ -16,7 +16,7 @@ from hatchlock.engines.images import engine_traits
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox
 from hatchlock.security.container import EngineTraits, HostFacts, container_config
-from hatchlock.security.network import ways
+from hatchlock.security.network import HOSTNAME, ways
 from hatchlock.security.provided import RELAY_INSIDE
 from hatchlock.serve.network.hub import Hub, RelayFailed
 
@@ -58,6 +58,7 @@ def relay_config(
     )
     config = container_config(itself, env={}, host=host, labels={**labels, "role": "relay"}, engine=engine)
     config |= dict.fromkeys(("OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), False)
+    config["Hostname"] = HOSTNAME  # the server's, too, as it has the same network
     config["HostConfig"]["Sysctls"] = {"net.ipv4.ip_unprivileged_port_start": "0"}
     return config
 

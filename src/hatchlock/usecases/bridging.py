@@ -1,0 +1,79 @@
+"""`run` of a server that stays: what the application says goes to its URL, and what comes back is judged as any other's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.launch import Remote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hatchlock.launch import LaunchRecord
+    from hatchlock.paths import Home
+
+__all__ = ["NotAnswering", "bridged"]
+
+_PAUSE = 0.02
+
+
+@dataclass(kw_only=True, eq=False)
+class NotAnswering(HatchlockError):
+    """A server that stays does not answer at its URL."""
+
+    code: ClassVar[str] = "not-answering"
+
+    server: str
+    url: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.server} does not answer at {self.url}: {self.why}"
+
+    def _hint(self) -> str:
+        return f"see `hatchlock logs {self.server}`; `hatchlock restart {self.server}` starts it at once"
+
+
+def bridged(home: Home, record: LaunchRecord, environ: Mapping[str, str], *, aside: bool) -> LaunchRecord:
+    """Return a record by which an application's session speaks to a server that stays, which is started if it does not run.
+
+    Args:
+        home: The store.
+        record: The server's.
+        environ: What its secrets are taken from, if it is started.
+        aside: Whether the session asks for a server of its own (`--dev`, `--learn`).
+
+    Raises:
+        UsageError: There is no such session of a server that stays.
+        StoppedByHand: Somebody wants it stopped.
+        NotAnswering: It has not answered within its startup timeout, or has ended.
+        KeeperMissing, KeeperStays, KeeperElsewhere, ProcessFailed: It could not be started.
+    """
+    from hatchlock.usecases.keepers import ensure_kept
+
+    if aside:
+        what = f"{record.server} stays, and is the same for all of its applications"
+        raise UsageError(what=what, advice="leave out --dev and --learn")
+    kept = ensure_kept(home, record, environ)
+    if why := _why_silent(home.project(record.project), record.server, record.startup_timeout):
+        raise NotAnswering(address=f"server:{record.server}", server=record.server, url=kept.url, why=why)
+    # its secrets are its own affair; the session has none
+    return replace(record, remote=Remote(url=kept.url), endpoint=None, secrets={})
+
+
+def _why_silent(root: Path, server: str, patience: float) -> str:
+    """Wait until a server has answered; return why it has not, "" if it has."""
+    from hatchlock.state.keepers import keeper_of
+
+    deadline = time.monotonic() + patience
+    while kept := keeper_of(root, server):
+        if kept.phase == "running" and kept.health == "healthy":
+            return ""
+        if kept.phase == "waiting" or time.monotonic() >= deadline:
+            return kept.said or f"no answer within {patience:g} s"
+        time.sleep(_PAUSE)
+    return "nobody keeps it any more"
