@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _GRACE = 1.0
+_FOREIGN = {"run", "try", "exec"}
 _STREAMING = {"apply", "up", "rollback", "destroy"}
 
 
@@ -97,8 +98,8 @@ def _ui(own: list[str]) -> Ui:
     """Return what tells of a failure, whatever the command line is."""
     from hatchlock.cli.ui import Ui
 
-    # the stdout of `run` is its server's, that of `exec` its command's
-    return Ui(json="--json" in own and {"run", "exec"}.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
+    # the stdout of `run` and `try` is their server's, that of `exec` its command's
+    return Ui(json="--json" in own and _FOREIGN.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
 
 
 def _dispatch(words: list[str]) -> int:
