@@ -14,7 +14,7 @@ from hatchlock.lock.surfaces import Definition, readable, surface_of
 from hatchlock.paths import Home
 from hatchlock.resources.surface_target import surface_rules, surface_words
 from hatchlock.resources.target import Machine, compile_target
-from hatchlock.surface import Pins, SurfaceRules, definition_hash
+from hatchlock.surface import Pins, SurfaceRules, definition_hash, instructions_hash
 from support.locks import EVERYTHING, manifest_of, world
 
 LOCK = world().lock(EVERYTHING)
@@ -48,8 +48,8 @@ def test_rules_of_the_manifest_and_pins_of_the_lock_come_together() -> None:
     assert rules is not None
     assert rules.pins is not None
     assert rules == replace(declared, pins=rules.pins)
-    pins = {"tools": {"get": GET.sha256}, "prompts": {"get": GET.sha256}}
-    assert rules.pins == Pins(**pins, instructions=rules.pins.instructions)
+    listed = {"get": GET.sha256}
+    assert rules.pins == Pins(tools=listed, prompts=listed, instructions=instructions_hash("Ask."))
     assert surface_words(rules) == (
         "only g*; 1 tool (be05e679cce3), 1 prompt (be05e679cce3), instructions (59140b07d35f) pinned,"
         " what differs is told of"

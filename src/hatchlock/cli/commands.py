@@ -17,6 +17,7 @@ MODULES: dict[str, str] = {
     **dict.fromkeys(["status", "doctor"], "status_commands"),
     **dict.fromkeys(["run", "logs"], "server_commands"),
     "probe": "probe_command",
+    "quarantine": "quarantine_command",
     "serve": "serve_commands",
     "try": "trial_commands",
     **dict.fromkeys(["start", "stop", "restart"], "keeper_commands"),

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from hatchlock.cli.markdown import code
+from hatchlock.cli.markdown import block, code
+from hatchlock.cli.side_by_side import side_by_side
 from hatchlock.cli.ui import printable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
 
+_TEXTS = ("tool ", "prompt ", "instructions")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{52}|[0-9a-f]{116}|[0-9a-f]{28})\b")
 
 
@@ -89,7 +91,15 @@ def _summary(compared: Compared) -> str:
     return ", ".join(f"{section}: {count}" for section, count in counts)
 
 
+def _is_text(entry: Entry) -> bool:
+    """Whether it is about a text of several lines: a definition, or instructions."""
+    return entry.section == "pinned tools" and entry.field.startswith(_TEXTS)
+
+
 def _line(entry: Entry) -> str:
+    if _is_text(entry):
+        head = f"  {entry.sign} {printable(entry.what)} {printable(entry.field)}:"
+        return f"{head}\n{side_by_side(entry.before, entry.after)}"
     words = [entry.sign, printable(entry.what)]
     words += [printable(f"{entry.field}:")] if entry.field else []
     words += [printable(_values(entry))] if entry.before or entry.after else []
@@ -109,6 +119,8 @@ def _values(entry: Entry) -> str:
 def _item(entry: Entry) -> str:
     mark = {"+": "added", "-": "removed", "~": "changed", "!": "**attention**"}[entry.sign]
     words = [f"* {mark}", code(entry.what), *([code(entry.field)] if entry.field else [])]
+    if _is_text(entry):
+        return "\n\n".join([" ".join(words), block(side_by_side(entry.before, entry.after, indent="")), ""])
     values: Iterable[str] = [code(_DIGEST.sub(r"\1…", value)) for value in (entry.before, entry.after) if value]
     words += [" → ".join(values)] if entry.before or entry.after else []
     words += [code(entry.note)] if entry.note else []

@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 from hatchlock.lock.images import Image
 from hatchlock.lock.model import Archive, Environment, Lock, Package
+from hatchlock.lock.surface_changes import counted
+from hatchlock.lock.surfaces import Surface
 
 __all__ = ["Change", "diff_locks"]
 
@@ -18,7 +20,7 @@ class Change:
 
     Attributes:
         sign: "+" added, "-" removed, "~" changed.
-        what: `pypi:anyio`, `oci:python:3.11-slim`, `archive:debian/bookworm`, `server:time`, `platforms`.
+        what: `pypi:anyio`, `oci:python:3.11-slim`, `archive:debian/bookworm`, `server:time`, `pin:time`, `platforms`.
         before: The version, digest or date before; "" if there was none. Platforms, if only they are others.
         after: The same after; "" if there is none.
     """
@@ -56,6 +58,7 @@ def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
                 *_images(old.images, after.images),
                 *_environments(old.environments, after.environments),
                 *_named("server", old.servers, after.servers),
+                *_pins(old.surfaces, after.surfaces),
             ]
         )
     )
@@ -155,3 +158,19 @@ def _named(what: str, before: Sequence[_N], after: Sequence[_N]) -> list[Change]
         for name in old.keys() | new.keys()
         if old.get(name) != new.get(name)
     ]
+
+
+def _pins(before: Sequence[Surface], after: Sequence[Surface]) -> list[Change]:
+    old = {item.server: item for item in before}
+    new = {item.server: item for item in after}
+    changes = []
+    for name in old.keys() | new.keys():
+        gone, come = old.get(name), new.get(name)
+        if gone == come:
+            continue
+        sign = "~" if gone and come else "+" if come else "-"
+        counts = [counted(item) if item else "" for item in (gone, come)]
+        if counts[0] == counts[1]:
+            counts[0] = ""
+        changes.append(Change(sign=sign, what=f"pin:{name}", before=counts[0], after=counts[1]))
+    return changes

@@ -18,6 +18,7 @@ from hatchlock.lock.other_differences import (
     server_changes,
 )
 from hatchlock.lock.privileges import new_privileges
+from hatchlock.lock.surface_changes import surface_changes
 from hatchlock.lock.toml import hyphened
 
 __all__ = ["Entry", "Section", "VersionOrder", "compare_locks"]
@@ -30,6 +31,7 @@ class Section(StrEnum):
     """The parts of a difference, in their order."""
 
     PRIVILEGES = "new privileges"
+    TOOLS = "pinned tools"
     ADDED = "new packages"
     REMOVED = "removed packages"
     VERSIONS = "changed versions"
@@ -84,6 +86,7 @@ def compare_locks(before: Lock, after: Lock, *, order: VersionOrder) -> tuple[En
             )
             for item in new_privileges(before, after)
         ),
+        *_others(Section.TOOLS, surface_changes(before, after)),
         *_packages(before, after, order),
         *_archives(before, after),
         *_images(before, after),
