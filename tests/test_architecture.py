@@ -16,7 +16,9 @@ MODULES = modules()
 
 LEVELS: dict[str, int] = {
     **dict.fromkeys(["errors", "address", "place", "digest", "events", "files", "process", "paths"], 0),
-    **dict.fromkeys(["manifest", "lock", "state", "store", "net", "launch", "launch_parts", "surface"], 1),
+    **dict.fromkeys(
+        ["manifest", "lock", "state", "store", "net", "launch", "launch_parts", "launch_rare", "surface"], 1
+    ),
     **dict.fromkeys(["sources", "realise", "images", "security", "engines", "clients"], 2),
     **dict.fromkeys(["resolve", "resources"], 3),
     **dict.fromkeys(["reconcile", "serve", "migrate"], 4),

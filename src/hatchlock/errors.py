@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.place import Place
+if TYPE_CHECKING:
+    from hatchlock.place import Place
 
 __all__ = [
     "INTERRUPTED",

@@ -9,28 +9,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.launch_parts import (
     HOME_INSIDE,
     SANDBOX_RULES,
     WORKSPACE,
-    Endpoint,
     Isolation,
     Mount,
-    Relay,
-    Remote,
     Runtime,
     Sandbox,
     SecretReference,
-    SourceTree,
     is_below,
     place_inside,
     size_in_bytes,
     target_problem,
 )
-from hatchlock.surface import SurfaceRules
+
+if TYPE_CHECKING:
+    from hatchlock.launch_rare import Endpoint, Relay, Remote, SourceTree
+    from hatchlock.surface import SurfaceRules
 
 __all__ = [
     "HOME_INSIDE",
@@ -56,6 +55,14 @@ __all__ = [
 
 LAUNCH_FORMAT = 1
 
+_RARE = {
+    "source": "SourceTree",
+    "relay": "Relay",
+    "remote": "Remote",
+    "endpoint": "Endpoint",
+    "surface": "SurfaceRules",
+}
+"""Attribute -> class of what few records have."""
 _OPTIONAL = (
     *("source", "trust", "relay", "ca", "proxies", "volumes"),
     *("surface", "remote", "endpoint", "audit"),
@@ -164,17 +171,36 @@ class LaunchRecord:
         values["read_only_paths"] = tuple(values["read_only_paths"])
         values["secrets"] = {name: SecretReference(**reference) for name, reference in values["secrets"].items()}
         values["sandbox"] = Sandbox.from_dict(values["sandbox"])
-        values["source"] = SourceTree(**values["source"]) if values.get("source") else None
-        values["relay"] = Relay(**values["relay"]) if values.get("relay") else None
-        values["surface"] = SurfaceRules.from_dict(values["surface"]) if values.get("surface") else None
-        values["remote"] = _remote(values["remote"]) if values.get("remote") else None
-        values["endpoint"] = Endpoint(**values["endpoint"]) if values.get("endpoint") else None
-        return cls(**values)
+        rare = {name: found for name in _RARE if (found := values.pop(name, None))}
+        return cls(**values, **{name: _rare(name, content) for name, content in rare.items()})
 
 
-def _remote(values: Mapping[str, Any]) -> Remote:
-    secrets = {name: SecretReference(**reference) for name, reference in values["secrets"].items()}
-    return Remote(**{**values, "secrets": secrets})
+def _rare(name: str, values: Mapping[str, Any]) -> Any:
+    if name == "surface":
+        return _loaded("SurfaceRules").from_dict(values)
+    if name == "remote":
+        secrets = {header: SecretReference(**reference) for header, reference in values["secrets"].items()}
+        values = {**values, "secrets": secrets}
+    return _loaded(_RARE[name])(**values)
+
+
+def _loaded(name: str) -> Any:
+    """Return a class that few records need; it takes a millisecond that a start has no use for."""
+    if name == "SurfaceRules":
+        from hatchlock.surface import SurfaceRules  # noqa: PLC0415
+
+        return SurfaceRules
+    from hatchlock import launch_rare  # noqa: PLC0415
+
+    return getattr(launch_rare, name)
+
+
+if not TYPE_CHECKING:  # which knows them from above
+
+    def __getattr__(name: str) -> Any:
+        if name not in _RARE.values():
+            raise AttributeError(name)
+        return _loaded(name)
 
 
 def _plain(value: Any) -> Any:

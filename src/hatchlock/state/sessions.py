@@ -15,8 +15,6 @@ from pathlib import Path
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory
 from hatchlock.process import owner, owner_is_gone
-from hatchlock.state.auditlog import append
-from hatchlock.state.counts import Counts, add_counts, counts_path
 
 __all__ = ["RunningSession", "forget_ended", "has_ended", "kept", "running", "sessions"]
 
@@ -101,10 +99,16 @@ def forget_ended(project: Path) -> None:
     """
     for path, session in sessions(project):
         if has_ended(session) and _unlinked(path):
-            killed = Counts(sessions=1, killed=1)
-            add_counts(counts_path(project, session.server), session.launch, killed)
-            facts = {"project": project.name, "server": session.server, "launch": session.launch, "pid": session.pid}
-            append(project.parents[1], "run.killed", facts)
+            _write_down(project, session)
+
+
+def _write_down(project: Path, session: RunningSession) -> None:
+    from hatchlock.state.auditlog import append  # noqa: PLC0415  few sessions are killed
+    from hatchlock.state.counts import Counts, add_counts, counts_path  # noqa: PLC0415
+
+    add_counts(counts_path(project, session.server), session.launch, Counts(sessions=1, killed=1))
+    facts = {"project": project.name, "server": session.server, "launch": session.launch, "pid": session.pid}
+    append(project.parents[1], "run.killed", facts)
 
 
 def _unlinked(path: Path) -> bool:
