@@ -1,10 +1,11 @@
 """Keeping a server that stays: a process that starts it, starts it again when it has ended, and ends with it.
 
-    keeper ──forks──▶ run ──▶ watchdog, server         each life of the server is a process of its own, which is `run`'s
-       ▲                │                               equal: its end leaves nothing, and it ends when the keeper does
+    keeper ──starts──▶ run ──▶ watchdog, server        each run of the server is a process of its own, and `run`'s equal:
+       ▲                │                               its end leaves nothing, and it ends when the keeper does
        └── its status ──┘
 
-The keeper has one thread and opens nothing: it waits for the end of a run, for a signal, or for the time to start the next.
+The keeper waits for the end of a run, for a signal, or for the time to start the next, and does nothing else. A run is a new
+program each time, so a hatchlock that was upgraded meanwhile is one with itself.
 Who keeps what stands in `state.keepers`; keeper and run write it in turns, each while the other one does not.
 """
 
@@ -14,11 +15,12 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Self
 
 from hatchlock.state.keepers import Keeper, is_held_by_name, now, read_kept, write_keeper
 
@@ -73,7 +75,7 @@ def detached() -> bool:
 def keep(
     root: Path,
     keeper: Keeper,
-    life: Callable[[], int],
+    start: Callable[[], subprocess.Popen[bytes]],
     *,
     hold: int,
     grace: float,
@@ -82,12 +84,12 @@ def keep(
 ) -> int:
     """Keep a server until a signal, or until the state that names this keeper is gone.
 
-    To be called in the main thread of a process without other threads: it forks.
+    To be called in the main thread.
 
     Args:
         root: The project's state.
         keeper: What is written of it.
-        life: Serves the server once, in a process of its own; returns its status.
+        start: Starts a process that serves the server once, ends it on SIGTERM, and ends with its parent.
         hold: What holds the server (`state.keepers.holding`).
         grace: Seconds that the server gets to end by itself.
         say: Takes what people should read.
@@ -101,17 +103,18 @@ def keep(
         failures = 0
         while True:
             began = time.monotonic()
-            run = _forked(life, waiting)
-            write_keeper(root, replace(keeper, phase="starting", began=now(), run=run))
-            if reason := _until_end(root, keeper.server, run, hold, waiting):
-                _end(run, grace, waiting)
-                return reason
-            status = _status(run)
+            run, why = _started(start)
+            if run is not None:
+                write_keeper(root, replace(keeper, phase="starting", began=now(), run=run.pid))
+                if reason := _until_end(root, keeper.server, run, hold, waiting):
+                    _end(run, grace, waiting)
+                    return reason
+                why = f"it ended with status {_status(run)}"
             seen = read_kept(root, keeper.server) or keeper
             is_long = seen.health == "healthy" and time.monotonic() - began >= pace.healthy
             failures = 1 if is_long else failures + 1
             pause = pace.pause(failures)
-            keeper = _ended(seen, keeper, status)
+            keeper = _ended(seen, keeper, why)
             say(f"{keeper.server} is started again in {pause:g} s: {keeper.said}")
             write_keeper(root, keeper)
             if reason := waiting.wait(pause):
@@ -136,10 +139,6 @@ class _Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Let signals do what they do by themselves."""
         signal.set_wakeup_fd(-1)
         for number in (*_SIGNALS, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -164,30 +163,17 @@ class _Waiting:
         self.reason = self.reason or 128 + number
 
 
-def _forked(life: Callable[[], int], waiting: _Waiting) -> int:
-    # what is meant for us must not hit the child before it has learnt what to do with it
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    pid = os.fork()
-    if pid == 0:
-        _live(life, waiting, before)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid
-
-
-def _live(life: Callable[[], int], waiting: _Waiting, mask: set[int | signal.Signals]) -> NoReturn:
-    """Be the child."""
-    status = 1
+def _started(start: Callable[[], subprocess.Popen[bytes]]) -> tuple[subprocess.Popen[bytes] | None, str]:
+    """Start a run; else return why it cannot be: hatchlock may have been moved, or is just being upgraded."""
     try:
-        waiting.forget()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        status = life()
-    finally:
-        os._exit(status & 0xFF)
+        return start(), ""
+    except OSError as error:
+        return None, str(error)
 
 
-def _until_end(root: Path, server: str, run: int, hold: int, waiting: _Waiting) -> int:
-    """Return why we end; 0 when the run has ended, which is not reaped yet."""
-    while not _has_ended(run):
+def _until_end(root: Path, server: str, run: subprocess.Popen[bytes], hold: int, waiting: _Waiting) -> int:
+    """Return why we end; 0 when the run has ended."""
+    while run.poll() is None:
         waiting.glance(_GLANCE)
         if waiting.reason:
             return waiting.reason
@@ -196,33 +182,25 @@ def _until_end(root: Path, server: str, run: int, hold: int, waiting: _Waiting) 
     return waiting.reason
 
 
-def _has_ended(run: int) -> bool:
-    return os.waitid(os.P_PID, run, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+def _end(run: subprocess.Popen[bytes], grace: float, waiting: _Waiting) -> None:
+    """End a run, as its application would; and if it does not end, kill it: then its watchdog ends the server."""
+    run.terminate()
+    deadline = time.monotonic() + grace + _END_SECONDS
+    while run.poll() is None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            run.kill()
+            run.wait()
+            return
+        waiting.glance(min(left, _GLANCE))
 
 
-def _status(run: int) -> int:
-    status = os.waitstatus_to_exitcode(os.waitpid(run, 0)[1])
+def _status(run: subprocess.Popen[bytes]) -> int:
+    status = run.wait()
     return status if status >= 0 else 128 - status
 
 
-def _end(run: int, grace: float, waiting: _Waiting) -> None:
-    """End a run, as its application would; and if it does not end, kill it: then its watchdog ends the server."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(run, signal.SIGTERM)
-    deadline = time.monotonic() + grace + _END_SECONDS
-    while not _has_ended(run):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run, signal.SIGKILL)
-            break
-        waiting.glance(min(left, _GLANCE))
-    _status(run)
-
-
-def _ended(seen: Keeper, keeper: Keeper, status: int) -> Keeper:
+def _ended(seen: Keeper, keeper: Keeper, why: str) -> Keeper:
     """Return what is written of a server that has ended: its run may have said why it could not be started."""
-    why = seen.said if seen.health == "failed" and seen.run == 0 else f"it ended with status {status}"
-    return replace(
-        keeper, phase="waiting", began=seen.began, run=0, health="failed", said=why, checked=now(), seconds=0.0
-    )
+    said = seen.said if seen.health == "failed" and seen.run == 0 and seen.phase == "waiting" else why
+    return replace(keeper, phase="waiting", began=seen.began, run=0, health="failed", said=said, checked=now())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.usecases.run import find_record, log_path, settled
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.serve.health import Answer
 
-__all__ = ["NotKept", "keep_server", "stand_here"]
+__all__ = ["KeptLog", "NotKept", "keep_server", "stand_here"]
 
 _OTHERS_SECONDS = 60.0
 """How long an earlier keeper may take to end."""
@@ -118,90 +122,61 @@ def _keep(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> int:
             port=record.endpoint.host_port,
             since=now(),
         )
-        life = _Life(home, record, environ)
-        return keep(root, keeper, life, hold=hold, grace=record.sandbox.stop_grace, say=life.say)
+        log = KeptLog(home, record)
+        start = partial(_start, home, record, environ, hold=hold, log=log)
+        return keep(root, keeper, start, hold=hold, grace=record.sandbox.stop_grace, say=log.say)
 
 
-class _Life:
-    """Serves a kept server once, and notes down how it does."""
+def _start(
+    home: Home, record: LaunchRecord, environ: Mapping[str, str], *, hold: int, log: KeptLog
+) -> subprocess.Popen[bytes]:
+    """Start one run. It holds the server as we do, so that whoever kills us does not have it started twice."""
+    words = (str(home.root), record.project, record.server, record.digest)
+    with log.descriptor() as stderr:  # what goes wrong in there is none of the server's own words
+        return subprocess.Popen(
+            [sys.executable, "-I", "-m", "hatchlock.usecases.kept_run", *words],
+            env=dict(environ),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=(hold,),
+        )
 
-    def __init__(self, home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> None:
-        self._home = home
-        self._record = record
-        self._environ = environ
-        self._root = home.project(record.project)
 
-    def __call__(self) -> int:
-        """Serve it, in a process of our own."""
-        try:
-            return self._serve()
-        except HatchlockError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            self.say(f"{error.address or self._record.server}: {error}{hint}")
-            self._note(phase="waiting", health="failed", said=str(error), run=0)
-            return 1
+class KeptLog:
+    """The log of a kept server, for what is not the server's own.
+
+    Args:
+        home: The store.
+        record: The server's launch record.
+    """
+
+    def __init__(self, home: Home, record: LaunchRecord) -> None:
+        self._path = log_path(home, record.project, record.server)
+        self._limit = record.sandbox.log_size
 
     def say(self, text: str) -> None:
-        """Write a sentence of our own into the server's log."""
+        """Add a sentence of ours."""
         from hatchlock.launch import size_in_bytes
         from hatchlock.serve.talk import open_log
 
-        record = self._record
-        log = open_log(log_path(self._home, record.project, record.server), size_in_bytes(record.sandbox.log_size))
+        log = open_log(self._path, size_in_bytes(self._limit))
         if log is not None:
             log.write(f"hatchlock: {text}\n".encode())
             log.close()
 
-    def _serve(self) -> int:
-        if not self._record.speaks_http:
-            return self._serve_stdio()
-        from hatchlock.serve.standing import stand
+    @contextlib.contextmanager
+    def descriptor(self) -> Iterator[int]:
+        """Have it open at its end inside the block; nothing instead, where it has no place."""
+        from hatchlock.files import private_directory
 
-        record = self._record
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        return stand(
-            settled(record, self._home, Path(record.directory), self._environ),
-            applied=record,
-            environ=self._environ,
-            stderr=nothing,
-            log=log_path(self._home, record.project, record.server),
-            store=self._home.root,
-            answered=self._answered,
-        )
-
-    def _serve_stdio(self) -> int:
-        """Serve a server of stdio over HTTP, and end with our keeper: who serves it does not look at that."""
-        import signal
-        import threading
-
-        from hatchlock.serve.ends import Reasons, watch
-        from hatchlock.serve.front.front import Limits
-        from hatchlock.serve.health import watch_health
-        from hatchlock.usecases.serve import serve
-        from hatchlock.usecases.wanted import Wanted
-
-        record, parent = self._record, os.getppid()
-        reasons = Reasons()
-
-        def follow() -> None:
-            watch(parent, None, reasons)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        def ready(url: str) -> None:
-            threading.Thread(target=follow, daemon=True).start()
-            ended, patience = threading.Event(), record.startup_timeout
-            arguments = (url, self._answered, ended)
-            threading.Thread(target=watch_health, args=arguments, kwargs={"patience": patience}, daemon=True).start()
-
-        wanted = Wanted(project=record.project, name=record.server)
-        return serve(self._home, wanted, self._environ, limits=Limits(), ready=ready)
-
-    def _answered(self, answer: Answer) -> None:
-        health: Literal["healthy", "failed"] = "healthy" if answer.is_healthy else "failed"
-        self._note(phase="running", health=health, said=answer.said, seconds=answer.seconds)
-
-    def _note(self, **facts: object) -> None:
-        from hatchlock.state.keepers import now, read_kept, write_keeper
-
-        if kept := read_kept(self._root, self._record.server):
-            write_keeper(self._root, replace(kept, checked=now(), **facts))  # type: ignore[arg-type]
+        try:
+            private_directory(self._path.parent)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except (OSError, HatchlockError):
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
