@@ -66,7 +66,6 @@ _SERVER: tuple[_Rule, ...] = (
 )
 
 _RULES: tuple[_Rule, ...] = (
-    ("project.audit", _always, ""),
     *((f"environments.*.{key}", when, advice) for key, when, advice in _PACKAGES),
     *((f"{table}.{key}", when, advice) for table in ("defaults", "servers.*") for key, when, advice in _SERVER),
     *((f"indexes.{kind}.packages", _always, "it serves every name of its kind") for kind in ("debian", "mcp", "conda")),

@@ -278,6 +278,7 @@ class Placing:
             directory=str(self.machine.directory),
             startup_timeout=launch.startup_timeout,
             trust=launch.trust,
+            audit=self.manifest.project.audit,
             surface=surface_rules(self.manifest.servers[launch.name].tools, self.lock, launch.name),
         )
         beside = seatbelt_problems(record) if self.machine.system == "darwin" and launch.runtime == "process" else ()

@@ -16,7 +16,7 @@ from typing import Any
 from hatchlock.errors import PermissionProblem
 from hatchlock.launch import LaunchRecord
 from hatchlock.serve.passage import Verdict
-from hatchlock.state.auditlog import append
+from hatchlock.state.auditlog import append, session
 
 __all__ = ["CallAudit"]
 
@@ -37,13 +37,12 @@ class CallAudit:
     Args:
         store: The store's root.
         record: What is served.
-        session: The name of the session in the audit log.
         say: Takes a sentence, once, when it cannot be written: the session goes on.
     """
 
-    def __init__(self, store: Path, record: LaunchRecord, *, session: str, say: Callable[[str], None]) -> None:
+    def __init__(self, store: Path, record: LaunchRecord, *, say: Callable[[str], None]) -> None:
         self._store = store
-        self._named = {"project": record.project, "server": record.server, "session": session}
+        self._named = {"project": record.project, "server": record.server, "session": session()}
         self._say = say
         self._open: dict[str, _Call] = {}
         self._lock = threading.Lock()

@@ -21,7 +21,11 @@ from hatchlock.serve.tally import NOT_COUNTED, Tally
 from hatchlock.serve.traffic import Traffic, forward, in_thread, readers, written_to
 
 if TYPE_CHECKING:
+    from hatchlock.serve.calls import CallAudit
+    from hatchlock.serve.gate import Gate
+    from hatchlock.serve.passage import Passage
     from hatchlock.serve.passages import Passing
+    from hatchlock.surface import SurfaceRules
 
 __all__ = ["ServerFailed", "converse"]
 
@@ -70,7 +74,8 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
     record, tally = start.record, _tally(start)
     traffic = Traffic(first_noise=tally.first_noise)
     put = written_to(stdout, lambda: reasons.put(End.STDOUT))
-    passing = _passing(start, server, reasons, talk, put)
+    calls = _calls(start, talk)
+    passing = _passing(start, server, reasons, talk, put, calls=calls)
     out = readers(server, traffic, talk, passing.received if passing else put)
     take = passing.sent if passing else None
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
@@ -82,6 +87,8 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
         # What it said last still goes out, unless nobody takes it.
         reader.join(max(record.sandbox.stop_grace, 1.0))
     talk.finish()
+    if calls:
+        calls.finish()
     for denial in server.limits_met():
         start.denials.report(denial)
     if passing and passing.refused:
@@ -97,21 +104,46 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
 
 
 def _passing(
-    start: Start, server: Server, reasons: Reasons, talk: Talk, put: Callable[[bytes], None]
+    start: Start,
+    server: Server,
+    reasons: Reasons,
+    talk: Talk,
+    put: Callable[[bytes], None],
+    *,
+    calls: CallAudit | None,
 ) -> Passing | None:
     """Return what looks at each message; None for a server of which nothing is to be looked at."""
-    if start.record.surface is None:
+    passages: list[Passage] = [calls] if calls else []  # outside: what a gate answers is an outcome as well
+    if start.record.surface is not None:
+        passages.append(_gate(start.record.surface, start, talk))
+    if not passages:
         return None
-    from hatchlock.serve.passages import Passing, Surroundings, gate_of  # noqa: PLC0415  most servers have no rules
+    from hatchlock.serve.passage import Chain  # noqa: PLC0415  most servers have no rules
+    from hatchlock.serve.passages import Passing  # noqa: PLC0415
 
     def end(reason: HatchlockError) -> None:
         talk.fail(reason)
         reasons.put(End.REFUSED)
 
+    passage = passages[0] if len(passages) == 1 else Chain(passages)
+    return Passing(passage, send=server.send, put=put, end=end)
+
+
+def _calls(start: Start, talk: Talk) -> CallAudit | None:
+    """Return what writes its calls down; None where the project does not want that."""
+    if start.record.audit != "calls":
+        return None
+    from hatchlock.serve.calls import CallAudit  # noqa: PLC0415  few projects want it
+
+    return CallAudit(start.store, start.record, say=talk.say)
+
+
+def _gate(rules: SurfaceRules, start: Start, talk: Talk) -> Gate:
+    from hatchlock.serve.passages import Surroundings, gate_of  # noqa: PLC0415  most servers have no rules
+
     state = None if start.observer.watches else start.store / "projects" / start.record.project
     around = Surroundings(launch=start.applied, say=talk.say, state=state)
-    gate = gate_of(start.record.surface, start.record.server, around)
-    return Passing(gate, send=server.send, put=put, end=end)
+    return gate_of(rules, start.record.server, around)
 
 
 def _tally(start: Start) -> Tally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from typing import Any, ClassVar
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, read_optional, reporting_permission
 
-__all__ = ["AUDIT_FORMAT", "AuditNotWritten", "Trail", "append", "audit_path", "read_audit", "record", "who"]
+__all__ = ["AUDIT_FORMAT", "AuditNotWritten", "Trail", "append", "audit_path", "read_audit", "record", "session", "who"]
 
 AUDIT_FORMAT = 1
 _LIMIT = 8 << 20
@@ -123,6 +124,12 @@ def who() -> dict[str, Any]:
         "host": os.uname().nodename,
     }
     return found | {name: value for name, value in more.items() if value not in {None, ""}}
+
+
+@functools.cache
+def session() -> str:
+    """Return what names the sessions of this process in the log: its start, its end and its calls belong together by it."""
+    return os.urandom(6).hex()
 
 
 def read_audit(store: Path) -> Trail:

@@ -96,11 +96,12 @@ def serving(store: Path, record: LaunchRecord, facts: Mapping[str, object]) -> I
         facts: More facts of its start.
 
     Yields:
-        More facts for the end; `exit` is the status, `session` names it in the log.
+        More facts for the end; `exit` is the status.
     """
-    session, began = os.urandom(6).hex(), time.monotonic()
-    more: dict[str, object] = {"session": session}
-    named: dict[str, object] = {"project": record.project, "server": record.server, "session": session}
+    from hatchlock.state.auditlog import session
+
+    began, more = time.monotonic(), dict[str, object]()
+    named: dict[str, object] = {"project": record.project, "server": record.server, "session": session()}
     secrets = _secret_names(record.references)
     used = {"launch": record.digest, **({"secrets": secrets} if secrets else {}), **facts}
     note(store, "run.start", **named, **used)
