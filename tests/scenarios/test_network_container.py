@@ -118,7 +118,13 @@ def test_only_what_is_listed_is_reached(place: Place, tmp_path: Path) -> None:
             assert call(run, "routes") == ""
             lines = call(run, "files").splitlines()
             assert lines == [
-                *("127.0.0.1 localhost", "127.0.0.2 a.test", "127.0.0.3 api.test", "127.0.0.1 hatchlock"),
+                *(
+                    "127.0.0.1 localhost",
+                    "127.0.0.2 a.test",
+                    "127.0.0.3 api.test",
+                    "127.0.0.1 hatchlock",
+                    "::1 hatchlock",
+                ),
                 *("nameserver 127.0.0.1", "options timeout:1 attempts:1"),
             ]
             assert len(place.containers()) == 2

@@ -62,7 +62,7 @@ def test_the_files_name_the_hosts_and_a_name_server_inside() -> None:
     files = resolver_files({"a.test": "127.0.0.2"})
     assert files["/etc/hosts"] == "127.0.0.1 localhost\n127.0.0.2 a.test\n"
     own = resolver_files({"a.test": "127.0.0.2"}, own="here")["/etc/hosts"]
-    assert own == "127.0.0.1 localhost\n127.0.0.2 a.test\n127.0.0.1 here\n"
+    assert own == "127.0.0.1 localhost\n127.0.0.2 a.test\n127.0.0.1 here\n::1 here\n"
     assert resolver_files({"a.test": "127.0.0.2"}, own="a.test") == files
     assert files["/etc/resolv.conf"].startswith("nameserver 127.0.0.1\n")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
-from hatchlock.security.network import CA_INSIDE, is_listed
+from hatchlock.security.network import CA_INSIDE, HOSTNAME, is_listed
 from hatchlock.security.provided import SECRETS_INSIDE
 from hatchlock.security.sandbox import HOME_INSIDE, shares_network
 
@@ -218,7 +218,7 @@ def _namespaces(record: LaunchRecord, system: System) -> Iterable[str]:
     if not system.root:
         uid, gid = _identity(record, system)
         yield from ("--unshare-user", "--disable-userns", "--uid", str(uid), "--gid", str(gid))
-    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "hatchlock")
+    yield from ("--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try", "--hostname", HOSTNAME)
     if not shares_network(record.sandbox):
         yield "--unshare-net"
     yield from ("--die-with-parent", "--new-session", "--clearenv")

@@ -28,7 +28,7 @@ __all__ = [
 CA_INSIDE = "/run/hatchlock/ca.pem"
 """Where a server finds the certificates that this machine trusts."""
 HOSTNAME = "hatchlock"
-"""The host's own name, inside of a container's network that is ours."""
+"""The host's own name inside, where its network is ours."""
 LOCALHOST = "localhost"
 """In a list it stands for this machine."""
 
@@ -110,9 +110,10 @@ def resolver_files(hosts: Mapping[str, str], *, own: str = "") -> dict[str, str]
         hosts: Name -> address inside.
         own: The host's own name inside, by which many servers ask who they are; "" for none.
     """
-    known = {own: "127.0.0.1"} if own and own not in {*hosts, LOCALHOST} else {}
+    # in both families, or the one that is missing is asked for elsewhere
+    known = ("127.0.0.1", "::1") if own and own not in {*hosts, LOCALHOST} else ()
     lines = [f"127.0.0.1 {LOCALHOST}", *(f"{address} {name}" for name, address in sorted(hosts.items()))]
-    lines += [f"{address} {name}" for name, address in known.items()]
+    lines += [f"{address} {own}" for address in known]
     return {
         "/etc/hosts": "".join(f"{line}\n" for line in lines),
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",

@@ -26,7 +26,7 @@ from hatchlock.security.bubblewrap import (
     identity_files,
     system_calls,
 )
-from hatchlock.security.network import has_own_network, resolver_files
+from hatchlock.security.network import HOSTNAME, has_own_network, resolver_files
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import SandboxUnsupported, nested_mounts
 from hatchlock.serve.missing import PathMissing, check_certificates
@@ -155,7 +155,7 @@ def start_isolated(
     _check_paths(record, system)
     texts = {
         **identity_files(record, system),
-        **(resolver_files(provided.hosts, own=os.uname().nodename) if has_own_network(record.sandbox) else {}),
+        **(resolver_files(provided.hosts, own=HOSTNAME) if has_own_network(record.sandbox) else {}),
     }
     named = {path: content.encode() for path, content in texts.items()}
     files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}
