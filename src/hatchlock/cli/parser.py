@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS
+from hatchlock.cli.login_commands import login_arguments, logout_arguments
 from hatchlock.cli.pin_arguments import pin_arguments
 from hatchlock.cli.serve_commands import serve_arguments
 from hatchlock.cli.trial_arguments import try_arguments
@@ -182,7 +184,8 @@ def _server(command: argparse.ArgumentParser) -> None:
 
 
 def _run(command: argparse.ArgumentParser) -> None:
-    _server(command)
+    command.add_argument("name", nargs="?", metavar="NAME", help="the server")
+    command.add_argument("--group", metavar="GROUP", help="all servers of a group, as one")
     command.add_argument("--dev", action="store_true", help="serve the live directory of a path: source")
     command.add_argument(
         "--learn",
@@ -207,6 +210,7 @@ def _logs(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--build", action="store_true", help="of a build: ENVIRONMENT.PACKAGE, or a server that is built"
     )
+    audit_arguments(command)
     command.add_argument("--network", action="store_true", help="its connections, where its network is a list of hosts")
     command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
 
@@ -363,6 +367,8 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "try": try_arguments,
     "logs": _logs,
     "secret": _secret,
+    "login": login_arguments,
+    "logout": logout_arguments,
     "env": _env,
     "exec": _exec,
     "export": _export,

@@ -16,7 +16,9 @@ __all__ = ["logs", "run"]
 
 
 def run(arguments: argparse.Namespace, _: Ui) -> int:
-    """Serve a server over stdio."""
+    """Serve a server, or a group of servers, over stdio."""
+    if arguments.group or not arguments.name:
+        return _run_group(arguments)
     from hatchlock.usecases.run import run as serve
 
     named = arguments.project or arguments.manifest or arguments.use_global
@@ -42,6 +44,12 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
     from hatchlock.files import read_optional
 
+    if arguments.audit:
+        from hatchlock.cli.audit_log_command import show_audit
+
+        return show_audit(arguments, ui, home_of(arguments))
+    if arguments.since:
+        raise UsageError(what="--since is about the audit log", advice="hatchlock logs --audit --since 7d")
     if arguments.run is not None:
         from hatchlock.cli.run_log_command import show_run
 

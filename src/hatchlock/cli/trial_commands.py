@@ -48,7 +48,7 @@ def try_(arguments: argparse.Namespace, ui: Ui) -> int:
             ui.say(f"note: {problem}")
         name, fields, text = _declared(arguments, ui, around)
         keep = _keep(arguments, around, name, fields)
-        trial = begin_trial(home, name, text, keep=keep)
+        trial = begin_trial(home, name, text, what=arguments.source or arguments.words[0], keep=keep)
         prepared = prepare_trial(trial, environ=os.environ, offline=arguments.offline, emit=ui.event)
         _tell(prepared, arguments, ui)
         if arguments.probe:

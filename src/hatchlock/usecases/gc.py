@@ -80,10 +80,12 @@ def collect_garbage(
         OSError: Something cannot be deleted.
     """
     from hatchlock.usecases.consent import check_agreed
+    from hatchlock.usecases.trial import sweep_trials
 
+    left = [Kept(name="trial", why=why) for why in sweep_trials(project.home, environ=project.environ)]
     found = find_garbage(project, keep=keep)
     if not found.items:
-        return Collected(items=(), kept=found.kept)
+        return Collected(items=(), kept=(*left, *found.kept))
     check_agreed(yes=yes, confirm=confirm and (lambda: confirm(found)))
     with (
         all_leases(project.home, purpose="gc", timeout=lock_timeout, emit=emit),
@@ -92,7 +94,7 @@ def collect_garbage(
         survey = _Survey(project, keep)
         now = survey.garbage()
         gone: list[Item] = []
-        kept = list(now.kept)
+        kept = [*left, *now.kept]
         for item in now.items:
             if item not in found.items:
                 continue

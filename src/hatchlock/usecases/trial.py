@@ -25,6 +25,7 @@ from hatchlock.files import atomic_write, private_directory, read_optional
 from hatchlock.paths import MANIFEST_NAME, Home
 from hatchlock.process import owner
 from hatchlock.state.sessions import RunningSession, has_ended
+from hatchlock.usecases.audit_trail import note
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
@@ -126,13 +127,16 @@ class Trial:
         )
 
 
-def begin_trial(home: Home, server: str, manifest: Callable[[str], str], *, keep: Keep | None = None) -> Trial:
+def begin_trial(
+    home: Home, server: str, manifest: Callable[[str], str], *, what: str, keep: Keep | None = None
+) -> Trial:
     """Write the manifest of a trial, and whose it is: this process's.
 
     Args:
         home: The store.
         server: The server's name.
         manifest: Gives the manifest's text for a project's name.
+        what: Its source, or its program, for the audit log.
         keep: What is to become of it.
 
     Raises:
@@ -144,6 +148,7 @@ def begin_trial(home: Home, server: str, manifest: Callable[[str], str], *, keep
     atomic_write(beside / _FACTS, json.dumps({"format_version": _FORMAT, **facts}).encode(), durable=False)
     atomic_write(beside / MANIFEST_NAME, manifest(trial.project).encode(), durable=False)
     beside.rename(trial.directory)  # whole: what has no owner is nobody's, and goes
+    note(home.root, "trial", project=trial.project, server=server, tried=what, **({"keep": True} if keep else {}))
     return trial
 
 

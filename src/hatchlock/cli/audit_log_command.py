@@ -1,0 +1,68 @@
+"""`logs --audit`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hatchlock.cli.ui import Ui, printable
+from hatchlock.paths import Home
+
+__all__ = ["audit_arguments", "show_audit"]
+
+_OF_ALL = frozenset({"format_version", "time", "event", "project", "server", "who"})
+_LONGEST = 160
+
+
+def audit_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `logs` that are about the audit log."""
+    command.add_argument(
+        "--audit", action="store_true", help="who has done what with this store; of one project with --project"
+    )
+    command.add_argument("--since", metavar="TIME", help="with --audit: from then on: 2h, 7d, or a date")
+
+
+def show_audit(arguments: argparse.Namespace, ui: Ui, home: Home) -> int:
+    """Print the end of the audit log, or with `--since` all of it from then on."""
+    from hatchlock.state.auditlog import audit_path
+    from hatchlock.usecases.audit_log import audit_log, moment_of
+
+    since = moment_of(arguments.since, now=datetime.now(UTC)) if arguments.since else ""
+    trail = audit_log(home.root, project=arguments.project or "", server=arguments.name or "", since=since)
+    most = len(trail.entries) if since else max(arguments.lines, 0)
+    entries = trail.entries[max(len(trail.entries) - most, 0) :]
+    if ui.json:
+        shown = [dict(entry) for entry in entries]
+        ui.document({"path": str(audit_path(home.root)), "entries": shown, "damaged": trail.damaged})
+        return 0
+    ui.result("\n".join(map(_line, entries)))
+    if trail.damaged:
+        ui.say(f"note: {trail.damaged} lines of it cannot be read: a disk was full, or somebody has edited it")
+    if not entries:
+        ui.say(f"nothing of that is in {audit_path(home.root)}")
+    return 0
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    when = str(entry.get("time", ""))[:19].replace("T", " ")
+    about = "/".join(str(entry[key]) for key in ("project", "server") if entry.get(key))
+    facts = [f"{name}={_value(value)}" for name, value in entry.items() if name not in _OF_ALL]
+    return printable(
+        "  ".join(filter(None, (when, str(entry["event"]), about, _who(entry.get("who")), " ".join(facts))))
+    )
+
+
+def _who(who: object) -> str:
+    if not isinstance(who, Mapping):
+        return ""
+    name = who.get("user") or f"uid {who.get('uid')}"
+    through = f" through {who['application']}" if who.get("application") else ""
+    return f"by {name} (process {who.get('pid')}{through})"
+
+
+def _value(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,63 @@
+"""`logs --audit`: what was done with a store, and by whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hatchlock.errors import UsageError
+from hatchlock.state.auditlog import Trail, read_audit
+
+__all__ = ["audit_log", "moment_of"]
+
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def audit_log(store: Path, *, project: str = "", server: str = "", since: str = "") -> Trail:
+    """Return what the audit log of a store says.
+
+    Args:
+        store: The store's root.
+        project: Only of this project; "" for all.
+        server: Only of this server, by its name; "" for all.
+        since: Only from this moment on, as `moment_of` gives it; "" for all.
+
+    Raises:
+        PermissionProblem: It cannot be read.
+    """
+    trail = read_audit(store)
+    entries = (entry for entry in trail.entries if str(entry.get("time", "")) >= since)
+    return Trail(
+        entries=tuple(
+            entry for entry in entries if _is_of(entry, "project", project) and _is_of(entry, "server", server)
+        ),
+        damaged=trail.damaged,
+    )
+
+
+def moment_of(text: str, *, now: datetime) -> str:
+    """Return a moment as entries have it, in UTC: `2h` and `7d` ago, a date, or a time with its zone (UTC if it has none).
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if match := _AGO.fullmatch(text):
+        return _written(now - timedelta(**{_UNITS[match[2]]: int(match[1])}))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        advice = "write 30m, 2h, 7d, 2026-11-28 or 2026-11-28T04:00:00Z"
+        raise UsageError(what=f"--since {text}: it is no moment", advice=advice) from None
+    return _written(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _is_of(entry: Mapping[str, Any], key: str, name: str) -> bool:
+    return not name or entry.get(key) == name
