@@ -32,7 +32,7 @@ class Finding:
         details: Lines on that for people, with nothing in them that a terminal obeys.
         hidden: Edits that leave out the tools that are not permitted.
         filtered: Edits that leave out these, and everything that differs.
-        names: By "tools" and "prompts", where the answer lists them: what it lists, as far as it is permitted.
+        names: By "tools" and "prompts", where the answer lists them: what it lists of what was pinned.
         unclear: Whether nothing of it can be left out reliably.
     """
 
@@ -45,11 +45,12 @@ class Finding:
 
 
 class Judge:
-    """Compares answers with rules. It remembers definitions that were right, so that they are hashed once."""
+    """Compares answers with rules. It remembers of what was pinned what was right, so that it is hashed once, and what not."""
 
     def __init__(self, rules: SurfaceRules) -> None:
         self._rules = rules
         self._right: dict[tuple[str, str], str] = {}
+        self._wrong: set[tuple[str, str]] = set()
 
     def of(self, text: str, answer: Answer) -> Finding:
         """Judge an answer.
@@ -85,10 +86,10 @@ class Judge:
         return Finding(difference=Difference(removed=("instructions",)), details=("removed: the instructions",))
 
     def permits_call(self, kind: str, name: str) -> bool:
-        """Whether a tool may be called, or a prompt be got, whether it was listed or not."""
+        """Whether a tool may be called, or a prompt be got, whether it was listed or not; not one that was last listed wrong."""
         rules = self._rules
-        is_pinned = rules.pins is None or rules.changed == "warn" or name in self._pinned(kind)
-        return is_pinned and self._is_permitted(kind, name)
+        is_right = name in self._pinned(kind) and (kind, name) not in self._wrong
+        return self._is_permitted(kind, name) and (rules.pins is None or rules.changed == "warn" or is_right)
 
     def is_pinned(self, label: str) -> bool:
         """Whether a name in a `Difference` is one that was approved, so that it may be told to anybody."""
@@ -116,6 +117,7 @@ class Judge:
                 continue
             permitted.append(item)
             names.add(name)
+            self._note(member.name, name, is_right=not sort)
             if sort:
                 differs[sort].append((f"{kind} {name}".strip(), f"{why}: {_definition(definition)}"))
             else:
@@ -127,8 +129,14 @@ class Judge:
             ),
             hidden=_kept(text, member, permitted),
             filtered=_kept(text, member, right),
-            names={member.name: frozenset(names)},
+            names={member.name: frozenset(name for name in names if name in self._pinned(member.name))},
         )
+
+    def _note(self, kind: str, name: str, *, is_right: bool) -> None:
+        if is_right:
+            self._wrong.discard((kind, name))
+        elif name in self._pinned(kind):
+            self._wrong.add((kind, name))
 
     def _sort(self, kind: str, text: str, value: Any) -> tuple[str, str, str]:
         """Return a definition's name, and "hidden", "added", "changed", "unhashable", or "" for one that is right; and why."""

@@ -14,8 +14,9 @@ from hatchlock.errors import HatchlockError, PermissionProblem, RefusedError
 from hatchlock.launch import LaunchRecord
 from hatchlock.serve.gate import Gate
 from hatchlock.serve.passage import Passage
+from hatchlock.serve.traffic import in_thread
 from hatchlock.state.surfaces import Difference, remember_surface, surface_path
-from hatchlock.surface import SurfaceRules
+from hatchlock.surface import SurfaceRules, value_hash
 
 __all__ = ["Passing", "PinsStale", "Surroundings", "check_pins", "gate_of"]
 
@@ -71,8 +72,14 @@ def gate_of(rules: SurfaceRules, server: str, around: Surroundings) -> Gate:
     """Return the gate of a server's session, whose findings are said once and kept for `status`."""
     if rules.pins and rules.pins.stale:
         around.say(f"{server} is not what it was when its tools were pinned; look at `hatchlock pin {server}`")
+    if rules.pins:
+        in_thread(_load_hashing)
     file = surface_path(around.state, server) if around.state and rules.pins else None
     return Gate(rules, server=server, report=_Findings(rules, server, around, file).report)
+
+
+def _load_hashing() -> None:
+    value_hash(None)  # before a listing comes that would have to wait for it
 
 
 class Passing:
@@ -144,7 +151,7 @@ class _Findings:
             if line not in self._told and len(self._told) < _MOST:
                 self._told.add(line)
                 self._around.say(f"{self._server}: {self._what}: {line}")
-        self._differed |= difference
+        self._differed = (self._differed | difference).cut
         if self._file is not None and self._differed != self._kept:
             self._kept = self._differed
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

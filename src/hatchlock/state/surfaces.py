@@ -27,7 +27,7 @@ class Difference:
     """What of a surface was not as it was pinned.
 
     Names are a stranger's text (`surface.shown`): `tool NAME`, `prompt NAME`, `instructions`, `message` for an answer that
-    clients read in different ways. Of each sort there are at most 50, each cut after 200 characters.
+    clients read in different ways.
 
     Attributes:
         added: What was not pinned.
@@ -49,6 +49,12 @@ class Difference:
         """Return what is in either, each once, in order."""
         names = (item.name for item in fields(self))
         return Difference(**{name: _once((*getattr(self, name), *getattr(other, name))) for name in names})
+
+    @property
+    def cut(self) -> Difference:
+        """As much of it as is worth keeping: of each sort 50 at most, each cut after 200 characters."""
+        sorts = {item.name: getattr(self, item.name)[:_MOST] for item in fields(self)}
+        return Difference(**{sort: _once(name[:_LONGEST] for name in names) for sort, names in sorts.items()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,13 +110,13 @@ def remember_surface(path: Path, launch: str, difference: Difference, *, now: st
     Args:
         path: `surface_path`.
         launch: The launch record's digest, as it was applied.
-        difference: What differed; an empty one for a listing that matches.
+        difference: What differed, of which as much as is worth keeping; an empty one for a listing that matches.
         now: The time, in UTC.
 
     Raises:
         OSError, PermissionProblem: It cannot be written.
     """
-    known, cut = read_surface(path, launch), _cut(difference)
+    known, cut = read_surface(path, launch), difference.cut
     before = known or SurfaceSeen(launch=launch, at="", matches=False)
     seen = replace(before, matches=not cut, differed=cut or before.differed)
     if seen == known:
@@ -122,15 +128,6 @@ def remember_surface(path: Path, launch: str, difference: Difference, *, now: st
 
 def _difference(document: Mapping[str, Any]) -> Difference:
     return Difference(**{name: tuple(map(str, items)) for name, items in document.items()})
-
-
-def _cut(difference: Difference) -> Difference:
-    return Difference(
-        **{
-            item.name: tuple(name[:_LONGEST] for name in getattr(difference, item.name)[:_MOST])
-            for item in fields(difference)
-        }
-    )
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:
