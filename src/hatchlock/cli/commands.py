@@ -29,6 +29,7 @@ MODULES: dict[str, str] = {
     "export": "export_commands",
     "info": "info_commands",
     "secret": "secret_commands",
+    **dict.fromkeys(["login", "logout"], "login_commands"),
     "search": "registry_commands",
     "new": "hatch_commands",
     **dict.fromkeys(["env", "exec"], "environment_commands"),

@@ -20,4 +20,12 @@ def _probe(command: argparse.ArgumentParser) -> None:
     )
 
 
-HEALTH_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {"probe": _probe}
+def _quarantine(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "name", nargs="?", metavar="NAME", help="the server; without one those in quarantine are listed"
+    )
+    command.add_argument("--release", action="store_true", help="let it be started again")
+    command.add_argument("--reason", default="", metavar="TEXT", help="why, for whoever wants to start it")
+
+
+HEALTH_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {"probe": _probe, "quarantine": _quarantine}

@@ -55,6 +55,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Secrets": {
         "secret": ("set, list, check and delete secrets", "hatchlock secret set acme-token"),
+        "login": ("log in at a remote server, in a browser", "hatchlock login tracker"),
+        "logout": ("forget a login at a remote server", "hatchlock logout tracker"),
     },
     "Environments": {
         "env": ("list environments, show one", "hatchlock env show time"),

@@ -14,6 +14,7 @@ from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
 from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.watchdog import Cleanup
+from hatchlock.state.quarantine import check_quarantine
 from hatchlock.state.sessions import RunningSession, forget_ended, kept
 
 __all__ = ["and_remove", "remembered", "reserve"]
@@ -26,7 +27,8 @@ def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[
     """Let others see, while the block runs, that this session does, and what it was started with.
 
     `destroy` asks for sessions that run, `history` whose generation they are of, `status` whether a secret has changed since.
-    What sessions left that were killed is removed.
+    What sessions left that were killed is removed. Whoever puts the server into quarantine either sees the session, or is
+    seen by it.
 
     Args:
         record: As it was applied.
@@ -35,6 +37,7 @@ def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[
 
     Raises:
         PermissionProblem: It has secrets, and the store cannot be written, or its key could be read by somebody else.
+        InQuarantine: It must not be started.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -42,6 +45,7 @@ def remembered(record: LaunchRecord, secrets: Secrets, store: Path) -> Iterator[
         except (HatchlockError, OSError):
             if secrets.bare:
                 raise  # a store that is read-only serves all the same
+        check_quarantine(store / "projects" / record.project, record.server)
         yield
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.state.project import ProjectState
+from hatchlock.state.quarantine import InQuarantine, check_quarantine
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
@@ -48,7 +49,7 @@ class Probed:
         server: The server's name.
         result: What it said; None when it was not started, or did not answer.
         error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
-        skipped: A secret is missing: the server was not started, and that is no failure of it.
+        skipped: A secret is missing, or it is in quarantine: the server was not started, and that is no failure of it.
         noise: Lines on its stdout that were no messages.
         secrets: The variables and headers whose secrets were there, sorted.
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
@@ -119,10 +120,11 @@ def probe_server(
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
     try:
+        check_quarantine(state.root, name)
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
         values = resolve(record.references, places).bare
         hidden = forms(values.values())
-    except MissingSecret as error:
+    except (MissingSecret, InQuarantine) as error:
         return Probed(server=name, error=error, skipped=True)
     except HatchlockError as error:
         error.address = f"server:{name}"

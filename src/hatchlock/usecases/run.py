@@ -18,6 +18,7 @@ from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, SourceTree
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
+from hatchlock.state.quarantine import check_quarantine
 
 if TYPE_CHECKING:
     from hatchlock.serve.observer import Observer
@@ -145,6 +146,7 @@ def run(
     from hatchlock.usecases.audit_trail import serving
 
     applied = find_record(home, project or _project_of(cwd), name)
+    check_quarantine(home.project(applied.project), name)
     record = settled(applied, home, workspace or cwd, environ)
     if applied.speaks_http:
         from hatchlock.usecases.bridging import bridged
