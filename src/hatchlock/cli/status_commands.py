@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor", "status"]
 
+_SHOWN_DIGITS = 12
+
 
 def status(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print sync and health of each server, or the project's images."""
@@ -47,6 +49,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "said": item.said,
                 "probed": item.probed,
                 "drift": list(map(_drift_to_dict, item.drift)),
+                "surface": asdict(item.surface) if item.surface else None,
             }
             for item in found.servers
         ]
@@ -74,6 +77,8 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
         others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
         blocks.append(table(others))
+    if arguments.verbose and (pinned := [_pinned_line(item) for item in found.servers if item.surface]):
+        blocks.append("\n".join(["PINNED", *pinned]))
     if arguments.verbose and (drift := list(_drift_lines(found))):
         blocks.append("\n".join(["DRIFT", *drift]))
     if found.notes:
@@ -109,6 +114,21 @@ def _drift_lines(found: Status) -> Iterator[str]:
 
 def _sandbox_lines(item: ServerStatus) -> list[str]:
     return [f"{item.name}  {item.sandbox}", *(f"    ! {note}" for note in item.relaxations)]
+
+
+def _pinned_line(item: ServerStatus) -> str:
+    found = item.surface
+    if found is None:
+        return ""
+    parts = [f"{found.tools} tool{'' if found.tools == 1 else 's'} ({found.tools_sha256[:_SHOWN_DIGITS]})"]
+    if found.prompts:
+        parts.append(
+            f"{found.prompts} prompt{'' if found.prompts == 1 else 's'} ({found.prompts_sha256[:_SHOWN_DIGITS]})"
+        )
+    if found.instructions_sha256:
+        parts.append(f"instructions ({found.instructions_sha256[:_SHOWN_DIGITS]})")
+    seen = f"; {found.state} since {found.seen}" if found.seen else f"; {found.state}"
+    return f"{item.name}  {', '.join(parts)}{seen}"
 
 
 def _labelled(item: ServerStatus | EnvironmentStatus) -> str:

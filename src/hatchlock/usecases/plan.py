@@ -22,6 +22,7 @@ from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.standing import Note
+from hatchlock.usecases.surfaces import stale_notes
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
@@ -167,6 +168,7 @@ def make_plan(
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
         *_launcher_notes(project, observed),
+        *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
         *gone.notes,
     )
     return Planned(

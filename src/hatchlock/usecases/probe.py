@@ -158,6 +158,7 @@ def probe_server(
         protocol=result.protocol,
         milliseconds=round(result.seconds * 1000),
     )
+    _compare(state, record, result)
     return Probed(
         server=name,
         result=result,
@@ -217,6 +218,26 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
         templates=harmless(result.templates),
         called=redact(result.called, hidden),
     )
+
+
+def _compare(state: ProjectState, record: LaunchRecord, result: ProbeResult) -> None:
+    """Remember whether it offers what was pinned of it, as `run` does it for its clients.
+
+    That it does so to us says nothing of what it does to them: what they saw differ, a look of ours does not take back.
+    """
+    from datetime import UTC, datetime
+
+    from hatchlock.state.surfaces import read_surface, remember_surface, surface_path
+    from hatchlock.usecases.surfaces import difference_from
+
+    pins = record.surface.pins if record.surface else None
+    if pins is None:
+        return
+    path, difference = surface_path(state.root, record.server), difference_from(pins, result)
+    known = read_surface(path, record.digest)
+    if difference or known is None or known.matches:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        remember_surface(path, record.digest, difference, now=now)
 
 
 def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:

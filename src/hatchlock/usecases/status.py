@@ -11,10 +11,13 @@ from hatchlock.usecases.sync import Drift, Sync, Syncs
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
+    from hatchlock.launch import LaunchRecord
     from hatchlock.lock.model import Environment
     from hatchlock.resources.server import ServerSpec
     from hatchlock.usecases.denials import Stopped
+    from hatchlock.usecases.endpoints import EndpointStatus
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.surfaces import SurfaceStatus
 
 __all__ = ["EnvironmentStatus", "ServerStatus", "Status", "project_status"]
 
@@ -44,6 +47,8 @@ class ServerStatus:
         said: What the last probe said, or what is gone; "" for neither.
         probed: When the last probe of this launch was, RFC 3339, UTC; "" for never.
         drift: What somebody else has changed, also what is ignored.
+        endpoint: How it does, if it stays; None for one that lives as long as its sessions.
+        surface: How what it offers stands to what was pinned; None where nothing was.
     """
 
     name: str
@@ -59,6 +64,8 @@ class ServerStatus:
     said: str = ""
     probed: str = ""
     drift: tuple[Drift, ...] = ()
+    endpoint: EndpointStatus | None = None
+    surface: SurfaceStatus | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,17 +167,31 @@ def _with_sandbox(server: ServerStatus, spec: ServerSpec | None, planned: Planne
     from hatchlock.engines.cgroups import bound_here
     from hatchlock.security.sandbox import profile_line, relaxations
     from hatchlock.usecases.denials import stopped
+    from hatchlock.usecases.surfaces import seen_surface
 
     record = (planned.state.record(digest) if digest else None) or (spec.record if spec else None)
     if record is None:
         return server
     notes = [note for note in (spec.notes if spec else ()) if note.startswith(_ABOUT_THE_MACHINE)]
+    applied = _with_endpoint(server, record, planned) if digest else server
     return replace(
-        server,
+        applied,
         sandbox=profile_line(record.sandbox, runtime=record.runtime, together=bound_here()),
         relaxations=(*relaxations(record.sandbox, runtime=record.runtime), *notes),
         stopped=stopped(planned.state.root, record) if digest else (),
+        surface=seen_surface(planned.state.root, record, digest) if digest else None,
     )
+
+
+def _with_endpoint(server: ServerStatus, record: LaunchRecord, planned: Planned) -> ServerStatus:
+    """Add how a server does that stays: what its keeper says is newer than what a probe has said."""
+    from hatchlock.usecases.endpoints import endpoint_status
+
+    found = endpoint_status(planned.state, record)
+    if found is None:
+        return server
+    detail = "; ".join(filter(None, (found.sentence, server.detail)))
+    return replace(server, endpoint=found, health=found.condition or server.health, detail=detail)
 
 
 def _unused(project: Project) -> list[Environment]:
@@ -236,7 +257,7 @@ def _needed(spec: ServerSpec | None) -> frozenset[Address]:
 def _is_of(address: Address, name: str) -> bool:
     from hatchlock.address import ResourceKind
 
-    own = address.kind in {ResourceKind.SERVER, ResourceKind.CLIENT}
+    own = address.kind in {ResourceKind.SERVER, ResourceKind.ENDPOINT, ResourceKind.CLIENT}
     return own and address.server == name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from hatchlock.address import Address
+from hatchlock.address import Address, ResourceKind
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Syncs:
                     details=step.details,
                 )
         yield from self._damaged()
+        yield from self._of_surfaces()
 
     def _policy(self, step: Step) -> DriftPolicy:
         """Return what is done about it; what another step needs is put right all the same."""
@@ -102,9 +103,21 @@ class Syncs:
                 what = f"{wrong}; `hatchlock apply --replace {spec.address}` makes it anew"
                 yield Drift(address=spec.address, what=what, policy=self._policies.of(spec.address))
 
+    def _of_surfaces(self) -> Iterator[Drift]:
+        """What a server offers is no resource that `apply` could put right, and never to be ignored."""
+        from hatchlock.usecases.surfaces import surface_drift
+
+        for name, found in surface_drift(self._planned):
+            address = Address(kind=ResourceKind.SERVER, name=name)
+            if address in self._steps:
+                continue  # what is about to be another one is compared when it is
+            details = {sort: ", ".join(items) for sort, items in found.differs.items()}
+            told = "; ".join(f"{sort}: {items}" for sort, items in details.items())
+            what = f"offers something else than was pinned ({told}): see `hatchlock pin --check {name}`"
+            yield Drift(address=address, what=what, policy="correct", details=details)
+
 
 def _is_vital(address: Address) -> bool:
-    from hatchlock.address import ResourceKind
     from hatchlock.resources.volume import is_directory
 
     return address.kind in {ResourceKind.ENV, ResourceKind.IMAGE} or is_directory(address)

@@ -122,7 +122,9 @@ def verify_project(
         assembler=ASSEMBLER,
         images=tuple(item.image for item in findings if item.image),
     )
-    return Verification(report=report, findings=tuple(findings), notes=(*work.notes, *_notes(report, theirs)))
+    return Verification(
+        report=report, findings=tuple(findings), notes=(*work.notes, *_notes(report, theirs), *_stale_pins(lock, names))
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +142,17 @@ class _Chosen:
     images: Mapping[str, str]
     others: Mapping[str, str]
     dockerfiles: frozenset[str]
+
+
+def _stale_pins(lock: Lock, names: Sequence[str]) -> Iterator[str]:
+    from hatchlock.lock.artefact import is_stale
+
+    for surface in lock.surfaces:
+        if is_stale(lock, surface.server) and (not names or surface.server in names):
+            yield (
+                f"the pin of server:{surface.server} is stale, as what it is made of has changed since;"
+                f" `hatchlock pin {surface.server}` looks at it again"
+            )
 
 
 def _rebuilt(project: Project, chosen: _Chosen, emit: Sink) -> Iterator[Finding]:

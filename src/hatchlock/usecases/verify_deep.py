@@ -1,7 +1,7 @@
 """`verify --deep`: everything that a project has on this machine, beside what follows from its lock. Reads only.
 
 Images and environments are compared by their content, as `verify` does it; for everything else the plan's own comparison is
-told, whatever it says about drift. What tools a server offers will be one of these findings too: its pins come later.
+told, whatever it says about drift. What tools a server offers is not asked: it is as clients and probers last saw it.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def deepened(project: Project, findings: Sequence[Finding], names: Sequence[str]
     contents |= {str(item.address) for item in planned.target.images}
     for finding in (
         *_compared(planned, steps, policies, is_wanted),
+        *_offered(planned, is_wanted),
         *(_others(project.home, planned) if not names else ()),
     ):
         address = f"{finding.kind}:{finding.name}"
@@ -54,9 +55,12 @@ def deepened(project: Project, findings: Sequence[Finding], names: Sequence[str]
         if finding.state == "same" and (known or address in contents):
             continue  # it was looked at more closely
         if known:
-            clauses = found[known[0]].differences
+            other = found[known[0]]
             found[known[0]] = replace(
-                finding, platform=found[known[0]].platform, differences=(*finding.differences, *clauses)
+                finding,
+                platform=other.platform,
+                differences=(*finding.differences, *other.differences),
+                details={**finding.details, **other.details},
             )
         else:
             found[address] = finding
@@ -100,6 +104,25 @@ def _compared(
                 details=details,
                 drift=step.drift,
                 policy=policies.of(address),
+            )
+
+
+def _offered(planned: Planned, is_wanted: Callable[[Address], bool]) -> Iterator[Finding]:
+    """Yield the servers that do not offer what was pinned of them; no policy leaves that as it is."""
+    from hatchlock.address import Address, ResourceKind
+    from hatchlock.usecases.surfaces import surface_drift
+
+    for name, found in surface_drift(planned):
+        if is_wanted(Address(kind=ResourceKind.SERVER, name=name)):
+            yield Finding(
+                kind="server",
+                name=name,
+                platform="",
+                state="different",
+                compared=("declaration", "tools"),
+                differences=(f"offers something else than was pinned; see `hatchlock pin --check {name}`",),
+                details={sort: ", ".join(items) for sort, items in found.differs.items()},
+                drift=True,
             )
 
 

@@ -38,7 +38,7 @@ class Finding:
         state: "same"; "different"; "incomplete" (the store lacks what it is made from); "alone" (it was assembled, and there
             is nothing to compare it with); or "absent" (it is not on this machine, or not from the lock alone).
         compared: With what it was: "lock", "engine", "report"; "files" of an environment; "build" of a build;
-            "declaration" of everything else.
+            "declaration" of everything else; "tools" of a server that was pinned.
         differences: One clause each.
         reason: Why it is "incomplete" or "absent", as a clause.
         key: Its input key, or an environment's name in the store; "" if that is not known.
