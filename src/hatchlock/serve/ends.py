@@ -49,6 +49,9 @@ def reported_signals(reasons: Reasons) -> Iterator[None]:
 
 def watch(parent: int, watchdog: int | None, reasons: Reasons) -> None:
     """Report the death of our parent, the application, or of the watchdog, if there is one. Blocks until then."""
+    if os.getppid() != parent:  # it was gone before we came to this
+        reasons.put(End.PARENT)
+        return
     poll = select.poll()
     if watchdog is not None:
         poll.register(watchdog, select.POLLIN)

@@ -64,6 +64,7 @@ def stand(
     store: Path,
     applied: LaunchRecord | None = None,
     answered: Callable[[Answer], None] = lambda _: None,
+    parent: int | None = None,
 ) -> int:
     """Start a server that speaks HTTP, let it be reached until something ends it, and leave nothing of it behind.
 
@@ -78,6 +79,7 @@ def stand(
         store: The store's root.
         applied: The record as it was applied, where `record` was changed since.
         answered: Told, in a thread, how it answers (`health.watch_health`).
+        parent: Our parent, if who that was is known for sure; None for whoever it is now.
 
     Returns:
         128+N after signal N; else the server's own status.
@@ -88,7 +90,16 @@ def stand(
         HatchlockError: It could not be started; nothing is left.
     """
     try:
-        return _stand(record, applied or record, environ, stderr=stderr, log=log, store=store, answered=answered)
+        return _stand(
+            record,
+            applied or record,
+            environ,
+            stderr=stderr,
+            log=log,
+            store=store,
+            answered=answered,
+            parent=parent or os.getppid(),
+        )
     except HatchlockError as error:
         error.address = error.address or f"server:{record.server}"
         raise
@@ -103,6 +114,7 @@ def _stand(
     log: Path | None,
     store: Path,
     answered: Callable[[Answer], None],
+    parent: int,
 ) -> int:
     if record.endpoint is None or not record.speaks_http:
         raise NotStanding(server=record.server)
@@ -135,7 +147,6 @@ def _stand(
         started(start, talk) as (server, watchdog),
     ):
         watched = watchdog.ended if watchdog else None
-        parent = os.getppid()
         in_thread(lambda: watch(parent, watched, reasons))
         over = threading.Event()
         url, patience = record.endpoint.url, record.startup_timeout

@@ -131,7 +131,7 @@ def _start(
     home: Home, record: LaunchRecord, environ: Mapping[str, str], *, hold: int, log: KeptLog
 ) -> subprocess.Popen[bytes]:
     """Start one run. It holds the server as we do, so that whoever kills us does not have it started twice."""
-    words = (str(home.root), record.project, record.server, record.digest)
+    words = (str(home.root), record.project, record.server, record.digest, str(os.getpid()))
     with log.descriptor() as stderr:  # what goes wrong in there is none of the server's own words
         return subprocess.Popen(
             [sys.executable, "-I", "-m", "hatchlock.usecases.kept_run", *words],

@@ -1,4 +1,7 @@
-"""One run of a server that is kept, as a program of its own: `python -m hatchlock.usecases.kept_run HOME PROJECT SERVER DIGEST`."""
+"""One run of a server that is kept, as a program of its own.
+
+Usage: `python -m hatchlock.usecases.kept_run HOME PROJECT SERVER DIGEST KEEPER`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
-def main(home: str, project: str, server: str, launch: str) -> int:
+def main(home: str, project: str, server: str, launch: str, keeper: str) -> int:
     """Serve a server once, by one of its launch records, and note down how it does; to be started by its keeper.
 
     Args:
@@ -30,25 +33,26 @@ def main(home: str, project: str, server: str, launch: str) -> int:
         project: The project's name.
         server: The server's name.
         launch: The launch record's digest; it need not be the active one any more.
+        keeper: The keeper's pid: it may be gone by now.
 
     Returns:
         The server's status, 128+N after signal N; 1 when it could not be started, or its record is gone.
     """
     from hatchlock.state.project import ProjectState
 
-    parent, store = os.getppid(), Home(root=Path(home), is_default=False)
+    parent, store = int(keeper), Home(root=Path(home), is_default=False)
     record = ProjectState(store.project(project)).record(launch)
     if record is None:
         return _note(store, project, server, phase="waiting", run=0, said=f"its launch record {launch} is gone")
     try:
-        return _serve_stdio(store, record, parent) if not record.speaks_http else _stand(store, record)
+        return _stand(store, record, parent) if record.speaks_http else _serve_stdio(store, record, parent)
     except HatchlockError as error:
         hint = f" ({error.hint})" if error.hint else ""
         KeptLog(store, record).say(f"{error.address or server}: {error}{hint}")
         return _note(store, project, server, phase="waiting", run=0, said=str(error))
 
 
-def _stand(home: Home, record: LaunchRecord) -> int:
+def _stand(home: Home, record: LaunchRecord, parent: int) -> int:
     from hatchlock.serve.standing import stand
 
     return stand(
@@ -59,6 +63,7 @@ def _stand(home: Home, record: LaunchRecord) -> int:
         log=log_path(home, record.project, record.server),
         store=home.root,
         answered=lambda answer: _answered(home, record, answer),
+        parent=parent,
     )
 
 
