@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "NotInQuarantine", "put_into_quarantine", "quarantines", "release_server"]
 
 _END_SECONDS = 10.0
+_PAUSE = 0.05
 _KNOWN = ("denials", "counts", "surfaces", "probes")
 """What the state knows of a server, a directory each."""
 
@@ -294,13 +295,21 @@ def _cut_off(engine: Engine, home: Home, record: LaunchRecord, report: _Report) 
 
 
 def _remove(engine: Engine, home: Home, record: LaunchRecord, report: _Report) -> None:
+    """Remove all containers of a server, and wait until they are gone: their watchdogs may be at it as well."""
     from hatchlock.engines.api import EngineError
 
-    for item in _containers(engine, home, record):
-        try:
-            engine.remove(item.id)
-        except EngineError as error:
-            report.undone.append(f"the container {item.name} cannot be removed: {error}")
+    deadline = time.monotonic() + _END_SECONDS
+    while containers := _containers(engine, home, record):
+        problems = []
+        for item in containers:
+            try:
+                engine.remove(item.id)
+            except EngineError as error:
+                problems.append(f"the container {item.name} cannot be removed: {error}")
+        if time.monotonic() >= deadline:
+            report.undone += problems or [f"the container {item.name} is still there" for item in containers]
+            return
+        time.sleep(_PAUSE)
 
 
 def _containers(engine: Engine, home: Home, record: LaunchRecord) -> list[Container]:
