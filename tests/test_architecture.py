@@ -27,12 +27,11 @@ LEVELS: dict[str, int] = {
 }
 
 HOMES: dict[str, tuple[str, ...]] = {
-    "anyio": ("serve/probe.py",),
     "backports": ("realise/zstd.py",),
     "docker": ("engines/",),
     "filelock": ("state/",),
     "installer": ("realise/",),
-    "mcp": ("serve/probe.py",),
+    "mcp": ("serve/remote/login.py",),
     "networkx": ("resolve/graph.py",),
     "packaging": ("manifest/", "lock/", "sources/", "realise/", "resolve/", "resources/", "migrate/", "usecases/"),
     "pydantic": ("manifest/", "sources/", "migrate/"),
@@ -56,7 +55,7 @@ IMPORTED_AS = {"backports.zstd": "backports", "py_rattler": "rattler"}
 OF_A_NEWER_PYTHON = {"compression"}
 """Modules of a standard library that is newer than the oldest which we run on."""
 
-COME_WITH = {"anyio": "mcp", "requests": "docker", "uvicorn": "mcp"}
+COME_WITH = {"requests": "docker", "uvicorn": "mcp"}
 """Libraries that another one brings, and shows in its own interface."""
 
 LONGEST_MODULE = 500

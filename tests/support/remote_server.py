@@ -1,18 +1,20 @@
-"""An MCP server of the SDK's that is reached over HTTP on loopback (`remote_program`), in a process of its own."""
+"""An MCP server of the SDK's that is reached over HTTP on loopback (`remote_program`, `guarded_program`), in its own process."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 SECONDS = 30.0
-PROGRAM = Path(__file__).with_name("remote_program.py")
+HERE = Path(__file__).parent
 
 
 class RemoteServer:
@@ -26,7 +28,12 @@ class RemoteServer:
     def __init__(self, way: str, port: int = 0) -> None:
         self.way = way
         self._process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), way, str(port)],
+            [
+                sys.executable,
+                str(HERE / ("guarded_program.py" if way == "guarded" else "remote_program.py")),
+                way,
+                str(port),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -35,6 +42,11 @@ class RemoteServer:
         assert select.select([self._process.stdout], [], [], SECONDS)[0], "it does not start"
         self.port = int(self._process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}/{'sse' if way == 'sse' else 'mcp'}"
+
+    def control(self, query: str) -> dict[str, int]:
+        """Steer a guarded one, and return what it has counted."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control?{query}", timeout=SECONDS) as answer:
+            return dict(json.load(answer))
 
     def kill(self) -> None:
         """End it as a power cut would."""

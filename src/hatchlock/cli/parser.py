@@ -251,7 +251,7 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
         dest="form",
-        choices=["pylock.toml", "requirements.txt", "package-lock.json", "constraints"],
+        choices=["pylock.toml", "requirements.txt", "package-lock.json", "constraints", "mcp-pin.lock"],
         help="another tool's lock file",
     )
     command.add_argument("--environment", metavar="NAME", help="an environment or server; the only one if not said")

@@ -94,7 +94,8 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
     if passing and passing.refused:
         status = passing.refused.exit_status  # whatever ended it first
     elif reason in {End.SERVER, End.STDIN, End.STDOUT}:
-        own, by_itself = ended[0] if ended else 1, reason is End.SERVER
+        own = ended[0] if ended else 1
+        by_itself = reason is End.SERVER or bool(record.remote and own)  # what was asked may have ended before it failed
         status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
     else:
         status = told(reason, record.server, talk)

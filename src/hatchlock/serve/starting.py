@@ -121,8 +121,8 @@ def started(start: Start, talk: Talk) -> contextlib.AbstractContextManager[Start
 def _remote(start: Start, remote: Remote, talk: Talk) -> Iterator[Started]:
     from hatchlock.serve.remote.starting import remote_server  # noqa: PLC0415  what runs here does without
 
-    name, secrets = start.record.server, start.secrets.variables
-    server = remote_server(name, remote, secrets=secrets, environ=start.environ, talk=talk)
+    secrets = start.secrets.variables
+    server = remote_server(start.record, remote, secrets=secrets, environ=start.environ, store=start.store, talk=talk)
     try:
         yield server, None
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, reporting_permission
-from hatchlock.security.secrets.redact import Redactor
+from hatchlock.security.secrets.redact import Redactor, forms
 from hatchlock.serve.lines import Lines
 
 __all__ = ["LogFile", "Talk", "open_log", "write_all"]
@@ -103,12 +103,17 @@ class Talk:
         self._server = server
         self._stderr = stderr
         self._log = log
-        hidden = tuple(hidden)
+        self._hidden = hidden = tuple(hidden)
         self._redactor, self._stream, self._out, self._cut = (Redactor(hidden) for _ in range(4))
         self._lines, self._printed = Lines(_LONGEST_LINE), Lines(_LONGEST_LINE)
         self._lock = threading.Lock()
         self._tail: deque[str] = deque(maxlen=_TAIL)
         self._listener: Callable[[str], None] | None = None
+
+    def hide(self, values: Iterable[str]) -> None:
+        """Let further secrets not appear from now on, whatever their form; for a server whose stderr is not ours."""
+        self._hidden = (*self._hidden, *forms(values))
+        self._redactor, self._cut = Redactor(self._hidden), Redactor(self._hidden)
 
     def listen(self, listener: Callable[[str], None]) -> None:
         """Let somebody read what the server says, line by line, secrets hidden; it may `say` something in turn."""

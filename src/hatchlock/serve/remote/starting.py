@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import Remote
+from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.launch_parts import url_problem
 from hatchlock.net.exchange import Exchanges, bare_address
-from hatchlock.serve.remote.authority import Headers
+from hatchlock.serve.remote.authority import Authority, Headers
 from hatchlock.serve.remote.bridge import Bridge
 from hatchlock.serve.remote.event_stream import EventStream
 from hatchlock.serve.remote.streamable import StreamableHttp
@@ -54,27 +55,63 @@ class HeaderUnusable(HatchlockError):
 
 
 def remote_server(
-    name: str, remote: Remote, *, secrets: Mapping[str, str], environ: Mapping[str, str], talk: Talk
+    record: LaunchRecord,
+    remote: Remote,
+    *,
+    secrets: Mapping[str, str],
+    environ: Mapping[str, str],
+    store: Path,
+    talk: Talk,
 ) -> Bridge:
     """Return a server at an address. Nothing is asked before a message is sent to it.
 
     Args:
-        name: The server's.
+        record: The server's.
         remote: Where it is.
         secrets: Header -> value, for those that are secrets.
         environ: The variables of proxies and certificates.
+        store: The store's root, where a login may be.
         talk: Where it says what is wrong.
 
     Raises:
         UrlUnusable: The address is none.
         HeaderUnusable: A secret cannot be sent.
         BadCertificates: A file of certificates cannot be used.
+        PermissionProblem: The store of secrets could be read by somebody else.
     """
     if why := url_problem(remote.url):
         raise UrlUnusable(url=bare_address(remote.url), why=why)
     headers = {**remote.headers, **secrets}
     if bad := next((header for header, value in headers.items() if not _VALUE.fullmatch(value)), ""):
         raise HeaderUnusable(header=bad)
+    authority = _authority(record, remote, headers, environ=environ, store=store, talk=talk)
     kind = EventStream if remote.transport == "sse" else StreamableHttp
-    way = kind(name, Exchanges(remote.url, environ), Headers(headers))
-    return Bridge(name, way, say=talk.say, fail=talk.fail)
+    way = kind(record.server, Exchanges(remote.url, environ), authority)
+    return Bridge(record.server, way, say=talk.say, fail=talk.fail)
+
+
+def _authority(
+    record: LaunchRecord,
+    remote: Remote,
+    headers: Mapping[str, str],
+    *,
+    environ: Mapping[str, str],
+    store: Path,
+    talk: Talk,
+) -> Authority:
+    """Return the login that there is for this very address, unless the manifest says who asks."""
+    if record.endpoint is not None or any(header.lower() == "authorization" for header in headers):
+        return Headers(headers)
+    from hatchlock.security.secrets.logins import Logins  # noqa: PLC0415  what has a header does without
+
+    logins = Logins(store, record.project, environ)
+    login = logins.get(record.server)
+    if login is None or login.url != remote.url:
+        return Headers(headers)
+    from hatchlock.serve.remote.logged_in import LoggedIn  # noqa: PLC0415
+
+    talk.hide(login.hidden)
+    lease = store / "projects" / record.project / "logins" / f"{record.server}.lock"
+    return LoggedIn(
+        headers, server=record.server, login=login, logins=logins, lease=lease, environ=environ, hide=talk.hide
+    )

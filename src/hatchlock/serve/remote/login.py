@@ -1,0 +1,254 @@
+"""Logging in at a remote server: OAuth by the MCP SDK, which finds the authorization server and registers us there.
+
+Protected resource metadata (RFC 9728), authorization server metadata (RFC 8414), dynamic registration (RFC 7591) and PKCE are
+the SDK's; the browser, the address it comes back to, and where tokens are kept are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+from hatchlock.errors import HatchlockError
+from hatchlock.launch_parts import url_problem
+from hatchlock.net.exchange import bare_address
+from hatchlock.net.trust import proxy_for, tls_context
+from hatchlock.security.secrets.logins import Login
+from hatchlock.serve.remote.callback import Callback, callback
+from hatchlock.surface import shown
+
+__all__ = ["LoginFailed", "NoLoginWanted", "log_in"]
+
+_STEP_SECONDS = 30.0
+_LONGEST_WORDS = 200
+_FIRST_REFUSAL = 400
+_INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "hatchlock", "version": "1"},
+    },
+}
+
+
+@dataclass(kw_only=True, eq=False)
+class LoginFailed(HatchlockError):
+    """A login did not come about.
+
+    Attributes:
+        url: The server.
+        why: As a clause.
+        advice: The hint; "" for the usual one.
+    """
+
+    code: ClassVar[str] = "login-failed"
+
+    url: str
+    why: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"no login at {self.url}: {self.why}"
+
+    def _hint(self) -> str:
+        return self.advice or "run the command again; nothing was kept"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoLoginWanted(HatchlockError):
+    """A server answers without a login."""
+
+    code: ClassVar[str] = "no-login-wanted"
+
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.url} answers without a login"
+
+    def _hint(self) -> str:
+        return "there is nothing to do: `hatchlock run` works as it is"
+
+
+def log_in(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    environ: Mapping[str, str],
+    timeout: float,
+    show: Callable[[str], None],
+) -> Login:
+    """Log in at a remote server, and return what it gave. A person takes part, in a browser.
+
+    Args:
+        url: The server's address.
+        headers: What it is told besides.
+        environ: The variables of proxies and certificates.
+        timeout: Seconds for all of it.
+        show: Gets the address that the person has to open; it may open it.
+
+    Raises:
+        NoLoginWanted: The server does not ask for one.
+        LoginFailed: It did not come about.
+        BadCertificates: A file of certificates cannot be used.
+    """
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # it logs each failure with a traceback, and raises it
+    return asyncio.run(_log_in(url, headers, environ, timeout, show))
+
+
+async def _log_in(
+    url: str,
+    headers: Mapping[str, str],
+    environ: Mapping[str, str],
+    timeout: float,  # noqa: ASYNC109
+    show: Callable[[str], None],
+) -> Login:
+    try:
+        async with asyncio.timeout(timeout), callback() as back:
+            return await _flow(url, headers, environ, back, show)
+    except TimeoutError:
+        why = f"nobody came back from the browser within {timeout:g} s"
+        advice = "open the address in a browser of this machine; from elsewhere, lead its port there (ssh -L)"
+        raise LoginFailed(url=bare_address(url), why=why, advice=advice) from None
+
+
+async def _flow(
+    url: str, headers: Mapping[str, str], environ: Mapping[str, str], back: Callback, show: Callable[[str], None]
+) -> Login:
+    from mcp.client.auth import OAuthClientProvider, OAuthFlowError  # noqa: PLC0415  slow to import
+    from mcp.shared.auth import OAuthClientMetadata  # noqa: PLC0415
+
+    problems: list[HatchlockError] = []
+    place = bare_address(url)
+
+    async def begin(address: str) -> None:
+        _check(address, place, problems)
+        back.expect(address)
+        show(address)
+
+    async def wait() -> Any:
+        brought = await back.answer()
+        if "code" not in brought:
+            said = ": ".join(brought[name] for name in ("error", "error_description") if name in brought)
+            problems.append(LoginFailed(url=place, why=f"it was refused ({_words(said)})"))
+            raise problems[-1]
+        return _brought(brought)
+
+    async def looked_at(request: Any) -> None:
+        _check(str(request.url), place, problems)
+
+    provider = OAuthClientProvider(
+        server_url=url,
+        client_metadata=OAuthClientMetadata.model_validate(
+            {
+                "client_name": "hatchlock",
+                "redirect_uris": [back.url],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                "token_endpoint_auth_method": "none",
+            }
+        ),
+        storage=_Nothing(),
+        redirect_handler=begin,
+        callback_handler=wait,
+    )
+    http = import_module(_http_of(OAuthClientProvider))
+    proxy = proxy_for(url, environ) or None
+    client = http.AsyncClient(
+        auth=provider,
+        verify=tls_context(environ),
+        proxy=proxy,
+        trust_env=False,
+        timeout=_STEP_SECONDS,
+        event_hooks={"request": [looked_at]},
+    )
+    request_headers = {**headers, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    try:
+        async with (
+            client,
+            client.stream("POST", url, headers=request_headers, content=json.dumps(_INITIALIZE)) as answer,
+        ):
+            status = answer.status_code
+    except (http.HTTPError, OAuthFlowError, ValueError) as error:
+        if problems:
+            raise problems[0] from error
+        raise LoginFailed(url=place, why=_words(str(error) or type(error).__name__)) from error
+    tokens = provider.context.current_tokens
+    if tokens is None:
+        if status < _FIRST_REFUSAL:
+            raise NoLoginWanted(url=place)
+        raise LoginFailed(url=place, why=f"it answers HTTP {status}, and asks for no login")
+    if status >= _FIRST_REFUSAL:
+        raise LoginFailed(url=place, why=f"with the token that was given it answers HTTP {status}")
+    return _login(url, provider, tokens)
+
+
+def _login(url: str, provider: Any, tokens: Any) -> Login:
+    context, client = provider.context, provider.context.client_info
+    metadata = context.oauth_metadata
+    resource = context.get_resource_url() if context.should_include_resource_param(context.protocol_version) else ""
+    base = context.get_authorization_base_url(url)
+    return Login(
+        url=url,
+        access_token=tokens.access_token,
+        refresh_token=tokens.refresh_token or "",
+        expires=time.time() + tokens.expires_in if tokens.expires_in else 0.0,
+        scope=tokens.scope or "",
+        resource=resource,
+        token_endpoint=str(metadata.token_endpoint) if metadata else f"{base}/token",
+        revocation_endpoint=str(metadata.revocation_endpoint or "") if metadata else "",
+        client_id=client.client_id,
+        client_secret=client.client_secret or "",
+        client_auth=client.token_endpoint_auth_method or "none",
+    )
+
+
+class _Nothing:
+    """The SDK's storage: each login is a new one, at a port of its own, and is kept by whoever asked for it."""
+
+    async def get_tokens(self) -> None:
+        return None
+
+    async def set_tokens(self, tokens: Any) -> None:
+        pass
+
+    async def get_client_info(self) -> None:
+        return None
+
+    async def set_client_info(self, client_info: Any) -> None:
+        pass
+
+
+def _check(address: str, place: str, problems: list[HatchlockError]) -> None:
+    """Refuse addresses, named by somebody else's documents, that a browser or a secret must not go to."""
+    if why := url_problem(address.partition("#")[0]):
+        problems.append(LoginFailed(url=place, why=f"it leads to {_words(bare_address(address))}: {why}"))
+        raise problems[-1]
+
+
+def _brought(brought: Mapping[str, str]) -> Any:
+    """Return what the SDK's callback returns: since version 2 a value of its own, before a pair."""
+    with contextlib.suppress(ImportError):
+        from mcp.shared.auth import AuthorizationCodeResult  # noqa: PLC0415
+
+        return AuthorizationCodeResult(code=brought["code"], state=brought["state"], iss=brought.get("iss"))
+    return brought["code"], brought["state"]
+
+
+def _http_of(provider: type) -> str:
+    """Return the HTTP library that the SDK is made with: httpx2 since its version 2, before httpx."""
+    return next(base.__module__ for base in provider.__mro__ if base.__name__ == "Auth").partition(".")[0]
+
+
+def _words(text: str) -> str:
+    short = text if len(text) <= _LONGEST_WORDS else f"{text[:_LONGEST_WORDS]}…"
+    return shown(short)
