@@ -1,4 +1,4 @@
-"""`export`: a locked environment in the format of another tool."""
+"""`export`: a locked environment, or what was pinned, in the format of another tool."""
 
 from __future__ import annotations
 
@@ -23,11 +23,21 @@ if TYPE_CHECKING:
     from hatchlock.sources.python.targets import PythonTarget
     from hatchlock.usecases.project import Project
 
-__all__ = ["FORMATS", "ExportRequest", "Exported", "Format", "NothingToExport", "export_environment", "write_export"]
+__all__ = [
+    "FORMATS",
+    "ExportRequest",
+    "Exported",
+    "Format",
+    "NothingPinned",
+    "NothingToExport",
+    "export_environment",
+    "write_export",
+]
 
-Format = Literal["pylock.toml", "requirements.txt", "package-lock.json", "constraints"]
+Format = Literal["pylock.toml", "requirements.txt", "package-lock.json", "constraints", "mcp-pin.lock"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _NODE = "package-lock.json"
+_PINS = "mcp-pin.lock"
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 
 
@@ -48,6 +58,19 @@ class NothingToExport(HatchlockError):
 
     def _hint(self) -> str:
         return f"choose one of --environment {', '.join(self.others)}" if self.others else "choose another --format"
+
+
+@dataclass(kw_only=True, eq=False)
+class NothingPinned(HatchlockError):
+    """No server of the lock is pinned, and a format holds nothing else."""
+
+    code: ClassVar[str] = "nothing-pinned"
+
+    def __str__(self) -> str:
+        return f"nothing is pinned, and {_PINS} holds nothing else"
+
+    def _hint(self) -> str:
+        return "pin servers with `hatchlock pin`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,13 +118,15 @@ def export_environment(project: Project, request: ExportRequest, *, offline: boo
         ManyErrors: The manifest has mistakes.
         MissingLock, BadLock, NewerLock: There is no lock that can be read.
         NotInLock: It has no such environment or platform.
-        NothingToExport: It has nothing that the format can hold.
-        UsageError: There are several environments, and none was named.
+        NothingToExport, NothingPinned: It has nothing that the format can hold.
+        UsageError: There are several environments, and none was named; or one was, and the format is about servers.
         FileGone, Unreachable, UnknownPackage: The index cannot tell where a file is (pylock.toml).
     """
     from hatchlock.manifest.load import load_bytes
 
     lock = read_project_lock(project)
+    if request.form == _PINS:
+        return _pins(lock, request)
     manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest
     theirs = [item for item in lock.environments if not item.makes]
     suitable = [item for item in theirs if (item.tree if request.form == _NODE else item.python)]
@@ -118,6 +143,16 @@ def export_environment(project: Project, request: ExportRequest, *, offline: boo
     name = python.file_name(alone=len(suitable) == 1)
     held = {item.package.id for item in python.selected}
     return Exported(files={name: python.text(urls)}, left_out=_left_out(lock, chosen, platforms, held))
+
+
+def _pins(lock: Lock, request: ExportRequest) -> Exported:
+    from hatchlock.lock.mcp_pin import render_mcp_pin
+
+    if request.environment or request.runtime or request.platform:
+        raise UsageError(what=f"{_PINS} is about servers, on every platform", advice="leave out what else was said")
+    if not lock.surfaces:
+        raise NothingPinned
+    return Exported(files={_PINS: render_mcp_pin(lock)}, left_out={})
 
 
 def _choose(lock: Lock, suitable: Sequence[Environment], request: ExportRequest) -> Environment:
