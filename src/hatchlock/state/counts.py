@@ -34,6 +34,8 @@ class Counts:
             to be stopped because its watchdog or network was killed.
         killed: Of them, those whose `run` was killed: a power cut, `kill -9`. The next session counts them.
         noise: Lines on stdout that were no messages.
+        unauthorized: Requests without the right token to where it is served over HTTP; refusals of a remote server, since
+            nobody was logged in.
         status: What `run` returned the last time; None before its first end.
         ended: When that was, in UTC: `2026-11-27T21:03:55Z`; "" before.
     """
@@ -42,6 +44,7 @@ class Counts:
     abnormal: int = 0
     killed: int = 0
     noise: int = 0
+    unauthorized: int = 0
     status: int | None = None
     ended: str = ""
 
@@ -93,6 +96,7 @@ def _sum(one: Counts, other: Counts) -> Counts:
         abnormal=one.abnormal + other.abnormal,
         killed=one.killed + other.killed,
         noise=one.noise + other.noise,
+        unauthorized=one.unauthorized + other.unauthorized,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hatchlock.errors import HatchlockError
+from hatchlock.state.quarantine import check_quarantine
 from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.run import find_record
 
@@ -105,6 +106,7 @@ def restart(home: Home, project: str, names: Sequence[str], environ: Mapping[str
     done = []
     for record in _records(home, project, names):
         root = home.project(project)
+        check_quarantine(root, record.server)
         was_there = stop_keeper(root, record.server, grace=record.sandbox.stop_grace)
         forget_stop(root, record.server)
         kept = start_keeper(home.root, project, record.server, record.digest, environ, root=root)
@@ -123,6 +125,7 @@ def ensure_kept(home: Home, record: LaunchRecord, environ: Mapping[str, str]) ->
     from hatchlock.state.keepers import stopped_by_hand
 
     root = home.project(record.project)
+    check_quarantine(root, record.server)
     if since := stopped_by_hand(root).get(record.server):
         raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
     return start_keeper(home.root, record.project, record.server, record.digest, environ, root=root)
@@ -133,6 +136,7 @@ def _started(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Ch
     from hatchlock.state.keepers import forget_stop, keeper_of
 
     root = home.project(record.project)
+    check_quarantine(root, record.server)
     forget_stop(root, record.server)
     found = keeper_of(root, record.server)
     if found and found.launch == record.digest:

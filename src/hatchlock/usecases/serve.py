@@ -50,6 +50,7 @@ def serve(
         BadToken: Its token was changed.
     """
     from hatchlock.serve.front.serving import Served, serve_front
+    from hatchlock.serve.knocks import Knocks
 
     records = _records(home, wanted)
     if not wanted.is_group and records[0].speaks_http:
@@ -66,6 +67,7 @@ def serve(
         path=endpoint.path if endpoint else _PATH,
         token=bearer_token(home, wanted) if with_token else "",
         limits=limits,
+        knocks=Knocks(home.project(wanted.project), ((record.server, record.digest) for record in records)),
     )
     return serve_front(served, ready=ready)
 

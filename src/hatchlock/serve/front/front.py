@@ -61,13 +61,23 @@ class Front:
         path: Where it answers, `/mcp`.
         token: What every request has to bring; "" for nothing.
         limits: What it takes on.
+        knocked: Called for each request that does not bring the token.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[Session]], *, path: str, token: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Session]],
+        *,
+        path: str,
+        token: str,
+        limits: Limits,
+        knocked: Callable[[], None] = lambda: None,
+    ) -> None:
         self._start = start
         self._path = path
         self._token = token
         self._limits = limits
+        self._knocked = knocked
         self._sessions: dict[str, Session] = {}
         self._spare: list[Session] = []
         self._taken = 0
@@ -105,6 +115,8 @@ class Front:
             return
         if refused := refusal(exchange.headers, self._token):
             challenge = {"www-authenticate": "Bearer"} if refused.status == _UNKNOWN else {}
+            if challenge:
+                self._knocked()
             await exchange.refuse(refused.status, refused.why, headers=challenge)
             return
         handlers = {"POST": self._post, "GET": self._get, "DELETE": self._delete}

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.serve.front.front import Front, Limits
 from hatchlock.serve.front.session import start_session
+from hatchlock.serve.knocks import Knocks
 
 __all__ = ["PortTaken", "Served", "serve_front"]
 
@@ -52,6 +53,7 @@ class Served:
         path: Of the URL.
         token: What requests have to bring; "" for nothing.
         limits: What it takes on.
+        knocks: Counts the requests that do not bring the token; None for nobody.
     """
 
     command: Sequence[str]
@@ -61,6 +63,7 @@ class Served:
     path: str
     token: str = field(repr=False)
     limits: Limits
+    knocks: Knocks | None = None
 
 
 def serve_front(served: Served, *, ready: Callable[[str], None]) -> int:
@@ -103,6 +106,7 @@ async def _serve(served: Served, listener: socket.socket, ready: Callable[[str],
         path=served.path,
         token=served.token,
         limits=served.limits,
+        **({"knocked": served.knocks.knock} if served.knocks else {}),
     )
     server = _server(
         Config(
@@ -126,6 +130,8 @@ async def _serve(served: Served, listener: socket.socket, ready: Callable[[str],
     tidying.cancel()
     server.should_exit = True
     await front.close()
+    if served.knocks:
+        served.knocks.write()
     await serving
     return 128 + ended.result() if ended.done() else 1
 
