@@ -40,6 +40,16 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
     )
 
 
+def _run_group(arguments: argparse.Namespace) -> int:
+    from hatchlock.usecases.group import run_group
+
+    if arguments.name or not arguments.group:
+        raise UsageError(what="name a server, or a group with --group", advice="see `hatchlock run --help`")
+    if arguments.dev or arguments.learn or arguments.without_pins:
+        raise UsageError(what="--dev and --learn are for one server", advice="see `hatchlock run --help`")
+    return run_group(home_of(arguments), project_name_of(arguments), arguments.group, os.environ)
+
+
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
     from hatchlock.files import read_optional

@@ -38,7 +38,10 @@ def every_difference(planned: Planned) -> Mapping[Address, Step]:
 
 def is_recorded(planned: Planned) -> bool:
     """Return whether what is there stands in the project's state already."""
-    return _found(planned, None) == planned.applied
+    from hatchlock.state.groups import read_groups
+
+    same = dict(read_groups(planned.state.root)) == dict(planned.target.groups)
+    return same and _found(planned, None) == planned.applied
 
 
 def record_applied(planned: Planned, outcome: Outcome | None = None) -> None:
@@ -55,7 +58,9 @@ def record_applied(planned: Planned, outcome: Outcome | None = None) -> None:
         PermissionProblem: It cannot be written.
     """
     from hatchlock.state.applied import write_applied
+    from hatchlock.state.groups import write_groups
 
+    write_groups(planned.state.root, planned.target.groups)
     write_applied(planned.state.root, _found(planned, outcome))
 
 
