@@ -34,6 +34,7 @@ from hatchlock.resources.system import (
     UnexpectedTransaction,
 )
 from hatchlock.resources.system_spec import SystemSpec, system_spec
+from hatchlock.state.auditlog import read_audit
 from hatchlock.state.journal import Journal
 from support.debian_archive import Deb, DebianArchive, serving_debian
 from support.debian_host import DebianHost, debian_files, debian_host
@@ -131,6 +132,14 @@ def test_exactly_what_the_plan_shows_is_installed_and_then_nothing_is_left_to_do
     trial.apply(spec)
     assert trial.versions("alpha", "beta") == ["1.0-1", "1.0-1"]
     assert trial.plan(spec).steps == ()
+    begun, ended = read_audit(trial.home.root).entries
+    assert (begun["event"], ended["event"]) == ("privileged.start", "privileged.end")
+    assert begun["argv"][:2] == ["apt-get", "install"]
+    assert begun["argv"][-2:] == ["alpha=1.0-1", "beta=1.0-1"]
+    assert (begun["euid"], begun["who"]["uid"]) == (os.geteuid(), os.getuid())
+    assert begun["before"] == ended["before"] == {"alpha": "", "beta": ""}
+    assert ended["after"] == {"alpha": "1.0-1", "beta": "1.0-1"}
+    assert "error" not in ended
 
 
 def test_a_named_package_moves_to_its_locked_version_and_what_will_do_stays(trial: Trial) -> None:

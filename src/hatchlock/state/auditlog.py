@@ -2,7 +2,7 @@
 
 One log for a store, not for a project: it outlives `destroy`. Several processes write at once, each entry with one call. A
 file that is full becomes `audit.N.ndjson`, and a new one begins. The oldest go when there are more than eight, and the first
-entry of the new file says how many entries went with them, so that nothing is missing silently.
+entry of the new file says how many entries go with them, so that nothing is missing silently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +30,7 @@ _LIMIT = 8 << 20
 _KEPT = 8
 _ROTATED = re.compile(r"audit\.(\d+)\.ndjson")
 _NAME = "audit.ndjson"
+_DROPPED = "audit.dropped"
 _NOBODY = 0xFFFFFFFF
 """What the kernel gives as the login's uid where there was no login."""
 
@@ -141,7 +142,8 @@ def read_audit(store: Path) -> Trail:
     directory = audit_path(store).parent
     entries, damaged = [], 0
     for path in (*_rotated(directory).values(), directory / _NAME):
-        for line in (read_optional(path) or b"").splitlines():
+        whole, _, _ = (read_optional(path) or b"").rpartition(b"\n")  # behind it somebody may just be writing
+        for line in filter(None, whole.splitlines()):
             entry = _entry(line)
             if entry is None:
                 damaged += 1
@@ -162,7 +164,9 @@ def _line(event: str, facts: Mapping[str, object]) -> bytes:
 def _write(file: int, line: bytes, *, durable: bool) -> None:
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
-        line = b"\n" + line  # a disk was full in the middle of the entry before: that one alone is damaged
+        # a disk was full in the middle of the entry before, so that one alone is damaged; or it is being written, and this
+        # makes an empty line
+        line = b"\n" + line
     if os.write(file, line) != len(line):
         raise OSError(28, os.strerror(28))  # ENOSPC; a part of it stands there
     if durable:
@@ -191,13 +195,20 @@ def _rotate(path: Path, room: int) -> None:
         old = list(_rotated(path.parent).values())[:-_KEPT]
         if not old:
             return
-        lines = [line for file in old for line in (read_optional(file) or b"").splitlines()]
-        first, last = (_entry(lines[at]) or {} for at in (0, -1))
-        times = {"since": first.get("time", ""), "until": last.get("time", "")}
+        gone = _told_of(line for file in old for line in (read_optional(file) or b"").splitlines())
         with _opened(path) as file:
-            _write(file, _line("audit.dropped", {"entries": len(lines), **times}), durable=True)
+            _write(file, _line(_DROPPED, gone), durable=True)
         for item in old:
             item.unlink()
+
+
+def _told_of(lines: Iterable[bytes]) -> dict[str, object]:
+    """Return how many entries are dropped, from when to when, with those of which one of them tells that they were."""
+    found = [_entry(line) or {} for line in lines]
+    earlier = [entry for entry in found if entry.get("event") == _DROPPED]
+    count = len(found) - len(earlier) + sum(int(entry.get("entries", 0)) for entry in earlier)
+    first, last = (earlier or found)[0], found[-1]
+    return {"entries": count, "since": first.get("since") or first.get("time", ""), "until": last.get("time", "")}
 
 
 def _rotated(directory: Path) -> dict[int, Path]:
