@@ -107,7 +107,8 @@ def _line(item: ProbedDefinition) -> str:
     address = item.definition.get("uri") or item.definition.get("uriTemplate") or ""
     where = f" {shown(str(address))}" if address else ""
     unknown = f" (no hash: {shown(item.problem)})" if item.problem else ""
-    return f"  {shown(item.name)}{where}: {shown(first_line)}{unknown}".rstrip(": ")
+    about = f": {shown(first_line)}" if first_line else ""
+    return f"  {shown(item.name)}{where}{about}{unknown}"
 
 
 def _document(probed: Probed) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import project_of
+from hatchlock.cli.health_views import health_blocks, health_to_dict
 from hatchlock.cli.layout import table
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import HatchlockError
@@ -50,6 +51,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "probed": item.probed,
                 "drift": list(map(_drift_to_dict, item.drift)),
                 "surface": asdict(item.surface) if item.surface else None,
+                **health_to_dict(item),
             }
             for item in found.servers
         ]
@@ -69,6 +71,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
     blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
+    blocks += health_blocks(found.servers, verbose=arguments.verbose)
     if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
         blocks.append("\n".join(["SANDBOX", *profiles]))
     if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:

@@ -8,6 +8,7 @@ projects/NAME/
   volumes                 link to what processes keep, `volumes/NAME/SERVER/PATH` of the store
   forgotten.json          what was given up, and is left as it is
   entries.json            client files in which entries of this project were written
+  quarantine/SERVER/      it must not be started, and what was kept of it (`quarantine`)
   denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said
   applies/N.ndjson        what the last applies and rollbacks did, for people (`runlog`)

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Destroyed", "Ruin", "SessionsRun", "destroy_project", "plan_destroy", "without_anything"]
 
-_STAYS = frozenset({"serial.json", "forgotten.json", "lease.lock", "lease.holder.json"})
-"""What of a project's state outlives it: a plan that was saved before stays stale, and what was given up stays so."""
+_STAYS = frozenset({"serial.json", "forgotten.json", "lease.lock", "lease.holder.json", "quarantine"})
+"""What of a project's state outlives it: a plan that was saved before stays stale, what was given up stays so, and so does
+what was put into quarantine, with what was kept of it."""
 _DATA = "volumes"
 _PATIENCE = 30.0
 _PAUSE = 0.05

@@ -17,6 +17,7 @@ from hatchlock.events import Sink, discard
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.applied import AppliedKeys, read_applied
 from hatchlock.state.project import ProjectState
+from hatchlock.state.quarantine import quarantined
 from hatchlock.usecases.forgotten import GivenUp, given_up
 from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
@@ -169,6 +170,7 @@ def make_plan(
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
         *_launcher_notes(project, observed),
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
+        *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
         *gone.notes,
     )
     return Planned(

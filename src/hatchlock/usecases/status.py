@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hatchlock.usecases.health import NO_DOINGS, Doings, doings, sessions_now
 from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.standing import Note, server_notes
 from hatchlock.usecases.sync import Drift, Sync, Syncs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hatchlock.address import Address
     from hatchlock.launch import LaunchRecord
     from hatchlock.lock.model import Environment
     from hatchlock.resources.server import ServerSpec
+    from hatchlock.state.quarantine import Quarantine
     from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.endpoints import EndpointStatus
+    from hatchlock.usecases.health import SessionStatus
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.surfaces import SurfaceStatus
 
@@ -49,6 +54,9 @@ class ServerStatus:
         drift: What somebody else has changed, also what is ignored.
         endpoint: How it does, if it stays; None for one that lives as long as its sessions.
         surface: How what it offers stands to what was pinned; None where nothing was.
+        milliseconds: How long it took to answer the last probe of this launch; 0 where it did not, or nobody asked.
+        doings: Who uses it now, what has happened, and what was denied.
+        quarantine: That it must not be started, and why; None where it may.
     """
 
     name: str
@@ -66,6 +74,9 @@ class ServerStatus:
     drift: tuple[Drift, ...] = ()
     endpoint: EndpointStatus | None = None
     surface: SurfaceStatus | None = None
+    milliseconds: int = 0
+    doings: Doings = NO_DOINGS
+    quarantine: Quarantine | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,10 +153,14 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         )
         for name in names
     )
+    running = sessions_now(planned.state)
     return Status(
         project=planned.target.project,
         generation=planned.state.current(),
-        servers=tuple(_with_note(server, notes.get(f"server:{server.name}", "")) for server in servers),
+        servers=tuple(
+            _with_doings(_with_note(server, notes.get(f"server:{server.name}", "")), planned, active, running)
+            for server in servers
+        ),
         interrupted=left.told if left else "",
         environments=tuple(_environment(item, syncs) for item in _unused(project)),
         notes=planned.notes,
@@ -160,6 +175,23 @@ def _restarts(project: Project, planned: Planned) -> dict[str, str]:
 
 def _with_note(server: ServerStatus, note: str) -> ServerStatus:
     return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
+
+
+def _with_doings(
+    server: ServerStatus,
+    planned: Planned,
+    active: Mapping[str, str],
+    running: Mapping[str, tuple[SessionStatus, ...]],
+) -> ServerStatus:
+    """Add who uses it and what has happened; a quarantine goes before all else that there is to say."""
+    from hatchlock.state.quarantine import quarantine_of
+
+    state, name = planned.state, server.name
+    denials = (item.denial for item in server.stopped)
+    found = doings(state, name, active.get(name, ""), running.get(name, ()), denials)
+    quarantine = quarantine_of(state.root, name)
+    detail = "; ".join(filter(None, (str(quarantine or ""), server.detail)))
+    return replace(server, doings=found, quarantine=quarantine, detail=detail)
 
 
 def _with_sandbox(server: ServerStatus, spec: ServerSpec | None, planned: Planned, digest: str) -> ServerStatus:
@@ -240,6 +272,7 @@ def _server(name: str, spec: ServerSpec | None, planned: Planned, syncs: Syncs, 
         trust=spec.record.trust if spec else "",
         said=health.said,
         probed=health.probed,
+        milliseconds=health.milliseconds,
         drift=drift,
     )
 
@@ -266,6 +299,7 @@ class _Health:
     state: str
     said: str = ""
     probed: str = ""
+    milliseconds: int = 0
 
 
 def _health(name: str, planned: Planned, digest: str, gone: Address | None) -> _Health:
@@ -275,4 +309,10 @@ def _health(name: str, planned: Planned, digest: str, gone: Address | None) -> _
     probe = planned.state.last_probe(name)
     if probe is None or probe.get("launch") != (digest or None):
         return _Health(state="unknown")
-    return _Health(state=str(probe["health"]), said=str(probe["said"]), probed=str(probe.get("at", "")))
+    took = probe.get("milliseconds", 0)
+    return _Health(
+        state=str(probe["health"]),
+        said=str(probe["said"]),
+        probed=str(probe.get("at", "")),
+        milliseconds=took if isinstance(took, int) else 0,
+    )

@@ -1,0 +1,55 @@
+"""How `status` shows what servers do and did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.status import ServerStatus
+
+__all__ = ["health_blocks", "health_to_dict"]
+
+
+def health_to_dict(item: ServerStatus) -> dict[str, Any]:
+    """Return what of a server's health `status --json` has besides."""
+    return {
+        "milliseconds": item.milliseconds,
+        "endpoint": asdict(item.endpoint) if item.endpoint else None,
+        "quarantine": asdict(item.quarantine) if item.quarantine else None,
+        "sessions": [asdict(session) for session in item.doings.sessions],
+        "counts": asdict(item.doings.counts),
+        "denied": asdict(item.doings.denied),
+    }
+
+
+def health_blocks(servers: Iterable[ServerStatus], *, verbose: bool) -> Iterator[str]:
+    """Yield who uses the servers, and what has gone wrong with them; all that is counted only where much is to be said."""
+    items = tuple(servers)
+    if used := [f"{item.name}  {session}" for item in items for session in item.doings.sessions]:
+        yield "\n".join(["IN USE BY", *used])
+    lines = [f"{item.name}  {', '.join(words)}" for item in items if (words := list(_words(item, verbose=verbose)))]
+    if lines:
+        yield "\n".join(["SINCE IT WAS APPLIED", *lines])
+
+
+def _words(item: ServerStatus, *, verbose: bool) -> Iterator[str]:
+    counts = item.doings.counts
+    if counts.sessions and (verbose or counts.abnormal or counts.killed):
+        yield f"{_number(counts.sessions, 'session')} ended"
+    if counts.abnormal:
+        yield f"{counts.abnormal} of them failed"
+    if counts.killed:
+        yield f"{counts.killed} of them killed"
+    if item.endpoint and item.endpoint.restarts:
+        yield f"restarted {_number(item.endpoint.restarts, 'time')}"
+    if counts.noise:
+        yield f"{_number(counts.noise, 'line')} on stdout that are no messages"
+    yield from item.doings.denied.words
+    if verbose and counts.ended:
+        yield f"the last session ended with status {counts.status} at {counts.ended}"
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
