@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,49 @@ def test_signals_that_end_run_do_not_end_it() -> None:
         os.kill(watchdog.group, number)
     assert select.select([watchdog.ended], [], [], 0.2)[0] == []
     watchdog.release()
+
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+from hatchlock.serve.watchdog import Watchdog, end_processes
+scratch = Path(sys.argv[1])
+def cleanup(notes, group):
+    with (scratch / "cleaned").open("a") as file:
+        file.write(f"{notes.decode()}.")
+watchdog = Watchdog.start(cleanup)
+watchdog.note(b"c")
+print(watchdog.group, flush=True)
+sys.stdin.read()
+watchdog.release()
+"""
+
+
+@pytest.mark.parametrize("order", ["run first", "watchdog first", "run alone", "watchdog alone", "nobody"])
+def test_whoever_is_killed_it_is_cleaned_up_once(tmp_path: Path, order: str) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert run.stdin is not None
+    assert run.stdout is not None
+    watchdog = int(run.stdout.readline())
+    assert wait_for(lambda: len(children_of(watchdog)) == 1)
+    second = children_of(watchdog)
+    victims = {"run first": (run.pid, watchdog), "watchdog first": (watchdog, run.pid), "run alone": (run.pid,)}
+    for pid in victims.get(order, (watchdog,) if order == "watchdog alone" else ()):
+        os.kill(pid, signal.SIGKILL)
+    run.stdin.close()
+    run.stdout.close()
+    run.wait(10)
+    cleaned = tmp_path / "cleaned"
+    assert wait_for(cleaned.exists)
+    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (watchdog, *second)))
+    # by `run` if it saw the watchdog's death in time
+    assert cleaned.read_text() in (("c.", "d.") if order == "watchdog alone" else ("c.",))
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class Removals:

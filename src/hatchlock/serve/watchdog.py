@@ -2,6 +2,8 @@
 
 `run` holds the writing end of a pipe, the watchdog the reading end: when `run` ends, in whatever way, the pipe ends. The
 other way round, `run` sees the end of a second pipe when the watchdog is gone.
+
+Both may be killed at once. So the watchdog has a second, which sleeps until both have ended, and does what is not done then.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ CREATED = b"c"
 DONE = b"d"
 """The note that nothing is left of the server."""
 
+_CLEAN = b"x"
+"""The note that whoever had to clean up has done it."""
+
 MARK = "HATCHLOCK_SESSION"
 """The variable that marks the processes of a server that is not isolated."""
 
@@ -43,10 +48,10 @@ class Watchdog:
 
     Attributes:
         group: Its process group, which the server's processes may join; it ends with them.
-        ended: A descriptor that becomes readable when the watchdog has died.
+        ended: A descriptor that becomes readable when the watchdog has died, or has cleaned up.
     """
 
-    def __init__(self, group: int, ended: int, notes: int, cleanup: Cleanup) -> None:
+    def __init__(self, group: int, ended: int, notes: tuple[int, int], cleanup: Cleanup) -> None:
         self.group = group
         self.ended = ended
         self._notes = notes
@@ -57,39 +62,41 @@ class Watchdog:
         """Fork the watchdog. The caller has no threads yet, and has not started the server.
 
         Args:
-            cleanup: Called in the watchdog, as soon as `run` has released it or is gone.
+            cleanup: Called as soon as `run` has released the watchdog or is gone, in a process outside of the group.
         """
-        notes_out, notes_in = os.pipe()
-        life_out, life_in = os.pipe()
+        (notes, notes_in), (copy, copy_in), (life, life_in) = os.pipe(), os.pipe(), os.pipe()
         # What is meant for `run` must not hit the watchdog before it has learnt to ignore it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
-            _watch(notes_out, keep=(notes_out, life_in), cleanup=cleanup)
+            _watch(notes, copy, life_in, cleanup)
         os.setpgid(pid, pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(notes_out)
-        os.close(life_in)
-        return cls(pid, life_out, notes_in, cleanup)
+        for descriptor in (notes, copy, life_in):
+            os.close(descriptor)
+        return cls(pid, life, (notes_in, copy_in), cleanup)
 
     def note(self, note: bytes) -> None:
         """Leave a note for the cleanup."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._notes, note)
+        for descriptor in self._notes:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(descriptor, note)
 
     def release(self) -> None:
-        """Let it clean up what is left, and wait for its end; if it was killed before, clean up in its place."""
-        killed = bool(select.select([self.ended], [], [], 0)[0])
-        os.close(self._notes)
-        os.close(self.ended)
-        if killed:
+        """Let it clean up what is left, and wait for that; if it was killed before, clean up in its place."""
+        if select.select([self.ended], [], [], 0)[0]:
             # Before it is reaped: until then nobody else can get its number.
             self._cleanup(DONE, self.group)
+            self.note(_CLEAN)
+        for descriptor in self._notes:
+            os.close(descriptor)
+        os.read(self.ended, 1)
+        os.close(self.ended)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.group, 0)
 
 
-def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
+def _watch(notes: int, copy: int, life: int, cleanup: Cleanup) -> NoReturn:
     """Be the watchdog."""
     try:
         os.setpgid(0, 0)
@@ -97,11 +104,38 @@ def _watch(notes: int, *, keep: tuple[int, ...], cleanup: Cleanup) -> NoReturn:
             with contextlib.suppress(OSError):  # the C library keeps some for itself
                 signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _keep_only(keep)
-        left = b"".join(iter(lambda: os.read(notes, 64), b""))
-        cleanup(left, os.getpgrp())
+        group = os.getpgrp()
+        told, tell = os.pipe()
+        if os.fork() == 0:
+            _be_second(copy, told, group, cleanup)
+        _keep_only((notes, life, tell))
+        left = _all_of(notes)
+        cleaner = os.fork()
+        if cleaner == 0:
+            # From outside the group, or the kill would hit the one who has more to do.
+            os.setpgid(0, 0)
+            cleanup(left, group)
+            os.write(tell, _CLEAN)
+            os._exit(0)
+        os.waitpid(cleaner, 0)
     finally:
         os._exit(0)
+
+
+def _be_second(notes: int, told: int, group: int, cleanup: Cleanup) -> NoReturn:
+    """Wait until neither `run` nor the watchdog is there, and clean up unless one of them has."""
+    try:
+        os.setpgid(0, 0)
+        _keep_only((notes, told))
+        left = _all_of(notes)
+        if _CLEAN not in left + _all_of(told):
+            cleanup(left, group)
+    finally:
+        os._exit(0)
+
+
+def _all_of(descriptor: int) -> bytes:
+    return b"".join(iter(lambda: os.read(descriptor, 64), b""))
 
 
 def _keep_only(keep: tuple[int, ...]) -> None:
@@ -135,15 +169,6 @@ def end_processes(scratch: Path | None, mark: str, groups: Sequence[Path] = ()) 
     from hatchlock.engines.cgroups import remove_groups  # noqa: PLC0415  containers do without
 
     def cleanup(_: bytes, group: int) -> None:
-        if os.getpgrp() != group:
-            end_all(group)
-        elif os.fork() == 0:
-            # From outside the group, or the kill would hit the one who has more to do.
-            os.setpgid(0, 0)
-            end_all(group)
-            os._exit(0)
-
-    def end_all(group: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
         for _ in range(_PASSES):
