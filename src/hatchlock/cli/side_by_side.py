@@ -23,7 +23,7 @@ def side_by_side(before: str, after: str, *, indent: str = "    ") -> str:
     """
     if not before or not after:
         mark = "+" if after else "-"
-        return "\n".join(f"{indent}{mark} {printable(line)}" for line in (after or before).split("\n"))
+        return "\n".join(f"{indent}{mark} {printable(line)}".rstrip() for line in (after or before).split("\n"))
     width = min(max(shutil.get_terminal_size((_USUAL, 0)).columns, _NARROWEST), _WIDEST)
     column = (width - len(indent) - len(_BETWEEN)) // 2 - 2
     rows = _rows([printable(line) for line in before.split("\n")], [printable(line) for line in after.split("\n")])
