@@ -29,7 +29,7 @@ _REDIRECTS_AT_MOST = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPING_THE_METHOD = frozenset({307, 308})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_CONNECTIONS = 32
+_CONNECTIONS = 512  # urllib3 warns of each one that it does not keep
 _PASSED_OVER_SECONDS = 2.0
 
 

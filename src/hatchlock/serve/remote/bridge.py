@@ -6,6 +6,7 @@ an answer, each in a thread of its own. A request that cannot be carried, or who
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -118,9 +119,10 @@ class Bridge:
 
     def end_input(self) -> None:
         """Let what is underway come to its end, and then end."""
-        if rest := self._lines.rest():
-            self._enqueue(rest)
-        self._enqueue(None)
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            if rest := self._lines.rest():
+                self._enqueue(rest)
+            self._enqueue(None)
 
     def readers(self, out: Take, err: Take) -> Sequence[Callable[[], None]]:  # noqa: ARG002  it has no stderr
         """Begin, and return what ends with it."""

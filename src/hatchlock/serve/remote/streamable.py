@@ -105,6 +105,7 @@ class StreamableHttp:
         self._opening = b""
         self._renewing = threading.Lock()
         self._underway: dict[str, Answer] = {}
+        self._taken_back: set[str] = set()
         self._lock = threading.Lock()
 
     def is_first(self, said: Said) -> bool:
@@ -233,7 +234,8 @@ class StreamableHttp:
             if current is not None:
                 with self._tracked(said, current):
                     self._follow(current, said, waiting, place, outlet)
-            if not waiting:
+            if self._was_taken_back(said) or not waiting:
+                waiting.clear()
                 return
             place.attempts += 1
             too_often = place.attempts > _RESUMED
@@ -282,9 +284,17 @@ class StreamableHttp:
                 if self._underway.get(key) is answer:
                     del self._underway[key]
 
+    def _was_taken_back(self, said: Said) -> bool:
+        with self._lock:
+            taken_back = said.requests[0] in self._taken_back
+            self._taken_back.discard(said.requests[0])
+        return taken_back
+
     def _abort(self, request: str) -> None:
         with self._lock:
             answer = self._underway.get(request)
+            if answer is not None:
+                self._taken_back.add(request)
         if answer is not None:
             answer.stop()
 

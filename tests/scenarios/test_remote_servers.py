@@ -1,0 +1,394 @@
+"""Servers that somebody else runs: `run` stands between an application and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.launch import LaunchRecord, Remote, SecretReference
+from support.remote_server import RemoteServer, remote_server
+from support.runs import BARE, HELLO, Run, apply_records, run_command, wait_for
+from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
+
+INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+@pytest.fixture(scope="module")
+def streamable() -> Iterator[RemoteServer]:
+    with remote_server("http") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def older() -> Iterator[RemoteServer]:
+    with remote_server("sse") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stateless() -> Iterator[RemoteServer]:
+    with remote_server("stateless") as server:
+        yield server
+
+
+@pytest.fixture(params=["streamable", "older", "stateless"])
+def far(request: pytest.FixtureRequest) -> RemoteServer:
+    found: RemoteServer = request.getfixturevalue(request.param)
+    return found
+
+
+def record_of(url: str, *, transport: str = "", **fields: Any) -> LaunchRecord:
+    way = transport or ("sse" if url.endswith("/sse") else "http")
+    remote = {name: fields.pop(name) for name in ("headers", "secrets") if name in fields}
+    return LaunchRecord(
+        project="trial",
+        server="far",
+        runtime="process",
+        argv=(),
+        key="",
+        directory="/",
+        remote=Remote(url=url, transport=way, **remote),  # type: ignore[arg-type]
+        **fields,
+    )
+
+
+def running(home: Path, url: str, env: Mapping[str, str] = BARE, **fields: Any) -> Run:
+    apply_records(home, [record_of(url, **fields)])
+    return Run(command=run_command(home, "far"), env=env)
+
+
+def answer_to(run: Run, number: int, method: str, **params: Any) -> Any:
+    run.write({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+    return json.loads(run.line())
+
+
+def test_a_session(far: RemoteServer, tmp_path: Path) -> None:
+    with running(tmp_path, far.url) as run:
+        assert run.hello()["instructions"] == "Be kind."
+        run.write(INITIALIZED)
+        names = [tool["name"] for tool in run.ask("tools/list")["tools"]]
+        said = run.call("echo", text="hello\nthere")
+        status, rest, err = run.end()
+
+    assert "echo" in names
+    assert said == "hello\nthere"
+    assert (status, rest, err) == (0, b"", b"")
+
+
+def test_ten_megabytes_each_way(streamable: RemoteServer, older: RemoteServer, tmp_path: Path) -> None:
+    size = 10_000_000
+    with running(tmp_path, streamable.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        assert run.call("echo", text="y" * size) == "y" * size
+    with running(tmp_path, older.url) as run:
+        run.hello()
+        assert len(run.call("big", size=size)) == size
+
+
+@pytest.mark.parametrize("way", ["streamable", "older"])
+def test_the_server_asks_and_tells_by_itself(way: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Sampling, elicitation and a changed list of tools, with the SDK's client on the other side."""
+    server: RemoteServer = request.getfixturevalue(way)
+    apply_records(tmp_path, [record_of(server.url)])
+    told = asyncio.run(_with_the_sdk(run_command(tmp_path, "far")))
+
+    assert told == ["it said thought", "accept blue", "grown", "notifications/tools/list_changed"]
+
+
+async def _with_the_sdk(command: list[str]) -> list[str]:
+    from mcp import ClientSession, StdioServerParameters, stdio_client, types
+
+    changed = asyncio.Event()
+
+    async def think(*_: Any) -> types.CreateMessageResult:
+        return types.CreateMessageResult(
+            role="assistant", content=types.TextContent(type="text", text="thought"), model="none"
+        )
+
+    async def ask(*_: Any) -> types.ElicitResult:
+        return types.ElicitResult(action="accept", content={"word": "blue"})
+
+    async def hear(message: Any) -> None:
+        if "list_changed" in str(getattr(message, "method", "")):
+            changed.set()
+
+    said = []
+    parameters = StdioServerParameters(command=command[0], args=command[1:], env=dict(BARE))
+    async with (
+        stdio_client(parameters) as (read, write),
+        ClientSession(read, write, sampling_callback=think, elicitation_callback=ask, message_handler=hear) as session,
+    ):
+        await session.initialize()
+        for name in ("think", "ask", "grow"):
+            result = await session.call_tool(name, {})
+            said.append(str(result.content[0].text))  # type: ignore[union-attr]
+        await asyncio.wait_for(changed.wait(), 20)
+        said.append("notifications/tools/list_changed")
+    return said
+
+
+def test_a_request_that_is_taken_back_holds_up_nothing(streamable: RemoteServer, tmp_path: Path) -> None:
+    with running(tmp_path, streamable.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        run.write(
+            {
+                "jsonrpc": "2.0",
+                "id": 9,
+                "method": "tools/call",
+                "params": {"name": "slow", "arguments": {"seconds": 60}},
+            }
+        )
+        run.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}})
+        run.write({"jsonrpc": "2.0", "id": 10, "method": "ping"})
+        answered = json.loads(run.line())
+        if answered["id"] == 9:  # the SDK's server says so
+            answered = json.loads(run.line())
+        assert answered["id"] == 10
+        began = time.monotonic()
+        status, _, err = run.end()
+
+    assert status == 0
+    assert err == b""
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("way", ["http", "sse"])
+def test_a_server_that_is_killed_and_comes_again(way: str, tmp_path: Path) -> None:
+    """The request that was underway gets an error, the next one a session of its own."""
+    with remote_server(way) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        run.write(
+            {
+                "jsonrpc": "2.0",
+                "id": 5,
+                "method": "tools/call",
+                "params": {"name": "slow", "arguments": {"seconds": 60}},
+            }
+        )
+        assert run.call("echo", text="meanwhile") == "meanwhile"
+        server.kill()
+        lost = json.loads(run.line())
+        assert lost["id"] == 5
+        assert "the answer of" in lost["error"]["message"]
+        with_again = server.again()
+        try:
+            assert run.call("echo", text="here again") == "here again"
+        finally:
+            with_again.close()
+        status, _, err = run.end()
+
+    assert status == 0
+    assert b"a new" in err
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    with scripted_http(polite) as server:
+        url = server.url
+    with running(tmp_path, url) as run:
+        run.write(HELLO)
+        answer = json.loads(run.line())
+        assert run.wait() == 1
+        err = run.end()[2].decode()
+
+    assert answer["id"] == 1
+    assert "cannot be reached: Connection refused" in answer["error"]["message"]
+    assert "server:far: " in err
+    assert "hint: " in err
+    assert "Traceback" not in err
+
+
+def test_headers_and_their_secrets_go_to_the_server_and_nowhere_else(tmp_path: Path) -> None:
+    """Also not where it sends us to; and a secret that it repeats is not shown."""
+    secret = "s3cr3t-of-the-header"
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/list":
+            return Reply(status=307, headers={"Location": other.url})
+        if asked.rpc == "ping":
+            return Reply(parts=(f"not a message: {secret}".encode(),))
+        return polite(asked)
+
+    with scripted_http(polite) as other, scripted_http(answering) as server:
+        secrets = {"X-Key": SecretReference(secret="env:KEY", format="key {}")}
+        with running(tmp_path, server.url, {**BARE, "KEY": secret}, headers={"X-Team": "blue"}, secrets=secrets) as run:
+            run.hello()
+            seen = Path(f"/proc/{run.process.pid}/cmdline").read_bytes()
+            error = answer_to(run, 3, "tools/list")["error"]["message"]
+            lost = answer_to(run, 4, "ping")["error"]["message"]
+            err = run.end()[2].decode()
+
+    assert server.asked[0].headers["x-key"] == f"key {secret}"
+    assert server.asked[0].headers["x-team"] == "blue"
+    assert other.asked == []
+    assert "what is meant for one does not go to another" in error
+    assert "answers something else" in lost
+    assert secret.encode() not in seen
+    assert secret not in err
+    assert "***" in err
+    log = (tmp_path / "projects" / "trial" / "logs" / "far.log").read_text()
+    assert secret not in log
+
+
+def test_the_session_and_its_protocol_are_named_and_ended(tmp_path: Path) -> None:
+    with scripted_http(polite) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        run.ask("ping")
+        assert run.end()[0] == 0
+        posted = [asked for asked in server.asked if asked.method != "GET"]
+
+    assert [asked.headers.get("mcp-session-id") for asked in posted] == [None, "one", "one", "one"]
+    assert [asked.headers.get("mcp-protocol-version") for asked in posted] == [None, *["2025-06-18"] * 3]
+    assert posted[-1].method == "DELETE"
+
+
+def test_bytes_go_through_as_they_are(tmp_path: Path) -> None:
+    """Numbers, members that are there twice, and blanks: what pins are compared with is what was sent."""
+    odd = b'{"jsonrpc":"2.0", "id":2,"result":{"tools":[], "a":1.0,"a":1e2, "b":"\\u00e9\xc3\xa9"}}'
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/list":
+            return Reply(headers=STREAM, parts=(event(odd),))
+        return polite(asked)
+
+    sent = b'{ "jsonrpc":"2.0","id":2 ,"method":"tools/list","params":{"x":1.0,"x":2}}'
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        assert run.process.stdin is not None
+        run.process.stdin.write(sent + b"\n")
+        assert run.line() == odd
+        assert server.asked[-1].body == sent
+
+
+def test_a_stream_that_breaks_off_is_taken_up_where_it_was(tmp_path: Path) -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.method == "GET" and asked.headers.get("last-event-id") == "e1":
+            return Reply(headers=STREAM, parts=(event(result(calls[0], done=True), id="e2"),))
+        if asked.rpc == "tools/call":
+            calls.append(asked)
+            return Reply(headers=STREAM, parts=(event(b"", id="e1", retry=20),), broken=True)
+        return polite(asked)
+
+    calls: list[Asked] = []
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        assert answer_to(run, 7, "tools/call", name="x")["result"] == {"done": True}
+
+
+def test_a_session_that_the_server_has_forgotten_is_begun_again(tmp_path: Path) -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "initialize":
+            opened.append(asked)
+            reply = polite(asked)
+            return Reply(headers={**JSON, "Mcp-Session-Id": f"s{len(opened)}"}, parts=reply.parts)
+        if asked.body and asked.headers.get("mcp-session-id") == "s1" and asked.rpc == "ping":
+            return Reply(status=404)
+        return polite(asked)
+
+    opened: list[Asked] = []
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        assert run.ask("ping") == {}
+        status, rest, err = run.end()
+
+    assert (status, rest) == (0, b"")
+    assert b"had forgotten its session" in err
+    assert [asked.message["params"] for asked in opened] == [HELLO["params"]] * 2
+
+
+def test_a_slow_answer_holds_up_nothing_else(tmp_path: Path) -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/call":
+            return Reply(parts=(b" ", result(asked, slow=True)), held=held)
+        return polite(asked)
+
+    held = threading.Event()
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write({"jsonrpc": "2.0", "id": 8, "method": "tools/call", "params": {}})
+        assert run.ask("ping") == {}
+        held.set()
+        assert json.loads(run.line())["id"] == 8
+
+
+def test_a_message_of_2026_has_its_headers_and_ends_with_its_stream(tmp_path: Path) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/call":
+            return Reply(headers=STREAM, parts=(event(b"", id="x"), b": nothing more"), held=held)
+        return polite(asked)
+
+    held = threading.Event()
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        assert answer_to(run, 1, "server/discover", _meta=meta)["result"] == {}
+        params = {"name": "t", "arguments": {}, "_meta": meta}
+        run.write({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
+        assert wait_for(lambda: server.asked[-1].rpc == "tools/call")
+        time.sleep(0.2)
+        cancelled = {"requestId": 2, "_meta": meta}
+        run.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})
+        assert answer_to(run, 3, "server/discover", _meta=meta)["id"] == 3
+        held.set()
+        assert run.end() == (0, b"", b"")
+
+    first, call, _ = server.asked
+    assert first.headers["mcp-method"] == "server/discover"
+    assert (call.headers["mcp-protocol-version"], call.headers["mcp-name"]) == ("2026-07-28", "t")
+
+
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
+    with scripted_http(polite) as proxy, scripted_http(polite) as server:
+        env = {**BARE, "HTTP_PROXY": proxy.url.removesuffix("/mcp")}
+        with running(tmp_path, server.url, env) as run:
+            run.hello()
+
+    assert server.asked == []
+    assert proxy.asked[0].path == server.url
+
+
+def test_a_header_without_its_secret_is_not_sent_for(tmp_path: Path) -> None:
+    secrets = {"X-Key": SecretReference(secret="env:KEY")}
+    with scripted_http(polite) as server, running(tmp_path, server.url, secrets=secrets) as run:
+        status, out, err = run.end()
+
+    assert (status, out) == (1, b"")
+    assert b"the secret env:KEY for X-Key has no value" in err
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("value", ["two\nlines", " blank", "umlaut \u00fc"])
+def test_a_secret_that_no_header_can_carry_is_named_and_not_shown(value: str, tmp_path: Path) -> None:
+    secrets = {"X-Key": SecretReference(secret="env:KEY")}
+    env = {**os.environ, "KEY": value}
+    with scripted_http(polite) as server, running(tmp_path, server.url, env, secrets=secrets) as run:
+        status, _, err = run.end()
+
+    assert status == 1
+    assert b"the header X-Key cannot be sent" in err
+    assert value.encode() not in err
+    assert server.asked == []
+
+
+def test_nothing_else_than_bytes_of_its_own_address(tmp_path: Path) -> None:
+    """A server of the older kind names where messages go: only within its own origin."""
+
+    def answering(_: Asked) -> Reply:
+        return Reply(headers=STREAM, parts=(b"event: endpoint\ndata: http://127.0.0.1:9/messages\n\n",))
+
+    with scripted_http(answering) as server, running(tmp_path, server.url, transport="sse") as run:
+        run.write(HELLO)
+        assert "sends its clients to http://127.0.0.1:9/messages" in json.loads(run.line())["error"]["message"]
+        assert run.wait() == 1
