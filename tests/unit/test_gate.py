@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from hatchlock.serve.gate import Gate, SurfaceDiffers
-from hatchlock.serve.lines import LONGEST_MESSAGE
 from hatchlock.serve.messages import may_list
 from hatchlock.serve.passage import Chain, Verdict
 from hatchlock.state.surfaces import Difference
@@ -164,6 +163,14 @@ def test_nothing_passes_once_the_session_is_over() -> None:
     assert session.gate.received(line({"jsonrpc": "2.0", "id": 1, "result": {}})) == Verdict()
 
 
+@pytest.mark.parametrize("trick", ["description", "schema", "bidi"])
+def test_what_was_right_once_is_looked_at_again(trick: str) -> None:
+    session = Session(rules())
+    assert not errors(session.ask(*TOOLS))
+    session.server.trick = trick
+    assert errors(session.ask(TOOLS[0]))
+
+
 # Pages
 
 
@@ -188,6 +195,14 @@ def test_an_empty_cursor_is_the_end_of_a_listing() -> None:
     session.server.result = lambda *_: {"tools": rugpull.SURFACE["tools"], "nextCursor": ""}
     session.ask(request(1, "tools/list"))
     assert session.found == [Difference()]
+
+
+def test_a_listing_of_which_a_page_was_wrong_does_not_match() -> None:
+    session = Session(rules(changed="filter"), "description")
+    session.ask(TOOLS[0])
+    session.server.trick = ""
+    session.ask(TOOLS[1])
+    assert session.found == [Difference(changed=("tool add",))]
 
 
 def test_a_listing_that_never_ends_is_not_remembered_for_ever() -> None:
@@ -254,12 +269,17 @@ def test_an_answer_that_cannot_be_filtered_is_withheld() -> None:
     got = session.answer(b'{"jsonrpc":"2.0","id":2,"result":{"tools":[],"Tools":[{"name":"sub"}]}}')
     assert [error["error"]["code"] for error in errors(got)] == [-32001]
     assert session.ends == []
+    warned = Session(rules(changed="warn", deny=("sub",)), "other-case")
+    assert len(errors(warned.ask(*TOOLS))) == 1
 
 
 def test_where_nothing_is_pinned_prompts_and_instructions_pass() -> None:
     session = Session(SurfaceRules(deny=("sub",)), "instructions")
     assert EVIL.encode() in session.ask(hello())
-    assert session.ask(request(4, "prompts/list"), request(5, "prompts/get", name="any")) == b"".join(session.said[-2:])
+    prompts = session.ask(request(4, "prompts/list"), request(5, "prompts/get", name="any"), request(6, "prompts/get"))
+    assert prompts == b"".join(session.said[-3:])
+    session.ask(*TOOLS)
+    assert session.found == []
 
 
 def test_what_was_listed_wrong_is_not_called_until_it_is_right_again() -> None:
@@ -293,6 +313,8 @@ def test_what_was_listed_wrong_is_not_called_until_it_is_right_again() -> None:
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"evil"}',
         '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"evil"}}{}',
         '[[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"evil"}}]]',
+        '{"jsonrpc":"2.0","method":"ping"}{"jsonrpc":"2.0","method":"tools/call","params":{"name":"evil"}}',
+        '{"jsonrpc":"2.0","method":"ping",5:"x"}',
         "{'method': 'tools/call'}",
         "\ufeff{}",
         "[" * 100_000,
@@ -330,9 +352,11 @@ def test_where_nothing_is_guarded_the_application_may_send_what_it_likes() -> No
         assert gate.sent(line).forward is line
 
 
-def test_a_line_that_is_longer_than_any_message_is_not_believed() -> None:
+def test_a_line_that_is_longer_than_any_message_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hatchlock.serve.gate.LONGEST_MESSAGE", 10)
     gate = Gate(rules(), server="calc", report=lambda *_: None)
-    assert gate.sent(b"{}" + b" " * LONGEST_MESSAGE).forward == b""
+    assert gate.sent(b"{}" + b" " * 7 + b"\n").forward
+    assert gate.sent(b"{}" + b" " * 9).forward == b""
 
 
 # A quick look
