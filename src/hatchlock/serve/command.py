@@ -21,8 +21,9 @@ from hatchlock.security.denials import Denial, Report
 from hatchlock.security.provided import NOTHING, Provided
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, server_environment, unsupported
 from hatchlock.serve.network.network import Network, network_of
+from hatchlock.serve.scratch import make_scratch, scratch_home
 from hatchlock.serve.talk import write_all
-from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+from hatchlock.serve.watchdog import MARK, Watchdog, end_processes
 from hatchlock.store.receipts import using
 
 if TYPE_CHECKING:
@@ -194,8 +195,9 @@ def _as_process(
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = not isinstance(system, System)
-    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
-    env = server_environment(record, {}, scratch=str(scratch) if scratch else "") | _terminal(environ)
+    mark = os.urandom(8).hex() if bare else ""
+    scratch = make_scratch(mark) if bare else None
+    env = server_environment(record, {}, scratch=str(scratch_home(scratch)) if scratch else "") | _terminal(environ)
     started = replace(record, argv=command)
     limits = Group(places=find_places())
     watchdog = Watchdog.start(end_processes(scratch, mark, limits.directories))

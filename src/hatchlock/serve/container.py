@@ -26,7 +26,7 @@ from hatchlock.serve.missing import check_certificates
 from hatchlock.serve.observer import NOBODY, Observer
 from hatchlock.serve.secrets import and_remove
 from hatchlock.serve.server import Take
-from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container
+from hatchlock.serve.watchdog import CREATED, DONE, Cleanup, Watchdog, end_container
 
 if TYPE_CHECKING:
     from hatchlock.serve.network.network import Network
@@ -148,6 +148,7 @@ def session(
     store: str = "",
     observer: Observer = NOBODY,
     network: Network | None = None,
+    ending: Callable[[Cleanup], Cleanup] = lambda cleanup: cleanup,
 ) -> Iterator[Session]:
     """Run a server's container, `hatchlock-PROJECT-SERVER-SESSION`, inside the block: nothing is left of it afterwards.
 
@@ -161,6 +162,7 @@ def session(
         store: The store's mark (`paths.store_mark`): another one may have a project of that name in the same engine.
         observer: Who watches it.
         network: What its network needs, where it has a list; None for nothing.
+        ending: What the watchdog does besides, around its cleanup.
 
     Raises:
         ImageMissing: The engine has not got its image.
@@ -178,7 +180,7 @@ def session(
     hub = network.hub() if network else None
     beside = f"{name}-relay"
     cleanup = end_container(functools.partial(_remove_all, engine, (name, *((beside,) if hub else ()))))
-    watchdog = Watchdog.start(and_remove(hub.directory if hub else None, and_remove(secrets, cleanup)))
+    watchdog = Watchdog.start(ending(and_remove(hub.directory if hub else None, and_remove(secrets, cleanup))))
     sidecar: Sidecar | None = None
     try:
         if secrets:

@@ -13,11 +13,11 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.process import owner, owner_is_gone
 from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
 from hatchlock.security.secrets.values import Secrets
-from hatchlock.serve.watchdog import Cleanup
+from hatchlock.serve.watchdog import RELEASED, Cleanup
 from hatchlock.state.quarantine import check_quarantine
 from hatchlock.state.sessions import RunningSession, forget_ended, kept
 
-__all__ = ["and_remove", "remembered", "reserve"]
+__all__ = ["and_forget", "and_remove", "remembered", "reserve"]
 
 _OWNER = ".owner"
 
@@ -99,6 +99,23 @@ def and_remove(directory: Path | None, cleanup: Cleanup) -> Cleanup:
         # first: what ends processes may end the one who does it
         _remove(directory)
         cleanup(notes, group)
+
+    return both
+
+
+def and_forget(project: Path, cleanup: Cleanup) -> Cleanup:
+    """Return a cleanup that forgets, after the other, that this session runs, if `run` was killed.
+
+    Args:
+        project: The project's state.
+        cleanup: The other.
+    """
+
+    def both(notes: bytes, group: int) -> None:
+        cleanup(notes, group)
+        if RELEASED not in notes:
+            with contextlib.suppress(HatchlockError, OSError):  # a store that is read-only has no notes
+                forget_ended(project)
 
     return both
 

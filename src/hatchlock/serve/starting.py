@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,10 +18,10 @@ from hatchlock.security.sandbox import NotIsolated, server_environment
 from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.observer import Observer
-from hatchlock.serve.secrets import and_remove, reserve
+from hatchlock.serve.secrets import and_forget, and_remove, reserve
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk
-from hatchlock.serve.watchdog import MARK, Watchdog, end_processes, scratch_directory
+from hatchlock.serve.watchdog import MARK, Watchdog, end_processes
 
 if TYPE_CHECKING:
     from hatchlock.serve.network.network import Network
@@ -148,12 +149,19 @@ def _container(start: Start, talk: Talk) -> Iterator[Started]:
             store=store_mark(start.store),
             observer=observer,
             network=network,
+            ending=functools.partial(and_forget, start.store / "projects" / start.record.project),
         ) as running,
     ):
         for leftover in running.removed:
             talk.say(f"removed {leftover}, which an earlier run had left")
         talk.listen(start.listener)
         yield running.server, running.watchdog
+
+
+def _scratch(mark: str) -> Path:
+    from hatchlock.serve.scratch import make_scratch  # noqa: PLC0415  a sandbox has its own
+
+    return make_scratch(mark)
 
 
 @contextlib.contextmanager
@@ -169,10 +177,12 @@ def _process(start: Start, talk: Talk) -> Iterator[Started]:
     if isinstance(system, str) and record.isolation == "required":
         raise NotIsolated(problem=system)
     bare = not isinstance(system, System)
-    scratch, mark = (scratch_directory(), os.urandom(8).hex()) if bare else (None, "")
+    mark = os.urandom(8).hex() if bare else ""
+    scratch = _scratch(mark) if bare else None
     secrets = reserve(record, start.environ) if bare and start.secrets.files else None
     limits = Group(places=find_places())
-    watchdog = Watchdog.start(and_remove(secrets, end_processes(scratch, mark, limits.directories)))
+    ending = and_remove(secrets, end_processes(scratch, mark, limits.directories))
+    watchdog = Watchdog.start(and_forget(start.store / "projects" / record.project, ending))
     stack = contextlib.ExitStack()
     try:
         limits = limits.make(record.sandbox)
@@ -180,7 +190,7 @@ def _process(start: Start, talk: Talk) -> Iterator[Started]:
             if secrets:
                 lay_out(secrets, start.secrets.files)
             given = start.secrets.environment(str(secrets))
-            env = {**server_environment(record, given, scratch=str(scratch)), MARK: mark}
+            env = {**server_environment(record, given, scratch=f"{scratch}/home"), MARK: mark}
             if isinstance(system, str):
                 talk.say(f"{record.server} is not isolated: {system}")
                 server = local.start_bare(record, env=env, group=watchdog.group, limits=limits)

@@ -18,7 +18,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["CREATED", "DONE", "MARK", "Cleanup", "Watchdog", "end_container", "end_processes", "scratch_directory"]
+__all__ = [
+    "CREATED",
+    "DONE",
+    "MARK",
+    "RELEASED",
+    "Cleanup",
+    "Watchdog",
+    "end_container",
+    "end_processes",
+    "kill_marked",
+]
 
 Cleanup = Callable[[bytes, int], None]
 """Gets the notes that `run` left and the watchdog's process group, and ends the server.
@@ -31,6 +41,9 @@ CREATED = b"c"
 
 DONE = b"d"
 """The note that nothing is left of the server."""
+
+RELEASED = b"r"
+"""The note that `run` has come to its end: what it has to do afterwards, it does."""
 
 _CLEAN = b"x"
 """The note that whoever had to clean up has done it."""
@@ -84,9 +97,10 @@ class Watchdog:
 
     def release(self) -> None:
         """Let it clean up what is left, and wait for that; if it was killed before, clean up in its place."""
+        self.note(RELEASED)
         if select.select([self.ended], [], [], 0)[0]:
             # Before it is reaped: until then nobody else can get its number.
-            self._cleanup(DONE, self.group)
+            self._cleanup(DONE + RELEASED, self.group)
             self.note(_CLEAN)
         for descriptor in self._notes:
             os.close(descriptor)
@@ -150,18 +164,11 @@ def _keep_only(keep: tuple[int, ...]) -> None:
                 os.close(int(name))
 
 
-def scratch_directory() -> Path:
-    """Make a directory for what a server without a sandbox writes; `end_processes` removes it."""
-    import tempfile  # noqa: PLC0415  a sandbox has its own
-
-    return Path(tempfile.mkdtemp(prefix="hatchlock-"))
-
-
 def end_processes(scratch: Path | None, mark: str, groups: Sequence[Path] = ()) -> Cleanup:
     """Return the cleanup for a server of processes: kill the watchdog's group, then those that left it.
 
     Args:
-        scratch: A directory to remove at the end.
+        scratch: A directory to remove at the end (`scratch.make_scratch`).
         mark: The value of `MARK` in the server's environment, by which processes that left the group are found (Linux);
             "" when a sandbox holds them.
         groups: Directories of control groups of its own, to be removed with all that is in them.
@@ -171,9 +178,8 @@ def end_processes(scratch: Path | None, mark: str, groups: Sequence[Path] = ()) 
     def cleanup(_: bytes, group: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
-        for _ in range(_PASSES):
-            if not mark or not _kill_marked(f"{MARK}={mark}".encode()):
-                break
+        if mark:
+            kill_marked(mark)
         remove_groups(groups)
         if scratch is not None:
             import shutil  # noqa: PLC0415  a start does without
@@ -183,7 +189,18 @@ def end_processes(scratch: Path | None, mark: str, groups: Sequence[Path] = ()) 
     return cleanup
 
 
-def _kill_marked(entry: bytes) -> int:
+def kill_marked(mark: str) -> None:
+    """Kill the processes of a server that is not isolated, wherever they have gone (Linux).
+
+    Args:
+        mark: The value of `MARK` in its environment.
+    """
+    for _ in range(_PASSES):
+        if not mark or not _killed(f"{MARK}={mark}".encode()):
+            break
+
+
+def _killed(entry: bytes) -> int:
     if sys.platform != "linux":
         return 0
     killed = 0
