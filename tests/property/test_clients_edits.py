@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.json_text import Unparsable
-from hatchlock.clients.mcp_servers import read_entries, remove_entry, set_entry
 
+MCP_SERVERS = JsonObject(("mcpServers",))
 NAMES = st.text(max_size=6) | st.sampled_from(["files", "notes", "mcpServers", "projects"])
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
@@ -75,24 +76,24 @@ def _encodable(item: Any) -> bool:
 
 
 def values(data: bytes) -> dict[str, Any]:
-    return {name: entry.value for name, entry in read_entries(data).items()}
+    return {name: entry.value for name, entry in MCP_SERVERS.read(data).items()}
 
 
 @settings(max_examples=150, deadline=None)
 @given(documents(), ENTRY)
 def test_add_then_remove_gives_the_same_bytes(text: str, entry: dict[str, Any]) -> None:
     data = text.encode()
-    added = set_entry(data, OURS, entry)
+    added = MCP_SERVERS.set(data, OURS, entry)
     assert values(added) == {**values(data), OURS: entry}
-    assert remove_entry(added, OURS) == data
+    assert MCP_SERVERS.remove(added, OURS) == data
 
 
 @settings(max_examples=150, deadline=None)
 @given(documents(), ENTRY, ENTRY)
 def test_a_replaced_value_is_all_that_differs(text: str, first: dict[str, Any], second: dict[str, Any]) -> None:
-    data = set_entry(text.encode(), OURS, first)
-    replaced = set_entry(data, OURS, second)
-    (start, end), (same_start, new_end) = (read_entries(each)[OURS].span for each in (data, replaced))
+    data = MCP_SERVERS.set(text.encode(), OURS, first)
+    replaced = MCP_SERVERS.set(data, OURS, second)
+    (start, end), (same_start, new_end) = (MCP_SERVERS.read(each)[OURS].span for each in (data, replaced))
     assert same_start == start
     assert (replaced[:start], replaced[new_end:]) == (data[:start], data[end:])
     assert values(replaced)[OURS] == second
@@ -101,9 +102,9 @@ def test_a_replaced_value_is_all_that_differs(text: str, first: dict[str, Any], 
 @settings(max_examples=150, deadline=None)
 @given(documents(), st.data())
 def test_any_entry_can_be_removed_and_only_bytes_of_its_own_go(text: str, choice: st.DataObject) -> None:
-    data = set_entry(text.encode(), OURS, {"command": "x"})
-    name = choice.draw(st.sampled_from(sorted(read_entries(data))))
-    removed = remove_entry(data, name)
+    data = MCP_SERVERS.set(text.encode(), OURS, {"command": "x"})
+    name = choice.draw(st.sampled_from(sorted(MCP_SERVERS.read(data))))
+    removed = MCP_SERVERS.remove(data, name)
     assert values(removed) == {other: value for other, value in values(data).items() if other != name}
     rest = iter(data)
     assert all(byte in rest for byte in removed)
@@ -119,4 +120,4 @@ def test_a_damaged_file_is_refused_or_still_understood(text: str, choice: st.Dat
         before = values(damaged)
     except Unparsable:
         return
-    assert values(set_entry(damaged, OURS, {"command": "x"})) == {**before, OURS: {"command": "x"}}
+    assert values(MCP_SERVERS.set(damaged, OURS, {"command": "x"})) == {**before, OURS: {"command": "x"}}

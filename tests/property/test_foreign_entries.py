@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.clients.mcp_servers import read_entries
 from hatchlock.clients.writer import entry_for
 from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
@@ -19,6 +18,7 @@ from hatchlock.reconcile.diff import diff
 from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.state.project import ProjectState
 
+MCP_SERVERS = CLIENTS["cursor"].dialect
 NAMES = ("a", "b", "c", "d")
 CLIENT = CLIENTS["cursor"]
 values = st.sampled_from(
@@ -66,7 +66,7 @@ class World:
     def foreign(self) -> dict[str, bytes]:
         """Return the text of each entry that is not ours."""
         data = self.path.read_bytes()
-        found = read_entries(data)
+        found = MCP_SERVERS.read(data)
         return {name: data[slice(*item.span)] for name, item in found.items() if item.value != self.value(name)}
 
 
@@ -87,7 +87,7 @@ def test_what_is_not_ours_stays(beside: dict[str, Any], rounds: list[set[str]], 
             assert {name: part for name, part in world.foreign().items() if name in before} == before
             assert world.foreign().keys() == before.keys()
             ours = servers - before.keys()
-            assert {name for name in NAMES if name in read_entries(world.path.read_bytes())} - before.keys() == ours
+            assert {name for name in NAMES if name in MCP_SERVERS.read(world.path.read_bytes())} - before.keys() == ours
             last = servers
         world.apply(set(), {})  # as `destroy` does
         # of several entries in an object that was empty, and on one line, a blank may stay

@@ -13,7 +13,6 @@ import pytest
 from hatchlock.clients import writer
 from hatchlock.clients.catalogue import CLIENTS, Client
 from hatchlock.clients.json_text import Unparsable
-from hatchlock.clients.mcp_servers import read_entries
 from hatchlock.clients.writer import (
     ABSENT,
     Changed,
@@ -30,6 +29,7 @@ from hatchlock.clients.writer import (
 from hatchlock.errors import PermissionProblem
 from hatchlock.paths import Home
 
+MCP_SERVERS = CLIENTS["cursor"].dialect
 TIME = {"type": "stdio", "command": "hatchlock", "args": ["run", "time"]}
 OTHER = {"command": "other"}
 
@@ -51,7 +51,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def names(path: Path) -> set[str]:
-    return set(read_entries(path.read_bytes()))
+    return set(MCP_SERVERS.read(path.read_bytes()))
 
 
 def leftovers(directory: Path) -> list[str]:
@@ -108,7 +108,7 @@ def test_the_mode_stays(file: Path, lock: Path) -> None:
 def test_the_owner_stays(file: Path, lock: Path) -> None:
     os.chown(file, 12345, 54321)
     file.chmod(0o640)
-    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     state = observe(file)
     assert (state.uid, state.gid, state.mode) == (12345, 54321, 0o640)
 
@@ -119,7 +119,7 @@ def test_symlinks_are_written_through(file: Path, lock: Path, tmp_path: Path) ->
     middle = tmp_path / "middle"
     middle.symlink_to("dots")
     file.symlink_to("middle/real.json")
-    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert (file.is_symlink(), middle.is_symlink(), target.is_symlink()) == (True, True, False)
     assert names(target) == {"time"}
     assert leftovers(target.parent) == []
@@ -128,7 +128,7 @@ def test_symlinks_are_written_through(file: Path, lock: Path, tmp_path: Path) ->
 def test_a_dangling_symlink_gets_its_file(tmp_path: Path, lock: Path) -> None:
     link = tmp_path / "mcp.json"
     link.symlink_to("elsewhere/mcp.json")
-    apply_entry(link, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(link, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert link.is_symlink()
     assert names(tmp_path / "elsewhere" / "mcp.json") == {"time"}
 
@@ -138,7 +138,7 @@ def test_a_new_file_gets_its_directories_and_the_mode_asked_for(tmp_path: Path, 
     old = os.umask(0o022)
     try:
         path = tmp_path / "a" / "b" / "mcp.json"
-        apply_entry(path, "time", TIME, expected_entry=None, lock=lock, new_mode=mode)
+        apply_entry(path, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock, new_mode=mode)
     finally:
         os.umask(old)
     assert observe(path).mode == mode
@@ -148,36 +148,36 @@ def test_a_new_file_gets_its_directories_and_the_mode_asked_for(tmp_path: Path, 
 def test_entries_of_one_file_are_applied_one_after_another(file: Path, lock: Path) -> None:
     before = file.read_bytes()
     for name in ("a", "b", "c"):
-        apply_entry(file, name, TIME, expected_entry=None, lock=lock)
+        apply_entry(file, name, TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert names(file) == {"a", "b", "c"}
     for name in ("c", "b", "a"):
-        apply_entry(file, name, None, expected_entry=entry_digest(TIME), lock=lock)
+        apply_entry(file, name, None, dialect=MCP_SERVERS, expected_entry=entry_digest(TIME), lock=lock)
     assert file.read_bytes() == before
 
 
 def test_an_entry_that_changed_is_refused(file: Path, lock: Path) -> None:
-    apply_entry(file, "time", OTHER, expected_entry=None, lock=lock)
+    apply_entry(file, "time", OTHER, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     before = file.read_bytes()
     for expected in (None, entry_digest({"command": "older"})):
         with pytest.raises(EntryChanged, match="'time'"):
-            apply_entry(file, "time", TIME, expected_entry=expected, lock=lock)
+            apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=expected, lock=lock)
     with pytest.raises(EntryChanged):
-        apply_entry(file, "time", None, expected_entry=entry_digest(TIME), lock=lock)
+        apply_entry(file, "time", None, dialect=MCP_SERVERS, expected_entry=entry_digest(TIME), lock=lock)
     assert file.read_bytes() == before
 
 
 def test_an_entry_that_is_as_wanted_is_left_alone(file: Path, lock: Path) -> None:
-    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     inode = file.stat().st_ino
-    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
-    apply_entry(file, "gone", None, expected_entry=entry_digest(TIME), lock=lock)
+    apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
+    apply_entry(file, "gone", None, dialect=MCP_SERVERS, expected_entry=entry_digest(TIME), lock=lock)
     assert file.stat().st_ino == inode
 
 
 def test_a_file_that_does_not_parse_is_never_written(file: Path, lock: Path) -> None:
     file.write_bytes(b'{"mcpServers": ')
     with pytest.raises(Unparsable, match=r"mcp\.json:1:"):
-        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+        apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert file.read_bytes() == b'{"mcpServers": '
 
 
@@ -195,7 +195,7 @@ def test_what_the_application_writes_in_between_is_kept(
         real(handle, state)
 
     monkeypatch.setattr(writer, "_keep_owner_and_mode", late_writer)
-    apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+    apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert json.loads(file.read_bytes()) == {"numStartups": 7, "mcpServers": {"time": TIME}}
     assert leftovers(file.parent) == []
 
@@ -206,17 +206,18 @@ def test_a_file_that_never_rests_is_given_up(file: Path, lock: Path, monkeypatch
 
     monkeypatch.setattr(writer, "_keep_owner_and_mode", restless)
     with pytest.raises(Changed):
-        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+        apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert names(file) == set()
     assert leftovers(file.parent) == []
 
 
 def test_writers_at_the_same_time_lose_nothing(file: Path, lock: Path) -> None:
     code = (
+        "from hatchlock.clients.catalogue import CLIENTS\n"
         "import sys\nfrom pathlib import Path\nfrom hatchlock.clients.writer import apply_entry\n"
         "path, lock, who = sys.argv[1:]\n"
         "for number in range(15):\n"
-        "    apply_entry(Path(path), f'{who}-{number}', {'command': who}, expected_entry=None, lock=Path(lock))\n"
+        "    apply_entry(Path(path), f'{who}-{number}', {'command': who}, dialect=CLIENTS['cursor'].dialect, expected_entry=None, lock=Path(lock))\n"
     )
     children = [subprocess.Popen([sys.executable, "-c", code, str(file), str(lock), who]) for who in "abc"]
     assert [child.wait(timeout=60) for child in children] == [0, 0, 0]
@@ -227,7 +228,7 @@ def test_writers_at_the_same_time_lose_nothing(file: Path, lock: Path) -> None:
 def test_a_read_only_file_is_not_replaced(file: Path, lock: Path) -> None:
     file.chmod(0o400)
     with pytest.raises(PermissionProblem, match=r"mcp\.json"):
-        apply_entry(file, "time", TIME, expected_entry=None, lock=lock)
+        apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
 
 
 @as_root
@@ -238,7 +239,7 @@ def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_
         "from hatchlock.errors import PermissionProblem\n"
         "path, lock = map(Path, sys.argv[1:])\n"
         "os.setgid(65534); os.setuid(65534)\n"
-        "try:\n    writer.apply_entry(path, 'time', {}, expected_entry=None, lock=lock)\n"
+        "try:\n    writer.apply_entry(path, 'time', {}, dialect=CLIENTS['cursor'].dialect, expected_entry=None, lock=lock)\n"
         "except PermissionProblem as error:\n    print(error)\n"
     )
     for directory in (tmp_path, *tmp_path.parents[:2]):

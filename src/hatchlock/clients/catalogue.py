@@ -8,10 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["CLIENTS", "Client", "Dialect", "Scope"]
+from hatchlock.clients.dialect import Dialect
+from hatchlock.clients.json_object import JsonObject
+
+__all__ = ["CLIENTS", "Client", "Scope"]
 
 Scope = Literal["user", "project"]
-Dialect = Literal["mcpServers"]
+_MCP_SERVERS = JsonObject(("mcpServers",))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Client:
 _CLAUDE_CODE = Client(
     name="claude-code",
     title="Claude Code",
-    dialect="mcpServers",
+    dialect=_MCP_SERVERS,
     user_files={"linux": ".claude.json", "darwin": ".claude.json"},
     directory_variable="CLAUDE_CONFIG_DIR",
     project_file=".mcp.json",
@@ -74,7 +77,7 @@ _CLAUDE_CODE = Client(
 _CURSOR = Client(
     name="cursor",
     title="Cursor",
-    dialect="mcpServers",
+    dialect=_MCP_SERVERS,
     user_files={"linux": ".cursor/mcp.json", "darwin": ".cursor/mcp.json"},
     project_file=".cursor/mcp.json",
     fields={"type": "stdio"},

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.clients.catalogue import Client, Scope
-from hatchlock.clients.mcp_servers import read_entries, remove_entry, rename_entry, set_entry
+from hatchlock.clients.dialect import Dialect
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
@@ -239,6 +239,7 @@ def apply_entry(
     name: str,
     value: Mapping[str, Any] | None,
     *,
+    dialect: Dialect,
     expected_entry: str | None,
     lock: Path,
     new_mode: int = 0o600,
@@ -254,6 +255,7 @@ def apply_entry(
         path: The client's file.
         name: The entry's name.
         value: What it shall be; None to remove it.
+        dialect: The form of the file.
         expected_entry: `entry_digest` of the observed entry; None when there was none.
         lock: The lock's path (`lock_path`).
         new_mode: The mode of a file that does not exist yet, before the umask.
@@ -270,8 +272,10 @@ def apply_entry(
     with _held(lock, path, emit):
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(Changed):
-                return _edit(path, name, value, expected_entry, new_mode=new_mode, renamed_from=renamed_from)
-        return _edit(path, name, value, expected_entry, new_mode=new_mode, renamed_from=renamed_from)
+                return _edit(
+                    path, name, value, expected_entry, dialect=dialect, new_mode=new_mode, renamed_from=renamed_from
+                )
+        return _edit(path, name, value, expected_entry, dialect=dialect, new_mode=new_mode, renamed_from=renamed_from)
 
 
 def _edit(
@@ -280,12 +284,13 @@ def _edit(
     value: Mapping[str, Any] | None,
     expected_entry: str | None,
     *,
+    dialect: Dialect,
     new_mode: int,
     renamed_from: str,
 ) -> None:
     state = observe(path)
     data = state.data or b""
-    entries = read_entries(data, path=str(path))
+    entries = dialect.read(data, path=str(path))
     is_renamed = bool(renamed_from) and name not in entries
     entry = entries.get(renamed_from if is_renamed else name)
     found = None if entry is None else entry_digest(entry.value)
@@ -294,11 +299,11 @@ def _edit(
     if found != expected_entry:
         raise EntryChanged(path=str(path), name=renamed_from if is_renamed else name)
     if value is None:
-        _swap(state, remove_entry(data, name, path=str(path)), new_mode)
+        _swap(state, dialect.remove(data, name, path=str(path)), new_mode)
     elif is_renamed:
-        _swap(state, rename_entry(data, renamed_from, name, value, path=str(path)), new_mode)
+        _swap(state, dialect.rename(data, renamed_from, name, value, path=str(path)), new_mode)
     else:
-        _swap(state, set_entry(data, name, value, path=str(path)), new_mode)
+        _swap(state, dialect.set(data, name, value, path=str(path)), new_mode)
 
 
 def _held(lock: Path, path: Path, emit: Sink) -> contextlib.AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.mcp_servers import Entry, read_entries
+from hatchlock.clients.dialect import Dialect, Entry
 from hatchlock.clients.owners import EntryTaken, whose
 from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, entry_for, lock_path, observe, owner_of
 from hatchlock.errors import HatchlockError
@@ -40,6 +40,11 @@ class ClientFile:
 
     def __str__(self) -> str:
         return f"{self.client}/{self.scope}/{self.path}"
+
+    @property
+    def dialect(self) -> Dialect:
+        """The form of the file."""
+        return CLIENTS[self.client].dialect
 
     @classmethod
     def parse(cls, text: str) -> ClientFile | None:
@@ -192,6 +197,7 @@ class ClientResource:
             path,
             known.server,
             known.value if step.after else None,
+            dialect=known.file.dialect,
             expected_entry=step.before or None,
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
@@ -207,7 +213,7 @@ class ClientResource:
         seen = observe(Path(file.path))
         if seen.data is None:
             return
-        entries = read_entries(seen.data, path=file.path)
+        entries = file.dialect.read(seen.data, path=file.path)
         for name, entry in entries.items():
             ours = self._is_ours(file, name, entry)
             now = self._name_now(file, name, entries) if ours else name

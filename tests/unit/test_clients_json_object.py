@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.json_text import Unparsable
-from hatchlock.clients.mcp_servers import read_entries, remove_entry, set_entry
 
+MCP_SERVERS = JsonObject(("mcpServers",))
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "clients"
 GOOD = sorted(FIXTURES.glob("*.json"))
 BROKEN = sorted((FIXTURES / "broken").glob("*.json"))
@@ -21,7 +22,7 @@ OTHER = {"command": "other", "args": ["run", "--project", "acme", "time"]}
 
 
 def values(data: bytes) -> dict[str, object]:
-    return {name: entry.value for name, entry in read_entries(data).items()}
+    return {name: entry.value for name, entry in MCP_SERVERS.read(data).items()}
 
 
 def each(paths: list[Path]) -> pytest.MarkDecorator:
@@ -45,55 +46,55 @@ def test_there_are_files_to_test() -> None:
 @each(GOOD)
 def test_an_added_entry_is_read_back_and_the_others_stay(path: Path) -> None:
     data = path.read_bytes()
-    added = set_entry(data, "time", TIME)
+    added = MCP_SERVERS.set(data, "time", TIME)
     assert values(added) == {**values(data), "time": TIME}
 
 
 @each(GOOD)
 def test_adding_only_inserts_bytes(path: Path) -> None:
     data = path.read_bytes()
-    assert is_subsequence(data, set_entry(data, "time", TIME))
+    assert is_subsequence(data, MCP_SERVERS.set(data, "time", TIME))
 
 
 @each([path for path in GOOD if path.stem not in WITHOUT_SERVERS])
 def test_adding_and_removing_gives_the_same_bytes(path: Path) -> None:
     data = path.read_bytes()
-    assert remove_entry(set_entry(data, "time", TIME), "time") == data
+    assert MCP_SERVERS.remove(MCP_SERVERS.set(data, "time", TIME), "time") == data
 
 
 @each(GOOD)
 def test_two_entries_may_go_in_either_order(path: Path) -> None:
-    data = set_entry(path.read_bytes(), "first", TIME)
-    both = set_entry(data, "second", OTHER)
-    assert remove_entry(both, "second") == data
-    assert values(remove_entry(both, "first")) == {**values(path.read_bytes()), "second": OTHER}
+    data = MCP_SERVERS.set(path.read_bytes(), "first", TIME)
+    both = MCP_SERVERS.set(data, "second", OTHER)
+    assert MCP_SERVERS.remove(both, "second") == data
+    assert values(MCP_SERVERS.remove(both, "first")) == {**values(path.read_bytes()), "second": OTHER}
 
 
 @each(GOOD)
 def test_replacing_a_value_changes_nothing_around_it(path: Path) -> None:
-    data = set_entry(path.read_bytes(), "time", TIME)
-    replaced = set_entry(data, "time", OTHER)
-    before, after = read_entries(data)["time"].span, read_entries(replaced)["time"].span
+    data = MCP_SERVERS.set(path.read_bytes(), "time", TIME)
+    replaced = MCP_SERVERS.set(data, "time", OTHER)
+    before, after = MCP_SERVERS.read(data)["time"].span, MCP_SERVERS.read(replaced)["time"].span
     assert without(data, *before) == without(replaced, *after)
     assert values(replaced)["time"] == OTHER
 
 
 @each(GOOD)
 def test_setting_what_is_there_changes_nothing(path: Path) -> None:
-    data = set_entry(path.read_bytes(), "time", TIME)
-    assert set_entry(data, "time", dict(reversed(TIME.items()))) == data
+    data = MCP_SERVERS.set(path.read_bytes(), "time", TIME)
+    assert MCP_SERVERS.set(data, "time", dict(reversed(TIME.items()))) == data
 
 
 @each(GOOD)
 def test_removing_what_is_not_there_changes_nothing(path: Path) -> None:
-    assert remove_entry(path.read_bytes(), "absent") == path.read_bytes()
+    assert MCP_SERVERS.remove(path.read_bytes(), "absent") == path.read_bytes()
 
 
 @each(GOOD)
 def test_any_existing_entry_can_be_removed(path: Path) -> None:
     data = path.read_bytes()
-    for name in read_entries(data):
-        removed = remove_entry(data, name)
+    for name in MCP_SERVERS.read(data):
+        removed = MCP_SERVERS.remove(data, name)
         assert values(removed) == {other: value for other, value in values(data).items() if other != name}
         assert is_subsequence(removed, data)
 
@@ -101,7 +102,7 @@ def test_any_existing_entry_can_be_removed(path: Path) -> None:
 @each([path for path in GOOD if path.stem not in {"bom"} | WITHOUT_SERVERS and "empty" not in path.stem])
 def test_spans_name_the_bytes_of_the_value(path: Path) -> None:
     data = path.read_bytes()
-    start, end = read_entries(data)["files"].span
+    start, end = MCP_SERVERS.read(data)["files"].span
     assert data[start:end].startswith(b"{")
     assert data[start:end].endswith(b"}")
 
@@ -110,9 +111,9 @@ def test_spans_name_the_bytes_of_the_value(path: Path) -> None:
 def test_a_file_that_does_not_parse_is_refused_with_its_place(path: Path) -> None:
     data = path.read_bytes()
     for attempt in (
-        lambda: read_entries(data, path="mcp.json"),
-        lambda: set_entry(data, "time", TIME, path="mcp.json"),
-        lambda: remove_entry(data, "time", path="mcp.json"),
+        lambda: MCP_SERVERS.read(data, path="mcp.json"),
+        lambda: MCP_SERVERS.set(data, "time", TIME, path="mcp.json"),
+        lambda: MCP_SERVERS.remove(data, "time", path="mcp.json"),
     ):
         with pytest.raises(Unparsable) as caught:
             attempt()
@@ -135,21 +136,21 @@ def test_a_file_that_does_not_parse_is_refused_with_its_place(path: Path) -> Non
 )
 def test_a_refusal_says_where_and_why(name: str, line: int, column: int, why: str) -> None:
     with pytest.raises(Unparsable) as caught:
-        read_entries((FIXTURES / "broken" / f"{name}.json").read_bytes())
+        MCP_SERVERS.read((FIXTURES / "broken" / f"{name}.json").read_bytes())
     assert (caught.value.line, caught.value.column, caught.value.why) == (line, column, why)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\xef\xbb\xbf", b" \r\n"])
 def test_an_empty_file_becomes_a_minimal_document(data: bytes) -> None:
-    assert read_entries(data) == {}
-    assert remove_entry(data, "time") == data
-    added = set_entry(data, "time", TIME)
+    assert MCP_SERVERS.read(data) == {}
+    assert MCP_SERVERS.remove(data, "time") == data
+    added = MCP_SERVERS.set(data, "time", TIME)
     assert added.startswith(b"\xef\xbb\xbf") == data.startswith(b"\xef\xbb\xbf")
     assert json.loads(added.decode("utf-8-sig")) == {"mcpServers": {"time": TIME}}
 
 
 def test_a_new_document_is_laid_out_as_people_write_it() -> None:
-    assert set_entry(b"", "time", OTHER).decode() == (
+    assert MCP_SERVERS.set(b"", "time", OTHER).decode() == (
         '{\n  "mcpServers": {\n    "time": {\n      "command": "other",\n      "args": [\n'
         '        "run",\n        "--project",\n        "acme",\n        "time"\n      ]\n    }\n  }\n}\n'
     )
@@ -184,7 +185,7 @@ def test_a_new_document_is_laid_out_as_people_write_it() -> None:
     ],
 )
 def test_an_added_entry_looks_like_its_neighbours(before: str, after: str) -> None:
-    assert set_entry(before.encode(), "x", {"a": 1}).decode() == after
+    assert MCP_SERVERS.set(before.encode(), "x", {"a": 1}).decode() == after
 
 
 @pytest.mark.parametrize(
@@ -202,23 +203,23 @@ def test_an_added_entry_looks_like_its_neighbours(before: str, after: str) -> No
     ],
 )
 def test_a_removed_entry_takes_only_its_line_and_comma(before: str, after: str) -> None:
-    removed = remove_entry(before.encode(), "x")
+    removed = MCP_SERVERS.remove(before.encode(), "x")
     assert removed.decode() == after
     assert "x" not in values(removed)
 
 
 def test_servers_of_a_project_inside_the_users_file_are_not_ours_to_touch() -> None:
     data = (FIXTURES / "projects-first.json").read_bytes()
-    assert "time" not in read_entries(data)
-    changed = json.loads(set_entry(data, "time", TIME))
+    assert "time" not in MCP_SERVERS.read(data)
+    changed = json.loads(MCP_SERVERS.set(data, "time", TIME))
     assert changed["projects"] == json.loads(data)["projects"]
-    assert remove_entry(data, "time") == data
+    assert MCP_SERVERS.remove(data, "time") == data
 
 
 def test_of_duplicates_the_last_one_counts() -> None:
     data = (FIXTURES / "duplicates.json").read_bytes()
     assert values(data) == {"files": {"command": "second"}}
-    replaced = set_entry(data, "files", OTHER)
+    replaced = MCP_SERVERS.set(data, "files", OTHER)
     assert b'"first"' in replaced
     assert b'"second"' not in replaced
     assert json.loads(replaced)["mcpServers"]["files"] == OTHER
@@ -226,4 +227,4 @@ def test_of_duplicates_the_last_one_counts() -> None:
 
 def test_a_document_that_would_exhaust_the_stack_is_refused() -> None:
     with pytest.raises(Unparsable, match="nested too deeply"):
-        read_entries(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+        MCP_SERVERS.read(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}")

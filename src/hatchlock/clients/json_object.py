@@ -1,0 +1,136 @@
+"""JSON files that list servers as the members of one object, at the root or elsewhere.
+
+`mcpServers` at the root is how Claude Code, Cursor and most others read it; others have `servers`, `mcp.servers`, or
+`amp.mcpServers` as one name. Only the object at its own place counts; objects of the same name elsewhere (`projects[…].mcpServers`) are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hatchlock.clients.dialect import Entry
+from hatchlock.clients.json_text import (
+    Member,
+    Node,
+    Unparsable,
+    append,
+    newline_of,
+    parse,
+    remove,
+    rename,
+    render,
+    replace,
+)
+
+__all__ = ["JsonObject"]
+
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """A `Dialect`: the members of one object of a JSON document.
+
+    Attributes:
+        place: The names that lead from the root to that object.
+    """
+
+    place: tuple[str, ...]
+
+    def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
+        """See `Dialect.read`."""
+        text = _decode(data, path)
+        if _is_blank(text):
+            return {}
+        chain = self._chain(text, path)
+        members = chain[-1].members if len(chain) > len(self.place) else ()
+        return {member.name: Entry(value=member.node.value, span=_span(text, member.node)) for member in members}
+
+    def set(self, data: bytes, name: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
+        """See `Dialect.set`."""
+        text = _decode(data, path)
+        if _is_blank(text):
+            document = render(_within(self.place, {name: value}), newline=newline_of(text), indent="", unit="  ")
+            return (text[: text.startswith(_BOM)] + document + newline_of(text)).encode()
+        chain = self._chain(text, path)
+        root, parent, missing = chain[0], chain[-1], self.place[len(chain) - 1 :]
+        if missing:
+            made = _within(missing[1:], {name: value})
+            return append(text, root=root, parent=parent, name=missing[0], value=made).encode()
+        member = parent.member(name)
+        if member is None:
+            return append(text, root=root, parent=parent, name=name, value=value).encode()
+        if member.node.value == value:
+            return data
+        return replace(text, root=root, member=member, value=value).encode()
+
+    def rename(self, data: bytes, old: str, new: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
+        """See `Dialect.rename`."""
+        text = self.set(data, old, value, path=path).decode()
+        if member := self._member(text, old, path)[1]:
+            text = rename(text, member=member, name=new)
+        return self.remove(text.encode(), old, path=path)
+
+    def remove(self, data: bytes, name: str, *, path: str = "") -> bytes:
+        """See `Dialect.remove`. The object itself stays, even empty."""
+        text = _decode(data, path)
+        if _is_blank(text):
+            return data
+        while True:
+            parent, member = self._member(text, name, path)
+            if member is None:
+                return text.encode()
+            text = remove(text, parent=parent, member=member)
+
+    def _member(self, text: str, name: str, path: str) -> tuple[Node, Member | None]:
+        chain = self._chain(text, path)
+        return chain[-1], chain[-1].member(name) if len(chain) > len(self.place) else None
+
+    def _chain(self, text: str, path: str) -> list[Node]:
+        """Return the root and the objects below it that lead to the servers, as far as they are there."""
+        node = parse(text, path=path, inside=self.place)
+        if not isinstance(node.value, dict):
+            _refuse(text, node, "its root is no object", path)
+        chain = [node]
+        for name in self.place:
+            member = node.member(name)
+            if member is None:
+                break
+            node = member.node
+            if not isinstance(node.value, dict):
+                _refuse(text, node, f"{name} is no object", path)
+            chain.append(node)
+        return chain
+
+
+def _within(names: tuple[str, ...], value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in reversed(names):
+        value = {name: value}
+    return value
+
+
+def _decode(data: bytes, path: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise Unparsable(path=path, line=line, column=column, why="it is not UTF-8") from error
+
+
+def _is_blank(text: str) -> bool:
+    return not text.removeprefix(_BOM).strip(" \t\r\n")
+
+
+def _refuse(text: str, node: Node, why: str, path: str) -> None:
+    line = text.count("\n", 0, node.start) + 1
+    raise Unparsable(path=path, line=line, column=node.start - text.rfind("\n", 0, node.start), why=why)
+
+
+def _span(text: str, node: Node) -> tuple[int, int]:
+    if text.isascii():
+        return node.start, node.end
+    start = len(text[: node.start].encode())
+    return start, start + len(text[node.start : node.end].encode())
