@@ -30,6 +30,7 @@ from hatchlock.usecases.audit_trail import note
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
     from hatchlock.lock.model import Lock
+    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.project import Project
 
 __all__ = [
@@ -251,21 +252,32 @@ def end_trial(trial: Trial, *, environ: Mapping[str, str]) -> None:
     Raises:
         HatchlockError, OSError: Something of it could not be removed, and stays for the next one to see to.
     """
-    from hatchlock.usecases.consent import Consent
-    from hatchlock.usecases.destroy import destroy_project
+    from hatchlock.state.project import ProjectState
+    from hatchlock.usecases.leases import project_lease
 
-    manifest = trial.directory / MANIFEST_NAME
-    if manifest.exists() and trial.home.project(trial.project).exists():
-        destroy_project(
-            trial.opened(environ),
-            consent=Consent(yes=True, destructive=True, mass_removal=True),
-            stop_sessions=True,
-            lock_timeout=_PATIENCE,
-        )
-        shutil.rmtree(trial.home.project(trial.project))
+    manifest, state = trial.directory / MANIFEST_NAME, ProjectState(trial.home.project(trial.project), forgiving=True)
+    if state.root.exists():
+        if _may_have_more(state):
+            _destroy(trial.opened(environ))
+        with project_lease(trial.home, trial.project, state, purpose="try", timeout=_PATIENCE):
+            shutil.rmtree(state.root)
     memo = trial.home.cache / "memo" / f"{sha256_bytes(bytes(manifest))[:20]}.json"
     memo.unlink(missing_ok=True)
     _remove_directory(trial.directory)
+
+
+def _may_have_more(state: ProjectState) -> bool:
+    """Whether something of a trial is elsewhere: in an engine, where it begins to be before there is a launch record."""
+    records = [state.record(digest) for digest in state.active().values()]
+    return not records or any(record is None or record.engine or record.volumes for record in records)
+
+
+def _destroy(project: Project) -> None:
+    from hatchlock.usecases.consent import Consent
+    from hatchlock.usecases.destroy import destroy_project
+
+    agreed = Consent(yes=True, destructive=True, mass_removal=True)
+    destroy_project(project, consent=agreed, stop_sessions=True, lock_timeout=_PATIENCE)
 
 
 def sweep_trials(home: Home, *, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,0 +1,368 @@
+"""`try`: a server that is in no manifest is served or probed, confined as an applied one, and nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.process import owner
+from support.index import Index, serving
+from support.project import Done, TrialProject, server_release
+from support.runs import HELLO, SERVERS
+from support.unavailable import unavailable
+
+MANIFEST = """\
+# ours
+[project]
+name = "trial"
+platforms = ["{platform}"]
+
+[defaults]
+runtime = "process"
+clients = ["cursor"]
+
+[indexes.pypi]
+url = "{index}"
+"""
+PYTHON = "/usr/bin/python3"
+ECHO = ("--mount", f"{SERVERS}:{SERVERS}", "--", PYTHON, str(SERVERS / "echo.py"))
+PATIENCE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def isolated() -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    wheels = tmp_path_factory.mktemp("wheels")
+    newer = server_release(wheels, version="2.0")
+    with serving(server_release(wheels), newer) as served:
+        yield served
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> TrialProject:
+    """A directory without a manifest, with a store of its own."""
+    return TrialProject(tmp_path)
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: Index) -> TrialProject:
+    return TrialProject(tmp_path, MANIFEST.format(platform=host_platform(), index=index.url))
+
+
+def call(tool: str, **arguments: Any) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+
+
+def talk(project: TrialProject, *words: str, messages: tuple[Any, ...] = (HELLO,), **env: str) -> Done:
+    """Try something as an application would, say something, and end."""
+    lines = "".join(f"{json.dumps(message)}\n" for message in messages)
+    done = subprocess.run(
+        project.command("try", *words),
+        cwd=project.directory,
+        env={**project.env, **env},
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Done(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def left(project: TrialProject) -> list[str]:
+    """Return what trials have in the store that is not named by what is in it."""
+    directories = ("tries", "projects", "fetched", "cache/memo", "images")
+    return [str(path.relative_to(project.store)) for name in directories for path in (project.store / name).glob("*")]
+
+
+def answers(done: Done) -> list[Any]:
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+# What it does.
+
+
+def test_a_command_line_is_served_confined_outside_of_any_project(outside: TrialProject) -> None:
+    asked = call("attempt", trick="write", argument=str(outside.root / "here"))
+    done = talk(outside, *ECHO, messages=(HELLO, asked))
+    assert done.status == 0, done.said
+    hello, tried = answers(done)  # and nothing else is on stdout
+    assert hello["result"]["serverInfo"]["name"] == "echo"
+    assert "was here" not in json.dumps(tried)
+    assert not (outside.root / "here").exists()
+    assert (
+        f"trying {PYTHON} {SERVERS / 'echo.py'}: {PYTHON}, a program of this machine, which nobody has pinned"
+        in done.err
+    )
+    assert "process: network none, user " in done.err
+    assert list(outside.directory.iterdir()) == []
+    assert left(outside) == []
+
+
+def test_a_probe_prints_what_it_offers_and_ends(outside: TrialProject) -> None:
+    done = outside.ok("try", "--probe", "--json", *ECHO)
+    assert [tool["name"] for tool in done.document["tools"]] == ["echo", "large", "attempt"]
+    assert left(outside) == []
+
+
+def test_a_program_that_is_no_server_fails_as_run_does(outside: TrialProject) -> None:
+    done = talk(outside, "--", "/bin/false")
+    assert (done.status, done.out) == (1, "")
+    assert "without one JSON-RPC message" in done.err
+    assert "false was only tried" in done.err
+    assert left(outside) == []
+
+
+def test_what_its_sandbox_has_not_is_said_with_what_would_give_it(outside: TrialProject) -> None:
+    done = outside.run("try", "--probe", "--", PYTHON, str(SERVERS / "echo.py"))
+    assert done.status == 1
+    assert f"! {SERVERS / 'echo.py'} is not in its sandbox: --mount {SERVERS}:{SERVERS} lets it read that" in done.err
+
+
+def test_what_its_sandbox_has_stopped_is_told_at_the_end_with_what_would_permit_it(outside: TrialProject) -> None:
+    words = (*ECHO[:2], "--network", "one.example:443", *ECHO[2:])
+    done = talk(outside, *words, "--stderr", "OSError: [Errno 30] Read-only file system: '/usr/here'")
+    assert done.status == 0, done.said
+    end = done.err[done.err.index("its sandbox has stopped:") :]
+    assert "/usr/here" in end
+    assert "! network = [one.example:443], default [none] (reason: tried with it)" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("nowhere",),
+        ("--network", "no host", *ECHO[2:]),
+        ("--", "npx", "-y", "x", "--token", "ghp_abcdefghijklmnopqrstuvwx"),
+        pytest.param(("deb:tzdata",), marks=pytest.mark.full),
+        pytest.param(("--call", "echo", "pypi:x"), marks=pytest.mark.full),
+        pytest.param(("--mount", "here", *ECHO[2:]), marks=pytest.mark.full),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_with_a_hint_and_leaves_nothing(
+    outside: TrialProject, words: tuple[str, ...]
+) -> None:
+    done = outside.run("try", *words)
+    assert done.status in {1, 64}
+    assert "\nhint: " in done.err
+    assert "ghp_" not in done.err
+    assert done.out == ""
+    assert left(outside) == []
+
+
+def test_a_secret_that_is_missing_starts_nothing(outside: TrialProject) -> None:
+    done = talk(outside, "--secret", "TOKEN=env:NOBODY_HAS_SET_IT", *ECHO)
+    assert (done.status, done.out) == (1, "")
+    assert "NOBODY_HAS_SET_IT" in done.err
+    assert left(outside) == []
+
+
+def test_variables_and_secrets_reach_it(outside: TrialProject) -> None:
+    words = ("--secret", "TOKEN=env:MINE", "--env", "LEVEL=high", *ECHO)
+    asked = call("attempt", trick="read", argument="/proc/self/environ")
+    done = talk(outside, *words, messages=(HELLO, asked), MINE="a-value-of-mine")
+    told = json.dumps(answers(done)[1])
+    assert "LEVEL=high" in told
+    assert "TOKEN=a-value-of-mine" in told
+    audit = (outside.store / "audit" / "audit.ndjson").read_text()
+    assert "a-value-of-mine" not in audit
+
+
+# In a project.
+
+
+def test_packages_come_from_where_the_project_has_them_and_a_second_try_builds_nothing(project: TrialProject) -> None:
+    before = project.manifest.read_bytes()
+    first = talk(project, "pypi:tiny-server<2")
+    assert first.status == 0, first.said
+    assert "trying pypi:tiny-server<2: pypi:tiny-server@1.0, 1 package\n" in first.err
+    assert "env:tiny  created" in first.err
+    again = talk(project, "pypi:tiny-server<2", "--", "--stderr", "mine")
+    assert (again.status, "env:tiny" in again.err) == (0, False)
+    assert "mine" in again.err
+    assert project.manifest.read_bytes() == before
+    assert sorted(path.name for path in project.directory.iterdir()) == ["hatchlock.toml"]
+    assert left(project) == []
+    assert len(project.environments()) == 1
+
+
+def test_what_is_kept_is_what_was_tried(project: TrialProject) -> None:
+    done = talk(project, "pypi:tiny-server<2", "--keep", "small", "--network", "one.example:443")
+    assert done.status == 0, done.said
+    assert "kept: + server:small in hatchlock.toml" in done.err
+    text = project.manifest.read_text()
+    assert text.startswith(MANIFEST.partition("{")[0])
+    assert '[servers.small]\nsource = "pypi:tiny-server<2"\n' in text
+    assert 'network = ["one.example:443"]\nreason = "tried with it"\n' in text
+    assert 'version = "1.0"' in project.lock.read_text()
+    assert left(project) == []
+    # its environment is there already
+    assert project.steps() == ["create server:small", "create client:cursor/small"]
+
+
+def test_the_versions_of_the_trial_are_kept_although_there_are_newer_ones_by_then(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wheels = tmp_path_factory.mktemp("moving")
+    with serving(server_release(wheels)) as index:
+        project = TrialProject(tmp_path, MANIFEST.format(platform=host_platform(), index=index.url))
+        project.edit("[indexes.pypi]", '[indexes.pypi]\nttl = "0s"')
+        command = project.command("try", "pypi:tiny-server", "--keep", "tiny")
+        with started(project, command) as session:
+            say_hello(session)
+            index.releases.append(server_release(wheels, version="2.0"))
+            _, err = session.communicate(timeout=PATIENCE)
+        assert session.returncode == 0, err
+        assert 'version = "1.0"' in project.lock.read_text()
+
+
+def test_what_did_not_go_well_is_not_kept(project: TrialProject) -> None:
+    before = project.manifest.read_bytes()
+    done = talk(project, "pypi:tiny-server", "--keep", "tiny", "--", "--exit", "3", messages=())
+    assert done.status == 3
+    assert "not kept: it ended with status 3" in done.err
+    assert (project.manifest.read_bytes(), project.lock.exists()) == (before, False)
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_tried(project: TrialProject) -> None:
+    with project.manifest.open("a") as file:
+        file.write('\n[servers.tiny]\nsource = "pypi:tiny-server"\n')
+    done = project.fails("try", "pypi:tiny-server", "--keep", "tiny")
+    assert "already has a server" in done.err
+    assert "trying" not in done.err
+    assert left(project) == []
+
+
+def test_keeping_needs_a_project(outside: TrialProject) -> None:
+    done = outside.fails("try", "--keep", "echo", *ECHO)
+    assert "there is no hatchlock.toml" in done.err
+
+
+def test_paths_of_a_directory_mean_the_same_in_the_trial_and_in_the_manifest(project: TrialProject) -> None:
+    server = project.directory / "own"
+    server.mkdir()
+    (server / "pyproject.toml").write_text(
+        '[project]\nname = "own"\nversion = "1.0"\n[project.scripts]\nown = "own:main"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "none"\n'
+    )
+    (server / "own.py").write_bytes((SERVERS / "echo.py").read_bytes())
+    done = talk(project, "./own", "--keep", "own", "--mount", "./own:/data")
+    assert done.status == 0, done.said
+    text = project.manifest.read_text()
+    assert 'source = "path:./own"' in text
+    assert 'source = "./own"' in text
+    assert str(project.directory) not in text
+
+
+# Whatever ends it.
+
+
+class Session(subprocess.Popen[str]):
+    """A trial that runs."""
+
+
+def started(project: TrialProject, command: list[str]) -> Session:
+    return Session(
+        command,
+        cwd=project.directory,
+        env=project.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def say_hello(session: Session) -> None:
+    assert session.stdin is not None
+    assert session.stdout is not None
+    session.stdin.write(json.dumps(HELLO) + "\n")
+    session.stdin.flush()
+    assert "result" in session.stdout.readline()
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(item, marks=pytest.mark.full) for item in (signal.SIGINT, signal.SIGHUP))]
+)
+def test_a_signal_ends_a_session_and_everything_of_it_goes(outside: TrialProject, number: signal.Signals) -> None:
+    with started(outside, outside.command("try", *ECHO)) as session:
+        say_hello(session)
+        assert len(left(outside)) == 3
+        session.send_signal(number)
+        assert session.wait(PATIENCE) == 128 + number
+    assert left(outside) == []
+
+
+@pytest.mark.parametrize(
+    "sign", ["tries/*/hatch.lock", pytest.param("projects/*/journal.ndjson", marks=pytest.mark.full)]
+)
+def test_a_signal_before_the_session_leaves_nothing_either(outside: TrialProject, sign: str) -> None:
+    with started(outside, outside.command("try", *ECHO)) as session:
+        wait_for(outside, sign, session)
+        session.send_signal(signal.SIGTERM)
+        assert session.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert left(outside) == []
+
+
+@pytest.mark.parametrize(
+    "sign", ["tries/*/hatch.lock", pytest.param("projects/*/active.json", marks=pytest.mark.full), ""]
+)
+def test_what_a_kill_leaves_goes_with_the_next_trial(outside: TrialProject, sign: str) -> None:
+    with started(outside, outside.command("try", *ECHO)) as session:
+        if sign:
+            wait_for(outside, sign, session)
+        else:
+            say_hello(session)
+        session.kill()
+        session.wait(PATIENCE)
+    assert left(outside)
+    assert not owner(session.pid)
+    outside.ok("try", "--probe", *ECHO)
+    assert left(outside) == []
+
+
+def test_trials_beside_each_other_leave_each_other_alone(outside: TrialProject) -> None:
+    with started(outside, outside.command("try", *ECHO)) as session:
+        say_hello(session)
+        outside.ok("try", "--probe", *ECHO)
+        assert len(left(outside)) == 3
+        assert session.stdin is not None
+        session.stdin.close()
+        assert session.wait(PATIENCE) == 0
+    assert left(outside) == []
+
+
+def test_gc_removes_what_a_kill_has_left(project: TrialProject) -> None:
+    with started(project, project.command("try", *ECHO)) as session:
+        say_hello(session)
+        session.kill()
+        session.wait(PATIENCE)
+    project.ok("lock")
+    assert left(project)
+    project.ok("gc", "--yes")
+    assert [name for name in left(project) if name.startswith(("tries", "projects/try-"))] == []
+
+
+def wait_for(project: TrialProject, pattern: str, session: Session) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not list(project.store.glob(pattern)):
+        assert session.poll() is None, session.communicate()
+        assert time.monotonic() < deadline
+        os.sched_yield()
