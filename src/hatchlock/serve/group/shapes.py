@@ -138,7 +138,7 @@ def _definitions(answer: Message, found: tuple[Item, ...], kind: Kind) -> Iterat
 
 def _result(answer: Message, reader: Read) -> Mapping[str, Member]:
     if "result" not in answer.top:
-        raise Unreadable("it is an error")
+        raise Unreadable("it answered with an error")
     found = answer.read("result", reader)
     if not isinstance(found, tuple):
         raise Unreadable("its result is no object")

@@ -1,0 +1,180 @@
+"""`run --group` and `serve --group`: servers of a group as one, each with its own pins and filters, over stdio and HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hatchlock.launch import LaunchRecord, SurfaceRules
+from hatchlock.serve.group.names import labels
+from hatchlock.state.groups import write_groups
+from hatchlock.surface import Pins, instructions_hash
+from support.mcp_http import family, hatchlock, is_there, request, serving
+from support.runs import BARE, HELLO, Run, apply_records, python_record, wait_for
+
+LONG = "t" * 70
+
+
+def chatty(server: str, *options: str, **fields: object) -> LaunchRecord:
+    return python_record("--name", server, *options, script="chatty.py", server=server, **fields)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("store")
+    directory.chmod(0o700)
+    records = [
+        chatty("one", "--pages", "3", surface=SurfaceRules(deny=("ask",))),
+        chatty("two.x", "--tool", LONG, "--protocol", "2025-03-26", "--uri", "test://two"),
+        chatty(
+            "pinned",
+            surface=SurfaceRules(pins=Pins(tools={"echo": "0" * 64}, instructions=instructions_hash("Ask pinned"))),
+        ),
+        python_record("--exit", "3", server="broken"),
+    ]
+    apply_records(directory, records)
+    groups = {
+        "dev": ("broken", "gone", "one", "two.x"),
+        "pins": ("one", "pinned"),
+        "bad": ("broken",),
+        "nobody": ("gone",),
+    }
+    write_groups(directory / "projects" / "trial", groups)
+    return directory
+
+
+def run(home: Path, group: str) -> Run:
+    return Run(command=hatchlock(home, "run", "--group", group))
+
+
+def stderr_of(ended: subprocess.Popen[bytes]) -> str:
+    return ended.communicate(timeout=30)[1].decode()
+
+
+def test_the_servers_of_a_group_are_one(home: Path) -> None:
+    label = labels(["one", "two.x"])["two.x"]
+    with run(home, "dev") as session:
+        found = session.hello()
+        assert found["serverInfo"]["name"] == "dev"
+        assert found["protocolVersion"] == "2025-03-26"
+        assert found["instructions"].count("Ask ") == 2
+        names = [tool["name"] for tool in session.ask("tools/list")["tools"]]
+        assert names[:2] == ["one__echo", "one__tell"]
+        assert "one__ask" not in names
+        assert f"{label}__ask" in names
+        long = next(name for name in names if name.startswith(f"{label}__ttt"))
+        assert len(long) <= 50
+        assert session.call("one__echo", text="a") == "one: a"
+        assert session.call(f"{label}__echo", text="b") == "two.x: b"
+        assert session.call(long) == f"two.x: {LONG}"
+        assert session.ask("resources/read", uri="test://two")["contents"][0]["text"] == "two.x"
+        assert session.ask("resources/read", uri="two.x://9/data")["contents"][0]["text"] == "two.x"
+        assert session.ask("prompts/get", name="one__greet")["messages"][0]["content"]["text"] == "one greet"
+        session.write(
+            {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "one__ask", "arguments": {}}}
+        )
+        assert "error" in json.loads(session.line())
+        status, out, err = session.end()
+    assert (status, out) == (0, b"")
+    said = err.decode()
+    assert "gone is left out of the group dev: it was not applied" in said
+    assert "broken" in said
+
+
+def test_what_is_asked_before_stdin_ends_is_answered(home: Path) -> None:
+    asked = [HELLO, request(2, "tools/list"), request(3, "tools/call", name="one__echo", arguments={"text": "x"})]
+    given = "".join(json.dumps(message) + "\n" for message in asked)
+    ended = subprocess.run(
+        hatchlock(home, "run", "--group", "dev"),
+        input=given,
+        env=BARE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answers = {message["id"]: message for message in map(json.loads, ended.stdout.splitlines())}
+    assert set(answers) == {1, 2, 3}
+    assert answers[3]["result"]["content"][0]["text"] == "one: x"
+    assert "goes on without" not in ended.stderr.replace("broken has ended; the group dev goes on without it", "")
+
+
+def test_pins_hold_for_each_and_take_one_server_away(home: Path) -> None:
+    with run(home, "pins") as session:
+        session.hello()
+        session.write(request(2, "tools/list"))
+        seen = [json.loads(session.line()) for _ in range(4)]
+        listed = next(message for message in seen if message.get("id") == 2)
+        assert {tool["name"].partition("__")[0] for tool in listed["result"]["tools"]} == {"one"}
+        assert "notifications/tools/list_changed" in {message.get("method") for message in seen}
+        assert session.call("one__echo", text="x") == "one: x"
+        _, _, err = session.end()
+    assert "pinned has ended; the group pins goes on without it" in err.decode()
+
+
+@pytest.mark.parametrize("group", ["bad", "nobody", "unknown"])
+def test_a_group_of_which_nothing_is_left_is_an_error(home: Path, group: str) -> None:
+    with run(home, group) as session:
+        session.write(HELLO)
+        assert session.wait() == 1
+        said = stderr_of(session.process)
+    assert "hint:" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_group(home: Path, number: signal.Signals) -> None:
+    with run(home, "dev") as session:
+        session.hello()
+        own = family(session.process.pid)
+        assert len(own) >= 6
+        os.kill(session.process.pid, number)
+        session.wait()
+        assert wait_for(lambda: not any(map(is_there, own)))
+
+
+def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> None:
+    with run(home, "dev") as session:
+        session.hello()
+        session.write(request(8, "tools/call", name="one__wait", arguments={"seconds": 60}))
+        for pid in family(session.process.pid):
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"chatty.py" in line and b"\0one\0" in line:
+                os.kill(pid, signal.SIGKILL)
+        seen = [json.loads(session.line()) for _ in range(4)]
+        assert next(message for message in seen if message.get("id") == 8)["error"]["code"] == -32000
+        label = labels(["one", "two.x"])["two.x"]
+        assert session.call(f"{label}__echo", text="y") == "two.x: y"
+
+
+def test_a_group_over_http_with_the_python_sdk(home: Path) -> None:
+    async def speak(url: str, token: str) -> tuple[list[str], str]:
+        import httpx2
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamable_http_client
+        from mcp.types import CreateMessageResult, TextContent
+
+        async def model(*_: object) -> CreateMessageResult:
+            return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
+
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http,
+            streamable_http_client(url, http_client=http) as (read, write, *_),
+            ClientSession(read, write, sampling_callback=model) as session,
+        ):
+            await session.initialize()
+            tools = [tool.name for tool in (await session.list_tools()).tools]
+            label = labels(["one", "two.x"])["two.x"]
+            asked = await session.call_tool(f"{label}__ask", {"text": "?"})
+            return tools, asked.content[0].text  # type: ignore[union-attr]
+
+    with serving(home, "--group", "dev") as front:
+        tools, said = anyio.run(speak, front.url, front.token)
+    assert "one__echo" in tools
+    assert said == "two.x: yes"

@@ -1,0 +1,379 @@
+"""`serve NAME`: a stdio server over streamable HTTP, with clients by hand and those of both SDKs, and real kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hatchlock.launch import SurfaceRules
+from hatchlock.state.tokens import token_path
+from support.mcp_http import Client, Front, family, hatchlock, hello, is_there, request, serving
+from support.runs import BARE, apply_records, python_record, wait_for
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("store")
+    directory.chmod(0o700)
+    rules = SurfaceRules(deny=("change",))
+    apply_records(directory, [python_record(script="chatty.py", server="chatty", surface=rules), python_record()])
+    return directory
+
+
+@pytest.fixture(scope="module")
+def front(home: Path) -> Iterator[Front]:
+    with serving(home, "chatty") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chatty(front: Front) -> Client:
+    return front.client().hello()
+
+
+# Who may speak
+
+REFUSED = {
+    "another host": ({"Host": "evil.example:80"}, 403),
+    "a host that begins like ours": ({"Host": "127.0.0.1.evil.example"}, 403),
+    "a host behind a user": ({"Host": "localhost@evil.example"}, 403),
+    "a page of another origin": ({"Origin": "http://evil.example"}, 403),
+    "a page of none": ({"Origin": "null"}, 403),
+    "another origin before another token": ({"Origin": "http://evil.example", "Authorization": "Bearer no"}, 403),
+    "no token": ({"Authorization": None}, 401),
+    "another token": ({"Authorization": "Bearer no"}, 401),
+    "a token that is no ASCII": ({"Authorization": "Bearer n\xf6"}, 401),
+    "another scheme": ({"Authorization": "Basic bm86bm8="}, 401),
+    "no JSON": ({"Content-Type": "text/plain"}, 415),
+    "an answer that we do not give": ({"Accept": "text/html"}, 406),
+    "a version that nobody speaks": ({"MCP-Protocol-Version": "2099-01-01"}, 400),
+    "a session that nobody has": ({"Mcp-Session-Id": "0" * 32}, 404),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_is_said_and_starts_nothing(front: Front, what: str) -> None:
+    headers, status = REFUSED[what]
+    before = len(family(front.process.pid))
+    reply = front.client().post(hello(), **headers)
+    assert reply.status == status
+    assert reply.json["error"]["message"]
+    assert front.token not in reply.body.decode()
+    assert len(family(front.process.pid)) <= before
+    assert ("www-authenticate" in reply.headers) == (status == 401)
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "[::1]", "LOCALHOST"])
+def test_this_machine_has_several_names(chatty: Client, host: str) -> None:
+    assert chatty.post(request(1, "ping"), Host=host, Origin=f"http://{host}").status == 200
+
+
+def test_a_request_that_is_no_message_is_refused(chatty: Client) -> None:
+    assert chatty.post(b"{").status == 400
+    assert chatty.post(b"[]").status == 400
+    assert chatty.post(b'{"id": 1, "method": "ping"}').status == 400
+    assert chatty.ask("PUT", b"{}").status == 405
+    assert Client(url=f"{chatty.url}/x", token=chatty.token).post(hello()).status == 404
+    assert Client(url=chatty.url, token=chatty.token).post(request(1, "ping")).status == 400
+
+
+def test_a_token_is_made_once_and_only_its_owner_can_read_it(home: Path, front: Front) -> None:
+    path = token_path(home / "projects" / "trial", "chatty")
+    assert path.read_text() == front.token
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert front.token not in " ".join(map(str, family(front.process.pid)))
+    for pid in [front.process.pid, *family(front.process.pid)]:
+        assert front.token.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert front.token.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_a_token_that_others_can_read_is_refused_and_another_one_can_be_made(home: Path) -> None:
+    show = hatchlock(home, "serve", "echo", "--show-token")
+    first = subprocess.run(show, env=BARE, capture_output=True, text=True, check=True).stdout
+    path = token_path(home / "projects" / "trial", "echo")
+    path.chmod(0o644)
+    refused = subprocess.run(show, env=BARE, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--new-token" in refused.stderr
+    anew = subprocess.run([*show, "--new-token"], env=BARE, capture_output=True, text=True, check=True).stdout
+    assert anew != first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_it_listens_on_loopback_only(front: Front) -> None:
+    port = int(front.url.rpartition(":")[2].partition("/")[0])
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    bound = {line.split()[1] for line in lines if line.split()[1].endswith(f":{port:04X}")}
+    assert "0100007F" in {address.partition(":")[0] for address in bound}
+    assert {address.partition(":")[0] for address in bound} <= {"0100007F"}
+
+
+def test_a_port_of_somebody_else_is_an_error(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = hatchlock(home, "serve", "chatty", "--port", port)
+        found = subprocess.run(command, env=BARE, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert f"127.0.0.1:{port}" in found.stderr
+    assert "hint:" in found.stderr
+
+
+# Sessions
+
+
+def test_messages_pass_as_they_were_sent(chatty: Client) -> None:
+    stream = chatty.begin("POST", request("é", "tools/list"))
+    text = stream.response.read().decode()
+    stream.close()
+    assert '"x-precise": 1.5}' in text  # chatty writes blanks, and we do not write it anew
+    assert json.loads(text.partition("data: ")[2])["id"] == "é"
+
+
+def test_a_body_of_several_lines_is_one_message(chatty: Client) -> None:
+    body = json.dumps(request(3, "tools/call", name="echo", arguments={"text": "a\nb"}), indent=1).encode()
+    assert chatty.post(body).json["result"]["content"][0]["text"] == "chatty: a\nb"
+
+
+def test_who_takes_no_events_gets_json(chatty: Client) -> None:
+    reply = chatty.post(request(4, "tools/call", name="echo", arguments={"text": "x"}), Accept="application/json")
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json["result"]["content"][0]["text"] == "chatty: x"
+
+
+def test_what_belongs_to_a_request_comes_on_its_stream(chatty: Client) -> None:
+    params = {"name": "work", "arguments": {}, "_meta": {"progressToken": "p"}}
+    events = [data for _, data in chatty.post(request(5, "tools/call", **params)).events]
+    assert [item["params"]["progress"] for item in events[:-1]] == [0, 1, 2]
+    assert events[-1]["id"] == 5
+
+
+def test_a_server_asks_its_client_and_gets_the_answer(chatty: Client) -> None:
+    stream = chatty.begin("POST", request(6, "tools/call", name="ask", arguments={"text": "why?"}))
+    asked = stream.next()
+    assert asked
+    assert asked[1]["method"] == "sampling/createMessage"
+    answer = {"role": "assistant", "model": "m", "content": {"type": "text", "text": "because"}}
+    assert chatty.post({"jsonrpc": "2.0", "id": asked[1]["id"], "result": answer}).status == 202
+    said = stream.next()
+    assert said
+    assert said[1]["result"]["content"][0]["text"] == "chatty: because"
+    stream.close()
+
+
+def test_the_filters_of_run_hold(chatty: Client) -> None:
+    names = {tool["name"] for tool in chatty.post(request(7, "tools/list")).json["result"]["tools"]}
+    assert "echo" in names
+    assert "change" not in names
+    assert "error" in chatty.call("change").json
+
+
+def test_requests_of_one_session_do_not_wait_for_each_other(chatty: Client) -> None:
+    slow = chatty.begin("POST", request(10, "tools/call", name="wait", arguments={"seconds": 30}))
+    began = time.monotonic()
+    assert chatty.call("echo", 11, text="quick").json["id"] == 11
+    assert time.monotonic() - began < 15
+    slow.close()
+
+
+def test_a_request_whose_id_is_not_answered_yet_is_refused(chatty: Client) -> None:
+    slow = chatty.begin("POST", request(12, "tools/call", name="wait", arguments={"seconds": 30}))
+    assert chatty.call("echo", 12, text="x").status == 400
+    slow.close()
+
+
+def test_who_was_cut_off_comes_back_for_the_answer(front: Front) -> None:
+    client = front.client().hello("2025-11-25")
+    client.version = "2025-11-25"
+    stream = client.begin("POST", request(1, "tools/call", name="tell", arguments={"count": 3}))
+    first = stream.next()
+    assert first
+    stream.close()
+    rest = client.ask("GET", last_event_id=first[0]).events
+    assert [data["params"]["data"] for _, data in rest[:-1]] == ["1", "2"]
+    assert rest[-1][1]["id"] == 1
+    assert client.ask("GET", last_event_id="99-1").status == 400
+
+
+def test_what_nobody_asked_for_comes_on_the_stream_of_its_own(front: Front) -> None:
+    client = front.client().hello()
+    assert client.call("tell", count=1, size=10).status == 200
+    waiting = client.begin("GET")
+    body = request(2, "tools/call", name="tell", arguments={"count": 1})
+    client.post(body, Accept="application/json")
+    found = waiting.next()
+    assert found
+    assert found[1]["method"] == "notifications/message"
+    waiting.close()
+
+
+def test_a_session_ends_when_its_client_says_so(front: Front) -> None:
+    before = set(family(front.process.pid))
+    client = front.client().hello()
+    own = set(family(front.process.pid)) - before
+    assert own
+    assert client.ask("DELETE").status == 204
+    assert client.call("echo", text="x").status == 404
+    assert wait_for(lambda: not any(map(is_there, own)))
+
+
+def test_a_server_that_ends_is_told_of(home: Path) -> None:
+    with serving(home, "chatty") as front:
+        client = front.client().hello()
+        stream = client.begin("POST", request("a", "tools/call", name="wait", arguments={"seconds": 60}))
+        for pid in family(front.process.pid):
+            if b"chatty.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        said = stream.next()
+        assert said
+        assert said[1]["id"] == "a"
+        assert "ended" in said[1]["error"]["message"]
+        stream.close()
+        assert wait_for(lambda: client.call("echo", text="x").status == 404)
+        assert front.client().hello().call("echo", text="again").status == 200
+
+
+def test_large_messages_pass_and_larger_ones_do_not(chatty: Client) -> None:
+    text = "x" * (5 << 20)
+    assert chatty.call("echo", text=text).json["result"]["content"][0]["text"] == f"chatty: {text}"
+    assert chatty.post(b" ", content_length=str(65 << 20)).status == 413
+
+
+def test_a_client_that_does_not_read_holds_up_nobody_else(front: Front) -> None:
+    slow, quick = front.client().hello(), front.client().hello()
+    stream = slow.begin("POST", request(1, "tools/call", name="tell", arguments={"count": 4000, "size": 10000}))
+    time.sleep(0.3)
+    assert quick.call("echo", text="x").status == 200
+    held = int(Path(f"/proc/{front.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert held < 200 << 20
+    assert len(stream.all()) == 4001
+    stream.close()
+
+
+def test_there_are_only_so_many_sessions_and_unused_ones_end(home: Path) -> None:
+    with serving(home, "chatty", "--sessions", "2", "--idle", "1") as front:
+        clients = [front.client().hello() for _ in range(2)]
+        refused = front.client().post(hello())
+        assert refused.status == 503
+        waiting = clients[0].begin("GET")
+        assert wait_for(lambda: front.client().post(hello()).status == 200)
+        assert clients[1].call("echo", text="x").status == 404
+        assert clients[0].call("echo", text="x").status == 200
+        waiting.close()
+
+
+# The end of everything
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_any_session(home: Path, number: signal.Signals) -> None:
+    with serving(home, "chatty") as front:
+        clients = [front.client().hello() for _ in range(2)]
+        streams = [client.begin("GET") for client in clients]
+        own = family(front.process.pid)
+        assert len(own) >= 6
+        front.process.send_signal(number)
+        status = front.process.wait(20)
+        assert status == (-number if number is signal.SIGKILL else 128 + number)
+        assert wait_for(lambda: not any(map(is_there, own)))
+        for stream in streams:
+            stream.close()
+
+
+# The era without sessions
+
+
+def modern(identity: int, method: str, **params: object) -> dict[str, object]:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+    return request(identity, method, **params, _meta=meta)
+
+
+def test_requests_of_the_newer_era_need_no_session(front: Front) -> None:
+    client = Client(url=front.url, token=front.token, version="2026-07-28")
+    headers = {"mcp_method": "tools/call", "mcp_name": "echo"}
+    before = len(family(front.process.pid))
+    for number in range(3):
+        body = modern(1, "tools/call", name="echo", arguments={"text": str(number)})
+        reply = client.post(body, **headers)
+        assert (reply.status, "mcp-session-id" in reply.headers) == (200, False)
+        assert reply.json["result"]["content"][0]["text"] == f"chatty: {number}"
+    assert len(family(front.process.pid)) - before < 10  # one run for all of them
+
+    wrong = modern(2, "tools/call", name="wait", arguments={"seconds": 0})
+    assert client.post(wrong, **headers).json["error"]["code"] == -32020
+    assert client.ask("GET").status == 405
+    events = [
+        data
+        for _, data in client.post(
+            modern(3, "tools/call", name="tell", arguments={"count": 2}), mcp_method="tools/call", mcp_name="tell"
+        ).events
+    ]
+    assert [item.get("method") for item in events] == ["notifications/message"] * 2 + [None]
+
+
+def test_requests_at_once_without_a_session_do_not_mix(front: Front) -> None:
+    client = Client(url=front.url, token=front.token, version="2026-07-28")
+
+    def ask(text: str) -> str:
+        body = modern(1, "tools/call", name="echo", arguments={"text": text})
+        return str(client.post(body, mcp_method="tools/call", mcp_name="echo").json["result"]["content"][0]["text"])
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(ask, "abc")) == ["chatty: a", "chatty: b", "chatty: c"]
+
+
+# Clients that others wrote
+
+
+def test_the_python_sdk_speaks_with_it(front: Front) -> None:
+    async def speak() -> tuple[str, str]:
+        import httpx2
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamable_http_client
+        from mcp.types import CreateMessageResult, TextContent
+
+        async def model(*_: object) -> CreateMessageResult:
+            return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
+
+        headers = {"Authorization": f"Bearer {front.token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=30) as http,
+            streamable_http_client(front.url, http_client=http) as (read, write, *_),
+            ClientSession(read, write, sampling_callback=model) as session,
+        ):
+            await session.initialize()
+            called = await session.call_tool("echo", {"text": "hi"})
+            asked = await session.call_tool("ask", {"text": "?"})
+            return called.content[0].text, asked.content[0].text  # type: ignore[union-attr]
+
+    assert anyio.run(speak) == ("chatty: hi", "chatty: yes")
+
+
+def test_many_clients_at_once_are_all_answered(front: Front) -> None:
+    wrong: list[object] = []
+
+    def work(number: int) -> None:
+        client = front.client().hello()
+        for count in range(5):
+            reply = client.call("echo", count, text=f"{number}.{count}").json
+            if (reply["id"], reply["result"]["content"][0]["text"]) != (count, f"chatty: {number}.{count}"):
+                wrong.append(reply)
+        client.ask("DELETE")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
