@@ -235,7 +235,7 @@ def test_a_read_only_file_is_not_replaced(file: Path, lock: Path) -> None:
 def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_path: Path) -> None:
     """The same as above, but also where the tests run as root: the work is done by an unprivileged child."""
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom hatchlock.clients import writer\nimport hatchlock.state.lease, filelock\n"
+        "import os, sys\nfrom pathlib import Path\nfrom hatchlock.clients import writer\nfrom hatchlock.clients.catalogue import CLIENTS\nimport hatchlock.state.lease, filelock\n"
         "from hatchlock.errors import PermissionProblem\n"
         "path, lock = map(Path, sys.argv[1:])\n"
         "os.setgid(65534); os.setuid(65534)\n"
