@@ -123,6 +123,8 @@ def refreshed(login: Login, environ: Mapping[str, str]) -> Login | None:
     answer = _posted(
         login.token_endpoint, {**form, **({"resource": login.resource} if login.resource else {})}, login, environ
     )
+    if answer is None:
+        return None
     token, new = answer.get("access_token"), answer.get("refresh_token")
     if not isinstance(token, str) or not token:
         return None
@@ -137,7 +139,7 @@ def refreshed(login: Login, environ: Mapping[str, str]) -> Login | None:
 
 
 def give_back(login: Login, environ: Mapping[str, str]) -> bool:
-    """Ask the authorization server to forget the tokens (RFC 7009), and return whether it could be asked.
+    """Ask the authorization server to forget the tokens (RFC 7009), and return whether it has.
 
     Raises:
         HatchlockError: It does not answer.
@@ -145,12 +147,11 @@ def give_back(login: Login, environ: Mapping[str, str]) -> bool:
     if url_problem(login.revocation_endpoint):
         return False
     token = login.refresh_token or login.access_token
-    _posted(login.revocation_endpoint, {"token": token}, login, environ)
-    return True
+    return _posted(login.revocation_endpoint, {"token": token}, login, environ) is not None
 
 
-def _posted(url: str, form: Mapping[str, str], login: Login, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return what an authorization server answers; nothing where it refuses."""
+def _posted(url: str, form: Mapping[str, str], login: Login, environ: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """Return what an authorization server answers; None where it refuses."""
     fields, headers = {**form, "client_id": login.client_id}, {"Content-Type": _FORM, "Accept": "application/json"}
     if login.client_auth == "client_secret_basic":
         both = f"{quote(login.client_id, safe='')}:{quote(login.client_secret, safe='')}"
@@ -160,9 +161,11 @@ def _posted(url: str, form: Mapping[str, str], login: Login, environ: Mapping[st
     exchanges = Exchanges(url, environ)
     try:
         with exchanges.ask("POST", headers, urlencode(fields).encode(), within=_SECONDS) as answer:
-            value: Any = json.loads(answer.read(_ANSWER) or b"null") if answer.status == _OK else None
+            if answer.status != _OK:
+                return None
+            value: Any = json.loads(answer.read(_ANSWER) or b"{}")
+            return value if isinstance(value, dict) else None
     except ValueError:
-        value = None
+        return None
     finally:
         exchanges.close()
-    return value if isinstance(value, dict) else {}
