@@ -42,11 +42,10 @@ def is_stale(lock: Lock, server: str) -> bool:
 
 
 def _packages(lock: Lock, launch: Server) -> dict[str, Any]:
-    environment = next(
-        (item for item in lock.environments if (item.name, item.runtime) == (launch.environment, launch.runtime)), None
-    )
-    if environment is None:
-        return {}
+    try:
+        environment = lock.environment(launch.environment, launch.runtime)
+    except KeyError:
+        return {}  # an image, a program of this machine, or somebody else's
     return {
         "common": _contents(lock, environment.packages),
         "platforms": {name: _contents(lock, ids) for name, ids in environment.platform_packages.items() if ids},

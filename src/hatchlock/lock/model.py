@@ -288,6 +288,7 @@ class Lock:
     by_id: Mapping[str, Package] = field(init=False, repr=False, compare=False)
     _environments: Mapping[tuple[str, str], Environment] = field(init=False, repr=False, compare=False)
     _servers: Mapping[str, Server] = field(init=False, repr=False, compare=False)
+    _surfaces: Mapping[str, Surface] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index what is looked up by name."""
@@ -295,6 +296,7 @@ class Lock:
         object.__setattr__(self, "by_id", {item.id: item for item in self.packages})
         object.__setattr__(self, "_environments", environments)
         object.__setattr__(self, "_servers", {item.name: item for item in self.servers})
+        object.__setattr__(self, "_surfaces", {item.server: item for item in self.surfaces})
 
     def package(self, package_id: str) -> Package:
         """Return a package by its id.
@@ -339,7 +341,7 @@ class Lock:
 
     def surface(self, server: str) -> Surface | None:
         """Return what was pinned of a server; None if nothing was."""
-        return next((item for item in self.surfaces if item.server == server), None)
+        return self._surfaces.get(server)
 
     def packages_of(self, environment: Environment, platform: str) -> Iterator[Package]:
         """Yield the packages of an environment on a platform, sorted by id.
