@@ -24,7 +24,7 @@ SERVER = "/srv/caller.py"
 """`fixtures/servers/caller.py`, in there."""
 
 _LOADED = """
-import __future__, contextlib, json, os, select, socket, ssl, sys, threading, pathlib, typing, encodings.idna, encodings.ascii, _socket, _ssl
+import __future__, contextlib, json, os, select, socket, ssl, sys, threading, pathlib, typing, encodings.idna, encodings.ascii, _socket, _ssl, argparse, http.server, subprocess
 files = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
 print(json.dumps([sys.executable, os.__file__, *files]))
 """

@@ -27,7 +27,7 @@ from hatchlock.state.keepers import Keeper, is_held_by_name, now, read_kept, wri
 __all__ = ["USUAL", "Pace", "detached", "keep"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_GLANCE = 5.0
+_GLANCE = 2.0
 """Seconds after which a keeper looks whether the state that names it is still there."""
 _END_SECONDS = 15.0
 """What the end of a run may take besides the server's own grace time."""

@@ -1,0 +1,215 @@
+"""Servers that stay, as processes: kept whatever is killed, gone with their keeper, stopped and started by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hatchlock.launch import Sandbox
+from hatchlock.paths import Home
+from hatchlock.resources.keeping import stop_keeper
+from hatchlock.state.keepers import keeper_of
+from hatchlock.usecases.keep import NotKept
+from hatchlock.usecases.keepers import NothingStays, restart, start, stop
+from support.network_hosts import echoing
+from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "home"
+    place.mkdir(mode=0o700)
+    with ended(place):
+        yield place
+
+
+def root(home: Path) -> Path:
+    return home / "projects" / "trial"
+
+
+def log(home: Path) -> str:
+    return (root(home) / "logs" / "web.log").read_text()
+
+
+def is_gone(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_server_that_stays_is_reached_and_run_leads_to_it(home: Path) -> None:
+    """Two clients by its URL and one by `run` speak to the same process; its output is in its log; its end leaves nothing."""
+    record = web_record()
+    keeper = started(home, record)
+    kept(root(home))
+    assert record.endpoint is not None
+    assert keeper.url == record.endpoint.url
+    pids = {ask_tool(keeper.url, "pid") for _ in range(2)}
+    with Run(command=run_command(home, "web"), env=BARE) as run:
+        assert run.hello()["serverInfo"]["name"] == "web"
+        pids.add(run.call("pid"))
+        status, _, said = run.end()
+
+    assert status == 0, said
+    assert len(pids) == 1
+    assert "starting on stderr" in log(home)
+    assert 'web: "POST /mcp' in log(home)
+    assert "not allowed" not in log(home)
+    assert stop_keeper(root(home), "web", grace=1)
+    assert processes_with(str(home)) == []
+    assert is_gone(keeper.port)
+    assert keeper_of(root(home), "web") is None
+
+
+@pytest.mark.parametrize("which", ["run", "server", "watchdog"])
+def test_what_is_killed_is_started_again(home: Path, which: str) -> None:
+    started(home, web_record("--child"))
+    before = kept(root(home))
+    os.kill({"run": before.run, "server": servers_of(before.port)[0], "watchdog": _watchdog(before.run)}[which], 9)
+    after = kept(root(home), restarts=1, health="healthy")
+
+    assert after.pid == before.pid
+    assert after.run != before.run
+    assert post(after.url, "ping") == {}
+    assert len(servers_of(before.port)) == 1
+    assert "web is started again in 1 s" in log(home)
+
+
+@pytest.mark.parametrize("also", [(), ("run", "watchdog")])
+def test_with_the_keeper_goes_everything(home: Path, also: tuple[str, ...]) -> None:
+    started(home, web_record("--child"))
+    before = kept(root(home))
+    victims = {"run": before.run, "watchdog": _watchdog(before.run)}
+    for pid in (before.pid, *(victims[name] for name in also)):
+        os.kill(pid, signal.SIGKILL)
+
+    assert wait_for(lambda: processes_with(str(home)) == [] and servers_of(before.port) == [], 8)
+    assert keeper_of(root(home), "web") is None
+    assert is_gone(before.port)
+
+
+def test_a_keeper_that_is_killed_at_once_leaves_nothing(home: Path) -> None:
+    """Its run may not have begun yet, and does not learn of it later than that."""
+    keeper = started(home, web_record(sandbox=Sandbox(stop_grace=0.5)))
+    os.kill(keeper.pid, signal.SIGKILL)
+
+    assert wait_for(lambda: processes_with(str(home)) == [], 8)
+    assert is_gone(keeper.port)
+
+
+def test_however_many_start_it_there_is_one(home: Path) -> None:
+    record = web_record()
+    apply_records(home, [record])
+    place = Home(root=home, is_default=False)
+    environ = {**BARE, "PATH": os.environ["PATH"]}
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: start(place, "trial", ["web"], environ)[0], range(4)))
+    before = kept(root(home))
+
+    assert len({item.pid for item in done}) == 1
+    assert len(servers_of(before.port)) == 1
+
+
+def test_what_is_stopped_by_hand_stays_so_until_it_is_started(home: Path) -> None:
+    record = web_record()
+    started(home, record)
+    place, environ = Home(root=home, is_default=False), {**BARE, "PATH": os.environ["PATH"]}
+    assert [item.did for item in stop(place, "trial", [])] == ["stopped"]
+    assert [item.did for item in stop(place, "trial", [])] == ["nothing"]
+    with Run(command=run_command(home, "web"), env=BARE) as run:
+        status, out, said = run.end()
+    assert (status, out) == (1, b"")
+    assert b"web is stopped by hand since 20" in said
+    assert b"hatchlock start web" in said
+
+    assert [item.did for item in start(place, "trial", [], environ)] == ["started"]
+    assert [item.did for item in start(place, "trial", [], environ)] == ["nothing"]
+    before = kept(root(home))
+    assert [item.did for item in restart(place, "trial", ["web"], environ)] == ["restarted"]
+    assert kept(root(home)).pid != before.pid
+
+
+def test_after_a_reboot_run_starts_it(home: Path) -> None:
+    apply_records(home, [web_record()])
+    with Run(command=run_command(home, "web"), env={**BARE, "PATH": os.environ["PATH"]}) as run:
+        assert run.hello()["serverInfo"]["name"] == "web"
+        run.end()
+
+    assert kept(root(home)).restarts == 0
+
+
+def test_run_says_why_a_server_does_not_come(home: Path) -> None:
+    started(home, web_record("--crash-after", "0"))
+    kept(root(home), phase="waiting")
+    with Run(command=run_command(home, "web"), env=BARE) as run:
+        status, out, said = run.end()
+
+    assert (status, out) == (1, b"")
+    assert b"web does not answer at http://127.0.0.1:" in said
+    assert b"it ended with status 7" in said
+    assert b"hatchlock logs web" in said
+
+
+def test_a_port_of_somebody_else_is_said_and_taken_when_it_is_free(home: Path) -> None:
+    record = web_record()
+    assert record.endpoint is not None
+    with socket.create_server(("127.0.0.1", record.endpoint.host_port)):
+        started(home, record)
+        found = kept(root(home), phase="waiting")
+        assert found.said == f"another program listens at 127.0.0.1:{found.port}, where it is to be reached"
+    assert kept(root(home)).restarts >= 1
+
+
+def test_it_has_its_sandbox(home: Path) -> None:
+    """Nothing is reached that is not listed, though it is reached itself; what is listed is."""
+    with echoing() as listed, echoing() as other:
+        sandbox = Sandbox(network=(f"localhost:{listed}",), stop_grace=0.5, reason="tried")
+        started(home, web_record(sandbox=sandbox))
+        url = kept(root(home)).url
+        assert ask_tool(url, "where", f"127.0.0.1:{listed}") == "reached"
+        assert ask_tool(url, "where", f"127.0.0.1:{other}") == "ConnectionRefusedError"
+        assert ask_tool(url, "where", "198.18.0.1:80") == "OSError"  # no packet leaves: there is no route
+
+
+def test_large_and_many_messages_pass(home: Path) -> None:
+    started(home, web_record())
+    url = kept(root(home)).url
+    large = "x" * (1 << 20)
+    with ThreadPoolExecutor(8) as pool:
+        small = list(pool.map(lambda number: ask_tool(url, "echo", str(number)), range(16)))
+
+    assert ask_tool(url, "echo", large) == large
+    assert small == [str(number) for number in range(16)]
+
+
+@pytest.mark.full
+def test_a_state_that_was_deleted_has_no_keepers(home: Path) -> None:
+    """Seen by a keeper when it looks next."""
+    started(home, web_record())
+    kept(root(home))
+    (root(home) / "keepers" / "web.lock").unlink()
+
+    assert wait_for(lambda: processes_with(str(home)) == [], 12)
+
+
+def test_a_server_of_stdio_is_not_kept(home: Path) -> None:
+    apply_records(home, [python_record()])
+    place = Home(root=home, is_default=False)
+    with pytest.raises(NotKept):
+        stop(place, "trial", ["echo"])
+    with pytest.raises(NothingStays):
+        stop(place, "trial", [])
+
+
+def _watchdog(run: int) -> int:
+    children = Path(f"/proc/{run}/task/{run}/children").read_text().split()
+    return min(int(pid) for pid in children if b"kept_run" in Path(f"/proc/{pid}/cmdline").read_bytes())
