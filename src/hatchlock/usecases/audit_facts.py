@@ -104,6 +104,8 @@ class Gathering:
                 "source": locked.source,
                 "build": self._lock.build(name) is not None,
                 "environment": locked.environment,
+                "url": locked.url,
+                "is_pinned": self._lock.surface(name) is not None,
                 "trust": locked.trust,
             }
         if record:
@@ -114,10 +116,11 @@ class Gathering:
                 "command": record.argv,
                 "env": record.env,
                 "secrets": record.references,
+                "url": record.remote.url if record.remote else "",
                 "refused_mounts": self._refused(record),
             }
         facts.setdefault("runtime", "container")  # a record that cannot be read any more
-        if facts["runtime"] == "process":
+        if facts["runtime"] == "process" and not facts.get("url"):
             facts["not_isolated"] = self._isolation_problem()
         return ServerFacts(**facts)
 

@@ -36,7 +36,7 @@ class ServerStatus:
 
     Attributes:
         name: Its name.
-        runtime: "process" or "container".
+        runtime: "process", "container", or "remote" for one that somebody else runs.
         sync: Whether it and everything it needs is as the lock says: "synced"; "out-of-sync" (a change waits for `apply`);
             "drifted" (somebody else has changed it, and the lock has not); "held" (a rollback keeps it where it is);
             "blocked" (it cannot be planned); "surplus" (it is not declared any more).
@@ -205,13 +205,16 @@ def _with_sandbox(server: ServerStatus, spec: ServerSpec | None, planned: Planne
     if record is None:
         return server
     notes = [note for note in (spec.notes if spec else ()) if note.startswith(_ABOUT_THE_MACHINE)]
+    surface = seen_surface(planned.state.root, record, digest) if digest else None
+    if record.remote:
+        return replace(server, runtime="remote", surface=surface)
     applied = _with_endpoint(server, record, planned) if digest else server
     return replace(
         applied,
         sandbox=profile_line(record.sandbox, runtime=record.runtime, together=bound_here()),
         relaxations=(*relaxations(record.sandbox, runtime=record.runtime), *notes),
         stopped=stopped(planned.state.root, record) if digest else (),
-        surface=seen_surface(planned.state.root, record, digest) if digest else None,
+        surface=surface,
     )
 
 

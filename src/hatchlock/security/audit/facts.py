@@ -40,6 +40,8 @@ class ServerFacts:
         build: Whether its image is built from a Dockerfile of the user's.
         trust: Its label.
         environment: The environment that it shares or owns; "" for none.
+        url: Where it is, if somebody else runs it; "" otherwise.
+        is_pinned: Whether the lock has what it offers.
         not_isolated: Why this machine cannot isolate it; "" if it can.
         refused_mounts: Target -> why the server should not see what is mounted there.
         is_declared: Whether the lock has it.
@@ -56,6 +58,8 @@ class ServerFacts:
     build: bool = False
     trust: str = ""
     environment: str = ""
+    url: str = ""
+    is_pinned: bool = False
     not_isolated: str = ""
     refused_mounts: Mapping[str, str] = field(default_factory=dict)
     is_declared: bool = True
@@ -307,6 +311,11 @@ class Facts:
         if self.engine is None or not self.engine.problem:
             return ""
         return self.engine.problem
+
+    @property
+    def here(self) -> tuple[ServerFacts, ...]:
+        """The servers that run on this machine, and so have a sandbox."""
+        return tuple(item for item in self.servers if not item.url)
 
     def server(self, name: str) -> ServerFacts | None:
         """Return a server by its name."""

@@ -29,10 +29,10 @@ def _about(
     of_container: Callable[[ContainerFacts, Sandbox], Iterable[Finding]] = lambda _container, _declared: (),
 ) -> Outcome:
     """Look at every server, and at every container beside what its server declares."""
-    findings = [finding for server in facts.servers for finding in of_server(server)]
+    findings = [finding for server in facts.here for finding in of_server(server)]
     for container in facts.containers:
         findings += of_container(container, _declared_for(container, facts))
-    looked_at = (*(item.address for item in facts.servers), *(item.address for item in facts.containers))
+    looked_at = (*(item.address for item in facts.here), *(item.address for item in facts.containers))
     containers = any(item.runtime == "container" for item in facts.servers)
     return Outcome(
         looked_at=looked_at,
@@ -296,7 +296,7 @@ def _temporary(facts: Facts) -> Outcome:
 
 
 def _isolation(facts: Facts) -> Outcome:
-    processes = [item for item in facts.servers if item.runtime == "process"]
+    processes = [item for item in facts.here if item.runtime == "process"]
     findings: list[Finding] = []
     for server in processes:
         key = ("servers", server.name, "isolation")
@@ -314,7 +314,7 @@ def _isolation(facts: Facts) -> Outcome:
 
 def _least_privilege(facts: Facts) -> Outcome:
     findings: list[Finding] = []
-    for server in facts.servers:
+    for server in facts.here:
         names = [name.replace("_", "-") for name in relaxed(server.sandbox)]
         if not names:
             continue
@@ -328,7 +328,7 @@ def _least_privilege(facts: Facts) -> Outcome:
                 key=("servers", server.name, "sandbox"),
             )
         )
-    return Outcome(looked_at=tuple(item.address for item in facts.servers), findings=tuple(findings))
+    return Outcome(looked_at=tuple(item.address for item in facts.here), findings=tuple(findings))
 
 
 PROFILE = (

@@ -103,7 +103,19 @@ def _hashes(facts: Facts) -> Outcome:
         for item in packages
         if not item.files or not all(file.digest for file in item.files)
     ]
-    programs = [item for item in facts.servers if not item.source and not item.build and item.is_declared]
+    remotes = [item for item in facts.servers if item.url]
+    findings += (
+        Finding(
+            address=item.address,
+            level="note" if item.is_pinned else "warning",
+            what="somebody else runs it, and may change it at any time"
+            + (": what it offers is pinned" if item.is_pinned else ", and nothing pins what it offers"),
+            hint="" if item.is_pinned else f"run `hatchlock pin {item.name}`",
+            key=("servers", item.name, "url"),
+        )
+        for item in remotes
+    )
+    programs = [item for item in facts.here if not item.source and not item.build and item.is_declared]
     findings += (
         Finding(
             address=item.address,
@@ -114,7 +126,7 @@ def _hashes(facts: Facts) -> Outcome:
         )
         for item in programs
     )
-    looked_at = (*(item.id for item in packages), *(item.address for item in programs))
+    looked_at = (*(item.id for item in packages), *(item.address for item in (*remotes, *programs)))
     return Outcome(looked_at=looked_at, findings=tuple(findings))
 
 
