@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from hatchlock.engines.api import Engine
 from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.tagged import images_of
 from hatchlock.process import owner
 from support.index import Index, serving
+from support.links import links_record
+from support.links_image import links_image
 from support.project import Done, TrialProject, server_release
 from support.runs import HELLO, SERVERS
 from support.unavailable import unavailable
@@ -366,3 +370,51 @@ def wait_for(project: TrialProject, pattern: str, session: Session) -> None:
         assert session.poll() is None, session.communicate()
         assert time.monotonic() < deadline
         os.sched_yield()
+
+
+# In an engine.
+
+
+@pytest.fixture
+def contained(engine: str, tmp_path: Path) -> Iterator[tuple[TrialProject, list[str], Engine]]:
+    """Yield a project on Docker, the words that try an image there, and the engine."""
+    with links_image(engine) as image:
+        record = links_record(engine, image, "trial")
+        mounts = [word for mount in record.sandbox.mounts for word in ("--mount", f"{mount.source}:{mount.target}")]
+        project = TrialProject(tmp_path, DOCKER_HOST=engine)
+        yield project, [*mounts, f"oci:docker-daemon:{image}", "--", *record.argv], Engine(engine)
+
+
+def in_engine(engine: Engine) -> list[str]:
+    """Return what trials have in an engine."""
+    images = [tag for tag in images_of(engine) if tag.startswith("hatchlock/try-")]
+    projects = [item.labels.get("dev.hatchlock.project", "") for item in engine.list({})]
+    return images + [name for name in projects if name.startswith("try-")]
+
+
+@pytest.mark.engine
+def test_a_container_and_the_name_of_its_image_go_with_the_trial(
+    contained: tuple[TrialProject, list[str], Engine],
+) -> None:
+    project, words, engine = contained
+    with started(project, project.command("try", *words)) as session:
+        say_hello(session)
+        assert len(in_engine(engine)) >= 2
+        assert session.stdin is not None
+        session.stdin.close()
+        assert session.wait(PATIENCE) == 0
+    assert (in_engine(engine), left(project)) == ([], [])
+
+
+@pytest.mark.engine
+def test_what_a_kill_leaves_in_an_engine_goes_with_the_next_trial(
+    contained: tuple[TrialProject, list[str], Engine],
+) -> None:
+    project, words, engine = contained
+    with started(project, project.command("try", *words)) as session:
+        say_hello(session)
+        session.kill()
+        session.wait(PATIENCE)
+    assert in_engine(engine)
+    project.run("try", "--", "/bin/false")
+    assert (in_engine(engine), left(project)) == ([], [])
