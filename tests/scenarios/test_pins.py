@@ -14,13 +14,15 @@ from hatchlock.lock.mcp_pin import render_mcp_pin
 from hatchlock.lock.store import read_lock
 from hatchlock.paths import Home
 from hatchlock.usecases.lock import lock_project
-from hatchlock.usecases.pin import ChangedMeanwhile, NotPinned, look, remove_pins, write_pins
+from hatchlock.usecases.pin import ChangedMeanwhile, NotApplied, NotPinned, look, remove_pins, write_pins
 from hatchlock.usecases.pin_import import read_pins
 from hatchlock.usecases.plan import make_plan
 from hatchlock.usecases.project import Project, open_project
+from hatchlock.usecases.status import ServerStatus, project_status
 from hatchlock.usecases.verify import verify_project
 from support.project import TrialProject
 from support.runs import SERVERS
+from support.terminal import at_terminal
 from support.unavailable import unavailable
 
 HEAD = '[project]\nname = "trial"\nplatforms = ["linux/amd64"]\n'
@@ -63,6 +65,11 @@ class Shelf(TrialProject):
         return open_project(directory=self.directory, manifest=None, use_global=False, home=home, environ=self.env)
 
     @property
+    def standing(self) -> ServerStatus:
+        (server,) = project_status(self.opened).servers
+        return server
+
+    @property
     def pins(self) -> dict[str, list[str]]:
         return {item.server: [tool.name for tool in item.tools] for item in read_lock(self.lock).surfaces}
 
@@ -70,21 +77,22 @@ class Shelf(TrialProject):
 def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     project = Shelf(tmp_path, "shelf")
     project.offers("shelf", [GET], [PUT], instructions="Be kind.")
-    project.ok("lock")
-    assert "run `hatchlock apply`, then `hatchlock pin shelf`" in project.fails("pin").err
+    lock_project(project.opened)
+    (early,) = look(project.opened)
+    assert isinstance(early.error, NotApplied)
+    assert early.error.hint == "run `hatchlock apply`, then `hatchlock pin shelf`"
 
     project.ok("apply", "--yes", "--no-probe")
     pinned = project.ok("pin")
     assert "+ server:shelf  2 tools, instructions (" in pinned.out
     assert "`hatchlock apply` makes it count" in pinned.err
     assert project.pins == {"shelf": ["get", "put"]}
-    (step,) = project.plan()["steps"]
-    assert step["address"] == "server:shelf"
-    assert step["details"]["tools"].startswith("none -> 2 tools (")
+    (step,) = make_plan(project.opened).plan.steps
+    assert step.details["tools"].startswith("none -> 2 tools (")
     written = project.lock.read_bytes()
-    assert "= server:shelf" in project.ok("pin").out, "looked at before it was applied"
+    assert [item.state for item in look(project.opened)] == ["unchanged"], "looked at before it was applied"
     project.ok("apply", "--yes")
-    assert project.ok("status", "--json").document["servers"][0]["surface"]["state"] == "matches"
+    assert (project.standing.sync, seen(project.standing)) == ("synced", "matches")
 
     project.offers("shelf", [PUT, {"name": "new"}], [{**GET, "description": EVIL}], instructions="Be kind.")
     looked = project.run("pin", "--check", "--json")
@@ -98,18 +106,25 @@ def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     assert "\u202e" not in refused.out
     assert project.lock.read_bytes() == written
 
-    status = project.ok("status", "--json").document["servers"][0]
-    assert status["sync"] == "drifted"
-    assert status["surface"]["differs"] == {"added": ["tool new"], "changed": ["tool get"]}
-    assert project.run("verify", "--deep").status == 2
-    assert project.plan()["steps"] == [], "nothing that apply could put right"
+    assert (project.standing.sync, seen(project.standing)) == ("drifted", "differs")
+    assert project.standing.drift[0].details == {"added": "tool new", "changed": "tool get"}
+    (found,) = [item for item in verify_project(project.opened, deep=True).findings if item.kind == "server"]
+    assert (found.state, found.drift, found.compared) == ("different", True, ("declaration", "tools"))
+    assert make_plan(project.opened).plan.steps == (), "nothing that apply could put right"
 
-    project.ok("pin", "--yes")
+    agreed = at_terminal(
+        project.command("pin"), [("Pin shelf anew? [y/N]", "yes")], cwd=project.directory, env=project.env
+    )
+    assert agreed.status == 0, agreed.shown
     assert project.pins == {"shelf": ["get", "new", "put"]}
     (tmp_path / "before.lock").write_bytes(written)
     told = project.ok("diff", str(tmp_path / "before.lock")).out
     assert "  ! server:shelf tool get:\n" in told
     assert "\u202e" not in told
+
+
+def seen(server: ServerStatus) -> str:
+    return server.surface.state if server.surface else ""
 
 
 def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) -> None:

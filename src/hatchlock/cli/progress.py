@@ -31,6 +31,7 @@ _WORDS = {
     "build.start": "building",
     "gc.start": "cleaning",
     "audit.start": "looking at",
+    "pin.start": "looking at",
 }
 """What an event says to people that something begins."""
 

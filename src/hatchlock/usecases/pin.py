@@ -216,8 +216,8 @@ def _looked_at(project: Project, lock: Lock, target: Target, name: str, *, timeo
         _check_applied(project, target, name)
         probe = partial(probe_server, project.home, target.project, name, environ=project.environ, timeout=timeout)
         seen: list[Probed] = []
-        for time in ("first", "second"):
-            emit(Event(name="pin.probe", address=f"server:{name}", message=f"{time} look"))
+        for time in ("once", "once more"):
+            emit(Event(name="pin.start", address=f"server:{name}", message=time))
             found = probe()
             if found.error:
                 raise found.error
