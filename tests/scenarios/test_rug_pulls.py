@@ -298,7 +298,7 @@ def test_the_sdk_s_client_gets_an_error_that_has_nothing_of_the_server_s_in_it(h
     said = anyio.run(talk)
     assert said == (
         "hatchlock withholds this answer: what calc offers is not what was pinned: 1 added. "
-        "Its user can look at it with: hatchlock probe calc"
+        "Its user finds out with: hatchlock logs calc"
     )
 
 

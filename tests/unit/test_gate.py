@@ -150,7 +150,7 @@ def test_the_client_is_told_counts_and_approved_names_alone() -> None:
     got = session.ask(TOOLS[0])
     assert errors(got)[0]["error"]["message"] == (
         'hatchlock withholds this answer: what calc offers is not what was pinned: 1 changed (tool "add"). '
-        "Its user can look at it with: hatchlock probe calc"
+        "Its user finds out with: hatchlock logs calc"
     )
     session = Session(rules(), "added")
     assert "1 added." in errors(session.ask(TOOLS[1]))[0]["error"]["message"]

@@ -49,7 +49,10 @@ class SurfaceDiffers(HatchlockError):
         return f"what it offers is not what was pinned ({'; '.join(parts)}), so its session was ended"
 
     def _hint(self) -> str:
-        return f"if it is meant to offer that, look at it with `hatchlock probe {self.server}`, then `hatchlock pin {self.server}`"
+        return (
+            f"what it said is in `hatchlock logs {self.server}`; if it may offer that, pin it: "
+            f"`hatchlock pin {self.server}`, then `hatchlock apply`"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ class Gate:
             parts.append(f"{count} {word}" + (f" ({listed(known)})" if known else ""))
         return (
             f"hatchlock withholds this answer: what {self._server} offers is not what was pinned: {', '.join(parts)}. "
-            f"Its user can look at it with: hatchlock probe {self._server}"
+            f"Its user finds out with: hatchlock logs {self._server}"
         )
 
     # The application's side
