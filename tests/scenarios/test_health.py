@@ -38,7 +38,7 @@ def result(value: Any) -> str:
 
 def serve(home: Path, directory: Path, *servers: str, **replies: Any) -> None:
     """Apply servers that say these words, without a manifest."""
-    capabilities = {"tools": {}, "prompts": {}, "resources": {}}
+    capabilities: dict[str, object] = {"tools": {}, "prompts": {}, "resources": {}}
     hello = {
         "protocolVersion": "2025-06-18",
         "capabilities": capabilities,

@@ -6,12 +6,12 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_name_of
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import UsageError
-from hatchlock.surface import shown
 
 if TYPE_CHECKING:
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeResult
@@ -70,7 +70,7 @@ def _call(arguments: argparse.Namespace) -> Call | None:
 def _show(probed: Probed, ui: Ui, *, named: bool) -> None:
     if probed.result:
         title = [f"{probed.server}:"] if named else []
-        ui.result("\n".join([*title, *_lines(probed.result, probed.noise)]))
+        ui.result("\n".join([*title, *_lines(probed.result, probed)]))
     elif probed.error:
         ui.error(probed.error)
     if named:
@@ -84,8 +84,9 @@ def _show_document(probed: Probed, ui: Ui) -> None:
         ui.error(probed.error)
 
 
-def _lines(result: ProbeResult, noise: int) -> Iterator[str]:
-    yield f"server    {shown(f'{result.server} {result.version}'.strip())}"
+def _lines(result: ProbeResult, probed: Probed) -> Iterator[str]:
+    noise, pins = probed.noise, probed.surface
+    yield f"server    {_shown(f'{result.server} {result.version}'.strip())}"
     yield f"protocol  {result.protocol}"
     yield f"tools     {len(result.tools)}, answered in {result.seconds:.2f} s"
     yield from map(_line, result.tools)
@@ -95,20 +96,29 @@ def _lines(result: ProbeResult, noise: int) -> Iterator[str]:
             yield from map(_line, items)
     if result.instructions:
         yield "instructions"
-        yield from (f"  {shown(line)}" for line in result.instructions.split("\n"))
+        yield from (f"  {_shown(line)}" for line in result.instructions.split("\n"))
+    if pins:
+        differences = "".join(f"; {sort}: {', '.join(names)}" for sort, names in pins.differs.items())
+        yield f"pins      {pins.state}{differences}"
     if noise:
         yield f"noise     {noise} line{'s' * (noise != 1)} on stdout that are no messages: see its log"
     if result.called or result.failed:
-        yield f"{'failed' if result.failed else 'called':<10}{shown(result.called)}"
+        yield f"{'failed' if result.failed else 'called':<10}{_shown(result.called)}"
+
+
+def _shown(text: str) -> str:
+    from hatchlock.surface import shown
+
+    return shown(text)
 
 
 def _line(item: ProbedDefinition) -> str:
     first_line = next(iter(item.description.strip().splitlines()), "")
     address = item.definition.get("uri") or item.definition.get("uriTemplate") or ""
-    where = f" {shown(str(address))}" if address else ""
-    unknown = f" (no hash: {shown(item.problem)})" if item.problem else ""
-    about = f": {shown(first_line)}" if first_line else ""
-    return f"  {shown(item.name)}{where}{about}{unknown}"
+    where = f" {_shown(str(address))}" if address else ""
+    unknown = f" (no hash: {_shown(item.problem)})" if item.problem else ""
+    about = f": {_shown(first_line)}" if first_line else ""
+    return f"  {_shown(item.name)}{where}{about}{unknown}"
 
 
 def _document(probed: Probed) -> dict[str, Any]:
@@ -130,6 +140,7 @@ def _document(probed: Probed) -> dict[str, Any]:
         "failed": result.failed,
         "skipped": probed.skipped,
         "noise": probed.noise,
+        "surface": asdict(probed.surface) if probed.surface else None,
     }
 
 

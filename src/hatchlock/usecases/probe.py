@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeFailed, ProbeResult
     from hatchlock.usecases.project import Project
+    from hatchlock.usecases.surfaces import SurfaceStatus
 
 __all__ = ["CallFailed", "Probed", "probe_as_declared", "probe_server", "wanted_probes"]
 
@@ -54,6 +55,7 @@ class Probed:
         secrets: The variables and headers whose secrets were there, sorted.
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
             `instructions`; a stranger's text.
+        surface: How what it was last seen to offer, by us or by a client, stands to its pins; None where there are none.
     """
 
     server: str
@@ -63,6 +65,7 @@ class Probed:
     noise: int = 0
     secrets: tuple[str, ...] = ()
     reveals: tuple[str, ...] = ()
+    surface: SurfaceStatus | None = None
 
 
 def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
@@ -116,6 +119,7 @@ def probe_server(
     from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
     from hatchlock.usecases.run import find_record
+    from hatchlock.usecases.surfaces import seen_surface
 
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
@@ -166,6 +170,7 @@ def probe_server(
         noise=_noise(state, record) - noise,
         secrets=tuple(sorted(values)),
         reveals=_reveals(found, result),
+        surface=seen_surface(state.root, record, record.digest),
     )
 
 
