@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.keepers import keeper_of
 from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
+from hatchlock.usecases.top import running_servers
 from support.network_hosts import echoing
 from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
@@ -199,6 +201,42 @@ def test_a_state_that_was_deleted_has_no_keepers(home: Path) -> None:
     (root(home) / "keepers" / "web.lock").unlink()
 
     assert wait_for(lambda: processes_with(str(home)) == [], 12)
+
+
+def test_top_and_logs_tell_of_it(home: Path) -> None:
+    started(home, web_record())
+    before = kept(root(home))
+    with Run(command=run_command(home, "web"), env=BARE) as run:
+        run.hello()
+        found = running_servers(Home(root=home, is_default=False), "trial", interval=0.05)
+        run.end()
+    assert (found[0].server, found[0].sessions, found[0].pid) == ("web", 1, before.run)
+    assert [item.kind for item in found] == ["kept", "session"]
+    assert found[0].processes >= 1
+    assert 4 << 20 < found[0].memory < 200 << 20
+
+    command = [
+        sys.executable,
+        "-m",
+        "hatchlock",
+        "--home",
+        str(home),
+        "--project",
+        "trial",
+        "logs",
+        "-f",
+        "web",
+        "-n",
+        "1",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as logs:
+        assert logs.stdout is not None
+        logs.stdout.readline()
+        ask_tool(before.url, "echo", "x")
+        assert "POST /mcp" in logs.stdout.readline()
+        logs.send_signal(signal.SIGINT)
+        _, said = logs.communicate(timeout=10)
+    assert (logs.returncode, said) == (130, "interrupted\n")
 
 
 def test_a_server_of_stdio_is_not_kept(home: Path) -> None:

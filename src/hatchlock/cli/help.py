@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "start": ("start servers that stay", "hatchlock start web"),
         "stop": ("stop servers that stay, until they are started", "hatchlock stop web"),
         "restart": ("stop servers that stay, and start them again", "hatchlock restart web"),
+        "top": ("what the servers take that run", "hatchlock top"),
         "probe": ("speak MCP with servers, list what they offer", "hatchlock probe time"),
         "quarantine": ("cut a server off, keep it from starting", "hatchlock quarantine time"),
         "logs": ("what a server wrote to stderr", "hatchlock logs time"),
@@ -63,6 +64,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Help": {
         "doctor": ("look for what is missing on this machine", "hatchlock doctor"),
+        "report": ("what a bug report needs, without secrets", "hatchlock report --bundle"),
     },
 }
 

@@ -1,20 +1,21 @@
-"""`start`, `stop`, `restart`."""
+"""`start`, `stop`, `restart`, `top`, and `logs -f`."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import home_of, project_name_of
-from hatchlock.cli.ui import Ui
+from hatchlock.cli.ui import Ui, printable
 
 if TYPE_CHECKING:
     from hatchlock.usecases.keepers import Changed
 
-__all__ = ["KEEPER_ARGUMENTS", "restart", "start", "stop"]
+__all__ = ["KEEPER_ARGUMENTS", "follow", "follow_arguments", "restart", "start", "stop", "top"]
 
 _NOTHING = {"start": "runs already", "stop": "did not run"}
 
@@ -23,7 +24,17 @@ def _names(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="servers that stay; all of them if not said")
 
 
-KEEPER_ARGUMENTS = dict.fromkeys(("start", "stop", "restart"), _names)
+def _top(command: argparse.ArgumentParser) -> None:
+    command.add_argument("names", nargs="*", metavar="NAME", help="servers; all that run if not said")
+
+
+def follow_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `logs` by which it goes on."""
+    command.add_argument("others", nargs="*", metavar="NAME", help="with -f: more servers; all of them if none is said")
+    command.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+
+
+KEEPER_ARGUMENTS = {**dict.fromkeys(("start", "stop", "restart"), _names), "top": _top}
 
 
 def start(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -48,6 +59,71 @@ def restart(arguments: argparse.Namespace, ui: Ui) -> int:
 
     done = restart_servers(home_of(arguments), project_name_of(arguments), arguments.names, os.environ)
     return _tell(done, "restart", ui)
+
+
+def top(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what the servers take that run now."""
+    from hatchlock.cli.layout import table
+    from hatchlock.usecases.top import running_servers
+
+    found = running_servers(home_of(arguments), project_name_of(arguments), arguments.names)
+    if ui.json:
+        ui.document({"servers": [asdict(item) for item in found]})
+        return 0
+    if not found:
+        ui.say("no server runs")
+        return 0
+    rows = [("SERVER", "USED BY", "PID", "UP", "CPU", "MEMORY", "PROCESSES", "RUNNER")]
+    rows += [
+        (
+            item.server,
+            printable(item.application) if item.kind == "session" else f"kept, {_sessions(item.sessions)}",
+            str(item.pid),
+            _duration(item.seconds),
+            f"{item.cpu:.0%}",
+            _size(item.memory),
+            str(item.processes),
+            _size(item.runner_memory),
+        )
+        for item in found
+    ]
+    ui.result(table(rows))
+    return 0
+
+
+def follow(arguments: argparse.Namespace, ui: Ui) -> int:
+    """Print what servers write, until somebody ends it."""
+    from hatchlock.usecases.follow import follow_logs
+
+    names = tuple(dict.fromkeys(name for name in (arguments.name, *arguments.others) if name))
+
+    def told(name: str, line: str) -> None:
+        text = printable(line)
+        if ui.json:
+            ui.line({"server": name, "line": text})
+        else:
+            ui.result(text if len(names) == 1 else f"{name}  {text}")
+        sys.stdout.flush()
+
+    follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=arguments.lines)
+    return 0
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'s' * (count != 1)}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "m"), (rest, "s"))
+    shown = [f"{number}{unit}" for number, unit in parts if number]
+    return " ".join(shown[:2]) or "0s"
+
+
+def _size(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"
 
 
 def _tell(done: Sequence[Changed], command: str, ui: Ui) -> int:

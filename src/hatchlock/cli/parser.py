@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
-from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS
+from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS, follow_arguments
 from hatchlock.cli.login_commands import login_arguments, logout_arguments
 from hatchlock.cli.pin_arguments import pin_arguments
+from hatchlock.cli.report_command import report_arguments
 from hatchlock.cli.serve_commands import serve_arguments
 from hatchlock.cli.trial_arguments import try_arguments
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
@@ -198,6 +199,7 @@ def _run(command: argparse.ArgumentParser) -> None:
 
 def _logs(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="the server")
+    follow_arguments(command)
     command.add_argument(
         "--apply",
         dest="run",
@@ -365,6 +367,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run,
     "serve": serve_arguments,
     "try": try_arguments,
+    "report": report_arguments,
     "logs": _logs,
     "secret": _secret,
     "login": login_arguments,

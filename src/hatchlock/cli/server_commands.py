@@ -54,6 +54,8 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
     from hatchlock.files import read_optional
 
+    if arguments.follow or arguments.others:
+        return _follow(arguments, ui)
     if arguments.audit:
         from hatchlock.cli.audit_log_command import show_audit
 
@@ -82,6 +84,16 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
         if not lines:
             ui.say(f"{arguments.name} has written nothing to {path}")
     return 0
+
+
+def _follow(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.cli.keeper_commands import follow
+
+    if not arguments.follow:
+        raise UsageError(what="one server at a time", advice="say -f to go on with what several write")
+    if arguments.audit or arguments.run is not None or arguments.build or arguments.network:
+        raise UsageError(what="-f goes on with what servers write, and nothing else", advice="hatchlock logs -f NAME")
+    return follow(arguments, ui)
 
 
 def _network_log(arguments: argparse.Namespace, ui: Ui) -> int:
