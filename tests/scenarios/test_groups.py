@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -160,7 +161,7 @@ def test_a_group_over_http_with_the_python_sdk(home: Path) -> None:
         from mcp.client.streamable_http import streamable_http_client
         from mcp.types import CreateMessageResult, TextContent
 
-        async def model(*_: object) -> CreateMessageResult:
+        async def model(_context: Any, _params: Any) -> CreateMessageResult:
             return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
 
         async with (

@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from hatchlock.launch import SurfaceRules
+from hatchlock.state.counts import counts_path
 from hatchlock.state.tokens import token_path
 from support.mcp_http import Client, Front, family, hatchlock, hello, is_there, request, serving
 from support.runs import BARE, apply_records, python_record, wait_for
@@ -110,6 +112,14 @@ def test_a_token_that_others_can_read_is_refused_and_another_one_can_be_made(hom
     anew = subprocess.run([*show, "--new-token"], env=BARE, capture_output=True, text=True, check=True).stdout
     assert anew != first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_other_tokens_are_counted_and_questions_without_any_are_not(home: Path) -> None:
+    with serving(home, "echo") as front:
+        assert Client(url=front.url, token="").post(hello()).status == 401
+        assert Client(url=front.url, token="guess").post(hello()).status == 401
+        counts = counts_path(home / "projects" / "trial", "echo")
+        assert json.loads(counts.read_text())["unauthorized"] == 1
 
 
 def test_it_listens_on_loopback_only(front: Front) -> None:
@@ -343,7 +353,7 @@ def test_the_python_sdk_speaks_with_it(front: Front) -> None:
         from mcp.client.streamable_http import streamable_http_client
         from mcp.types import CreateMessageResult, TextContent
 
-        async def model(*_: object) -> CreateMessageResult:
+        async def model(_context: Any, _params: Any) -> CreateMessageResult:
             return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
 
         headers = {"Authorization": f"Bearer {front.token}"}

@@ -34,7 +34,7 @@ class Counts:
             to be stopped because its watchdog or network was killed.
         killed: Of them, those whose `run` was killed: a power cut, `kill -9`. The next session counts them.
         noise: Lines on stdout that were no messages.
-        unauthorized: Requests without the right token to where it is served over HTTP; refusals of a remote server, since
+        unauthorized: Requests with another token to where it is served over HTTP; refusals of a remote server, since
             nobody was logged in.
         status: What `run` returned the last time; None before its first end.
         ended: When that was, in UTC: `2026-11-27T21:03:55Z`; "" before.

@@ -12,7 +12,7 @@ from pathlib import Path
 from hatchlock.files import atomic_write, clear_unfinished, private_directory, read_optional
 from hatchlock.paths import Home
 
-__all__ = ["launcher_problem", "write_launcher"]
+__all__ = ["launcher_problem", "own_command", "write_launcher"]
 
 _CODE = "import sys; sys.path += {places!r}; from hatchlock.cli.launched import main; main()"
 _LAUNCHER = re.compile(r"#!/bin/sh\nexec (?P<python>'[^']+'|[^\s']+) (-I -m hatchlock|-I -S -c .+) \"\$@\"\n")
@@ -39,17 +39,23 @@ def launcher_problem(home: Home) -> str:
 def write_launcher(home: Home) -> None:
     """Keep `STORE/bin/hatchlock`, which client files name, pointing at the hatchlock that runs now.
 
-    It starts Python without `site`, which takes twice as long, and names what `site` would have found.
-
     Raises:
         PermissionProblem: The store cannot be written to.
     """
-    code = _CODE.format(places=_places())
-    text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S -c {shlex.quote(code)} "$@"\n'.encode()
+    *options, code = own_command()
+    text = f'#!/bin/sh\nexec {shlex.join(options)} {shlex.quote(code)} "$@"\n'.encode()
     path = private_directory(home.bin) / "hatchlock"
     clear_unfinished(path.parent)
     if read_optional(path) != text:
         atomic_write(path, text, mode=_MODE)
+
+
+def own_command() -> tuple[str, ...]:
+    """Return what starts the hatchlock that runs now, in exec form; its own words follow.
+
+    It starts Python without `site`, which takes twice as long, and names what `site` would have found.
+    """
+    return (sys.executable, "-I", "-S", "-c", _CODE.format(places=_places()))
 
 
 def _places() -> list[str]:

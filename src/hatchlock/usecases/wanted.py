@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from hatchlock.usecases.launcher import own_command
 
 if TYPE_CHECKING:
     from hatchlock.paths import Home
@@ -36,4 +37,4 @@ def run_command(home: Home, wanted: Wanted) -> tuple[str, ...]:
     """Return the command of one session, in exec form: this hatchlock, whatever is on PATH."""
     which = ("--group", wanted.name) if wanted.is_group else (wanted.name,)
     store = ("--home", str(home.root), "--project", wanted.project)
-    return (sys.executable, "-I", "-m", "hatchlock", "run", *store, *which)
+    return (*own_command(), "run", *store, *which)

@@ -61,7 +61,7 @@ class Front:
         path: Where it answers, `/mcp`.
         token: What every request has to bring; "" for nothing.
         limits: What it takes on.
-        knocked: Called for each request that does not bring the token.
+        knocked: Called for each request that brings another token. One without any may ask only whether somebody is here.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Front:
             return
         if refused := refusal(exchange.headers, self._token):
             challenge = {"www-authenticate": "Bearer"} if refused.status == _UNKNOWN else {}
-            if challenge:
+            if challenge and "authorization" in exchange.headers:
                 self._knocked()
             await exchange.refuse(refused.status, refused.why, headers=challenge)
             return

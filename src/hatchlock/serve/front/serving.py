@@ -53,7 +53,7 @@ class Served:
         path: Of the URL.
         token: What requests have to bring; "" for nothing.
         limits: What it takes on.
-        knocks: Counts the requests that do not bring the token; None for nobody.
+        knocks: Counts the requests that bring another token; None for nobody.
     """
 
     command: Sequence[str]

@@ -106,7 +106,7 @@ class _Session:
         self._reasons = reasons
         self._stderr = stderr
         patience = {member.server: member.patience for member in members}
-        self._longest = max(patience.values())
+        self._grace = max(member.grace for member in members)
         self._router = Router(group, patience, version=__version__, patience=patience)
         self._changed = threading.Condition()
         self._is_ending = False
@@ -152,12 +152,8 @@ class _Session:
 
     def _settle(self) -> None:
         """Let what was asked for be put together before servers hear that there is nothing more."""
-        deadline = time.monotonic() + self._longest
-        while time.monotonic() < deadline:
-            with self._changed:
-                if self._changed.wait_for(lambda: self._router.is_settled, _TICK):
-                    return
-            self._do(self._router.passed)
+        with self._changed:
+            self._changed.wait_for(lambda: self._router.is_settled, self._grace)
 
     def _hear(self, server: str) -> None:
         def take(line: bytes) -> None:
