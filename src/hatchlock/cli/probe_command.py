@@ -103,7 +103,9 @@ def _lines(result: ProbeResult, probed: Probed) -> Iterator[str]:
     if noise:
         yield f"noise     {noise} line{'s' * (noise != 1)} on stdout that are no messages: see its log"
     if result.called or result.failed:
-        yield f"{'failed' if result.failed else 'called':<10}{_shown(result.called)}"
+        first, *more = result.called.split("\n")
+        yield f"{'failed' if result.failed else 'called':<10}{_shown(first)}"
+        yield from (f"{'':<10}{_shown(line)}" for line in more)
 
 
 def _shown(text: str) -> str:

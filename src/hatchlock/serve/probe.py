@@ -1,7 +1,7 @@
 """Asking a server what it is, through `hatchlock run` as an application would.
 
 Both eras of the protocol are spoken: a session that `initialize` begins (up to 2025-11-25), and requests that each stand for
-themselves (`server/discover`, 2026-07-28). `initialize` is tried first: docs/decisions/0054-which-protocol-is-tried-first.md.
+themselves (`server/discover`, 2026-07-28). `initialize` is tried first: docs/decisions/0054-probing-and-quarantine.md.
 """
 
 from __future__ import annotations
