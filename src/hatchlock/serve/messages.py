@@ -193,6 +193,8 @@ def _unclear(found: tuple[Member, ...], meant: Mapping[str, str]) -> str:
         if member.name in seen:
             return "a member name is repeated"
         seen.add(member.name)
+        if member.name == "__proto__":
+            return "some clients copy the members of __proto__"
         name = meant.get(_folded(member.name))
         if name is not None and name != member.name:
             return f"some clients read another member as {name!r}"
