@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.writer import entry_digest, entry_for
+from hatchlock.clients.owners import start_for
+from hatchlock.clients.writer import entry_digest
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.images.key import image_tag, input_key, local_tag
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox, SecretReference, SourceTree
@@ -174,15 +175,14 @@ TARGET = compile_target(manifest_of(MANIFEST), world().lock(MANIFEST), MACHINE)
 
 
 def entry(client: str, scope: Scope, home: Home) -> str:
-    found = entry_for(
+    start = start_for(
         scope=scope,
         launcher=str(home.bin / "hatchlock"),
         home=home,
         project="acme",
         server="time",
-        client=CLIENTS[client],
     )
-    return entry_digest(found)
+    return entry_digest(CLIENTS[client].shape.written(start))
 
 
 NAMES = {

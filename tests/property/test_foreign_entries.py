@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.clients.writer import entry_for
+from hatchlock.clients.owners import start_for
 from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
@@ -47,7 +47,9 @@ class World:
 
     def value(self, server: str) -> dict[str, Any]:
         launcher = str(self.home.bin / "hatchlock")
-        return entry_for(scope="user", launcher=launcher, home=self.home, project="p", server=server, client=CLIENT)
+        return CLIENT.shape.written(
+            start_for(scope="user", launcher=launcher, home=self.home, project="p", server=server)
+        )
 
     def apply(self, servers: set[str], moved: dict[str, str]) -> None:
         specs = [EntrySpec(file=self.file, server=name, value=self.value(name)) for name in servers]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients import writer
-from hatchlock.clients.catalogue import CLIENTS, Client
+from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.writer import (
     ABSENT,
@@ -20,10 +20,8 @@ from hatchlock.clients.writer import (
     Unusable,
     apply_entry,
     entry_digest,
-    entry_for,
     lock_path,
     observe,
-    owner_of,
     write,
 )
 from hatchlock.errors import PermissionProblem
@@ -257,74 +255,12 @@ def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_
     assert names(file) == set()
 
 
-HOMES = [Home(root=Path("/h/.local/share/hatchlock"), is_default=True), Home(root=Path("/srv/store"), is_default=False)]
-
-
-@pytest.mark.parametrize("home", HOMES, ids=["default", "other"])
-@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
-def test_an_entry_of_the_user_names_store_project_and_server(home: Home, client: Client) -> None:
-    launcher = str(home.bin / "hatchlock")
-    entry = entry_for(scope="user", launcher=launcher, home=home, project="acme", server="time", client=client)
-    named = [] if home.is_default else ["--home", "/srv/store"]
-    assert entry == {"type": "stdio", "command": launcher, "args": ["run", *named, "--project", "acme", "time"]}
-    assert owner_of(entry, scope="user", home=home) == ("acme", "time")
-    assert owner_of(entry, scope="project", home=home) is None
-
-
-def test_an_entry_of_a_project_holds_nothing_of_this_machine() -> None:
-    entry = entry_for(
-        scope="project",
-        launcher="/srv/store/bin/hatchlock",
-        home=HOMES[1],
-        project="acme",
-        server="time",
-        client=CLIENTS["cursor"],
-    )
-    assert entry == {"type": "stdio", "command": "hatchlock", "args": ["run", "time"]}
-    assert owner_of(entry, scope="project", home=HOMES[1]) == ("", "time")
-    assert owner_of(entry, scope="user", home=HOMES[0]) is None
-
-
-def test_an_entry_of_another_store_is_not_ours() -> None:
-    here, there = HOMES
-    for mine, theirs in ((here, there), (there, here)):
-        entry = entry_for(
-            scope="user",
-            launcher=str(theirs.bin / "hatchlock"),
-            home=theirs,
-            project="acme",
-            server="time",
-            client=CLIENTS["cursor"],
-        )
-        assert owner_of(entry, scope="user", home=mine) is None
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        [],
-        "hatchlock",
-        {},
-        {"command": "npx", "args": ["run", "--project", "acme", "time"]},
-        {"command": "hatchlock"},
-        {"command": "hatchlock", "args": "run"},
-        {"command": "hatchlock", "args": ["run"]},
-        {"command": "hatchlock", "args": ["run", 5]},
-        {"command": "hatchlock", "args": ["probe", "time"]},
-        {"command": "hatchlock", "args": ["run", "--project", "acme", "time", "--more"]},
-        {"command": ["hatchlock"], "args": ["run", "time"]},
-        {"url": "https://mcp.example.com/mcp"},
-    ],
-)
-def test_what_others_wrote_is_not_ours(value: object) -> None:
-    for scope in ("user", "project"):
-        assert owner_of(value, scope=scope, home=HOMES[0]) is None
+HOME = Home(root=Path("/h/.local/share/hatchlock"), is_default=True)
 
 
 def test_one_file_has_one_lock_however_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
-    home = HOMES[0]
+    home = HOME
     assert lock_path(home, tmp_path / "link") == lock_path(home, tmp_path / "real")
     assert lock_path(home, tmp_path / "link") != lock_path(home, tmp_path / "other")
     assert lock_path(home, tmp_path / "link").is_relative_to(home.root)

@@ -9,7 +9,8 @@ import pytest
 
 from hatchlock.address import Address
 from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.writer import EntryChanged, entry_for
+from hatchlock.clients.owners import start_for
+from hatchlock.clients.writer import EntryChanged
 from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
@@ -30,14 +31,14 @@ class Files:
         self.project = ClientFile(client="cursor", scope="project", path=str(root / "project.json"))
 
     def value(self, server: str, scope: Scope = "user", project: str = "p") -> dict[str, Any]:
-        return entry_for(
+        start = start_for(
             scope=scope,
             launcher=str(self.home.bin / "hatchlock"),
             home=self.home,
             project=project,
             server=server,
-            client=CLIENTS["cursor"],
         )
+        return CLIENTS["cursor"].shape.written(start)
 
     def resource(
         self,

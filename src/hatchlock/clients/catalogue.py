@@ -10,11 +10,13 @@ from typing import Literal
 
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.json_object import JsonObject
+from hatchlock.clients.shape import Shape, UrlShape
 
 __all__ = ["CLIENTS", "Client", "Scope"]
 
 Scope = Literal["user", "project"]
 _MCP_SERVERS = JsonObject(("mcpServers",))
+_TYPED = Shape(fixed={"type": "stdio"}, http=UrlShape(fixed={"type": "http"}), sse=UrlShape(fixed={"type": "sse"}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +30,7 @@ class Client:
         user_files: `sys.platform` -> the user's file, relative to the home directory.
         directory_variable: A variable that, when set, names the directory which holds the user's file instead.
         project_file: The project's file, relative to the project; it is meant to be committed.
-        fields: What an entry of a stdio server carries beside its command and arguments.
+        shape: How an entry is written.
         notes: What the user should know after entries of a scope changed.
         desktop: Whether it is usually started from a desktop, where it gets no variables of a shell.
     """
@@ -39,7 +41,7 @@ class Client:
     user_files: Mapping[str, str]
     directory_variable: str = ""
     project_file: str
-    fields: Mapping[str, str]
+    shape: Shape
     notes: Mapping[Scope, str]
     desktop: bool = False
 
@@ -67,7 +69,7 @@ _CLAUDE_CODE = Client(
     user_files={"linux": ".claude.json", "darwin": ".claude.json"},
     directory_variable="CLAUDE_CONFIG_DIR",
     project_file=".mcp.json",
-    fields={"type": "stdio"},
+    shape=_TYPED,
     notes={
         "user": "sessions that are already open see the change after a restart",
         "project": "it asks once to approve the servers of a project's .mcp.json",
@@ -80,7 +82,7 @@ _CURSOR = Client(
     dialect=_MCP_SERVERS,
     user_files={"linux": ".cursor/mcp.json", "darwin": ".cursor/mcp.json"},
     project_file=".cursor/mcp.json",
-    fields={"type": "stdio"},
+    shape=_TYPED,
     notes={
         "user": "new servers are switched on in its settings, under MCP",
         "project": "new servers are switched on in its settings, under MCP",

@@ -1,16 +1,23 @@
-"""Whose an entry is that stands where one of ours should: in words, for its content may hold secrets."""
+"""Our mark in an application's entry: what starts a server through us, and whose an entry is that has it, or has not.
+
+What is said of an entry is in words, for its content may hold secrets.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from hatchlock.clients.catalogue import Scope
+from hatchlock.clients.shape import Address, Start
 from hatchlock.errors import HatchlockError
+from hatchlock.paths import Home
 
-__all__ = ["EntryTaken", "whose"]
+__all__ = ["EntryTaken", "owner_of", "start_for", "whose"]
 
 _PROGRAM = "hatchlock"
+_NOT_OURS = "was not written by hatchlock"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,22 +39,63 @@ class EntryTaken(HatchlockError):
         return f"{ways}; or destroy the other project" if "project" in self.owner else ways
 
 
-def whose(value: Any) -> str:
-    """Return what is to be said of an entry that is not this project's, as a predicate.
+def start_for(*, scope: Scope, launcher: str, home: Home, project: str, server: str) -> Start:
+    """Return what starts a server through `hatchlock run`.
 
     Args:
-        value: The entry, as read.
+        scope: "user": a file of this machine, so with absolute paths; "project": a file to commit, so without any.
+        launcher: The absolute path of the stable launcher, `STORE/bin/hatchlock`.
+        home: The store; named only where it is not the default.
+        project: The project's name.
+        server: The server's name.
     """
-    match value:
-        case {"command": str(command), "args": ["run", *rest]} if Path(command).name == _PROGRAM:
-            return _of_hatchlock(rest)
-    return "was not written by hatchlock"
+    if scope == "project":
+        return Start(command=_PROGRAM, args=("run", server))
+    return Start(command=launcher, args=("run", *_home_arguments(home), "--project", project, server))
 
 
-def _of_hatchlock(arguments: list[Any]) -> str:
-    match arguments:
-        case ["--home", str(home), "--project", str(project), str()]:
+def owner_of(entry: Start | Address | None, *, scope: Scope, home: Home) -> tuple[str, str] | None:
+    """Return whose an entry is, by the mark that `start_for` leaves in its arguments, or None if it is not ours.
+
+    Args:
+        entry: What the entry means.
+        scope: Of the file.
+        home: The store. In user scope an entry of another store is not ours.
+
+    Returns:
+        The project's name and the server's. In project scope the first is "": it is the project whose directory holds
+        the file.
+    """
+    if not isinstance(entry, Start):
+        return None
+    match entry.args:
+        case ("run", server) if scope == "project":
+            return ("", server) if entry.command == _PROGRAM else None
+        case ("run", *rest) if scope == "user" and Path(entry.command).name == _PROGRAM:
+            named = _home_arguments(home)
+            if tuple(rest[: len(named)]) == named:
+                return _project_and_server(rest[len(named) :])
+    return None
+
+
+def whose(entry: Start | Address | None) -> str:
+    """Return what is to be said of an entry that is not this project's, as a predicate."""
+    if not isinstance(entry, Start) or Path(entry.command).name != _PROGRAM:
+        return _NOT_OURS
+    match entry.args:
+        case ("run", "--home", home, "--project", project, _):
             return f"belongs to the project {project!r} of the store {home}"
-        case ["--project", str(project), str()]:
+        case ("run", "--project", project, _):
             return f"belongs to the project {project!r}"
-    return "was not written by hatchlock"
+    return _NOT_OURS
+
+
+def _home_arguments(home: Home) -> tuple[str, ...]:
+    return () if home.is_default else ("--home", str(home.root))
+
+
+def _project_and_server(arguments: list[str]) -> tuple[str, str] | None:
+    match arguments:
+        case ["--project", project, server]:
+            return project, server
+    return None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hatchlock.clients.catalogue import Client, Scope
+from hatchlock.clients.catalogue import Scope
 from hatchlock.clients.dialect import Dialect
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
@@ -35,10 +35,8 @@ __all__ = [
     "Unusable",
     "apply_entry",
     "entry_digest",
-    "entry_for",
     "lock_path",
     "observe",
-    "owner_of",
     "write",
 ]
 
@@ -46,7 +44,6 @@ ABSENT = "absent"
 NEW_FILE_MODE: Mapping[Scope, int] = {"user": 0o600, "project": 0o644}
 """The mode of a file that we create, before the umask."""
 
-_PROGRAM = "hatchlock"
 _LOCK_SECONDS = 30.0
 _ATTEMPTS = 5
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
@@ -149,57 +146,6 @@ def observe(path: Path) -> FileState:
         uid=facts.st_uid,
         gid=facts.st_gid,
     )
-
-
-def entry_for(*, scope: Scope, launcher: str, home: Home, project: str, server: str, client: Client) -> dict[str, Any]:
-    """Return the entry that starts a server through `hatchlock run`.
-
-    Args:
-        scope: "user": a file of this machine, so with absolute paths; "project": a file to commit, so without any.
-        launcher: The absolute path of the stable launcher, `STORE/bin/hatchlock`.
-        home: The store; named in the entry only where it is not the default.
-        project: The project's name.
-        server: The server's name.
-        client: The application, whose own fields come first.
-    """
-    if scope == "project":
-        return {**client.fields, "command": _PROGRAM, "args": ["run", server]}
-    args = ["run", *_home_arguments(home), "--project", project, server]
-    return {**client.fields, "command": launcher, "args": args}
-
-
-def owner_of(value: Any, *, scope: Scope, home: Home) -> tuple[str, str] | None:
-    """Return whose an entry is, by the mark that `entry_for` leaves in its arguments, or None if it is not ours.
-
-    Args:
-        value: The entry, as read.
-        scope: Of the file.
-        home: The store. In user scope an entry of another store is not ours.
-
-    Returns:
-        The project's name and the server's. In project scope the first is "": it is the project whose directory holds
-        the file.
-    """
-    match value:
-        case {"command": str(command), "args": ["run", server]} if scope == "project" and isinstance(server, str):
-            return ("", server) if command == _PROGRAM else None
-        case {"command": str(command), "args": ["run", *rest]} if scope == "user" and Path(command).name == _PROGRAM:
-            named = _home_arguments(home)
-            if rest[: len(named)] != named:
-                return None
-            return _project_and_server(rest[len(named) :])
-    return None
-
-
-def _home_arguments(home: Home) -> list[str]:
-    return [] if home.is_default else ["--home", str(home.root)]
-
-
-def _project_and_server(arguments: list[Any]) -> tuple[str, str] | None:
-    match arguments:
-        case ["--project", str(project), str(server)]:
-            return project, server
-    return None
 
 
 def entry_digest(value: Any) -> str:

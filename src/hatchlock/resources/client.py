@@ -10,8 +10,9 @@ from typing import Any
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.dialect import Dialect, Entry
-from hatchlock.clients.owners import EntryTaken, whose
-from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, entry_for, lock_path, observe, owner_of
+from hatchlock.clients.owners import EntryTaken, owner_of, start_for, whose
+from hatchlock.clients.shape import Shape, Start
+from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, lock_path, observe
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
@@ -45,6 +46,11 @@ class ClientFile:
     def dialect(self) -> Dialect:
         """The form of the file."""
         return CLIENTS[self.client].dialect
+
+    @property
+    def shape(self) -> Shape:
+        """How its entries are written."""
+        return CLIENTS[self.client].shape
 
     @classmethod
     def parse(cls, text: str) -> ClientFile | None:
@@ -222,7 +228,10 @@ class ClientResource:
                 yield _Found(file=file, server=name, value=entry.value, ours=ours, now=now)
 
     def _is_ours(self, file: ClientFile, name: str, entry: Entry) -> bool:
-        return owner_of(entry.value, scope=file.scope, home=self._home) in {(self._project, name), ("", name)}
+        return owner_of(file.shape.read(entry.value), scope=file.scope, home=self._home) in {
+            (self._project, name),
+            ("", name),
+        }
 
     def _name_now(self, file: ClientFile, name: str, entries: Mapping[str, Entry]) -> str:
         """Return the name that an entry of ours gets, if its server has moved and nothing has that name already."""
@@ -254,25 +263,31 @@ class ClientResource:
         )
 
     def _loss(self, found: _Found) -> str:
-        usual = entry_for(
+        shape = found.file.shape
+        start = shape.read(found.value)
+        usual = start_for(
             scope=found.file.scope,
-            launcher=found.value["command"],
+            launcher=start.command if isinstance(start, Start) else "",
             home=self._home,
             project=self._project,
             server=found.server,
-            client=CLIENTS[found.file.client],
         )
-        if found.value != usual:
+        if found.value != shape.written(usual):
             return f"the entry {found.server!r} in {found.file.path} was edited by hand"
         return ""
 
 
 def _taken(found: _Found) -> Problem:
-    error = EntryTaken(path=found.file.path, name=found.server, client=found.file.client, owner=whose(found.value))
+    error = EntryTaken(
+        path=found.file.path,
+        name=found.server,
+        client=found.file.client,
+        owner=whose(found.file.shape.read(found.value)),
+    )
     return Problem.of(_usual_address(found.file, found.server), error)
 
 
 def _handover(found: _Found) -> str:
     if not found.ours:
-        return f"adopted: replaces an entry that {whose(found.value)}"
+        return f"adopted: replaces an entry that {whose(found.file.shape.read(found.value))}"
     return f"moved from {_usual_address(found.file, found.server)}" if found.now != found.server else ""

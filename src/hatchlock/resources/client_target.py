@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.writer import entry_for
+from hatchlock.clients.owners import start_for
 from hatchlock.manifest.model import Manifest
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.machine import Machine
@@ -21,15 +21,14 @@ def client_entries(manifest: Manifest, machine: Machine) -> Iterator[EntrySpec]:
             spec, client = manifest.client(client_name), CLIENTS[client_name]
             usual = _usual_file(client_name, spec.scope, machine)
             path = machine.path(spec.path) if spec.path else usual.path
-            value = entry_for(
+            start = start_for(
                 scope=spec.scope,
                 launcher=str(machine.home.bin / "hatchlock"),
                 home=machine.home,
                 project=manifest.project.name,
                 server=name,
-                client=client,
             )
-            yield EntrySpec(file=replace(usual, path=path), server=name, value=value)
+            yield EntrySpec(file=replace(usual, path=path), server=name, value=client.shape.written(start))
 
 
 def usual_files(machine: Machine) -> Iterator[ClientFile]:
