@@ -18,7 +18,17 @@ from pathlib import Path
 
 from hatchlock.launch import Sandbox, size_in_bytes
 
-__all__ = ["CONTROLLERS", "NO_GROUPS", "Group", "Place", "bound", "bound_here", "find_places", "remove_groups"]
+__all__ = [
+    "CONTROLLERS",
+    "NO_GROUPS",
+    "Group",
+    "Place",
+    "bound",
+    "bound_here",
+    "find_places",
+    "remove_groups",
+    "sweep_groups",
+]
 
 CONTROLLERS = frozenset({"memory", "cpu", "pids"})
 """What limits are set through."""
@@ -212,6 +222,12 @@ def remove_groups(directories: Iterable[Path]) -> None:
             if time.monotonic() > deadline:
                 break
             time.sleep(_RETRY_SECONDS)
+
+
+def sweep_groups() -> None:
+    """Remove the empty groups of sessions whose `run` and watchdogs were killed, wherever groups are made here."""
+    for place in find_places():
+        _sweep(place.directory)
 
 
 def _settings(place: Place, group: Path, sandbox: Sandbox) -> Iterator[tuple[str, str]]:

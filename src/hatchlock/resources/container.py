@@ -89,6 +89,8 @@ class ContainerResource:
         self._unbound: tuple[str, ...] | None = None
         self.unknown: dict[Address, str] = {}
         """What is told of containers that have our labels and are none of our sessions, as they were last observed."""
+        self.left: dict[Address, str] = {}
+        """Containers of sessions whose `run` is gone, as they were last observed -> whose they are."""
 
     def desired(self) -> Iterable[Desired]:
         """Return the containers that were changed by hand and can be put right while they run, as they should be."""
@@ -110,7 +112,7 @@ class ContainerResource:
             EngineError: The engine refuses.
             EngineUnreachable: It does not answer.
         """
-        self._changed, self.unknown = {}, {}
+        self._changed, self.unknown, self.left = {}, {}, {}
         if self._engine is None:
             return []
         for container in self._engine.list({f"{LABEL}.project": self._project}):
@@ -155,13 +157,27 @@ class ContainerResource:
             self._engine.stop(changed.id, grace=changed.profile.record.sandbox.stop_grace)
         self._engine.remove(changed.id)
 
+    def remove_left(self) -> None:
+        """Remove the containers that are left of sessions whose `run` is gone.
+
+        Raises:
+            EngineError: The engine refuses.
+            EngineUnreachable: It does not answer.
+        """
+        for address in self.left:
+            if self._engine is not None:
+                self._engine.remove(address.name)
+
     def _look(self, engine: Engine, container: Container) -> None:
         labels = {name.removeprefix(f"{LABEL}."): value for name, value in container.labels.items()}
         if labels.get("store", self._store) != self._store:
             return
-        if "purpose" in labels or "path" in labels or owner_is_gone(labels.get("owner", "")):
-            return  # at work for an `apply`; or a leftover, which `run` and `gc` remove
+        if "purpose" in labels or "path" in labels:
+            return  # at work for an `apply`
         address = Address(kind=ResourceKind.CONTAINER, name=container.name)
+        if owner_is_gone(labels.get("owner", "")):
+            self.left[address] = labels.get("server", "")
+            return
         digest = labels.get("record", "")
         if "session" not in labels or "owner" not in labels:
             self.unknown[address] = _NOBODYS

@@ -11,13 +11,13 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.process import owner, owner_is_gone
-from hatchlock.security.secrets.memory import check_secret_files, memory_directory, remove_directory
+from hatchlock.security.secrets.memory import check_secret_files, memory_directory, memory_places, remove_directory
 from hatchlock.security.secrets.values import Secrets
 from hatchlock.serve.watchdog import RELEASED, Cleanup
 from hatchlock.state.quarantine import check_quarantine
 from hatchlock.state.sessions import RunningSession, forget_ended, kept
 
-__all__ = ["and_forget", "and_remove", "remembered", "reserve"]
+__all__ = ["and_forget", "and_remove", "left_secrets", "remembered", "remove_left_secrets", "reserve"]
 
 _OWNER = ".owner"
 
@@ -82,12 +82,24 @@ def reserve(record: LaunchRecord, environ: Mapping[str, str]) -> Path:
     """
     check_secret_files(record)
     above = memory_directory(environ)
-    for note in above.glob(f"*{_OWNER}"):
-        if owner_is_gone((read_optional(note) or b"").decode()):
-            _remove(note.with_suffix(""))
+    remove_left_secrets(environ)
     directory = above / os.urandom(6).hex()
     atomic_write(directory.with_suffix(_OWNER), owner(os.getpid()).encode(), durable=False)
     return directory
+
+
+def left_secrets(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the directories with secrets of sessions that were killed, and whose watchdogs were as well. Reads only."""
+    for above in memory_places(environ):
+        for note in sorted(above.glob(f"*{_OWNER}")):
+            if owner_is_gone((read_optional(note) or b"").decode()):
+                yield note.with_suffix("")
+
+
+def remove_left_secrets(environ: Mapping[str, str]) -> None:
+    """Remove what `left_secrets` yields."""
+    for left in left_secrets(environ):
+        _remove(left)
 
 
 def and_remove(directory: Path | None, cleanup: Cleanup) -> Cleanup:

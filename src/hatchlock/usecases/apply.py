@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
 from hatchlock.usecases.audit_trail import note
 from hatchlock.usecases.carry_out import USUAL, Pace
@@ -167,8 +169,18 @@ def _unchanged(project: Project, planned: Planned) -> Applied:
     generation = planned.state.generation()
     if generation:
         write_launcher(project.home)  # it may be of a hatchlock that is gone
+        _remove_left(planned)
     note(project.home.root, "apply.unchanged", project=planned.target.project, lock=planned.lock_digest)
     return Applied(planned=planned, outcome=None, generation=generation, changed_servers=())
+
+
+def _remove_left(planned: Planned) -> None:
+    """Remove what sessions have left that were killed."""
+    from hatchlock.usecases.remains import remove_left
+
+    remove_left(planned.state.root)
+    with contextlib.suppress(HatchlockError):  # a container that stays is told of by the next plan
+        planned.world.containers.remove_left()
 
 
 def _check_saved(saved: SavedPlan | None, project: Project, planned: Planned) -> None:
@@ -190,6 +202,7 @@ def _apply(project: Project, planned: Planned, *, offline: bool, emit: Sink, pac
         settle_directories(project.home, planned.target.project)
         planned.world.volumes.remember()
         write_launcher(project.home)
+        _remove_left(planned)
 
     was_at = state.current()
     outcome = carry_out(

@@ -60,6 +60,7 @@ def diagnose(home: Home, environ: Mapping[str, str], *, pythons: tuple[str, ...]
         *_engine(environ),
         *_permissions(home),
         _launcher(home),
+        _left(home),
     )
 
 
@@ -177,6 +178,16 @@ def _launcher(home: Home) -> Check:
             name="launcher", state="bad", found=found, mend="run `hatchlock apply` with the hatchlock that you use now"
         )
     return Check(name="launcher", state="ok", found=str(launcher))
+
+
+def _left(home: Home) -> Check:
+    from hatchlock.usecases.remains import left_notes
+
+    found = {note.what for project in home.root.glob("projects/*") for note in left_notes(project)}
+    if not found:
+        return Check(name="sessions", state="ok", found="nothing is left of any that was killed")
+    mend = "run `hatchlock gc` in the project's directory"
+    return Check(name="sessions", state="missing", found="; ".join(sorted(found)), mend=mend)
 
 
 def _started_by(launcher: Path) -> str:

@@ -8,7 +8,15 @@ from typing import Literal
 __all__ = ["Collected", "Garbage", "Item", "Kept", "Kind"]
 
 Kind = Literal[
-    "container", "network", "generation", "image", "environment", "conda packages", "interpreter", "unfinished"
+    "container",
+    "session",
+    "network",
+    "generation",
+    "image",
+    "environment",
+    "conda packages",
+    "interpreter",
+    "unfinished",
 ]
 
 
@@ -18,7 +26,7 @@ class Item:
 
     Attributes:
         kind: What it is.
-        name: A container's or network's name, a generation's number, an image's tag, a tree or file below the store.
+        name: A container's or network's name, what a session has left, a generation's number, an image's tag, a tree or file below the store.
         size: Bytes that are free when it is gone; of an image those of the layers that nothing else has by then, if what
             stands before it in a list goes first. 0 for what is not worth measuring.
     """

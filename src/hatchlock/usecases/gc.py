@@ -20,6 +20,7 @@ from hatchlock.usecases.audit_trail import doing
 from hatchlock.usecases.garbage import Collected, Garbage, Item, Kept, Kind
 from hatchlock.usecases.gc_images import EngineGarbage
 from hatchlock.usecases.leases import all_leases, all_projects
+from hatchlock.usecases.remains import left_names, remove_left
 from hatchlock.usecases.uses import TREES, Uses, active_uses, generation_uses, target_uses
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class _Survey:
     def garbage(self) -> Garbage:
         items = [
             *self._images.leftovers(),
+            *(Item(kind="session", name=name) for name in left_names(self._state.root)),
             *self._images.networks(self._state),
             *(Item(kind="generation", name=str(number)) for number in self._old),
             *self._images.unused(),
@@ -142,6 +144,9 @@ class _Survey:
 
     def delete(self, item: Item) -> str:
         """Delete one thing; return why it had to stay, or "" when it is gone."""
+        if item.kind == "session":
+            remove_left(self._state.root)
+            return ""
         if item.kind == "generation":
             self._state.generations.forget(int(item.name))
             return ""
@@ -151,9 +156,8 @@ class _Survey:
 
     def forget_records(self) -> None:
         """Delete the launch records that nothing names any more, and no session was started from that runs."""
-        from hatchlock.state.sessions import forget_ended, running
+        from hatchlock.state.sessions import running
 
-        forget_ended(self._state.root)
         named = {*self._state.active().values(), *(session.launch for session in running(self._state.root))}
         for number in self._state.generations.numbers():
             generation = self._state.generations.read(number)

@@ -167,6 +167,7 @@ def make_plan(
     notes = (
         *(Note(address="engine", what=what) for what in target.notes),
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
+        *_left(project, target, world),
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
         *_launcher_notes(project, observed),
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
@@ -186,6 +187,15 @@ def make_plan(
         notes=notes,
         lock_digest=lock_digest,
     )
+
+
+def _left(project: Project, target: Target, world: World) -> Iterator[Note]:
+    """What sessions have left that were killed with everything that would have ended them."""
+    from hatchlock.usecases.remains import REMOVED_BY, left_notes
+
+    for address, server in world.containers.left.items():
+        yield Note(address=str(address), what=f"it is left of a session of {server} that was killed; {REMOVED_BY}")
+    yield from left_notes(project.home.project(target.project))
 
 
 def _launcher_notes(project: Project, observed: Iterable[Observed]) -> Iterator[Note]:

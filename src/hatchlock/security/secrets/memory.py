@@ -13,7 +13,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import private_directory
 from hatchlock.launch import LaunchRecord
 
-__all__ = ["NoMemory", "check_secret_files", "lay_out", "memory_directory", "remove_directory"]
+__all__ = ["NoMemory", "check_secret_files", "lay_out", "memory_directory", "memory_places", "remove_directory"]
 
 _IN_MEMORY = {"tmpfs", "ramfs"}
 
@@ -57,11 +57,18 @@ def memory_directory(environ: Mapping[str, str]) -> Path:
         NoMemory: Neither is memory.
         PermissionProblem: Somebody else could write to it.
     """
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    for place, name in ((runtime, "hatchlock-secrets"), ("/dev/shm", f"hatchlock-secrets-{os.geteuid()}")):  # noqa: S108
-        if place.startswith("/") and Path(place).is_dir() and _file_system(place) in _IN_MEMORY:
-            return private_directory(Path(place) / name)
+    for directory in memory_places(environ):
+        place = directory.parent
+        if place.is_dir() and _file_system(str(place)) in _IN_MEMORY:
+            return private_directory(directory)
     raise NoMemory(why="this machine has neither an XDG_RUNTIME_DIR nor a /dev/shm that is memory")
+
+
+def memory_places(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return where `memory_directory` may be, the better place first."""
+    runtime = Path(environ.get("XDG_RUNTIME_DIR", ""))
+    own = (runtime / "hatchlock-secrets",) if runtime.is_absolute() else ()
+    return (*own, Path("/dev/shm") / f"hatchlock-secrets-{os.geteuid()}")  # noqa: S108
 
 
 def lay_out(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import shutil
 import socket
-import stat
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.process import owner, owner_is_gone
 from hatchlock.serve.network.forwarder import Forwarder, connections
+from hatchlock.serve.scratch import RELAY, left_directories, make_directory, remove_left
 
 __all__ = ["Hub", "RelayFailed"]
 
 CONNECTED = b"+"
 """The byte by which a relay knows that a connection was made: without it, it breaks off its own."""
 
-_PREFIX = "hatchlock-relay-"
-_OWNER = "owner"
 _LONGEST_LINE = 512
 _LINE_SECONDS = 10.0
 _START_SECONDS = 30.0
@@ -61,9 +55,9 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        _sweep()
-        self.directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        (self.directory / _OWNER).write_text(owner(os.getpid()))
+        for left in left_directories():
+            remove_left(left)
+        self.directory = make_directory(RELAY)
         self.path = self.directory / "relay"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
@@ -187,16 +181,6 @@ class Hub:
                 forwarder.refused(rest, 0)
             elif word == "closed" and (take := self._back.pop(rest, None)):
                 take(None)
-
-
-def _sweep() -> None:
-    """Remove what sessions left whose `run` and watchdog were killed both."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            facts = left.lstat()
-            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
-            if ours and owner_is_gone((left / _OWNER).read_text()):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _line(connection: socket.socket) -> str:
