@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-__all__ = ["holds_git_credentials", "is_credential_header", "looks_secret", "secret_arguments", "surely_secret"]
+__all__ = [
+    "holds_git_credentials",
+    "is_credential_header",
+    "known_tokens",
+    "looks_secret",
+    "secret_arguments",
+    "surely_secret",
+]
 
 _NAME = re.compile(
     r"(?:^|[_-])(?:key|pass|passphrase|passwd|pwd|pat|auth|credentials?|[a-z0-9]*(?:apikey|token|secret|password))$",
@@ -39,6 +46,11 @@ _KNOWN = re.compile(
     r"|AKIA[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
 )
+
+
+def known_tokens() -> re.Pattern[str]:
+    """Return what tokens of known forms look like, and addresses with a password in them."""
+    return _KNOWN
 
 
 def looks_secret(name: str, value: str) -> bool:
