@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ _SECONDS = 1.0
 
 
 class Knocks:
-    """Counts for some servers; to be used by one thread. The first one is written at once, further ones once in a second."""
+    """Counts for some servers. The first one is written at once, further ones once in a second. Safe for several threads."""
 
     def __init__(self, state: Path, launches: Iterable[tuple[str, str]]) -> None:
         """Begin to count.
@@ -27,16 +28,22 @@ class Knocks:
         self._state = state
         self._launches = tuple(launches)
         self._waiting = 0
-        self._written = 0.0
+        self._written = -_SECONDS
+        self._lock = threading.Lock()
 
     def knock(self) -> None:
         """Count one."""
-        self._waiting += 1
-        if time.monotonic() - self._written >= _SECONDS:
-            self.write()
+        with self._lock:
+            self._waiting += 1
+            if time.monotonic() - self._written >= _SECONDS:
+                self._write()
 
     def write(self) -> None:
         """Write down those that were not yet; where that is not possible, they are forgotten."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
         if not self._waiting:
             return
         from hatchlock.state.counts import Counts, add_counts, counts_path  # noqa: PLC0415  rarely needed

@@ -120,14 +120,25 @@ def started(start: Start, talk: Talk) -> contextlib.AbstractContextManager[Start
 
 @contextlib.contextmanager
 def _remote(start: Start, remote: Remote, talk: Talk) -> Iterator[Started]:
-    from hatchlock.serve.remote.starting import remote_server  # noqa: PLC0415  what runs here does without
+    from hatchlock.serve.knocks import Knocks  # noqa: PLC0415  what runs here does without
+    from hatchlock.serve.remote.starting import remote_server  # noqa: PLC0415
 
-    secrets = start.secrets.variables
-    server = remote_server(start.record, remote, secrets=secrets, environ=start.environ, store=start.store, talk=talk)
+    counted = () if start.observer.watches else ((start.record.server, start.applied),)
+    knocks = Knocks(start.store / "projects" / start.record.project, counted)
+    server = remote_server(
+        start.record,
+        remote,
+        secrets=start.secrets.variables,
+        environ=start.environ,
+        store=start.store,
+        talk=talk,
+        refused=knocks.knock,
+    )
     try:
         yield server, None
     finally:
         server.close()
+        knocks.write()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +15,7 @@ from hatchlock.net.exchange import Exchanges, bare_address
 from hatchlock.serve.remote.authority import Authority, Headers
 from hatchlock.serve.remote.bridge import Bridge
 from hatchlock.serve.remote.event_stream import EventStream
+from hatchlock.serve.remote.failures import LoginNeeded
 from hatchlock.serve.remote.streamable import StreamableHttp
 from hatchlock.serve.talk import Talk
 
@@ -62,6 +63,7 @@ def remote_server(
     environ: Mapping[str, str],
     store: Path,
     talk: Talk,
+    refused: Callable[[], None] = lambda: None,
 ) -> Bridge:
     """Return a server at an address. Nothing is asked before a message is sent to it.
 
@@ -72,6 +74,7 @@ def remote_server(
         environ: The variables of proxies and certificates.
         store: The store's root, where a login may be.
         talk: Where it says what is wrong.
+        refused: Called each time that the server wants to know who asks, or does not accept it.
 
     Raises:
         UrlUnusable: The address is none.
@@ -87,7 +90,13 @@ def remote_server(
     authority = _authority(record, remote, headers, environ=environ, store=store, talk=talk)
     kind = EventStream if remote.transport == "sse" else StreamableHttp
     way = kind(record.server, Exchanges(remote.url, environ), authority)
-    return Bridge(record.server, way, say=talk.say, fail=talk.fail)
+
+    def fail(error: HatchlockError) -> None:
+        if isinstance(error, LoginNeeded):
+            refused()
+        talk.fail(error)
+
+    return Bridge(record.server, way, say=talk.say, fail=fail)
 
 
 def _authority(
