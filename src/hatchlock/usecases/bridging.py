@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from hatchlock.launch import LaunchRecord
     from hatchlock.paths import Home
+    from hatchlock.state.keepers import Keeper
 
-__all__ = ["NotAnswering", "bridged"]
+__all__ = ["NotAnswering", "StoppedByHand", "bridged"]
 
 _PAUSE = 0.02
 
@@ -38,6 +39,22 @@ class NotAnswering(HatchlockError):
         return f"see `hatchlock logs {self.server}`; `hatchlock restart {self.server}` starts it at once"
 
 
+@dataclass(kw_only=True, eq=False)
+class StoppedByHand(HatchlockError):
+    """A server that stays is to be used, and somebody has stopped it."""
+
+    code: ClassVar[str] = "stopped-by-hand"
+
+    server: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.server} is stopped by hand since {self.since}"
+
+    def _hint(self) -> str:
+        return f"run `hatchlock start {self.server}`"
+
+
 def bridged(home: Home, record: LaunchRecord, environ: Mapping[str, str], *, aside: bool) -> LaunchRecord:
     """Return a record by which an application's session speaks to a server that stays, which is started if it does not run.
 
@@ -53,16 +70,32 @@ def bridged(home: Home, record: LaunchRecord, environ: Mapping[str, str], *, asi
         NotAnswering: It has not answered within its startup timeout, or has ended.
         KeeperMissing, KeeperStays, KeeperElsewhere, ProcessFailed: It could not be started.
     """
-    from hatchlock.usecases.keepers import ensure_kept
-
     if aside:
         what = f"{record.server} stays, and is the same for all of its applications"
         raise UsageError(what=what, advice="leave out --dev and --learn")
-    kept = ensure_kept(home, record, environ)
+    kept = _ensure_kept(home, record, environ)
     if why := _why_silent(home.project(record.project), record.server, record.startup_timeout):
         raise NotAnswering(address=f"server:{record.server}", server=record.server, url=kept.url, why=why)
     # its secrets are its own affair; the session has none
     return replace(record, remote=Remote(url=kept.url), endpoint=None, secrets={})
+
+
+def _ensure_kept(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Keeper:
+    """Have a server kept that should be: after a reboot nobody does.
+
+    Raises:
+        StoppedByHand: Somebody wants it stopped.
+        KeeperMissing, KeeperStays, KeeperElsewhere, ProcessFailed: It could not be started.
+    """
+    from hatchlock.resources.keeping import start_keeper
+    from hatchlock.state.keepers import stopped_by_hand
+    from hatchlock.state.quarantine import check_quarantine
+
+    root = home.project(record.project)
+    check_quarantine(root, record.server)
+    if since := stopped_by_hand(root).get(record.server):
+        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
+    return start_keeper(home.root, record.project, record.server, record.digest, environ, root=root)
 
 
 def _why_silent(root: Path, server: str, patience: float) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.state.keepers import Keeper
 
-__all__ = ["Changed", "NothingStays", "StoppedByHand", "ensure_kept", "restart", "start", "stop"]
+__all__ = ["Changed", "NothingStays", "restart", "start", "stop"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -32,22 +32,6 @@ class NothingStays(HatchlockError):
 
     def _hint(self) -> str:
         return 'a server with transport = "http" or serve = "http" stays'
-
-
-@dataclass(kw_only=True, eq=False)
-class StoppedByHand(HatchlockError):
-    """A server that stays is to be used, and somebody has stopped it."""
-
-    code: ClassVar[str] = "stopped-by-hand"
-
-    server: str
-    since: str
-
-    def __str__(self) -> str:
-        return f"{self.server} is stopped by hand since {self.since}"
-
-    def _hint(self) -> str:
-        return f"run `hatchlock start {self.server}`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,23 +96,6 @@ def restart(home: Home, project: str, names: Sequence[str], environ: Mapping[str
         kept = start_keeper(home.root, project, record.server, record.digest, environ, root=root)
         done.append(_changed(record, "restarted" if was_there else "started", kept))
     return tuple(done)
-
-
-def ensure_kept(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Keeper:
-    """Have a server kept that should be: after a reboot nobody does.
-
-    Raises:
-        StoppedByHand: Somebody wants it stopped.
-        KeeperMissing, KeeperStays, KeeperElsewhere, ProcessFailed: It could not be started.
-    """
-    from hatchlock.resources.keeping import start_keeper
-    from hatchlock.state.keepers import stopped_by_hand
-
-    root = home.project(record.project)
-    check_quarantine(root, record.server)
-    if since := stopped_by_hand(root).get(record.server):
-        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
-    return start_keeper(home.root, record.project, record.server, record.digest, environ, root=root)
 
 
 def _started(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Changed:
