@@ -76,10 +76,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def registry() -> Iterator[RegistryServer]:
     nuget = {"registryType": "nuget", "identifier": "Acme.Server", "version": "1.0.0"}
     remote = {"type": "streamable-http", "url": "https://mcp.example.com/mcp"}
+    secret = {"token": {"isSecret": True, "isRequired": True}}
+    headers = [
+        {"name": "Authorization", "value": "Bearer {token}", "variables": secret, "isRequired": True},
+        {"name": "X-Region", "value": "eu"},
+    ]
+    guarded = {"type": "sse", "url": "https://mcp.example.com/sse", "headers": headers}
     with serving_mcp(
         *real_entries(),
         published("io.github.acme/dotnet", packages=[nuget]),
         published("io.github.acme/far", remotes=[remote]),
+        published("io.github.acme/guarded", remotes=[guarded]),
     ) as served:
         yield served
 
@@ -145,13 +152,24 @@ def test_an_entry_whose_registry_cannot_be_reached_is_refused_with_its_name_and_
     assert (project.manifest.read_bytes(), project.lock.exists()) == (before, False)
 
 
-def test_entries_that_run_elsewhere_or_come_only_as_what_nobody_starts_here_are_refused_by_name(
-    project: TrialProject,
-) -> None:
+def test_of_an_entry_that_runs_elsewhere_its_address_is_written(project: TrialProject) -> None:
+    assert project.ok("add", "mcp:io.github.acme/far")
+    missing = project.fails("add", "mcp:io.github.acme/guarded")
+    assert "token" in missing.err
+    assert project.ok("add", "mcp:io.github.acme/guarded", "--secret", "token=env:FAR_TOKEN")
+
+    assert servers(project) == {
+        "far": {"url": "https://mcp.example.com/mcp"},
+        "guarded": {
+            "url": "https://mcp.example.com/sse",
+            "transport": "sse",
+            "headers": {"Authorization": {"secret": "env:FAR_TOKEN", "format": "Bearer {}"}, "X-Region": "eu"},
+        },
+    }
+
+
+def test_entries_that_nobody_can_start_or_lock_are_refused_by_name(project: TrialProject) -> None:
     before = project.manifest.read_bytes()
-    far = project.fails("add", "mcp:io.github.acme/far")
-    assert "mcp:io.github.acme/far@1.0.0" in far.err
-    assert "https://mcp.example.com/mcp" in far.err
     dotnet = project.fails("add", "mcp:io.github.acme/dotnet")
     assert "mcp:io.github.acme/dotnet@1.0.0" in dotnet.err
     assert "nuget" in dotnet.err

@@ -40,6 +40,9 @@ TOKEN = "abcdefgh12345678"  # what a secret looks like
             {"source": "git:https://example.com/a/weather-mcp.git@v1"},
         ),
         ("path:./servers/weather/", "weather", {"source": "path:./servers/weather/"}),
+        ("https://mcp.example.com/mcp", "example", {"url": "https://mcp.example.com/mcp"}),
+        ("https://tracker.example.com/sse", "tracker", {"url": "https://tracker.example.com/sse"}),
+        ("http://127.0.0.1:8000/mcp", "server", {"url": "http://127.0.0.1:8000/mcp"}),
         (
             "url:https://example.com/tool.tar.gz#sha256=00",
             "tool",
@@ -51,7 +54,7 @@ def test_a_source_alone_describes_a_server(text: str, name: str, fields: dict[st
     assert server_from_source(text) == (name, fields)
 
 
-@pytest.mark.parametrize("text", ["mcp-server-time", "pypi:", "pypi:a b", "oci:UPPER/x", "https://example.com/x"])
+@pytest.mark.parametrize("text", ["mcp-server-time", "pypi:", "pypi:a b", "oci:UPPER/x", "ftp://example.com/x"])
 def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(BadSource) as caught:
         server_from_source(text)

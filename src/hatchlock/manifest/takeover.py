@@ -65,12 +65,15 @@ def server_from_source(text: str) -> Server:
     """Return the server that a source alone describes.
 
     Args:
-        text: `kind:spec`, or an image reference with a registry or path: `ghcr.io/team/server:1.2`.
+        text: `kind:spec`, an image reference with a registry or path: `ghcr.io/team/server:1.2`, or the address of a remote
+            server.
 
     Raises:
-        BadSource: It is neither, or no server.
+        BadSource: It is none of these, or no server.
     """
     head = text.partition(":")[0]
+    if head in {"http", "https"}:
+        return name_from(_own_part(text)), {"url": text}
     if head not in set(Kind) and "/" in text and "://" not in text and not text.startswith((".", "/")):
         text = f"oci:{text}"
     source = Source.parse(text)
@@ -89,6 +92,13 @@ def server_from_source(text: str) -> Server:
             advice=f'list it beside a server: with = ["{source}"]',
         )
     return name_from(_own_name(source)), {"source": str(source)}
+
+
+def _own_part(url: str) -> str:
+    """Return the part of an address's host that tells it from others: `tracker` of `https://mcp.tracker.example.com/mcp`."""
+    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
+    words = [word for word in host.split(".")[:-1] if word not in {"www", "mcp", "api"}] or [host]
+    return words[0] if not host.replace(".", "").isdigit() else "server"
 
 
 def _own_name(source: Source) -> str:

@@ -36,10 +36,10 @@ class RemoteEntry(HatchlockError):
 
     def __str__(self) -> str:
         passed = "".join(f"; {kind}: {why}" for kind, why in self.refused)
-        return f"{self.entry} is at {self.url}, and remote servers are not yet supported{passed}"
+        return f"{self.entry} is a remote server, at {self.url}, and there is nothing to lock of it{passed}"
 
     def _hint(self) -> str:
-        return "let the application connect to it by itself"
+        return f"write url in place of source; `hatchlock add {self.entry}` does that, with its headers"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.events import Sink
     from hatchlock.launch import SecretReference
     from hatchlock.manifest.model import Manifest
+    from hatchlock.sources.mcp_registry.choose import Choice
     from hatchlock.sources.mcp_registry.entry import Entry
     from hatchlock.sources.mcp_registry.launch import EntryLaunch
     from hatchlock.sources.mcp_registry.render import Answer
@@ -204,7 +205,8 @@ def server_from_entry(
         emit: Told about progress; and, before somebody is asked, what the registry warns of.
 
     Returns:
-        Its name, and its keys as in the manifest, with the exact version in its source. What it comes to is for `lock` to tell.
+        Its name, and its keys as in the manifest, with the exact version in its source. What it comes to is for `lock` to tell;
+        but a remote server is its address and its headers, for there is nothing to lock.
 
     Raises:
         BadSource: It is no entry's name.
@@ -226,7 +228,7 @@ def server_from_entry(
         entry = sources.mcp_registry.entry(reference.name, reference.version or LATEST)
         if entry.status == DELETED:
             raise DeletedEntry(entry=str(entry), message=entry.status_message)
-        launch, fields = _chosen(entry, project, manifest, runtime, sources)
+        choice, launch, fields = _chosen(entry, project, manifest, runtime, sources)
 
     def ask_warned(variables: Sequence[Variable]) -> Mapping[str, Answer]:
         if entry.status != ACTIVE:
@@ -234,7 +236,18 @@ def server_from_entry(
         return ask(variables) if ask else {}
 
     answered = _answered(entry, launch, given, ask_warned)
+    if choice.remote is not None:
+        return _name_of(reference.name), _remote(launch, answered)
     return _name_of(reference.name), {"source": str(entry), **fields, **answered}
+
+
+def _remote(launch: EntryLaunch, answered: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"url": launch.url, **answered}
+    if launch.transport == "sse":
+        fields["transport"] = "sse"
+    if headers := {**launch.headers, **answered.get("headers", {})}:
+        fields["headers"] = headers
+    return fields
 
 
 def _chosen(
@@ -243,7 +256,7 @@ def _chosen(
     manifest: Manifest,
     runtime: Literal["process", "container"] | None,
     sources: Sources,
-) -> tuple[EntryLaunch, dict[str, Any]]:
+) -> tuple[Choice, EntryLaunch, dict[str, Any]]:
     from hatchlock.sources.mcp_registry.choose import choose
     from hatchlock.sources.mcp_registry.launch import launch
     from hatchlock.usecases.manifest import this_platforms
@@ -253,7 +266,7 @@ def _chosen(
     interpreter = {}
     if choice.kind == "mcpb":
         interpreter = _interpreter(choice.requirement, project, sources, for_process=runtime == "process")
-    return launch(entry, choice), interpreter
+    return choice, launch(entry, choice), interpreter
 
 
 def _interpreter(requirement: str, project: Project, sources: Sources, *, for_process: bool) -> dict[str, str]:
