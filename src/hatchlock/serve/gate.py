@@ -51,7 +51,8 @@ class SurfaceDiffers(HatchlockError):
     def _hint(self) -> str:
         return (
             f"what it said is in `hatchlock logs {self.server}`; if it may offer that, pin it: "
-            f"`hatchlock pin {self.server}`, then `hatchlock apply`"
+            f"`hatchlock pin {self.server}`, then `hatchlock apply`; "
+            'or have what was not pinned left out: tools = { changed = "filter" }'
         )
 
 
