@@ -19,6 +19,7 @@ from hatchlock.clients.writer import entry_digest
 from hatchlock.digest import canonical_json, sha256_bytes
 from hatchlock.images.key import image_tag, input_key, local_tag
 from hatchlock.launch import LaunchRecord, Mount, Relay, Sandbox, SecretReference, SourceTree
+from hatchlock.lock.artefact import artefact_of
 from hatchlock.lock.model import Build, File
 from hatchlock.paths import Home
 from hatchlock.realise.builds.record import build_key, project_key, scripts_key
@@ -34,9 +35,11 @@ from hatchlock.resources.volume import VolumeSpec, volume_address, volume_place
 from hatchlock.resources.world import target_to_dict
 from hatchlock.security.container import LABEL
 from hatchlock.security.sandbox import private_uid
+from support.locks import EVERYTHING as EVERY_SERVER
 from support.locks import image, manifest_of, world
 
 HOME = Home(root=Path("/store"), is_default=False)
+WORLD = world().lock(EVERY_SERVER)
 USUAL = Home(root=Path("/home/ada/.local/share/hatchlock"), is_default=True)
 
 
@@ -217,6 +220,9 @@ NAMES = {
     "whose a volume is": VOLUME.key,
     # saved plans: one that was made before an upgrade is applied after it
     "what a saved plan is bound to": sha256_bytes(canonical_json(target_to_dict(TARGET))),
+    # pins: of something else they are stale
+    "what a server was pinned of": artefact_of(WORLD, "demo"),
+    "what a server that is an image was pinned of": artefact_of(WORLD, "shop"),
     # the host
     "packages of the host": HOST.key,
     # entries in files of applications
@@ -248,6 +254,8 @@ EXPECTED = {
     "the address of such a directory": "volume:time/var/lib/time@process",
     "whose a volume is": "hatchlock-acme-time-c90e476b7743 10001",
     "what a saved plan is bound to": "222e07337c0ef6042a04f9fed20baa669c7c8f6d606af93f182322a1c91906ae",
+    "what a server was pinned of": "176a772349216cb39bb52ef870591f6f7b7a773014cfcfa1dc2b24cdaf0046d1",
+    "what a server that is an image was pinned of": "f2cef91141a5e601629f992f3ead0e8418255011d563345e45be6318749b6f9c",
     "packages of the host": "2c73785911b8c5ad0e8d6eec2fac07d594fd9634057188a980f5be8578c731c1",
     "an entry of claude-code in user scope": "8167ffce1d48df7d6ecc19d7393034e9c386e0ca5b28147c86d33e502e8f969f",
     "an entry of claude-code in user scope, of the usual store": "49849e6dd37deb4618b3e1ca0bfbb43283daa46543dfdc9301054ecc1087feb9",
