@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from hatchlock.launch import LaunchRecord, SurfaceRules
@@ -18,6 +16,7 @@ from hatchlock.state.groups import write_groups
 from hatchlock.surface import Pins, instructions_hash
 from support.mcp_http import family, hatchlock, is_there, request, serving
 from support.runs import BARE, HELLO, Run, apply_records, python_record, wait_for
+from support.sdk_client import seen_by_sdk
 
 LONG = "t" * 70
 
@@ -155,27 +154,8 @@ def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> N
 
 
 def test_a_group_over_http_with_the_python_sdk(home: Path) -> None:
-    async def speak(url: str, token: str) -> tuple[list[str], str]:
-        import httpx2
-        from mcp import ClientSession
-        from mcp.client.streamable_http import streamable_http_client
-        from mcp.types import CreateMessageResult, TextContent
-
-        async def model(_context: Any, _params: Any) -> CreateMessageResult:
-            return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
-
-        async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http,
-            streamable_http_client(url, http_client=http) as (read, write, *_),
-            ClientSession(read, write, sampling_callback=model) as session,
-        ):
-            await session.initialize()
-            tools = [tool.name for tool in (await session.list_tools()).tools]
-            label = labels(["one", "two.x"])["two.x"]
-            asked = await session.call_tool(f"{label}__ask", {"text": "?"})
-            return tools, asked.content[0].text  # type: ignore[union-attr]
-
+    label = labels(["one", "two.x"])["two.x"]
     with serving(home, "--group", "dev") as front:
-        tools, said = anyio.run(speak, front.url, front.token)
+        tools, said = seen_by_sdk(front.url, front.token, (f"{label}__ask", {"text": "?"}))
     assert "one__echo" in tools
-    assert said == "two.x: yes"
+    assert said == ["two.x: yes"]

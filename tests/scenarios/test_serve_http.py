@@ -10,19 +10,18 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from hatchlock.launch import SurfaceRules
-from hatchlock.state.counts import counts_path
+from hatchlock.state.counts import counts_path, read_counts
 from hatchlock.state.tokens import token_path
 from support.mcp_http import Client, Front, family, hatchlock, hello, is_there, request, serving
 from support.runs import BARE, apply_records, python_record, wait_for
+from support.sdk_client import seen_by_sdk
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def chatty(front: Front) -> Client:
 
 # Who may speak
 
-REFUSED = {
+REFUSED: Mapping[str, tuple[Mapping[str, str | None], int]] = {
     "another host": ({"Host": "evil.example:80"}, 403),
     "a host that begins like ours": ({"Host": "127.0.0.1.evil.example"}, 403),
     "a host behind a user": ({"Host": "localhost@evil.example"}, 403),
@@ -118,8 +117,8 @@ def test_other_tokens_are_counted_and_questions_without_any_are_not(home: Path) 
     with serving(home, "echo") as front:
         assert Client(url=front.url, token="").post(hello()).status == 401
         assert Client(url=front.url, token="guess").post(hello()).status == 401
-        counts = counts_path(home / "projects" / "trial", "echo")
-        assert json.loads(counts.read_text())["unauthorized"] == 1
+        counts = read_counts(counts_path(home / "projects" / "trial", "echo"), python_record().digest)
+        assert counts.unauthorized == 1
 
 
 def test_it_listens_on_loopback_only(front: Front) -> None:
@@ -347,27 +346,8 @@ def test_requests_at_once_without_a_session_do_not_mix(front: Front) -> None:
 
 
 def test_the_python_sdk_speaks_with_it(front: Front) -> None:
-    async def speak() -> tuple[str, str]:
-        import httpx2
-        from mcp import ClientSession
-        from mcp.client.streamable_http import streamable_http_client
-        from mcp.types import CreateMessageResult, TextContent
-
-        async def model(_context: Any, _params: Any) -> CreateMessageResult:
-            return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
-
-        headers = {"Authorization": f"Bearer {front.token}"}
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=30) as http,
-            streamable_http_client(front.url, http_client=http) as (read, write, *_),
-            ClientSession(read, write, sampling_callback=model) as session,
-        ):
-            await session.initialize()
-            called = await session.call_tool("echo", {"text": "hi"})
-            asked = await session.call_tool("ask", {"text": "?"})
-            return called.content[0].text, asked.content[0].text  # type: ignore[union-attr]
-
-    assert anyio.run(speak) == ("chatty: hi", "chatty: yes")
+    _, said = seen_by_sdk(front.url, front.token, ("echo", {"text": "hi"}), ("ask", {"text": "?"}))
+    assert said == ["chatty: hi", "chatty: yes"]
 
 
 def test_many_clients_at_once_are_all_answered(front: Front) -> None:

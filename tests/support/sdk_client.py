@@ -1,0 +1,36 @@
+"""The Python SDK as a client over HTTP, with a model that says yes to everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+
+__all__ = ["seen_by_sdk"]
+
+
+def seen_by_sdk(url: str, token: str, *calls: tuple[str, Mapping[str, Any]]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names of the tools that a server lists, and the texts that calls of some of them gave."""
+    return anyio.run(_seen, url, token, calls)
+
+
+async def _seen(url: str, token: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[str], list[str]]:
+    import httpx2
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.types import CreateMessageResult, TextContent
+
+    async def yes(*_: Any) -> CreateMessageResult:
+        return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
+
+    model: Any = yes
+    async with (
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http,
+        streamable_http_client(url, http_client=http) as (read, write, *_),
+        ClientSession(read, write, sampling_callback=model) as session,
+    ):
+        await session.initialize()
+        tools = [tool.name for tool in (await session.list_tools()).tools]
+        answers: list[Any] = [await session.call_tool(tool, dict(given)) for tool, given in calls]
+        return tools, [str(answer.content[0].text) for answer in answers]
