@@ -84,6 +84,7 @@ def finish(trial: Trial, status: int, ui: Ui) -> int:
 
 
 def _tell_stopped(trial: Trial, ui: Ui) -> None:
+    from hatchlock.security.denials import changes_of
     from hatchlock.usecases.denials import permitting, stopped
     from hatchlock.usecases.run import find_record
 
@@ -97,8 +98,9 @@ def _tell_stopped(trial: Trial, ui: Ui) -> None:
     ui.say("its sandbox has stopped:")
     for item in items:
         ui.say(f"  {item.sentence}")
-    if hosts := [item.denial.what for item in items if item.denial.kind == "network" and ":" in item.denial.what]:
-        ui.say("to try it with that: " + " ".join(f"--network {host}" for host in dict.fromkeys(hosts)))
+    network = changes_of((item.denial for item in items), record).get("network", ())
+    if isinstance(network, (list, tuple)) and network:
+        ui.say("to try it with that: " + " ".join(f"--network {host}" for host in network))
     if lines := permitting(items, record):
         ui.say("in a manifest:\n" + "\n".join(f"    {line}" for line in lines.splitlines()))
 
