@@ -401,7 +401,9 @@ def test_it_is_planned_applied_probed_pinned_and_held_to_its_pins(tmp_path: Path
 
     def answering(asked: Asked) -> Reply:
         if asked.rpc == "tools/list":
-            offered = [{"name": name, "description": words[0], "inputSchema": {}} for name in ("look", "hide")]
+            offered: list[dict[str, Any]] = [
+                {"name": name, "description": words[0], "inputSchema": {}} for name in ("look", "hide")
+            ]
             return Reply(parts=(result(asked, tools=offered),))
         if asked.rpc == "tools/call":
             called.append(asked.message["params"]["name"])

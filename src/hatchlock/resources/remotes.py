@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from hatchlock.launch import LaunchRecord, Remote
@@ -41,5 +42,13 @@ def remote_spec(manifest: Manifest, lock: Lock, launch: Server, machine: Machine
             secrets=launch.header_secrets,
         ),
     )
-    note = f"somebody else runs it, at {urlsplit(launch.url).hostname}: no sandbox holds what it does there"
-    return ServerSpec(record=record, notes=(note, *secret_notes(record, manifest.servers[launch.name].clients)))
+    return ServerSpec(
+        record=record, notes=(*_notes(record), *secret_notes(record, manifest.servers[launch.name].clients))
+    )
+
+
+def _notes(record: LaunchRecord) -> Iterator[str]:
+    host = urlsplit(record.remote.url).hostname if record.remote else ""
+    yield f"somebody else runs it, at {host}: no sandbox holds what it does there"
+    if record.surface is None or record.surface.pins is None:
+        yield f"not pinned: it may offer something else at any time, until `hatchlock pin {record.server}` holds it to what it offers"
