@@ -11,8 +11,10 @@ import pytest
 
 from hatchlock.engines.process import check_isolation
 from hatchlock.lock.mcp_pin import render_mcp_pin
+from hatchlock.lock.problems import BadPin
 from hatchlock.lock.store import read_lock
 from hatchlock.paths import Home
+from hatchlock.state.surfaces import Difference, remember_surface, surface_path
 from hatchlock.usecases.lock import lock_project
 from hatchlock.usecases.pin import ChangedMeanwhile, NotApplied, NotPinned, look, remove_pins, write_pins
 from hatchlock.usecases.pin_import import read_pins
@@ -94,6 +96,12 @@ def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     project.ok("apply", "--yes")
     assert (project.standing.sync, seen(project.standing)) == ("synced", "matches")
 
+    path = surface_path(project.store / "projects" / "trial", "shelf")
+    told = Difference(changed=("tool get",))
+    remember_surface(path, project.active()["shelf"], told, now="2026-11-28T00:00:00Z")
+    assert [item.state for item in look(project.opened)] == ["unchanged"]
+    assert seen(project.standing) == "differs", "what a client saw differ, a look of ours does not take back"
+
     project.offers("shelf", [PUT, {"name": "new"}], [{**GET, "description": EVIL}], instructions="Be kind.")
     looked = project.run("pin", "--check", "--json")
     assert looked.status == 2, looked.said
@@ -162,6 +170,11 @@ def test_what_a_server_is_made_of_makes_its_pin_stale_until_it_is_looked_at_agai
     assert write_pins(project.opened, look(project.opened)) == ()
     exported = tmp_path / "mcp-pin.lock"
     exported.write_text(render_mcp_pin(read_lock(project.lock)))
+
+    project.lock.write_text(project.lock.read_text().replace("Gets the time.", "Gets it."))
+    with pytest.raises(BadPin):
+        lock_project(project.opened, upgrade=None)
+    project.lock.write_text(project.lock.read_text().replace("Gets it.", "Gets the time."))
 
     project.edit('shelf.json"]', 'shelf.json", "--more"]')
     (warning,) = lock_project(project.opened).warnings

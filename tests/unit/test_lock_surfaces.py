@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 
 from hatchlock.lock.model import Lock
-from hatchlock.lock.store import BadLock, dumps, loads, loads_sides
+from hatchlock.lock.problems import BadPin
+from hatchlock.lock.store import dumps, loads, loads_sides
 from hatchlock.lock.surfaces import Definition, readable, surface_of
 from hatchlock.surface import definition_hash, parse_strictly
 from support.values import DEFINITIONS
@@ -92,7 +93,7 @@ def test_the_text_of_a_definition_has_its_hash(definition: dict[str, Any]) -> No
 def test_a_pin_that_was_changed_by_hand_is_refused(old: str, new: str, why: str) -> None:
     text = dumps(LOCK)
     assert old in text
-    with pytest.raises(BadLock) as caught:
+    with pytest.raises(BadPin) as caught:
         loads(text.replace(old, new, 1).encode())
     assert caught.value.why == why
     assert "time" in caught.value.hint

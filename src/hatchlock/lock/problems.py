@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["BadLock", "MissingLock", "NewerLock"]
+__all__ = ["BadLock", "BadPin", "MissingLock", "NewerLock"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,6 +39,16 @@ class BadLock(HatchlockError):
 
     def _hint(self) -> str:
         return self.advice or "restore it from version control, or delete it and run `hatchlock lock`"
+
+
+@dataclass(kw_only=True, eq=False)
+class BadPin(BadLock):
+    """What the lock says was pinned of a server is not what its hashes say: nobody has approved that."""
+
+    server: str
+
+    def _hint(self) -> str:
+        return f"restore it from version control, or delete the [[surface]] of {self.server}, and pin it again"
 
 
 @dataclass(kw_only=True, eq=False)

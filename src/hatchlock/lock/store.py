@@ -14,7 +14,7 @@ from hatchlock.lock.conflict import conflict_sides
 from hatchlock.lock.images import Image, ImageOutput, Layer
 from hatchlock.lock.model import ASSEMBLER, LOCK_MINOR, LOCK_VERSION, Environment, File, Lock, Package, Server
 from hatchlock.lock.newer import known_part, minor_of
-from hatchlock.lock.problems import BadLock, MissingLock, NewerLock
+from hatchlock.lock.problems import BadLock, BadPin, MissingLock, NewerLock
 from hatchlock.lock.reading import read_document
 from hatchlock.lock.surfaces import Definition, Surface, surface_problem
 from hatchlock.lock.toml import hyphened, literal, quoted, table
@@ -76,15 +76,14 @@ def loads(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] =
         warn: Told, in a sentence, when the lock is of a newer minor version, of which something may not be understood.
 
     Raises:
-        BadLock: It is not TOML, or not a lock, or has conflict markers; or what is pinned of a server is not what its hash
-            says.
+        BadLock: It is not TOML, or not a lock, or has conflict markers.
+        BadPin: What is pinned of a server is not what its hash says.
         NewerLock: Its format or a rule in it is newer than this hatchlock.
     """
     lock = _load(data, file=file, warn=warn)
     for surface in lock.surfaces:
         if why := surface_problem(surface):
-            advice = f"restore it from version control, or delete the [[surface]] of {surface.server}, and pin it again"
-            raise BadLock(place=Place(file=file), why=why, advice=advice)
+            raise BadPin(place=Place(file=file), why=why, server=surface.server)
     return lock
 
 

@@ -198,7 +198,7 @@ class _Present:
 
 def _present(project: Project, upgrade: Upgrade, notes: list[str]) -> _Present:
     from hatchlock.lock.conflict import conflict_sides
-    from hatchlock.lock.problems import BadLock
+    from hatchlock.lock.problems import BadLock, BadPin
     from hatchlock.lock.store import loads_sides
     from hatchlock.resolve.consistent import inconsistencies
 
@@ -206,6 +206,8 @@ def _present(project: Project, upgrade: Upgrade, notes: list[str]) -> _Present:
         return _Present(locks=(), whole=True)
     try:
         locks = loads_sides(project.lock_bytes, file=project.lock.name, warn=notes.append)
+    except BadPin:
+        raise  # made anew, the lock would have no pins, and `run` would let everything through
     except BadLock:
         if upgrade is not None:
             raise
