@@ -137,7 +137,7 @@ def test_what_is_said_of_a_trick_can_do_nothing_to_a_terminal() -> None:
     assert len(said) < 2500
 
 
-@pytest.mark.parametrize("identity", [1, 1.5, "1", "hello \u202e", -7])
+@pytest.mark.parametrize("identity", [1, 1.5, "1", "hello \u202e", -7, None, [1]])
 def test_an_error_answers_the_request_by_its_id_as_it_was_written(identity: Any) -> None:
     session = Session(rules(), "added")
     got = session.ask(request(identity, "tools/list", cursor="2"))
@@ -218,6 +218,32 @@ def test_the_first_answer_of_the_newer_protocol_is_held_against_the_pins() -> No
     assert not errors(Session(rules()).ask(discover))
     assert errors(Session(rules(), "instructions").ask(discover))
     assert errors(Session(rules(), "no-instructions").ask(discover))
+
+
+def test_a_server_without_instructions_that_had_none_is_as_it_was() -> None:
+    session = Session(rules(pins=honest_pins_without_instructions()), "no-instructions")
+    assert not errors(session.ask(hello()))
+
+
+@pytest.mark.parametrize(
+    ("result", "cut"),
+    [
+        ('{"instructions":"x" ,"a":1}', '{"a":1}'),
+        ('{"a":1, "instructions":"x"}', '{"a":1}'),
+        ('{"a":1, "instructions":"x", "tools":[{"name":"evil"}]}', '{"a":1, "tools":[]}'),
+        ('{"instructions":"x"}', "{}"),
+    ],
+)
+def test_instructions_are_cut_out_as_a_member(result: str, cut: str) -> None:
+    gate = Gate(rules(changed="filter"), server="calc", report=lambda *_: None)
+    assert gate.received(f'{{"jsonrpc":"2.0","id":1,"result":{result}}}'.encode()).forward.endswith(f"{cut}}}".encode())
+
+
+@pytest.mark.parametrize("definition", ["5", "null", '"add"', "[]", '[{"name":"add"}]'])
+def test_a_definition_that_is_no_object_is_refused(definition: str) -> None:
+    session = Session(rules())
+    assert session.answer(f'{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{definition}]}}}}'.encode()) == b""
+    assert session.found == [Difference(unhashable=("tool",))]
 
 
 @pytest.mark.parametrize("instructions", [["Numbers only"], {"0": "x"}, 5, True])
@@ -420,6 +446,19 @@ def test_a_chain_passes_in_order_and_back() -> None:
     chain, log = chained(b"", b"")
     assert (chain.sent(b"x"), chain.received(b"y")) == (Verdict(b"x"), Verdict(b"y"))
     assert log == ["a sent x", "b sent x", "b received y", "a received y"]
+
+
+def test_what_an_inner_passage_keeps_of_the_server_s_goes_no_further() -> None:
+    gate = Gate(rules(), server="calc", report=lambda *_: None)
+    log: list[str] = []
+    chain = Chain([Spelling("a", log), gate])
+    chain.sent(line(TOOLS[0]))
+    verdict = chain.received(b'{"jsonrpc":"2.0","id":2,"result":{"tools":[{"name":"evil"}]}}\n')
+    assert isinstance(verdict.end, SurfaceDiffers)
+    assert verdict.forward == b""
+    assert [text.split()[1] for text in log] == ["sent", "received"]
+    assert b"evil" not in verdict.answer
+    assert verdict.end.hint
 
 
 def test_what_an_inner_passage_answers_is_seen_by_the_outer_ones() -> None:

@@ -127,10 +127,7 @@ def whole(text: str, reader: Read) -> Any:
     Raises:
         Unreadable: It is no JSON.
     """
-    try:
-        content, end = reader(text, _after_space(text, 0))
-    except RecursionError as error:
-        raise Unreadable("it is nested too deeply") from error
+    content, end = reader(text, _after_space(text, 0))
     if _after_space(text, end) != len(text):
         raise Unreadable("something follows it")
     return content
