@@ -143,10 +143,12 @@ def log_in(
         LoginFailed: It did not come about.
         NoLoginWanted: The server asks for none.
         MissingSecret: A header has no value.
+        AuditNotWritten: It cannot be written down; nothing was kept.
     """
     from hatchlock.security.secrets.logins import Logins
     from hatchlock.security.secrets.resolve import Places, resolve
     from hatchlock.serve.remote.login import log_in as begin
+    from hatchlock.usecases.audit_trail import begin as begin_entry
 
     if _says_who(remote):
         what = f"{remote.name} has a header Authorization, which says who asks"
@@ -154,6 +156,7 @@ def log_in(
     places = Places(environ=environ, directory=remote.directory, project=remote.project, store=home.root)
     secrets = resolve(remote.secrets, places).variables
     login = begin(remote.url, {**remote.headers, **secrets}, environ=environ, timeout=timeout, show=show)
+    begin_entry(home.root, "login", project=remote.project, server=remote.name, url=remote.url)
     where = Logins(home.root, remote.project, environ).set(remote.name, login)
     return _view(remote, home, environ), where
 
@@ -177,11 +180,13 @@ def log_out(project: str, server: str, home: Home, environ: Mapping[str, str]) -
     """
     from hatchlock.security.secrets.logins import Logins
     from hatchlock.serve.remote.logged_in import give_back
+    from hatchlock.usecases.audit_trail import note
 
     logins = Logins(home.root, project, environ)
     login = logins.get(server)
     if not logins.forget(server):
         raise NotLoggedIn(server=server)
+    note(home.root, "logout", project=project, server=server)
     try:
         return login is not None and give_back(login, environ)
     except HatchlockError:
