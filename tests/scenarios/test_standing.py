@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.launch import Sandbox
+from hatchlock.launch import Endpoint, Sandbox
 from hatchlock.paths import Home
 from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.keepers import keeper_of
 from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
 from hatchlock.usecases.top import running_servers
-from support.network_hosts import echoing
+from support.network_hosts import closed_port, echoing
 from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
 
@@ -191,6 +191,22 @@ def test_large_and_many_messages_pass(home: Path) -> None:
 
     assert ask_tool(url, "echo", large) == large
     assert small == [str(number) for number in range(16)]
+
+
+def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
+    """It asks for its token, which is an answer; each client has a session of its own; all end with the keeper."""
+    record = python_record(endpoint=Endpoint(host_port=closed_port()))
+    started(home, record)
+    before = kept(root(home), "echo")
+    assert before.said == "it asks for a token"
+    assert [item.kind for item in running_servers(Home(root=home, is_default=False), "trial", interval=0)] == ["kept"]
+    os.kill(before.run, signal.SIGKILL)
+    after = kept(root(home), "echo", restarts=1, health="healthy")
+    assert after.url == before.url
+    os.kill(after.pid, signal.SIGKILL)
+
+    assert wait_for(lambda: processes_with(str(home)) == [], 8)
+    assert is_gone(after.port)
 
 
 @pytest.mark.full

@@ -49,7 +49,7 @@ def _is_running(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("container:", "network:"))
 
 
-_ADOPTED_NOW = "containers that stay come with http servers; this version takes client: and volume: over"
+_ADOPTED_NOW = "this version takes client: and volume: over; declare what runs there as a server"
 _CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (

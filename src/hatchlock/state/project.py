@@ -37,6 +37,9 @@ from hatchlock.state.serial import read_serial, write_serial
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
 
+_WRITTEN_IN = ("launch", "probes", "denials", "sessions", "keepers", "stopped")
+"""Directories in which files are written one by one."""
+
 
 @dataclass(kw_only=True, eq=False)
 class BoundElsewhere(HatchlockError):
@@ -156,7 +159,7 @@ class ProjectState:
 
     def clear_unfinished(self) -> None:
         """Delete the temporary files that killed commands have left; the caller holds the project's lease."""
-        for directory in (self.root, *(self.root / name for name in ("launch", "probes", "denials", "sessions"))):
+        for directory in (self.root, *(self.root / name for name in _WRITTEN_IN)):
             clear_unfinished(directory)
 
     def record_path(self, digest: str) -> Path:

@@ -102,7 +102,9 @@ def execute(
     from hatchlock.serve.command import run_command
     from hatchlock.serve.profile import with_profile
 
-    record = settled(_record(home, name, project, runtime), home, workspace or Path.cwd(), environ)
+    # the port of a server that stays is the server's own
+    found = replace(_record(home, name, project, runtime), endpoint=None)
+    record = settled(found, home, workspace or Path.cwd(), environ)
     if record.runtime == "process" and record.key:
         # what stands here names the directory that comes first on PATH
         record = replace(record, argv=(str(home.envs / record.key / "bin" / command[0]),))

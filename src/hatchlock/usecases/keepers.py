@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hatchlock.errors import HatchlockError
 from hatchlock.state.quarantine import check_quarantine
+from hatchlock.usecases.audit_trail import note
 from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.run import find_record
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hatchlock.state.keepers import Keeper
 
 __all__ = ["Changed", "NothingStays", "restart", "start", "stop"]
+
+_AT_ONCE = 4
 
 
 @dataclass(kw_only=True, eq=False)
@@ -65,7 +68,7 @@ def start(home: Home, project: str, names: Sequence[str], environ: Mapping[str, 
         NotKept, NothingStays: One speaks stdio, or all do; nothing was done.
         KeeperMissing, KeeperElsewhere, KeeperStays, ProcessFailed: One could not be started.
     """
-    return tuple(_started(home, record, environ) for record in _records(home, project, names))
+    return _each(_records(home, project, names), lambda record: _started(home, record, environ))
 
 
 def stop(home: Home, project: str, names: Sequence[str]) -> tuple[Changed, ...]:
@@ -75,7 +78,7 @@ def stop(home: Home, project: str, names: Sequence[str]) -> tuple[Changed, ...]:
         NoSuchProject, NoSuchServer, BrokenState, NotKept, NothingStays: As for `start`.
         KeeperElsewhere, KeeperStays: One does not end.
     """
-    return tuple(_stopped(home, record) for record in _records(home, project, names))
+    return _each(_records(home, project, names), lambda record: _stopped(home, record))
 
 
 def restart(home: Home, project: str, names: Sequence[str], environ: Mapping[str, str]) -> tuple[Changed, ...]:
@@ -87,15 +90,26 @@ def restart(home: Home, project: str, names: Sequence[str], environ: Mapping[str
     from hatchlock.resources.keeping import start_keeper, stop_keeper
     from hatchlock.state.keepers import forget_stop
 
-    done = []
-    for record in _records(home, project, names):
+    def restarted(record: LaunchRecord) -> Changed:
         root = home.project(project)
         check_quarantine(root, record.server)
+        note(home.root, "restart", project=project, server=record.server)
         was_there = stop_keeper(root, record.server, grace=record.sandbox.stop_grace)
         forget_stop(root, record.server)
         kept = start_keeper(home.root, project, record.server, record.digest, environ, root=root)
-        done.append(_changed(record, "restarted" if was_there else "started", kept))
-    return tuple(done)
+        return _changed(record, "restarted" if was_there else "started", kept)
+
+    return _each(_records(home, project, names), restarted)
+
+
+def _each(records: Sequence[LaunchRecord], work: Callable[[LaunchRecord], Changed]) -> tuple[Changed, ...]:
+    """Do the work for several servers at once; the first error is raised when all of it has ended."""
+    if len(records) == 1:
+        return (work(records[0]),)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return tuple(pool.map(work, records))
 
 
 def _started(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Changed:
@@ -104,6 +118,7 @@ def _started(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> Ch
 
     root = home.project(record.project)
     check_quarantine(root, record.server)
+    note(home.root, "start", project=record.project, server=record.server)
     forget_stop(root, record.server)
     found = keeper_of(root, record.server)
     if found and found.launch == record.digest:
@@ -118,6 +133,7 @@ def _stopped(home: Home, record: LaunchRecord) -> Changed:
     from hatchlock.state.keepers import remember_stop, stopped_by_hand
 
     root = home.project(record.project)
+    note(home.root, "stop", project=record.project, server=record.server)
     if record.server not in stopped_by_hand(root):
         remember_stop(root, record.server)  # before it ends: nobody starts it in between
     was_there = stop_keeper(root, record.server, grace=record.sandbox.stop_grace)

@@ -54,17 +54,20 @@ def main(home: str, project: str, server: str, launch: str, keeper: str) -> int:
 
 def _stand(home: Home, record: LaunchRecord, parent: int) -> int:
     from hatchlock.serve.standing import stand
+    from hatchlock.usecases.audit_trail import serving
 
-    return stand(
-        settled(record, home, Path(record.directory), os.environ),
-        applied=record,
-        environ=os.environ,
-        stderr=os.open(os.devnull, os.O_WRONLY),
-        log=log_path(home, record.project, record.server),
-        store=home.root,
-        answered=lambda answer: _answered(home, record, answer),
-        parent=parent,
-    )
+    with serving(home.root, record, {"kept": True}) as told:
+        told["exit"] = status = stand(
+            settled(record, home, Path(record.directory), os.environ),
+            applied=record,
+            environ=os.environ,
+            stderr=os.open(os.devnull, os.O_WRONLY),
+            log=log_path(home, record.project, record.server),
+            store=home.root,
+            answered=lambda answer: _answered(home, record, answer),
+            parent=parent,
+        )
+    return status
 
 
 def _serve_stdio(home: Home, record: LaunchRecord, parent: int) -> int:
