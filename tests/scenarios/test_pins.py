@@ -139,7 +139,7 @@ def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) ->
     secret = 'env.TOKEN = { secret = "env:TOKEN_OF_TESTS" }'
     project = Shelf(tmp_path, "leaky", "odd", "shaky", "steady", leaky=secret, steady=secret)
     project.offers("leaky", [GET], [{"name": "log", "description": "with @TOKEN@"}])
-    project.offers("odd", '[{"name": "a", "x": 1, "x": 2}, {"name": "b"}, {"name": "b"}]', "[{}]")
+    project.offers("odd", '[{"name": "a", "x": 1, "x": 2}, {"name": "b"}, {"name": "b"}, {"name": "h\\ud83d"}]', "[{}]")
     project.offers("shaky", [GET, {"name": "t\u202e", "description": "at http://x/@random@"}], instructions="@random@")
     project.offers("steady", [GET], prompts='[{"name": "ask"}]')
     project.ok("lock")
@@ -154,6 +154,7 @@ def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) ->
         "the tool a has no hash: a member name is repeated",
         "the tool without a name has no hash: it has no name",
         "two tools are called b",
+        "the name of the tool h\\ud83d has half a character in it, which no file of text can hold",
         "the tool t\\u202e is another one at each look: description",
         "its instructions are others at each look",
         "hatch.lock written: 1 pinned, 3 not pinned",

@@ -299,7 +299,7 @@ def _of_listings(word: str, old: Sequence[ProbedDefinition], new: Sequence[Probe
     for name in sorted(earlier.keys() ^ later.keys()):
         yield f"the {word} {shown(name)} is there at one look, and not at the other"
     for name in sorted(earlier.keys() & later.keys()):
-        if False:
+        if earlier[name].sha256 != later[name].sha256:
             yield f"the {word} {shown(name)} is another one at each look: {_members(earlier[name], later[name])}"
 
 
