@@ -19,10 +19,11 @@ from hatchlock.cli.main import main
 from hatchlock.engines.process import check_isolation
 from hatchlock.engines.trees import children_of, freeze, kill, names_of
 from hatchlock.files import private_directory
-from hatchlock.launch import LaunchRecord
+from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.state.quarantine import Quarantine, begin_quarantine, quarantine_of
 from hatchlock.state.sessions import running
 from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.standing import ended, kept, started, web_record
 from support.unavailable import unavailable
 
 
@@ -78,7 +79,10 @@ def start(home: Path, server: str, env: dict[str, str] = BARE) -> Run:
 
 @pytest.mark.parametrize("isolation", ["required", "best-effort"])
 def test_everything_of_a_running_server_is_gone_and_another_one_runs_on(home: Path, tag: str, isolation: str) -> None:
-    apply(home, tag, "bad", "good", isolation=isolation)
+    shared = private_directory(home.parent / "shared")
+    (shared / "mine").write_text("not the server's")
+    sandbox = Sandbox(mounts=(Mount(source=str(shared), target="/tmp/shared"),))
+    apply(home, tag, "bad", "good", isolation=isolation, sandbox=sandbox if isolation == "required" else Sandbox())
     env = BARE if isolation == "required" else bare_path(home)
     with start(home, "bad", env) as first, start(home, "bad", env) as second, start(home, "good", env) as good:
         first.attempt("write", "/tmp/loot" if isolation == "required" else "loot")
@@ -95,6 +99,7 @@ def test_everything_of_a_running_server_is_gone_and_another_one_runs_on(home: Pa
         if isolation == "required":
             written = {item["path"]: item["sha256"] for item in report["processes"][0]["written"]}
             assert written["/tmp/loot"] == hashlib.sha256(b"was here").hexdigest()
+            assert "/tmp/shared/mine" not in written, "what is mounted is not what it wrote"
         assert (report["reason"], report["undone"]) == ("it lies", [])
         assert tag in (kept / "bad.log").read_text()
         assert (kept / "launch.json").is_file()
@@ -180,6 +185,24 @@ def test_an_engine_that_is_gone_is_said_and_the_server_is_refused_all_the_same(h
     assert "its containers may still run" in said
     with Run(command=run_command(home, "box")) as run:
         assert run.end()[0] == 3
+
+
+def test_a_server_that_stays_ends_and_is_started_neither_by_hand_nor_by_its_keeper(home: Path) -> None:
+    with ended(home):
+        record = web_record()
+        keeper = started(home, record)
+        before = kept(home / "projects" / "trial")
+        cut = json.loads(command(home, "quarantine", "web", "--json")[0])
+        assert {keeper.pid, before.run} <= set(cut["sessions"])
+        assert (cut["undone"], cut["quarantine"]["stopped"]) == ([], True)
+        assert processes_with(str(home)) == []
+        for words in (["start", "web"], ["restart", "web"]):
+            assert "web is in quarantine" in command(home, *words, status=3)[1]
+        with Run(command=run_command(home, "web")) as run:
+            assert run.end()[0] == 3
+        command(home, "quarantine", "--release", "web")
+        command(home, "start", "web")
+        assert kept(home / "projects" / "trial").url == keeper.url
 
 
 def test_it_is_written_down_who_did_it(home: Path, tag: str) -> None:
