@@ -97,8 +97,8 @@ def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     assert (project.standing.sync, seen(project.standing)) == ("synced", "matches")
 
     path = surface_path(project.store / "projects" / "trial", "shelf")
-    told = Difference(changed=("tool get",))
-    remember_surface(path, project.active()["shelf"], told, now="2026-11-28T00:00:00Z")
+    difference = Difference(changed=("tool get",))
+    remember_surface(path, project.active()["shelf"], difference, now="2026-11-28T00:00:00Z")
     assert [item.state for item in look(project.opened)] == ["unchanged"]
     assert seen(project.standing) == "differs", "what a client saw differ, a look of ours does not take back"
 
@@ -137,7 +137,8 @@ def seen(server: ServerStatus) -> str:
 
 def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) -> None:
     secret = 'env.TOKEN = { secret = "env:TOKEN_OF_TESTS" }'
-    project = Shelf(tmp_path, "leaky", "odd", "shaky", "steady", leaky=secret, steady=secret)
+    names = ("leaky", "odd", "shaky", "shy", "steady")
+    project = Shelf(tmp_path, *names, leaky=secret, steady=secret, shy="probe = false")
     project.offers("leaky", [GET], [{"name": "log", "description": "with @TOKEN@"}])
     project.offers("odd", '[{"name": "a", "x": 1, "x": 2}, {"name": "b"}, {"name": "b"}, {"name": "h\\ud83d"}]', "[{}]")
     project.offers("shaky", [GET, {"name": "t\u202e", "description": "at http://x/@random@"}], instructions="@random@")

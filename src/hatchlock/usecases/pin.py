@@ -114,8 +114,8 @@ def look(
 
     Args:
         project: Whose.
-        names: Which; all of the manifest if none is named.
-        timeout: Seconds for each probe; None for what the server's manifest says of starting.
+        names: Which; if none is named all of the manifest, but those that it says are not to be probed.
+        timeout: Seconds for each probe; None for what the manifest says of probing, or of starting.
         emit: Told about progress.
 
     Returns:
@@ -130,6 +130,7 @@ def look(
     from hatchlock.usecases.fetch import satisfied_lock
     from hatchlock.usecases.inspect import NotInLock
     from hatchlock.usecases.plan import read_target
+    from hatchlock.usecases.probe import wanted_probes
 
     _, lock = satisfied_lock(project)
     known = tuple(server.name for server in lock.servers)
@@ -137,9 +138,13 @@ def look(
         if name not in known:
             raise NotInLock(what="server", name=name, known=known)
     target = read_target(project)
-    work = partial(_looked_at, project, lock, target, timeout=timeout, emit=emit)
+    seconds = {name: spec.timeout for name, spec in wanted_probes(project, known)}
+
+    def work(name: str) -> Looked:
+        return _looked_at(project, lock, target, name, timeout=timeout or seconds.get(name) or None, emit=emit)
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(work, sorted(set(names)) or known))
+        return tuple(pool.map(work, sorted(set(names)) or sorted(seconds)))
 
 
 def write_pins(project: Project, looked: Iterable[Looked]) -> tuple[str, ...]:
