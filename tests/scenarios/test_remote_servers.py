@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -351,14 +352,26 @@ def test_a_message_of_2026_has_its_headers_and_ends_with_its_stream(tmp_path: Pa
     assert (call.headers["mcp-protocol-version"], call.headers["mcp-name"]) == ("2026-07-28", "t")
 
 
-def test_the_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
-    with scripted_http(polite) as proxy, scripted_http(polite) as server:
-        env = {**BARE, "HTTP_PROXY": proxy.url.removesuffix("/mcp")}
+def test_the_proxy_of_the_environment_is_used_and_never_for_this_machine(tmp_path: Path) -> None:
+    asked = []
+
+    def refuse(connection: socket.socket) -> None:
+        asked.append(connection.recv(1 << 16).partition(b"\r\n")[0])
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy, scripted_http(polite) as server:
+        threading.Thread(target=lambda: refuse(proxy.accept()[0]), daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        env = {**BARE, "HTTP_PROXY": address, "HTTPS_PROXY": address}
         with running(tmp_path, server.url, env) as run:
             run.hello()
+        with running(tmp_path, "https://mcp.example.test/mcp", env) as run:
+            run.write(HELLO)
+            assert "proxy" in json.loads(run.line())["error"]["message"]
+            assert run.wait() == 1
 
-    assert server.asked == []
-    assert proxy.asked[0].path == server.url
+    assert [line.rpartition(b" ")[0] for line in asked] == [b"CONNECT mcp.example.test:443"]
 
 
 def test_a_header_without_its_secret_is_not_sent_for(tmp_path: Path) -> None:

@@ -187,3 +187,44 @@ def test_hundreds_of_requests_at_once_are_all_answered_and_more_are_refused() ->
 
     assert all("at once" in item["error"]["message"] for item in refused)
     assert all("result" in item for item in answered)
+
+
+def test_what_a_server_names_and_no_header_can_carry_is_not_sent_back() -> None:
+    """Names of sessions and protocols, ids of events: they come from somebody else."""
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "initialize":
+            opened = result(asked, protocolVersion="2025\r\nX-Bad: 1", capabilities={}, serverInfo={})
+            return Reply(headers={**JSON, "Mcp-Session-Id": "a\x1bb"}, parts=(opened,))
+        if asked.rpc == "tools/call":
+            return Reply(headers=STREAM, parts=(event(b"", id="\x1b[31m"),), broken=True)
+        return polite(asked)
+
+    with scripted_http(answering) as server, talking(server.url) as application:
+        application.hello()
+        assert "was lost" in application.ask("tools/call")["error"]["message"]
+        assert application.ask("ping")["result"] == {}
+
+    assert not any({"mcp-session-id", "mcp-protocol-version", "x-bad"} & asked.headers.keys() for asked in server.asked)
+
+
+def test_where_a_server_sends_us_is_shown_harmlessly() -> None:
+    reply = refusing(307, {"Location": "https://example.com/\x1b[2J"})
+    with scripted_http(reply) as server, talking(server.url) as application:
+        message = application.ask("initialize")["error"]["message"]
+
+    assert "\x1b" not in message
+    assert "\\u001b" in message
+
+
+def test_a_method_that_is_not_known_is_no_session_that_is_gone() -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "nonsense":
+            body = {"jsonrpc": "2.0", "id": asked.message["id"], "error": {"code": -32601, "message": "unknown"}}
+            return Reply(status=404, parts=(json.dumps(body).encode(),))
+        return polite(asked)
+
+    with scripted_http(answering) as server, talking(server.url) as application:
+        application.hello()
+        assert application.ask("nonsense")["error"]["code"] == -32601
+        assert application.said == []

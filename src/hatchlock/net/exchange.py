@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urljoin, urlsplit
 
 from hatchlock.errors import HatchlockError
+from hatchlock.launch_parts import is_loopback
 from hatchlock.net.credentials import without_userinfo
 from hatchlock.net.failures import Unreachable, failure_of
 from hatchlock.net.trust import proxy_for, tls_context
+from hatchlock.surface import shown
 
 if TYPE_CHECKING:
     import urllib3
@@ -43,7 +45,9 @@ class Elsewhere(HatchlockError):
     location: str
 
     def __str__(self) -> str:
-        return f"{self.url} sends its clients to {self.location}, and what is meant for one does not go to another"
+        return (
+            f"{self.url} sends its clients to {shown(self.location)}, and what is meant for one does not go to another"
+        )
 
     def _hint(self) -> str:
         return f"if that is where the server really is, write url = {self.location!r}"
@@ -135,7 +139,8 @@ class Answer:
 class Exchanges:
     """Asks one address; for any number of threads.
 
-    HTTPS trusts what `net.trust` says, requests go through HTTPS_PROXY and the like save for hosts of NO_PROXY. Redirects
+    HTTPS trusts what `net.trust` says, requests go through HTTPS_PROXY and the like save for hosts of NO_PROXY and this machine
+    itself. Redirects
     within the address's own scheme, host and port are followed where the method stays the same; no header leaves them.
 
     Args:
@@ -150,8 +155,11 @@ class Exchanges:
         from hatchlock.net.pools import new_manager  # noqa: PLC0415  slow to import, and few servers need it
 
         self.url = url
-        tls = tls_context(environ) if urlsplit(url).scheme == "https" or proxy_for(url, environ) else None
-        self._manager = new_manager(proxy_for(url, environ), connections=_CONNECTIONS, tls=tls)
+        parts = urlsplit(url)
+        # another host's loopback is not ours
+        proxy = "" if is_loopback(parts.hostname or "") else proxy_for(url, environ)
+        tls = tls_context(environ) if parts.scheme == "https" else None
+        self._manager = new_manager(proxy, connections=_CONNECTIONS, tls=tls)
         self._manager.connection_pool_kw["socket_options"] = _kept_alive()
 
     def ask(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urljoin
 
 from hatchlock.errors import HatchlockError
 from hatchlock.net.exchange import Answer, Elsewhere, Exchanges, Unreachable, bare_address, same_origin
 from hatchlock.serve.remote.authority import Authority
 from hatchlock.serve.remote.bridge import Outlet
+from hatchlock.serve.remote.connecting import patiently
 from hatchlock.serve.remote.events import Event, Events, EventTooLong
 from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
 from hatchlock.serve.remote.messages import Said, answers, one_line
@@ -82,7 +84,7 @@ class EventStream:
         stream = self._opened(said, outlet)
         stream.waiting.update(said.requests)
         try:
-            self._post(stream, line)
+            self._post(stream, line, outlet)
         except HatchlockError:
             stream.waiting.difference_update(said.requests)
             raise
@@ -108,7 +110,7 @@ class EventStream:
             return stream
 
     def _open(self, outlet: Outlet) -> _Stream:
-        stream = _Stream(answer=self._asked("GET", self._exchanges.url, None))
+        stream = _Stream(answer=self._asked("GET", self._exchanges.url, None, outlet))
         if stream.answer.status != _OK or stream.answer.content_type != "text/event-stream":
             stream.answer.drop()
             raise RemoteRefused(url=self._url, status=stream.answer.status)
@@ -122,24 +124,25 @@ class EventStream:
     def _begin_again(self, stream: _Stream, outlet: Outlet) -> None:
         opening = json.loads(self._opening)
         opening["id"] = json.loads(_AGAIN)
-        self._post(stream, json.dumps(opening, ensure_ascii=False).encode())
+        self._post(stream, json.dumps(opening, ensure_ascii=False).encode(), outlet)
         if not stream.begun.wait(_ENDPOINT_SECONDS) or stream.over.is_set():
             raise AnswerLost(url=self._url, why="its stream ended, and does not begin again")
-        self._post(stream, _INITIALIZED)
+        self._post(stream, _INITIALIZED, outlet)
         outlet.note(f"the stream of {self._server} had ended, and a new session was begun")
 
-    def _post(self, stream: _Stream, line: bytes) -> None:
-        with self._asked("POST", stream.endpoint, line.rstrip(b"\r\n")) as answer:
+    def _post(self, stream: _Stream, line: bytes, outlet: Outlet) -> None:
+        with self._asked("POST", stream.endpoint, line.rstrip(b"\r\n"), outlet) as answer:
             if answer.status >= _FIRST_REFUSAL:
                 raise RemoteRefused(url=self._url, status=answer.status)
             answer.pass_over()
 
-    def _asked(self, method: str, url: str, body: bytes | None) -> Answer:
+    def _asked(self, method: str, url: str, body: bytes | None, outlet: Outlet) -> Answer:
         kind = {"Accept": "text/event-stream"} if body is None else {"Content-Type": "application/json"}
+        within = None if body is None else _PROMPT_SECONDS
         for may_login in (True, False):
             headers = {**self._authority.headers(), **kind}
-            within = None if body is None else _PROMPT_SECONDS
-            answer = self._exchanges.ask(method, headers, body, url=url, within=within)
+            ask = partial(self._exchanges.ask, method, headers, body, url=url, within=within)
+            answer = patiently(ask, outlet, self._url)
             if answer.status != _UNAUTHORIZED:
                 return answer
             answer.drop()

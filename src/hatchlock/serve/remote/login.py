@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch_parts import url_problem
 from hatchlock.net.exchange import bare_address
-from hatchlock.net.trust import proxy_for, tls_context
+from hatchlock.net.trust import tls_context
 from hatchlock.security.secrets.logins import Login
 from hatchlock.serve.remote.callback import Callback, callback
 from hatchlock.surface import shown
@@ -162,12 +162,11 @@ async def _flow(
         callback_handler=wait,
     )
     http = import_module(_http_of(OAuthClientProvider))
-    proxy = proxy_for(url, environ) or None
     client = http.AsyncClient(
         auth=provider,
         verify=tls_context(environ),
-        proxy=proxy,
-        trust_env=False,
+        trust_env=True,  # proxies, for each host its own
+        mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
         timeout=_STEP_SECONDS,
         event_hooks={"request": [looked_at]},
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FAILED", "NOT_JSON", "Said", "answers", "error_line", "one_line", "read", "result_of"]
+__all__ = ["FAILED", "NOT_JSON", "Said", "answers", "error_line", "in_header", "one_line", "read", "result_of"]
 
 FAILED = -32000
 """The JSON-RPC error of a request that did not get to its server, or whose answer did not come back."""
@@ -17,7 +17,9 @@ NOT_JSON = -32700
 
 _VERSION = "io.modelcontextprotocol/protocolVersion"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _PLAIN = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_LONGEST_HEADER = 4096
 _ENCODED = re.compile(r"=\?base64\?.*\?=")
 
 
@@ -61,7 +63,7 @@ def read(line: bytes) -> Said | None:
     return Said(
         method=method,
         requests=requests,
-        version=version if isinstance(version, str) else "",
+        version=version if isinstance(version, str) and _DATE.fullmatch(version) else "",
         name=_header(name) if isinstance(name, str) else "",
         cancels="" if cancelled is None else json.dumps(cancelled),
     )
@@ -87,6 +89,11 @@ def result_of(line: bytes) -> Mapping[str, Any]:
         return _members(_members(json.loads(line)).get("result"))
     except (ValueError, RecursionError):
         return {}
+
+
+def in_header(text: object) -> str:
+    """Return a text of the server's as a header can carry it back; "" for what is none that can."""
+    return text if isinstance(text, str) and _PLAIN.fullmatch(text) and len(text) <= _LONGEST_HEADER else ""
 
 
 def one_line(data: bytes) -> bytes:

@@ -17,9 +17,10 @@ from hatchlock.net.exchange import Answer, Exchanges, Unreachable, bare_address
 from hatchlock.serve.lines import LONGEST_MESSAGE
 from hatchlock.serve.remote.authority import Authority
 from hatchlock.serve.remote.bridge import Outlet
+from hatchlock.serve.remote.connecting import patiently
 from hatchlock.serve.remote.events import Event, Events, EventTooLong
 from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
-from hatchlock.serve.remote.messages import Said, error_line, one_line, result_of
+from hatchlock.serve.remote.messages import Said, error_line, in_header, one_line, result_of
 
 __all__ = ["StreamableHttp"]
 
@@ -31,13 +32,13 @@ _BAD_REQUEST = 400
 _GONE = 404
 _BUSY = frozenset({429, 503})
 _BUSY_SECONDS = 30.0
-_RECONNECTS = (0.2, 0.5, 1.0, 2.0, 4.0)
 _RESUMED = 5
 _RESUME_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _SHORT_ANSWER = 1 << 20
 _PROMPT_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
+_NO_SUCH_METHOD = b"-32601"
 _STREAM = "text/event-stream"
 _JSON = "application/json"
 _LAST = "Last-Event-ID"
@@ -79,7 +80,7 @@ class _Place:
 
     def note(self, event: Event) -> None:
         """Go on to an event."""
-        self.last, self.attempts = event.id or self.last, 0
+        self.last, self.attempts = in_header(event.id) or self.last, 0
         self.pause = self.pause if event.retry is None else event.retry
 
     def header(self) -> dict[str, str]:
@@ -152,20 +153,14 @@ class StreamableHttp:
 
     def _asked(self, line: bytes, headers: Mapping[str, str], said: Said, outlet: Outlet) -> Answer:
         within = None if said.requests else _PROMPT_SECONDS
-        for pause in (*_RECONNECTS, None):
-            try:
-                return self._exchanges.ask("POST", headers, line.rstrip(b"\r\n"), within=within)
-            except Unreachable as error:
-                if error.answered:
-                    raise AnswerLost(url=self._url, why=error.why) from error
-                if pause is None or not outlet.heard or outlet.stopped.wait(pause):
-                    raise  # nothing was sent: a server that is restarted is worth a few seconds
-        raise AssertionError
+        return patiently(
+            lambda: self._exchanges.ask("POST", headers, line.rstrip(b"\r\n"), within=within), outlet, self._url
+        )
 
     def _headers(self, said: Said, session: _Session, *, accept: str) -> dict[str, str]:
         headers = {**self._authority.headers(), "Accept": accept}
         if said.version:
-            headers |= {"MCP-Protocol-Version": said.version, "Mcp-Method": said.method}
+            headers |= {"MCP-Protocol-Version": said.version, "Mcp-Method": in_header(said.method)}
             return {**headers, "Mcp-Name": said.name} if said.name else headers
         if session.id:
             headers["Mcp-Session-Id"] = session.id
@@ -215,9 +210,8 @@ class StreamableHttp:
     def _delivered(self, line: bytes, said: Said, answer: Answer, outlet: Outlet) -> frozenset[str]:
         if self.is_first(said):
             # before the application can send what belongs to the session
-            version = result_of(line).get("protocolVersion")
-            self._session.id = answer.headers.get("mcp-session-id", self._session.id)
-            self._session.version = version if isinstance(version, str) else self._session.version
+            self._session.id = in_header(answer.headers.get("mcp-session-id"))
+            self._session.version = in_header(result_of(line).get("protocolVersion"))
         return outlet.deliver(line)
 
     def _heed_stream(self, answer: Answer, said: Said, waiting: set[str], outlet: Outlet) -> None:
@@ -226,8 +220,6 @@ class StreamableHttp:
         Raises:
             AnswerLost: It cannot be taken up.
         """
-        if self.is_first(said):
-            self._session.id = answer.headers.get("mcp-session-id", "")
         place = _Place()
         current: Answer | None = answer
         while True:
@@ -315,8 +307,8 @@ class StreamableHttp:
             answer = self._asked(body, self._posting(session), said, outlet)
             with answer:
                 line = self._opening_answer(answer)
-            session.id = answer.headers.get("mcp-session-id", "")
-            session.version = str(result_of(line).get("protocolVersion") or lost.version)
+            session.id = in_header(answer.headers.get("mcp-session-id"))
+            session.version = in_header(result_of(line).get("protocolVersion")) or lost.version
             self._asked(_INITIALIZED, self._posting(session), Said(), outlet).drop()
             self._session = session
             lost.over.set()
@@ -382,13 +374,13 @@ def _is_message(event: Event) -> bool:
 
 def _has_forgotten(answer: Answer) -> bool:
     """Whether the session is not known any more: 404, and 400 with those words from servers that are older than the rule."""
-    if answer.status == _GONE:
-        return True
-    if answer.status != _BAD_REQUEST:
+    if answer.status not in {_GONE, _BAD_REQUEST}:
         return False
-    with contextlib.suppress(Unreachable):
-        return b"session" in answer.read(_SHORT_ANSWER).lower()
-    return False
+    try:
+        words = answer.read(_SHORT_ANSWER).lower()
+    except Unreachable:
+        return False
+    return b"session" in words or (answer.status == _GONE and _NO_SUCH_METHOD not in words)
 
 
 def _waited(answer: Answer, outlet: Outlet) -> bool:
