@@ -23,8 +23,8 @@ from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.paths import Home
 from hatchlock.security.secrets.logins import Login, Logins
 from hatchlock.serve.remote.login import LoginFailed, NoLoginWanted
+from hatchlock.usecases.logins import NotLoggedIn, declared_remotes, list_logins, log_in, log_out, remote_of
 from hatchlock.usecases.logins import RemoteServer as Declared
-from hatchlock.usecases.logins import declared_remotes, list_logins, log_in, log_out, remote_of
 from hatchlock.usecases.project import open_project
 from support.remote_server import RemoteServer, remote_server
 from support.runs import BARE, HELLO, Run, apply_records, run_command
@@ -138,7 +138,7 @@ def test_log_in_use_it_and_log_out(project: Project, guarded: RemoteServer) -> N
     assert "/authorize?" in done.stderr
     assert "code_challenge_method=S256" in done.stderr
     login = project.kept
-    shown = done.stdout + done.stderr + project.hatchlock("login", "--status").stdout
+    shown = done.stdout + done.stderr + project.hatchlock("login", "--status", "--json").stdout
     assert project.state == "in"
     assert word_of(project) == "swordfish"
     out = project.hatchlock("logout", "far", "--json")
@@ -146,7 +146,8 @@ def test_log_in_use_it_and_log_out(project: Project, guarded: RemoteServer) -> N
     assert not any(secret in shown for secret in login.hidden)
     assert json.loads(out.stdout)["server"] == "far"
     assert project.state == "out"
-    assert project.hatchlock("logout", "far").returncode == 1
+    with pytest.raises(NotLoggedIn):
+        log_out("trial", "far", project.store, BARE)
     assert oct((project.home / "secrets.json").stat().st_mode)[-3:] == "600"
 
 
@@ -219,11 +220,9 @@ def test_a_login_that_was_revoked_says_to_log_in_again(project: Project, guarded
 
 def test_a_consent_that_is_denied(project: Project, guarded: RemoteServer) -> None:
     guarded.control("deny=1")
-    done = project.hatchlock("login", "far")
+    with pytest.raises(LoginFailed, match=r"it was refused \(access_denied\)"):
+        project.log_in()
 
-    assert done.returncode == 1
-    assert "it was refused (access_denied)" in done.stderr
-    assert "Traceback" not in done.stderr
     assert project.state == "out"
 
 

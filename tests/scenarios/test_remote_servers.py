@@ -431,11 +431,9 @@ def test_it_is_planned_applied_probed_pinned_and_held_to_its_pins(tmp_path: Path
         project = TrialProject(tmp_path, f'[project]\nname = "trial"\nplatforms = ["linux/amd64"]\n\n{far}')
         project.ok("lock")
         plan = project.ok("plan").out
-        project.ok("apply", "--yes")
-        probed = json.loads(project.ok("probe", "far", "--json").out)
+        applied = project.ok("apply", "--yes").said
         project.ok("pin", "far")
         project.ok("apply", "--yes")
-        again = project.ok("plan").out
         with Run(command=run_command(project.store, "far")) as run:
             run.hello()
             listed = [tool["name"] for tool in run.ask("tools/list")["tools"]]
@@ -449,8 +447,7 @@ def test_it_is_planned_applied_probed_pinned_and_held_to_its_pins(tmp_path: Path
             err = run.end()[2]
 
     assert f"remote: {server.url} over http" in plan
-    assert {tool["name"] for tool in probed["tools"]} == {"look", "hide"}
-    assert "Nothing to do" in again
+    assert "look, hide" in applied
     assert listed == ["look"]
     assert "error" in refused
     assert called == []
