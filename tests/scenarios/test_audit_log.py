@@ -110,7 +110,9 @@ def test_a_session_that_was_killed_is_told_of_by_the_next_one(project: CatProjec
         killed.stdin.write(json.dumps(HELLO).encode() + b"\n")
         killed.stdin.flush()
         killed.stdout.readline()
-        pid = int(entries(project, "run.start")[-1]["who"]["pid"])
+        while not (begun := entries(project, "run.start")[1:]):
+            time.sleep(0.01)  # it is written while messages pass already
+        pid = int(begun[-1]["who"]["pid"])
         os.kill(pid, signal.SIGKILL)
     while owner(pid):
         time.sleep(0.01)

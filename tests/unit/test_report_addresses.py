@@ -37,11 +37,9 @@ def test_a_repository_leads_to_its_issues(repository: str, expected: str) -> Non
 
 
 def test_without_one_the_authors_and_the_index_are_named() -> None:
-    assert told(replace(PACKAGE, authors="Jo <jo@example.com>")) == (
-        "Jo <jo@example.com>, https://pypi.org/project/tiny-server/"
-    )
-    assert told(replace(PACKAGE, kind=Kind.NPM, name="@team/x")) == "https://www.npmjs.com/package/@team/x"
-    assert told(replace(PACKAGE, kind=Kind.DEB, name="tzdata")) == "https://bugs.debian.org/tzdata"
+    assert told(replace(PACKAGE, authors="Jo <jo@example.com>")) == ("Jo <jo@example.com>, its page in the index pypi")
+    assert told(replace(PACKAGE, kind=Kind.NPM, index="ours", name="@team/x")) == "its page in the index ours"
+    assert told(replace(PACKAGE, kind=Kind.DEB, name="tzdata")) == "its archive's bug tracker"
     assert (
         told(replace(PACKAGE, kind=Kind.GIT, location="https://github.com/team/x"))
         == "https://github.com/team/x/issues"

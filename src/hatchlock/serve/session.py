@@ -57,7 +57,16 @@ class ServerFailed(HatchlockError):
         return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
 
 
-def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdin: int, stdout: int) -> int:
+def converse(
+    start: Start,
+    server: Server,
+    reasons: Reasons,
+    talk: Talk,
+    *,
+    stdin: int,
+    stdout: int,
+    began: Callable[[], None] = lambda: None,
+) -> int:
     """Connect a server to the given descriptors until its session ends, and end it.
 
     Args:
@@ -67,6 +76,7 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
         talk: Where everything goes that is no message.
         stdin: Where the application's messages come from.
         stdout: Where the server's messages go.
+        began: Called when messages pass, in this thread, which has nothing else to do by then.
 
     Returns:
         As `stdio.serve`.
@@ -81,6 +91,7 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
     ended: list[int] = []
     in_thread(lambda: report_end(server, ended, reasons))
+    began()
     reason = _first_reason(reasons, record, traffic, talk)
     forced = reason is not End.SERVER and stop(server, reason, reasons, record.sandbox.stop_grace)
     for reader in out:
@@ -95,7 +106,9 @@ def converse(start: Start, server: Server, reasons: Reasons, talk: Talk, *, stdi
         status = passing.refused.exit_status  # whatever ended it first
     elif reason in {End.SERVER, End.STDIN, End.STDOUT}:
         own = ended[0] if ended else 1
-        by_itself = reason is End.SERVER or bool(record.remote and own)  # what was asked may have ended before it failed
+        by_itself = reason is End.SERVER or bool(
+            record.remote and own
+        )  # what was asked may have ended before it failed
         status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
     else:
         status = told(reason, record.server, talk)

@@ -15,7 +15,7 @@ import gc
 import os
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hatchlock.errors import HatchlockError
@@ -48,6 +48,7 @@ def serve(
     store: Path,
     applied: LaunchRecord | None = None,
     observer: Observer = NOBODY,
+    began: Callable[[], None] = lambda: None,
 ) -> int:
     """Start a server, connect it to the given descriptors until the session ends, and leave nothing of it behind.
 
@@ -63,6 +64,7 @@ def serve(
         store: The store's root, where secrets may be.
         applied: The record as it was applied, where `record` was changed since: with the workspace's real path, say.
         observer: Who watches the session.
+        began: Called once the server runs and messages pass.
 
     Returns:
         0 when it ended because stdin ended; 128+N after signal N; else the server's own status, but not 0 when it never
@@ -79,6 +81,7 @@ def serve(
             log=log,
             store=store,
             observer=observer,
+            began=began,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -96,6 +99,7 @@ def _serve(
     log: Path | None,
     store: Path,
     observer: Observer,
+    began: Callable[[], None],
     stdin: int,
     stdout: int,
     stderr: int,
@@ -129,7 +133,7 @@ def _serve(
         gc.enable()  # it may have been disabled for the start
         from hatchlock.serve.session import converse  # noqa: PLC0415  loaded while the server starts
 
-        return converse(start, server, reasons, talk, stdin=stdin, stdout=stdout)
+        return converse(start, server, reasons, talk, stdin=stdin, stdout=stdout, began=began)
 
 
 def _secrets(record: LaunchRecord, environ: Mapping[str, str], store: Path) -> Secrets:

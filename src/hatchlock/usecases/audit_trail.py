@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord, SecretReference
     from hatchlock.usecases.plan import Planned
 
-__all__ = ["begin", "doing", "note", "note_plan", "serving"]
+__all__ = ["Serving", "begin", "doing", "note", "note_plan", "serving"]
 
 _SIGNALLED = 128
 
@@ -84,37 +84,71 @@ def doing(store: Path, event: str, **facts: object) -> Iterator[dict[str, object
         note(store, f"{event}.end", **named, **more, seconds=round(time.monotonic() - began, 3))
 
 
+class Serving:
+    """A session of a server, as it is written down: `begin` when it has begun, what is set of it (`exit`) at its end."""
+
+    def __init__(self, store: Path, record: LaunchRecord, facts: Mapping[str, object]) -> None:
+        self._store = store
+        self._record = record
+        self._facts = facts
+        self._more: dict[str, object] = {}
+        self._clock = time.monotonic()
+        self._has_begun = False
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._more[name] = value
+
+    def begin(self) -> None:
+        """Write down its start, once: what it was started as, with the names of its secrets."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        secrets = _secret_names(self._record.references)
+        used = {"launch": self._record.digest, **({"secrets": secrets} if secrets else {}), **self._facts}
+        note(self._store, "run.start", **self._named, **used)
+
+    def end(self) -> None:
+        """Write down its end, and its start if that was never done."""
+        self.begin()
+        status = self._more.get("exit")
+        if isinstance(status, int) and (name := _signal_name(status)):
+            self._more["signal"] = name
+        seconds = round(time.monotonic() - self._clock, 3)
+        note(self._store, "run.end", **self._named, **self._more, seconds=seconds)
+
+    @property
+    def _named(self) -> dict[str, object]:
+        from hatchlock.state.auditlog import session
+
+        return {"project": self._record.project, "server": self._record.server, "session": session()}
+
+
 @contextlib.contextmanager
-def serving(store: Path, record: LaunchRecord, facts: Mapping[str, object]) -> Iterator[dict[str, object]]:
+def serving(store: Path, record: LaunchRecord, facts: Mapping[str, object], *, late: bool = False) -> Iterator[Serving]:
     """Write down a session of a server: what it is started as, with the names of its secrets, and how it ended.
 
-    It costs less than a millisecond. Where it cannot be written, that is said on stderr, and the server is served.
+    Where it cannot be written, that is said on stderr, and the server is served.
 
     Args:
         store: The store's root.
         record: As it was applied.
         facts: More facts of its start.
+        late: Somebody calls `begin` once the server runs: nobody has to wait for that.
 
     Yields:
-        More facts for the end; `exit` is the status.
+        Takes more facts for the end; `exit` is the status.
     """
-    from hatchlock.state.auditlog import session
-
-    began, more = time.monotonic(), dict[str, object]()
-    named: dict[str, object] = {"project": record.project, "server": record.server, "session": session()}
-    secrets = _secret_names(record.references)
-    used = {"launch": record.digest, **({"secrets": secrets} if secrets else {}), **facts}
-    note(store, "run.start", **named, **used)
+    told = Serving(store, record, facts)
+    if not late:
+        told.begin()
     try:
-        yield more
+        yield told
     except BaseException as error:
-        more |= _failure(error)
+        for name, value in _failure(error).items():
+            told[name] = value
         raise
     finally:
-        status = more.get("exit")
-        if isinstance(status, int) and (name := _signal_name(status)):
-            more["signal"] = name
-        note(store, "run.end", **(named | more), seconds=round(time.monotonic() - began, 3))
+        told.end()
 
 
 def _secret_names(secrets: Mapping[str, SecretReference]) -> dict[str, str]:

@@ -87,18 +87,16 @@ def _address(package: Package) -> str:
     if package.repository:
         return _issues(package.repository)
     match package.kind:
-        case Kind.PYPI:
-            beside = f"https://pypi.org/project/{package.name}/"
-        case Kind.NPM:
-            beside = f"https://www.npmjs.com/package/{package.name}"
         case Kind.DEB:
-            beside = f"https://bugs.debian.org/{package.name}"
+            beside = "its archive's bug tracker"
         case Kind.GIT:
             beside = _issues(package.location)
         case Kind.URL:
             beside = package.location
-        case _:
+        case Kind.PATH:
             beside = ""
+        case _:
+            beside = f"its page in the index {package.index or package.kind}"
     return ", ".join(filter(None, (package.authors or package.publisher, beside)))
 
 

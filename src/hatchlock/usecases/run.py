@@ -163,7 +163,7 @@ def run(
     if without_pins:
         record = _without_rules(record)
     how: dict[str, object] = {"learn": str(learn)} if learn else {"dev": True} if dev else {}
-    with serving(home.root, applied, how) as told:
+    with serving(home.root, applied, how, late=True) as told:
         status = serve(
             record,
             applied=applied,
@@ -174,6 +174,7 @@ def run(
             log=log,
             store=home.root,
             observer=observer,
+            began=told.begin,
         )
         told["exit"] = status
     return status

@@ -238,6 +238,8 @@ def _resolved(lock: Lock, name: str, record: LaunchRecord) -> str:
     if server.image:
         image = lock.image(server.image)
         return f"{image.reference}, {image.digest}"
+    if server.url:
+        return f"{server.url}, which somebody else runs"
     if not server.environment:
         return f"{record.argv[0]}, a program of this machine, which nobody has pinned"
     environment = lock.environment(server.environment, server.runtime)
