@@ -14,7 +14,7 @@ from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.resources.base import PROFILE, Artefact, Desired, Observed, Step
-from hatchlock.resources.surface_target import surface_words
+from hatchlock.resources.surface_words import surface_words
 from hatchlock.resources.volume import volume_address
 from hatchlock.security.network import CA_INSIDE
 from hatchlock.security.sandbox import profile_line
