@@ -33,6 +33,9 @@ command = "/bin/sleep"
 args = ["{seconds}"]
 runtime = "process"
 isolation = "best-effort"
+
+[servers.deaf.sandbox]
+stop-grace = 0.3
 """
 CONTAINER = """
 [servers.deaf]
@@ -41,6 +44,7 @@ runtime = "container"
 command = {command}
 
 [servers.deaf.sandbox]
+stop-grace = 0.3
 mounts = [{mounts}]
 reason = "the image is empty"
 """
@@ -51,10 +55,11 @@ REMOVING = (("run", "deaf"), ("apply", "--yes", "--no-probe"), ("gc", "--yes"))
 def cut(run: Run) -> None:
     """Kill a run and its watchdogs so that none of them notices the death of another."""
     assert wait_for(lambda: len(family(run.process.pid)) == 2)
-    ours = [run.process.pid, *family(run.process.pid).values()]
-    for number in (signal.SIGSTOP, signal.SIGKILL):
-        for pid in ours:
-            os.kill(pid, number)
+    known = family(run.process.pid)
+    # not the watchdog: the kernel continues what is stopped and has no parent any more
+    run.process.send_signal(signal.SIGSTOP)
+    for pid in (known["second"], known["watchdog"], run.process.pid):
+        os.kill(pid, signal.SIGKILL)
     run.process.wait()
 
 
