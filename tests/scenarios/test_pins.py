@@ -186,7 +186,7 @@ def test_what_a_server_is_made_of_makes_its_pin_stale_until_it_is_looked_at_agai
     assert (note.address, note.what.startswith("its pin is stale")) == ("server:shelf", True)
     (early,) = look(project.opened)
     assert "what is applied here is not what the lock has" in str(early.error)
-    project.ok("apply", "--yes", "--no-probe")
+    assert "note: server:shelf: its pin is stale" in project.ok("apply", "--yes", "--no-probe").err
     (stale,) = verify_project(project.opened).notes
     assert "the pin of server:shelf is stale" in stale
     looked = look(project.opened)

@@ -141,8 +141,15 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.
     done = f"{len(outcome.done)} done{because_of_drift(outcome.done)}"
     ui.result(f"Applied: {done}, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
     _tell_partial(plan, ui)
-    for note in sorted(_client_notes(applied)):
+    for note in (*sorted(_client_notes(applied)), *_stale_pins(applied)):
         ui.say(f"note: {note}")
+
+
+def _stale_pins(applied: Applied) -> list[str]:
+    """What was applied and is refused all the same must not be found out by an application."""
+    from hatchlock.usecases.surfaces import stale_notes
+
+    return [f"server:{name}: {what}" for name, what in stale_notes(applied.planned.target)]
 
 
 def _tell_partial(plan: Plan, ui: Ui) -> None:
