@@ -96,14 +96,18 @@ def execute(
         EnvironmentMissing, NoSuchServer, NoSuchProject: It is not there.
         NotInLock, UsageError: The lock has no such environment, or two, or not for that runtime.
         NoSuchCommand: There is no such program.
+        RunsElsewhere: It is a remote server.
         HatchlockError: It could not be started (`serve.command.run_command`).
     """
     from hatchlock.security.provided import NOTHING
     from hatchlock.serve.command import run_command
     from hatchlock.serve.profile import with_profile
 
+    from hatchlock.usecases.elsewhere import check_runs_here
+
     # the port of a server that stays is the server's own
     found = replace(_record(home, name, project, runtime), endpoint=None)
+    check_runs_here(found)
     record = settled(found, home, workspace or Path.cwd(), environ)
     if record.runtime == "process" and record.key:
         # what stands here names the directory that comes first on PATH

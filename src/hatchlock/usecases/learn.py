@@ -72,14 +72,17 @@ def learn_server(
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
         ProbeFailed: It was not even started.
+        RunsElsewhere: It is a remote server.
     """
     from pathlib import Path
 
     from hatchlock.serve.learning.observer import OBSERVED
     from hatchlock.serve.probe import ProbeFailed, probe
+    from hatchlock.usecases.elsewhere import check_runs_here
     from hatchlock.usecases.run import find_record
 
     record = find_record(home, project, name)
+    check_runs_here(record)
     seconds = timeout or record.startup_timeout + (_CALL_SECONDS if call else 0)
     here = record.directory if Path(record.directory).is_dir() else None
     with _throw_away() as directory:
