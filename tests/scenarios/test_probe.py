@@ -252,6 +252,13 @@ def test_what_talks_for_ever_and_what_does_not_read_ends_in_time_and_leaves_noth
     assert time.monotonic() - began < 10
 
 
+def test_what_a_server_leaves_when_it_ends_is_ended() -> None:
+    child = "import os, time\nif os.fork(): raise SystemExit(5)\nos.close(1)\nos.close(2)\ntime.sleep(600)  # left-by-a-probe"
+    with pytest.raises(ProbeFailed, match="it ended with status 5"):
+        probe([sys.executable, "-I", "-c", child], timeout=10, environ={})
+    assert wait_for(lambda: processes_with("left-by-a-probe") == [])
+
+
 def test_a_call_may_be_larger_than_a_pipe(tmp_path: Path) -> None:
     answer = result({"content": [{"type": "text", "text": "x" * 300_000}, {"type": "image"}, 7]})
     call = Call(tool="t", arguments={"text": "y" * 300_000})
