@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -187,6 +189,29 @@ def test_variables_and_secrets_reach_it(outside: TrialProject) -> None:
     assert "TOKEN=a-value-of-mine" in told
     audit = (outside.store / "audit" / "audit.ndjson").read_text()
     assert "a-value-of-mine" not in audit
+
+
+def test_a_server_that_somebody_else_runs_is_said_to_be_one(outside: TrialProject) -> None:
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    with subprocess.Popen([PYTHON, str(SERVERS / "web.py"), "--port", str(port)], stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for_port(port)
+            done = outside.ok("try", "--probe", f"http://127.0.0.1:{port}/mcp")
+        finally:
+            server.kill()
+    assert "tools     4" in done.out
+    assert f"http://127.0.0.1:{port}/mcp, which somebody else runs\n! it does not run here" in done.err
+    assert left(outside) == []
+
+
+def wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
 
 
 # In a project.

@@ -199,6 +199,11 @@ def _tell(prepared: Prepared, arguments: argparse.Namespace, ui: Ui) -> None:
     record = prepared.record
     what = arguments.source or " ".join(arguments.words)
     ui.say(f"trying {printable(what)}: {printable(prepared.resolved)}")
+    if record.remote is not None:
+        ui.say(
+            "! it does not run here, and nothing confines it; it gets what it is asked for, and the secrets of its headers"
+        )
+        return
     profile = profile_line(record.sandbox, runtime=record.runtime, together=bound_here())
     ui.say(f"{record.runtime}: {printable(profile)}")
     for note in (*relaxations(record.sandbox, runtime=record.runtime), *prepared.notes, *_unseen(record)):

@@ -269,9 +269,11 @@ def end_trial(trial: Trial, *, environ: Mapping[str, str]) -> None:
 
 
 def _may_have_more(state: ProjectState) -> bool:
-    """Whether something of a trial is elsewhere: in an engine, where it begins to be before there is a launch record."""
+    """Whether something of a trial is elsewhere: in an engine, where it begins to be before there is a launch record; a keeper."""
     records = [state.record(digest) for digest in state.active().values()]
-    return not records or any(record is None or record.engine or record.volumes for record in records)
+    return not records or any(
+        record is None or record.engine or record.volumes or record.endpoint for record in records
+    )
 
 
 def _destroy(project: Project) -> None:
