@@ -102,7 +102,6 @@ def execute(
     from hatchlock.security.provided import NOTHING
     from hatchlock.serve.command import run_command
     from hatchlock.serve.profile import with_profile
-
     from hatchlock.usecases.elsewhere import check_runs_here
 
     # the port of a server that stays is the server's own

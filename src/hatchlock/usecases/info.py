@@ -59,6 +59,9 @@ def describe_source(
         ManyErrors: The manifest has mistakes.
         HatchlockError: What asking its source raises: UnknownPackage, UnknownImage, Unreachable, …
     """
+    if text.startswith(("https://", "http://")):
+        why = "it is the address of a remote server, which tells nothing of itself before it is spoken to"
+        raise BadSource(text=text, why=why, advice=f"hatchlock try --probe {text}")
     source = Source.parse(text)
     with Sources(project, manifest_or_empty(project), offline=offline, refresh=False, emit=emit) as sources:
         spec = source.spec

@@ -149,9 +149,12 @@ def _changed(
 
 def _records(home: Home, project: str, names: Iterable[str]) -> list[LaunchRecord]:
     """Return the launch records of the servers that are named, or of all that stay."""
+    from hatchlock.usecases.elsewhere import check_runs_here
+
     if chosen := list(dict.fromkeys(names)):
         records = [find_record(home, project, name) for name in chosen]
         for record in records:
+            check_runs_here(record)
             if record.endpoint is None:
                 raise NotKept(address=f"server:{record.server}", server=record.server)
         return records
