@@ -121,6 +121,7 @@ def test_a_command_line_is_served_confined_outside_of_any_project(outside: Trial
     assert left(outside) == []
 
 
+@pytest.mark.full
 def test_a_probe_prints_what_it_offers_and_ends(outside: TrialProject) -> None:
     done = outside.ok("try", "--probe", "--json", *ECHO)
     assert [tool["name"] for tool in done.document["tools"]] == ["echo", "large", "attempt"]
@@ -135,6 +136,7 @@ def test_a_program_that_is_no_server_fails_as_run_does(outside: TrialProject) ->
     assert left(outside) == []
 
 
+@pytest.mark.full
 def test_what_its_sandbox_has_not_is_said_with_what_would_give_it(outside: TrialProject) -> None:
     done = outside.run("try", "--probe", "--", PYTHON, str(SERVERS / "echo.py"))
     assert done.status == 1
@@ -153,9 +155,9 @@ def test_what_its_sandbox_has_stopped_is_told_at_the_end_with_what_would_permit_
 @pytest.mark.parametrize(
     "words",
     [
-        (),
         ("nowhere",),
-        ("--network", "no host", *ECHO[2:]),
+        pytest.param((), marks=pytest.mark.full),
+        pytest.param(("--network", "no host", *ECHO[2:]), marks=pytest.mark.full),
         ("--", "npx", "-y", "x", "--token", "ghp_abcdefghijklmnopqrstuvwx"),
         pytest.param(("deb:tzdata",), marks=pytest.mark.full),
         pytest.param(("--call", "echo", "pypi:x"), marks=pytest.mark.full),
@@ -173,6 +175,7 @@ def test_what_cannot_be_tried_is_refused_with_a_hint_and_leaves_nothing(
     assert left(outside) == []
 
 
+@pytest.mark.full
 def test_a_secret_that_is_missing_starts_nothing(outside: TrialProject) -> None:
     done = talk(outside, "--secret", "TOKEN=env:NOBODY_HAS_SET_IT", *ECHO)
     assert (done.status, done.out) == (1, "")
@@ -262,6 +265,7 @@ def test_the_versions_of_the_trial_are_kept_although_there_are_newer_ones_by_the
         assert 'version = "1.0"' in project.lock.read_text()
 
 
+@pytest.mark.full
 def test_what_did_not_go_well_is_not_kept(project: TrialProject) -> None:
     before = project.manifest.read_bytes()
     done = talk(project, "pypi:tiny-server", "--keep", "tiny", "--", "--exit", "3", messages=())
@@ -279,6 +283,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_tried(project: Trial
     assert left(project) == []
 
 
+@pytest.mark.full
 def test_keeping_needs_a_project(outside: TrialProject) -> None:
     done = outside.fails("try", "--keep", "echo", *ECHO)
     assert "there is no hatchlock.toml" in done.err
@@ -351,7 +356,8 @@ def test_a_signal_before_the_session_leaves_nothing_either(outside: TrialProject
 
 
 @pytest.mark.parametrize(
-    "sign", ["tries/*/hatch.lock", pytest.param("projects/*/active.json", marks=pytest.mark.full), ""]
+    "sign",
+    [*(pytest.param(item, marks=pytest.mark.full) for item in ("tries/*/hatch.lock", "projects/*/active.json")), ""],
 )
 def test_what_a_kill_leaves_goes_with_the_next_trial(outside: TrialProject, sign: str) -> None:
     with started(outside, outside.command("try", *ECHO)) as session:
@@ -367,6 +373,7 @@ def test_what_a_kill_leaves_goes_with_the_next_trial(outside: TrialProject, sign
     assert left(outside) == []
 
 
+@pytest.mark.full
 def test_trials_beside_each_other_leave_each_other_alone(outside: TrialProject) -> None:
     with started(outside, outside.command("try", *ECHO)) as session:
         say_hello(session)
