@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def servers_of(run: int) -> Sequence[int]:
     return [pid for pid in children_of(run) if b"bwrap" in Path(f"/proc/{pid}/comm").read_bytes()]
 
 
-def killed(place: Place, number: int, record_property: object) -> None:
+def killed(place: Place, number: int, record_property: Callable[[str, object], None]) -> None:
     seed = secrets.randbelow(10**6)
     chosen = random.Random(seed)
     with Run(command=place.command, env=place.env) as bystander:
@@ -79,15 +79,19 @@ def killed(place: Place, number: int, record_property: object) -> None:
         assert bystander.call("echo", text="still here") == "still here"
         assert bystander.end()[0] == 0
     assert wait_for(lambda: not any(place.traces().values())), place.traces()
-    record_property("runs killed, nothing left", number)  # type: ignore[operator]
+    record_property("runs killed, nothing left", number)
 
 
 @pytest.mark.parametrize("number", [AT_ONCE, pytest.param(100, marks=pytest.mark.full)])
-def test_of_processes_nothing_is_left(process: Place, number: int, record_property: object) -> None:
+def test_of_processes_nothing_is_left(
+    process: Place, number: int, record_property: Callable[[str, object], None]
+) -> None:
     killed(process, number, record_property)
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("number", [AT_ONCE, pytest.param(100, marks=pytest.mark.full)])
-def test_of_containers_nothing_is_left(container: Place, number: int, record_property: object) -> None:
+def test_of_containers_nothing_is_left(
+    container: Place, number: int, record_property: Callable[[str, object], None]
+) -> None:
     killed(container, number, record_property)
