@@ -54,7 +54,7 @@ def _exposure(facts: Facts) -> Outcome:
     findings = []
     for server in having:
         shown = sorted(name for name, reference in server.secrets.items() if reference.as_ == "variable")
-        if shown:
+        if shown and not server.url:
             where = "the engine's inspect and in /proc" if server.runtime == "container" else "/proc"
             findings.append(
                 Finding(

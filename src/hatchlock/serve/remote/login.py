@@ -61,7 +61,7 @@ class LoginFailed(HatchlockError):
         return f"no login at {self.url}: {self.why}"
 
     def _hint(self) -> str:
-        return self.advice or "run the command again; nothing was kept"
+        return self.advice or "run the command again; nothing was changed"
 
 
 @dataclass(kw_only=True, eq=False)
