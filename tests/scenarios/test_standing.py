@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
 from hatchlock.usecases.top import running_servers
 from support.network_hosts import closed_port, echoing
-from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.runs import BARE, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
@@ -207,6 +208,21 @@ def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
 
     assert wait_for(lambda: processes_with(str(home)) == [], 8)
     assert is_gone(after.port)
+
+
+@pytest.mark.full
+def test_a_server_of_the_sdk_stays_as_well(home: Path) -> None:
+    """With sessions and streams of events, which the standard library's server does without."""
+    record = python_record(server="sdk", endpoint=Endpoint(host_port=closed_port(), port=8080))
+    argv = (sys.executable, str(SERVERS / "web_sdk.py"), "8080")
+    seen = (*record.read_only_paths, sys.prefix)
+    started(home, replace(record, argv=argv, read_only_paths=seen, sandbox=Sandbox(memory="1g", reason="tried")))
+    assert kept(root(home), "sdk").said.partition(" ")[0] == "sdk"
+    with Run(command=run_command(home, "sdk"), env=BARE) as run:
+        assert run.hello()["serverInfo"]["name"] == "sdk"
+        run.write({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        assert run.ask("tools/call", name="add", arguments={"a": 2, "b": 3})["content"][0]["text"] == "5"
+        assert run.end()[0] == 0
 
 
 @pytest.mark.full
