@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["dump_value", "hyphened", "literal", "quoted", "table"]
+__all__ = ["dump_key", "dump_value", "hyphened", "literal", "quoted", "table"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -29,7 +29,8 @@ def _string(text: str) -> str:
     return '"' + "".join(map(_escape, text)) + '"'
 
 
-def _key(name: str) -> str:
+def dump_key(name: str) -> str:
+    """Return a key, in quotes where it needs them."""
     return name if _BARE.fullmatch(name) else _string(name)
 
 
@@ -55,7 +56,7 @@ def dump_value(value: Any) -> str:
         case int() | float():
             return repr(value)
         case Mapping():
-            pairs = [f"{_key(key)} = {dump_value(item)}" for key, item in value.items()]
+            pairs = [f"{dump_key(key)} = {dump_value(item)}" for key, item in value.items()]
             return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
         case Sequence():
             return "[" + ", ".join(map(dump_value, value)) + "]"
@@ -84,7 +85,7 @@ def table(header: str, values: Mapping[str, Any]) -> str:
         if not isinstance(value, bool) and not value:
             continue
         text = _array(value) if isinstance(value, (list, tuple)) else dump_value(value)
-        lines.append(f"{_key(key)} = {text}")
+        lines.append(f"{dump_key(key)} = {text}")
     return "\n".join(lines) + "\n"
 
 
