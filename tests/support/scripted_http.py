@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class ScriptedHttp:
         asked: What it was asked, in order.
     """
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
         outer = self
 
@@ -114,8 +115,10 @@ class ScriptedHttp:
             daemon_threads = True
 
         self._server = Server(("127.0.0.1", 0), Handler)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/mcp"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/mcp"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def close(self) -> None:
@@ -125,9 +128,9 @@ class ScriptedHttp:
 
 
 @contextlib.contextmanager
-def scripted_http(answering: Answering) -> Iterator[ScriptedHttp]:
+def scripted_http(answering: Answering, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedHttp]:
     """Have one run inside of the block."""
-    server = ScriptedHttp(answering)
+    server = ScriptedHttp(answering, tls)
     try:
         yield server
     finally:

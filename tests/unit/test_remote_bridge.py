@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hatchlock.net.exchange import Exchanges
 from hatchlock.serve.remote.authority import Headers
 from hatchlock.serve.remote.bridge import Bridge
 from hatchlock.serve.remote.streamable import StreamableHttp
+from support.faulty import certificate
 from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
 
 PATIENCE = 20.0
@@ -24,11 +26,11 @@ PATIENCE = 20.0
 class Talking:
     """An application at a bridge."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
         self.said: list[str] = []
         self.wrong: list[HatchlockError] = []
         self._lines: queue.Queue[bytes] = queue.Queue()
-        way = StreamableHttp("far", Exchanges(url, {}), Headers({}))
+        way = StreamableHttp("far", Exchanges(url, environ), Headers({}))
         self.bridge = Bridge("far", way, say=self.said.append, fail=self.wrong.append)
         (reader,) = self.bridge.readers(self._lines.put, self._lines.put)
         threading.Thread(target=reader, daemon=True).start()
@@ -45,8 +47,8 @@ class Talking:
 
 
 @contextmanager
-def talking(url: str) -> Iterator[Talking]:
-    found = Talking(url)
+def talking(url: str, **environ: str) -> Iterator[Talking]:
+    found = Talking(url, environ)
     try:
         yield found
     finally:
@@ -228,3 +230,17 @@ def test_a_method_that_is_not_known_is_no_session_that_is_gone() -> None:
         application.hello()
         assert application.ask("nonsense")["error"]["code"] == -32601
         assert application.said == []
+
+
+def test_a_certificate_that_nobody_trusts_and_one_that_is_named(tmp_path: Path) -> None:
+    cert, context = certificate(tmp_path)
+    with scripted_http(polite, context) as server:
+        with talking(server.url) as application:
+            message = application.ask("initialize")["error"]["message"]
+            assert application.bridge.wait() == 1
+        assert server.asked == []
+        with talking(server.url, SSL_CERT_FILE=str(cert)) as application:
+            application.hello()
+
+    assert "its certificate is not trusted" in message
+    assert "SSL_CERT_FILE" in message
