@@ -12,6 +12,7 @@ from hatchlock.cli.world_arguments import seconds
 from hatchlock.errors import UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.paths import Home
     from hatchlock.usecases.wanted import Wanted
 
 __all__ = ["serve", "serve_arguments"]
@@ -57,6 +58,8 @@ def serve(arguments: argparse.Namespace, ui: Ui) -> int:
         if wanted.is_group:
             raise UsageError(what="a group is not kept", advice="name a server that stays")
         return keep_server(home, wanted.project, wanted.name, os.environ)
+    if not wanted.is_group and (status := _stand(home, wanted, ui)) is not None:
+        return status
     if arguments.no_token:
         ui.say(f"hatchlock: every program of this machine, of whichever user, may use {wanted.name}: --no-token")
 
@@ -78,6 +81,24 @@ def serve(arguments: argparse.Namespace, ui: Ui) -> int:
         port=arguments.port,
         with_token=not arguments.no_token,
     )
+
+
+def _stand(home: Home, wanted: Wanted, ui: Ui) -> int | None:
+    """Serve a server that speaks HTTP itself, and asks for what it likes; None if it is another one."""
+    from hatchlock.usecases.run import find_record
+
+    record = find_record(home, wanted.project, wanted.name)
+    if not record.speaks_http:
+        return None
+    from hatchlock.usecases.keep import stand_here
+
+    def ready(url: str) -> None:
+        if ui.json:
+            ui.document({"name": wanted.key, "url": url, "token": False, "pid": os.getpid()})
+        else:
+            ui.result(url)
+
+    return stand_here(home, record, os.environ, ready=ready)
 
 
 def _wanted(arguments: argparse.Namespace) -> Wanted:

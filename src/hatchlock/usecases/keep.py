@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.serve.health import Answer
 
-__all__ = ["KeptLog", "NotKept", "keep_server", "stand_here"]
+__all__ = ["KeptAlready", "KeptLog", "NotKept", "keep_server", "stand_here"]
 
 _OTHERS_SECONDS = 60.0
 """How long an earlier keeper may take to end."""
@@ -41,6 +41,23 @@ class NotKept(HatchlockError):
         return 'for one that stays write serve = "http", then run `hatchlock lock` and `hatchlock apply`'
 
 
+@dataclass(kw_only=True, eq=False)
+class KeptAlready(HatchlockError):
+    """A server is to be served here, and somebody keeps it."""
+
+    code: ClassVar[str] = "kept-already"
+
+    server: str
+    url: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.server} is kept by process {self.pid}, and reached at {self.url}"
+
+    def _hint(self) -> str:
+        return f"end it first: `hatchlock stop {self.server}`"
+
+
 def stand_here(
     home: Home, record: LaunchRecord, environ: Mapping[str, str], *, ready: Callable[[str], None] = lambda _: None
 ) -> int:
@@ -53,9 +70,14 @@ def stand_here(
         ready: Told the URL, once it is answered.
 
     Raises:
+        KeptAlready: It is served already.
         HatchlockError: It could not be started; nothing is left.
     """
     from hatchlock.serve.standing import stand
+    from hatchlock.state.keepers import keeper_of
+
+    if kept := keeper_of(home.project(record.project), record.server):
+        raise KeptAlready(address=f"server:{record.server}", server=record.server, url=kept.url, pid=kept.pid)
 
     told: list[str] = []
 

@@ -53,10 +53,6 @@ def serve(
     from hatchlock.serve.knocks import Knocks
 
     records = _records(home, wanted)
-    if not wanted.is_group and records[0].speaks_http:
-        from hatchlock.usecases.keep import stand_here
-
-        return stand_here(home, records[0], environ, ready=ready)
     endpoint = None if wanted.is_group else records[0].endpoint
     chosen = port if port is not None else endpoint.host_port if endpoint else 0
     served = Served(
