@@ -14,7 +14,7 @@ from hatchlock.launch import LaunchRecord, SurfaceRules
 from hatchlock.serve.group.names import labels
 from hatchlock.state.groups import write_groups
 from hatchlock.surface import Pins, instructions_hash
-from support.mcp_http import family, hatchlock, is_there, request, serving
+from support.mcp_http import command_of, family, hatchlock, is_there, request, serving
 from support.runs import BARE, HELLO, Run, apply_records, python_record, wait_for
 from support.sdk_client import seen_by_sdk
 
@@ -144,7 +144,7 @@ def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> N
         session.hello()
         session.write(request(8, "tools/call", name="one__wait", arguments={"seconds": 60}))
         for pid in family(session.process.pid):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            line = command_of(pid)
             if b"chatty.py" in line and b"\0one\0" in line:
                 os.kill(pid, signal.SIGKILL)
         seen = [json.loads(session.line()) for _ in range(4)]

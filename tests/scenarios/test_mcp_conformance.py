@@ -23,7 +23,7 @@ from support.runs import SERVERS, apply_records, python_record
 
 pytestmark = pytest.mark.network
 
-SHORT = ("tools-call-with-progress", "tools-call-sampling", "dns-rebinding-protection")
+SHORT = ("tools-call-sampling", "dns-rebinding-protection")
 BETTER = {"server-sse-polling: 0 passed, 1 failed": "server-sse-polling: 1 passed, 1 failed"}
 """What `serve` does and the SDK's transport, as it is started here, does not: it sends an event to come back to first."""
 

@@ -9,12 +9,13 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from hatchlock.state.tokens import token_of
 from support.runs import BARE, PATIENCE
 
 BOTH = "application/json, text/event-stream"
@@ -144,13 +145,8 @@ class Front:
 @contextlib.contextmanager
 def serving(home: Path, *words: str, env: Mapping[str, str] = BARE) -> Iterator[Front]:
     """Run `hatchlock serve WORDS`; it is killed at the end, if it has not ended."""
-    token = ""
-    if "--no-token" not in words:
-        named: Sequence[str] = words[:2] if words[0] == "--group" else words[:1]
-        command = hatchlock(home, "serve", *named, "--show-token")
-        token = subprocess.run(
-            command, env=dict(env), cwd="/", check=True, capture_output=True, text=True
-        ).stdout.strip()
+    key = f"group:{words[1]}" if words[0] == "--group" else words[0]
+    token = "" if "--no-token" in words else token_of(home / "projects" / "trial", key)
     process = subprocess.Popen(
         hatchlock(home, "serve", *words), env=dict(env), cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -176,6 +172,13 @@ def family(pid: int) -> list[int]:
                 parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
     found = [child for child, parent in parents.items() if parent == pid]
     return [*found, *(item for child in found for item in family(child))]
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; empty when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def is_there(pid: int) -> bool:

@@ -421,6 +421,21 @@ def test_names_never_collide_and_clients_take_them(servers: set[str], tools: lis
             assert owners.named("tools", name) == (server, tool)
 
 
+def test_a_name_that_looks_like_a_shortened_one_is_another_one() -> None:
+    long = "x" * 80
+    shortened = parted(offered("a", long))
+    assert shortened == ("a", "")
+    tail = offered("a", long).removeprefix("a__")
+    assert offered("a", tail) != offered("a", long)
+
+
+def test_only_names_that_were_offered_are_taken_apart() -> None:
+    owners = Owners({"a": "a"})
+    assert owners.named("tools", "a__x") == ("a", "x")
+    assert owners.named("tools", "a__x y") is None
+    assert owners.named("tools", f"a__{'x' * 80}") is None
+
+
 def test_a_plain_name_is_what_people_expect() -> None:
     assert labels(["time", "web.search"]) == {
         "time": "time",
