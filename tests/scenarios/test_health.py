@@ -177,6 +177,7 @@ def test_status_says_who_uses_a_server_and_what_has_happened(tmp_path: Path) -> 
         (session,) = project.ok("status", "--json").document["servers"][0]["sessions"]
         assert (session["generation"], session["is_current"]) == (1, False)
         assert ", as generation 1 started it" in project.ok("status").out
+    assert wait_for(lambda: not file.exists()), "its watchdog has removed it"
     file.write_bytes(left)  # as a power cut leaves it
     assert project.ok("status", "--json").document["servers"][0]["sessions"] == []
 
