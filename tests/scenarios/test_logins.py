@@ -22,6 +22,7 @@ from hatchlock.errors import UsageError
 from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.paths import Home
 from hatchlock.security.secrets.logins import Login, Logins
+from hatchlock.serve.remote.logged_in import LoggedIn
 from hatchlock.serve.remote.login import LoginFailed, NoLoginWanted
 from hatchlock.usecases.logins import NotLoggedIn, declared_remotes, list_logins, log_in, log_out, remote_of
 from hatchlock.usecases.logins import RemoteServer as Declared
@@ -181,18 +182,44 @@ def test_without_a_login_run_says_how_and_ends(project: Project) -> None:
     assert "Traceback" not in err
 
 
-def test_a_token_that_has_ended_is_refreshed_once_for_all_who_run(project: Project, guarded: RemoteServer) -> None:
-    """A refresh token of this server is good for one use: a second use would end the login."""
+def test_a_token_that_has_ended_is_refreshed_by_run(project: Project, guarded: RemoteServer) -> None:
     project.log_in()
     first = project.kept
     Logins(project.home, "trial", BARE).set("far", replace(first, expires=time.time() - 1))
     before = guarded.control("")["refreshed"]
-    with ThreadPoolExecutor() as pool:
-        words = list(pool.map(lambda _: word_of(project), range(3)))
 
-    assert words == ["swordfish"] * 3
+    assert word_of(project) == "swordfish"
     assert guarded.control("")["refreshed"] == before + 1
     assert project.kept.access_token != first.access_token
+
+
+def test_several_sessions_refresh_a_token_once(project: Project, guarded: RemoteServer) -> None:
+    """A refresh token of this server is good for one use: a second use would end the login."""
+    project.log_in()
+    logins = Logins(project.home, "trial", BARE)
+    ended = replace(project.kept, expires=time.time() - 1)
+    logins.set("far", ended)
+    hidden: list[str] = []
+    sessions = [
+        LoggedIn(
+            {"X-Team": "blue"},
+            server="far",
+            login=ended,
+            logins=logins,
+            lease=project.root / "far.lock",
+            environ={},
+            hide=hidden.extend,
+        )
+        for _ in range(4)
+    ]
+    before = guarded.control("")["refreshed"]
+    with ThreadPoolExecutor() as pool:
+        told = list(pool.map(lambda session: session.headers(), sessions))
+
+    assert guarded.control("")["refreshed"] == before + 1
+    assert told == [{"X-Team": "blue", "Authorization": f"Bearer {project.kept.access_token}"}] * 4
+    assert set(project.kept.hidden) <= set(hidden)
+    assert sessions[0].renewed(told[0])
 
 
 def test_a_token_that_ends_within_a_session(project: Project, guarded: RemoteServer) -> None:
