@@ -12,8 +12,9 @@ import pytest
 
 from hatchlock.launch import LaunchRecord, SurfaceRules
 from hatchlock.serve.group.names import labels
-from hatchlock.state.groups import write_groups
+from hatchlock.state.groups import read_groups, write_groups
 from hatchlock.surface import Pins, instructions_hash
+from support.cats import CAT, CatProject
 from support.mcp_http import command_of, family, hatchlock, is_there, request, serving
 from support.runs import BARE, HELLO, Run, apply_records, python_record, wait_for
 from support.sdk_client import seen_by_sdk
@@ -159,3 +160,26 @@ def test_a_group_over_http_with_the_python_sdk(home: Path) -> None:
         tools, said = seen_by_sdk(front.url, front.token, (f"{label}__ask", {"text": "?"}))
     assert "one__echo" in tools
     assert said == ["two.x: yes"]
+
+
+def test_apply_writes_down_who_is_in_which_group_and_a_way_back_does_too(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, CAT + 'groups = ["web"]\n')
+    state = project.store / "projects" / project.name
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe")
+    assert dict(read_groups(state)) == {"web": ("cat",)}
+
+    project.write(CAT + 'groups = ["night", "web"]\n\n[servers.two]\ncommand = ["/bin/cat"]\ngroups = ["web"]\n')
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe")
+    assert dict(read_groups(state)) == {"night": ("cat",), "web": ("cat", "two")}
+
+    (state / "groups.json").unlink()  # as an older version left it
+    assert project.steps() == []
+    project.ok("apply", "--yes", "--no-probe")
+    assert dict(read_groups(state)) == {"night": ("cat",), "web": ("cat", "two")}
+
+    project.ok("rollback", "--yes")
+    assert dict(read_groups(state)) == {"web": ("cat",)}
+    project.ok("destroy", "--yes")
+    assert dict(read_groups(state)) == {}
