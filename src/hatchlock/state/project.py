@@ -6,6 +6,8 @@ projects/NAME/
   launch/DIGEST.json      launch records, never changed
   volumes.json            the engine in which volumes were made, and those whose making was begun
   volumes                 link to what processes keep, `volumes/NAME/SERVER/PATH` of the store
+  groups.json             group -> its servers (`groups`)
+  tokens/NAME             what clients of a server that is served over HTTP have to bring (`tokens`)
   forgotten.json          what was given up, and is left as it is
   entries.json            client files in which entries of this project were written
   quarantine/SERVER/      it must not be started, and what was kept of it (`quarantine`)
@@ -37,7 +39,7 @@ from hatchlock.state.serial import read_serial, write_serial
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
 
-_WRITTEN_IN = ("launch", "probes", "denials", "sessions", "keepers", "stopped")
+_WRITTEN_IN = ("launch", "probes", "denials", "sessions", "keepers", "stopped", "tokens")
 """Directories in which files are written one by one."""
 
 
