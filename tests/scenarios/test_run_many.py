@@ -129,25 +129,19 @@ def test_processes(home: Path, count: int, record_property: Callable[[str, objec
 
 
 @pytest.fixture
-def project() -> str:
-    return f"trial-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def image(engine: str) -> Iterator[str]:
-    with links_image(engine) as tag:
-        yield tag
+def container(engine: str) -> Iterator[LaunchRecord]:
+    base = python_record(project=f"trial-{secrets.token_hex(4)}")
+    sandbox = replace(SANDBOX, mounts=programs(*base.read_only_paths), reason="the image is empty")
+    with links_image(engine) as image:
+        yield replace(base, runtime="container", read_only_paths=(), image=image, engine=engine, sandbox=sandbox)
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.full)])
 def test_containers(
-    home: Path, engine: str, image: str, project: str, count: int, record_property: Callable[[str, object], None]
+    home: Path, container: LaunchRecord, count: int, record_property: Callable[[str, object], None]
 ) -> None:
-    base = python_record(project=project)
-    sandbox = replace(SANDBOX, mounts=programs(*base.read_only_paths), reason="the image is empty")
-    record = replace(base, runtime="container", read_only_paths=(), image=image, engine=engine, sandbox=sandbox)
-    apply_records(home, records(record))
-    sizes = all_at_once(home, project, count)
-    assert Engine(engine).list({"dev.hatchlock.project": project}) == []
+    apply_records(home, records(container))
+    sizes = all_at_once(home, container.project, count)
+    assert Engine(container.engine).list({"dev.hatchlock.project": container.project}) == []
     record_property("a runner at most, kB", max(sizes) >> 10)

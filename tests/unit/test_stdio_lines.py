@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatchlock.serve.lines import Lines, failure_in, is_message
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message, streamed
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"a", b"\n")), max_size=20))
@@ -86,3 +86,31 @@ def test_what_a_tool_could_not_do_is_read_line_by_line(failed: dict[str, object]
 )
 def test_no_other_message_is_read(message: bytes) -> None:
     assert failure_in(message) == ()
+
+
+LONG = b'{"jsonrpc":"2.0","method":"' + b"x" * (3 << 20) + b'"}\n'
+LATE = b'{"result":"' + b"x" * (3 << 20) + b'","jsonrpc":"2.0"}\n'
+
+
+@pytest.mark.parametrize("size", [1 << 10, 65_536, (1 << 20) + 1, 9 << 20])
+def test_a_long_message_is_passed_on_before_its_end_and_nothing_else_is(size: int) -> None:
+    short, noise = b'{"jsonrpc":"2.0","method":"a"}\n', b"n" * (2 << 20) + b"\n"
+    said = short + LONG + noise + LATE + short + LONG + short
+    put: list[bytes] = []
+    taken: list[bytes] = []
+    begun: list[int] = []
+
+    def both(data: bytes) -> None:
+        taken.append(data)
+        put.append(data)
+
+    lines = Lines(LONGEST_MESSAGE)
+    feed = streamed(lines, both, put.append, lambda: begun.append(1))
+    for at in range(0, len(said), size):
+        feed(said[at : at + size])
+    assert b"".join(put) == said
+    if size <= 65_536:
+        assert taken == [short, noise, LATE, short, short]
+        assert len(begun) == 2
+        assert max(len(piece) for piece in put if piece not in taken) < (1 << 20) + size + 1
+    assert lines.held == 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-__all__ = ["LONGEST_MESSAGE", "Lines", "failure_in", "is_message"]
+__all__ = ["LONGEST_MESSAGE", "Lines", "failure_in", "is_message", "streamed"]
 
 LONGEST_MESSAGE = 128 << 20
 """Bytes of one line; a longer one is cut, and its parts are no messages."""
@@ -38,6 +38,11 @@ class Lines:
             if self._held > self._limit:
                 yield self._joined(b"")
 
+    @property
+    def held(self) -> int:
+        """How many bytes of a line there are whose end has not come."""
+        return self._held
+
     def rest(self) -> bytes:
         """Return what came after the last newline, and forget it."""
         return self._joined(b"")
@@ -46,6 +51,46 @@ class Lines:
         line = b"".join((*self._parts, end))
         self._parts, self._held = [], 0
         return line
+
+
+def streamed(
+    lines: Lines, take: Callable[[bytes], None], put: Callable[[bytes], None], begun: Callable[[], None]
+) -> Callable[[bytes], None]:
+    """Return what takes a stream, and does not wait for the end of a line that is beyond 1 MiB and begins as a message does.
+
+    Such a line is as good as judged, and whoever kept it would keep 50 MB, and let nobody read while somebody writes.
+
+    Args:
+        lines: Cuts it.
+        take: Gets each other line.
+        put: Gets the pieces of a long one, as they come.
+        begun: Called before the first piece of each.
+    """
+    looked_at = passes = False
+
+    def feed(data: bytes) -> None:
+        nonlocal looked_at, passes
+        if passes:
+            end = data.find(b"\n") + 1
+            put(data[:end] if end else data)
+            passes = not end
+            data = data[end:] if end else b""
+        for line in lines.feed(data):
+            looked_at = False
+            take(line)
+        if lines.held <= _PARSED:
+            looked_at = False
+        elif not looked_at:
+            looked_at, beginning = True, lines.rest()
+            passes = beginning.lstrip()[:1] in {b"{", b"["} and b'"jsonrpc"' in beginning
+            if passes:
+                begun()
+                put(beginning)
+            else:
+                for line in lines.feed(beginning):
+                    take(line)
+
+    return feed
 
 
 def is_message(line: bytes) -> bool:

@@ -86,7 +86,7 @@ def converse(
     put = written_to(stdout, lambda: reasons.put(End.STDOUT))
     calls = _calls(start, talk)
     passing = _passing(start, server, reasons, talk, put, calls=calls)
-    out = readers(server, traffic, talk, passing.received if passing else put)
+    out = readers(server, traffic, talk, passing.received if passing else put, whole=passing is not None)
     take = passing.sent if passing else None
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
     ended: list[int] = []

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message, streamed
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk, write_all
 from hatchlock.serve.tally import NOT_COUNTED
@@ -81,7 +81,9 @@ def forward(
         ended()
 
 
-def readers(server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes], None]) -> list[threading.Thread]:
+def readers(
+    server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes], None], *, whole: bool = True
+) -> list[threading.Thread]:
     """Start threads that pass on what the server says.
 
     Args:
@@ -89,6 +91,7 @@ def readers(server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes]
         traffic: Counts it.
         talk: Gets its stderr, and what of its stdout is no message.
         take: Gets its messages, one at a time.
+        whole: Whether it has to get them whole; else long ones come in pieces, as the server says them.
     """
     lines = Lines(LONGEST_MESSAGE)
 
@@ -104,9 +107,14 @@ def readers(server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes]
         # a tool says there what its sandbox has stopped, and often nowhere else
         talk.overhear(failure_in(line))
 
-    def out(data: bytes) -> None:
+    def in_lines(data: bytes) -> None:
         for line in lines.feed(data):
             pass_on(line)
+
+    def begun() -> None:
+        traffic.messages += 1
+
+    out = in_lines if whole else streamed(lines, pass_on, take, begun)
 
     def until_end(read: Callable[[], None]) -> None:
         read()
