@@ -58,6 +58,8 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["status"], {"project", "generation", "servers", "environments"}),
         (["env", "list"], {"environments"}),
         (["secret", "list"], {"secrets"}),
+        (["quarantine"], {"quarantine"}),
+        (["quarantine"], {"quarantine"}),
         (["secret", "check"], {"secrets"}),
         (["doctor"], {"checks"}),
         (["audit"], {"project", "fail_on", "failed", "points", "servers", "checks"}),
