@@ -252,8 +252,14 @@ class Engine:
         self._call("POST", f"/containers/{quote(container)}/start")
 
     def wait(self, container: str) -> int:
-        """Wait for a started container's end and return its exit status."""
+        """Wait for a started container's end and return its exit status.
+
+        Raises:
+            EngineUnreachable: The engine has ended before; it begins its answer at once, and then says no more.
+        """
         answer = self._call("POST", f"/containers/{quote(container)}/wait?condition=not-running", timeout=None)
+        if not isinstance(answer, dict) or "StatusCode" not in answer:
+            raise EngineUnreachable(engine=self.address, why="it ended while a container was waited for")
         return int(answer["StatusCode"])
 
     def stop(self, container: str, *, grace: float) -> None:
