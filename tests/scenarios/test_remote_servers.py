@@ -447,8 +447,8 @@ def test_it_is_planned_applied_probed_pinned_and_held_to_its_pins(tmp_path: Path
             err = run.end()[2]
 
     assert f"remote: {server.url} over http" in plan
-    for words in (("exec", "far", "--", "true"), ("probe", "far", "--learn")):
-        assert "nothing of it runs on this machine" in project.fails(*words).err
+    for command in (("exec", "far", "--", "true"), ("probe", "far", "--learn")):
+        assert "nothing of it runs on this machine" in project.fails(*command).err
     assert "look, hide" in applied
     assert listed == ["look"]
     assert "error" in refused

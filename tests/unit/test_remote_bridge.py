@@ -244,3 +244,30 @@ def test_a_certificate_that_nobody_trusts_and_one_that_is_named(tmp_path: Path) 
 
     assert "its certificate is not trusted" in message
     assert "SSL_CERT_FILE" in message
+
+
+def test_arguments_that_are_headers_too() -> None:
+    """The protocol of 2026-07-28: a listing says which, and nothing else of the call becomes one."""
+    schema = {
+        "properties": {
+            "region": {"type": "string", "x-mcp-header": "Region"},
+            "deep": {"properties": {"dry": {"type": "boolean", "x-mcp-header": "Dry-Run"}}},
+            "bad": {"type": "string", "x-mcp-header": "no header"},
+            "text": {"type": "string"},
+        }
+    }
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/list":
+            return Reply(parts=(result(asked, tools=[{"name": "t", "inputSchema": schema}]),))
+        return polite(asked)
+
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    arguments = {"region": "größe", "deep": {"dry": True}, "bad": "x", "text": "y"}
+    with scripted_http(answering) as server, talking(server.url) as application:
+        application.ask("tools/list", _meta=meta)
+        application.ask("tools/call", name="t", arguments=arguments, _meta=meta)
+        application.ask("tools/call", name="t", arguments={}, _meta=meta)
+
+    sent = [{name: value for name, value in asked.headers.items() if "param" in name} for asked in server.asked]
+    assert sent == [{}, {"mcp-param-region": "=?base64?Z3LDtsOfZQ==?=", "mcp-param-dry-run": "true"}, {}]

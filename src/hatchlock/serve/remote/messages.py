@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FAILED", "NOT_JSON", "Said", "answers", "error_line", "in_header", "one_line", "read", "result_of"]
+__all__ = [
+    "FAILED",
+    "NOT_JSON",
+    "Said",
+    "answers",
+    "error_line",
+    "header_value",
+    "in_header",
+    "one_line",
+    "read",
+    "result_of",
+]
 
 FAILED = -32000
 """The JSON-RPC error of a request that did not get to its server, or whose answer did not come back."""
@@ -64,7 +75,7 @@ def read(line: bytes) -> Said | None:
         method=method,
         requests=requests,
         version=version if isinstance(version, str) and _DATE.fullmatch(version) else "",
-        name=_header(name) if isinstance(name, str) else "",
+        name=header_value(name) if isinstance(name, str) else "",
         cancels="" if cancelled is None else json.dumps(cancelled),
     )
 
@@ -91,6 +102,13 @@ def result_of(line: bytes) -> Mapping[str, Any]:
         return {}
 
 
+def header_value(text: str) -> str:
+    """Return a text as a header of MCP carries it: in base64 if it is not plain."""
+    if _PLAIN.fullmatch(text) and not _ENCODED.fullmatch(text):
+        return text
+    return f"=?base64?{base64.b64encode(text.encode(errors='replace')).decode()}?="
+
+
 def in_header(text: object) -> str:
     """Return a text of the server's as a header can carry it back; "" for what is none that can."""
     return text if isinstance(text, str) and _PLAIN.fullmatch(text) and len(text) <= _LONGEST_HEADER else ""
@@ -109,10 +127,3 @@ def error_line(request: str, text: str, *, code: int = FAILED) -> bytes:
 
 def _members(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _header(value: str) -> str:
-    """Return a text as a header carries it: in base64 if it is not plain."""
-    if _PLAIN.fullmatch(value) and not _ENCODED.fullmatch(value):
-        return value
-    return f"=?base64?{base64.b64encode(value.encode(errors='replace')).decode()}?="

@@ -21,6 +21,7 @@ from hatchlock.serve.remote.connecting import patiently
 from hatchlock.serve.remote.events import Event, Events, EventTooLong
 from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
 from hatchlock.serve.remote.messages import Said, error_line, in_header, one_line, result_of
+from hatchlock.serve.remote.mirrored import Mirrored
 
 __all__ = ["StreamableHttp"]
 
@@ -103,6 +104,7 @@ class StreamableHttp:
         self._authority = authority
         self._url = bare_address(exchanges.url)
         self._session = _Session()
+        self._mirrored = Mirrored()
         self._opening = b""
         self._renewing = threading.Lock()
         self._underway: dict[str, Answer] = {}
@@ -141,6 +143,8 @@ class StreamableHttp:
         while True:
             session = self._session
             headers = {**self._headers(said, session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+            if said.version and said.method == "tools/call":
+                headers |= self._mirrored.headers(line)
             answer = self._asked(line, headers, said, outlet)
             if answer.status == _UNAUTHORIZED and may_login and self._authority.renewed(headers):
                 may_login = False
@@ -212,6 +216,7 @@ class StreamableHttp:
             # before the application can send what belongs to the session
             self._session.id = in_header(answer.headers.get("mcp-session-id"))
             self._session.version = in_header(result_of(line).get("protocolVersion"))
+        self._mirrored.learn(line)
         return outlet.deliver(line)
 
     def _heed_stream(self, answer: Answer, said: Said, waiting: set[str], outlet: Outlet) -> None:
