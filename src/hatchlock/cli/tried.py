@@ -26,7 +26,6 @@ _SIGNALLED = 128
 
 def main(words: list[str]) -> int:
     """Serve the trial of a store over stdin and stdout, and remove it; return the exit status, as `run` does."""
-    heeding()
     from hatchlock.cli.context import opened_home
     from hatchlock.cli.ui import Ui
     from hatchlock.usecases.trial import end_trial, read_trial
@@ -36,6 +35,7 @@ def main(words: list[str]) -> int:
         trial = read_trial(opened_home(words[0]), words[1])
         status = 1
         try:
+            heeding()  # until here they wait: whatever ends it from here on, it is removed
             status = _served(trial, ui, debug="--debug" in words)
         finally:
             for number in SIGNALS:
