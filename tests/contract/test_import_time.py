@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from hatchlock.engines.process import check_isolation
+from support.runs import apply_records, python_record, run_command
+from support.unavailable import unavailable
 
 HEAVY = {
     *("docker", "networkx", "pydantic", "resolvelib", "tomlkit", "structlog", "urllib3", "requests", "packaging"),
@@ -38,3 +43,38 @@ def test_no_heavy_library_is_loaded_at_a_start(module: str) -> None:
 
 def test_the_list_of_heavy_libraries_would_be_noticed() -> None:
     assert loaded_by("hatchlock.manifest.schema") & HEAVY >= {"pydantic"}
+
+
+AT_THE_START = """
+import json, sys
+sys.path += json.loads(sys.argv.pop(1))
+def hook(event, arguments):
+    if event == "subprocess.Popen":
+        print(json.dumps(sorted(sys.modules)), flush=True)
+        import os
+        os._exit(0)
+sys.addaudithook(hook)
+from hatchlock.cli.launched import main
+main()
+"""
+LATER = {
+    *("ast", "dis", "socket", "tempfile", "shutil", "logging", "argparse", "site"),
+    *("hatchlock.serve.session", "hatchlock.serve.traffic", "hatchlock.serve.gate", "hatchlock.launch_rare"),
+    *("hatchlock.security.denials", "hatchlock.security.secrets.resolve", "hatchlock.serve.network.network"),
+}
+
+
+def test_a_server_is_started_before_what_its_session_needs_is_loaded(tmp_path: Path) -> None:
+    if problem := check_isolation():
+        unavailable(problem)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    apply_records(home, [python_record()])
+    words = ["run", "--home", str(home), "--project", "trial", "echo"]
+    # the first time bubblewrap is tried, which starts a program as well
+    subprocess.run([*run_command(home)], stdin=subprocess.DEVNULL, check=False, capture_output=True)
+    start = [sys.executable, "-I", "-S", "-c", AT_THE_START, json.dumps([path for path in sys.path if path]), *words]
+    done = subprocess.run(start, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    assert {"hatchlock.serve.local", "hatchlock.serve.stdio"} <= loaded
+    assert loaded & LATER == set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatchlock.launch import LaunchRecord, Remote
+from hatchlock.launch import LaunchRecord
 from hatchlock.paths import store_mark
 from hatchlock.security.network import is_listed, published
 from hatchlock.security.provided import Provided
@@ -24,6 +24,7 @@ from hatchlock.serve.talk import Talk
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes
 
 if TYPE_CHECKING:
+    from hatchlock.launch import Remote
     from hatchlock.serve.network.network import Network
 
 __all__ = ["Start", "Started", "started"]

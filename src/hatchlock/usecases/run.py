@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.files import read_optional
-from hatchlock.launch import LaunchRecord, SourceTree
+from hatchlock.launch import LaunchRecord
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
 from hatchlock.state.quarantine import check_quarantine
 
 if TYPE_CHECKING:
+    from hatchlock.launch import SourceTree
     from hatchlock.serve.observer import Observer
 
 __all__ = [
