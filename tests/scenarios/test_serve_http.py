@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.launch import SurfaceRules
+from hatchlock.launch import Sandbox, SurfaceRules
 from hatchlock.state.counts import counts_path, read_counts
 from hatchlock.state.tokens import token_path
 from support.mcp_http import Client, Front, command_of, family, hatchlock, hello, is_there, request, serving
-from support.runs import BARE, apply_records, python_record, wait_for
-from support.sdk_client import seen_by_sdk
+from support.runs import BARE, SERVERS, apply_records, python_record, wait_for
+from support.sdk_client import protocol_of_sdk, seen_by_sdk
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +368,20 @@ def test_requests_at_once_without_a_session_do_not_mix(front: Front) -> None:
 def test_the_python_sdk_speaks_with_it(front: Front) -> None:
     _, said = seen_by_sdk(front.url, front.token, ("echo", {"text": "hi"}), ("ask", {"text": "?"}))
     assert said == ["chatty: hi", "chatty: yes"]
+
+
+def test_the_python_sdk_takes_the_newest_way_that_a_server_knows(home: Path, front: Front) -> None:
+    interpreter = python_record().read_only_paths
+    record = python_record(
+        server="both-eras",
+        argv=(sys.executable, "-I", str(SERVERS / "both_eras.py")),
+        read_only_paths=(*interpreter, sys.prefix),
+        sandbox=Sandbox(memory="1g"),
+    )
+    apply_records(home, [record])
+    with serving(home, "both-eras") as both:
+        assert protocol_of_sdk(both.url, both.token, "add", {"a": 1, "b": 2}) == ("2026-07-28", "3")
+    assert protocol_of_sdk(front.url, front.token, "echo", {"text": "x"}) == ("2025-11-25", "chatty: x")
 
 
 @pytest.mark.full

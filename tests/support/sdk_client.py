@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-__all__ = ["seen_by_sdk"]
+__all__ = ["protocol_of_sdk", "seen_by_sdk"]
 
 
 def seen_by_sdk(url: str, token: str, *calls: tuple[str, Mapping[str, Any]]) -> tuple[Sequence[str], Sequence[str]]:
@@ -34,3 +34,20 @@ async def _seen(url: str, token: str, calls: Sequence[tuple[str, Mapping[str, An
         tools = [tool.name for tool in (await session.list_tools()).tools]
         answers: list[Any] = [await session.call_tool(tool, dict(given)) for tool, given in calls]
         return tools, [str(answer.content[0].text) for answer in answers]
+
+
+def protocol_of_sdk(url: str, token: str, tool: str, given: Mapping[str, Any]) -> tuple[str, str]:
+    """Let the SDK choose how to speak, the newest way first; return the version it came to, and what a tool answered."""
+    return anyio.run(_chosen, url, token, tool, given)
+
+
+async def _chosen(url: str, token: str, tool: str, given: Mapping[str, Any]) -> tuple[str, str]:
+    import httpx2
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
+        transport: Any = streamable_http_client(url, http_client=http)
+        async with Client(transport, mode="auto") as client:
+            answer: Any = await client.call_tool(tool, dict(given))
+            return str(client.protocol_version), str(answer.content[0].text)
