@@ -46,8 +46,8 @@ def add_block(text: str, statements: Sequence[Statement], table: str, header: st
     """
     newline = newline_of(text)
     if not text.strip(_WHITE + BOM):
-        gap = newline if text.strip(BOM) and not text.endswith("\n") else ""
-        return text + gap + newline.join((header, *pairs)) + newline
+        at = len(BOM) * text.startswith(BOM)
+        return text[:at] + newline.join((header, *pairs)) + newline + text[at:]
     ours = [index for index, statement in enumerate(statements) if statement.path[0] == table]
     at = _end_of_section(text, statements, ours[-1]) if ours else _line_end(text, len(text.rstrip(_WHITE)))
     outer, inner = _indents(text, statements, table)
