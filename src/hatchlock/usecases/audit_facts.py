@@ -59,6 +59,7 @@ class Gathering:
             EngineUnreachable, EngineError, EngineFailed: The engine broke off in the middle.
         """
         from hatchlock.security.audit.facts import Facts
+        from hatchlock.usecases.audit_log import log_facts
 
         emit(Event(name="audit.start", message="plan"))
         plan = self._plan()
@@ -75,6 +76,7 @@ class Gathering:
             containers=tuple(self._containers(engine)),
             images=tuple(self._images(engine)),
             paths=tuple(self._paths()),
+            log=log_facts(self._project.home.root),
             secret_files=tuple(item for server in servers for item in self._secret_files(server)),
             indexes=tuple(self._indexes()),
             loose=tuple(self._loose()),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hatchlock.errors import UsageError
-from hatchlock.state.auditlog import Trail, read_audit
+from hatchlock.errors import PermissionProblem, UsageError
+from hatchlock.state.auditlog import Trail, audit_path, read_audit
 
-__all__ = ["audit_log", "moment_of"]
+if TYPE_CHECKING:
+    from hatchlock.security.audit.facts import LogFacts
+
+__all__ = ["audit_log", "log_facts", "moment_of"]
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -36,6 +41,28 @@ def audit_log(store: Path, *, project: str = "", server: str = "", since: str = 
             entry for entry in entries if _is_of(entry, "project", project) and _is_of(entry, "server", server)
         ),
         damaged=trail.damaged,
+    )
+
+
+def log_facts(store: Path) -> LogFacts | None:
+    """Return how the audit log of a store is kept, for `audit`; None before its first entry. Reads only."""
+    from hatchlock.security.audit.facts import LogFacts
+
+    path = audit_path(store)
+    try:
+        facts = path.stat()
+        trail = read_audit(store)
+    except FileNotFoundError:
+        return None
+    except (OSError, PermissionProblem) as error:
+        return LogFacts(path=str(path), problem=f"cannot be read ({error})")
+    return LogFacts(
+        path=str(path),
+        entries=len(trail.entries),
+        damaged=trail.damaged,
+        mine=facts.st_uid == os.geteuid(),
+        mode=stat.S_IMODE(facts.st_mode),
+        problem="" if os.access(path, os.W_OK) else "cannot be written",
     )
 
 

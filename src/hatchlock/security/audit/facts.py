@@ -15,6 +15,7 @@ __all__ = [
     "Facts",
     "ImageFacts",
     "IndexFacts",
+    "LogFacts",
     "Loose",
     "PathFacts",
     "Remark",
@@ -179,6 +180,27 @@ class PathFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LogFacts:
+    """The audit log.
+
+    Attributes:
+        path: Where it is.
+        entries: How many it has.
+        damaged: Lines of it that cannot be read.
+        mine: Whether it belongs to whoever audits.
+        mode: Its permission bits.
+        problem: Why it cannot be read, or written, as a clause; "" if it can.
+    """
+
+    path: str
+    entries: int = 0
+    damaged: int = 0
+    mine: bool = True
+    mode: int = 0o600
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SecretFile:
     """A file that a secret comes from.
 
@@ -271,6 +293,7 @@ class Facts:
         containers: With our label and the project's name.
         images: Of the project, in the engine.
         paths: Of the store, the project, and applications.
+        log: The audit log; None before its first entry.
         secret_files: By server and variable.
         indexes: Those of the manifest.
         loose: In the order of the manifest.
@@ -291,6 +314,7 @@ class Facts:
     containers: tuple[ContainerFacts, ...] = ()
     images: tuple[ImageFacts, ...] = ()
     paths: tuple[PathFacts, ...] = ()
+    log: LogFacts | None = None
     secret_files: tuple[SecretFile, ...] = ()
     indexes: tuple[IndexFacts, ...] = ()
     loose: tuple[Loose, ...] = ()

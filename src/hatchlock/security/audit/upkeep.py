@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hatchlock.security.audit.facts import EngineFacts, Facts, PathFacts
+from hatchlock.security.audit.facts import EngineFacts, Facts, LogFacts, PathFacts
 from hatchlock.security.audit.model import Check, Finding, Level, Outcome
 
 __all__ = ["UPKEEP"]
@@ -146,9 +146,24 @@ def _trust(facts: Facts) -> Outcome:
     return Outcome(looked_at=looked_at, findings=tuple(findings))
 
 
-def _log(_: Facts) -> Outcome:
-    why = "this version writes no audit log; the store has what `apply` did (logs/events.ndjson), what servers wrote and which hosts they asked for"
-    return Outcome(unknown=why)
+def _log(facts: Facts) -> Outcome:
+    if facts.log is None:
+        return Outcome(unknown="nothing was written down yet: the first lock, plan or apply begins the audit log")
+    return Outcome(looked_at=("store",), findings=tuple(_of_log(facts.log)))
+
+
+def _of_log(log: LogFacts) -> Iterator[Finding]:
+    if log.problem:
+        what = f"the audit log {log.path} {log.problem}: nothing can be applied, and sessions leave no trace"
+        yield Finding(address="store", level="error", what=what, hint=f"look at its owner and its disk: {log.path}")
+    if not log.mine or log.mode & _ANYBODY:
+        what = f"the audit log {log.path} is open to others (mode {log.mode:04o}), who could read or change it"
+        yield Finding(
+            address="store", level="error", what=what, hint=f"chown it to yourself, and chmod 0600 {log.path}"
+        )
+    if log.damaged:
+        what = f"{log.damaged} lines of the audit log {log.path} cannot be read: a disk was full, or somebody has edited it"
+        yield Finding(address="store", level="warning", what=what, hint=f"look at them, and keep a copy: {log.path}")
 
 
 UPKEEP = (
