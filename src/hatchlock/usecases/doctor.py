@@ -183,7 +183,7 @@ def _launcher(home: Home) -> Check:
 def _left(home: Home) -> Check:
     from hatchlock.usecases.remains import left_notes
 
-    found = {note.what for project in home.root.glob("projects/*") for note in left_notes(project)}
+    found = {f"{note.address}: {note.what}" for project in home.root.glob("projects/*") for note in left_notes(project)}
     if not found:
         return Check(name="sessions", state="ok", found="nothing is left of any that was killed")
     mend = "run `hatchlock gc` in the project's directory"
