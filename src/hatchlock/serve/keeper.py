@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from hatchlock.state.keepers import Keeper, is_held_by_name, now, read_kept, write_keeper
+from hatchlock.state.keepers import Keeper, is_held_by_name, note_keeper, now, read_kept, write_keeper
 
 __all__ = ["USUAL", "Pace", "detached", "keep"]
 
@@ -105,7 +105,7 @@ def keep(
             began = time.monotonic()
             run, why = _started(start)
             if run is not None:
-                write_keeper(root, replace(keeper, phase="starting", began=now(), run=run.pid))
+                note_keeper(root, replace(keeper, phase="starting", began=now(), run=run.pid))
                 if reason := _until_end(root, keeper.server, run, hold, waiting):
                     _end(run, grace, waiting)
                     return reason
@@ -116,7 +116,7 @@ def keep(
             pause = pace.pause(failures)
             keeper = _ended(seen, keeper, why)
             say(f"{keeper.server} is started again in {pause:g} s: {keeper.said}")
-            write_keeper(root, keeper)
+            note_keeper(root, keeper)
             if reason := waiting.wait(pause):
                 return reason
             keeper = replace(keeper, restarts=keeper.restarts + 1)

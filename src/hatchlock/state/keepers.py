@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from hatchlock.digest import canonical_json
+from hatchlock.errors import PermissionProblem
 from hatchlock.files import atomic_write, private_directory, read_optional
 from hatchlock.process import owner, owner_is_gone
 
@@ -31,6 +32,7 @@ __all__ = [
     "is_held_by_name",
     "keeper_of",
     "keepers",
+    "note_keeper",
     "now",
     "read_kept",
     "remember_stop",
@@ -139,6 +141,12 @@ def write_keeper(root: Path, keeper: Keeper) -> None:
     private_directory(root / "keepers")
     content = canonical_json({"format_version": _FORMAT, **asdict(keeper), "seconds": f"{keeper.seconds:.3f}"})
     atomic_write(_place(root, keeper.server), content, durable=False)
+
+
+def note_keeper(root: Path, keeper: Keeper) -> None:
+    """Write down how a kept server does; where that is not possible, a full disk say, it is kept all the same."""
+    with contextlib.suppress(OSError, PermissionProblem):
+        write_keeper(root, keeper)
 
 
 def forget_keeper(root: Path, server: str) -> None:

@@ -99,11 +99,11 @@ def _answered(home: Home, record: LaunchRecord, answer: Answer) -> None:
 
 
 def _note(home: Home, project: str, server: str, **facts: object) -> int:
-    from hatchlock.state.keepers import now, read_kept, write_keeper
+    from hatchlock.state.keepers import note_keeper, now, read_kept
 
     root = home.project(project)
     if (kept := read_kept(root, server)) and kept.pid == os.getppid():
-        write_keeper(root, replace(kept, **{"health": "failed", "checked": now(), **facts}))  # type: ignore[arg-type]
+        note_keeper(root, replace(kept, **{"health": "failed", "checked": now(), **facts}))  # type: ignore[arg-type]
     return 1
 
 
