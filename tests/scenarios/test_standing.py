@@ -120,6 +120,8 @@ def test_however_many_start_it_there_is_one(home: Path) -> None:
 
     assert len({item.pid for item in done}) == 1
     assert len(servers_of(before.port)) == 1
+    assert [item.did for item in stop(place, "trial", [])] == ["stopped"]
+    assert wait_for(lambda: processes_with(str(home)) == [], 3)  # nobody has waited to take over
 
 
 def test_what_is_stopped_by_hand_stays_so_until_it_is_started(home: Path) -> None:

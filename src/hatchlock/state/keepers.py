@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -155,7 +155,9 @@ def forget_keeper(root: Path, server: str) -> None:
 
 
 @contextlib.contextmanager
-def holding(root: Path, server: str, *, patience: float) -> Iterator[int | None]:
+def holding(
+    root: Path, server: str, *, patience: float, is_needless: Callable[[], bool] = lambda: False
+) -> Iterator[int | None]:
     """Hold a server inside the block, so that nobody else keeps it, by a descriptor; None where somebody else did all the time.
 
     The lock goes with the process, and with those that it has forked meanwhile: what is left of a keeper that was killed
@@ -165,6 +167,7 @@ def holding(root: Path, server: str, *, patience: float) -> Iterator[int | None]
         root: The project's state.
         server: The server's name.
         patience: Seconds to wait for somebody else's end.
+        is_needless: Asked while that is waited for: whether there is nothing to wait for any more.
 
     Raises:
         PermissionProblem, OSError: The lock cannot be made.
@@ -172,7 +175,7 @@ def holding(root: Path, server: str, *, patience: float) -> Iterator[int | None]
     path = private_directory(root / "keepers") / f"{server}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        is_held = _locked(descriptor, patience) and is_held_by_name(root, server, descriptor)
+        is_held = _locked(descriptor, patience, is_needless) and is_held_by_name(root, server, descriptor)
         yield descriptor if is_held else None
     finally:
         os.close(descriptor)
@@ -207,13 +210,13 @@ def forget_stop(root: Path, server: str) -> None:
     _stop_place(root, server).unlink(missing_ok=True)
 
 
-def _locked(descriptor: int, patience: float) -> bool:
+def _locked(descriptor: int, patience: float, is_needless: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or is_needless():
                 return False
             time.sleep(_PAUSE)
         else:

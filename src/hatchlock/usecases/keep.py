@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.usecases.run import find_record, log_path, settled
+from hatchlock.usecases.run import applied_servers, find_record, log_path, settled
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
@@ -115,25 +115,36 @@ def keep_server(home: Home, project: str, name: str, environ: Mapping[str, str])
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
         NotKept: It speaks stdio.
+        StoppedByHand: Somebody wants it stopped.
     """
     from hatchlock.serve.keeper import detached
+    from hatchlock.state.keepers import stopped_by_hand
+    from hatchlock.usecases.bridging import StoppedByHand
 
     record = find_record(home, project, name)
     if record.endpoint is None:
         raise NotKept(address=f"server:{name}", server=name)
+    if since := stopped_by_hand(home.project(project)).get(name):
+        raise StoppedByHand(address=f"server:{name}", server=name, since=since)
     return _keep(home, record, environ) if detached() else 0
 
 
 def _keep(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> int:
     from hatchlock.process import owner
     from hatchlock.serve.keeper import keep
-    from hatchlock.state.keepers import Keeper, holding, keeper_of, now
+    from hatchlock.state.keepers import Keeper, holding, keeper_of, now, stopped_by_hand
 
     root, name = home.project(record.project), record.server
-    if (found := keeper_of(root, name)) and found.launch == record.digest:
+
+    def is_kept() -> bool:
+        return (found := keeper_of(root, name)) is not None and found.launch == record.digest
+
+    if is_kept():
         return 0
-    with holding(root, name, patience=_OTHERS_SECONDS) as hold:
-        if hold is None or record.endpoint is None:
+    with holding(root, name, patience=_OTHERS_SECONDS, is_needless=is_kept) as hold:
+        # meanwhile somebody may have stopped it, or applied another one
+        is_wanted = name not in stopped_by_hand(root) and _is_active(home, record)
+        if hold is None or record.endpoint is None or not is_wanted:
             return 1
         keeper = Keeper(
             server=name,
@@ -147,6 +158,13 @@ def _keep(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> int:
         log = KeptLog(home, record)
         start = partial(_start, home, record, environ, hold=hold, log=log)
         return keep(root, keeper, start, hold=hold, grace=record.sandbox.stop_grace, say=log.say)
+
+
+def _is_active(home: Home, record: LaunchRecord) -> bool:
+    try:
+        return applied_servers(home, record.project).get(record.server) == record.digest
+    except HatchlockError:
+        return False
 
 
 def _start(
