@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import random
 import secrets
+import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +99,76 @@ def test_of_containers_nothing_is_left(
     container: Place, number: int, record_property: Callable[[str, object], None]
 ) -> None:
     killed(container, number, record_property)
+
+
+class Wire:
+    """A way to an engine that can be cut: what is connected breaks off, and new connections are made as before."""
+
+    def __init__(self, path: Path, engine: str) -> None:
+        self.address = f"unix://{path}"
+        self._engine = engine.removeprefix("unix://")
+        self._ends: dict[socket.socket, bytes] = {}
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=work, daemon=True))
+        self._threads[-1].start()
+
+    def cut(self, what: bytes = b"") -> None:
+        """Cut every connection, or those that have asked for something with this word."""
+        for end, asked in list(self._ends.items()):
+            if what in asked:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join(10)
+        for end in (self._listener, *self._ends):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(self._engine)
+                self._ends |= {near: b"", far: b""}
+                for one, other in ((near, far), (far, near)):
+                    self._begin(functools.partial(self._carry, one, other))
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                self._ends[one] += data[:200]
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("which", ["all", "its streams"])
+def test_when_the_connection_with_its_engine_is_cut_a_session_ends(
+    container: Place, tmp_path: Path, which: str
+) -> None:
+    [active] = container.home.glob("projects/*/active.json")
+    [path] = active.parent.glob("launch/*.json")
+    record = LaunchRecord.from_json(path.read_bytes())
+    wire = Wire(tmp_path / "wire", record.engine)
+    try:
+        apply_records(container.home, [replace(record, engine=wire.address, argv=(*record.argv, "--deaf"))])
+        with Run(command=container.command, env=container.env) as run:
+            run.hello()
+            assert len(container.containers()) == 1
+            wire.cut(b"/attach?" if which == "its streams" else b"")
+            assert run.wait() != 0
+            said = run.end()[2]
+            assert which == "all" or b"the connection with its engine was cut, so it was ended" in said
+    finally:
+        wire.close()
+    assert wait_for(lambda: not any(container.traces().values()), PATIENCE), container.traces()

@@ -6,6 +6,8 @@ import contextlib
 import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -36,6 +38,8 @@ __all__ = ["ContainerServer", "ImageMissing", "Session", "is_leftover", "is_of_s
 
 _NOT_FOUND = 404
 _KILLED = 137
+_GLANCES, _GLANCE_SECONDS = 10, 0.2
+"""Streams end a moment before their container is said to have ended."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -62,6 +66,7 @@ class ContainerServer:
         self._name = name
         self._attached = attached
         self._record = record
+        self._ending = self._cut = False
 
     def send(self, data: bytes) -> None:
         """Write to its stdin."""
@@ -73,7 +78,22 @@ class ContainerServer:
 
     def readers(self, out: Take, err: Take) -> Sequence[Callable[[], None]]:
         """Return one reader: both streams come over one connection."""
-        return (functools.partial(self._attached.read, out, err),)
+        return (functools.partial(self._read, out, err),)
+
+    def _read(self, out: Take, err: Take) -> None:
+        self._attached.read(out, err)
+        threading.Thread(
+            target=self._end_unheard, daemon=True
+        ).start()  # whoever waits for the reader need not wait for it
+
+    def _end_unheard(self) -> None:
+        """End it when only the connection with it has ended, since nobody hears it any more."""
+        for _ in range(_GLANCES):
+            if self._ending or not self._runs():
+                return
+            time.sleep(_GLANCE_SECONDS)
+        self._cut = True
+        self.kill()
 
     def stop(self) -> None:
         """Send the stop signal to its init, which hands it on."""
@@ -87,6 +107,7 @@ class ContainerServer:
 
     def kill(self) -> None:
         """Kill it. What it said and nobody has read is lost: Docker waits for it to be read, and reports no end before."""
+        self._ending = True
         self._attached.hang_up()
         with contextlib.suppress(EngineUnreachable):
             self._engine.kill(self._name)
@@ -99,7 +120,9 @@ class ContainerServer:
             return 1
 
     def explain(self, status: int) -> str:
-        """Say whether it needed more memory than it may have."""
+        """Say whether it needed more memory than it may have, or was ended because nobody heard it any more."""
+        if self._cut:
+            return "the connection with its engine was cut, so it was ended"
         if status == _KILLED and self._killed_for_memory():
             return f"it needed more than its {self._record.sandbox.memory} of memory"
         return ""
@@ -114,8 +137,14 @@ class ContainerServer:
         Raises:
             EngineUnreachable: The engine does not answer; the watchdog goes on trying.
         """
+        self._ending = True
         self._attached.close()
         self._engine.remove(self._name)
+
+    def _runs(self) -> bool:
+        with contextlib.suppress(EngineUnreachable, EngineError):
+            return bool(self._engine.inspect(self._name)["State"]["Running"])
+        return False
 
     def _killed_for_memory(self) -> bool:
         with contextlib.suppress(EngineUnreachable, EngineError):
