@@ -73,7 +73,7 @@ def test_a_server_that_stays_is_reached_and_run_leads_to_it(home: Path) -> None:
     assert keeper_of(root(home), "web") is None
 
 
-@pytest.mark.parametrize("which", ["run", "server", "watchdog"])
+@pytest.mark.parametrize("which", [pytest.param("run", marks=pytest.mark.full), "server", "watchdog"])
 def test_what_is_killed_is_started_again(home: Path, which: str) -> None:
     started(home, web_record("--child"))
     before = kept(root(home))
@@ -100,6 +100,7 @@ def test_with_the_keeper_goes_everything(home: Path, also: tuple[str, ...]) -> N
     assert is_gone(before.port)
 
 
+@pytest.mark.full
 def test_a_keeper_that_is_killed_at_once_leaves_nothing(home: Path) -> None:
     """Its run may not have begun yet, and does not learn of it later than that."""
     keeper = started(home, web_record(sandbox=Sandbox(stop_grace=0.5)))
@@ -185,6 +186,7 @@ def test_it_has_its_sandbox(home: Path) -> None:
         assert ask_tool(url, "where", "198.18.0.1:80") == "OSError"  # no packet leaves: there is no route
 
 
+@pytest.mark.full
 def test_large_and_many_messages_pass(home: Path) -> None:
     started(home, web_record())
     url = kept(root(home)).url

@@ -23,6 +23,8 @@ from support.runs import BARE, SERVERS, Run, processes_with, run_command, wait_f
 from support.standing import ask_tool, ended, kept, started
 
 pytestmark = pytest.mark.engine
+only_docker = pytest.mark.parametrize("image", ["engine"], indirect=True)
+"""For what is the same on Podman."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,7 @@ def test_it_is_reached_without_a_network_and_is_as_its_record_says(place: Place)
     assert place.containers() == []
 
 
+@only_docker
 def test_with_the_keeper_goes_everything(place: Place) -> None:
     place.start(place.record("localhost:1"))
     os.kill(kept(place.root).pid, signal.SIGKILL)
@@ -119,7 +122,7 @@ def test_with_the_keeper_goes_everything(place: Place) -> None:
     assert wait_for(lambda: place.containers() == [] and processes_with(str(place.home)) == [])
 
 
-@pytest.mark.parametrize("image", ["engine"], indirect=True)
+@only_docker
 def test_on_the_bridge_its_engine_publishes_it(place: Place) -> None:
     url = place.start(place.record("internet"))
     assert ask_tool(url, "echo", "here") == "here"
