@@ -341,8 +341,7 @@ def test_a_message_of_2026_has_its_headers_and_ends_with_its_stream(tmp_path: Pa
         run.write({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
         assert wait_for(lambda: server.asked[-1].rpc == "tools/call")
         time.sleep(0.2)
-        cancelled = {"requestId": 2, "_meta": meta}
-        run.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})
+        run.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
         assert answer_to(run, 3, "server/discover", _meta=meta)["id"] == 3
         held.set()
         assert run.end() == (0, b"", b"")

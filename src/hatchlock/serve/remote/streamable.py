@@ -109,6 +109,7 @@ class StreamableHttp:
         self._renewing = threading.Lock()
         self._underway: dict[str, Answer] = {}
         self._taken_back: set[str] = set()
+        self._is_modern = False
         self._lock = threading.Lock()
 
     def is_first(self, said: Said) -> bool:
@@ -117,11 +118,12 @@ class StreamableHttp:
 
     def carry(self, line: bytes, said: Said, outlet: Outlet) -> None:
         """Carry one message."""
-        if said.version and said.cancels:
-            self._abort(said.cancels)  # since 2026-07-28 the end of its stream is what takes a request back
+        if said.cancels and self._takes_back(said):
             return
         if self.is_first(said):
             self._opening, self._session = line, _Session()
+        if said.requests:
+            self._is_modern = bool(said.version)
         with self._posted(line, said, outlet) as answer:
             self._heed(answer, said, outlet)
         if said.method == "notifications/initialized":
@@ -142,7 +144,7 @@ class StreamableHttp:
         may_renew = may_login = True
         while True:
             session = self._session
-            headers = {**self._headers(said, session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+            headers = self._posting(said, session)
             if said.version and said.method == "tools/call":
                 headers |= self._mirrored.headers(line)
             answer = self._asked(line, headers, said, outlet)
@@ -283,17 +285,21 @@ class StreamableHttp:
 
     def _was_taken_back(self, said: Said) -> bool:
         with self._lock:
-            taken_back = said.requests[0] in self._taken_back
+            before = len(self._taken_back)
             self._taken_back.discard(said.requests[0])
-        return taken_back
+            return len(self._taken_back) < before
 
-    def _abort(self, request: str) -> None:
+    def _takes_back(self, said: Said) -> bool:
+        """Take a request back, if that is done by the end of its stream, as since 2026-07-28."""
+        if not (said.version or self._is_modern):
+            return False
         with self._lock:
-            answer = self._underway.get(request)
+            answer = self._underway.get(said.cancels)
             if answer is not None:
-                self._taken_back.add(request)
+                self._taken_back.add(said.cancels)
         if answer is not None:
             answer.stop()
+        return True
 
     def _renew(self, lost: _Session, outlet: Outlet) -> None:
         """Begin a session in the place of one that the server has forgotten, with what the application began it.
@@ -309,19 +315,18 @@ class StreamableHttp:
             body = json.dumps(opening, ensure_ascii=False).encode()
             session = _Session()
             said = Said(method="initialize", requests=('"hatchlock-again"',))
-            answer = self._asked(body, self._posting(session), said, outlet)
-            with answer:
+            with self._asked(body, self._posting(Said(), session), said, outlet) as answer:
                 line = self._opening_answer(answer)
             session.id = in_header(answer.headers.get("mcp-session-id"))
             session.version = in_header(result_of(line).get("protocolVersion")) or lost.version
-            self._asked(_INITIALIZED, self._posting(session), Said(), outlet).drop()
+            self._asked(_INITIALIZED, self._posting(Said(), session), Said(), outlet).drop()
             self._session = session
             lost.over.set()
             outlet.note(f"{self._server} had forgotten its session, and a new one was begun")
         self._listen(outlet)
 
-    def _posting(self, session: _Session) -> dict[str, str]:
-        return {**self._headers(Said(), session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+    def _posting(self, said: Said, session: _Session) -> dict[str, str]:
+        return {**self._headers(said, session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
 
     def _opening_answer(self, answer: Answer) -> bytes:
         if answer.status == _UNAUTHORIZED:
