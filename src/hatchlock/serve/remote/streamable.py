@@ -22,6 +22,7 @@ from hatchlock.serve.remote.events import Event, Events, EventTooLong
 from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
 from hatchlock.serve.remote.messages import Said, error_line, in_header, one_line, result_of
 from hatchlock.serve.remote.mirrored import Mirrored
+from hatchlock.serve.remote.statuses import BUSY, has_forgotten, waited
 
 __all__ = ["StreamableHttp"]
 
@@ -29,17 +30,12 @@ _OK = 200
 _NO_ANSWER = frozenset({202, 204})
 _FIRST_REFUSAL = 300
 _UNAUTHORIZED = 401
-_BAD_REQUEST = 400
-_GONE = 404
-_BUSY = frozenset({429, 503})
-_BUSY_SECONDS = 30.0
 _RESUMED = 5
 _RESUME_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _SHORT_ANSWER = 1 << 20
 _PROMPT_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
-_NO_SUCH_METHOD = b"-32601"
 _STREAM = "text/event-stream"
 _JSON = "application/json"
 _LAST = "Last-Event-ID"
@@ -150,10 +146,10 @@ class StreamableHttp:
             answer = self._asked(line, headers, said, outlet)
             if answer.status == _UNAUTHORIZED and may_login and self._authority.renewed(headers):
                 may_login = False
-            elif may_renew and session.id and _has_forgotten(answer) and not self.is_first(said):
+            elif may_renew and session.id and has_forgotten(answer) and not self.is_first(said):
                 may_renew = False
                 self._renew(session, outlet)
-            elif not (answer.status in _BUSY and _waited(answer, outlet)):
+            elif not (answer.status in BUSY and waited(answer, outlet)):
                 return answer
             answer.drop()
 
@@ -366,7 +362,7 @@ class StreamableHttp:
                         outlet.deliver(one_line(event.data))
                 place.attempts = 0
                 return True
-            forgotten = place.offered and bool(session.id) and _has_forgotten(answer)
+            forgotten = place.offered and bool(session.id) and has_forgotten(answer)
         if forgotten:
             self._renew(session, outlet)
         return place.offered and not forgotten
@@ -380,22 +376,3 @@ def _events(answer: Answer) -> Iterator[Event]:
 
 def _is_message(event: Event) -> bool:
     return event.kind == "message" and bool(event.data.strip())
-
-
-def _has_forgotten(answer: Answer) -> bool:
-    """Whether the session is not known any more: 404, and 400 with those words from servers that are older than the rule."""
-    if answer.status not in {_GONE, _BAD_REQUEST}:
-        return False
-    try:
-        words = answer.read(_SHORT_ANSWER).lower()
-    except Unreachable:
-        return False
-    return b"session" in words or (answer.status == _GONE and _NO_SUCH_METHOD not in words)
-
-
-def _waited(answer: Answer, outlet: Outlet) -> bool:
-    """Wait as long as the server asks for, if it does and it is not long; return whether to ask again."""
-    seconds = answer.headers.get("retry-after", "")
-    if not seconds.isdigit() or int(seconds) > _BUSY_SECONDS:
-        return False
-    return not outlet.stopped.wait(max(int(seconds), 1))
