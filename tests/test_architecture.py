@@ -46,13 +46,14 @@ HOMES: dict[str, tuple[str, ...]] = {
     "urllib3": ("net/", "engines/"),
     "uv": ("realise/",),
     "uvicorn": ("serve/front/",),
+    "yaml": ("clients/yaml_text.py",),
 }
 """Every library that the package uses, and the only places that may import it."""
 
-IMPORTED_AS = {"backports.zstd": "backports", "py_rattler": "rattler"}
+IMPORTED_AS = {"PyYAML": "yaml", "backports.zstd": "backports", "py_rattler": "rattler"}
 """Libraries whose module has another name."""
 
-OF_A_NEWER_PYTHON = {"compression"}
+OF_A_NEWER_PYTHON = {"_sha2", "compression"}
 """Modules of a standard library that is newer than the oldest which we run on."""
 
 COME_WITH = {"requests": "docker", "uvicorn": "mcp"}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+try:  # Python's own, as its `random` takes them: the library behind `hashlib` takes 2 ms to load, and a start has little to hash
+    from _sha2 import sha256 as _small  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256 as _small  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256 as _small
+
 __all__ = ["algorithm_of", "canonical_json", "digest_file", "hex_of", "key_of", "oci_digest", "sha256_bytes"]
 
 _CHUNK = 1 << 20
+_SMALL = 1 << 16
+"""Bytes from which on that library is worth loading."""
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
 _HEX = re.compile(r"[0-9a-f]+")
 _OCI_PREFIX = "sha256:"
@@ -19,6 +28,10 @@ _OCI_PREFIX = "sha256:"
 
 def sha256_bytes(data: bytes) -> str:
     """Return the SHA-256 of `data` as 64 lowercase hex digits."""
+    if len(data) < _SMALL:
+        return str(_small(data).hexdigest())
+    import hashlib  # noqa: PLC0415  as above
+
     return hashlib.sha256(data).hexdigest()
 
 
@@ -53,6 +66,8 @@ def digest_file(path: Path, algorithm: str = "sha256") -> str:
     Raises:
         OSError: The file cannot be read.
     """
+    import hashlib  # noqa: PLC0415  as above
+
     digest = hashlib.new(algorithm)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):

@@ -15,7 +15,7 @@ from support.unavailable import unavailable
 
 HEAVY = {
     *("docker", "networkx", "pydantic", "resolvelib", "tomlkit", "structlog", "urllib3", "requests", "packaging"),
-    *("http.client", "asyncio", "mcp", "rich", "filelock", "ssl"),
+    *("http.client", "asyncio", "mcp", "rich", "filelock", "ssl", "yaml"),
 }
 CODE = "import json, sys\nimport {module}\nprint(json.dumps(sorted(sys.modules)))"
 
@@ -58,7 +58,7 @@ from hatchlock.cli.launched import main
 main()
 """
 LATER = {
-    *("ast", "dis", "socket", "tempfile", "shutil", "logging", "argparse", "site"),
+    *("ast", "dis", "socket", "tempfile", "shutil", "logging", "argparse", "site", "_hashlib"),
     *("hatchlock.serve.session", "hatchlock.serve.traffic", "hatchlock.serve.gate", "hatchlock.launch_rare"),
     *("hatchlock.security.denials", "hatchlock.security.secrets.resolve", "hatchlock.serve.network.network"),
 }

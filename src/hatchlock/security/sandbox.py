@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import HOME_INSIDE, LaunchRecord, Mount, Runtime, Sandbox, place_inside, size_in_bytes
 
@@ -107,8 +107,7 @@ def private_uid(project: str, server: str) -> int:
 
     RLIMIT_NPROC counts all processes of a uid, so two servers with the same one would take each other's share.
     """
-    digest = hashlib.sha256(f"{project}/{server}".encode()).digest()
-    return _FIRST_UID + int.from_bytes(digest[:3], "big")
+    return _FIRST_UID + int(sha256_bytes(f"{project}/{server}".encode())[:6], 16)
 
 
 def shares_network(sandbox: Sandbox) -> bool:
