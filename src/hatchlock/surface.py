@@ -48,12 +48,19 @@ class Pins:
         prompts: Likewise.
         instructions: Hash of its instructions; "" for a server that has none.
         stale: What was pinned is another artefact than the one that is started now.
+        varying: `tool NAME`, `prompt NAME`: what only some applications are shown, so that it may be missing.
     """
 
     tools: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
     instructions: str = ""
     stale: bool = False
+    varying: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` (through JSON) gave."""
+        return cls(**{**data, "varying": tuple(data.get("varying", ()))})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +91,7 @@ class SurfaceRules:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `dataclasses.asdict` (through JSON) gave."""
-        pins = Pins(**data["pins"]) if data.get("pins") else None
+        pins = Pins.from_dict(data["pins"]) if data.get("pins") else None
         return cls(allow=tuple(data["allow"]), deny=tuple(data["deny"]), changed=data["changed"], pins=pins)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Shelf(TrialProject):
         shutil.copy(SERVERS / "shelf.py", self.directory / "server")
         self.write(HEAD + "".join(SERVER.format(name=name, more=more.get(name, "")) for name in names))
 
-    def offers(self, name: str, *pages: str | list[Any], **surface: str) -> None:
+    def offers(self, name: str, *pages: str | list[Any], **surface: Any) -> None:
         texts = [page if isinstance(page, str) else json.dumps(page) for page in pages]
         (self.directory / "server" / f"{name}.json").write_text(json.dumps({"pages": texts, **surface}))
 
@@ -137,8 +138,9 @@ def seen(server: ServerStatus) -> str:
 
 def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) -> None:
     secret = 'env.TOKEN = { secret = "env:TOKEN_OF_TESTS" }'
-    names = ("leaky", "odd", "shaky", "shy", "steady")
+    names = ("faces", "leaky", "odd", "shaky", "shy", "steady")
     project = Shelf(tmp_path, *names, leaky=secret, steady=secret, shy="probe = false")
+    project.offers("faces", [GET], able={"pages": ['[{"name": "get"}]'], "instructions": "Be bold."})
     project.offers("leaky", [GET], [{"name": "log", "description": "with @TOKEN@"}])
     project.offers("odd", '[{"name": "a", "x": 1, "x": 2}, {"name": "b"}, {"name": "b"}, {"name": "h\\ud83d"}]', "[{}]")
     project.offers("shaky", [GET, {"name": "t\u202e", "description": "at http://x/@random@"}], instructions="@random@")
@@ -158,7 +160,9 @@ def test_what_is_another_at_each_look_is_named_and_not_pinned(tmp_path: Path) ->
         "the name of the tool h\\ud83d has half a character in it, which no file of text can hold",
         "the tool t\\u202e is another one at each look: description",
         "its instructions are others at each look",
-        "hatch.lock written: 1 pinned, 3 not pinned",
+        "the tool get is another one for an application that can do more: description, inputSchema",
+        "its instructions are others for an application that can do more",
+        "hatch.lock written: 1 pinned, 4 not pinned",
     }
     assert "s3cret" not in done.said + project.lock.read_text()
 
@@ -202,3 +206,56 @@ def test_what_a_server_is_made_of_makes_its_pin_stale_until_it_is_looked_at_agai
         remove_pins(project.opened, ["shelf"])
     assert write_pins(project.opened, read_pins(project.opened, exported)) == ("shelf",)
     assert project.pins == {"shelf": ["get"]}
+
+
+def test_what_only_an_application_is_shown_that_can_do_more_may_be_missing(tmp_path: Path) -> None:
+    project = Shelf(tmp_path, "shelf")
+    more, ask = {"name": "ask the model"}, {"name": "ask the user"}
+    able = {"pages": [json.dumps([GET, more])], "prompts": '[{"name": "sum"}]'}
+    project.offers("shelf", [GET, ask], able=able)
+    lock_project(project.opened)
+    project.ok("apply", "--yes", "--no-probe")
+    pinned = project.ok("pin", "--json")
+    (told,) = json.loads(pinned.out)["servers"]
+    assert told["varying"] == ["prompt sum", "tool ask the model", "tool ask the user"]
+    assert project.pins == {"shelf": ["ask the model", "ask the user", "get"]}
+    assert [item.state for item in look(project.opened)] == ["unchanged"]
+    project.ok("apply", "--yes")
+    assert seen(project.standing) == "matches", "what is not there for us may be missing"
+
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize"}
+    lists = [
+        {"jsonrpc": "2.0", "id": number, "method": f"{kind}/list"} for number, kind in ((2, "tools"), (3, "prompts"))
+    ]
+    capabilities: tuple[dict[str, Any], ...] = ({}, {"sampling": {}})
+    for can in capabilities:
+        params = {"protocolVersion": "2025-11-25", "clientInfo": {"name": "x", "version": "1"}, "capabilities": can}
+        lines = [{**hello, "params": params}, *(lists if can else lists[:1])]
+        status, said = talk(project, lines)
+        assert status == 0
+        assert ("ask the model" in said, "ask the user" in said) == (bool(can), not can)
+        assert "withholds" not in said
+
+    project.offers("shelf", [GET, ask], able={**able, "pages": [json.dumps([more])]})
+    assert talk(project, lines)[0] == 3, "what everybody is shown may not"
+    (changed,) = look(project.opened)
+    assert changed.state == "changed", "what varies is what a pin says"
+    project.offers("shelf", [GET], able=None)
+    before = project.standing.health
+    failing = project.run("pin", "--yes")
+    assert (failing.status, project.pins) == (0, {"shelf": ["get"]})
+    assert (
+        "note: server:shelf: pinned is what it offers to an application that can do nothing for it; to another"
+        in failing.err
+    )
+    assert project.standing.health == before == "healthy", "that it fails is our doing"
+
+
+def talk(project: Shelf, lines: list[dict[str, Any]]) -> tuple[int, str]:
+    """Return the status of a `run` that gets some messages, and what it said."""
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    command = project.command("run", "shelf")
+    done = subprocess.run(
+        command, input=text, cwd=project.directory, env=project.env, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout

@@ -36,6 +36,7 @@ SURFACE = surface_of(
     secrets=("TOKEN",),
     instructions='Say "please".\nThen \u202ewait\u202c.\\',
     tools=[pinned(OTHER), pinned(TOOL)],
+    varying=("tool zone",),
 )
 LOCK = Lock(project="p", platforms=("linux/amd64",), surfaces=(SURFACE,))
 
@@ -87,6 +88,7 @@ def test_the_text_of_a_definition_has_its_hash(definition: dict[str, Any]) -> No
         ),
         ("'''\n{", "'''\n", "the tool get_time pinned of time has a text that is no JSON"),
         (SURFACE.tools_sha256, "0" * 64, "the tools pinned of time are not those of tools-sha256"),
+        ('"tool zone"', '"tool z\\u202e"', "the tool z\\u202e pinned of time is not there, and said to vary"),
         ("please", "thanks", "the text of the instructions pinned of time has another hash than the one beside it"),
     ],
 )

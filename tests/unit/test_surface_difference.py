@@ -106,3 +106,11 @@ def test_instructions_count(pinned: str | None, said: str | None, sort: str) -> 
     pins = Pins(instructions=instructions_hash(pinned))
     assert difference_from(pins, result(instructions=said)) == Difference(**{sort: ("instructions",)})
     assert not difference_from(Pins(instructions=instructions_hash(said)), result(instructions=said))
+
+
+def test_what_only_some_applications_are_shown_may_be_missing_and_not_be_another_one() -> None:
+    pins = replace(PINS, varying=tuple(f"tool {name}" for name in PINS.tools))
+    assert not difference_from(pins, result())
+    assert difference_from(PINS, result()).removed
+    other = ProbedDefinition(name="get", description="", definition={}, sha256="0" * 64)
+    assert difference_from(pins, result(other)).changed == ("tool get",)

@@ -163,6 +163,7 @@ def _to_dict(item: Looked) -> dict[str, Any]:
             "instructions_sha256": surface.instructions_sha256,
             "protocol": surface.protocol,
             "secrets": list(surface.secrets),
+            "varying": list(surface.varying),
         }
         if surface
         else {}

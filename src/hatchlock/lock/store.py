@@ -250,6 +250,8 @@ def _surface(surface: Surface) -> list[str]:
     lists = {name: values.pop(name) for name in ("tools", "prompts")}
     theirs = {name: values.pop(name) for name in ("protocol", "instructions")}
     said = "".join(f"{name} = {quoted(text)}\n" for name, text in theirs.items() if text)
+    if varying := values.pop("varying"):
+        said += "varying = [\n" + "".join(f"    {quoted(label)},\n" for label in varying) + "]\n"
     return [
         table("[[surface]]", values) + said,
         *(_definition(f"[[surface.{name}]]", item) for name, definitions in lists.items() for item in definitions),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from hatchlock.lock.model import Lock
 from hatchlock.lock.other_differences import FieldChange
 from hatchlock.lock.surfaces import Surface
+from hatchlock.surface import shown
 
 __all__ = ["changes_of", "counted", "surface_changes"]
 
@@ -26,8 +27,8 @@ def changes_of(server: str, before: Surface | None, after: Surface | None) -> It
     if before == after:
         return
     if before is None or after is None:
-        shown = counted(before or after or _NONE)
-        sign, words = ("+", ("", shown)) if before is None else ("-", (shown, ""))
+        told = counted(before or after or _NONE)
+        sign, words = ("+", ("", told)) if before is None else ("-", (told, ""))
         yield FieldChange(sign=sign, what=what, field="pins", before=words[0], after=words[1])
     old, new = before or _NONE, after or _NONE
     is_first = before is None or after is None
@@ -71,3 +72,6 @@ def _conditions(what: str, old: Surface, new: Surface) -> Iterator[FieldChange]:
     if old.secrets != new.secrets:
         texts = [", ".join(item.secrets) for item in (old, new)]
         yield FieldChange(sign="~", what=what, field="pinned with secrets", before=texts[0], after=texts[1])
+    if old.varying != new.varying:
+        texts = [", ".join(map(shown, item.varying)) for item in (old, new)]
+        yield FieldChange(sign="!", what=what, field="not for every application", before=texts[0], after=texts[1])

@@ -44,6 +44,8 @@ class Surface:
         tools_sha256: Their set hash.
         prompts: By name.
         prompts_sha256: Their set hash.
+        varying: `tool NAME`, `prompt NAME`, sorted: what is among these and only some applications are shown, by what they say
+            that they can do.
     """
 
     server: str
@@ -56,6 +58,7 @@ class Surface:
     tools_sha256: str = ""
     prompts: tuple[Definition, ...] = ()
     prompts_sha256: str = ""
+    varying: tuple[str, ...] = ()
 
 
 def surface_of(
@@ -67,8 +70,9 @@ def surface_of(
     instructions: str | None = None,
     tools: Iterable[Definition] = (),
     prompts: Iterable[Definition] = (),
+    varying: Iterable[str] = (),
 ) -> Surface:
-    """Return a surface with its hashes; definitions and secrets in any order."""
+    """Return a surface with its hashes; definitions, secrets and what varies in any order."""
     listed, asked = tuple(sorted(tools)), tuple(sorted(prompts))
     return Surface(
         server=server,
@@ -81,6 +85,7 @@ def surface_of(
         tools_sha256=set_hash((item.name, item.sha256) for item in listed),
         prompts=asked,
         prompts_sha256=set_hash((item.name, item.sha256) for item in asked),
+        varying=tuple(sorted(varying)),
     )
 
 
@@ -113,6 +118,10 @@ def _problems(surface: Surface) -> Iterator[str]:
             yield f"the {what}s {of} are not those of {what}s-sha256"
         if len({item.name for item in definitions}) != len(definitions):
             yield f"two {what}s {of} have the same name"
+    labels = {*(f"tool {item.name}" for item in surface.tools), *(f"prompt {item.name}" for item in surface.prompts)}
+    for label in surface.varying:
+        if label not in labels:
+            yield f"the {shown(label)} {of} is not there, and said to vary"
     # there is a hash of empty instructions, too
     said = surface.instructions if surface.instructions_sha256 else surface.instructions or None
     if instructions_hash(said) != surface.instructions_sha256:

@@ -59,4 +59,4 @@ def _known_as(lock: Lock, name: str, handover: Handover) -> str:
 
 
 def _what(surface: Surface) -> tuple[str, ...]:
-    return surface.tools_sha256, surface.prompts_sha256, surface.instructions_sha256
+    return surface.tools_sha256, surface.prompts_sha256, surface.instructions_sha256, *surface.varying

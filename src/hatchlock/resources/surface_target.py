@@ -27,5 +27,6 @@ def surface_rules(declared: SurfaceRules, lock: Lock, server: str) -> SurfaceRul
         prompts={item.name: item.sha256 for item in surface.prompts},
         instructions=surface.instructions_sha256,
         stale=is_stale(lock, server),
+        varying=surface.varying,
     )
     return replace(declared, pins=pins)

@@ -69,14 +69,15 @@ class Judge:
         return _joined(found)
 
     def missing(self, kind: str, names: frozenset[str]) -> Finding:
-        """Return what of the pins is not among the names of a whole listing.
+        """Return what of the pins is not among the names of a whole listing, and is not for some applications only.
 
         Args:
             kind: "tools" or "prompts".
             names: Those of all its pages.
         """
         gone = sorted(name for name in self._pinned(kind) if name not in names and self._is_permitted(kind, name))
-        labels = tuple(f"{_KINDS[kind]} {name}" for name in gone)
+        varying = self._rules.pins.varying if self._rules.pins else ()
+        labels = tuple(label for name in gone if (label := f"{_KINDS[kind]} {name}") not in varying)
         return Finding(difference=Difference(removed=labels), details=tuple(f"removed: {_label(it)}" for it in labels))
 
     def without_instructions(self) -> Finding:

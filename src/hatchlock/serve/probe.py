@@ -24,6 +24,12 @@ _SESSION_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 _STATELESS_VERSION = "2026-07-28"
 _META = "io.modelcontextprotocol/"
 _US = {"name": "hatchlock", "version": __version__}
+_ABLE: Mapping[str, Any] = {
+    "roots": {"listChanged": True},
+    "sampling": {"context": {}, "tools": {}},
+    "elicitation": {"form": {}, "url": {}},
+}
+"""All that an application can be able to do for a server, by name, in either era."""
 _MOST_PAGES = 1000
 _MOST_DEFINITIONS = 100_000
 
@@ -133,6 +139,7 @@ def probe(
     directory: str | None = None,
     call: Call | None = None,
     linger: float = 0.0,
+    capable: bool = False,
 ) -> ProbeResult:
     """Start `command`, speak MCP with it, ask for everything that it offers, end it.
 
@@ -143,6 +150,7 @@ def probe(
         directory: Where it is started; None for here.
         call: A tool to run as well.
         linger: Seconds to wait before it is ended.
+        capable: Whether we say that we can do what some applications can. What a server then asks of us is refused all the same.
 
     Raises:
         ProbeFailed: It does not start, does not answer in time, or not as the protocol says.
@@ -154,7 +162,7 @@ def probe(
         raise ProbeFailed(why=str(error)) from error
     try:
         with wire:
-            return _ask(wire, began, call=call, linger=linger)
+            return _ask(wire, began, _ABLE if capable else {}, call=call, linger=linger)
     except TimeoutError:
         raise ProbeFailed(why=f"no answer within {timeout:g} s", said=wire.last_words(_TAIL)) from None
     except (WireFailed, ErrorAnswer) as error:
@@ -180,8 +188,8 @@ class _Hello:
     meta: Mapping[str, Any]
 
 
-def _ask(wire: Wire, began: float, *, call: Call | None, linger: float) -> ProbeResult:
-    hello = _hello(wire)
+def _ask(wire: Wire, began: float, able: Mapping[str, Any], *, call: Call | None, linger: float) -> ProbeResult:
+    hello = _hello(wire, able)
     seconds = time.monotonic() - began
     tools = _listed(wire, hello, "tools", "tools/list", "tools")
     prompts = _listed(wire, hello, "prompts", "prompts/list", "prompts")
@@ -204,13 +212,13 @@ def _ask(wire: Wire, began: float, *, call: Call | None, linger: float) -> Probe
     )
 
 
-def _hello(wire: Wire) -> _Hello:
+def _hello(wire: Wire, able: Mapping[str, Any]) -> _Hello:
     """Begin a session; where the server knows none, ask it what it is without one."""
-    offer = {"protocolVersion": _SESSION_VERSIONS[0], "capabilities": {}, "clientInfo": _US}
+    offer = {"protocolVersion": _SESSION_VERSIONS[0], "capabilities": able, "clientInfo": _US}
     try:
         answer = wire.request("initialize", offer)
     except ErrorAnswer as refused:
-        return _discovered(wire, refused)
+        return _discovered(wire, refused, able)
     protocol = answer.get("protocolVersion")
     if protocol not in _SESSION_VERSIONS:
         raise WireFailed(f"it speaks version {cut(str(protocol))} of the protocol; known are {_known()}")
@@ -224,11 +232,11 @@ def _hello(wire: Wire) -> _Hello:
     )
 
 
-def _discovered(wire: Wire, refused: ErrorAnswer) -> _Hello:
+def _discovered(wire: Wire, refused: ErrorAnswer, able: Mapping[str, Any]) -> _Hello:
     meta = {
         "_meta": {
             f"{_META}protocolVersion": _STATELESS_VERSION,
-            f"{_META}clientCapabilities": {},
+            f"{_META}clientCapabilities": able,
             f"{_META}clientInfo": _US,
         }
     }

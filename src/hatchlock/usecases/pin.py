@@ -1,5 +1,7 @@
 """`pin`: look at what servers offer, twice, and write it into the lock, so that `run` lets nothing else through.
 
+A third look is that of an application that can do more: what it is shown besides, or is not shown, may be missing later.
+
 Looking takes the servers as they were applied, and no lease. Writing takes the manifest's, and changes nothing of the lock
 but its pins.
 """
@@ -110,7 +112,7 @@ class Looked:
 def look(
     project: Project, names: Sequence[str] = (), *, timeout: float | None = None, emit: Sink = discard
 ) -> tuple[Looked, ...]:
-    """Probe applied servers in their own sandboxes, each twice, one after the other.
+    """Probe applied servers in their own sandboxes, each three times, one after the other.
 
     Args:
         project: Whose.
@@ -229,16 +231,23 @@ def _looked_at(project: Project, lock: Lock, target: Target, name: str, *, timeo
             if found.error:
                 raise found.error
             seen.append(found)
+        emit(Event(name="pin.start", address=f"server:{name}", message="as an application that can do more"))
+        more = probe(capable=True)
     except HatchlockError as error:
         error.address = error.address or f"server:{name}"
         return Looked(server=name, before=before, error=error)
-    results = [item.result for item in seen if item.result]
-    reveals = dict.fromkeys(name for item in seen for name in item.reveals)
+    if more.error:
+        # it could count on what we only said that we can
+        what = f"pinned is what it offers to an application that can do nothing for it; to another one {more.error}"
+        emit(Event(name="resolve.note", address=f"server:{name}", message=what))
+    first, last = (item.result for item in seen if item.result)
+    able = more.result or last
+    reveals = dict.fromkeys(name for item in (*seen, more) for name in item.reveals)
     problems = [f"the value of a secret stands in its {shown(name)}" for name in reveals]
-    problems += dict.fromkeys(_problems(*results))
+    problems += dict.fromkeys((*_problems(first, last), *_problems_of_more(last, able)))
     if problems:
         return Looked(server=name, before=before, problems=tuple(problems))
-    return Looked(server=name, before=before, after=_surface(lock, name, results[-1], seen[-1].secrets))
+    return Looked(server=name, before=before, after=_surface(lock, name, last, able, secrets=seen[-1].secrets))
 
 
 def _check_applied(project: Project, target: Target, name: str) -> None:
@@ -257,7 +266,7 @@ def _check_applied(project: Project, target: Target, name: str) -> None:
         raise NotApplied(server=name, why="what is applied here is not what the lock has")
 
 
-def _surface(lock: Lock, name: str, result: ProbeResult, secrets: tuple[str, ...]) -> Surface:
+def _surface(lock: Lock, name: str, result: ProbeResult, able: ProbeResult, *, secrets: tuple[str, ...]) -> Surface:
     from hatchlock.lock.artefact import artefact_of
     from hatchlock.lock.surfaces import surface_of
 
@@ -267,9 +276,22 @@ def _surface(lock: Lock, name: str, result: ProbeResult, secrets: tuple[str, ...
         protocol=result.protocol,
         secrets=secrets,
         instructions=result.instructions,
-        tools=map(_definition, result.tools),
-        prompts=map(_definition, result.prompts),
+        tools=map(_definition, _either(result.tools, able.tools)),
+        prompts=map(_definition, _either(result.prompts, able.prompts)),
+        varying=(
+            *_not_in_both("tool", result.tools, able.tools),
+            *_not_in_both("prompt", result.prompts, able.prompts),
+        ),
     )
+
+
+def _either(usual: Sequence[ProbedDefinition], able: Sequence[ProbedDefinition]) -> Iterable[ProbedDefinition]:
+    return {item.name: item for item in (*usual, *able)}.values()
+
+
+def _not_in_both(word: str, usual: Sequence[ProbedDefinition], able: Sequence[ProbedDefinition]) -> Iterator[str]:
+    for name in {item.name for item in usual} ^ {item.name for item in able}:
+        yield f"{word} {name}"
 
 
 def _definition(probed: ProbedDefinition) -> Definition:
@@ -288,6 +310,20 @@ def _problems(old: ProbeResult, new: ProbeResult) -> Iterator[str]:
         yield "its instructions have half a character in them, which no file of text can hold"
     if old.protocol != new.protocol:
         yield f"it speaks another version of the protocol at each look: {old.protocol}, {new.protocol}"
+
+
+def _problems_of_more(usual: ProbeResult, able: ProbeResult) -> Iterator[str]:
+    """Yield why nothing can be pinned of what an application is shown that can do more."""
+    for word in ("tool", "prompt"):
+        listed = getattr(able, f"{word}s")
+        yield from _of_listings(word, listed, listed)
+        others = {item.name: item for item in getattr(usual, f"{word}s")}
+        for item in listed:
+            if (other := others.get(item.name, item)).sha256 != item.sha256:
+                what = f"the {word} {shown(item.name)} is another one for an application that can do more"
+                yield f"{what}: {_members(other, item)}"
+    if usual.instructions != able.instructions:
+        yield "its instructions are others for an application that can do more"
 
 
 def _of_listings(word: str, old: Sequence[ProbedDefinition], new: Sequence[ProbedDefinition]) -> Iterator[str]:
@@ -324,4 +360,4 @@ def _is_torn(text: str) -> bool:
 
 
 def _hashes(surface: Surface) -> tuple[str, ...]:
-    return surface.tools_sha256, surface.prompts_sha256, surface.instructions_sha256
+    return surface.tools_sha256, surface.prompts_sha256, surface.instructions_sha256, *surface.varying

@@ -100,6 +100,7 @@ def probe_server(
     timeout: float | None = None,
     call: Call | None = None,
     call_counts: bool = False,
+    capable: bool = False,
 ) -> Probed:
     """Probe an applied server under its own sandbox: all that it offers, whatever its clients may see of it.
 
@@ -111,6 +112,7 @@ def probe_server(
         timeout: Seconds for all of it; None for the server's `startup-timeout`, and a minute more for a call.
         call: A tool to run as well.
         call_counts: Whether a server whose tool fails is not healthy; else it may be what the tool was given.
+        capable: Whether it is told that we can do more than we can; nothing of that is remembered.
 
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
@@ -141,14 +143,17 @@ def probe_server(
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
-        found = probe(command, timeout=seconds, environ=environ, directory=here, call=call)
+        found = probe(command, timeout=seconds, environ=environ, directory=here, call=call, capable=capable)
     except ProbeFailed as error:
         error.address = f"server:{name}"
         error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
         _explain(error, state, record, since=began)
-        _remember(state, record, health="failed", said=error.why)
+        if not capable:
+            _remember(state, record, health="failed", said=error.why)
         return Probed(server=name, error=error, noise=_noise(state, record) - noise)
     result = _redacted(found, hidden)
+    if capable:
+        return Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
     failure = (
         CallFailed(address=f"server:{name}", tool=call.tool, said=result.called) if call and result.failed else None
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -104,7 +104,7 @@ def difference_from(pins: Pins, result: ProbeResult) -> Difference:
 
     found = Difference()
     for word, pinned, listed in (("tool", pins.tools, result.tools), ("prompt", pins.prompts, result.prompts)):
-        found |= _of_listing(word, pinned, listed)
+        found |= _of_listing(word, pinned, listed, pins.varying)
     if instructions_hash(result.instructions) == pins.instructions:
         return found
     sort = "changed" if pins.instructions and result.instructions is not None else "added"
@@ -119,14 +119,16 @@ def difference_words(difference: Difference) -> dict[str, tuple[str, ...]]:
     return {name: tuple(map(shown, names)) for name, names in sorts.items() if names}
 
 
-def _of_listing(word: str, pinned: Mapping[str, str], listed: Iterable[ProbedDefinition]) -> Difference:
+def _of_listing(
+    word: str, pinned: Mapping[str, str], listed: Iterable[ProbedDefinition], varying: Collection[str]
+) -> Difference:
     from hatchlock.state.surfaces import Difference
 
     items = tuple(listed)
     names = {item.name for item in items}
     return Difference(
         added=_named(word, (item.name for item in items if item.name not in pinned and item.sha256)),
-        removed=_named(word, (name for name in pinned if name not in names)),
+        removed=_named(word, (name for name in pinned if name not in names and f"{word} {name}" not in varying)),
         changed=_named(
             word, (item.name for item in items if item.sha256 and pinned.get(item.name, item.sha256) != item.sha256)
         ),
