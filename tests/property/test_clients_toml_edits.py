@@ -188,7 +188,7 @@ def is_valid(data: bytes) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS, ENTRIES, ENTRIES)
 def test_add_change_and_remove_gives_the_same_bytes(
     case: tuple[Dialect, bytes], first: dict[str, Any], second: dict[str, Any]
@@ -207,7 +207,7 @@ def test_add_change_and_remove_gives_the_same_bytes(
         assert dialect.remove(dialect.remove(each, OURS), "a new one") == data
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(DOCUMENTS, ENTRIES, st.data())
 def test_any_entry_can_be_changed_and_removed_and_only_bytes_of_its_own_go(
     case: tuple[Dialect, bytes], entry: dict[str, Any], choice: st.DataObject

@@ -169,15 +169,14 @@ def test_every_entry_has_a_digest(dialect: Dialect, data: bytes) -> None:
     assert all(entry_digest(value) for value in values(dialect, data).values())
 
 
-@pytest.mark.parametrize("server", [STARTED, CONNECTED, Start(command="x")], ids=["started", "connected", "plain"])
 @each_good
-def test_what_an_application_is_told_is_read_back(
-    dialect: Dialect, data: bytes, server: Start | Address, request: Any
-) -> None:
+def test_what_an_application_is_told_is_read_back(dialect: Dialect, data: bytes) -> None:
     shape = SHAPES["codex" if dialect is CODEX else "vibe"]
-    added = dialect.set(data, "clock", shape.written(server))
-    assert shape.read(dialect.read(added)["clock"].value) == server
-    assert dialect.set(added, "clock", shape.written(server)) == added
+    for server in (STARTED, CONNECTED, Start(command="x")):
+        data = dialect.set(data, "clock", shape.written(server))
+        value = dialect.read(data)["clock"].value
+        assert shape.read(value) == server
+        assert value == shape.written(server)
 
 
 @each_broken
@@ -268,10 +267,28 @@ def test_any_name_will_do(dialect: Dialect, name: str) -> None:
 
 def test_an_edit_that_would_mean_anything_else_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b'[mcp_servers.a]\ncommand = "a"\n\n[mcp_servers.b]\ncommand = "b"\n'
-    for damage in ("", "x = 1\n", data.decode(), "[mcp_servers.a]"):
+    for damage in ("", "x = 1\n", data.decode(), "[mcp_servers.a]", "["):
         monkeypatch.setattr(toml_tables, "remove_run", lambda *_, damage=damage: damage)
         with pytest.raises(Unparsable, match="more than the entry would change"):
             CODEX.remove(data, "a")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "entry"),
+    [
+        (CODEX, "'é' = 1\n\n [mcp_servers.x] # x\n'ä' = 1 # y\n# z\n", "[mcp_servers.x] # x\n'ä' = 1"),
+        (CODEX, "[mcp_servers.x]\na = 1\n# b\n[mcp_servers.x.b]\n", "[mcp_servers.x]\na = 1\n# b\n[mcp_servers.x.b]"),
+        (CODEX, "[mcp_servers]\nx = { a = 1 } # x", "{ a = 1 }"),
+        (CODEX, "mcp_servers.x.a = 1\nmcp_servers.x.b = 2\n", "mcp_servers.x.a = 1\nmcp_servers.x.b = 2"),
+        (CODEX, "mcp_servers = { x.a = 1 }", "x.a = 1"),
+        (CODEX, "mcp_servers = { x = [1] }", "[1]"),
+        (VIBE, '# é\n[[mcp_servers]]\nname = "x"\n\n', '[[mcp_servers]]\nname = "x"'),
+        (VIBE, 'mcp_servers = [{}, { name = "x" }, ]', '{ name = "x" }'),
+    ],
+)
+def test_a_span_is_the_text_of_the_entry(dialect: Dialect, text: str, entry: str) -> None:
+    data = text.encode()
+    assert data[slice(*dialect.read(data)["x"].span)].decode() == entry
 
 
 def test_of_elements_with_one_name_the_last_one_counts() -> None:
@@ -305,6 +322,14 @@ CLOCK = 'command = "hatchlock"\nargs = ["run", "clock"]\n'
             "[mcp_servers.a] # a\n  x = 1 # x\n\n[mcp_servers.clock]\n  "
             + CLOCK.replace("\n", "\n  ").rstrip(" ")
             + "[b]\n",
+        ),
+        (
+            '[mcp_servers.a]\nx = """\n# """\n[b]\n',
+            '[mcp_servers.a]\nx = """\n# """\n\n[mcp_servers.clock]\n' + CLOCK + "[b]\n",
+        ),
+        (
+            "[mcp_servers.a]\n  [mcp_servers.a.env]\n  A = 1\n",
+            "[mcp_servers.a]\n  [mcp_servers.a.env]\n  A = 1\n\n[mcp_servers.clock]\n" + CLOCK,
         ),
         ("mcp_servers = {}\n", 'mcp_servers = {clock = { command = "hatchlock", args = ["run", "clock"] }}\n'),
         (
@@ -365,6 +390,8 @@ def test_an_entry_of_vibe_is_added_behind_its_neighbours(before: str, after: str
         ),
         ("[mcp_servers]\nx.a = 1\ny.a = 2\nx.b = 3 # b\n", "[mcp_servers]\ny.a = 2\n"),
         ("mcp_servers.x = {}\na = 1\n[b]\n", "a = 1\n[b]\n"),
+        ("[mcp_servers]\n\nx = {}\n[b]\n", "[mcp_servers]\n\n[b]\n"),
+        ("[mcp_servers]\nx = { a = [ # ]\n1] }\ny = 1\n", "[mcp_servers]\ny = 1\n"),
         ("mcp_servers = { x = 1, y = 2, x2 = 3 }", "mcp_servers = { y = 2, x2 = 3 }"),
         ("mcp_servers = { y = 2, x.a = 1, z = 3, x.b = 1 }", "mcp_servers = { y = 2, z = 3 }"),
     ],
@@ -394,6 +421,7 @@ def test_a_removed_item_takes_only_its_comma_and_line(before: str, after: str) -
             "[mcp_servers.x] # beside\n  a = 1\n\n  [mcp_servers.x.env] # env\n  A = 1 # A\n# below\n",
             "[mcp_servers.x] # beside\n  b = 2 # A\n# below\n",
         ),
+        ("[mcp_servers.x] # beside\n[c]\n", "[mcp_servers.x] # beside\nb = 2\n[c]\n"),
         ("[ mcp_servers . 'x' ]\n[c]\n", "[ mcp_servers . 'x' ]\nb = 2\n[c]\n"),
         ("[mcp_servers.x.env]\nA = 1\n[c]\n[mcp_servers.x]\na = 1\n", "[mcp_servers.x]\nb = 2\n[c]\n"),
         ("[mcp_servers]\n'x'  =  5 # five\n", "[mcp_servers]\n'x'  =  { b = 2 } # five\n"),
