@@ -22,6 +22,7 @@ __all__ = [
     "definition_hash",
     "instructions_hash",
     "is_repeated",
+    "is_torn",
     "parse_marked",
     "parse_strictly",
     "set_hash",
@@ -32,6 +33,8 @@ __all__ = [
 Changed = Literal["refuse", "filter", "warn"]
 _SHORT = 15
 """Digits of an integer that is a double without loss, whatever they are."""
+_DEEPEST = 100
+"""Levels of a value. Where the parser, or the stack, has its end depends on who asks, and all have to say the same of a definition."""
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 
 
@@ -131,6 +134,11 @@ def is_repeated(value: Any) -> bool:
     return isinstance(value, _Repeated)
 
 
+def is_torn(text: str) -> bool:
+    """Whether a text has half of a character in it, a surrogate that stands alone, so that no file of text can hold it."""
+    return any(_FIRST_SURROGATE <= character <= _LAST_SURROGATE for character in text)
+
+
 def definition_hash(definition: Any) -> str:
     """Return the hash of a definition that `parse_strictly` or `parse_marked` gave (64 lowercase hex digits).
 
@@ -227,19 +235,21 @@ def _no_number(text: str) -> float:
     raise Unhashable(f"{text} is no number of JSON")
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: Any, levels: int = _DEEPEST) -> str:
+    if not levels:
+        raise Unhashable("it is nested too deeply")
     if isinstance(value, _Repeated):
         raise Unhashable("a member name is repeated")
     if isinstance(value, _NoDouble):
         raise Unhashable(f"{value[:_SHORT]} is no number of JSON, or too large")
     if isinstance(value, Mapping):
         names = sorted(value, key=_code_units)
-        return "{" + ",".join(f"{_canonical(name)}:{_canonical(value[name])}" for name in names) + "}"
+        return "{" + ",".join(f"{_canonical(name)}:{_canonical(value[name], levels - 1)}" for name in names) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_canonical, value)) + "]"
+        return "[" + ",".join(_canonical(item, levels - 1) for item in value) + "]"
     import rfc8785  # noqa: PLC0415  only who hashes needs it
 
-    if isinstance(value, str) and any(_FIRST_SURROGATE <= character <= _LAST_SURROGATE for character in value):
+    if isinstance(value, str) and is_torn(value):
         # outside of what RFC 8785 takes; the recipe writes it as a lowercase escape
         pieces = (_piece(character) for character in value)
         return '"' + "".join(pieces) + '"'

@@ -11,7 +11,7 @@ import pytest
 from hatchlock.lock.mcp_pin import BadPinFile, PinnedPackage, read_mcp_pin, render_mcp_pin
 from hatchlock.lock.model import Lock
 from hatchlock.lock.surfaces import Definition, readable, surface_of
-from hatchlock.surface import definition_hash
+from hatchlock.surface import definition_hash, instructions_hash
 
 
 def definition(name: str) -> Definition:
@@ -24,6 +24,7 @@ SURFACE = surface_of(
 )
 LOCK = Lock(project="p", platforms=(), surfaces=(SURFACE,))
 TEXT = render_mcp_pin(LOCK)
+TORN = {"instructions": "a\ud83d", "instructionsHash": instructions_hash("a\ud83d")}
 
 
 def test_what_is_pinned_is_read_back() -> None:
@@ -76,6 +77,7 @@ def test_the_package_that_was_approved_is_read() -> None:
         (changed(lambda e: e["tools"][0]["definition"].update(title="x")), "the hash of the tool get of server time"),
         (changed(lambda e: e["tools"][0].update(name="put")), "a tool of server time has two names"),
         (changed(lambda e: e["tools"].append(e["tools"][0])), "a tool of server time has two names"),
+        (changed(lambda e: e.update(TORN)), "a\\ud83d of server time has half a character in it"),
         (changed(lambda e: e.pop("tools")), "it is no mcp-pin.lock"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,24 @@ def test_nothing_that_differs_is_left_out_and_nothing_moves_the_cursor(before: s
     old, new = set(before.split("\n")), set(after.split("\n"))
     for line in old ^ new:
         assert printable(line).strip()[:20] in shown
+
+
+def test_very_long_texts_take_no_time_and_hide_nothing() -> None:
+    same = ["0,"] * 5000
+    before, after = "\n".join(["a", "b", *same, "c", "d"]), "\n".join(["a", "x", "y", *same, "c", "d"])
+    began = time.process_time()
+    shown = side_by_side(before, after, indent="").splitlines()
+    assert time.process_time() - began < 2  # some 7 s otherwise
+    assert shown[0].split() == ["a", "|", "a"]
+    assert ["-", "b", "|", "+", "x"] in [line.split() for line in shown]
+    assert len(shown) < 10
+
+
+@pytest.mark.parametrize("size", [0, 3, 2000])
+@pytest.mark.parametrize(("old", "new"), [(["p"], ["q", "r"]), ([], ["q"]), (["p"], [])])
+def test_what_long_texts_begin_and_end_with_is_the_same(old: list[str], new: list[str], size: int) -> None:
+    start, end = (["s"] * size, ["e"] * size)
+    shown = side_by_side("\n".join([*start, *old, *end]), "\n".join([*start, *new, *end]), indent="").splitlines()
+    marked = [line for line in shown if line.startswith("-") or "| +" in line]
+    assert size == 0 or len(marked) == max(len(old), len(new))
+    assert len(shown) <= 9

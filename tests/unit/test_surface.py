@@ -16,6 +16,7 @@ from hatchlock.surface import (
     Unhashable,
     definition_hash,
     instructions_hash,
+    parse_marked,
     parse_strictly,
     set_hash,
     shown,
@@ -112,3 +113,16 @@ def test_what_is_denied_goes_before_what_is_allowed() -> None:
     rules = SurfaceRules(allow=("get_*", "put"), deny=("get_secret*",))
     assert [rules.permits(name) for name in ("get_time", "put", "get_secrets", "delete")] == [True, True, False, False]
     assert SurfaceRules().permits("anything")
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])
+def test_how_deep_a_definition_may_be_does_not_depend_on_who_asks(opens: str, closes: str) -> None:
+    def hashed(levels: int, frames: int) -> str:
+        if frames:
+            return hashed(levels, frames - 1)
+        return definition_hash(parse_marked(f'{{"name":"x","deep":{opens * levels}1{closes * levels}}}'))
+
+    assert hashed(98, 0) == hashed(98, 300)
+    for frames in (0, 300):
+        with pytest.raises(Unhashable, match="nested too deeply"):
+            hashed(99, frames)

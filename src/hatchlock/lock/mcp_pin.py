@@ -18,7 +18,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import Lock
 from hatchlock.lock.surfaces import Definition, Surface, readable
 from hatchlock.place import Place
-from hatchlock.surface import Unhashable, definition_hash, instructions_hash, parse_strictly, set_hash, shown
+from hatchlock.surface import Unhashable, definition_hash, instructions_hash, is_torn, parse_strictly, set_hash, shown
 
 __all__ = ["BadPinFile", "PinnedPackage", "PinnedServer", "read_mcp_pin", "render_mcp_pin"]
 
@@ -141,6 +141,12 @@ def _server(name: str, entry: Any) -> PinnedServer:
     if prompts is not None:
         _same(_set(prompts), entry["promptsHash"], f"the prompts {whose}")
     instructions = entry["instructions"]
+    for text in (
+        *(item.name for item in (*tools, *(prompts or ()))),
+        *([instructions] if isinstance(instructions, str) else []),
+    ):
+        if is_torn(text):
+            raise _BadError(f"{shown(text)} {whose} has half a character in it, which no file of text can hold")
     _same(instructions_hash(instructions) or None, entry["instructionsHash"], f"the instructions {whose}")
     return PinnedServer(
         name=name,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
-from hatchlock.surface import shown
+from hatchlock.surface import is_torn, shown
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
@@ -306,7 +306,7 @@ def _problems(old: ProbeResult, new: ProbeResult) -> Iterator[str]:
         yield from _of_listings(word, getattr(old, f"{word}s"), getattr(new, f"{word}s"))
     if old.instructions != new.instructions:
         yield "its instructions are others at each look"
-    if _is_torn(new.instructions or ""):
+    if is_torn(new.instructions or ""):
         yield "its instructions have half a character in them, which no file of text can hold"
     if old.protocol != new.protocol:
         yield f"it speaks another version of the protocol at each look: {old.protocol}, {new.protocol}"
@@ -330,7 +330,7 @@ def _of_listings(word: str, old: Sequence[ProbedDefinition], new: Sequence[Probe
     for item in (*old, *new):
         if not item.sha256:
             yield f"the {word} {shown(item.name) or 'without a name'} has no hash: {item.problem}"
-        if _is_torn(item.name):
+        if is_torn(item.name):
             yield f"the name of the {word} {shown(item.name)} has half a character in it, which no file of text can hold"
     names = [[item.name for item in listed] for listed in (old, new)]
     for name in dict.fromkeys(name for name in names[1] if names[1].count(name) > 1):
@@ -348,15 +348,6 @@ def _members(old: ProbedDefinition, new: ProbedDefinition) -> str:
     before, after = old.definition, new.definition
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return ", ".join(map(shown, names)) or "its members are others"
-
-
-def _is_torn(text: str) -> bool:
-    """Whether it has a surrogate that stands alone."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _hashes(surface: Surface) -> tuple[str, ...]:
