@@ -30,7 +30,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("store")
     directory.chmod(0o700)
     rules = SurfaceRules(deny=("change",))
-    apply_records(directory, [python_record(script="chatty.py", server="chatty", surface=rules), python_record()])
+    early = python_record("--early", "60", script="chatty.py", server="early")
+    apply_records(
+        directory, [python_record(script="chatty.py", server="chatty", surface=rules), python_record(), early]
+    )
     return directory
 
 
@@ -159,6 +162,23 @@ def test_who_takes_no_events_gets_json(chatty: Client) -> None:
     reply = chatty.post(request(4, "tools/call", name="echo", arguments={"text": "x"}), Accept="application/json")
     assert reply.headers["content-type"] == "application/json"
     assert reply.json["result"]["content"][0]["text"] == "chatty: x"
+
+
+def test_who_takes_no_events_gets_json_without_a_session_too(front: Front) -> None:
+    client = Client(url=front.url, token=front.token, version="2026-07-28")
+    body = modern(1, "tools/call", name="tell", arguments={"count": 2})
+    reply = client.post(body, mcp_method="tools/call", mcp_name="tell", accept="application/json")
+    assert (reply.headers["content-type"], reply.json["id"]) == ("application/json", 1)
+
+
+def test_what_a_server_says_before_its_first_answer_is_no_answer(home: Path) -> None:
+    with serving(home, "early") as front:
+        reply = front.client().post(hello())
+        assert reply.status == 200
+        assert "result" in reply.json, "and some megabytes of it keep nobody"
+        assert front.client().post(hello(), accept="application/json").json["result"]["serverInfo"]["name"] == "chatty"
+        client = front.client().hello()
+        assert client.call("echo", text="x").status == 200
 
 
 def test_what_belongs_to_a_request_comes_on_its_stream(chatty: Client) -> None:
@@ -296,7 +316,10 @@ def test_there_are_only_so_many_sessions_and_unused_ones_end(home: Path) -> None
         assert wait_for(lambda: front.client().post(hello()).status == 200)
         assert clients[1].call("echo", text="x").status == 404
         assert clients[0].call("echo", text="x").status == 200
-        streams[0].close()
+        unanswered = clients[0].begin("POST", request(1, "tools/call", name="wait", arguments={"seconds": 600}))
+        for stream in (streams[0], unanswered):
+            stream.close()
+        assert wait_for(lambda: not family(front.process.pid)), "what was asked by who is gone keeps nothing"
 
 
 # The end of everything

@@ -99,8 +99,10 @@ class Front:
             await asyncio.sleep(min(self._limits.idle / 4, 5.0))
             since = time.monotonic() - self._limits.idle
             for session in [*self._sessions.values(), *self._spare]:
-                if session.is_ended or (session.used < since and not session.is_busy):
+                if session.is_ended or (session.used < since and not session.is_listened_to):
                     self._retire(session)
+                elif session.is_listened_to:
+                    session.used = time.monotonic()  # whoever is cut off has as long to come back
 
     async def close(self) -> None:
         """End all sessions, and wait for that."""
@@ -162,8 +164,9 @@ class Front:
         session = await self._started(exchange)
         if session is None:
             return
+        takes = accepted(exchange.headers)
         try:
-            stream = session.open(messages)
+            stream = session.open(messages, whole=takes.events)
             await session.send(line)
             answer = await exchange.whole(stream)
         except (Gone, asyncio.CancelledError):
@@ -179,7 +182,6 @@ class Front:
         agreed = next((item for item in said.read("result", members({})) if item.name == "protocolVersion"), None)
         session.protocol = str(said.scalar(agreed) or "")
         self._sessions[session.name] = session
-        takes = accepted(exchange.headers)
         headers = {"mcp-session-id": session.name}
         if takes.events:
             await exchange.stream(stream, after=0, first=_priming(session, stream.name), headers=headers)
@@ -251,10 +253,11 @@ class Front:
         session = self._idle_spare() or await self._started(exchange)
         if session is None:
             return
-        stream = session.open(messages)
+        takes = accepted(exchange.headers)
+        stream = session.open(messages, whole=takes.events)
         try:
             await session.send(line)
-            first = await exchange.whole(stream, _QUICK)
+            first = await exchange.whole(stream, _QUICK if takes.events else None)
             if first and stream.is_finished and first.number == stream.last:
                 await exchange.answer(_status_of(first.data), first.data)
             else:

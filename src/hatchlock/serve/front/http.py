@@ -128,7 +128,11 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def whole(self, stream: Stream, patience: float | None = None) -> Event | None:
-        """Return the first event of a stream once it has come, or None when none came in so many seconds.
+        """Return the last event of a stream once it has ended, or the first one that comes within so many seconds, if one does.
+
+        Args:
+            stream: Which.
+            patience: The seconds; None to wait for its end.
 
         Raises:
             Gone: The client has left meanwhile.
@@ -136,12 +140,13 @@ class Exchange:
         reader = stream.attach(0)
         watch = asyncio.ensure_future(self._gone())
         watch.add_done_callback(lambda _: stream.detach(reader))
+        last = None
         try:
             while (events := await stream.take(reader, patience or _PATIENCE)) is not None:
-                if events:
-                    return events[0]
                 if patience:
-                    return None
+                    return events[0] if events else None
+                for last in events:
+                    stream.taken(reader, last)
         finally:
             is_gone = watch.done()
             stream.detach(reader)
@@ -150,7 +155,7 @@ class Exchange:
                 await watch
         if is_gone:
             raise Gone
-        return None
+        return last
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -72,9 +72,9 @@ class Session:
         return self._said.done()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether somebody waits for an answer, or listens."""
-        return self.standalone.is_read or any(stream.waiting for stream in self._streams.values())
+    def is_listened_to(self) -> bool:
+        """Whether somebody waits for an answer, or listens. What was asked by somebody who is gone is no reason to stay."""
+        return any(stream.is_read for stream in self._streams.values())
 
     def waits_for(self, messages: Collection[Message]) -> bool:
         """Whether one of some requests has the id of one that is not answered yet."""
@@ -144,6 +144,8 @@ class Session:
             while data := await stdout.read(_CHUNK):
                 for line in lines.feed(data):
                     await self._take(line)
+            if rest := lines.rest():
+                await self._take(rest)
         finally:
             for stream in list(self._streams.values()):
                 await self._abandon(stream)
