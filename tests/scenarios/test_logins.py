@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ import pytest
 
 from hatchlock.errors import UsageError
 from hatchlock.launch import LaunchRecord, Remote
+from hatchlock.net.exchange import Unreachable
 from hatchlock.paths import Home
-from hatchlock.security.secrets.logins import Login, Logins
+from hatchlock.security.secrets.logins import Login, Logins, end_of
 from hatchlock.serve.remote.logged_in import LoggedIn
 from hatchlock.serve.remote.login import LoginFailed, NoLoginWanted
 from hatchlock.usecases.logins import NotLoggedIn, declared_remotes, list_logins, log_in, log_out, remote_of
@@ -169,6 +171,51 @@ def test_the_authorization_server_is_told_that_a_login_is_over(tmp_path: Path) -
 
     assert [asked.body for asked in server.asked] == [b"token=r-token&client_id=us"] * 2
     assert logins.get("far") is None
+
+
+def session_of(logins: Logins, login: Login) -> LoggedIn:
+    lease = logins.lease_path("far")
+    return LoggedIn({}, server="far", login=login, logins=logins, lease=lease, environ={}, hide=lambda _: None)
+
+
+def test_a_logout_is_not_undone_by_a_session_that_refreshes(tmp_path: Path) -> None:
+    held, asked = threading.Event(), threading.Event()
+
+    def answering(_: Asked) -> Reply:
+        asked.set()
+        return Reply(parts=(b'{"access_token":', b'"b-token"}'), held=held)
+
+    logins = Logins(tmp_path, "trial", BARE)
+    with scripted_http(answering) as server, ThreadPoolExecutor() as pool:
+        login = Login(url=server.url, access_token="a-token", refresh_token="r-token", token_endpoint=server.url)
+        ended = replace(login, expires=time.time() - 1)
+        logins.set("far", ended)
+        told = pool.submit(session_of(logins, ended).headers)
+        assert asked.wait(10)
+        out = pool.submit(log_out, "trial", "far", Home(root=tmp_path, is_default=False), BARE)
+        wait([out], 0.3)
+        held.set()
+        assert told.result(10)["Authorization"] == "Bearer b-token"
+        out.result(10)
+
+    assert logins.get("far") is None
+
+
+@pytest.mark.parametrize(("left", "goes"), [(30.0, True), (-1.0, False)])
+def test_a_token_is_used_to_its_end_where_nobody_gives_another(tmp_path: Path, left: float, goes: bool) -> None:
+    logins = Logins(tmp_path, "trial", BARE)
+    nobody = "http://127.0.0.1:1/token"
+    login = Login(url=nobody, access_token="a-token", refresh_token="r-token", token_endpoint=nobody)
+    ending = replace(login, expires=time.time() + left)
+    logins.set("far", ending)
+    with contextlib.nullcontext() if goes else pytest.raises(Unreachable):
+        assert session_of(logins, ending).headers() == {"Authorization": "Bearer a-token"}
+
+
+@pytest.mark.parametrize("lasting", [10**400, 1e300, float("nan"), float("inf"), -5, True, "3600", None])
+def test_a_time_that_is_none_is_no_end(lasting: object) -> None:
+    assert end_of(lasting, now=1000.0) == 0.0
+    assert end_of(60, now=1000.0) == 1060.0
 
 
 def test_without_a_login_run_says_how_and_ends(project: Project) -> None:

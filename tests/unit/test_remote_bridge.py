@@ -16,6 +16,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.net.exchange import Exchanges
 from hatchlock.serve.remote.authority import Headers
 from hatchlock.serve.remote.bridge import Bridge
+from hatchlock.serve.remote.event_stream import EventStream
 from hatchlock.serve.remote.streamable import StreamableHttp
 from support.faulty import certificate
 from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
@@ -26,12 +27,12 @@ PATIENCE = 20.0
 class Talking:
     """An application at a bridge."""
 
-    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, url: str, environ: Mapping[str, str], way: type[StreamableHttp | EventStream]) -> None:
         self.said: list[str] = []
         self.wrong: list[HatchlockError] = []
         self._lines: queue.Queue[bytes] = queue.Queue()
-        way = StreamableHttp("far", Exchanges(url, environ), Headers({}))
-        self.bridge = Bridge("far", way, say=self.said.append, fail=self.wrong.append)
+        there = way("far", Exchanges(url, environ), Headers({}))
+        self.bridge = Bridge("far", there, say=self.said.append, fail=self.wrong.append)
         (reader,) = self.bridge.readers(self._lines.put, self._lines.put)
         threading.Thread(target=reader, daemon=True).start()
 
@@ -47,8 +48,8 @@ class Talking:
 
 
 @contextmanager
-def talking(url: str, **environ: str) -> Iterator[Talking]:
-    found = Talking(url, environ)
+def talking(url: str, *, way: type[StreamableHttp | EventStream] = StreamableHttp, **environ: str) -> Iterator[Talking]:
+    found = Talking(url, environ, way)
     try:
         yield found
     finally:
@@ -219,6 +220,42 @@ def test_where_a_server_sends_us_is_shown_harmlessly() -> None:
 
     assert "\x1b" not in message
     assert "\\u001b" in message
+
+
+def test_where_a_server_sends_us_need_be_no_address() -> None:
+    with scripted_http(refusing(307, {"Location": "http://[bad"})) as server, talking(server.url) as application:
+        assert "sends its clients to http://[bad" in application.ask("initialize")["error"]["message"]
+
+
+def test_a_stream_that_names_no_address_for_messages() -> None:
+    parts = (b"event: endpoint\ndata: http://[bad\n\n",)
+    reply = Reply(headers={"Content-Type": "text/event-stream"}, parts=parts)
+    with scripted_http(lambda _: reply) as server, talking(server.url, way=EventStream) as application:
+        assert "sends its clients to http://[bad" in application.ask("initialize")["error"]["message"]
+
+
+def test_a_pause_without_measure_loses_no_answer() -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "ping":
+            return Reply(headers=STREAM, parts=(b"retry: " + b"9" * 5000 + b"\n", event(result(asked))))
+        return polite(asked)
+
+    with scripted_http(answering) as server, talking(server.url) as application:
+        application.hello()
+        assert application.ask("ping")["result"] == {}
+
+
+def test_a_bridge_that_has_ended_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    with scripted_http(polite) as server, talking(server.url) as application:
+        application.hello()
+        application.bridge.kill()
+        left = [thread for thread in threading.enumerate() if thread not in before and "_carry_all" in thread.name]
+        for thread in left:
+            thread.join(PATIENCE)
+
+    assert left
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_a_method_that_is_not_known_is_no_session_that_is_gone() -> None:

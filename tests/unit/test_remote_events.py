@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatchlock.launch_parts import url_problem
-from hatchlock.serve.remote.events import Event, Events
+from hatchlock.net.exchange import address_from, same_origin
+from hatchlock.serve.remote import events as events_module
+from hatchlock.serve.remote.events import Event, Events, EventTooLong
 from hatchlock.serve.remote.messages import Said, answers, error_line, one_line, read
 
 
@@ -43,6 +45,32 @@ def test_events_are_the_same_in_whatever_pieces_they_come(cuts: list[int]) -> No
     pieces = [STREAM[start:end] for start, end in itertools.pairwise(places)]
 
     assert events_of(*pieces) == EXPECTED
+
+
+@pytest.mark.parametrize("piece", [b"data: " + b"x" * 100 + b"\n", b"data: x\n", b"data:\n", b"data: x"])
+def test_an_event_without_end_ends_its_stream(piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "LONGEST_MESSAGE", 1000)
+
+    with pytest.raises(EventTooLong):
+        events_of(*[piece] * 1100)
+
+
+def test_an_event_may_be_as_long_as_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "LONGEST_MESSAGE", 1000)
+
+    assert [
+        len(event.data) for event in events_of(b"data: " + b"x" * 499 + b"\n", b"data: " + b"y" * 500 + b"\n\n")
+    ] == [1000]
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_pause_that_is_no_number_of_ours_is_none(digits: int) -> None:
+    assert events_of(b"retry: " + b"9" * digits + b"\ndata: x\n\n") == [Event(kind="message", data=b"x")]
+
+
+@pytest.mark.parametrize("text", ["http://[bad", "//[", "http://h:99999/", "http://h:port/", "http://me@h/"])
+def test_what_is_no_address_is_of_no_origin(text: str) -> None:
+    assert not same_origin("http://h/mcp", address_from("http://h/mcp", text))
 
 
 def test_what_a_bridge_reads_of_messages() -> None:

@@ -23,7 +23,7 @@ from hatchlock.surface import shown
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["Answer", "Elsewhere", "Exchanges", "Unreachable", "bare_address", "same_origin"]
+__all__ = ["Answer", "Elsewhere", "Exchanges", "Unreachable", "address_from", "bare_address", "same_origin"]
 
 _CONNECT_SECONDS = 15.0
 _PIECE = 1 << 16
@@ -191,7 +191,7 @@ class Exchanges:
             if answer.status not in _REDIRECTS or not location:
                 return answer
             answer.drop()
-            to = urljoin(place, location)
+            to = address_from(place, location)
             if not _is_followed(method, answer.status, place, to):
                 raise Elsewhere(url=bare_address(place), location=bare_address(to))
             place = to
@@ -231,9 +231,20 @@ def bare_address(url: str) -> str:
     return without_userinfo(url).partition("#")[0].partition("?")[0]
 
 
+def address_from(url: str, reference: str) -> str:
+    """Return the address that somebody at another one names, absolute or not; what is no address stays as it is."""
+    try:
+        return urljoin(url, reference)
+    except ValueError:
+        return reference
+
+
 def same_origin(url: str, other: str) -> bool:
     """Whether what is meant for one address may go to another: the same scheme, host and port, and no user name in it."""
-    return _origin(url) == _origin(other) and "@" not in urlsplit(other).netloc
+    try:
+        return _origin(url) == _origin(other) and "@" not in urlsplit(other).netloc
+    except ValueError:
+        return False  # a stranger's text that is no address
 
 
 def _is_followed(method: str, status: int, place: str, to: str) -> bool:

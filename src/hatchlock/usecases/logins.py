@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from hatchlock.errors import HatchlockError, UsageError
 if TYPE_CHECKING:
     from hatchlock.launch import SecretReference
     from hatchlock.paths import Home
+    from hatchlock.security.secrets.logins import Logins
     from hatchlock.security.secrets.store import Where
     from hatchlock.usecases.project import Project
 
@@ -25,6 +27,9 @@ __all__ = [
     "log_out",
     "remote_of",
 ]
+
+_REFRESH_SECONDS = 60.0
+"""What a session may take to refresh a login."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -145,6 +150,7 @@ def log_in(
         MissingSecret: A header has no value.
         AuditNotWritten: It cannot be written down; nothing was kept.
     """
+    from hatchlock.net.exchange import bare_address
     from hatchlock.security.secrets.logins import Logins
     from hatchlock.security.secrets.resolve import Places, resolve
     from hatchlock.serve.remote.login import log_in as begin
@@ -156,8 +162,10 @@ def log_in(
     places = Places(environ=environ, directory=remote.directory, project=remote.project, store=home.root)
     secrets = resolve(remote.secrets, places).variables
     login = begin(remote.url, {**remote.headers, **secrets}, environ=environ, timeout=timeout, show=show)
-    begin_entry(home.root, "login", project=remote.project, server=remote.name, url=remote.url)
-    where = Logins(home.root, remote.project, environ).set(remote.name, login)
+    begin_entry(home.root, "login", project=remote.project, server=remote.name, url=bare_address(remote.url))
+    logins = Logins(home.root, remote.project, environ)
+    with _alone(logins, remote.name, purpose="login"):
+        where = logins.set(remote.name, login)
     return _view(remote, home, environ), where
 
 
@@ -183,14 +191,23 @@ def log_out(project: str, server: str, home: Home, environ: Mapping[str, str]) -
     from hatchlock.usecases.audit_trail import note
 
     logins = Logins(home.root, project, environ)
-    login = logins.get(server)
-    if not logins.forget(server):
+    if logins.get(server) is None and not logins.forget(server):
         raise NotLoggedIn(server=server)
+    with _alone(logins, server, purpose="logout"):
+        login = logins.get(server)
+        logins.forget(server)
     note(home.root, "logout", project=project, server=server)
     try:
         return login is not None and give_back(login, environ)
     except HatchlockError:
         return False  # what is kept here is gone all the same
+
+
+def _alone(logins: Logins, server: str, *, purpose: str) -> contextlib.AbstractContextManager[None]:
+    """Wait until no session refreshes a login: what it writes would come after us, and be the one that was to go."""
+    from hatchlock.state.lease import lease
+
+    return lease(logins.lease_path(server), what=f"the login at {server}", purpose=purpose, timeout=_REFRESH_SECONDS)
 
 
 def _says_who(remote: RemoteServer) -> bool:

@@ -11,9 +11,23 @@ from typing import Any
 from hatchlock.security.secrets.programs import Keyring
 from hatchlock.security.secrets.store import SecretStore, Where
 
-__all__ = ["Login", "Logins"]
+__all__ = ["Login", "Logins", "end_of"]
 
 _PREFIX = "login."
+_LONGEST_SECONDS = 100 * 365 * 86400.0
+"""What lasts longer is taken to last as long as it is not refused; no calendar has an end for it either."""
+
+
+def end_of(lasting: object, *, now: float) -> float:
+    """Return when a token ends, in seconds since 1970, by what its authorization server says of it; 0 where that is no time.
+
+    Args:
+        lasting: Its `expires_in`, any JSON value.
+        now: The time.
+    """
+    if isinstance(lasting, bool) or not isinstance(lasting, (int, float)):
+        return 0.0
+    return now + lasting if 0 < lasting < _LONGEST_SECONDS else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +90,7 @@ class Logins:
     """
 
     def __init__(self, root: Path, project: str, environ: Mapping[str, str]) -> None:
+        self._root = root
         self._store = SecretStore(root)
         self._project = project
         self._environ = environ
@@ -109,6 +124,10 @@ class Logins:
             LeaseHeld: As `set`.
         """
         return self._store.forget(self._name(server), Keyring(self._environ))
+
+    def lease_path(self, server: str) -> Path:
+        """Return the file of the lease that whoever gets, refreshes or forgets a login holds meanwhile."""
+        return self._root / "projects" / self._project / "logins" / f"{server}.lock"
 
     def _name(self, server: str) -> str:
         return f"{self._project}/{_PREFIX}{server}"

@@ -255,6 +255,8 @@ class Bridge:
                 self._over.set()
                 self._idle.notify_all()
         self.stopped.set()
+        with contextlib.suppress(queue.Full):  # else whoever carries looks by itself
+            self._coming.put_nowait(None)
 
     def _wait_over(self) -> None:
         self._over.wait()

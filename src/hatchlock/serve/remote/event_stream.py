@@ -10,10 +10,9 @@ import json
 import threading
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urljoin
 
 from hatchlock.errors import HatchlockError
-from hatchlock.net.exchange import Answer, Elsewhere, Exchanges, Unreachable, bare_address, same_origin
+from hatchlock.net.exchange import Answer, Elsewhere, Exchanges, Unreachable, address_from, bare_address, same_origin
 from hatchlock.serve.remote.authority import Authority
 from hatchlock.serve.remote.bridge import Outlet
 from hatchlock.serve.remote.connecting import patiently
@@ -168,7 +167,7 @@ class EventStream:
 
     def _take(self, stream: _Stream, event: Event, outlet: Outlet) -> None:
         if event.kind == "endpoint":
-            endpoint = urljoin(self._exchanges.url, event.data.decode(errors="replace"))
+            endpoint = address_from(self._exchanges.url, event.data.decode(errors="replace"))
             if not same_origin(self._exchanges.url, endpoint):
                 raise Elsewhere(url=self._url, location=bare_address(endpoint))
             stream.endpoint = endpoint

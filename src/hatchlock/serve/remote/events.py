@@ -12,6 +12,8 @@ __all__ = ["Event", "EventTooLong", "Events"]
 
 _END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
+_LONGEST_RETRY = 9
+"""Digits: more milliseconds than that nobody waits, and Python refuses numbers of some thousands."""
 
 
 class EventTooLong(ValueError):
@@ -41,6 +43,7 @@ class Events:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._held = 0
+        """Bytes of the line that has begun."""
         self._begun = False
         self._clear()
 
@@ -68,12 +71,13 @@ class Events:
 
     def _grow(self, size: int) -> None:
         self._held += size
-        if self._held + sum(map(len, self._data)) > LONGEST_MESSAGE:
+        if self._held + self._size > LONGEST_MESSAGE:
             raise EventTooLong
 
     def _clear(self) -> None:
         self._kind, self._id = "", ""
         self._data: list[bytes] = []
+        self._size = 0
         self._retry: float | None = None
 
     def _line(self, line: bytes) -> Event | None:
@@ -84,12 +88,14 @@ class Events:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
+            self._size += len(value) + bool(self._data)
             self._data.append(value)
+            self._grow(0)  # an event need not end in the piece in which it grows
         elif name == b"event":
             self._kind = value.decode(errors="replace")
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode(errors="replace")
-        elif name == b"retry" and value.isdigit():
+        elif name == b"retry" and value.isdigit() and len(value) <= _LONGEST_RETRY:
             self._retry = int(value) / 1000
         return None
 

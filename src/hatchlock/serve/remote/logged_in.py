@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from hatchlock.errors import HatchlockError
 from hatchlock.launch_parts import url_problem
 from hatchlock.net.exchange import Exchanges
-from hatchlock.security.secrets.logins import Login, Logins
+from hatchlock.security.secrets.logins import Login, Logins, end_of
 
 __all__ = ["LoggedIn", "give_back", "refreshed"]
 
@@ -72,11 +73,15 @@ class LoggedIn:
         """Return the manifest's headers and the token, refreshed if it is about to end.
 
         Raises:
-            HatchlockError: It has to be refreshed, and the authorization server cannot be asked.
+            HatchlockError: It has ended, and the authorization server cannot be asked for another one.
         """
         with self._lock:
             if self._login.refresh_token and not self._login.lasts(time.time() + _BEFORE):
-                self._refresh(self._login.access_token)
+                try:
+                    self._refresh(self._login.access_token)
+                except HatchlockError:
+                    if not self._login.lasts(time.time()):
+                        raise
             return {**self._headers, "Authorization": f"Bearer {self._login.access_token}"}
 
     def renewed(self, refused: Mapping[str, str]) -> bool:
@@ -133,7 +138,7 @@ def refreshed(login: Login, environ: Mapping[str, str]) -> Login | None:
         login,
         access_token=token,
         refresh_token=new if isinstance(new, str) and new else login.refresh_token,
-        expires=time.time() + lasting if isinstance(lasting, (int, float)) else 0.0,
+        expires=end_of(lasting, now=time.time()),
         scope=scope if isinstance(scope, str) else login.scope,
     )
 

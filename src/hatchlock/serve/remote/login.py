@@ -20,7 +20,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.launch_parts import url_problem
 from hatchlock.net.exchange import bare_address
 from hatchlock.net.trust import tls_context
-from hatchlock.security.secrets.logins import Login
+from hatchlock.security.secrets.logins import Login, end_of
 from hatchlock.serve.remote.callback import Callback, callback
 from hatchlock.surface import shown
 
@@ -177,7 +177,7 @@ async def _flow(
             client.stream("POST", url, headers=request_headers, content=json.dumps(_INITIALIZE)) as answer,
         ):
             status = answer.status_code
-    except (http.HTTPError, OAuthFlowError, ValueError) as error:
+    except (http.HTTPError, http.InvalidURL, OAuthFlowError, ValueError) as error:
         if problems:
             raise problems[0] from error
         raise LoginFailed(url=place, why=_words(str(error) or type(error).__name__)) from error
@@ -200,7 +200,7 @@ def _login(url: str, provider: Any, tokens: Any) -> Login:
         url=url,
         access_token=tokens.access_token,
         refresh_token=tokens.refresh_token or "",
-        expires=time.time() + tokens.expires_in if tokens.expires_in else 0.0,
+        expires=end_of(tokens.expires_in, now=time.time()),
         scope=tokens.scope or "",
         resource=resource,
         token_endpoint=str(metadata.token_endpoint) if metadata else f"{base}/token",

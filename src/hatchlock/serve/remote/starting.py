@@ -120,7 +120,12 @@ def _authority(
     from hatchlock.serve.remote.logged_in import LoggedIn  # noqa: PLC0415
 
     talk.hide(login.hidden)
-    lease = store / "projects" / record.project / "logins" / f"{record.server}.lock"
     return LoggedIn(
-        headers, server=record.server, login=login, logins=logins, lease=lease, environ=environ, hide=talk.hide
+        headers,
+        server=record.server,
+        login=login,
+        logins=logins,
+        lease=logins.lease_path(record.server),
+        environ=environ,
+        hide=talk.hide,
     )
