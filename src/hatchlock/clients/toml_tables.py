@@ -280,7 +280,7 @@ def _loaded(text: str, path: str) -> dict[str, Any]:
         line, column = (int(match[1]), int(match[2])) if match and match[1] else at_end
         why = _POSITION.sub("", message)
         raise Unparsable(
-            path=path, line=line, column=column, why=f"it is not valid TOML: {why[:1].lower()}{why[1:]}"
+            path=path, line=line, column=column, why=f"it is not valid TOML 1.0: {why[:1].lower()}{why[1:]}"
         ) from error
     return value
 
