@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ def anonymous() -> Anonymous:
         ("Authorization: Bearer abcdef.ghijkl-mnop", "Authorization: Bearer ***"),
         ('API_KEY = "q8w7e6r5t4z3u2"', 'API_KEY = "***"'),
         ("password=hunter22!x", "password=***"),
+        ("run --password=hunter22x 2token=q8w7e6r5", "run --password=*** 2token=***"),
+        ("got git+https://me:hunter22@host/x", "got ***host/x"),
         ('{"access_token": "x1y2z3x1y2z3"}', '{"access_token": "***"}'),
         ("/srv/people/jdoe42/acme/hatchlock.toml", "~/acme/hatchlock.toml"),
         ("/root/.cache and /rootless", "~/.cache and /rootless"),
@@ -39,6 +42,18 @@ def anonymous() -> Anonymous:
 )
 def test_what_is_nobody_elses_business_goes(anonymous: Anonymous, text: str, expected: str) -> None:
     assert anonymous.text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["a", "eyJ", "a.", "-", "a-", "a:", "Bearer ", '\\"', "a://", "eyJaaaaaaaaaa.", "/home/"]
+)
+def test_a_long_line_of_a_log_takes_no_longer_than_it_is(anonymous: Anonymous, word: str) -> None:
+    """What looks at each place of it for its end takes minutes here."""
+    text = word * (100_000 // len(word))
+    began = time.process_time()
+    anonymous.text(text)
+
+    assert time.process_time() - began < 5
 
 
 def test_encoded_secrets_go_too(anonymous: Anonymous) -> None:

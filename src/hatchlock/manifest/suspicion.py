@@ -40,11 +40,12 @@ _GIT_CREDENTIALS = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(r"|true|false|yes|no|none|null|on|off|\d{1,6}|\$\{?\w+\}?|[./~].*|<.*>", re.IGNORECASE)
+# looked for in whole logs, too: none of them begins again in the middle of what it has passed over
 _KNOWN = re.compile(
     r"sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[abprs]-[\w-]{10,}"
     r"|xapp-[\w-]{10,}|sk_live_\w{16,}|npm_[A-Za-z0-9]{30,}|pypi-AgE[\w-]{30,}|hf_[A-Za-z0-9]{30,}|dop_v1_[a-f0-9]{32,}"
-    r"|AKIA[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@"
+    r"|AKIA[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{10,2048}\.[\w-]{10,}\.|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|(?<![a-z0-9+.-])[a-z0-9+.-]++://[^/\s:@]+:[^/\s@]+@"
 )
 
 

@@ -14,7 +14,7 @@ __all__ = ["Anonymous", "Identity"]
 _NOBODY = frozenset({"", "root", "localhost"})
 _HOMES = re.compile(r"(?P<above>/home|/Users|/var/home)/(?P<user>[^/\s\"'\\:,;)\]}]+)")
 _ASSIGNED = re.compile(
-    r"(?P<name>[A-Za-z][\w-]*)(?P<between>\\?[\"']?\s*[:=]\s*\\?[\"']?)(?P<value>[^\s\"'\\,;()\[\]{}<$][^\s\"'\\,;)\]}]*)"
+    r"(?<![\w-])(?P<name>[\w-]++)(?P<between>\\?[\"']?\s*[:=]\s*\\?[\"']?)(?P<value>[^\s\"'\\,;()\[\]{}<$][^\s\"'\\,;)\]}]*)"
 )
 _BEARER = re.compile(r"(?P<scheme>\b(?:Bearer|Basic|Token)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 _REFERENCE = re.compile(r"(?:env|file|keyring|command):.*")
@@ -71,7 +71,7 @@ class Anonymous:
 
 def _assigned(match: re.Match[str]) -> str:
     """A digest or a reference is no secret, whatever it stands behind."""
-    value = match["value"]
-    if _REFERENCE.fullmatch(value) or _DIGEST.fullmatch(value) or not surely_secret(match["name"], value):
+    name, value = match["name"].lstrip("-_0123456789"), match["value"]
+    if not name or _REFERENCE.fullmatch(value) or _DIGEST.fullmatch(value) or not surely_secret(name, value):
         return match[0]
     return f"{match['name']}{match['between']}***"
