@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from hatchlock.serve.gate import Gate, SurfaceDiffers
 from hatchlock.serve.messages import may_list
 from hatchlock.serve.passage import Chain, Verdict
 from hatchlock.state.surfaces import Difference
-from hatchlock.surface import Changed, Pins, SurfaceRules, instructions_hash
+from hatchlock.surface import Changed, Pins, SurfaceRules, definition_hash, instructions_hash
 from support.rug_pulls import EVIL, QUESTIONS, TOOLS, TRICKS, hello, honest_pins, request, rugpull, rules
 
 MODES: tuple[Changed, ...] = ("refuse", "filter", "warn")
@@ -468,3 +469,47 @@ def test_what_an_inner_passage_answers_is_seen_by_the_outer_ones() -> None:
     chain, log = chained(b"x", b"")
     assert chain.sent(b"x") == Verdict(b"", b"no\n")
     assert log == ["a sent x"]
+
+
+def listing_of(count: int) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": f"t{number}"} for number in range(count)]}}
+
+
+def test_however_much_differs_people_get_as_much_as_they_read() -> None:
+    session = Session(rules(changed="warn"))
+    session.gate.received(line(listing_of(5000)))
+    assert len(session.found[0].added) == 5000
+    assert len(session.details) == 100
+
+
+def test_a_batch_takes_time_that_grows_with_it() -> None:
+    def seconds(count: int) -> float:
+        session = Session(rules(changed="warn"))
+        batch = [{**listing_of(1), "result": {"tools": [{"name": f"t{number}"}]}} for number in range(count)]
+        text, began = line(batch), time.process_time()  # type: ignore[arg-type]
+        session.gate.received(text)
+        return time.process_time() - began
+
+    assert seconds(4000) < 12 * seconds(1000) + 0.1
+
+
+def test_a_tool_that_is_denied_is_hidden_also_where_it_has_another_name_beside_it() -> None:
+    definition = {"name": "add", "NAME": "sub"}
+    pins = Pins(tools={"add": definition_hash(definition)})
+    session = Session(SurfaceRules(deny=("add",), pins=pins))
+    answer = line({"jsonrpc": "2.0", "id": 1, "result": {"tools": [definition]}})
+    assert json.loads(session.gate.received(answer).forward)["result"] == {"tools": []}
+    assert not session.found
+
+
+def test_what_only_some_applications_are_shown_may_be_missing() -> None:
+    definition = {"name": "ask"}
+    listed = line({"jsonrpc": "2.0", "id": 1, "result": {"tools": []}})
+    for varying in ((), ("tool ask",)):
+        pins = Pins(tools={"ask": definition_hash(definition)}, varying=varying)
+        session = Session(SurfaceRules(pins=pins))
+        session.gate.sent(line(request(1, "tools/list")))
+        verdict = session.gate.received(listed)
+        assert (verdict.end is None) == bool(varying)
+        other = line({"jsonrpc": "2.0", "id": 2, "result": {"tools": [{**definition, "title": EVIL}]}})
+        assert Session(SurfaceRules(pins=pins)).gate.received(other).end

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hatchlock.serve.group import listing
 from hatchlock.serve.group.asking import Out
 from hatchlock.serve.group.names import LONGEST, labels, offered, parted
 from hatchlock.serve.group.owners import Owners
@@ -202,6 +203,18 @@ def test_a_server_that_lists_badly_or_never_is_missing_in_the_listing() -> None:
     assert [tool["name"] for tool in talk.last()["result"]["tools"]] == ["b__two"]
     assert [note.partition(" is left")[0] for note in talk.notes] == ["tools/list of a", "tools/list of c"]
     assert "\x1b" not in "".join(talk.notes)
+
+
+def test_a_server_that_lists_more_than_a_message_can_have_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "LONGEST_MESSAGE", 100)
+    talk = started("a", "b")
+    talk.ask(1, "tools/list")
+    talk.reply("b", {"tools": [{"name": "two"}]})
+    for cursor in ("1", "2"):
+        talk.reply("a", {"tools": [{"name": cursor, "title": "x" * 40}], "nextCursor": cursor})
+    assert [tool["name"] for tool in talk.last()["result"]["tools"]] == ["a__1", "b__two"]
+    assert talk.notes == ["tools/list of a is left out: with it the answer is too long for a message"]
+    assert len(talk.servers["a"]) == 4
 
 
 def test_a_cursor_that_we_never_gave_is_refused() -> None:

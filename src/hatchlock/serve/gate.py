@@ -133,9 +133,7 @@ class Gate:
         except Unreadable as error:
             text, answers = line.decode(errors="replace"), ()
             findings = [unclear(text, str(error))]
-        difference = Difference()
-        for finding in findings:
-            difference |= finding.difference
+        difference = Difference.joined(finding.difference for finding in findings)
         asked = [self._asked.pop(id_key(answer.id), None) for answer in answers if answer.id]
         if difference:
             self._report(difference, tuple(line for finding in findings for line in finding.details))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from hatchlock.serve.messages import Answer, definition_names
@@ -21,6 +22,7 @@ _WORDS = {"added": "added", "removed": "removed", "changed": "changed", "unhasha
 _SHOWN_NAME = 80
 _SHOWN = 600
 _MOST = 10
+_MOST_DETAILS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +31,7 @@ class Finding:
 
     Attributes:
         difference: What of it is not as it was pinned.
-        details: Lines on that for people, with nothing in them that a terminal obeys.
+        details: Lines on that for people, with nothing in them that a terminal obeys; of a listing a hundred at most.
         hidden: Edits that leave out the tools that are not permitted.
         filtered: Edits that leave out these, and everything that differs.
         names: By "tools" and "prompts", where the answer lists them: what it lists of what was pinned.
@@ -109,25 +111,29 @@ class Judge:
     def _listing(self, text: str, member: Member) -> Finding:
         kind = _KINDS[member.name]
         listed: tuple[Item, ...] = member.value
-        differs: dict[str, list[tuple[str, str]]] = {"added": [], "changed": [], "unhashable": []}
+        differs: dict[str, list[tuple[str, str, str]]] = {"added": [], "changed": [], "unhashable": []}
         permitted, right, names = [], [], set()
         for item in listed:
             definition = text[item.at : item.end]
             name, sort, why = self._sort(member.name, definition, item.value)
-            if sort == "hidden":
+            # a name that has another one beside it is known late
+            if sort == "hidden" or (name and not self._is_permitted(member.name, name)):
                 continue
             permitted.append(item)
             names.add(name)
             self._note(member.name, name, is_right=not sort)
             if sort:
-                differs[sort].append((f"{kind} {name}".strip(), f"{why}: {_definition(definition)}"))
+                differs[sort].append((f"{kind} {name}".strip(), why, definition))
             else:
                 right.append(item)
+        details = (
+            f"{_WORDS[sort]}: {_label(label)}{why}: {_definition(definition)}"
+            for sort, found in differs.items()
+            for label, why, definition in found
+        )
         return Finding(
-            difference=Difference(**{sort: tuple(label for label, _ in found) for sort, found in differs.items()}),
-            details=tuple(
-                f"{_WORDS[sort]}: {_label(label)}{why}" for sort, found in differs.items() for label, why in found
-            ),
+            difference=Difference(**{sort: tuple(label for label, *_ in found) for sort, found in differs.items()}),
+            details=tuple(islice(details, _MOST_DETAILS)),
             hidden=_kept(text, member, permitted),
             filtered=_kept(text, member, right),
             names={member.name: frozenset(name for name in names if name in self._pinned(member.name))},
@@ -229,11 +235,8 @@ def _cut(members: Sequence[Member], found: Member) -> Edit:
 
 
 def _joined(found: Sequence[Finding]) -> Finding:
-    difference = Difference()
-    for item in found:
-        difference |= item.difference
     return Finding(
-        difference=difference,
+        difference=Difference.joined(item.difference for item in found),
         details=tuple(line for item in found for line in item.details),
         hidden=tuple(edit for item in found for edit in item.hidden),
         filtered=tuple(edit for item in found for edit in item.filtered),

@@ -47,8 +47,14 @@ class Difference:
 
     def __or__(self, other: Difference) -> Difference:
         """Return what is in either, each once, in order."""
-        names = (item.name for item in fields(self))
-        return Difference(**{name: _once((*getattr(self, name), *getattr(other, name))) for name in names})
+        return Difference.joined((self, other))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Difference]) -> Difference:
+        """Return what is in any of them, each once, in order; in time that grows with what is in them."""
+        found = tuple(parts)
+        names = (item.name for item in fields(cls))
+        return cls(**{name: _once(label for part in found for label in getattr(part, name)) for name in names})
 
     @property
     def cut(self) -> Difference:

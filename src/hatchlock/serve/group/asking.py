@@ -42,12 +42,14 @@ class Gathering:
         raw: Its id, as JSON.
         waiting: Servers that are not ready.
         pieces: What they have said, as far as it is for the client.
+        size: Characters of that.
     """
 
     raw: str
     waiting: set[str]
     done: Callable[[Gathering, Out], None]
     pieces: dict[str, list[str]] = field(default_factory=dict)
+    size: int = 0
 
 
 Answered = Callable[[Message | None, Out], None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hatchlock.serve.envelope import Message, dumps
 from hatchlock.serve.group.asking import Asking, Gathering, Out, Take
 from hatchlock.serve.group.owners import Owners
 from hatchlock.serve.group.shapes import KINDS, Page, page_of
+from hatchlock.serve.lines import LONGEST_MESSAGE
 
 __all__ = ["Listing"]
 
@@ -54,7 +55,12 @@ class Listing:
                 return True
             if number == 1:
                 self._owners.forget(server, KINDS[method].listed)
-            self._keep(server, method, page, gathering.pieces.setdefault(server, []), out)
+            texts = list(self._kept(server, method, page, out))
+            gathering.size += sum(map(len, texts))
+            if gathering.size > LONGEST_MESSAGE:
+                self._note(f"{method} of {server} is left out: with it the answer is too long for a message", out)
+                return True
+            gathering.pieces.setdefault(server, []).extend(texts)
             if not page.cursor:
                 return True
             if number >= _MOST_PAGES:
@@ -69,15 +75,15 @@ class Listing:
 
         return take
 
-    def _keep(self, server: str, method: str, page: Page, texts: list[str], out: Out) -> None:
+    def _kept(self, server: str, method: str, page: Page, out: Out) -> Iterator[str]:
         kind = KINDS[method]
         if page.unclear:
             self._note(f"{method} of {server}: {page.unclear} without a clear {kind.named} are left out", out)
         for definition in page.definitions:
             if kind.named == "name":
-                texts.append(definition.renamed(dumps(self._owners.name(kind.listed, server, definition.name))))
+                yield definition.renamed(dumps(self._owners.name(kind.listed, server, definition.name)))
             elif self._owners.own(kind.listed, server, definition.name):
-                texts.append(definition.text)
+                yield definition.text
             else:
                 self._note(f"{method} of {server}: what another server has listed too is left out", out)
 

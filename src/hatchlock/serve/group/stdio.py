@@ -1,7 +1,7 @@
 """A group over our own stdin and stdout.
 
 client ── stdin ──▶ router ──▶ outlet ──▶ run ──▶ a server       what a client says waits for no server
-client ◀─ outlet ◀─ router ◀──────────── run ◀── a server        a client that does not read slows all of them down
+client ◀─ outlet ◀─ router ◀──────────── run ◀── a server        a client that does not read slows everybody down
 """
 
 from __future__ import annotations
@@ -122,8 +122,14 @@ class _Session:
             os.write(self._stderr, f"hatchlock: {shown(text)}\n".encode())
 
     def listen(self, stdin: int) -> None:
-        """Take what the client says until it ends."""
-        read_lines(stdin, lambda line: self._do(lambda now: self._router.sent(line, now)) if line.strip() else None)
+        """Take what the client says until it ends; what we answer ourselves it has to read."""
+
+        def take(line: bytes) -> None:
+            if line.strip():
+                self._do(lambda now: self._router.sent(line, now))
+                self._client.wait_for_room()
+
+        read_lines(stdin, take)
         self._reasons.put(End.STDIN)
 
     def until(self, reasons: Reasons) -> Reason:
