@@ -1,15 +1,17 @@
 """JSON files that list servers as the members of one object, at the root or elsewhere.
 
 `mcpServers` at the root is how Claude Code, Cursor and most others read it; others have `servers`, `mcp.servers`, or
-`amp.mcpServers` as one name. Only the object at its own place counts; objects of the same name elsewhere (`projects[…].mcpServers`) are never touched.
+`amp.mcpServers` as one name. Only the object at its own place counts; objects of the same name elsewhere
+(`projects[…].mcpServers`) and its neighbours (VS Code's `inputs`) are never touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from hatchlock.clients import json5_text
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.json_text import (
     Member,
@@ -24,8 +26,9 @@ from hatchlock.clients.json_text import (
     replace,
 )
 
-__all__ = ["JsonObject"]
+__all__ = ["Form", "JsonObject"]
 
+Form = Literal["jsonc", "json5"]
 _BOM = "\ufeff"
 
 
@@ -35,9 +38,12 @@ class JsonObject:
 
     Attributes:
         place: The names that lead from the root to that object.
+        form: What the application reads: JSON, with comments and trailing commas as most of them tolerate, or JSON5. What we
+            write is plain JSON in both.
     """
 
     place: tuple[str, ...]
+    form: Form = "jsonc"
 
     def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
         """See `Dialect.read`."""
@@ -74,7 +80,7 @@ class JsonObject:
         return self.remove(text.encode(), old, path=path)
 
     def remove(self, data: bytes, name: str, *, path: str = "") -> bytes:
-        """See `Dialect.remove`. The object itself stays, even empty."""
+        """See `Dialect.remove`. The object itself stays, even empty, and so do those around it, whoever made them."""
         text = _decode(data, path)
         if _is_blank(text):
             return data
@@ -90,7 +96,8 @@ class JsonObject:
 
     def _chain(self, text: str, path: str) -> list[Node]:
         """Return the root and the objects below it that lead to the servers, as far as they are there."""
-        node = parse(text, path=path, inside=self.place)
+        read = json5_text.parse if self.form == "json5" else parse
+        node = read(text, path=path, inside=self.place)
         if not isinstance(node.value, dict):
             _refuse(text, node, "its root is no object", path)
         chain = [node]

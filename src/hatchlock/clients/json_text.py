@@ -1,7 +1,8 @@
 """JSON as text: where each member of an object stands, and exact edits of one member.
 
 Reads RFC 8259 and what applications tolerate beside it: `//` and `/* */` comments, a trailing comma, a byte order mark,
-duplicate names (the last one counts). Offsets count characters of the decoded text.
+duplicate names (the last one counts). `json5_text` reads more on top of it, and the edits serve both, for what is written is
+plain JSON. Offsets count characters of the decoded text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, NoReturn
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Member", "Node", "Unparsable", "append", "parse", "remove", "rename", "render", "replace"]
+__all__ = ["Member", "Node", "Reader", "Unparsable", "append", "parse", "remove", "rename", "render", "replace"]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
@@ -21,6 +22,7 @@ _COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/))*")
 _INDENT = re.compile(r"[ \t]*")
 _REST_OF_LINE_IS_BLANK = re.compile(r"[ \t]*[\r\n]")
 _DEEPEST = 200
+BROKEN_STRING = "the string that starts here is broken"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -68,13 +70,15 @@ class Member:
 
     Attributes:
         name: Its name, unescaped.
-        start: The offset of the name's opening quote.
+        start: The offset of the name's first character, which may be a quote.
+        name_end: The offset behind its last one.
         node: Its value.
         comma: The offset of the comma behind it; None if there is none.
     """
 
     name: str
     start: int
+    name_end: int
     node: Node
     comma: int | None
 
@@ -91,12 +95,7 @@ def parse(text: str, *, path: str, inside: tuple[str, ...] = ()) -> Node:
     Raises:
         Unparsable: It is not JSON, even with what is tolerated.
     """
-    reader = _Reader(text, path)
-    root = reader.value(reader.skip(1 if text.startswith("\ufeff") else 0), inside=inside, depth=0)
-    rest = reader.skip(root.end)
-    if rest != len(text):
-        reader.fail(rest, "something follows the end of the document")
-    return root
+    return Reader(text, path).document(inside)
 
 
 def _why_no_value(opening: str) -> str:
@@ -104,7 +103,7 @@ def _why_no_value(opening: str) -> str:
         case "":
             return "it ends where a value is expected"
         case '"':
-            return "the string that starts here is broken"
+            return BROKEN_STRING
     return f"{opening!r} starts no JSON value"
 
 
@@ -112,50 +111,70 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-class _Reader:
+class Reader:
+    """Reads one document. What a form may have beside this one overrides `skip`, `scalar` and `name`."""
+
+    no_name: ClassVar[str] = "a name in double quotes is expected here"
+
     def __init__(self, text: str, path: str) -> None:
         self.text = text
         self.path = path
         self.decoder = json.JSONDecoder(parse_constant=_no_constant)
 
+    def document(self, inside: tuple[str, ...]) -> Node:
+        """Return the root, as `parse` says."""
+        root = self.value(self.skip(1 if self.text.startswith("\ufeff") else 0), inside=inside, depth=0)
+        rest = self.skip(root.end)
+        if rest != len(self.text):
+            self.fail(rest, "something follows the end of the document")
+        return root
+
     def fail(self, at: int, why: str) -> NoReturn:
+        """Refuse the document because of what stands at an offset."""
         line = self.text.count("\n", 0, at) + 1
         column = at - (self.text.rfind("\n", 0, at) + 1) + 1
         raise Unparsable(path=self.path, line=line, column=column, why=why)
 
-    def skip(self, at: int) -> int:
-        match = _BLANK.match(self.text, at)
-        end = match.end() if match else at
+    def skip(self, at: int, blank: re.Pattern[str] = _BLANK) -> int:
+        """Return the offset behind blanks and comments."""
+        end = _end(blank, self.text, at)
         if self.text.startswith("/*", end):
             self.fail(end, "a comment that starts here does not end")
         return end
 
+    def scalar(self, at: int) -> Node | None:
+        """Return the text, number, boolean or null that starts here; None if none does."""
+        return self._plain(at)
+
+    def name(self, at: int) -> Node | None:
+        """Return the name of a member that starts here; None if none does."""
+        return self.scalar(at) if self.text.startswith('"', at) else None
+
     def value(self, at: int, *, inside: tuple[str, ...] | None, depth: int) -> Node:
+        """Return the value that starts here."""
         if depth > _DEEPEST:
             self.fail(at, "it is nested too deeply")
         opening = self.text[at : at + 1]
-        if inside is None and (plain := self.plain(at)) is not None:
-            return plain
-        if opening == "{":
-            return self.object(at, inside=inside, depth=depth)
-        if opening == "[":
-            return self.array(at, depth=depth)
-        if (plain := self.plain(at)) is None:
+        if opening in ("{", "["):
+            if inside is None and (plain := self._plain(at)) is not None:
+                return plain
+            return self._object(at, inside=inside, depth=depth) if opening == "{" else self._array(at, depth=depth)
+        if (scalar := self.scalar(at)) is None:
             self.fail(at, _why_no_value(opening))
-        return plain
+        return scalar
 
-    def plain(self, at: int) -> Node | None:
+    def _plain(self, at: int) -> Node | None:
         try:
             value, end = self.decoder.raw_decode(self.text, at)
         except (ValueError, RecursionError):
             return None
         return Node(value=value, start=at, end=end)
 
-    def object(self, start: int, *, inside: tuple[str, ...] | None, depth: int) -> Node:
+    def _object(self, start: int, *, inside: tuple[str, ...] | None, depth: int) -> Node:
         members: list[Member] = []
         at = self.skip(start + 1)
         while not self.text.startswith("}", at):
-            member = self.member(at, inside=inside, depth=depth)
+            member = self._member(at, inside=inside, depth=depth)
             members.append(member)
             at = self.skip(member.node.end if member.comma is None else member.comma + 1)
             if member.comma is None and not self.text.startswith("}", at):
@@ -163,10 +182,10 @@ class _Reader:
         value = {member.name: member.node.value for member in members}
         return Node(value=value, start=start, end=at + 1, members=tuple(members))
 
-    def member(self, at: int, *, inside: tuple[str, ...] | None, depth: int) -> Member:
-        name = self.plain(at) if self.text.startswith('"', at) else None
+    def _member(self, at: int, *, inside: tuple[str, ...] | None, depth: int) -> Member:
+        name = self.name(at)
         if name is None:
-            self.fail(at, "a name in double quotes is expected here")
+            self.fail(at, self.no_name)
         colon = self.skip(name.end)
         if not self.text.startswith(":", colon):
             self.fail(colon, "a colon is expected here")
@@ -174,9 +193,9 @@ class _Reader:
         node = self.value(self.skip(colon + 1), inside=below, depth=depth + 1)
         after = self.skip(node.end)
         comma = after if self.text.startswith(",", after) else None
-        return Member(name=name.value, start=at, node=node, comma=comma)
+        return Member(name=name.value, start=at, name_end=name.end, node=node, comma=comma)
 
-    def array(self, start: int, *, depth: int) -> Node:
+    def _array(self, start: int, *, depth: int) -> Node:
         values: list[Any] = []
         at = self.skip(start + 1)
         while not self.text.startswith("]", at):
@@ -252,8 +271,7 @@ def replace(text: str, *, root: Node, member: Member, value: Any) -> str:
 
 def rename(text: str, *, member: Member, name: str) -> str:
     """Return the text with another name for a member, which stays where it stands."""
-    _, end = json.JSONDecoder().raw_decode(text, member.start)
-    return text[: member.start] + json.dumps(name) + text[end:]
+    return text[: member.start] + json.dumps(name) + text[member.name_end :]
 
 
 def remove(text: str, *, parent: Node, member: Member) -> str:
