@@ -107,3 +107,21 @@ def test_where_it_cannot_be_written_the_session_goes_on_and_that_is_said_once(se
         session.receive(result(number))
     assert len(session.said) == 1
     assert "audit log" in session.said[0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "written"),
+    [
+        (b"1" * 5000, ("echo", "done")),
+        (b"[" * 100_000 + b"]" * 100_000, ("", "not readable")),
+        (b"{", ("", "not readable")),
+    ],
+    ids=["a long number", "deep", "no JSON"],
+)
+def test_no_call_goes_unseen_because_of_what_it_was_given(
+    session: Session, argument: bytes, written: tuple[str, str]
+) -> None:
+    line = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"x":%b}}}\n' % argument
+    assert session.audit.sent(line) == Verdict(line)
+    session.receive(result(1))
+    assert session.calls == [written]

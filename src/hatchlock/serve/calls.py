@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hatchlock.state.auditlog import append, session
 __all__ = ["CallAudit"]
 
 _LONGEST_NAME = 200
+_DIGITS = 18
 _MOST_OPEN = 10_000
 """Calls without an answer that are remembered: a client that never waits for one must not fill our memory."""
 
@@ -49,8 +50,11 @@ class CallAudit:
         self._is_told = False
 
     def sent(self, line: bytes) -> Verdict:
-        """Remember the calls in a line of the application's."""
-        for message in _messages(line):
+        """Remember the calls in a line of the application's; one that we cannot read may be one all the same."""
+        messages = _messages(line)
+        if messages is None and line.strip():
+            self._write({"tool": "", "outcome": "not readable"})
+        for message in messages or ():
             method, params = message.get("method"), message.get("params")
             params = params if isinstance(params, dict) else {}
             if method == "tools/call" and "id" in message:
@@ -62,7 +66,7 @@ class CallAudit:
     def received(self, line: bytes) -> Verdict:
         """Write down the calls that a line of the server's, or of whoever answers in its place, has an answer to."""
         if self._open:
-            for message in _messages(line):
+            for message in _messages(line) or ():
                 if "method" not in message and "id" in message:
                     self._end(_key(message["id"]), _outcome(message))
         return Verdict(line)
@@ -97,14 +101,18 @@ class CallAudit:
                 self._say(f"calls are not written into the audit log any more: {error}")
 
 
-def _messages(line: bytes) -> Iterator[dict[str, Any]]:
+def _messages(line: bytes) -> list[dict[str, Any]] | None:
+    """Return the messages of a line; None for one that is no JSON, or nested too deeply."""
     try:
-        found = json.loads(line)
+        found = json.loads(line, parse_int=_number)
     except (ValueError, RecursionError):
-        return
-    for message in found if isinstance(found, list) else [found]:
-        if isinstance(message, dict):
-            yield message
+        return None
+    return [message for message in (found if isinstance(found, list) else [found]) if isinstance(message, dict)]
+
+
+def _number(text: str) -> int | float:
+    """Python limits the digits of an integer, and a call with one that is longer is a call."""
+    return int(text) if len(text) <= _DIGITS else float(text)
 
 
 def _key(identity: object) -> str:
