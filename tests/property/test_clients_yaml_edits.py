@@ -156,7 +156,7 @@ def is_tied(value: bytes) -> bool:
 
 
 def each_form(law: Callable[[YamlServers, bytes, st.DataObject], None]) -> Callable[[], None]:
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(st.booleans(), st.data())
     def test(is_list: bool, data: st.DataObject) -> None:
         document = data.draw(documents(is_list=is_list))

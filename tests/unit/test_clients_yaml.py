@@ -256,8 +256,7 @@ def test_what_is_written_means_the_same_in_both_versions_of_yaml(dialect: Dialec
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_server_is_read_as_it_was_written(name: str, server: Start | Address) -> None:
     dialect, shape = DIALECTS[name], SHAPES[name]
-    for path in (path for file, path in GOOD.items() if file.startswith(name)):
-        data = path.read_bytes()
+    for data in (path.read_bytes() for file, path in GOOD.items() if file.startswith(name)):
         written = dialect.set(data, "clock", shape.written(server))
         entry = dialect.read(written)["clock"].value
         assert shape.read(entry) == server

@@ -161,10 +161,10 @@ class YamlServers:
         return name if isinstance(name, str) else None
 
     def _value(self, item: Item, name: str) -> Any:
-        value = item.node.value
-        if not isinstance(value, dict) or value.get(self.name) != name:
-            return value
-        return {key: member for key, member in value.items() if key != self.name}
+        value = _plain(item.node.value)
+        if isinstance(value, dict) and value.get(self.name) == name:
+            del value[self.name]
+        return value
 
     def _new(self, name: str, value: Mapping[str, Any]) -> New:
         named = {self.name: name} if self.name else {}
