@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,9 @@ from hatchlock.engines.api import Engine
 from hatchlock.engines.process import check_isolation, host_platform
 from hatchlock.engines.tagged import images_of
 from hatchlock.errors import INTERRUPTED
+from hatchlock.paths import Home
 from hatchlock.process import owner
+from hatchlock.usecases.trial import sweep_trials
 from support.index import Index, serving
 from support.links import links_record
 from support.links_image import links_image
@@ -345,6 +348,26 @@ def test_a_signal_ends_a_session_and_everything_of_it_goes(outside: TrialProject
     assert left(outside) == []
 
 
+def test_a_terminal_that_is_gone_keeps_nothing_here(outside: TrialProject) -> None:
+    """What is to be told at the end fails then, by another error than a pipe's."""
+    terminal, end = os.openpty()
+    command = outside.command("try", "--", "/bin/sh", "-c", "read line; exit 3")
+    with subprocess.Popen(
+        command, cwd=outside.directory, env=outside.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=end
+    ) as session:
+        os.close(end)
+        assert session.stdin is not None
+        deadline = time.monotonic() + PATIENCE
+        while not list(outside.store.glob("projects/*/sessions/*.json")):
+            assert time.monotonic() < deadline
+            select.select([terminal], [], [], 0.01)
+        os.close(terminal)
+        session.stdin.write(b"\n")
+        session.stdin.flush()
+        assert session.wait(PATIENCE)
+    assert left(outside) == []
+
+
 @pytest.mark.parametrize(
     "sign", ["tries/*/hatch.lock", pytest.param("projects/*/journal.ndjson", marks=pytest.mark.full)]
 )
@@ -385,6 +408,13 @@ def test_trials_beside_each_other_leave_each_other_alone(outside: TrialProject) 
         session.stdin.close()
         assert session.wait(PATIENCE) == 0
     assert left(outside) == []
+
+
+def test_a_trial_that_goes_while_others_look_at_it_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "tries").mkdir()
+    (tmp_path / "tries" / "gone").symlink_to("nowhere")
+
+    assert sweep_trials(Home(root=tmp_path, is_default=False), environ={}) == ()
 
 
 def test_gc_removes_what_a_kill_has_left(project: TrialProject) -> None:

@@ -76,6 +76,17 @@ def test_what_is_dropped_is_counted(store: Path) -> None:
     assert dropped[-1]["since"] <= dropped[-1]["until"] <= trail.entries[0]["time"]
 
 
+def test_a_file_that_somebody_has_edited_stops_nobody(store: Path) -> None:
+    directory = audit_path(store).parent
+    for number in range(60):
+        append(store, "plan", {"number": number}, limit=1000)
+        if number == 20:
+            (directory / "audit.1.ndjson").write_bytes(b"")
+            (directory / "audit.2.ndjson").write_bytes(b'{"event":"audit.dropped","entries":"many"}\n')
+
+    assert read_audit(store).entries[-1]["number"] == 59
+
+
 def test_a_line_that_a_full_disk_cut_off_damages_no_other(store: Path) -> None:
     append(store, "plan", {})
     with audit_path(store).open("ab") as file:

@@ -40,8 +40,10 @@ def main(words: list[str]) -> int:
         finally:
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_IGN)  # it is going away, and nobody has to wait for it long
-            status = finish(trial, status, ui)
-            end_trial(trial, environ=os.environ)
+            try:
+                status = finish(trial, status, ui)
+            finally:  # also where nobody can be told anything: a terminal may be gone
+                end_trial(trial, environ=os.environ)
     except Signalled as ended:
         return ended.status
     except (HatchlockError, OSError) as error:

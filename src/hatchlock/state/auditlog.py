@@ -204,9 +204,10 @@ def _rotate(path: Path, room: int) -> None:
 
 def _told_of(lines: Iterable[bytes]) -> dict[str, object]:
     """Return how many entries are dropped, from when to when, with those of which one of them tells that they were."""
-    found = [_entry(line) or {} for line in lines]
+    found = [_entry(line) or {} for line in lines] or [{}]  # somebody may have emptied it
     earlier = [entry for entry in found if entry.get("event") == _DROPPED]
-    count = len(found) - len(earlier) + sum(int(entry.get("entries", 0)) for entry in earlier)
+    counts = [entry.get("entries") for entry in earlier]
+    count = len(found) - len(earlier) + sum(number for number in counts if isinstance(number, int))
     first, last = (earlier or found)[0], found[-1]
     return {"entries": count, "since": first.get("since") or first.get("time", ""), "until": last.get("time", "")}
 

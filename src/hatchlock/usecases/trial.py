@@ -304,9 +304,16 @@ def _left(home: Home) -> Iterator[Trial]:
     """Yield the trials whose process is gone. What has no facts is being made, or was killed at its very first step."""
     for directory in sorted((home.root / _ROOT).iterdir()):
         facts = _facts(directory)
-        is_over = has_ended(_session(facts)) if facts else time.time() - directory.stat().st_mtime > _FORMING
-        if is_over:
+        if has_ended(_session(facts)) if facts else _is_old(directory):
             yield Trial(home=home, id=directory.name, server=facts["server"] if facts else "")
+
+
+def _is_old(directory: Path) -> bool:
+    """Whether something without facts was begun long ago; what is not there any more has just been removed by its own trial."""
+    try:
+        return time.time() - directory.stat().st_mtime > _FORMING
+    except FileNotFoundError:
+        return False
 
 
 def _session(facts: Mapping[str, Any]) -> RunningSession:
