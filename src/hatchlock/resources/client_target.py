@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.owners import start_for
@@ -19,8 +18,10 @@ def client_entries(manifest: Manifest, machine: Machine) -> Iterator[EntrySpec]:
     for name, server in sorted(manifest.servers.items()):
         for client_name in server.clients:
             spec, client = manifest.client(client_name), CLIENTS[client_name]
-            usual = _usual_file(client_name, spec.scope, machine)
-            path = machine.path(spec.path) if spec.path else usual.path
+            path = machine.path(spec.path) if spec.path else _usual_path(client_name, spec.scope, machine)
+            if path is None:
+                continue
+            file = ClientFile(client=client_name, scope=spec.scope, path=path)
             start = start_for(
                 scope=spec.scope,
                 launcher=str(machine.home.bin / "hatchlock"),
@@ -28,21 +29,21 @@ def client_entries(manifest: Manifest, machine: Machine) -> Iterator[EntrySpec]:
                 project=manifest.project.name,
                 server=name,
             )
-            yield EntrySpec(file=replace(usual, path=path), server=name, value=client.shape.written(start))
+            yield EntrySpec(file=file, server=name, value=client.shape.written(start))
 
 
 def usual_files(machine: Machine) -> Iterator[ClientFile]:
     """Yield the files that every known application reads when nobody has said otherwise, the user's and the project's."""
+    scopes: tuple[Scope, ...] = ("user", "project")
     for name in sorted(CLIENTS):
-        yield _usual_file(name, "user", machine)
-        yield _usual_file(name, "project", machine)
+        for scope in scopes:
+            if path := _usual_path(name, scope, machine):
+                yield ClientFile(client=name, scope=scope, path=path)
 
 
-def _usual_file(name: str, scope: Scope, machine: Machine) -> ClientFile:
+def _usual_path(name: str, scope: Scope, machine: Machine) -> str | None:
     client = CLIENTS[name]
-    path = (
-        client.user_path(machine.user_home, machine.environ, machine.system)
-        if scope == "user"
-        else client.project_path(machine.directory)
-    )
-    return ClientFile(client=name, scope=scope, path=str(path))
+    if scope == "user":
+        return str(client.user_path(machine.user_home, machine.environ, machine.system))
+    path = client.project_path(machine.directory)
+    return str(path) if path else None
