@@ -89,6 +89,21 @@ def test_answers_come_back_and_the_end_of_stdin_ends_it_with_status_0(running: C
     assert wait_for(lambda: processes_with(tag) == [])
 
 
+def test_an_application_at_the_other_end_of_a_socket_that_goes_without_reading_ends_it(home: Path, tag: str) -> None:
+    apply(home, tag)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        both = theirs.fileno()
+        process = subprocess.Popen(run_command(home), stdin=both, stdout=both, stderr=subprocess.DEVNULL, env=BARE)
+        ours.sendall(json.dumps(HELLO).encode() + b"\n")
+        ours.recv(1, socket.MSG_PEEK)  # it has answered, and that is not read: its next read is an error
+    try:
+        process.wait(20)
+    finally:
+        process.kill()
+    assert wait_for(lambda: processes_with(tag) == [])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_and_shows_in_the_status(
     running: Callable[..., Run], tag: str, number: signal.Signals
@@ -197,13 +212,13 @@ def test_a_server_that_prints_only_garbage_fails_with_its_words(home: Path, tag:
 
 
 def test_a_server_that_exits_at_once_fails_with_its_status_and_last_words(home: Path, tag: str) -> None:
-    apply(home, tag, "--stderr", "config.yaml not found", "--exit", "3")
+    apply(home, tag, "--stderr", "config.yaml not \x1b[1mfound", "--exit", "3")
     with Run(command=run_command(home)) as run:
         assert run.wait() == 3
         _, out, err = run.end()
     assert out == b""
     assert b"server:echo: it ended with status 3 without one JSON-RPC message; its last words:\n" in err
-    assert b"\n  config.yaml not found\n\nhint: " in err
+    assert b"\n  config.yaml not \\u001b[1mfound\n\nhint: " in err  # in words of ours it moves no cursor
 
 
 def test_a_server_that_exits_with_0_before_it_spoke_fails_too(home: Path, tag: str) -> None:

@@ -8,7 +8,7 @@ The gate is one; the audit of calls is another, outside of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,21 +54,18 @@ class Chain:
 
     def sent(self, line: bytes) -> Verdict:
         """Let a line of the application's pass all of them, until one keeps it."""
-        answers, end = b"", None
-        for place, passage in enumerate(self._passages):
-            verdict = passage.sent(line)
-            answers += self._out(verdict.answer, before=place)
-            end = end or verdict.end
-            line = verdict.forward
-            if not line:
-                break
-        return Verdict(line, answers, end)
+        places = range(len(self._passages))
+        return self._through(line, places, [passage.sent for passage in self._passages])
 
     def received(self, line: bytes) -> Verdict:
         """Let a line of the server's pass all of them, until one keeps it."""
+        places = reversed(range(len(self._passages)))
+        return self._through(line, places, [passage.received for passage in self._passages])
+
+    def _through(self, line: bytes, places: Iterable[int], judge: Sequence[Callable[[bytes], Verdict]]) -> Verdict:
         answers, end = b"", None
-        for place, passage in reversed(tuple(enumerate(self._passages))):
-            verdict = passage.received(line)
+        for place in places:
+            verdict = judge[place](line)
             answers += self._out(verdict.answer, before=place)
             end = end or verdict.end
             line = verdict.forward

@@ -68,7 +68,7 @@ def forward(
     """
     lines = Lines(LONGEST_MESSAGE)
     with contextlib.suppress(OSError):
-        while data := os.read(stdin, _CHUNK):
+        while data := _read(stdin):
             traffic.received += len(data)
             if take is None:
                 server.send(data)
@@ -79,6 +79,14 @@ def forward(
             take(rest)
         server.end_input()
         ended()
+
+
+def _read(stdin: int) -> bytes:
+    """Return what has come; nothing at the end, which a socket whose other side is gone reports as an error."""
+    try:
+        return os.read(stdin, _CHUNK)
+    except OSError:
+        return b""
 
 
 def readers(
