@@ -245,6 +245,11 @@ def test_who_was_cut_off_comes_back_for_the_answer(front: Front) -> None:
     assert client.ask("GET", last_event_id="99-1").status == 400
 
 
+@pytest.mark.parametrize("last", ["0-\xb2", f"0-{'1' * 5000}", "0", "-", "nothing-1"])
+def test_an_event_that_nobody_had_is_refused(chatty: Client, last: str) -> None:
+    assert chatty.ask("GET", last_event_id=last).status == 400
+
+
 def test_what_nobody_asked_for_comes_on_the_stream_of_its_own(front: Front) -> None:
     client = front.client().hello()
     assert client.call("tell", count=1, size=10).status == 200

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _VERSION = "mcp-protocol-version"
 _UNKNOWN = 401
 _PARSE, _INTERNAL = -32700, -32603
 _MISMATCH, _UNSUPPORTED = -32020, -32022
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _QUICK = 15.0
 """Seconds in which an answer without a session is waited for before its stream begins."""
 _STATUS_OF = {-32700: 400, -32600: 400, -32602: 400, -32601: 404, -32020: 400, -32021: 400, -32022: 400}
@@ -228,7 +230,7 @@ class Front:
             return
         name, _, number = last.rpartition("-")
         stream = session.stream(name)
-        if stream is None or not number.isdigit():
+        if stream is None or not _NUMBER.fullmatch(number):
             await exchange.refuse(400, "what followed that event is not kept any more")
             return
         await exchange.stream(stream, after=int(number))
