@@ -290,6 +290,7 @@ def test_an_empty_file_becomes_a_minimal_document(dialect: Dialect, data: bytes)
         (GOOSE, "extensions: {}", 'extensions:\n  x:\n    name: "x"\n    a: 1'),
         (GOOSE, "{}", '{"extensions": {"x": {"name": "x", "a": 1}}}'),
         (GOOSE, "{extensions: }", '{extensions: {"x": {"name": "x", "a": 1}} }'),
+        (CONTINUE, "mcpServers: [\n  {name: b},\n]", 'mcpServers: [\n  {name: b},\n  {"name": "x", "a": 1},\n]'),
         (GOOSE, "extensions: {b: {}}\n", 'extensions: {b: {}, "x": {"name": "x", "a": 1}}\n'),
         (
             GOOSE,
