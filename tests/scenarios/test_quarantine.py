@@ -109,18 +109,19 @@ def test_everything_of_a_running_server_is_gone_and_another_one_runs_on(home: Pa
 
 def test_it_is_refused_until_it_is_released(home: Path, tag: str) -> None:
     apply(home, tag, "echo")
-    out, _ = command(home, "quarantine", "echo", "--reason", "a\u202eb")
-    assert "a\\u202eb" in out
+    out, _ = command(home, "quarantine", "echo", "--reason", " a\n\u202eb")
+    assert ": a \\u202eb\n" in out
     assert "nothing of it ran" in out
     with Run(command=run_command(home)) as run:
         status, out_bytes, err = run.end()
     assert (status, out_bytes) == (3, b"")
     assert b"echo is in quarantine since " in err
     assert b"hatchlock quarantine --release echo" in err
-    _, said = command(home, "probe", "echo", status=1)
-    assert "echo is in quarantine" in said
+    for refused in (("probe", "echo"), ("serve", "echo")):
+        _, said = command(home, *refused, status=3)
+        assert "echo is in quarantine" in said
     listed = json.loads(command(home, "quarantine", "--json")[0])["quarantine"]
-    assert [(item["server"], item["reason"]) for item in listed] == [("echo", "a\u202eb")]
+    assert [(item["server"], item["reason"]) for item in listed] == [("echo", "a \u202eb")]
     out, _ = command(home, "quarantine", "--release", "echo")
     assert "echo may be started again" in out
     with start(home, "echo") as again:

@@ -18,8 +18,10 @@ from hatchlock.launch import Endpoint, Sandbox
 from hatchlock.paths import Home
 from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.keepers import keeper_of
+from hatchlock.usecases.bridging import StoppedByHand
 from hatchlock.usecases.keep import NotKept
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
+from hatchlock.usecases.probe import probe_server
 from hatchlock.usecases.top import running_servers
 from support.network_hosts import closed_port, echoing
 from support.runs import BARE, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
@@ -136,6 +138,9 @@ def test_what_is_stopped_by_hand_stays_so_until_it_is_started(home: Path) -> Non
     assert (status, out) == (1, b"")
     assert b"web is stopped by hand since 20" in said
     assert b"hatchlock start web" in said
+    probed = probe_server(place, "trial", "web", environ=environ)
+    assert probed.skipped, "an apply does not fail because of it"
+    assert isinstance(probed.error, StoppedByHand)
 
     assert [item.did for item in start(place, "trial", [], environ)] == ["started"]
     assert [item.did for item in start(place, "trial", [], environ)] == ["nothing"]

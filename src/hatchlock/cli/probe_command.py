@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_name_of
 from hatchlock.cli.ui import Ui, error_to_dict
-from hatchlock.errors import UsageError
+from hatchlock.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeResult
@@ -43,7 +43,8 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.document({"probes": [{"name": item.server, **_document(item), "error": _error(item)} for item in probed]})
     elif not names:
         ui.say(f"{project} has no applied server")
-    return 1 if any(item.error for item in probed) else 0
+    refused = [isinstance(item.error, RefusedError) for item in probed if item.error]
+    return (3 if all(refused) else 1) if refused else 0
 
 
 def _call(arguments: argparse.Namespace) -> Call | None:

@@ -70,12 +70,15 @@ def stand_here(
         ready: Told the URL, once it is answered.
 
     Raises:
+        InQuarantine: It is.
         KeptAlready: It is served already.
         HatchlockError: It could not be started; nothing is left.
     """
     from hatchlock.serve.standing import stand
     from hatchlock.state.keepers import keeper_of
+    from hatchlock.state.quarantine import check_quarantine
 
+    check_quarantine(home.project(record.project), record.server)
     if kept := keeper_of(home.project(record.project), record.server):
         raise KeptAlready(address=f"server:{record.server}", server=record.server, url=kept.url, pid=kept.pid)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -50,7 +50,8 @@ class Probed:
         server: The server's name.
         result: What it said; None when it was not started, or did not answer.
         error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
-        skipped: A secret is missing, or it is in quarantine: the server was not started, and that is no failure of it.
+        skipped: A secret is missing, it is in quarantine, or it was stopped by hand: the server was not started, and that is
+            no failure of it.
         noise: Lines on its stdout that were no messages.
         secrets: The variables and headers whose secrets were there, sorted.
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
@@ -120,6 +121,7 @@ def probe_server(
     from hatchlock.security.secrets.redact import forms, redact
     from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
+    from hatchlock.usecases.bridging import StoppedByHand
     from hatchlock.usecases.run import find_record
     from hatchlock.usecases.surfaces import seen_surface
 
@@ -127,10 +129,11 @@ def probe_server(
     state = ProjectState(home.project(project))
     try:
         check_quarantine(state.root, name)
+        _check_wanted(state, record)
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
         values = resolve(record.references, places).bare
         hidden = forms(values.values())
-    except (MissingSecret, InQuarantine) as error:
+    except (MissingSecret, InQuarantine, StoppedByHand) as error:
         return Probed(server=name, error=error, skipped=True)
     except HatchlockError as error:
         error.address = f"server:{name}"
@@ -152,31 +155,25 @@ def probe_server(
             _remember(state, record, health="failed", said=error.why)
         return Probed(server=name, error=error, noise=_noise(state, record) - noise)
     result = _redacted(found, hidden)
+    told = Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
     if capable:
-        return Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
+        return told
     failure = (
         CallFailed(address=f"server:{name}", tool=call.tool, said=result.called) if call and result.failed else None
     )
-    who = f"{result.server} {result.version}".strip()  # a server may say no version
-    said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
-    _remember(
-        state,
-        record,
-        health="failed" if failure and call_counts else "healthy",
-        said=str(failure) if failure and call_counts else said,
-        protocol=result.protocol,
-        milliseconds=round(result.seconds * 1000),
-    )
+    _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
-    return Probed(
-        server=name,
-        result=result,
-        error=failure,
-        noise=_noise(state, record) - noise,
-        secrets=tuple(sorted(values)),
-        reveals=_reveals(found, result),
-        surface=seen_surface(state.root, record, record.digest),
-    )
+    surface = seen_surface(state.root, record, record.digest)
+    return replace(told, error=failure, noise=_noise(state, record) - noise, surface=surface)
+
+
+def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
+    """Refuse a server that stays and was stopped by hand: somebody wants it so, and it is no failure of the server."""
+    from hatchlock.state.keepers import stopped_by_hand
+    from hatchlock.usecases.bridging import StoppedByHand
+
+    if record.endpoint and (since := stopped_by_hand(state.root).get(record.server)):
+        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
 
 
 def _noise(state: ProjectState, record: LaunchRecord) -> int:
@@ -202,8 +199,6 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
     """A server may well say of itself what it was told."""
     if not hidden:
         return result
-    from dataclasses import replace
-
     from hatchlock.security.secrets.redact import redact, redact_document
 
     def harmless(definitions: Iterable[ProbedDefinition]) -> tuple[ProbedDefinition, ...]:
@@ -259,6 +254,21 @@ def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:
     ]
     pairs.append(("instructions", found.instructions != redacted.instructions))
     return tuple(name for name, differs in pairs if differs)
+
+
+def _remember_answer(
+    state: ProjectState, record: LaunchRecord, result: ProbeResult, failure: CallFailed | None
+) -> None:
+    who = f"{result.server} {result.version}".strip()  # a server may say no version
+    said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
+    _remember(
+        state,
+        record,
+        health="failed" if failure else "healthy",
+        said=str(failure or said),
+        protocol=result.protocol,
+        milliseconds=round(result.seconds * 1000),
+    )
 
 
 def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str, **facts: str | int) -> None:

@@ -99,7 +99,7 @@ def put_into_quarantine(home: Home, project: str, name: str, *, reason: str = ""
         NoSuchProject, NoSuchServer: It was not applied, and nothing of it is known to run.
         AuditNotWritten, PermissionProblem: It cannot be written down; nothing was done.
     """
-    root = home.project(project)
+    root, reason = home.project(project), " ".join(reason.split())  # it stands in tables, and in lines of errors
     _check_name(home, project, name)
     with doing(home.root, "quarantine", project=project, server=name, reason=reason) as told:
         known = quarantine_of(root, name)

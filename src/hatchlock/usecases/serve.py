@@ -48,11 +48,15 @@ def serve(
         NoSuchProject, NoSuchServer, NoSuchGroup, BrokenState: It was not applied.
         PortTaken: Its port is somebody else's.
         BadToken: Its token was changed.
+        InQuarantine: It is, and every session of it would be refused. Of a group the other servers are served.
     """
     from hatchlock.serve.front.serving import Served, serve_front
     from hatchlock.serve.knocks import Knocks
+    from hatchlock.state.quarantine import check_quarantine
 
     records = _records(home, wanted)
+    if not wanted.is_group:
+        check_quarantine(home.project(wanted.project), wanted.name)
     endpoint = None if wanted.is_group else records[0].endpoint
     chosen = port if port is not None else endpoint.host_port if endpoint else 0
     served = Served(
