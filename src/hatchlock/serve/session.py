@@ -43,12 +43,14 @@ class ServerFailed(HatchlockError):
     last_words: tuple[str, ...]
 
     def __str__(self) -> str:
+        from hatchlock.surface import shown  # noqa: PLC0415  a session that goes well does without
+
         parts = [f"it ended with status {self.status} without one JSON-RPC message"]
         if self.why:
             parts.append(self.why)
         if self.noise:
             parts.append(f"on stdout it printed {self.noise} line{'s' if self.noise > 1 else ''} of something else")
-        said = "".join(f"\n  {line}" for line in self.last_words)
+        said = "".join(f"\n  {shown(line)}" for line in self.last_words)
         return "; ".join(parts) + (f"; its last words:{said}" if said else "; it said nothing on stderr")
 
     def _hint(self) -> str:
