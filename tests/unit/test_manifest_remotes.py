@@ -55,6 +55,11 @@ def test_what_is_about_a_server_that_runs_here_is_refused(key: str) -> None:
     assert found({key: {}}) == [(key, f"{key!r} is about a server that runs here, and this one is remote")]
 
 
+def test_a_key_that_is_none_and_an_address_that_is_none_are_said_once() -> None:
+    assert found({"header": {}}) == []  # the schema says which one was meant
+    assert found({"url": "ftp://127.0.0.1/mcp"}) == []
+
+
 def test_how_it_is_spoken_to() -> None:
     assert found({"transport": "sse"}) == []
     assert [place for place, _ in found({"transport": "stdio"})] == ["transport"]

@@ -31,6 +31,15 @@ def test_what_means_nothing_is_refused(tools: str, what: str) -> None:
     assert [f"{error.place}: {error}" for error in caught.value.errors] == [what]
 
 
+def test_what_a_probed_tool_gets_needs_a_tool() -> None:
+    text = "probe = { args = { a = 1 } }\n"
+    with pytest.raises(ManyErrors) as caught:
+        loads(f"{HEAD}{SERVER}{text}", shown="m")
+    (error,) = caught.value.errors
+    assert f"{error.place}: {error}" == "m:6: servers.x.probe.args: 'args' is what a tool gets, and none is called"
+    loads(f'{HEAD}[defaults]\nprobe = {{ call = "t" }}\n{SERVER}{text}', shown="m")
+
+
 def test_nothing_is_said_of_what_may_stand_side_by_side() -> None:
     found = rules(f'{SERVER}tools = {{ allow = ["get_*", "a", "a"], deny = ["get_secret"], changed = "filter" }}')
     assert found == SurfaceRules(allow=("a", "get_*"), deny=("get_secret",), changed="filter")

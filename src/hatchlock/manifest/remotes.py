@@ -8,6 +8,7 @@ from typing import Any
 
 from hatchlock.launch_parts import url_problem
 from hatchlock.manifest.problem import Finding, KeyPath
+from hatchlock.manifest.schema_servers import ServerTable
 
 __all__ = ["REMOTE_KEYS", "remote_findings"]
 
@@ -21,6 +22,8 @@ REMOTE_KEYS = frozenset(
 
 _SAID_ELSEWHERE = frozenset({"source", "build", "command", "port", "path", "host-port", "serve"})
 """Keys that other checks speak about."""
+_KNOWN = frozenset(str(field.alias or name) for name, field in ServerTable.model_fields.items())
+"""What is no key at all has its own error, with the one that was meant."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
 _OURS = frozenset(
@@ -50,7 +53,8 @@ def remote_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _server(path: KeyPath, own: Mapping[str, Any]) -> Iterator[Finding]:
     url = own["url"]
-    if isinstance(url, str) and (why := url_problem(url)):
+    is_address = isinstance(url, str) and url.startswith(("https://", "http://"))  # else its form is wrong already
+    if is_address and (why := url_problem(url)):
         yield Finding(path=(*path, "url"), what=f"the server cannot be reached there: {why}", advice=_advice(url))
     if own.get("transport") == "stdio":
         yield Finding(
@@ -61,7 +65,7 @@ def _server(path: KeyPath, own: Mapping[str, Any]) -> Iterator[Finding]:
     if "source" in own or "build" in own:
         return  # which one is meant is the question then
     for key in own:
-        if key not in REMOTE_KEYS | _SAID_ELSEWHERE:
+        if key in _KNOWN - REMOTE_KEYS - _SAID_ELSEWHERE:
             yield Finding(
                 path=(*path, key),
                 what=f"{key!r} is about a server that runs here, and this one is remote",

@@ -153,7 +153,10 @@ def check_url(text: str) -> str:
     except ValueError as error:
         raise Wrong(f"{text!r} is no address: {error}") from error
     if parts.username is not None or parts.password is not None:
-        raise Wrong("the address holds credentials, and a manifest holds none", "put them into ~/.netrc")
+        raise Wrong(
+            "the address holds credentials, and a manifest holds none",
+            "put them into ~/.netrc; those of a remote server into headers",
+        )
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_right:
         raise Wrong(f"{text!r} is no http(s) address", "write https://HOST/PATH")
     return text

@@ -1,4 +1,4 @@
-"""What fits together in `tools`: which of a server's tools may be used."""
+"""What fits together in `tools`, which says which of a server's tools may be used, and in `probe`, which calls one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["tool_findings"]
 
 
 def tool_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is wrong with the `tools` of a manifest's servers and defaults."""
+    """Yield what is wrong with the `tools` and `probe` of a manifest's servers and defaults."""
+    yield from _probe_findings(document)
     for pattern in ("servers.*.tools", "defaults.tools"):
         for path, rules in matches(document, pattern):
             if not isinstance(rules, dict):
@@ -38,3 +39,15 @@ def tool_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
                             what=f"{name!r} is allowed and denied",
                             advice="keep one of the two; what is denied goes before what is allowed",
                         )
+
+
+def _probe_findings(document: Mapping[str, Any]) -> Iterator[Finding]:
+    calls_by_default = any(isinstance(how, dict) and "call" in how for _, how in matches(document, "defaults.probe"))
+    for pattern in ("servers.*.probe", "defaults.probe"):
+        for path, how in matches(document, pattern):
+            if isinstance(how, dict) and "args" in how and "call" not in how and not calls_by_default:
+                yield Finding(
+                    path=(*path, "args"),
+                    what="'args' is what a tool gets, and none is called",
+                    advice='write call = "TOOL" beside it, or remove it',
+                )
