@@ -172,6 +172,7 @@ def test_logs_show_it(project: CatProject) -> None:
     document = project.ok("logs", "--audit", "--json", "--since", "1h").document
     assert [entry["event"] for entry in document["entries"]] == ["lock", "apply.start", "apply.end", "plan"]
     assert document["damaged"] == 0
+    assert project.ok("logs", "--audit", "--since", "1h", "-n", "2").out.splitlines() == shown[-2:]
     assert project.ok("logs", "--audit", "--project", "other").out == ""
     project.fails("logs", "--audit", "--since", "never", status=64)
     project.fails("logs", "--since", "1h", status=64)

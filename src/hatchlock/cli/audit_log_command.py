@@ -11,10 +11,11 @@ from typing import Any
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.paths import Home
 
-__all__ = ["audit_arguments", "show_audit"]
+__all__ = ["audit_arguments", "last_lines", "show_audit"]
 
 _OF_ALL = frozenset({"format_version", "time", "event", "project", "server", "who"})
 _LONGEST = 160
+_LINES = 50
 
 
 def audit_arguments(command: argparse.ArgumentParser) -> None:
@@ -25,15 +26,20 @@ def audit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--since", metavar="TIME", help="with --audit: from then on: 2h, 7d, or a date")
 
 
+def last_lines(arguments: argparse.Namespace) -> int:
+    """Return how many lines of a log are wanted."""
+    return _LINES if arguments.lines is None else max(int(arguments.lines), 0)
+
+
 def show_audit(arguments: argparse.Namespace, ui: Ui, home: Home) -> int:
-    """Print the end of the audit log, or with `--since` all of it from then on."""
+    """Print the end of the audit log, or with `--since` alone all of it from then on."""
     from hatchlock.state.auditlog import audit_path
     from hatchlock.usecases.audit_log import audit_log, moment_of
 
     since = moment_of(arguments.since, now=datetime.now(UTC)) if arguments.since else ""
     trail = audit_log(home.root, project=arguments.project or "", server=arguments.name or "", since=since)
-    most = len(trail.entries) if since else max(arguments.lines, 0)
-    entries = trail.entries[max(len(trail.entries) - most, 0) :]
+    everything = since and arguments.lines is None
+    entries = trail.entries if everything else trail.entries[max(len(trail.entries) - last_lines(arguments), 0) :]
     if ui.json:
         shown = [dict(entry) for entry in entries]
         ui.document({"path": str(audit_path(home.root)), "entries": shown, "damaged": trail.damaged})

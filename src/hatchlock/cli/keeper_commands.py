@@ -93,6 +93,7 @@ def top(arguments: argparse.Namespace, ui: Ui) -> int:
 
 def follow(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what servers write, until somebody ends it."""
+    from hatchlock.cli.audit_log_command import last_lines
     from hatchlock.usecases.follow import follow_logs
 
     names = tuple(dict.fromkeys(name for name in (arguments.name, *arguments.others) if name))
@@ -105,7 +106,7 @@ def follow(arguments: argparse.Namespace, ui: Ui) -> int:
             ui.result(text if len(names) == 1 else f"{name}  {text}")
         sys.stdout.flush()
 
-    follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=arguments.lines)
+    follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=last_lines(arguments))
     return 0
 
 

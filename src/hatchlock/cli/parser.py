@@ -214,7 +214,7 @@ def _logs(command: argparse.ArgumentParser) -> None:
     )
     audit_arguments(command)
     command.add_argument("--network", action="store_true", help="its connections, where its network is a list of hosts")
-    command.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (50)")
+    command.add_argument("-n", "--lines", type=int, metavar="N", help="the last N lines (50)")
 
 
 def _secret(command: argparse.ArgumentParser) -> None:

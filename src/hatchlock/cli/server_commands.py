@@ -52,13 +52,12 @@ def _run_group(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
+    from hatchlock.cli.audit_log_command import last_lines, show_audit
     from hatchlock.files import read_optional
 
     if arguments.follow or arguments.others:
         return _follow(arguments, ui)
     if arguments.audit:
-        from hatchlock.cli.audit_log_command import show_audit
-
         return show_audit(arguments, ui, home_of(arguments))
     if arguments.since:
         raise UsageError(what="--since is about the audit log", advice="hatchlock logs --audit --since 7d")
@@ -76,7 +75,7 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     older = path.with_name(f"{path.name}.1")
     data = b"".join(read_optional(file) or b"" for file in (older, path))
     lines = [printable(line) for line in data.decode(errors="replace").splitlines()]
-    lines = lines[max(len(lines) - max(arguments.lines, 0), 0) :]
+    lines = lines[max(len(lines) - last_lines(arguments), 0) :]
     if ui.json:
         ui.document({"path": str(path), "lines": lines})
     else:
@@ -97,9 +96,12 @@ def _follow(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _network_log(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.cli.audit_log_command import last_lines
     from hatchlock.usecases.network_log import network_log
 
-    path, passages = network_log(home_of(arguments), project_name_of(arguments), arguments.name, most=arguments.lines)
+    path, passages = network_log(
+        home_of(arguments), project_name_of(arguments), arguments.name, most=last_lines(arguments)
+    )
     if ui.json:
         ui.document({"path": str(path), "connections": [dict(item) for item in passages]})
         return 0
