@@ -26,7 +26,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "tree": ("what each server brings in", "hatchlock tree time"),
         "why": ("why a package is in the lock", "hatchlock why anyio"),
         "diff": ("how two locks differ", "hatchlock diff main --markdown"),
-        "pin": ("approve what servers offer, and hold them to it", "hatchlock pin time"),
+        "pin": ("approve what servers offer, hold them to it", "hatchlock pin time"),
         "outdated": ("what is newer, and what holds it back", "hatchlock outdated --all"),
         "export": ("write another tool's lock file, or an image", "hatchlock export time --to oci:time-image"),
     },
@@ -43,10 +43,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "cache": ("look after what was fetched", "hatchlock cache gc --dry-run"),
     },
     "Servers": {
-        "try": ("serve a server that is in no manifest, and forget it", "hatchlock try --probe pypi:mcp-server-time"),
+        "try": ("serve a server that is in no manifest", "hatchlock try --probe pypi:mcp-server-time"),
         "serve": ("serve a server over HTTP on this machine", "hatchlock serve time --port 8931"),
         "start": ("start servers that stay", "hatchlock start web"),
-        "stop": ("stop servers that stay, until they are started", "hatchlock stop web"),
+        "stop": ("stop servers that stay, until started again", "hatchlock stop web"),
         "restart": ("stop servers that stay, and start them again", "hatchlock restart web"),
         "top": ("what the servers take that run", "hatchlock top"),
         "probe": ("speak MCP with servers, list what they offer", "hatchlock probe time"),
@@ -89,6 +89,6 @@ def overview() -> str:
     lines = ["Declare MCP servers, lock everything they need, plan, apply.", "", "Usage: hatchlock COMMAND …", ""]
     for group, commands in COMMANDS.items():
         lines.append(f"{group}:")
-        lines += [f"  {name:<10}{what:<46}{example}" for name, (what, example) in commands.items()]
+        lines += [f"  {name:<12}{what:<46}{example}" for name, (what, example) in commands.items()]
         lines.append("")
     return "\n".join([*lines, _OPTIONS])

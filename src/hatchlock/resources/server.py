@@ -82,7 +82,7 @@ class ServerResource:
                 facts=_facts(spec.record, self._digests[address]),
                 depends_on=spec.depends_on,
                 notes=spec.notes,
-                always=("sandbox",),
+                always=() if spec.record.remote else ("sandbox",),
             )
             for address, spec in self._specs.items()
         ]

@@ -113,7 +113,7 @@ class Syncs:
                 continue  # what is about to be another one is compared when it is
             details = {sort: ", ".join(items) for sort, items in found.differs.items()}
             told = "; ".join(f"{sort}: {items}" for sort, items in details.items())
-            what = f"offers something else than was pinned ({told}): see `hatchlock pin --check {name}`"
+            what = f"offers something else than was pinned ({told}): see `hatchlock logs {name}` and `hatchlock pin --check {name}`"
             yield Drift(address=address, what=what, policy="correct", details=details)
 
 

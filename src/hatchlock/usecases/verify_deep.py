@@ -120,7 +120,9 @@ def _offered(planned: Planned, is_wanted: Callable[[Address], bool]) -> Iterator
                 platform="",
                 state="different",
                 compared=("declaration", "tools"),
-                differences=(f"offers something else than was pinned; see `hatchlock pin --check {name}`",),
+                differences=(
+                    f"offers something else than was pinned; see `hatchlock logs {name}` and `hatchlock pin --check {name}`",
+                ),
                 details={sort: ", ".join(items) for sort, items in found.differs.items()},
                 drift=True,
             )
