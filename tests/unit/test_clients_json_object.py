@@ -175,6 +175,23 @@ def test_spans_name_the_bytes_of_the_value(case: Case) -> None:
         assert (shown[:1], shown[-1:]) == ((b"n", b"l") if entry.value is None else (b"{", b"}"))
 
 
+def is_plain(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
+
+
+@each([case for case in GOOD if is_plain(case.data)])
+def test_plain_json_stays_plain_json(case: Case) -> None:
+    added = case.dialect.set(case.data, "time", TIME)
+    assert is_plain(added)
+    assert is_plain(case.dialect.set(added, "time", OTHER))
+    assert is_plain(case.dialect.rename(added, "time", "clock", OTHER))
+    assert all(is_plain(case.dialect.remove(added, name)) for name in case.dialect.read(added))
+
+
 @each([case for case in GOOD if case.dialect.form == "jsonc"])
 def test_a_json_file_is_read_alike_as_json5(case: Case) -> None:
     as_json5 = JsonObject(case.dialect.place, form="json5")
@@ -465,3 +482,10 @@ def test_a_name_without_quotes_gets_some_with_another_name() -> None:
 def test_a_json5_document_that_would_exhaust_the_stack_is_refused() -> None:
     with pytest.raises(Unparsable, match="nested too deeply"):
         JSON5.read(b"{a:" + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+def test_a_document_full_of_comments_is_read_like_one_without() -> None:
+    projects = {f"p{number}": [{"n": number}, []] for number in range(150)}
+    text = json.dumps({"projects": projects, "mcpServers": {"x": projects}}, indent=1)
+    commented = text.replace("[]", "[ // none\n]")
+    assert values(commented.encode()) == {"x": projects}

@@ -22,6 +22,9 @@ _COMMENTS_OF_LINE = re.compile(r"(?:[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/))*")
 _INDENT = re.compile(r"[ \t]*")
 _REST_OF_LINE_IS_BLANK = re.compile(r"[ \t]*[\r\n]")
 _DEEPEST = 200
+_TRIES = (
+    100  # of the fast way: each that fails costs a look at all of the text before it, where the error is said to be
+)
 BROKEN_STRING = "the string that starts here is broken"
 
 
@@ -120,6 +123,7 @@ class Reader:
         self.text = text
         self.path = path
         self.decoder = json.JSONDecoder(parse_constant=_no_constant)
+        self.tries = _TRIES
 
     def document(self, inside: tuple[str, ...]) -> Node:
         """Return the root, as `parse` says."""
@@ -156,8 +160,10 @@ class Reader:
             self.fail(at, "it is nested too deeply")
         opening = self.text[at : at + 1]
         if opening in ("{", "["):
-            if inside is None and (plain := self._plain(at)) is not None:
-                return plain
+            if inside is None and self.tries:
+                if (plain := self._plain(at)) is not None:
+                    return plain
+                self.tries -= 1
             return self._object(at, inside=inside, depth=depth) if opening == "{" else self._array(at, depth=depth)
         if (scalar := self.scalar(at)) is None:
             self.fail(at, _why_no_value(opening))
