@@ -22,7 +22,7 @@ DIALECTS: Mapping[str, JsonObject] = {
     ".": MCP_SERVERS,
     "amp": JsonObject(("amp.mcpServers",)),
     "cline": MCP_SERVERS,
-    "copilot-jetbrains": JSON5,
+    "jetbrains-copilot": JSON5,
     "crush": JsonObject(("mcp",)),
     "gemini": MCP_SERVERS,
     "opencode1": JsonObject(("mcp",)),
@@ -230,15 +230,15 @@ def test_a_file_that_does_not_parse_is_refused_with_its_place(case: Case) -> Non
         ("opencode2/parent-is-a-list", 2, 10, "mcp is no object"),
         ("opencode2/place-is-false", 3, 16, "servers is no object"),
         ("crush/yaml", 1, 1, "'m' starts no JSON value"),
-        ("copilot-jetbrains/bad-escape", 3, 18, "the string that starts here is broken"),
-        ("copilot-jetbrains/line-break-in-string", 2, 26, "the string that starts here is broken"),
-        ("copilot-jetbrains/bare-word", 2, 26, "'n' starts no JSON value"),
-        ("copilot-jetbrains/name-starts-with-a-digit", 2, 13, "a name is expected here"),
-        ("copilot-jetbrains/comma-only", 1, 2, "a name is expected here"),
-        ("copilot-jetbrains/octal", 2, 10, "a comma or } is expected here"),
-        ("copilot-jetbrains/open-comment", 1, 15, "a comment that starts here does not end"),
+        ("jetbrains-copilot/bad-escape", 3, 18, "the string that starts here is broken"),
+        ("jetbrains-copilot/line-break-in-string", 2, 26, "the string that starts here is broken"),
+        ("jetbrains-copilot/bare-word", 2, 26, "'n' starts no JSON value"),
+        ("jetbrains-copilot/name-starts-with-a-digit", 2, 13, "a name is expected here"),
+        ("jetbrains-copilot/comma-only", 1, 2, "a name is expected here"),
+        ("jetbrains-copilot/octal", 2, 10, "a comma or } is expected here"),
+        ("jetbrains-copilot/open-comment", 1, 15, "a comment that starts here does not end"),
         (
-            "copilot-jetbrains/line-separator",
+            "jetbrains-copilot/line-separator",
             2,
             31,
             "there is a line separator (U+2028 or U+2029) outside of a string",
@@ -393,7 +393,7 @@ def test_what_stands_beside_the_servers_survives(case: Case) -> None:
 
 
 def test_json5_is_read_as_its_application_reads_it() -> None:
-    by_hand = (FIXTURES / "copilot-jetbrains" / "by-hand.json").read_bytes()
+    by_hand = (FIXTURES / "jetbrains-copilot" / "by-hand.json").read_bytes()
     values = {name: entry.value for name, entry in JSON5.read(by_hand).items()}
     assert values == {
         "memory": {
@@ -407,7 +407,7 @@ def test_json5_is_read_as_its_application_reads_it() -> None:
             "requestInit": {"headers": {"Authorization": "Bearer ${TOKEN}"}},
         },
     }
-    strange = (FIXTURES / "copilot-jetbrains" / "strange-blanks.json").read_bytes()
+    strange = (FIXTURES / "jetbrains-copilot" / "strange-blanks.json").read_bytes()
     assert {name: entry.value for name, entry in JSON5.read(strange).items()} == {
         "same": {"command": "x"},
         "été": {"command": "eté"},

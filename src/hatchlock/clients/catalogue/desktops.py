@@ -65,7 +65,7 @@ _VSCODE_INSIDERS = Client(
 _JETBRAINS_COPILOT = Client(
     name="jetbrains-copilot",
     title="GitHub Copilot for JetBrains",
-    dialect=_SERVERS,
+    dialect=JsonObject(("servers",), form="json5"),
     user_files={
         "linux": ".config/github-copilot/intellij/mcp.json",
         "darwin": ".config/github-copilot/intellij/mcp.json",
