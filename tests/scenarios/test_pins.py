@@ -195,6 +195,12 @@ def test_what_a_server_is_made_of_makes_its_pin_stale_until_it_is_looked_at_agai
     assert "the pin of server:shelf is stale" in stale
     looked = look(project.opened)
     assert [item.state for item in looked] == ["renewed"]
+    for old, new in (("--more", "--most"), ("--most", "--more")):
+        project.edit(old, new)
+        lock_project(project.opened)
+        if new == "--most":
+            with pytest.raises(ChangedMeanwhile):
+                write_pins(project.opened, looked)  # that was another artefact
     write_pins(project.opened, looked)
     assert make_plan(project.opened).notes == ()
     with pytest.raises(ChangedMeanwhile):
