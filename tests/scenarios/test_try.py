@@ -147,6 +147,21 @@ def test_what_its_sandbox_has_not_is_said_with_what_would_give_it(outside: Trial
     assert f"! {SERVERS / 'echo.py'} is not in its sandbox: --mount {SERVERS}:{SERVERS} lets it read that" in done.err
 
 
+def test_what_a_program_leads_to_is_said_too(outside: TrialProject, tmp_path: Path) -> None:
+    """As the Python of a virtual environment does: a directory `bin` alone is not enough of either."""
+    far, near = tmp_path / "far" / "bin" / "tool", tmp_path / "near" / "bin" / "tool"
+    for path in (far, near):
+        path.parent.mkdir(parents=True)
+    far.write_text("#!/bin/sh\nexit 1\n")
+    far.chmod(0o755)
+    near.symlink_to(far)
+    done = outside.run("try", "--probe", "--", str(near))
+    assert done.status == 1
+    for path in (far, near):
+        place = path.parent.parent
+        assert f"! {path} is not in its sandbox: --mount {place}:{place} lets it read that" in done.err
+
+
 def test_what_its_sandbox_has_stopped_is_told_at_the_end_with_what_would_permit_it(outside: TrialProject) -> None:
     words = (*ECHO[:2], "--network", "one.example:443", *ECHO[2:])
     done = talk(outside, *words, "--stderr", "OSError: [Errno 30] Read-only file system: '/usr/here'")

@@ -216,10 +216,13 @@ def _unseen(record: LaunchRecord) -> Iterator[str]:
 
     if record.key or record.isolation != "required":
         return
-    program = replace(record, argv=(record.argv[0], *record.argv))
-    for path in dict.fromkeys(named_paths(program)):
+    program = record.argv[0]
+    itself = dict.fromkeys((program, os.path.realpath(program)))  # that of a virtual environment leads to another one
+    for path in dict.fromkeys(named_paths(replace(record, argv=(program, *itself, *record.argv)))):
         if os.path.exists(path):  # noqa: PTH110  a stranger's text
             place = path if os.path.isdir(path) else os.path.dirname(path)  # noqa: PTH112, PTH120
+            if path in itself:
+                place = place.removesuffix("/bin") or place  # what it loads lies beside
             yield f"{path} is not in its sandbox: --mount {place}:{place} lets it read that"
 
 
