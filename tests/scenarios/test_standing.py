@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.launch import Endpoint, Sandbox
+from hatchlock.launch import Endpoint, Remote, Sandbox
 from hatchlock.paths import Home
 from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.keepers import keeper_of
 from hatchlock.usecases.bridging import StoppedByHand
-from hatchlock.usecases.keep import NotKept
+from hatchlock.usecases.elsewhere import RunsElsewhere
+from hatchlock.usecases.keep import NotKept, keep_server
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
 from hatchlock.usecases.probe import probe_server
 from hatchlock.usecases.top import running_servers
@@ -287,6 +288,13 @@ def test_a_server_of_stdio_is_not_kept(home: Path) -> None:
         stop(place, "trial", ["echo"])
     with pytest.raises(NothingStays):
         stop(place, "trial", [])
+
+
+def test_a_server_that_somebody_else_runs_is_not_kept(home: Path) -> None:
+    record = replace(python_record(server="far"), remote=Remote(url="http://127.0.0.1:1/mcp"))
+    apply_records(home, [record])
+    with pytest.raises(RunsElsewhere):
+        keep_server(Home(root=home, is_default=False), "trial", "far", {})
 
 
 def _watchdog(run: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hatchlock.usecases.status import ServerStatus
 
-__all__ = ["health_blocks", "health_to_dict"]
+__all__ = ["health_blocks", "health_to_dict", "noise_words"]
 
 
 def health_to_dict(item: ServerStatus) -> dict[str, Any]:
@@ -34,6 +34,11 @@ def health_blocks(servers: Iterable[ServerStatus], *, verbose: bool) -> Iterator
         yield "\n".join(["SINCE IT WAS APPLIED", *lines])
 
 
+def noise_words(lines: int) -> str:
+    """Return how much of a server's stdout was no protocol, in words."""
+    return f"{_number(lines, 'line')} on stdout that {'is no message' if lines == 1 else 'are no messages'}"
+
+
 def _words(item: ServerStatus, *, verbose: bool) -> Iterator[str]:
     counts = item.doings.counts
     if counts.sessions and (verbose or counts.abnormal or counts.killed):
@@ -45,7 +50,7 @@ def _words(item: ServerStatus, *, verbose: bool) -> Iterator[str]:
     if item.endpoint and item.endpoint.restarts:
         yield f"restarted {_number(item.endpoint.restarts, 'time')}"
     if counts.noise:
-        yield f"{_number(counts.noise, 'line')} on stdout that are no messages"
+        yield noise_words(counts.noise)
     yield from item.doings.denied.words
     if verbose and counts.ended:
         yield f"the last session ended with status {counts.status} at {counts.ended}"

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_name_of
+from hatchlock.cli.health_views import noise_words
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import RefusedError, UsageError
 
@@ -102,7 +103,7 @@ def _lines(result: ProbeResult, probed: Probed) -> Iterator[str]:
         differences = "".join(f"; {sort}: {', '.join(names)}" for sort, names in pins.differs.items())
         yield f"pins      {pins.state}{differences}"
     if noise:
-        yield f"noise     {noise} line{'s' * (noise != 1)} on stdout that are no messages: see its log"
+        yield f"noise     {noise_words(noise)}: see its log"
     if result.called or result.failed:
         first, *more = result.called.split("\n")
         yield f"{'failed' if result.failed else 'called':<10}{_shown(first)}"

@@ -117,14 +117,17 @@ def keep_server(home: Home, project: str, name: str, environ: Mapping[str, str])
 
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
+        RunsElsewhere: Somebody else runs it.
         NotKept: It speaks stdio.
         StoppedByHand: Somebody wants it stopped.
     """
     from hatchlock.serve.keeper import detached
     from hatchlock.state.keepers import stopped_by_hand
     from hatchlock.usecases.bridging import StoppedByHand
+    from hatchlock.usecases.elsewhere import check_runs_here
 
     record = find_record(home, project, name)
+    check_runs_here(record)
     if record.endpoint is None:
         raise NotKept(address=f"server:{name}", server=name)
     if since := stopped_by_hand(home.project(project)).get(name):

@@ -1,7 +1,8 @@
-"""What `hatchlock --help` prints."""
+"""Words of the command line."""
 
 from __future__ import annotations
 
+from hatchlock.cli.health_views import noise_words
 from hatchlock.cli.help import COMMANDS, overview
 
 
@@ -12,3 +13,8 @@ def test_no_column_runs_into_the_next_one() -> None:
             (line,) = [line for line in lines if line.split()[:1] == [name] and line.endswith(example)]
             assert f"  {name}  " in f"{line}"
             assert f"{what}  " in line
+
+
+def test_one_line_is_one_line() -> None:
+    assert noise_words(1) == "1 line on stdout that is no message"
+    assert noise_words(2) == "2 lines on stdout that are no messages"
