@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.security.secrets.logins import Login, Logins
+from hatchlock.security.secrets.programs import Keyring
+from hatchlock.security.secrets.store import SecretStore
 from support.cats import CAT, CatProject, apply
 from support.runs import HELLO
 
@@ -120,6 +123,22 @@ def test_what_is_broken_can_be_reported(project: CatProject) -> None:
     assert "nonsense" in found["hatchlock.toml"]
     assert found["plan.txt"].startswith("it cannot be said: ")
     assert found["hatch.lock"] == "version = what\n"
+
+
+def test_what_is_kept_is_in_no_file_though_nothing_refers_to_it(project: CatProject) -> None:
+    """A manifest and a lock that cannot be read tell of no secrets, and a login is told of by neither."""
+    login = Login(
+        url="https://far.example/mcp", access_token="plain words of access", refresh_token="plain words of refresh"
+    )
+    SecretStore(project.store).set("trial/other", "plain words of hers", Keyring({}))
+    Logins(project.store, "trial", {}).set("far", login)
+    kept = ("plain words of hers", login.access_token, login.refresh_token)
+    project.write(CAT + "".join(f"# {value}\n" for value in kept))
+    project.lock.write_text("version = what\n")
+    project.ok("report", "--bundle", "bug.tar.gz")
+    found = members(project.directory / "bug.tar.gz")
+    assert found["hatchlock.toml"].count("# ***") == len(kept)
+    assert not any(value in text for value in kept for text in found.values())
 
 
 def test_outside_of_a_project_the_machine_is_reported(project: CatProject) -> None:
