@@ -86,8 +86,8 @@ def test_a_session(far: RemoteServer, tmp_path: Path) -> None:
     assert (status, rest, err) == (0, b"", b"")
 
 
-def test_ten_megabytes_each_way(streamable: RemoteServer, older: RemoteServer, tmp_path: Path) -> None:
-    size = 10_000_000
+def test_megabytes_each_way(streamable: RemoteServer, older: RemoteServer, tmp_path: Path) -> None:
+    size = 3_000_000
     with running(tmp_path, streamable.url) as run:
         run.hello()
         run.write(INITIALIZED)

@@ -76,7 +76,9 @@ def test_a_server_that_stays_is_reached_and_run_leads_to_it(home: Path) -> None:
     assert keeper_of(root(home), "web") is None
 
 
-@pytest.mark.parametrize("which", [pytest.param("run", marks=pytest.mark.full), "server", "watchdog"])
+@pytest.mark.parametrize(
+    "which", [*(pytest.param(item, marks=pytest.mark.full) for item in ("run", "watchdog")), "server"]
+)
 def test_what_is_killed_is_started_again(home: Path, which: str) -> None:
     started(home, web_record("--child"))
     before = kept(root(home))
