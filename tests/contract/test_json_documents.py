@@ -59,7 +59,6 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["env", "list"], {"environments"}),
         (["secret", "list"], {"secrets"}),
         (["quarantine"], {"quarantine"}),
-        (["quarantine"], {"quarantine"}),
         (["secret", "check"], {"secrets"}),
         (["doctor"], {"checks"}),
         (["audit"], {"project", "fail_on", "failed", "points", "servers", "checks"}),

@@ -153,10 +153,10 @@ def test_an_entry_whose_registry_cannot_be_reached_is_refused_with_its_name_and_
 
 
 def test_of_an_entry_that_runs_elsewhere_its_address_is_written(project: TrialProject) -> None:
-    assert project.ok("add", "mcp:io.github.acme/far")
+    project.ok("add", "mcp:io.github.acme/far")
     missing = project.fails("add", "mcp:io.github.acme/guarded")
     assert "token" in missing.err
-    assert project.ok("add", "mcp:io.github.acme/guarded", "--secret", "token=env:FAR_TOKEN")
+    project.ok("add", "mcp:io.github.acme/guarded", "--secret", "token=env:FAR_TOKEN")
 
     assert servers(project) == {
         "far": {"url": "https://mcp.example.com/mcp"},

@@ -141,7 +141,9 @@ def test_two_servers_do_not_share_a_host_port(tmp_path: Path) -> None:
     with pytest.raises(ManyErrors) as caught:
         load(tmp_path / "hatchlock.toml")
 
-    assert [str(error) for error in caught.value.errors] == ["servers.b.host-port: the host-port 9000 is that of server 'a' too"]
+    assert [str(error) for error in caught.value.errors] == [
+        "servers.b.host-port: the host-port 9000 is that of server 'a' too"
+    ]
 
 
 @pytest.mark.parametrize("lines", ['transport = "http"\nport = 80\nhost-port = 9000\npath = "/x"', 'serve = "http"'])

@@ -14,9 +14,9 @@ from hatchlock.launch import SecretReference
 from hatchlock.security.secrets.files import BadDotenv, InsecureSecret, dotenv_value
 from hatchlock.security.secrets.programs import Keyring
 from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
-from hatchlock.security.secrets.values import Secrets
 from hatchlock.security.secrets.store import SecretStore, fingerprint, stored_name
 from hatchlock.security.secrets.tracked import CommittedSecret
+from hatchlock.security.secrets.values import Secrets
 
 NO_KEYRING = {"PATH": "/usr/bin:/bin"}
 

@@ -11,7 +11,9 @@ __all__ = ["pin_arguments"]
 
 def pin_arguments(command: argparse.ArgumentParser) -> None:
     """Add what `pin` takes."""
-    command.add_argument("names", nargs="*", metavar="NAME", help="servers; all of the manifest that may be probed if not said")
+    command.add_argument(
+        "names", nargs="*", metavar="NAME", help="servers; all of the manifest that may be probed if not said"
+    )
     command.add_argument("--check", action="store_true", help="write nothing; exit 2 if a pin would change")
     command.add_argument("--remove", action="store_true", help="remove the pins of the servers that are named")
     command.add_argument(
