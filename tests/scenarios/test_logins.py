@@ -29,6 +29,7 @@ from hatchlock.serve.remote.login import LoginFailed, NoLoginWanted
 from hatchlock.usecases.logins import NotLoggedIn, declared_remotes, list_logins, log_in, log_out, remote_of
 from hatchlock.usecases.logins import RemoteServer as Declared
 from hatchlock.usecases.project import open_project
+from support.project import TrialProject
 from support.remote_server import RemoteServer, remote_server
 from support.runs import BARE, HELLO, Run, apply_records, run_command
 from support.scripted_http import Asked, Reply, polite, scripted_http
@@ -227,6 +228,31 @@ def test_without_a_login_run_says_how_and_ends(project: Project) -> None:
 
     assert "hint: hatchlock login far" in err
     assert "Traceback" not in err
+
+
+def test_who_is_not_logged_in_yet_can_apply(guarded: RemoteServer, tmp_path: Path) -> None:
+    far = f'[servers.far]\nurl = "{guarded.url}"\n'
+    trial = TrialProject(tmp_path, f'[project]\nname = "trial"\nplatforms = ["linux/amd64"]\n\n{far}')
+    trial.ok("lock")
+    applied = trial.ok("apply", "--yes")
+    status = trial.ok("status", "--json").document["servers"][0]
+    probed = trial.run("probe", "far", "--json")
+
+    assert "not probed" in applied.said
+    assert "hint: hatchlock login far" in applied.said
+    assert "by hand" not in applied.said
+    assert (status["health"], status["counts"]["unauthorized"]) == ("unknown", 1)
+    assert (probed.status, probed.document["error"]["code"]) == (1, "login-needed")
+
+
+def test_a_header_that_is_refused_is_no_missing_login(guarded: RemoteServer, tmp_path: Path) -> None:
+    far = f'[servers.far]\nurl = "{guarded.url}"\nheaders.Authorization = {{ secret = "env:TOKEN" }}\n'
+    trial = TrialProject(tmp_path, f'[project]\nname = "trial"\nplatforms = ["linux/amd64"]\n\n{far}', TOKEN="wrong")
+    trial.ok("lock")
+    applied = trial.run("apply", "--yes")
+
+    assert applied.status == 1, applied.said
+    assert "set it again" in applied.said
 
 
 def test_a_token_that_has_ended_is_refreshed_by_run(project: Project, guarded: RemoteServer) -> None:

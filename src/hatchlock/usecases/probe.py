@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hatchlock.manifest.model import ProbeSpec
     from hatchlock.paths import Home
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeFailed, ProbeResult
+    from hatchlock.serve.remote.failures import LoginNeeded
+    from hatchlock.state.counts import Counts
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.surfaces import SurfaceStatus
 
@@ -50,8 +52,8 @@ class Probed:
         server: The server's name.
         result: What it said; None when it was not started, or did not answer.
         error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
-        skipped: A secret is missing, it is in quarantine, or it was stopped by hand: the server was not started, and that is
-            no failure of it.
+        skipped: A secret or a login is missing, it is in quarantine, or it was stopped by hand: nothing is known of the
+            server, and that is no failure of it.
         noise: Lines on its stdout that were no messages.
         secrets: The variables and headers whose secrets were there, sorted.
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
@@ -142,18 +144,22 @@ def probe_server(
     command += ["--without-pins"] if record.surface else []
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     seconds = timeout or record.startup_timeout + (_CALL_SECONDS if call else 0)
-    noise = _noise(state, record)
+    counts = _counts(state, record)
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
         found = probe(command, timeout=seconds, environ=environ, directory=here, call=call, capable=capable)
     except ProbeFailed as error:
+        if counts.unauthorized != _counts(state, record).unauthorized and (
+            wanted := _login_wanted(home, record, environ)
+        ):
+            return Probed(server=name, error=wanted, skipped=True)
         error.address = f"server:{name}"
         error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
         _explain(error, state, record, since=began)
         if not capable:
             _remember(state, record, health="failed", said=error.why)
-        return Probed(server=name, error=error, noise=_noise(state, record) - noise)
+        return Probed(server=name, error=error, noise=_counts(state, record).noise - counts.noise)
     result = _redacted(found, hidden)
     told = Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
     if capable:
@@ -164,7 +170,7 @@ def probe_server(
     _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
     surface = seen_surface(state.root, record, record.digest)
-    return replace(told, error=failure, noise=_noise(state, record) - noise, surface=surface)
+    return replace(told, error=failure, noise=_counts(state, record).noise - counts.noise, surface=surface)
 
 
 def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
@@ -176,10 +182,24 @@ def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
         raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
 
 
-def _noise(state: ProjectState, record: LaunchRecord) -> int:
+def _counts(state: ProjectState, record: LaunchRecord) -> Counts:
     from hatchlock.state.counts import counts_path, read_counts
 
-    return read_counts(counts_path(state.root, record.server), record.digest).noise
+    return read_counts(counts_path(state.root, record.server), record.digest)
+
+
+def _login_wanted(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> LoginNeeded | None:
+    """Return what a remote server that has refused us wants: a login; None where its headers have said who asks."""
+    from hatchlock.net.exchange import bare_address
+    from hatchlock.security.secrets.logins import Logins
+    from hatchlock.serve.remote.failures import LoginNeeded
+
+    remote = record.remote
+    if remote is None or any(header.lower() == "authorization" for header in (*remote.headers, *remote.secrets)):
+        return None
+    login = Logins(home.root, record.project, environ).get(record.server)
+    told = "the login" if login and login.url == remote.url else ""
+    return LoginNeeded(address=f"server:{record.server}", url=bare_address(remote.url), server=record.server, told=told)
 
 
 def _explain(error: ProbeFailed, state: ProjectState, record: LaunchRecord, *, since: str) -> None:
