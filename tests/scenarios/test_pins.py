@@ -15,6 +15,7 @@ from hatchlock.lock.mcp_pin import render_mcp_pin
 from hatchlock.lock.problems import BadPin
 from hatchlock.lock.store import read_lock
 from hatchlock.paths import Home
+from hatchlock.state.counts import Counts, add_counts, counts_path
 from hatchlock.state.surfaces import Difference, remember_surface, surface_path
 from hatchlock.usecases.lock import lock_project
 from hatchlock.usecases.pin import ChangedMeanwhile, NotApplied, NotPinned, look, remove_pins, write_pins
@@ -77,6 +78,20 @@ class Shelf(TrialProject):
         return {item.server: [tool.name for tool in item.tools] for item in read_lock(self.lock).surfaces}
 
 
+def what_was_refused_stays(project: Shelf, path: Path) -> None:
+    remember_surface(path, project.active()["shelf"], Difference(), now="2026-11-28T00:00:01Z")
+    assert seen(project.standing) == "matches", "nobody was refused for it"
+    refusal = Counts(sessions=1, refused=1, refused_at="2026-11-28T00:00:00Z")
+    add_counts(counts_path(project.store / "projects" / "trial", "shelf"), project.active()["shelf"], refusal)
+    assert (project.standing.sync, seen(project.standing)) == ("drifted", "differs"), "another session was not"
+    told = "1 of them refused for what was offered, the last at 2026-11-28T00:00:00Z (changed: tool get)"
+    assert told in project.ok("status").out
+    project.ok("pin")
+    assert project.standing.sync == "drifted"
+    project.ok("pin", "shelf")
+    assert (project.standing.sync, seen(project.standing)) == ("synced", "unseen"), "somebody has looked at it"
+
+
 def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     project = Shelf(tmp_path, "shelf")
     project.offers("shelf", [GET], [PUT], instructions="Be kind.")
@@ -102,6 +117,8 @@ def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     remember_surface(path, project.active()["shelf"], difference, now="2026-11-28T00:00:00Z")
     assert [item.state for item in look(project.opened)] == ["unchanged"]
     assert seen(project.standing) == "differs", "what a client saw differ, a look of ours does not take back"
+
+    what_was_refused_stays(project, path)
 
     project.offers("shelf", [PUT, {"name": "new"}], [{**GET, "description": EVIL}], instructions="Be kind.")
     looked = project.run("pin", "--check", "--json")

@@ -17,6 +17,7 @@ import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.state.counts import counts_path, read_counts
 from hatchlock.state.surfaces import SurfaceSeen, read_surface, surface_path
 from hatchlock.surface import Pins, SurfaceRules
 from support.rug_pulls import EVIL, QUESTIONS, TOOLS, hashes, hello, honest_pins, request, rugpull, rules
@@ -93,6 +94,9 @@ def test_what_was_not_pinned_reaches_no_client_and_ends_the_session(home: Path, 
     errors = [json.loads(line)["error"] for line in out.splitlines() if b'"error"' in line]
     assert [error["code"] for error in errors] == [-32001]
     assert differing(home, record) == [differs]
+    counts = read_counts(counts_path(home / "projects" / "trial", "calc"), record.digest)
+    assert (counts.sessions, counts.refused, counts.abnormal) == (1, 1, 0)
+    assert counts.refused_at
     assert "server:calc: what it offers is not what was pinned (" in err.decode()
     assert b"hatchlock pin calc" in err
     assert is_harmless(err)

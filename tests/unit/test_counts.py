@@ -33,11 +33,18 @@ def path(tmp_path: Path) -> Path:
 def test_counts_add_up_and_the_last_end_stands(path: Path) -> None:
     assert read_counts(path, "a") == NO_COUNTS
     add_counts(path, "a", Counts(sessions=1, status=0, ended="2026-11-27T21:03:55Z"))
-    add_counts(path, "a", Counts(noise=1))
+    add_counts(path, "a", Counts(noise=1, refused=1, refused_at="2026-11-28T01:00:00Z"))
     add_counts(path, "a", Counts(sessions=1, abnormal=1, status=3, ended="2026-11-28T21:03:55Z", noise=4))
     add_counts(path, "a", Counts(sessions=1, killed=1))
     assert read_counts(path, "a") == Counts(
-        sessions=3, abnormal=1, killed=1, noise=5, status=3, ended="2026-11-28T21:03:55Z"
+        sessions=3,
+        abnormal=1,
+        killed=1,
+        noise=5,
+        refused=1,
+        refused_at="2026-11-28T01:00:00Z",
+        status=3,
+        ended="2026-11-28T21:03:55Z",
     )
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 

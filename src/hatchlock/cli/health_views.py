@@ -41,12 +41,14 @@ def noise_words(lines: int) -> str:
 
 def _words(item: ServerStatus, *, verbose: bool) -> Iterator[str]:
     counts = item.doings.counts
-    if counts.sessions and (verbose or counts.abnormal or counts.killed):
+    if counts.sessions and (verbose or counts.abnormal or counts.killed or counts.refused):
         yield f"{_number(counts.sessions, 'session')} ended"
     if counts.abnormal:
         yield f"{counts.abnormal} of them failed"
     if counts.killed:
         yield f"{counts.killed} of them killed"
+    if counts.refused:
+        yield f"{counts.refused} of them refused for what was offered, the last at {counts.refused_at}{_differing(item)}"
     if item.endpoint and item.endpoint.restarts:
         yield f"restarted {_number(item.endpoint.restarts, 'time')}"
     if counts.noise:
@@ -54,6 +56,12 @@ def _words(item: ServerStatus, *, verbose: bool) -> Iterator[str]:
     yield from item.doings.denied.words
     if verbose and counts.ended:
         yield f"the last session ended with status {counts.status} at {counts.ended}"
+
+
+def _differing(item: ServerStatus) -> str:
+    sorts = item.surface.differs if item.surface else {}
+    told = "; ".join(f"{sort}: {', '.join(names)}" for sort, names in sorts.items())
+    return f" ({told})" if told else ""
 
 
 def _number(number: int, what: str) -> str:

@@ -57,9 +57,11 @@ def _looked(arguments: argparse.Namespace, ui: Ui) -> tuple[Looked, ...]:
 
 
 def _written(arguments: argparse.Namespace, ui: Ui, looked: Sequence[Looked]) -> tuple[str, ...]:
-    from hatchlock.usecases.pin import write_pins
+    from hatchlock.usecases.pin import settle_differences, write_pins
 
     _agree(arguments, ui, looked)
+    if arguments.names and not arguments.source:
+        settle_differences(project_of(arguments), looked)
     if all(item.state in {"unchanged", "failed"} for item in looked):
         return ()
     with changed_project(arguments, ui) as project:

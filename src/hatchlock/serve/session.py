@@ -115,7 +115,9 @@ def converse(
     else:
         status = told(reason, record.server, talk)
     wanted = isinstance(reason, signal.Signals) or reason is End.PARENT
-    tally.ended(status, abnormal=status != 0 and not wanted, noise=traffic.noise)
+    refused = passing is not None and passing.refused is not None
+    failed = status != 0 and not wanted and not refused
+    tally.ended(status, abnormal=failed, noise=traffic.noise, refused=refused)
     return status
 
 

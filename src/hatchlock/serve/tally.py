@@ -30,16 +30,18 @@ class Tally:
         """Count a line that is no message at once: its session may go on for days, and somebody is looking for it now."""
         self._add(noise=1)
 
-    def ended(self, status: int, *, abnormal: bool, noise: int) -> None:
+    def ended(self, status: int, *, abnormal: bool, noise: int, refused: bool = False) -> None:
         """Count a session that has ended.
 
         Args:
             status: What `run` returns.
             abnormal: Whether its server failed.
             noise: Lines that were no messages, all of this session, the first one included.
+            refused: Whether we ended it, since what its server offered was not what was pinned.
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._add(sessions=1, abnormal=int(abnormal), noise=max(noise - 1, 0), status=status, ended=now)
+        more: dict[str, int | str] = {"refused": 1, "refused_at": now} if refused else {}
+        self._add(sessions=1, abnormal=int(abnormal), noise=max(noise - 1, 0), status=status, ended=now, **more)
 
     def _add(self, **more: int | str) -> None:
         if self.state is None:

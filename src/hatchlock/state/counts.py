@@ -34,6 +34,8 @@ class Counts:
             to be stopped because its watchdog or network was killed.
         killed: Of them, those whose `run` was killed: a power cut, `kill -9`. The next session counts them.
         noise: Lines on stdout that were no messages.
+        refused: Of them, those that we ended since what their server offered was not what was pinned.
+        refused_at: When that was the last time, in UTC; "" for never.
         unauthorized: Requests with another token to where it is served over HTTP; refusals of a remote server, since
             nobody was logged in.
         status: What `run` returned the last time; None before its first end.
@@ -44,6 +46,8 @@ class Counts:
     abnormal: int = 0
     killed: int = 0
     noise: int = 0
+    refused: int = 0
+    refused_at: str = ""
     unauthorized: int = 0
     status: int | None = None
     ended: str = ""
@@ -96,6 +100,8 @@ def _sum(one: Counts, other: Counts) -> Counts:
         abnormal=one.abnormal + other.abnormal,
         killed=one.killed + other.killed,
         noise=one.noise + other.noise,
+        refused=one.refused + other.refused,
+        refused_at=other.refused_at or one.refused_at,
         unauthorized=one.unauthorized + other.unauthorized,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["Difference", "SurfaceSeen", "read_surface", "remember_surface", "surface_path"]
+__all__ = ["Difference", "SurfaceSeen", "forget_surface", "read_surface", "remember_surface", "surface_path"]
 
 _FORMAT = 1
 _MOST = 50
@@ -130,6 +130,15 @@ def remember_surface(path: Path, launch: str, difference: Difference, *, now: st
     seen = replace(seen, at=now, differed_at=now if cut else before.differed_at)
     private_directory(path.parent)
     atomic_write(path, canonical_json({"format_version": _FORMAT, **asdict(seen)}), durable=False)
+
+
+def forget_surface(path: Path) -> None:
+    """Forget what was seen: somebody has looked at it.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    path.unlink(missing_ok=True)
 
 
 def _difference(document: Mapping[str, Any]) -> Difference:

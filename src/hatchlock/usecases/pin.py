@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
 
-__all__ = ["ChangedMeanwhile", "Looked", "NotApplied", "NotPinned", "look", "remove_pins", "write_pins"]
+__all__ = [
+    "ChangedMeanwhile",
+    "Looked",
+    "NotApplied",
+    "NotPinned",
+    "look",
+    "remove_pins",
+    "settle_differences",
+    "write_pins",
+]
 
 PinState = Literal["new", "changed", "renewed", "unchanged", "failed"]
 _AT_ONCE = 4
@@ -177,6 +186,25 @@ def write_pins(project: Project, looked: Iterable[Looked]) -> tuple[str, ...]:
         written.append(name)
     _write(project, lock, pins.values(), "pin", written)
     return tuple(written)
+
+
+def settle_differences(project: Project, looked: Iterable[Looked]) -> None:
+    """Take back that clients saw something else than was pinned: somebody has looked, and wants it to stay as it is pinned.
+
+    Args:
+        project: Whose.
+        looked: Those of them that are as they were pinned; the others are passed over.
+
+    Raises:
+        OSError: What is known cannot be deleted.
+    """
+    from hatchlock.state.surfaces import forget_surface, surface_path
+    from hatchlock.usecases.plan import project_state
+
+    state = project_state(project, _lock_of(project).project)
+    for item in looked:
+        if item.state == "unchanged":
+            forget_surface(surface_path(state.root, item.server))
 
 
 def remove_pins(project: Project, names: Iterable[str]) -> None:

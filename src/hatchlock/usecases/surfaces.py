@@ -28,8 +28,9 @@ class SurfaceStatus:
     """How a pinned server stands to its pins.
 
     Attributes:
-        state: As it was last listed to a client or prober: "matches", "differs"; "unseen" since it was applied; "stale" if it
-            is made of something else than what was pinned.
+        state: As it was last listed to a client or prober: "matches", "differs"; "differs" also when a session was refused
+            for it since it was applied, whatever others were shown; "unseen" since it was applied; "stale" if it is made of
+            something else than what was pinned.
         tools: How many tools are pinned.
         tools_sha256: Their set hash.
         prompts: How many prompts.
@@ -57,13 +58,16 @@ def seen_surface(state: Path, record: LaunchRecord | None, digest: str) -> Surfa
         record: The launch record that is active.
         digest: Its digest.
     """
+    from hatchlock.state.counts import counts_path, read_counts
     from hatchlock.state.surfaces import read_surface, surface_path
 
     pins = record.surface.pins if record and record.surface else None
     if record is None or pins is None:
         return None
     seen = read_surface(surface_path(state, record.server), digest)
-    differs = seen.differed if seen and not seen.matches else None
+    refused = read_counts(counts_path(state, record.server), digest).refused
+    # a second face is shown to some clients only: what others were shown does not take back that it was refused
+    differs = seen.differed if seen and (refused or not seen.matches) else None
     told: SurfaceState = "stale" if pins.stale else "unseen" if seen is None else "differs" if differs else "matches"
     return SurfaceStatus(
         state=told,
