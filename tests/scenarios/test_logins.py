@@ -350,6 +350,31 @@ def test_nobody_comes_back(project: Project) -> None:
         project.log_in(timeout=1.0, browse=lambda _: None)
 
 
+def test_an_authorization_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def answering(asked: Asked) -> Reply:
+        if asked.path == "/mcp":
+            return Reply(status=401)
+        return Reply(parts=(b"{", b"}"), held=held)
+
+    with scripted_http(answering) as server:
+        project = Project(tmp_path, server.url)
+        with pytest.raises(
+            LoginFailed, match=r"the authorization server \(.*/\.well-known/.*\) did not answer within 1 s"
+        ):
+            project.log_in(timeout=1.0)
+        held.set()
+
+
+def test_the_address_is_said_before_the_time_is_over(project: Project) -> None:
+    done = project.hatchlock("login", "far", "--no-browser", "--timeout", "2")
+
+    assert done.returncode == 1
+    assert "/authorize?" in done.stderr
+    assert done.stderr.index("/authorize?") < done.stderr.index("nobody came back from the browser within 2 s")
+
+
 def test_a_token_goes_to_no_other_address(project: Project, guarded: RemoteServer, tmp_path: Path) -> None:
     """Somebody changes the url of a server: the login is for the one that was."""
     project.log_in()

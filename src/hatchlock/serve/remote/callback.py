@@ -34,6 +34,11 @@ class Callback:
         """Wait for the answer to a login that begins at an address."""
         self._state = parse_qs(urlsplit(authorization_url).query).get("state", [""])[0]
 
+    @property
+    def is_expecting(self) -> bool:
+        """Whether a login was begun."""
+        return bool(self._state)
+
     async def answer(self) -> Mapping[str, str]:
         """Return what the browser brought: `code`, or `error`, and what belongs to it."""
         return await self._came

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, ClassVar
@@ -112,19 +112,38 @@ async def _log_in(
     timeout: float,  # noqa: ASYNC109
     show: Callable[[str], None],
 ) -> Login:
+    import mcp.client.auth  # noqa: F401, PLC0415  slow to import, which is not to be the servers' fault
+
+    asked: list[str] = []
     try:
         async with asyncio.timeout(timeout), callback() as back:
-            return await _flow(url, headers, environ, back, show)
+            return await _flow(url, headers, environ, back, show, asked=asked)
     except TimeoutError:
-        why = f"nobody came back from the browser within {timeout:g} s"
-        advice = "open the address in a browser of this machine; from elsewhere, lead its port there (ssh -L)"
+        if back.is_expecting:
+            why = f"nobody came back from the browser within {timeout:g} s"
+            advice = "open the address in a browser of this machine; from elsewhere, lead its port there (ssh -L)"
+        else:
+            why = f"{_silent(url, asked)} did not answer within {timeout:g} s, so there is no address to open in a browser"
+            advice = "try again later, or give it longer with --timeout"
         raise LoginFailed(url=bare_address(url), why=why, advice=advice) from None
 
 
+def _silent(url: str, asked: Sequence[str]) -> str:
+    """Return who was asked last."""
+    last = bare_address(asked[-1] if asked else url)
+    return "it" if last == bare_address(url) else f"the authorization server ({_words(last)})"
+
+
 async def _flow(
-    url: str, headers: Mapping[str, str], environ: Mapping[str, str], back: Callback, show: Callable[[str], None]
+    url: str,
+    headers: Mapping[str, str],
+    environ: Mapping[str, str],
+    back: Callback,
+    show: Callable[[str], None],
+    *,
+    asked: list[str],
 ) -> Login:
-    from mcp.client.auth import OAuthClientProvider, OAuthFlowError  # noqa: PLC0415  slow to import
+    from mcp.client.auth import OAuthClientProvider, OAuthFlowError  # noqa: PLC0415
     from mcp.shared.auth import OAuthClientMetadata  # noqa: PLC0415
 
     problems: list[HatchlockError] = []
@@ -144,7 +163,8 @@ async def _flow(
         return _brought(brought)
 
     async def looked_at(request: Any) -> None:
-        _check(str(request.url), place, problems)
+        asked.append(str(request.url))
+        _check(asked[-1], place, problems)
 
     provider = OAuthClientProvider(
         server_url=url,
