@@ -337,6 +337,16 @@ def test_destroy_leaves_nothing_but_what_is_somebody_elses(applied: Project) -> 
     assert applied.active() == applied.second[0]  # type: ignore[attr-defined]
 
 
+def test_destroy_says_that_a_quarantine_outlives_it(applied: Project) -> None:
+    applied.ok("quarantine", "cat", "--reason", "looks odd")
+    done = applied.ok(*AWAY)
+    again = applied.ok(*AWAY)
+
+    for said in (done, again):
+        assert f"left alone: quarantine of cat: what was kept of it is in {applied.state}/quarantine/cat;" in said.err
+        assert "but what was left alone" in said.out
+
+
 def test_a_name_is_nobody_elses_until_everything_of_its_project_is_gone(
     applied: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -200,15 +200,24 @@ def _rest(items: Iterable[Item]) -> list[str]:
     return [*rows, *([f"generation {', '.join(numbers)}"] if numbers else [])]
 
 
+def _show_kept(done: Destroyed, ui: Ui) -> None:
+    for item in done.kept:
+        ui.say(f"left alone: {item.name}: {item.why}")
+
+
+def _but(done: Destroyed) -> str:
+    return " but what was left alone" if done.kept else ""
+
+
 def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
     ruin, outcome = done.ruin, done.outcome
     tell_problems(ruin.planned.plan, ui)
     if outcome is None:
-        ui.result(f"Nothing to do: there is nothing of the project {ruin.project}")
+        _show_kept(done, ui)
+        ui.result(f"Nothing to do: there is nothing of the project {ruin.project}{_but(done)}")
         return
     show_unfinished(outcome, ui, debug=arguments.debug)
-    for item in done.kept:
-        ui.say(f"left alone: {item.name}: {item.why}")
+    _show_kept(done, ui)
     if not done.is_gone:
         how = "Interrupted" if outcome.is_interrupted else "Destroyed in part"
         again = f"`{same_again(arguments, 'destroy')}` goes on from there"
@@ -216,5 +225,5 @@ def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse
         return
     for line in _rest(done.items):
         ui.say(f"  {line}  deleted")
-    ui.result(f"Destroyed: nothing of the project {ruin.project} is left ({seconds:.2f} s)")
+    ui.result(f"Destroyed: nothing of the project {ruin.project} is left{_but(done)} ({seconds:.2f} s)")
     ui.say("note: environments and fetched files stay in the store until `hatchlock gc` and `hatchlock cache gc`")

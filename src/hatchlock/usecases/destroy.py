@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +19,7 @@ from hatchlock.events import Event, Sink, discard
 from hatchlock.process import owner
 from hatchlock.state.fetched import forget_fetched
 from hatchlock.state.keepers import keepers
+from hatchlock.state.quarantine import quarantined
 from hatchlock.state.sessions import RunningSession, has_ended, running
 from hatchlock.usecases.garbage import Item, Kept
 from hatchlock.usecases.plan import Planned, make_plan, project_state, read_target
@@ -195,7 +196,7 @@ def destroy_project(
     agreed = replace(consent, mass_removal=True)
     ruin = plan_destroy(project, lock_timeout=lock_timeout, emit=emit)
     if ruin.is_settled:
-        return Destroyed(ruin=ruin, outcome=None)
+        return Destroyed(ruin=ruin, outcome=None, kept=tuple(_in_quarantine(ruin.planned.state)))
     if ruin.sessions and not stop_sessions:
         raise SessionsRun(project=ruin.project, sessions=ruin.sessions)
     check_consent(ruin.planned.plan, agreed, confirm and (lambda: confirm(ruin)), show=show and (lambda: show(ruin)))
@@ -237,7 +238,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     forget_fetched(project.home.root, project.manifest)
     _forget(state)
     generations = (item for item in ruin.items if item.kind == "generation")
-    return replace(done, items=(*gone, *generations))
+    return replace(done, items=(*gone, *generations), kept=(*done.kept, *_in_quarantine(state)))
 
 
 def _known_target(project: Project, name: str, state: ProjectState) -> Target:
@@ -317,6 +318,16 @@ def _what_goes(state: ProjectState) -> list[Path]:
         return []
     found = [path for path in state.root.iterdir() if path.name not in _STAYS]
     return sorted(path for path in found if path.name != _DATA or not _has_files(path))
+
+
+def _in_quarantine(state: ProjectState) -> Iterator[Kept]:
+    """Yield what is kept of servers that are, or were, in quarantine."""
+    held = quarantined(state.root)
+    for path in sorted((state.root / "quarantine").glob("*")):
+        why = f"what was kept of it is in {path}"
+        if path.name in held:
+            why += "; should the project be applied again, it is not started before it is released"
+        yield Kept(name=f"quarantine of {path.name}", why=why)
 
 
 def _has_files(directory: Path) -> bool:
