@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hatchlock.address import Kind
 from hatchlock.digest import sha256_bytes
+from hatchlock.lock.artefact import artefact_of
 from hatchlock.lock.model import Environment, File, Lock, Package, Server
 from hatchlock.lock.store import dumps, loads, loads_sides
+from hatchlock.lock.surfaces import surface_of
 from hatchlock.resolve.consistent import inconsistencies
 from support.cats import CAT, CatProject, tree
 from support.merges import commit, git, repository
@@ -129,6 +132,17 @@ def test_the_lock_of_a_newer_minor_version_is_compared_with_a_word_about_it(proj
     done = project.ok("diff", "newer.lock")
     assert "note: newer.lock was written by a newer hatchlock" in done.err
     assert "no differences" in done.out
+
+
+def test_a_pin_that_is_stale_in_the_newer_lock_is_told(project: CatProject) -> None:
+    lock = loads(project.lock.read_bytes())
+    name = lock.servers[0].name
+    pin = surface_of(name, artefact=artefact_of(lock, name))
+    for file, surface in (("fresh", pin), ("stale", replace(pin, artefact="0" * 64))):
+        (project.directory / f"{file}.lock").write_text(dumps(replace(lock, surfaces=(surface,))))
+    told = f"note: the pin of server:{name} is stale in stale.lock, as what it is made of has changed since"
+    assert told in project.ok("diff", "fresh.lock", "stale.lock").err
+    assert "is stale" not in project.ok("diff", "stale.lock", "fresh.lock").err
 
 
 def lock_of(requirements: tuple[str, ...], packages: dict[str, tuple[str, tuple[str, ...]]]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -82,8 +82,18 @@ def compare(
     old = reader.read(before or "HEAD")
     new = reader.read(after) if after is not None else reader.working()
     entries = compare_locks(old, new, order=compare_versions)
-    notes = tuple(dict.fromkeys(reader.notes))
-    return Compared(before=before or "HEAD", after=after or project().lock.name, entries=entries, notes=notes)
+    name = after or project().lock.name
+    notes = tuple(dict.fromkeys((*reader.notes, *_stale(new, name))))
+    return Compared(before=before or "HEAD", after=name, entries=entries, notes=notes)
+
+
+def _stale(lock: Lock, name: str) -> Iterator[str]:
+    from hatchlock.lock.artefact import is_stale
+
+    for surface in lock.surfaces:
+        if is_stale(lock, surface.server):
+            what = f"the pin of server:{surface.server} is stale in {name}, as what it is made of has changed since"
+            yield f"{what}; look at it again with `hatchlock pin {surface.server}`"
 
 
 def named_lock(text: str, project: Project) -> tuple[Lock, tuple[str, ...]]:
