@@ -117,7 +117,7 @@ def test_it_is_refused_until_it_is_released(home: Path, tag: str) -> None:
     assert (status, out_bytes) == (3, b"")
     assert b"echo is in quarantine since " in err
     assert b"hatchlock quarantine --release echo" in err
-    for refused in (("probe", "echo"), ("serve", "echo")):
+    for refused in (("probe", "echo"), ("serve", "echo"), ("exec", "echo", "--", "true")):
         _, said = command(home, *refused, status=3)
         assert "echo is in quarantine" in said
     listed = json.loads(command(home, "quarantine", "--json")[0])["quarantine"]

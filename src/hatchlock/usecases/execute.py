@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.paths import Home
+from hatchlock.state.quarantine import check_quarantine
 from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record, log_path, settled
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def execute(
         NotInLock, UsageError: The lock has no such environment, or two, or not for that runtime.
         NoSuchCommand: There is no such program.
         RunsElsewhere: It is a remote server.
+        InQuarantine: It must not be started.
         HatchlockError: It could not be started (`serve.command.run_command`).
     """
     from hatchlock.security.provided import NOTHING
@@ -123,20 +125,27 @@ def execute(
 
 def _record(home: Home, name: str, project: Project | str, runtime: str | None) -> LaunchRecord:
     if isinstance(project, str):
-        return find_record(home, project, name.removeprefix(_SERVER))
+        return _of_server(home, project, name.removeprefix(_SERVER))
     if name.startswith(_ENVIRONMENT):
         return _of_environment(project, name.removeprefix(_ENVIRONMENT), runtime)
     from hatchlock.usecases.inspect import read_project_lock
     from hatchlock.usecases.run import project_name
 
     try:
-        return find_record(home, project_name(project.manifest), name.removeprefix(_SERVER))
+        return _of_server(home, project_name(project.manifest), name.removeprefix(_SERVER))
     except (NoSuchServer, NoSuchProject):
         lock = read_project_lock(project)
         is_environment = any(item.name == name for item in lock.environments)
         if not is_environment and any(item.name == name.removeprefix(_SERVER) for item in lock.servers):
             raise  # not applied yet
     return _of_environment(project, name, runtime)
+
+
+def _of_server(home: Home, project: str, name: str) -> LaunchRecord:
+    """What must not be started runs no commands either: they would run its code, with its files."""
+    record = find_record(home, project, name)
+    check_quarantine(home.project(project), name)
+    return record
 
 
 def _of_environment(project: Project, name: str, runtime: str | None) -> LaunchRecord:
