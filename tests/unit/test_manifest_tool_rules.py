@@ -48,3 +48,19 @@ def test_nothing_is_said_of_what_may_stand_side_by_side() -> None:
 def test_a_server_keeps_what_the_defaults_say_and_it_does_not() -> None:
     text = f'[defaults]\ntools = {{ deny = ["rm*"], changed = "warn" }}\n{SERVER}tools = {{ changed = "refuse" }}\n'
     assert rules(text) == SurfaceRules(deny=("rm*",), changed="refuse")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}audit = true\n{SERVER}", 'it must be "calls", not true'),
+        (f'{HEAD}audit = "all"\n{SERVER}', "it must be \"calls\", not 'all'"),
+        (f"{HEAD}{SERVER}probe = 3\n", "it must be true, false or a table, not a whole number"),
+        (f"{HEAD}{SERVER}runtime = true\n", "true is none of process, container"),
+        (f"{HEAD}{SERVER}sandbox.read-only = 3\n", "it must be true or false, not a whole number"),
+    ],
+)
+def test_what_a_key_can_be_is_said_as_it_is_written(text: str, said: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        loads(text, shown="m")
+    assert [str(error).partition(": ")[2] for error in caught.value.errors] == [said]

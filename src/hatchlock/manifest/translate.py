@@ -44,6 +44,8 @@ _ELSEWHERE = {
     "volumes": "write `mounts` for files of this machine, `writable` for data of the server",
 }
 """Keys of a sandbox in other tools."""
+_A_WORD = "a word"
+"""The tag of a union's side that is no table (`schema_base.word_or_table`)."""
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -74,15 +76,23 @@ def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, ov
         return _missing(path, error["loc"][-1])
     if kind == "literal_error":
         choices = _QUOTED.findall(context["expected"])
+        given = _written(error["input"])
+        what = f"{given} is none of {', '.join(choices)}" if choices[1:] else f'it must be "{choices[0]}", not {given}'
         return Finding(
             path=path,
-            what=f"{error['input']!r} is none of {', '.join(choices)}",
+            what=what,
             advice=did_you_mean(str(error["input"]), choices, _as_list(path, error["input"])),
         )
     if kind in _WANTED:
-        what = f"it must be {_WANTED[kind]}, not {_GIVEN[type(error['input'])]}"
+        wanted = "true, false or a table" if kind == "bool_type" and error["loc"][-1] == _A_WORD else _WANTED[kind]
+        what = f"it must be {wanted}, not {_GIVEN[type(error['input'])]}"
         return Finding(path=path, what=what, advice=_as_table(path, error) or _with_unit(path, error["input"]))
     return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
+
+
+def _written(value: object) -> str:
+    """Return a value as it stands in the document."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _as_list(path: KeyPath, given: object) -> str:
