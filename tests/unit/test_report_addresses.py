@@ -61,12 +61,15 @@ def test_servers_come_first_and_images_say_it_by_their_label() -> None:
         servers=(
             Server(name="image", source="oci:ghcr.io/team/image:1", runtime="container", image="ghcr.io/team/image:1"),
             Server(name="tiny", source="pypi:tiny-server", runtime="process", environment="tiny"),
+            Server(name="far", source="", runtime="process", url="https://mcp.example/mcp?key=k"),
         ),
     )
     found = addresses_of(lock)
     assert [(item.what, item.servers) for item in found] == [
         ("ghcr.io/team/image:1", ("image",)),
+        ("https://mcp.example/mcp", ("far",)),
         ("pypi:tiny-server@1.0", ("tiny",)),
         ("pypi:anyio@1.0", ()),
     ]
+    assert found[1].address == "whoever runs it"
     assert found[0].address == "https://github.com/team/image/issues"

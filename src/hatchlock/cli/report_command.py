@@ -78,7 +78,10 @@ def _list(made: Report, ui: Ui) -> None:
 def _tell_addresses(made: Report, ui: Ui) -> None:
     own = [item for item in made.addresses if item.servers]
     rows = [(f"  {', '.join(item.servers)}", item.what, item.address or "nobody says where") for item in own]
-    rows.append(("  hatchlock", "", made.own or "nobody says where"))
+    if made.own:
+        rows.append(("  hatchlock", "", made.own))
+    if not rows:
+        return
     ui.result("\n".join(["where to tell of a mistake:", table([tuple(map(printable, row)) for row in rows])]))
 
 

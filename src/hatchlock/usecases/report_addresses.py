@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from hatchlock.address import Kind
+from hatchlock.net.exchange import bare_address
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock, Package
@@ -27,7 +28,7 @@ class ReportAddress:
     """Where to tell of a mistake in something.
 
     Attributes:
-        what: A package's id, or an image's reference.
+        what: A package's id, an image's reference, or the address of a remote server.
         address: An address, or whom it names as its authors; "" where nobody says.
         servers: The servers of which it is the package itself; empty for what these bring along.
     """
@@ -38,7 +39,7 @@ class ReportAddress:
 
 
 def addresses_of(lock: Lock) -> tuple[ReportAddress, ...]:
-    """Return where to tell of mistakes in each package and image of a lock: those of servers first, then by name."""
+    """Return where to tell of mistakes in each package, image and remote server of a lock: those of servers first, by name."""
     mains = dict(_mains(lock))
     found = [
         *(
@@ -52,6 +53,11 @@ def addresses_of(lock: Lock) -> tuple[ReportAddress, ...]:
                 servers=tuple(server.name for server in lock.servers if server.image == image.reference),
             )
             for image in lock.images
+        ),
+        *(
+            ReportAddress(what=bare_address(server.url), address="whoever runs it", servers=(server.name,))
+            for server in lock.servers
+            if server.url
         ),
     ]
     return tuple(sorted(found, key=lambda item: (not item.servers, item.what)))
