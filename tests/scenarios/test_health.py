@@ -136,11 +136,11 @@ def test_apply_probes_as_the_manifest_says(tmp_path: Path) -> None:
     project = CatProject(tmp_path, CAT + "probe = false\n")
     project.ok("lock")
     assert "server:cat  answered" not in project.ok("apply", "--yes").err
-    project.edit("probe = false", 'probe = { timeout = 0.2, call = "act" }')
+    project.edit("probe = false", 'probe = { timeout = 0.01, call = "act" }')
     project.edit('"-u"', '"-u", "-v"')
     project.ok("lock")
     said = project.fails("apply", "--yes").err
-    assert "it does not answer as an MCP server: no answer within 0.2 s" in said
+    assert "it does not answer as an MCP server: no answer within 0.01 s" in said
 
 
 def test_status_says_who_uses_a_server_and_what_has_happened(tmp_path: Path) -> None:
