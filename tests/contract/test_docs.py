@@ -135,7 +135,6 @@ SAMPLES: tuple[Any, ...] = (
     "file",
     "keyring:x",
     ["deb:x"],
-    ["codex"],
     ["x:443"],
     {"a": 1},
     "container:x",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.clients.catalogue import CATALOGUE, Client, Scope
+from hatchlock.clients.catalogue import CLIENTS, Client, Scope
 from hatchlock.clients.owners import owner_of, start_for
 from hatchlock.clients.shape import Address, Start
 from hatchlock.manifest.client_fields import CLIENT_FIELDS, FOR_REMOTE
@@ -15,11 +15,11 @@ from hatchlock.paths import Home
 
 HOME = Path("/home/someone")
 STORE = Home(root=Path("/h/.local/share/hatchlock"), is_default=True)
-each = pytest.mark.parametrize("client", CATALOGUE.values(), ids=CATALOGUE)
+each = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 
 
 def user_file(name: str, platform: str = "linux", **environ: str) -> str:
-    return str(CATALOGUE[name].user_path(HOME, environ, platform))
+    return str(CLIENTS[name].user_path(HOME, environ, platform))
 
 
 def entry_of(client: Client, scope: Scope = "user") -> dict[str, object]:
@@ -53,7 +53,7 @@ def test_what_is_not_below_the_directory_that_a_variable_names_stays() -> None:
 
 
 def test_a_projects_files_are_inside_the_project() -> None:
-    files = {name: client.project_path(Path("/p")) for name, client in CATALOGUE.items()}
+    files = {name: client.project_path(Path("/p")) for name, client in CLIENTS.items()}
     assert files["claude-code"] == Path("/p/.mcp.json")
     assert files["cursor"] == Path("/p/.cursor/mcp.json")
     assert files["claude-desktop"] is None
@@ -61,7 +61,7 @@ def test_a_projects_files_are_inside_the_project() -> None:
 
 @each
 def test_every_record_is_complete(client: Client) -> None:
-    assert CATALOGUE[client.name] is client
+    assert CLIENTS[client.name] is client
     assert client.title
     assert {"linux", "darwin"} <= set(client.user_files)
     assert set(client.notes) == {"user", "project"}
@@ -74,9 +74,9 @@ def test_every_record_is_complete(client: Client) -> None:
 
 
 def test_there_are_enough_of_them_and_each_has_a_place_for_its_fields() -> None:
-    assert len(CATALOGUE) >= 25
-    assert list(CATALOGUE) == sorted(CATALOGUE)
-    assert set(CLIENT_FIELDS) == set(CATALOGUE)
+    assert len(CLIENTS) >= 25
+    assert list(CLIENTS) == sorted(CLIENTS)
+    assert set(CLIENT_FIELDS) == set(CLIENTS)
 
 
 @each
@@ -106,7 +106,7 @@ def test_no_field_of_its_own_is_one_that_starts_the_server(client: Client) -> No
 
 def test_no_two_applications_have_one_place_in_one_file() -> None:
     places: dict[tuple[str, str], str] = {}
-    for client in CATALOGUE.values():
+    for client in CLIENTS.values():
         for file in filter(
             None, (client.user_files["linux"], f"./{client.project_file}" if client.project_file else "")
         ):
@@ -116,9 +116,9 @@ def test_no_two_applications_have_one_place_in_one_file() -> None:
 
 
 def test_what_an_application_lacks_is_said() -> None:
-    assert CATALOGUE["claude-desktop"].lacks == ("files of a project", "remote servers", "a working directory")
-    assert CATALOGUE["claude-code"].lacks == ()
-    assert CATALOGUE["codex"].lacks == ("server-sent events",)
+    assert CLIENTS["claude-desktop"].lacks == ("files of a project", "remote servers", "a working directory")
+    assert CLIENTS["claude-code"].lacks == ()
+    assert CLIENTS["codex"].lacks == ("server-sent events",)
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ def test_what_an_application_lacks_is_said() -> None:
     ],
 )
 def test_what_others_have_written_is_understood(name: str, entry: dict[str, object], meant: Start | Address) -> None:
-    assert CATALOGUE[name].shape.read(entry) == meant
+    assert CLIENTS[name].shape.read(entry) == meant

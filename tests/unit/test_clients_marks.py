@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,18 @@ def test_an_entry_of_the_user_names_store_project_and_server(home: Home, client:
     launcher = str(home.bin / "hatchlock")
     entry = client.shape.written(start_for(scope="user", launcher=launcher, home=home, project="acme", server="time"))
     named = [] if home.is_default else ["--home", "/srv/store"]
-    assert entry == {"type": "stdio", "command": launcher, "args": ["run", *named, "--project", "acme", "time"]}
-    assert owner_of(TYPED.read(entry), scope="user", home=home) == ("acme", "time")
-    assert owner_of(TYPED.read(entry), scope="project", home=home) is None
+    found = client.shape.read(entry)
+    assert found == Start(command=launcher, args=("run", *named, "--project", "acme", "time"))
+    assert owner_of(found, scope="user", home=home) == ("acme", "time")
+    assert owner_of(found, scope="project", home=home) is None
+
+
+@pytest.mark.parametrize("name", ["claude-code", "cursor"])
+def test_entries_keep_their_bytes(name: str) -> None:
+    start = start_for(scope="user", launcher="/s/bin/hatchlock", home=HOMES[0], project="acme", server="time")
+    entry = CLIENTS[name].shape.written(start)
+    args = ["run", "--project", "acme", "time"]
+    assert json.dumps(entry) == json.dumps({"type": "stdio", "command": "/s/bin/hatchlock", "args": args})
 
 
 def test_an_entry_of_a_project_holds_nothing_of_this_machine() -> None:

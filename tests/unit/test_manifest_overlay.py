@@ -116,7 +116,10 @@ def test_no_overlay_is_needed(project: Path) -> None:
             "[servers.other.sandbox]\nmounts = [{ source = '.', target = '/x' }]\n",
             "hatchlock.local.toml:2: servers.other.sandbox.mounts: it allows more than the default, without a reason",
         ),
-        ("[clients.vscode]\n", "hatchlock.local.toml:1: clients.vscode: client 'vscode' is not yet supported"),
+        (
+            "[clients.vscod]\n",
+            "hatchlock.local.toml:1: clients.vscod: there is no client 'vscod'",
+        ),
         ("[defaults\n", "hatchlock.local.toml:1: it is not valid TOML: expected ']' at the end of a table declaration"),
     ],
 )

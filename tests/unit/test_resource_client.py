@@ -10,7 +10,7 @@ import pytest
 from hatchlock.address import Address
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.owners import start_for
-from hatchlock.clients.writer import EntryChanged
+from hatchlock.clients.writer import EntryChanged, entry_digest
 from hatchlock.manifest.handover import Handover
 from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
@@ -46,6 +46,7 @@ class Files:
         file: ClientFile | None = None,
         adopted: Sequence[str] = (),
         moved: Mapping[str, str] | None = None,
+        left: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> ClientResource:
         chosen = file or self.user
         specs = [EntrySpec(file=chosen, server=name, value=self.value(name, chosen.scope)) for name in servers]
@@ -55,6 +56,7 @@ class Files:
             home=self.home,
             project="p",
             usual=[self.user, self.project],
+            applied={Address.parse(address): entry_digest(value) for address, value in (left or {}).items()},
             handover=Handover(moved=moved or {}, adopted={Address.parse(address): "" for address in adopted}),
         )
 
@@ -219,6 +221,17 @@ def test_an_entry_that_changed_before_it_was_renamed_is_left_alone(files: Files)
     with pytest.raises(EntryChanged):
         found.apply(step)
     assert files.read(files.user) == {"old": {"command": "theirs"}}
+
+
+def test_fields_that_an_apply_has_written_are_no_loss_unless_they_were_edited_since(files: Files) -> None:
+    left = {**files.value("a"), "envFile": ".env"}
+    files.write(files.user, a=left)
+    for found in (files.resource("a", left={"client:cursor/a": left}), files.resource(left={"client:cursor/a": left})):
+        (step,) = plan(found).steps
+        assert step.loss == ""
+    files.write(files.user, a={**left, "envFile": "mine.env"})
+    (step,) = plan(files.resource("a", left={"client:cursor/a": left})).steps
+    assert "was edited by hand" in step.loss
 
 
 def test_an_entry_of_ours_that_was_edited_is_a_loss(files: Files) -> None:

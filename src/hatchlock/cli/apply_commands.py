@@ -166,7 +166,7 @@ def _client_notes(applied: Applied) -> set[str]:
     return {
         f"{CLIENTS[entry.file.client].title}: {CLIENTS[entry.file.client].notes[entry.file.scope]}"
         for entry in applied.planned.target.entries
-        if entry.address.name in touched
+        if entry.address.name in touched and CLIENTS[entry.file.client].notes[entry.file.scope]
     }
 
 

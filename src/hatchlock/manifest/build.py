@@ -127,7 +127,12 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
             for host, table in (merged.registries or {}).items()
         },
         clients={
-            name: ClientSpec(name=name, scope=table.scope or "user", path=table.path or "")
+            name: ClientSpec(
+                name=name,
+                scope=table.scope or "user",
+                path=table.path or "",
+                if_installed=bool(table.if_installed),
+            )
             for name, table in (merged.clients or {}).items()
         },
         handover=_handover(merged),
@@ -243,6 +248,7 @@ def _server(name: str, table: ServerTable, environments: Mapping[str, Environmen
         runtime=_runtime(table, source),
         isolation=table.isolation or "required",
         clients=tuple(sorted(set(table.clients or ()))),
+        client_fields=table.client or {},
         groups=tuple(sorted(set(table.groups or ()))),
         trust=table.trust or (environments[table.environment].trust if table.environment else ""),
         environment=table.environment,

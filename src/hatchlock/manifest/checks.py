@@ -16,6 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import hatchlock
 from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, place_inside, size_in_bytes, target_problem
+from hatchlock.manifest.client_rules import client_cautions, client_findings
 from hatchlock.manifest.dockerfiles import build_findings
 from hatchlock.manifest.endpoints import endpoint_findings
 from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_findings
@@ -64,6 +65,7 @@ def mistakes(document: dict[str, Any], overlay: dict[str, Any]) -> Iterator[Find
     yield from tool_findings(document)
     yield from endpoint_findings(document)
     yield from remote_findings(document)
+    yield from client_findings(document)
     servers = _table(document, "servers")
     environments = _table(document, "environments")
     defaults = _table(document, "defaults")
@@ -281,6 +283,7 @@ def cautions(document: dict[str, Any]) -> Iterator[Finding]:
         for path, value in matches(document, pattern):
             yield from _loose(path, _text(value))
     yield from literal_cautions(document)
+    yield from client_cautions(document)
     for path, value in (*matches(document, "indexes.*.url"), *matches(document, "indexes.*.mirrors.*")):
         if _text(value).startswith("http://") and not _is_loopback(_text(value)):
             yield Finding(path=path, what="its answers can be changed on the way", advice="use https://")

@@ -8,7 +8,6 @@ from typing import Any
 
 from hatchlock.address import Kind
 from hatchlock.manifest.problem import KeyPath
-from hatchlock.manifest.words import CLIENTS, CLIENTS_LATER
 
 __all__ = ["Later", "matches", "not_yet"]
 
@@ -50,7 +49,6 @@ def _is_running(value: object) -> bool:
 
 
 _ADOPTED_NOW = "this version takes client: and volume: over; declare what runs there as a server"
-_CLIENTS_NOW = f"this version writes the files of {' and '.join(CLIENTS)}"
 
 _PACKAGES: tuple[_Rule, ...] = (
     ("constraints.*", _kind_outside(Kind.PYPI, Kind.NPM), "constraints are about pypi: and npm:"),
@@ -61,8 +59,6 @@ _SERVER: tuple[_Rule, ...] = (
     *_PACKAGES,
     ("source.*", _kind_outside(Kind.URL), "a table of platforms is about url:"),
     ("files", _always, "use sandbox.mounts with a file of the project"),
-    ("client", _always, "write the field into the application's own file"),
-    ("clients.*", lambda value: value in CLIENTS_LATER, _CLIENTS_NOW),
 )
 
 _RULES: tuple[_Rule, ...] = (
@@ -70,8 +66,6 @@ _RULES: tuple[_Rule, ...] = (
     *((f"{table}.{key}", when, advice) for table in ("defaults", "servers.*") for key, when, advice in _SERVER),
     *((f"indexes.{kind}.packages", _always, "it serves every name of its kind") for kind in ("debian", "mcp", "conda")),
     ("indexes.debian.mirrors", _always, "name the mirror itself as its url"),
-    ("clients.*", _always, _CLIENTS_NOW),
-    ("clients.*.if-installed", _always, ""),
     *((table, _always, "") for table in ("policy", "targets")),
     ("adopt.*.address", _is_running, _ADOPTED_NOW),
 )
@@ -106,10 +100,7 @@ def not_yet(document: Any) -> Iterator[Later]:
     """Yield everything in a document, valid or not, that this version cannot do."""
     for pattern, when, advice in _RULES:
         for path, value in matches(document, pattern):
-            if pattern == "clients.*":
-                if path[-1] in CLIENTS_LATER:
-                    yield Later(path=path, what=f"client {path[-1]!r} is not yet supported", advice=advice)
-            elif when(value):
+            if when(value):
                 yield Later(path=path, what=_sentence(path, value, when), advice=advice)
 
 

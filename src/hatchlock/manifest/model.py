@@ -187,6 +187,7 @@ class ServerSpec:
         runtime: Where it runs.
         isolation: What to do where the process runtime cannot isolate.
         clients: Names of the applications that list it, sorted.
+        client_fields: Application -> fields of its own that its entry gets. They are not locked.
         groups: Free labels, sorted.
         trust: A free label, its own or that of the environment that it shares; "" for none.
         environment: The declared environment that it shares; None when it has a private one, or none at all.
@@ -219,6 +220,7 @@ class ServerSpec:
     runtime: Runtime = "container"
     isolation: Isolation = "required"
     clients: tuple[str, ...] = ()
+    client_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     trust: str = ""
     environment: str | None = None
@@ -295,11 +297,13 @@ class ClientSpec:
         name: The application.
         scope: Its user's file, or a file of the project.
         path: The file, if not the usual one; as written.
+        if_installed: Whether it is left out where the application is not installed.
     """
 
     name: str
     scope: Literal["user", "project"] = "user"
     path: str = ""
+    if_installed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

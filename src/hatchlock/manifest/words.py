@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from hatchlock.address import Kind
 from hatchlock.launch import size_in_bytes
+from hatchlock.manifest.client_fields import CLIENT_FIELDS
 from hatchlock.manifest.model import PLATFORMS, moment, seconds
 from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.specs import check_base, check_source, check_url
@@ -20,7 +21,6 @@ from hatchlock.manifest.wrong import Wrong
 
 __all__ = [
     "CLIENTS",
-    "CLIENTS_LATER",
     "NAME_PATTERN",
     "AbsolutePath",
     "AdoptedAddress",
@@ -59,13 +59,8 @@ _PATH_OF_VOLUME = r"/[^\0@]+(?:@process)?"
 NAME_PATTERN = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
 NAME_LENGTH = 64
 
-CLIENTS = ("claude-code", "cursor")
+CLIENTS = tuple(CLIENT_FIELDS)
 _SECCOMP_WORDS = ("default", "unconfined")
-CLIENTS_LATER = (
-    *("amazon-q", "amp", "antigravity", "augment", "boltai", "claude-desktop", "cline", "codex", "continue"),
-    *("copilot-cli", "crush", "factory", "gemini", "goose", "jetbrains-copilot", "kimi", "kiro", "lmstudio"),
-    *("mistral-vibe", "opencode", "qoder", "roo-code", "trae", "vscode", "windsurf", "zed"),
-)
 
 _CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN"),
@@ -76,7 +71,7 @@ _CAPABILITIES = (
     *("SYS_TTY_CONFIG", "WAKE_ALARM"),
 )
 
-_ENTRY_OR_VOLUME = rf"client:[a-z-]+/{NAME_PATTERN}|volume:{NAME_PATTERN}{_PATH_OF_VOLUME}"
+_ENTRY_OR_VOLUME = rf"client:[a-z0-9-]+/{NAME_PATTERN}|volume:{NAME_PATTERN}{_PATH_OF_VOLUME}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9*_.-]+):(?P<port>[0-9]{1,5})")
@@ -120,9 +115,8 @@ def _name(text: str) -> str:
 
 
 def _client(text: str) -> str:
-    known = (*CLIENTS, *CLIENTS_LATER)
-    if text not in known:
-        raise Wrong(f"there is no client {text!r}", did_you_mean(text, known, f"known are {', '.join(CLIENTS)}"))
+    if text not in CLIENTS:
+        raise Wrong(f"there is no client {text!r}", did_you_mean(text, CLIENTS, f"known are {', '.join(CLIENTS)}"))
     return text
 
 
@@ -293,7 +287,7 @@ def _mirror(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_no_nul)]
 Name = Annotated[str, *_word(_name, pattern=f"^{NAME_PATTERN}$", maxLength=NAME_LENGTH)]
-ClientName = Annotated[str, *_word(_client, enum=sorted((*CLIENTS, *CLIENTS_LATER)))]
+ClientName = Annotated[str, *_word(_client, enum=sorted(CLIENTS))]
 Platform = Annotated[str, *_word(_platform, enum=list(PLATFORMS))]
 Capability = Annotated[str, *_word(_capability, examples=["NET_BIND_SERVICE"])]
 VariableName = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hatchlock.address import Address, ResourceKind
@@ -111,6 +112,7 @@ class ClientResource:
         home: The store.
         project: The project's name.
         usual: The files of every known application, looked at for entries of ours that nothing else remembers.
+        applied: Address -> the key of what the last apply left.
         handover: Which servers had another name, and which entries of others are taken over.
         emit: Told for whom it waits.
     """
@@ -123,6 +125,7 @@ class ClientResource:
         home: Home,
         project: str,
         usual: Iterable[ClientFile],
+        applied: Mapping[Address, str] = MappingProxyType({}),
         handover: Handover = NO_HANDOVER,
         emit: Sink = discard,
     ) -> None:
@@ -132,6 +135,7 @@ class ClientResource:
         self._project = project
         self._declared = {spec.file for spec in self._specs.values()}
         self._usual = tuple(usual)
+        self._applied = applied
         self._handover = handover
         self._emit = emit
         self._found: dict[Address, _Found] = {}
@@ -262,6 +266,13 @@ class ClientResource:
             handover=_handover(found),
         )
 
+    def _is_as_it_was_left(self, found: _Found) -> bool:
+        """Whether the last apply left the entry so, with fields of the application's own that the manifest had then."""
+        left = {
+            self._applied.get(address) for address in (self._address(found), _usual_address(found.file, found.server))
+        }
+        return entry_digest(found.value) in left
+
     def _loss(self, found: _Found) -> str:
         shape = found.file.shape
         start = shape.read(found.value)
@@ -272,7 +283,7 @@ class ClientResource:
             project=self._project,
             server=found.server,
         )
-        if found.value != shape.written(usual):
+        if found.value != shape.written(usual) and not self._is_as_it_was_left(found):
             return f"the entry {found.server!r} in {found.file.path} was edited by hand"
         return ""
 

@@ -2,40 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from hatchlock.clients.catalogue import CLIENTS, Scope
+from hatchlock.clients.catalogue import CLIENTS, Client, Scope
 from hatchlock.clients.owners import start_for
-from hatchlock.manifest.model import Manifest
+from hatchlock.errors import HatchlockError
+from hatchlock.manifest.model import Manifest, ServerSpec
+from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.machine import Machine
 
-__all__ = ["client_entries", "usual_files"]
+__all__ = ["NoProjectFile", "Wanted", "other_files", "usual_files", "wanted_entries"]
+
+_FIRST = frozenset({"claude-code", "cursor"})
+"""Applications whose files are a part of every target: plans and generations are compared by its bytes, which stay."""
 
 
-def client_entries(manifest: Manifest, machine: Machine) -> Iterator[EntrySpec]:
-    """Yield the entries that the manifest wants, by server: each starts this home's launcher."""
-    for name, server in sorted(manifest.servers.items()):
-        for client_name in server.clients:
-            spec, client = manifest.client(client_name), CLIENTS[client_name]
-            path = machine.path(spec.path) if spec.path else _usual_path(client_name, spec.scope, machine)
-            if path is None:
+@dataclass(kw_only=True, eq=False)
+class NoProjectFile(HatchlockError):
+    """An application is to list a server for a project, and reads no file of a project."""
+
+    code: ClassVar[str] = "no-project-file"
+
+    client: str
+    title: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.title} reads no file of a project"
+
+    def _hint(self) -> str:
+        return self.instead or f'write scope = "user" into [clients.{self.client}]'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a manifest wants of applications.
+
+    Attributes:
+        entries: What should stand in their files, by server; each starts this home's launcher.
+        problems: What an application cannot have.
+        left_out: Applications that are left out because they are not installed, sorted.
+    """
+
+    entries: tuple[EntrySpec, ...]
+    problems: tuple[Problem, ...]
+    left_out: tuple[str, ...]
+
+
+def wanted_entries(manifest: Manifest, machine: Machine) -> Wanted:
+    """Return what the manifest wants of applications on this machine."""
+    entries: list[EntrySpec] = []
+    problems: list[Problem] = []
+    left_out: set[str] = set()
+    for _, server in sorted(manifest.servers.items()):
+        for name in server.clients:
+            if manifest.client(name).if_installed and name in machine.absent:
+                left_out.add(name)
                 continue
-            file = ClientFile(client=client_name, scope=spec.scope, path=path)
-            start = start_for(
-                scope=spec.scope,
-                launcher=str(machine.home.bin / "hatchlock"),
-                home=machine.home,
-                project=manifest.project.name,
-                server=name,
-            )
-            yield EntrySpec(file=file, server=name, value=client.shape.written(start))
+            client = CLIENTS[name]
+            spec = _entry(server, client, manifest, machine)
+            if _path(client, manifest, machine) is None:
+                error = NoProjectFile(client=name, title=client.title, instead=client.no_project)
+                problems.append(Problem.of(spec.address, error))
+            else:
+                entries.append(spec)
+    return Wanted(entries=tuple(entries), problems=tuple(problems), left_out=tuple(sorted(left_out)))
+
+
+def _entry(server: ServerSpec, client: Client, manifest: Manifest, machine: Machine) -> EntrySpec:
+    scope = manifest.client(client.name).scope
+    start = start_for(
+        scope=scope,
+        launcher=str(machine.home.bin / "hatchlock"),
+        home=machine.home,
+        project=manifest.project.name,
+        server=server.name,
+    )
+    file = ClientFile(client=client.name, scope=scope, path=_path(client, manifest, machine) or "")
+    return EntrySpec(file=file, server=server.name, value={**client.shape.written(start), **_own(server, client)})
+
+
+def _own(server: ServerSpec, client: Client) -> dict[str, Any]:
+    """Return the application's own fields, in the catalogue's order: that of the manifest is nothing that an entry shows."""
+    given = server.client_fields.get(client.name, {})
+    return {name: given[name] for name in client.fields if name in given}
+
+
+def _path(client: Client, manifest: Manifest, machine: Machine) -> str | None:
+    spec = manifest.client(client.name)
+    return machine.path(spec.path) if spec.path else _usual_path(client.name, spec.scope, machine)
 
 
 def usual_files(machine: Machine) -> Iterator[ClientFile]:
-    """Yield the files that every known application reads when nobody has said otherwise, the user's and the project's."""
+    """Yield the files that the first two applications read when nobody has said otherwise, the user's and the project's."""
+    return _usual_files(_FIRST, machine)
+
+
+def other_files(machine: Machine) -> Iterator[ClientFile]:
+    """Yield those that all others read."""
+    return _usual_files(CLIENTS.keys() - _FIRST, machine)
+
+
+def _usual_files(names: Iterable[str], machine: Machine) -> Iterator[ClientFile]:
     scopes: tuple[Scope, ...] = ("user", "project")
-    for name in sorted(CLIENTS):
+    for name in sorted(names):
         for scope in scopes:
             if path := _usual_path(name, scope, machine):
                 yield ClientFile(client=name, scope=scope, path=path)

@@ -40,6 +40,8 @@ class Machine:
         host: Which system it runs.
         certificates: What it trusts besides the usual, as the user's variables say.
         is_assumed: Whether nobody looked at it: what servers may see of it cannot be looked at either.
+        absent: Applications that some server is for and that were not found: their user's file is not there, nor anything
+            else of theirs.
         ports: Server that stays -> the port that leads to it, where the manifest does not say.
     """
 
@@ -59,6 +61,7 @@ class Machine:
     host: HostSystem = field(default_factory=HostSystem)
     certificates: Certificates = field(default_factory=Certificates)
     is_assumed: bool = False
+    absent: frozenset[str] = frozenset()
     ports: Mapping[str, int] = field(default_factory=dict)
 
     def path(self, written: str) -> str:

@@ -14,7 +14,7 @@ from hatchlock.resolve.entries import entries_of, with_entries
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.resources.base import Problem
 from hatchlock.resources.check_engine import engine_notes
-from hatchlock.resources.client_target import client_entries, usual_files
+from hatchlock.resources.client_target import other_files, usual_files, wanted_entries
 from hatchlock.resources.dockerfile_spec import DockerfileSpec
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.image_spec import ImageSpec
@@ -73,6 +73,7 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
             problems.append(Problem.of(address, error))
     images.sort(key=lambda image: image.server)
     servers = [*_with_relays(servers, images, manifest.project.name, problems)]
+    wanted = wanted_entries(manifest, machine)
     systems = {spec.name: spec for name in environments if (spec := builder.system(name.name))}
     (container_platform,) = container_platforms([machine.platform])
     return Target(
@@ -82,9 +83,11 @@ def compile_target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
         images=tuple(image for image in images if isinstance(image, ImageSpec)),
         dockerfiles=tuple(image for image in images if isinstance(image, DockerfileSpec)),
         servers=tuple(_on_system(server, systems) for server in servers),
-        entries=tuple(client_entries(manifest, machine)),
+        entries=wanted.entries,
+        left_out=wanted.left_out,
         usual_files=tuple(usual_files(machine)),
-        problems=tuple(problems),
+        other_files=tuple(other_files(machine)),
+        problems=(*problems, *wanted.problems),
         packages=count_packages(lock, machine.platform, container_platform),
         engine="" if isinstance(machine.engine, HatchlockError) else machine.engine,
         listed=tuple(builder.listed()),

@@ -82,7 +82,9 @@ class Target:
         dockerfiles: Images of the container runtime that are built from the user's own Dockerfiles.
         servers: Their launch records.
         entries: In the files of applications.
-        usual_files: The files of every known application.
+        usual_files: The files of the applications that the first version knew.
+        other_files: Those of all others. They are no part of what targets are compared by.
+        left_out: Applications that are left out because they are not installed, sorted.
         problems: Servers and environments that cannot be placed on this machine.
         packages: Where the packages of the lock come from, and what they take.
         engine: The container engine's address; "" if nothing needs one, or none was found.
@@ -101,6 +103,8 @@ class Target:
     servers: tuple[ServerSpec, ...] = ()
     entries: tuple[EntrySpec, ...] = ()
     usual_files: tuple[ClientFile, ...] = ()
+    other_files: tuple[ClientFile, ...] = field(default=(), compare=False)
+    left_out: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     packages: PackageCounts = field(default_factory=PackageCounts)
     engine: str = ""
@@ -163,7 +167,8 @@ class World:
             state=state,
             home=home,
             project=target.project,
-            usual=target.usual_files,
+            usual=(*target.usual_files, *target.other_files),
+            applied=applied.keys,
             handover=target.handover,
             emit=emit,
         )
@@ -279,7 +284,7 @@ def _images(
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:
-    """Return a target as JSON values."""
+    """Return a target as JSON values, without `other_files`."""
     return {
         "project": target.project,
         "systems": [spec.to_dict() for spec in target.systems],
@@ -307,12 +312,13 @@ def target_to_dict(target: Target) -> dict[str, Any]:
         # without any it is what it was before there were groups, and plans are bound to its digest
         **({"groups": dict(target.groups)} if target.groups else {}),
         **({"drift": dict(target.drift)} if target.drift else {}),
+        **({"left_out": list(target.left_out)} if target.left_out else {}),
         **({"handover": target.handover.to_dict()} if target.handover != NO_HANDOVER else {}),
     }
 
 
 def target_from_dict(data: Mapping[str, Any]) -> Target:
-    """Read back what `target_to_dict` gave.
+    """Read back what `target_to_dict` gave, with `other_files` where they were added.
 
     Raises:
         KeyError, TypeError, AttributeError, ValueError: It is something else.
@@ -333,6 +339,8 @@ def target_from_dict(data: Mapping[str, Any]) -> Target:
         groups={name: tuple(servers) for name, servers in data.get("groups", {}).items()},
         notes=tuple(data["notes"]),
         drift=dict(data.get("drift", {})),
+        left_out=tuple(data.get("left_out", ())),
+        other_files=tuple(ClientFile(**item) for item in data.get("other_files", ())),
         handover=Handover.from_dict(data["handover"]) if "handover" in data else NO_HANDOVER,
     )
 

@@ -31,6 +31,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
     from hatchlock.net.trust import own_certificates
     from hatchlock.resources.target import Machine
+    from hatchlock.usecases.applications import look_for_applications
     from hatchlock.usecases.host_ports import host_ports
 
     processes = [item for item in manifest.servers.values() if item.runtime == "process" and not item.url]
@@ -42,6 +43,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     commands = {server.command[0] for server in processes if server.source is None and not server.environment}
     programs = {command: _program(command, project.environ) for command in commands}
     engine = _engine(manifest, lock, project.environ)
+    absent, signs = look_for_applications(manifest, project.environ)
     machine = Machine(
         platform=host_platform(),
         system=sys.platform,
@@ -58,6 +60,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
         is_root=os.geteuid() == 0,
         host=host_system(project.environ),
         certificates=own_certificates(project.environ),
+        absent=absent,
         ports=host_ports(project, manifest, lock),
     )
     if machine.isolation:
@@ -66,7 +69,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     looked_up = [*interpreters.values(), *nodes.values()]
     found = [item.path for item in looked_up if not isinstance(item, HatchlockError)]
     others = [item for item in (bwrap, *programs.values()) if isinstance(item, str)]
-    return machine, [*found, *others, *OS_RELEASE]
+    return machine, [*found, *others, *signs, *OS_RELEASE]
 
 
 def _node(version: str, environ: Mapping[str, str]) -> InterpreterFacts | HatchlockError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from hatchlock.lock.memo import recall, remember
 from hatchlock.state.applied import AppliedKeys, read_applied
 from hatchlock.state.project import ProjectState
 from hatchlock.state.quarantine import quarantined
+from hatchlock.usecases.applications import application_notes
 from hatchlock.usecases.forgotten import GivenUp, given_up
 from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
@@ -45,11 +46,12 @@ __all__ = [
     "read_target",
 ]
 
-_MEMO_RULE = 7
+_MEMO_RULE = 8
 """Raised when the same files give another target than before."""
 _VARIABLES = (
     *("HOME", "PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
-    *("XDG_RUNTIME_DIR", "CLAUDE_CONFIG_DIR"),
+    *("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "COPILOT_HOME", "GEMINI_CLI_HOME"),
+    *("KIMI_CODE_HOME", "VIBE_HOME"),
     *("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
     *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
 )
@@ -172,6 +174,7 @@ def make_plan(
         *_launcher_notes(project, observed),
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
         *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
+        *application_notes(project, target),
         *gone.notes,
     )
     return Planned(
@@ -240,7 +243,9 @@ def read_target(project: Project) -> Target:
     target, witnesses, directories = _compile(project)
     if not target.problems and witnesses is not None:
         with contextlib.suppress(PermissionProblem, OSError):  # without a memo the next plan takes longer, no more
-            remember(path, key, {**target_to_dict(target), "directories": directories}, witnesses=witnesses)
+            others = [asdict(file) for file in target.other_files]
+            known = {**target_to_dict(target), "other_files": others, "directories": directories}
+            remember(path, key, known, witnesses=witnesses)
     return target
 
 

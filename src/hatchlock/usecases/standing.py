@@ -36,7 +36,7 @@ class Note:
     """Something that people should know; it changes nothing.
 
     Attributes:
-        address: What it is about: `server:NAME`, `container:NAME`, `engine`.
+        address: What it is about: `server:NAME`, `container:NAME`, `client:APPLICATION`, `engine`.
         what: A sentence; parts of it are a stranger's text.
     """
 

@@ -10,11 +10,9 @@ from hatchlock.clients.catalogue.others import OTHERS
 from hatchlock.clients.catalogue.record import Checked, Client, Scope
 from hatchlock.clients.catalogue.terminals import TERMINALS
 
-__all__ = ["CATALOGUE", "CLIENTS", "Checked", "Client", "Scope"]
+__all__ = ["CLIENTS", "Checked", "Client", "Scope"]
 
-CATALOGUE: Mapping[str, Client] = MappingProxyType(
+CLIENTS: Mapping[str, Client] = MappingProxyType(
     {client.name: client for client in sorted((*TERMINALS, *DESKTOPS, *OTHERS), key=lambda client: client.name)}
 )
 """Every known client, by its name, sorted."""
-CLIENTS: Mapping[str, Client] = MappingProxyType({name: CATALOGUE[name] for name in ("claude-code", "cursor")})
-"""Those that a manifest may name."""
