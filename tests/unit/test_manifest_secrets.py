@@ -27,7 +27,9 @@ def test_every_kind_of_reference_is_taken(reference: str) -> None:
     assert loaded.manifest.servers["s"].secrets == {"A": SecretReference(secret=reference, as_="file")}
 
 
-@pytest.mark.parametrize("reference", ["keyring:a/b", "keyring:", "command:'", "command: ", "env:A-B", "sk-abc"])
+@pytest.mark.parametrize(
+    "reference", ["keyring:a/b", "keyring:", "keyring:login.tracker", "command:'", "command: ", "env:A-B", "sk-abc"]
+)
 def test_what_is_no_reference_is_refused_and_not_repeated(reference: str) -> None:
     (problem,) = wrong(f'env.A = {{ secret = "{reference}" }}\n')
     assert problem.startswith("m:6: servers.s.env.A.secret: ")

@@ -219,6 +219,8 @@ def _secret(text: str) -> str:
         raise Wrong(f"{kind}: is not followed by {'the name of a variable' if kind == 'env' else 'anything'}")
     if kind == "keyring" and _KEPT_NAME.fullmatch(rest) is None:
         raise Wrong("keyring: is followed by a name of letters, digits, '.', '_' and '-'", "write keyring:acme-token")
+    if kind == "keyring" and rest.startswith("login."):
+        raise Wrong("names that begin with login. are for tokens of `hatchlock login`", "give the secret another name")
     if kind == "command":
         _command_words(rest)
     return _no_nul(text)
