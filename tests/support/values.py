@@ -260,15 +260,21 @@ def _listings() -> st.SearchStrategy[list[Definition]]:
     return st.lists(_SIMPLE.map(_pinned), max_size=2, unique_by=lambda item: item.name)
 
 
+def _surface(varies: bool, tools: list[Definition], prompts: list[Definition], **facts: Any) -> Surface:
+    labels = [*(f"tool {item.name}" for item in tools), *(f"prompt {item.name}" for item in prompts)]
+    return surface_of(tools=tools, prompts=prompts, varying=labels[1:] if varies else (), **facts)
+
+
 SURFACES: st.SearchStrategy[Surface] = st.builds(
-    surface_of,
-    SOME,
+    _surface,
+    st.booleans(),
+    _listings(),
+    _listings(),
+    server=SOME,
     artefact=HEX,
     protocol=WORD,
     secrets=FEW,
     instructions=st.none() | TEXT,
-    tools=_listings(),
-    prompts=_listings(),
 )
 locks = st.builds(
     Lock,
