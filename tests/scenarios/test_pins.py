@@ -138,9 +138,8 @@ def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:
     assert (found.state, found.drift, found.compared) == ("different", True, ("declaration", "tools"))
     assert make_plan(project.opened).plan.steps == (), "nothing that apply could put right"
 
-    agreed = at_terminal(
-        project.command("pin"), [("Pin shelf anew? [y/N]", "yes")], cwd=project.directory, env=project.env
-    )
+    command, env = project.command("pin"), {**project.env, "CI": ""}
+    agreed = at_terminal(command, [("Pin shelf anew? [y/N]", "yes")], cwd=project.directory, env=env)
     assert agreed.status == 0, agreed.shown
     assert project.pins == {"shelf": ["get", "new", "put"]}
     (tmp_path / "before.lock").write_bytes(written)
