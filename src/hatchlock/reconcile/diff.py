@@ -13,7 +13,7 @@ from hatchlock.resources.base import Action, Desired, DriftPolicy, Observed, Pro
 __all__ = ["diff"]
 
 _PARTS = ", "
-_SERVING = frozenset({ResourceKind.SERVER, ResourceKind.ENDPOINT})
+_SERVING = (ResourceKind.SERVER, ResourceKind.ENDPOINT)
 _SINCE = "since it was applied"
 _BY_BOTH = "in its declaration, and by somebody else since it was applied"
 
