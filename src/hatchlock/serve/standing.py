@@ -18,23 +18,18 @@ from typing import ClassVar
 
 from hatchlock.engines.loopback import PortTaken, is_free
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import LaunchRecord, size_in_bytes
-from hatchlock.security.provided import Provided
+from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import SandboxUnsupported, unsupported
-from hatchlock.security.secrets.redact import forms
-from hatchlock.security.secrets.resolve import Places, resolve
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.ends import End, Reason, Reasons, report_end, reported_signals, stop, told, watch
 from hatchlock.serve.health import Answer, watch_health
 from hatchlock.serve.observer import NOBODY
-from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
-from hatchlock.serve.starting import Start, started
-from hatchlock.serve.talk import Talk, open_log
+from hatchlock.serve.starting import prepared, started
+from hatchlock.serve.talk import Talk
 from hatchlock.serve.tally import Tally
 from hatchlock.serve.traffic import in_thread
-from hatchlock.state.denials import denials_path
 from hatchlock.store.receipts import using
 
 __all__ = ["NotStanding", "stand"]
@@ -121,28 +116,20 @@ def _stand(
     if problems := unsupported(record, root=os.geteuid() == 0):
         raise SandboxUnsupported(runtime=record.runtime, problems=problems)
     _check_port(record.endpoint.host_port)
-    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
-    secrets = resolve(record.references, places)
-    file = open_log(log, size_in_bytes(record.sandbox.log_size))
-    talk = Talk(server=record.server, stderr=stderr, log=file, hidden=forms(secrets.bare.values()))
     reasons: Reasons = queue.SimpleQueue()
-    state = store / "projects" / record.project
-    denials = Denials(applied, say=talk.say, clean=talk.clean, file=denials_path(state, record.server))
-    start = Start(
-        record=record,
-        applied=applied.digest,
-        denials=denials,
-        secrets=secrets,
-        provided=with_profile(Provided(files=secrets.placed()), record, store),
+    start, talk = prepared(
+        record,
+        applied,
         environ=environ,
+        stderr=stderr,
+        log=log,
         store=store,
         observer=NOBODY,
-        log=log,
         lost=lambda: reasons.put(End.NETWORK),
     )
     with (
         reported_signals(reasons),
-        remembered(applied, secrets, store),
+        remembered(applied, start.secrets, store),
         using(map(Path, record.read_only_paths)),
         started(start, talk) as (server, watchdog),
     ):
@@ -151,9 +138,9 @@ def _stand(
         over = threading.Event()
         url, patience = record.endpoint.url, record.startup_timeout
         in_thread(lambda: watch_health(url, answered, over, patience=patience))
-        status, is_wanted = _until_end(record, server, reasons, talk, denials)
+        status, is_wanted = _until_end(record, server, reasons, talk, start.denials)
         over.set()
-    tally = Tally(state=state, server=record.server, launch=applied.digest)
+    tally = Tally(state=store / "projects" / record.project, server=record.server, launch=applied.digest)
     tally.ended(status, abnormal=not is_wanted, noise=0)
     return status
 

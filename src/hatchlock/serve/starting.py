@@ -10,24 +10,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hatchlock.launch import LaunchRecord
+from hatchlock.launch import LaunchRecord, size_in_bytes
 from hatchlock.paths import store_mark
 from hatchlock.security.network import is_listed, published
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import NotIsolated, server_environment
-from hatchlock.security.secrets.values import Secrets
+from hatchlock.security.secrets.values import NO_SECRETS, Secrets
 from hatchlock.serve.denials import Denials
 from hatchlock.serve.observer import Observer
+from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import and_forget, and_remove, reserve
 from hatchlock.serve.server import Server
-from hatchlock.serve.talk import Talk
+from hatchlock.serve.talk import Talk, open_log
 from hatchlock.serve.watchdog import MARK, Watchdog, end_processes
+from hatchlock.state.denials import denials_path
 
 if TYPE_CHECKING:
     from hatchlock.launch import Remote
     from hatchlock.serve.network.network import Network
 
-__all__ = ["Start", "Started", "started"]
+__all__ = ["Start", "Started", "prepared", "started"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,68 @@ class Start:
     def listener(self) -> Callable[[str], None]:
         """Who reads what the server says."""
         return self.observer.heard if self.observer.watches else self.denials.heard
+
+
+def prepared(
+    record: LaunchRecord,
+    applied: LaunchRecord,
+    *,
+    environ: Mapping[str, str],
+    stderr: int,
+    log: Path | None,
+    store: Path,
+    observer: Observer,
+    lost: Callable[[], None],
+) -> tuple[Start, Talk]:
+    """Return what a server is started with, its secrets among it, and where what it says goes. Nothing is started yet.
+
+    Args:
+        record: What to start.
+        applied: The record as it was applied.
+        environ: Our own environment: for secrets and to find programs.
+        stderr: Where what it says goes.
+        log: A file that keeps that, within the sandbox's log-size; None for none.
+        store: The store's root.
+        observer: Who watches it; what it is denied then is not kept.
+        lost: Called, in a thread, when a container's network has gone.
+
+    Raises:
+        HatchlockError: A secret, its seccomp profile or the log is not to be had.
+    """
+    secrets = _secrets(record, environ, store)
+    file = open_log(log, size_in_bytes(record.sandbox.log_size))
+    talk = Talk(server=record.server, stderr=stderr, log=file, hidden=_hidden(secrets))
+    kept = None if observer.watches else denials_path(store / "projects" / record.project, record.server)
+    start = Start(
+        record=record,
+        applied=applied.digest,
+        denials=Denials(applied, say=talk.say, clean=talk.clean, file=kept),
+        secrets=secrets,
+        provided=observer.begin(with_profile(Provided(files=secrets.placed()), record, store)),
+        environ=environ,
+        store=store,
+        observer=observer,
+        log=log,
+        lost=lost,
+    )
+    return start, talk
+
+
+def _secrets(record: LaunchRecord, environ: Mapping[str, str], store: Path) -> Secrets:
+    if not record.references:
+        return NO_SECRETS
+    from hatchlock.security.secrets.resolve import Places, resolve  # noqa: PLC0415  most servers have none
+
+    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
+    return resolve(record.references, places)
+
+
+def _hidden(secrets: Secrets) -> tuple[str, ...]:
+    if not secrets.bare:
+        return ()
+    from hatchlock.security.secrets.redact import forms  # noqa: PLC0415  most servers have none
+
+    return forms(secrets.bare.values())
 
 
 Started = tuple[Server, Watchdog | None]

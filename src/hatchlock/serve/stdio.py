@@ -19,19 +19,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hatchlock.errors import HatchlockError
-from hatchlock.launch import LaunchRecord, size_in_bytes
-from hatchlock.security.provided import Provided
+from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import SandboxUnsupported, unsupported
-from hatchlock.security.secrets.values import NO_SECRETS, Secrets
-from hatchlock.serve.denials import Denials
 from hatchlock.serve.ends import End, Reasons, reported_signals, watch
 from hatchlock.serve.observer import NOBODY, Observer
-from hatchlock.serve.profile import with_profile
 from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
-from hatchlock.serve.starting import Start, started
-from hatchlock.serve.talk import Talk, open_log
-from hatchlock.state.denials import denials_path
+from hatchlock.serve.starting import Start, prepared, started
+from hatchlock.serve.talk import Talk
 from hatchlock.store.receipts import using
 
 __all__ = ["serve"]
@@ -110,47 +105,22 @@ def _serve(
         from hatchlock.serve.passages import check_pins  # noqa: PLC0415  most servers have no rules
 
         check_pins(record)
-    secrets = _secrets(record, environ, store)
-    log_file = open_log(log, size_in_bytes(record.sandbox.log_size))
-    talk = Talk(server=record.server, stderr=stderr, log=log_file, hidden=_hidden(secrets))
     reasons: Reasons = queue.SimpleQueue()
-    state = store / "projects" / record.project
-    file = None if observer.watches else denials_path(state, record.server)
-    denials = Denials(applied, say=talk.say, clean=talk.clean, file=file)
-    start = Start(
-        record=record,
-        applied=applied.digest,
-        denials=denials,
-        secrets=secrets,
-        provided=observer.begin(with_profile(Provided(files=secrets.placed()), record, store)),
+    start, talk = prepared(
+        record,
+        applied,
         environ=environ,
+        stderr=stderr,
+        log=log,
         store=store,
         observer=observer,
-        log=log,
         lost=lambda: reasons.put(End.NETWORK),
     )
-    with reported_signals(reasons), remembered(applied, secrets, store), _server(start, talk, reasons) as server:
+    with reported_signals(reasons), remembered(applied, start.secrets, store), _server(start, talk, reasons) as server:
         gc.enable()  # it may have been disabled for the start
         from hatchlock.serve.session import converse  # noqa: PLC0415  loaded while the server starts
 
         return converse(start, server, reasons, talk, stdin=stdin, stdout=stdout, began=began)
-
-
-def _secrets(record: LaunchRecord, environ: Mapping[str, str], store: Path) -> Secrets:
-    if not record.references:
-        return NO_SECRETS
-    from hatchlock.security.secrets.resolve import Places, resolve  # noqa: PLC0415  most servers have none
-
-    places = Places(environ=environ, directory=record.directory, project=record.project, store=store)
-    return resolve(record.references, places)
-
-
-def _hidden(secrets: Secrets) -> tuple[str, ...]:
-    if not secrets.bare:
-        return ()
-    from hatchlock.security.secrets.redact import forms  # noqa: PLC0415  most servers have none
-
-    return forms(secrets.bare.values())
 
 
 @contextlib.contextmanager
