@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -41,6 +41,7 @@ class _Named(Protocol):
 
 
 _N = TypeVar("_N", bound=_Named)
+_T = TypeVar("_T")
 
 
 def diff_locks(before: Lock | None, after: Lock) -> tuple[Change, ...]:
@@ -104,14 +105,8 @@ def _versions(packages: Iterable[Package]) -> dict[str, dict[str, Package]]:
 
 
 def _archives(before: Sequence[Archive], after: Sequence[Archive]) -> list[Change]:
-    old = {archive.name: archive for archive in before}
-    new = {archive.name: archive for archive in after}
     changes = []
-    for name in old.keys() | new.keys():
-        gone, come = old.get(name), new.get(name)
-        if gone == come:
-            continue
-        sign = "~" if gone and come else "+" if come else "-"
+    for name, sign, gone, come in _differing(before, after, lambda archive: archive.name):
         dates = (gone.date if gone else "", come.date if come else "")
         if dates[0] == dates[1]:
             dates = ("", f"{dates[1]} (lists or keys)")
@@ -120,14 +115,8 @@ def _archives(before: Sequence[Archive], after: Sequence[Archive]) -> list[Chang
 
 
 def _images(before: Sequence[Image], after: Sequence[Image]) -> list[Change]:
-    old = {image.reference: image for image in before}
-    new = {image.reference: image for image in after}
     changes = []
-    for reference in old.keys() | new.keys():
-        gone, come = old.get(reference), new.get(reference)
-        if gone == come:
-            continue
-        sign = "~" if gone and come else "+" if come else "-"
+    for reference, sign, gone, come in _differing(before, after, lambda image: image.reference):
         said = (gone.digest[:19] if gone else "", come.digest[:19] if come else "")
         if gone and come and gone.digest == come.digest:
             said = _same_image(gone, come)
@@ -151,26 +140,26 @@ def _environments(before: Sequence[Environment], after: Sequence[Environment]) -
 
 
 def _named(what: str, before: Sequence[_N], after: Sequence[_N]) -> list[Change]:
-    old = {item.name: item for item in before}
-    new = {item.name: item for item in after}
-    return [
-        Change(sign="~" if name in old and name in new else "+" if name in new else "-", what=f"{what}:{name}")
-        for name in old.keys() | new.keys()
-        if old.get(name) != new.get(name)
-    ]
+    differing = _differing(before, after, lambda item: item.name)
+    return [Change(sign=sign, what=f"{what}:{name}") for name, sign, _, _ in differing]
 
 
 def _pins(before: Sequence[Surface], after: Sequence[Surface]) -> list[Change]:
-    old = {item.server: item for item in before}
-    new = {item.server: item for item in after}
     changes = []
-    for name in old.keys() | new.keys():
-        gone, come = old.get(name), new.get(name)
-        if gone == come:
-            continue
-        sign = "~" if gone and come else "+" if come else "-"
+    for name, sign, gone, come in _differing(before, after, lambda surface: surface.server):
         counts = [counted(item) if item else "" for item in (gone, come)]
         if counts[0] == counts[1]:
             counts[0] = ""
         changes.append(Change(sign=sign, what=f"pin:{name}", before=counts[0], after=counts[1]))
     return changes
+
+
+def _differing(
+    before: Iterable[_T], after: Iterable[_T], name_of: Callable[[_T], str]
+) -> Iterator[tuple[str, str, _T | None, _T | None]]:
+    """Yield what is not the same in both, by its name: name, sign, what it was, what it is."""
+    old, new = ({name_of(item): item for item in items} for items in (before, after))
+    for name in old.keys() | new.keys():
+        gone, come = old.get(name), new.get(name)
+        if gone != come:
+            yield name, "+" if gone is None else "-" if come is None else "~", gone, come
