@@ -22,6 +22,7 @@ __all__ = [
     "on_path",
     "owner",
     "owner_is_gone",
+    "process_has_ended",
     "run",
     "run_until",
     "sparing_children",
@@ -252,6 +253,29 @@ def owner_is_gone(name: str) -> bool:
     if not pid.isdigit() or not owner(os.getpid()).startswith(f"{boot} {namespace} "):
         return False
     return owner(int(pid)) != name
+
+
+def process_has_ended(name: str, pid: int) -> bool:
+    """Whether a process of this machine is gone: it does not run any more, or was of another boot.
+
+    Args:
+        name: What `owner` called it; "" off Linux.
+        pid: Its number, by which it is looked for where processes have no such names.
+    """
+    here = owner(os.getpid())
+    if not here or not name:
+        return not _exists(pid)
+    return name.partition(" ")[0] != here.partition(" ")[0] or owner_is_gone(name)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _start_time(pid: int) -> str:

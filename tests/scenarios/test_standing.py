@@ -17,7 +17,7 @@ import pytest
 from hatchlock.launch import Endpoint, Remote, Sandbox
 from hatchlock.paths import Home
 from hatchlock.resources.keeping import stop_keeper
-from hatchlock.state.keepers import keeper_of
+from hatchlock.state.keepers import Keeper, keeper_of, write_keeper
 from hatchlock.usecases.bridging import StoppedByHand
 from hatchlock.usecases.elsewhere import RunsElsewhere
 from hatchlock.usecases.keep import NotKept, keep_server
@@ -153,7 +153,19 @@ def test_what_is_stopped_by_hand_stays_so_until_it_is_started(home: Path) -> Non
 
 
 def test_after_a_reboot_run_starts_it(home: Path) -> None:
-    apply_records(home, [web_record()])
+    """What the keeper wrote is still there, and its pid may be somebody else's by now."""
+    record = web_record()
+    apply_records(home, [record])
+    note = Keeper(
+        server="web",
+        owner=f"another-boot pid:[1] {os.getpid()} 1",
+        pid=os.getpid(),
+        launch=record.digest,
+        url="",
+        port=1,
+        since="",
+    )
+    write_keeper(root(home), note)
     with Run(command=run_command(home, "web"), env={**BARE, "PATH": os.environ["PATH"]}) as run:
         assert run.hello()["serverInfo"]["name"] == "web"
         run.end()

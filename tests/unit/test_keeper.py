@@ -110,6 +110,15 @@ def test_a_keeper_is_who_lives_and_says_so(tmp_path: Path) -> None:
     assert read_kept(tmp_path, "web") is None
 
 
+def test_a_keeper_of_another_boot_keeps_nothing_though_its_pid_is_there(tmp_path: Path) -> None:
+    boot, _, rest = KEEPER.owner.partition(" ")
+    before = "0" * len(boot)
+    assert before != boot
+    write_keeper(tmp_path, replace(KEEPER, owner=f"{before} {rest}"))
+    assert keeper_of(tmp_path, "web") is None
+    assert keepers(tmp_path) == {}
+
+
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"format_version": 1}', '{"format_version": 2}', "\x00"])
 def test_what_is_no_note_of_a_keeper_is_none(tmp_path: Path, content: str) -> None:
     write_keeper(tmp_path, KEEPER)

@@ -20,7 +20,7 @@ from typing import Literal
 from hatchlock.digest import canonical_json
 from hatchlock.errors import PermissionProblem
 from hatchlock.files import atomic_write, private_directory, read_optional
-from hatchlock.process import owner, owner_is_gone
+from hatchlock.process import owner, process_has_ended
 
 __all__ = [
     "Health",
@@ -89,15 +89,7 @@ class Keeper:
     @property
     def is_alive(self) -> bool:
         """Whether it may still keep the server."""
-        if self.owner:
-            return not owner_is_gone(self.owner)
-        try:
-            os.kill(self.pid, 0)  # a system that cannot name processes for ever
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
+        return not process_has_ended(self.owner, self.pid)
 
     @property
     def is_ours(self) -> bool:

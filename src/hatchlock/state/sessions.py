@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory
-from hatchlock.process import owner, owner_is_gone
+from hatchlock.process import process_has_ended
 
 __all__ = ["RunningSession", "forget_ended", "has_ended", "kept", "running", "sessions"]
 
@@ -84,10 +84,7 @@ def running(project: Path) -> tuple[RunningSession, ...]:
 
 def has_ended(session: RunningSession) -> bool:
     """Whether the process that served a session is gone: not there any more, or of another boot of this machine."""
-    here = owner(os.getpid())
-    if not here or not session.owner:
-        return not _exists(session.pid)
-    return session.owner.partition(" ")[0] != here.partition(" ")[0] or owner_is_gone(session.owner)
+    return process_has_ended(session.owner, session.pid)
 
 
 def forget_ended(project: Path) -> None:
@@ -117,14 +114,4 @@ def _unlinked(path: Path) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    return True
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True

@@ -23,8 +23,7 @@ from hatchlock.errors import HatchlockError, SystemProblem
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, private_directory, read_optional
 from hatchlock.paths import MANIFEST_NAME, Home
-from hatchlock.process import owner
-from hatchlock.state.sessions import RunningSession, has_ended
+from hatchlock.process import owner, process_has_ended
 from hatchlock.usecases.audit_trail import note
 
 if TYPE_CHECKING:
@@ -304,7 +303,7 @@ def _left(home: Home) -> Iterator[Trial]:
     """Yield the trials whose process is gone. What has no facts is being made, or was killed at its very first step."""
     for directory in sorted((home.root / _ROOT).iterdir()):
         facts = _facts(directory)
-        if has_ended(_session(facts)) if facts else _is_old(directory):
+        if process_has_ended(facts["owner"], facts["pid"]) if facts else _is_old(directory):
             yield Trial(home=home, id=directory.name, server=facts["server"] if facts else "")
 
 
@@ -314,10 +313,6 @@ def _is_old(directory: Path) -> bool:
         return time.time() - directory.stat().st_mtime > _FORMING
     except FileNotFoundError:
         return False
-
-
-def _session(facts: Mapping[str, Any]) -> RunningSession:
-    return RunningSession(server=facts["server"], owner=facts["owner"], pid=facts["pid"], launch="", secrets={})
 
 
 def _facts(directory: Path) -> dict[str, Any] | None:
