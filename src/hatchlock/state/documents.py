@@ -31,6 +31,7 @@ DOCUMENTS: Mapping[str, Mapping[str, type]] = {
     "entries.json": {"files": list},
     "volumes.json": {"engine": str, "begun": list},
     "held.json": {"generation": int, "newest": int},
+    "imported.json": {"entries": list},
 }
 """The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
 again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""

@@ -10,6 +10,7 @@ projects/NAME/
   tokens/NAME             what clients of a server that is served over HTTP have to bring (`tokens`)
   forgotten.json          what was given up, and is left as it is
   entries.json            client files in which entries of this project were written
+  imported.json           entries of applications that `import` has read (`imported`)
   quarantine/SERVER/      it must not be started, and what was kept of it (`quarantine`)
   denials/SERVER.json     what a server's sandbox has stopped, of its active launch record
   builds/NAME.log         what the last build of something said

@@ -1,0 +1,1 @@
+"""What stands in other tools' files, as servers of a manifest."""
