@@ -21,6 +21,7 @@ from hatchlock.manifest.wrong import Wrong
 
 __all__ = [
     "CLIENTS",
+    "NAME_LENGTH",
     "NAME_PATTERN",
     "AbsolutePath",
     "AdoptedAddress",

@@ -59,6 +59,7 @@ class Proposed:
         secrets: What its tables refer to besides.
         left: What of it cannot be carried over. A server that cannot be carried over at all is no `Proposed`, but a `Left`
             of the reading.
+        notes: What is to be said of what was proposed: what was guessed, what it has no longer, what to do about it.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Proposed:
     client_fields: Mapping[str, Any] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     left: tuple[Left, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def with_references(self, references: Mapping[Secret, str]) -> dict[str, Any]:
         """Return the keys of `[servers.NAME]` with every secret as a reference.

@@ -1,0 +1,161 @@
+"""Servers that other tools run from an image: what a command line or a compose file says of the container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hatchlock.errors import HatchlockError
+from hatchlock.manifest.checks import relaxations
+from hatchlock.manifest.takeover import server_from_source
+from hatchlock.migrate.model import Left, Proposed
+from hatchlock.migrate.names import server_name
+from hatchlock.migrate.values import parted, unparted
+
+__all__ = ["ImageUse", "Mount", "proposed_image"]
+
+_REASON = "taken over from what ran it before"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mount:
+    """Something that a container sees.
+
+    Attributes:
+        source: A path of this machine; or the name of a volume, "" for one without a name.
+        target: Where it is inside.
+        read_only: Whether it cannot be written there.
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Mount:
+        """Read what stands behind `docker run --volume`, and in a compose file: `SOURCE:TARGET[:OPTIONS]`, or `TARGET`."""
+        source, colon, rest = text.partition(":")
+        target, _, options = rest.partition(":")
+        if not colon:
+            return cls(source="", target=source)
+        return cls(source=source, target=target, read_only="ro" in options.split(","))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageUse:
+    """What another tool says of a server that it runs from an image; what it does not say is empty.
+
+    Attributes:
+        image: The image's reference.
+        entrypoint: What is started instead of the image's own.
+        args: Its arguments.
+        env: Variables; a value may refer to others (see `values.parted`).
+        mounts: What it sees of this machine.
+        network: What `docker run --network` says: "", "none", "bridge", "host", or a network's name.
+        hosts: HOST:PORT that it may reach, where the tool names these; they win over `network`.
+        ports: What is published of it, as behind `docker run --publish`.
+        cwd: Its working directory.
+        user: Who it runs as.
+        limits: Keys of a manifest's sandbox with what stands there: memory, cpus, pids.
+        capabilities: What it has besides the default.
+        writable: Directories that keep what it writes, with nothing of what they hold so far.
+    """
+
+    image: str
+    entrypoint: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    network: str = ""
+    hosts: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    cwd: str = ""
+    user: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+
+
+def proposed_image(use: ImageUse, *, name: str, line: int = 0) -> Proposed | Left:
+    """Return the server that another tool runs from an image.
+
+    Args:
+        use: What the tool says.
+        name: The server's name in the file; "" where it has none.
+        line: Where it begins; 0 where the file has no lines.
+
+    Returns:
+        The server, with what of it cannot be carried over; or why nothing of it can be.
+    """
+    try:
+        own, fields = server_from_source(f"oci:{use.image}")
+    except HatchlockError as error:
+        return Left(line=line, what=f"`{name}`: {error}")
+    literals, secrets = parted("env", use.env)
+    sandbox, lost = _sandbox(use)
+    fields |= {
+        key: value
+        for key, value in {
+            "command": list(use.entrypoint),
+            "args": list(use.args),
+            "cwd": use.cwd,
+            **_endpoint(use.ports),
+            "env": literals,
+            "sandbox": sandbox,
+        }.items()
+        if value
+    }
+    return Proposed(
+        name=server_name(name) if name else own,
+        found_as=name,
+        line=line,
+        fields=fields,
+        secrets=secrets,
+        left=(*unparted("env", use.env, line=line), *(Left(line=line, what=what) for what in lost)),
+    )
+
+
+def _endpoint(ports: Sequence[str]) -> dict[str, Any]:
+    """A server whose port is published speaks HTTP there; of several the first is taken for its own."""
+    if not ports:
+        return {}
+    host, _, inside = ports[0].partition("/")[0].rpartition(":")
+    if not inside.isdigit():
+        return {"transport": "http"}
+    outside = host.rpartition(":")[2]
+    return {"transport": "http", "port": int(inside)} | ({"host-port": int(outside)} if outside.isdigit() else {})
+
+
+def _sandbox(use: ImageUse) -> tuple[dict[str, Any], list[str]]:
+    """Return a server's `sandbox`, and what of a container's has no counterpart there."""
+    lost: list[str] = []
+    mounts: list[dict[str, str]] = []
+    for mount in use.mounts:
+        if mount.source.startswith(("/", ".", "~")):
+            mounts.append({"source": mount.source, "target": mount.target, "mode": "ro" if mount.read_only else "rw"})
+        else:
+            lost.append(
+                f"the volume {mount.source or mount.target}: what is in it stays there; "
+                f"write sandbox.writable = [{mount.target!r}], and adopt it: "
+                f'[[adopt]] address = "volume:NAME{mount.target}"'
+            )
+    network: Any = list(use.hosts) if use.hosts else use.network
+    if isinstance(network, str) and network not in {"host", "none", ""}:
+        if network not in {"bridge", "default"}:
+            lost.append(f"the network {network}: name the hosts that it reaches there in sandbox.network")
+        network = ""
+    user = use.user if re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", use.user) else ""
+    if use.user and not user:
+        lost.append(f"the user {use.user}: no server runs as root, or as a name that only the image knows")
+    sandbox = {
+        "network": network,
+        "user": user,
+        **use.limits,
+        "mounts": mounts,
+        "writable": list(use.writable),
+        "capabilities": list(use.capabilities),
+    }
+    kept = {key: value for key, value in sandbox.items() if value}
+    return kept | ({"reason": _REASON} if relaxations(kept) else {}), lost
