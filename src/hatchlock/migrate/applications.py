@@ -1,0 +1,216 @@
+"""Reading an application's own file: each entry as a server of a manifest, and what only the application knows of it.
+
+What the application's record in the catalogue says (dialect, shape, fields of its own) decides how a file is read. Two things
+are asked of an application beside these: `_HEADERS_BELOW`, where it keeps the headers of a remote server, and `_HANDED_ON`,
+which of its fields name variables or headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hatchlock.clients.catalogue import Client
+from hatchlock.clients.dialect import Entry
+from hatchlock.clients.shape import Address, Shape, Start
+from hatchlock.clients.writer import entry_digest
+from hatchlock.manifest.client_fields import FOR_REMOTE
+from hatchlock.manifest.suspicion import looks_secret
+from hatchlock.migrate.model import Left, Proposed, Reading, Secret
+from hatchlock.migrate.translate import translated
+
+__all__ = ["ApplicationReading", "read_application", "readable_entries"]
+
+_HEADERS_BELOW: Mapping[str, str] = {"continue": "requestOptions", "jetbrains-copilot": "requestInit"}
+"""Application -> the member below which the headers of a remote server are."""
+_NO_SERVERS: Mapping[str, frozenset[str]] = {"goose": frozenset({"builtin", "platform", "frontend", "inline_python"})}
+"""Application -> values of `type` whose entries are parts of the application, and no servers."""
+_PROGRAM = "hatchlock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationReading:
+    """An application's file, read.
+
+    Attributes:
+        reading: Its servers.
+        digests: Entry -> `entry_digest` of what it is, for those that became servers.
+        ours: Entries that start a server through hatchlock already, and were passed over.
+    """
+
+    reading: Reading
+    digests: Mapping[str, str] = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
+
+
+def read_application(client: Client, data: bytes, *, file: str, is_its_own: bool = True) -> ApplicationReading:
+    """Read a file of an application.
+
+    Args:
+        client: Which; its dialect says where in the file the servers are.
+        data: What the file holds.
+        file: Its path, as it is shown.
+        is_its_own: Whether the file is surely that application's. If not, what only the application knows is listed as what
+            cannot be carried over.
+
+    Raises:
+        Unparsable: It is not of the application's form.
+    """
+    servers: list[Proposed] = []
+    left: list[Left] = []
+    digests: dict[str, str] = {}
+    ours: list[str] = []
+    for name, entry in _entries(client, data, file):
+        line = data.count(b"\n", 0, entry.span[0]) + 1
+        meant = _meant(client, entry.value)
+        if meant is None:
+            left.append(Left(line=line, what=f"`{name}` neither starts a server nor has the address of one"))
+        elif _is_ours(meant):
+            ours.append(name)
+        else:
+            found = translated(meant, name=name, line=line)
+            if isinstance(found, Left):
+                left.append(found)
+                continue
+            own = _Own(client, entry, data)
+            servers.append(_with_own(found, own, meant, is_its_own=is_its_own))
+            digests[name] = entry_digest(entry.value)
+    reading = Reading(file=file, title=client.title, servers=tuple(servers), left=tuple(left))
+    return ApplicationReading(reading=reading, digests=digests, ours=tuple(ours))
+
+
+def readable_entries(client: Client, data: bytes, *, file: str) -> tuple[int, int]:
+    """Return how many entries of a file mean something to an application, and how many members it would not know.
+
+    Raises:
+        Unparsable: It is not of the application's form.
+    """
+    meant = [entry for _, entry in _entries(client, data, file) if _meant(client, entry.value)]
+    return len(meant), sum(len(_Own(client, entry, data).unknown) for entry in meant)
+
+
+def _entries(client: Client, data: bytes, file: str) -> Iterator[tuple[str, Entry]]:
+    no_servers = _NO_SERVERS.get(client.name, frozenset())
+    for name, entry in client.dialect.read(data, path=file).items():
+        kind = entry.value.get("type") if isinstance(entry.value, Mapping) else None
+        if kind not in no_servers and not _holds_entries(client, entry.value):
+            yield name, entry
+
+
+def _holds_entries(client: Client, value: Any) -> bool:
+    """Whether it is no entry, but another version's table of them: OpenCode 2 has `mcp.servers` where 1 has servers."""
+    if not isinstance(value, Mapping) or client.shape.read(value) is not None:
+        return False
+    return all(isinstance(item, Mapping) for item in value.values())
+
+
+def _meant(client: Client, value: Any) -> Start | Address | None:
+    meant = client.shape.read(value)
+    if not isinstance(meant, Address):
+        return meant
+    below = value.get(_HEADERS_BELOW.get(client.name, ""))
+    headers = below.get("headers") if isinstance(below, Mapping) else None
+    if not isinstance(headers, Mapping):
+        return meant
+    more = {name: item for name, item in headers.items() if isinstance(name, str) and isinstance(item, str)}
+    return replace(meant, headers={**more, **meant.headers})
+
+
+def _is_ours(meant: Start | Address) -> bool:
+    return isinstance(meant, Start) and Path(meant.command).name == _PROGRAM and meant.args[:1] == ("run",)
+
+
+def _with_own(found: Proposed, own: _Own, meant: Start | Address, *, is_its_own: bool) -> Proposed:
+    table = "env" if isinstance(meant, Start) else "headers"
+    taken = {secret.key for secret in found.secrets} | set(found.fields.get(table, {}))
+    more = tuple(secret for secret in own.secrets if secret.table == table and secret.key not in taken)
+    kept = own.kept if is_its_own else {}
+    theirs = (
+        ()
+        if is_its_own
+        else tuple(own.as_left(name, "only the application whose file it is has it") for name in own.kept)
+    )
+    return replace(
+        found,
+        secrets=(*found.secrets, *more),
+        client_fields=kept,
+        left=(*found.left, *own.left, *theirs),
+    )
+
+
+class _Own:
+    """The members of an entry that are neither its command nor its address.
+
+    Attributes:
+        kept: Those that `client.NAME` may have.
+        secrets: Variables and headers that they name.
+        left: Those that cannot be carried over.
+        unknown: The names of those that the application does not know itself, as far as we know.
+    """
+
+    def __init__(self, client: Client, entry: Entry, data: bytes) -> None:
+        self._entry = entry
+        self._data = data
+        self.kept: dict[str, Any] = {}
+        self.left: list[Left] = []
+        self.unknown: list[str] = []
+        self.secrets = tuple(_named(entry.value))
+        used = _used(client.shape) | {_HEADERS_BELOW.get(client.name, "")}
+        for name, value in entry.value.items():
+            is_as_written = client.shape.fixed.get(name) == value
+            if value is not None and not is_as_written and (name not in used or name in client.fields):
+                self._take(client, str(name), value)
+
+    def _take(self, client: Client, name: str, value: Any) -> None:
+        known = client.fields.get(name)
+        if known is not None and known.fits(value):
+            if isinstance(value, str) and looks_secret(name, value):
+                self.left.append(self.as_left(name, "it looks like a secret"))
+            else:
+                self.kept[name] = value
+        elif known is not None:
+            self.left.append(self.as_left(name, f"it is not {known}"))
+        elif name in FOR_REMOTE and name in _REFERRING:
+            pass  # what it names is among the secrets
+        elif name in FOR_REMOTE:
+            self.left.append(self.as_left(name, "the application does not connect to it itself any more"))
+        elif name not in _MEANS_NOTHING:
+            self.unknown.append(name)
+            self.left.append(self.as_left(name, f"no field of {client.title}'s entries that is known"))
+
+    def as_left(self, name: str, why: str) -> Left:
+        """Return that a member cannot be carried over, with its own line."""
+        first, end = self._entry.span
+        at = self._data.find(name.encode(), first, end)
+        return Left(line=self._data.count(b"\n", 0, max(at, first)) + 1, what=f"`{name}`: {why}")
+
+
+_REFERRING = frozenset({"bearer_token_env_var", "env_http_headers"})
+_MEANS_NOTHING = frozenset({"source", "name", "type", "transport"})
+"""Members that only say of which kind an entry is."""
+
+
+def _named(value: Mapping[str, Any]) -> Iterator[Secret]:
+    """Yield the variables and headers that fields of an application name: Codex's, and Goose's own secrets."""
+    token = value.get("bearer_token_env_var")
+    if isinstance(token, str) and token:
+        yield Secret(table="headers", key="Authorization", reference=f"env:{token}", format="Bearer {}")
+    headers = value.get("env_http_headers")
+    for header, variable in headers.items() if isinstance(headers, Mapping) else ():
+        if isinstance(variable, str) and variable:
+            yield Secret(table="headers", key=str(header), reference=f"env:{variable}")
+    for field_name in ("env_vars", "env_keys"):
+        listed = value.get(field_name)
+        for item in listed if isinstance(listed, list) else ():
+            name = item.get("name") if isinstance(item, Mapping) else item
+            if isinstance(name, str) and name:
+                yield Secret(table="env", key=name, reference=f"env:{name}")
+
+
+def _used(shape: Shape) -> set[str]:
+    """Return the members that say how a server is started or reached."""
+    addresses = [item for item in (shape.http, shape.sse) if item]
+    of_addresses = {name for item in addresses for name in (item.url, item.headers, *item.fixed)}
+    return {shape.command, shape.args, shape.env, shape.cwd, *shape.fixed, *of_addresses}
