@@ -56,6 +56,7 @@ class Proposed:
         fields: The keys of `[servers.NAME]`, without `clients`, and without the secrets.
         client_fields: The application's own fields that are kept, for `client.NAME`; empty for a file that is no
             application's.
+        clients: The applications that list it, by our names, where a file that is no application's says so.
         secrets: What its tables refer to besides.
         left: What of it cannot be carried over. A server that cannot be carried over at all is no `Proposed`, but a `Left`
             of the reading.
@@ -67,6 +68,7 @@ class Proposed:
     line: int
     fields: Mapping[str, Any]
     client_fields: Mapping[str, Any] = field(default_factory=dict)
+    clients: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()
     left: tuple[Left, ...] = ()
     notes: tuple[str, ...] = ()
