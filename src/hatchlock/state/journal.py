@@ -16,7 +16,7 @@ from hatchlock.files import fsync_directory, private_directory, read_optional
 
 __all__ = ["Interrupted", "Journal", "read_interrupted"]
 
-_COMMAND = re.compile(r"apply|destroy|rollback [1-9]\d*")
+_COMMAND = re.compile(r"apply|destroy|rollback [1-9]\d*|client restore [a-z0-9-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Interrupted:
         done: Addresses of finished steps.
         running: Addresses of steps that were begun and neither finished nor failed.
         failed: Addresses of steps that failed.
-        command: Which it was: `apply`, `rollback N` or `destroy`.
+        command: Which it was: `apply`, `rollback N`, `destroy` or `client restore NAME`.
         held_by: The process that holds the project's lease, in words: it is not interrupted, it runs; "" if nobody does.
     """
 
@@ -43,6 +43,8 @@ class Interrupted:
     def what(self) -> str:
         """What it was, in words."""
         name, _, number = self.command.partition(" ")
+        if name == "client":
+            return "a client restore"
         return {"rollback": f"a rollback to generation {number}", "destroy": "a destroy"}.get(name, "an apply")
 
     @property

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.gc_images import EngineGarbage
     from hatchlock.usecases.project import Project
 
-__all__ = ["Destroyed", "Ruin", "SessionsRun", "destroy_project", "plan_destroy", "without_anything"]
+__all__ = ["Destroyed", "Ruin", "SessionsRun", "destroy_project", "known_target", "plan_destroy", "without_anything"]
 
 _STAYS = frozenset({"serial.json", "forgotten.json", "lease.lock", "lease.holder.json", "quarantine"})
 """What of a project's state outlives it: a plan that was saved before stays stale, what was given up stays so, and so does
@@ -133,7 +133,7 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
     name = project_name(project.manifest)
     state = project_state(project, name)
     state.check_binding(name, project.directory)
-    known = _known_target(project, name, state)
+    known = known_target(project, name, state)
     planned = make_plan(
         project, purpose="destroy", lock_timeout=lock_timeout, target=without_anything(known), emit=emit
     )
@@ -241,7 +241,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     return replace(done, items=(*gone, *generations), kept=(*done.kept, *_in_quarantine(state)))
 
 
-def _known_target(project: Project, name: str, state: ProjectState) -> Target:
+def known_target(project: Project, name: str, state: ProjectState) -> Target:
     """Return what says where the project's own is to be looked for."""
     from hatchlock.resources.world import Target
     from hatchlock.usecases.generations import kept_target
@@ -257,7 +257,11 @@ def without_anything(target: Target) -> Target:
     from hatchlock.resources.world import Target
 
     return Target(
-        project=target.project, usual_files=target.usual_files, engine=target.engine, handover=target.handover
+        project=target.project,
+        usual_files=target.usual_files,
+        other_files=target.other_files,
+        engine=target.engine,
+        handover=target.handover,
     )
 
 
