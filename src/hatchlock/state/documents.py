@@ -35,6 +35,10 @@ DOCUMENTS: Mapping[str, Mapping[str, type]] = {
 }
 """The documents of a project that say how things stand, with what each of them has to have. Whatever they say can be found out
 again, or is lost without harm: so where one is damaged, an `apply` goes on without it."""
+_ROWS: Mapping[str, Mapping[str, type]] = {
+    "imported.json": {"file": str, "entry": str, "digest": str, "server": str, "secrets": list, "is_kept": bool}
+}
+"""What each element of a list has, where it is no text."""
 _OPTIONAL: Mapping[str, Mapping[str, type]] = {"volumes.json": {"superseded": list, "id": str}}
 """What they may have besides."""
 _ADVICE: Mapping[str, str] = {
@@ -100,7 +104,8 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
         raise BadState(path=str(path), why="it is not of this version's format")
     more = {name: kind for name, kind in _OPTIONAL.get(path.name, {}).items() if name in document}
     for name, kind in {**DOCUMENTS.get(path.name, {}), **more}.items():
-        if not _fits(document.get(name), kind):
+        row = _ROWS.get(path.name)
+        if not (_are_rows(document.get(name), row) if row else _fits(document.get(name), kind)):
             raise BadState(path=str(path), why=f"its {name!r} is missing, or something else than it should be")
     found: Mapping[str, Any] = document
     return found
@@ -111,6 +116,13 @@ def _fits(value: object, kind: type) -> bool:
         inner = value if isinstance(value, list) else [*value, *value.values()]
         return isinstance(value, kind) and all(isinstance(item, str) for item in inner)
     return isinstance(value, kind)
+
+
+def _are_rows(value: object, row: Mapping[str, type]) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, dict) and item.keys() == row.keys() and all(_fits(item[name], row[name]) for name in row)
+        for item in value
+    )
 
 
 def damage(root: Path) -> tuple[BadState, ...]:
