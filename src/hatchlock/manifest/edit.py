@@ -21,7 +21,7 @@ from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.read import parse
 from hatchlock.paths import MANIFEST_NAME
 
-__all__ = ["ServerExists", "UnknownServer", "add_server", "new_manifest", "remove_server"]
+__all__ = ["ServerExists", "UnknownServer", "add_server", "add_table", "new_manifest", "remove_server"]
 
 _WIDTH = 100
 
@@ -87,19 +87,34 @@ def add_server(text: str, name: str, fields: Mapping[str, Any]) -> str:
         ServerExists: It has a server of this name.
         ManyErrors: It is not valid TOML.
     """
-    before = _read(text)
-    if name in before.get("servers", {}):
+    if name in _read(text).get("servers", {}):
         raise ServerExists(name=name, address=f"server:{name}")
+    return add_table(text, "servers", name, fields)
+
+
+def add_table(text: str, table: str, name: str, fields: Mapping[str, Any]) -> str:
+    """Return the manifest with one more `[TABLE.NAME]`, after the last one of its kind (else at the end).
+
+    Args:
+        text: A manifest, which has none of this name.
+        table: `servers`, `environments` or `clients`.
+        name: Its name.
+        fields: Its keys, as in the manifest; tables become `[TABLE.NAME.KEY]`.
+
+    Raises:
+        ManyErrors: It is not valid TOML.
+    """
+    before = _read(text)
     newline = "\r\n" if "\r\n" in text else "\n"
-    block = "\n".join(_server_lines(name, fields)).replace("\n", newline) + newline
-    head, tail = _split_after_servers(text)
+    block = "\n".join(_lines_of_table(table, name, fields)).replace("\n", newline) + newline
+    head, tail = _split_after(text, table)
     if head and not head.endswith("\n"):
         head += newline
     gap = newline if head and not head.endswith(("\n\n", "\n\r\n")) else ""
     tail_gap = newline if tail.strip() and not tail.startswith(("\n", "\r\n")) else ""
     result = head + gap + block + tail_gap + tail
-    wanted = {**before, "servers": {**before.get("servers", {}), name: fields}}
-    return result if _means(result, wanted) else _add_inline(text, name, fields)
+    wanted = {**before, table: {**before.get(table, {}), name: fields}}
+    return result if _means(result, wanted) else _add_inline(text, table, name, fields)
 
 
 def remove_server(text: str, name: str) -> str:
@@ -145,8 +160,8 @@ def _quoted(text: str) -> str:
     return tomlkit.string(text).as_string()
 
 
-def _server_lines(name: str, fields: Mapping[str, Any]) -> Iterable[str]:
-    table = f"servers.{name if re.fullmatch('[A-Za-z0-9_-]+', name) else _quoted(name)}"
+def _lines_of_table(kind: str, name: str, fields: Mapping[str, Any]) -> Iterable[str]:
+    table = f"{kind}.{name if re.fullmatch('[A-Za-z0-9_-]+', name) else _quoted(name)}"
     yield f"[{table}]"
     yield from (f"{key} = {_value(value)}" for key, value in fields.items() if not isinstance(value, Mapping))
     for key, value in fields.items():
@@ -169,14 +184,11 @@ def _value(value: Any) -> str:
     return str(tomlkit.item(value).as_string())
 
 
-def _of_servers(statement: Statement) -> bool:
-    return statement.path[:1] == ("servers",)
-
-
-def _split_after_servers(text: str) -> tuple[str, str]:
-    """Split before the first table that follows the last server, and before the comment that belongs to it."""
+def _split_after(text: str, table: str) -> tuple[str, str]:
+    """Split before the first table that follows the last one of a kind, and before the comment that belongs to it."""
     found = statements(text)
-    last = max((index for index, item in enumerate(found) if item.header and _of_servers(item)), default=None)
+    mine = (index for index, item in enumerate(found) if item.header and item.path[:1] == (table,))
+    last = max(mine, default=None)
     following = [] if last is None else [item for item in found[last + 1 :] if item.header]
     if not following:
         return text, ""
@@ -241,10 +253,10 @@ def _without_lines(text: str, doomed: set[int]) -> str:
     return "".join(kept)
 
 
-def _add_inline(text: str, name: str, fields: Mapping[str, Any]) -> str:
+def _add_inline(text: str, table: str, name: str, fields: Mapping[str, Any]) -> str:
     document = tomlkit.parse(text)
-    servers: Any = document["servers"]
-    servers[name] = _inline(fields)
+    tables: Any = document[table]
+    tables[name] = _inline(fields)
     return tomlkit.dumps(document)
 
 
