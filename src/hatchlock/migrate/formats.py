@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
 from hatchlock.migrate.model import Format
 
 __all__ = ["FORMATS", "format_of"]
 
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (HATCH_ENVIRONMENTS, HATCH_PACKAGE)
 """In the order in which a file is asked: the narrowest first, since the first that matches reads it."""
 
 

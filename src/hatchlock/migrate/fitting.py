@@ -1,0 +1,87 @@
+"""Proposed servers as a manifest takes them: what it would refuse is left out, and said."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hatchlock.manifest.checks import mistakes
+from hatchlock.manifest.later import not_yet
+from hatchlock.manifest.problem import Finding, KeyPath
+from hatchlock.manifest.schema import Document
+from hatchlock.manifest.translate import schema_findings
+from hatchlock.migrate.model import Left, Proposed, Reading
+
+__all__ = ["fitted"]
+
+_NAME = "server"
+_ESSENTIAL = frozenset({"source", "url", "build", "command", "environment"})
+"""Keys without which a server would be another one."""
+_MOST = 100
+
+
+def fitted(reading: Reading) -> Reading:
+    """Return a reading whose servers a manifest takes.
+
+    A key of a server that the manifest refuses (a user that is root, a mount over `/proc`) is left out of it, an item of a
+    list alone where that is enough. A server that would be another one without that key becomes a `Left` of the reading.
+    """
+    servers: list[Proposed] = []
+    left = list(reading.left)
+    for server in reading.servers:
+        found = _fitted(server, reading.environments)
+        if isinstance(found, Left):
+            left.append(found)
+        else:
+            servers.append(found)
+    return replace(reading, servers=tuple(servers), left=tuple(left))
+
+
+def _fitted(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> Proposed | Left:
+    server = replace(server, fields=copy.deepcopy(dict(server.fields)))
+    lost: list[Left] = []
+    for _ in range(_MOST):
+        problem = next(iter(_problems(server, environments)), None)
+        if problem is None:
+            return replace(server, left=(*server.left, *lost))
+        path = problem.path[2:]
+        if not path or path[0] in _ESSENTIAL:
+            break
+        lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {problem.what}"))
+        server = _without(server, path)
+    return Left(line=server.line, what=f"`{server.found_as or server.name}`: {problem.what if problem else 'too much'}")
+
+
+def _problems(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    fields = server.with_references(dict.fromkeys(server.secrets, "env:X"))
+    document = {"project": {"name": "p"}, "servers": {_NAME: fields}, "environments": dict(environments)}
+    found = [*schema_findings(Document, document), *mistakes(document, {})]
+    found += [Finding(path=item.path, what=item.what) for item in not_yet(document)]
+    return [item for item in found if item.path[:2] == ("servers", _NAME)]
+
+
+def _without(server: Proposed, path: KeyPath) -> Proposed:
+    kept = tuple(item for item in server.secrets if (item.table, item.key) != path[:2])
+    if len(kept) < len(server.secrets):
+        return replace(server, secrets=kept)
+    fields = copy.deepcopy(dict(server.fields))
+    _drop(fields, path)
+    return replace(server, fields=fields)
+
+
+def _shown(path: KeyPath) -> str:
+    return ".".join(str(part) for part in path if not isinstance(part, int))
+
+
+def _drop(fields: dict[str, Any], path: KeyPath) -> None:
+    """Take out what a path leads to: of a table in a list all of it, and what is empty then."""
+    numbers = [index for index, part in enumerate(path) if isinstance(part, int)]
+    whole = path[: numbers[0] + 1] if numbers else path
+    holder: Any = fields
+    for part in whole[:-1]:
+        holder = holder[part]
+    del holder[whole[-1]]
+    if not holder and len(whole) > 1:
+        _drop(fields, whole[:-1])

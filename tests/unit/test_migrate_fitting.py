@@ -1,0 +1,58 @@
+"""What a manifest would refuse of a proposed server is left out of it, and said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hatchlock.migrate.fitting import fitted
+from hatchlock.migrate.model import Proposed, Reading, Secret
+from support import imports
+
+
+def reading(fields: dict[str, Any], *secrets: Secret) -> Reading:
+    server = Proposed(name="web", found_as="Web", line=7, fields=fields, secrets=secrets)
+    return Reading(file="f", title="t", servers=(server,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept", "said"),
+    [
+        ({"sandbox": {"user": "root"}}, {}, "7: `sandbox.user`: 'root' is root, and no server runs as root"),
+        (
+            {"sandbox": {"reason": "r", "mounts": [{"source": "a", "target": t} for t in ("/proc", "/data")]}},
+            {"sandbox": {"reason": "r", "mounts": [{"source": "a", "target": "/data"}]}},
+            "7: `sandbox.mounts.target`: nothing can be put at '/proc': /proc is the sandbox's own",
+        ),
+        ({"env": {"A-B": "x", "C": "y"}}, {"env": {"C": "y"}}, "7: `env.A-B`: 'A-B' is no name of an environment"),
+        ({"nonsense": 1}, {}, "7: `nonsense`: unknown key"),
+        ({"files": {"a": "b"}}, {}, "7: `files`: "),
+    ],
+)
+def test_a_key_that_is_refused_is_left_out(fields: dict[str, Any], kept: dict[str, Any], said: str) -> None:
+    image = {"source": "oci:ghcr.io/a/b:1"}
+    found = fitted(reading(image | fields))
+    assert imports.fields(found, "web") == image | kept
+    (only,) = imports.left(found)
+    assert only.startswith(said)
+    imports.manifest(found)
+
+
+@pytest.mark.parametrize("fields", [{"source": "pypi:a b c"}, {"command": "a b"}, {}, {"source": "nothing"}])
+def test_a_server_that_would_be_another_one_is_left(fields: dict[str, Any]) -> None:
+    found = fitted(reading(fields))
+    assert not found.servers
+    assert imports.left(found)[0].startswith("7: `Web`: ")
+
+
+def test_a_secret_that_no_variable_can_hold_is_left_out() -> None:
+    bad, good = (Secret(table="env", key=key, value="v") for key in ("A B", "AB"))
+    found = fitted(reading({"source": "pypi:a<2"}, bad, good))
+    assert imports.server(found, "web").secrets == (good,)
+    assert imports.left(found) == ["7: `env.A B`: 'A B' is no name of an environment variable"]
+
+
+def test_what_fits_is_not_touched() -> None:
+    given = reading({"source": "pypi:a<2", "env": {"A": "b"}})
+    assert fitted(given) == given
