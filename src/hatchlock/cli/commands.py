@@ -29,6 +29,7 @@ MODULES: dict[str, str] = {
     "gc": "gc_commands",
     "export": "export_commands",
     "info": "info_commands",
+    "client": "client_commands",
     "secret": "secret_commands",
     **dict.fromkeys(["login", "logout"], "login_commands"),
     "search": "registry_commands",

@@ -54,6 +54,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("what a server wrote to stderr", "hatchlock logs time"),
         "exec": ("run a command where a server runs", "hatchlock exec time -- python -V"),
     },
+    "Applications": {
+        "client": ("what applications list; sync, clean, restore", "hatchlock client show cursor"),
+    },
     "Secrets": {
         "secret": ("set, list, check and delete secrets", "hatchlock secret set acme-token"),
         "login": ("log in at a remote server, in a browser", "hatchlock login tracker"),

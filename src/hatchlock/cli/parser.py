@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from hatchlock.cli.audit_log_command import audit_arguments
+from hatchlock.cli.client_arguments import client_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS, follow_arguments
@@ -369,6 +370,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "try": try_arguments,
     "report": report_arguments,
     "logs": _logs,
+    "client": client_arguments,
     "secret": _secret,
     "login": login_arguments,
     "logout": logout_arguments,

@@ -14,10 +14,27 @@ from hatchlock.clients.shape import Address, Start
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 
-__all__ = ["EntryTaken", "owner_of", "start_for", "whose"]
+__all__ = ["EntryTaken", "Mark", "mark_of", "owner_of", "start_for", "whose"]
 
 _PROGRAM = "hatchlock"
 _NOT_OURS = "was not written by hatchlock"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """What an entry says of whose it is.
+
+    Attributes:
+        launcher: The program that it starts.
+        home: The store that it names; "" for the usual one.
+        project: The project that it names; "" in a file of a project, which belongs to the project around it.
+        server: The server that it starts.
+    """
+
+    launcher: str
+    home: str
+    project: str
+    server: str
 
 
 @dataclass(kw_only=True, eq=False)
@@ -75,6 +92,25 @@ def owner_of(entry: Start | Address | None, *, scope: Scope, home: Home) -> tupl
             named = _home_arguments(home)
             if tuple(rest[: len(named)]) == named:
                 return _project_and_server(rest[len(named) :])
+    return None
+
+
+def mark_of(entry: Start | Address | None, *, scope: Scope) -> Mark | None:
+    """Return the mark of an entry of any store and project; None for one that does not start a server through us.
+
+    Args:
+        entry: What the entry means.
+        scope: Of the file.
+    """
+    if not isinstance(entry, Start) or Path(entry.command).name != _PROGRAM:
+        return None
+    match entry.args:
+        case ("run", server) if scope == "project" and entry.command == _PROGRAM:
+            return Mark(launcher=entry.command, home="", project="", server=server)
+        case ("run", "--home", home, "--project", project, server) if scope == "user":
+            return Mark(launcher=entry.command, home=home, project=project, server=server)
+        case ("run", "--project", project, server) if scope == "user":
+            return Mark(launcher=entry.command, home="", project=project, server=server)
     return None
 
 

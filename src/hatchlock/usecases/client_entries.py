@@ -1,0 +1,340 @@
+"""`client list`, `client show`: what stands in the files of applications, and how that is to what is declared. Reads only.
+
+Neither lock nor engine is asked: an entry depends on the manifest and on where things are on this machine. Outside of a
+project there is nothing declared; then each entry is somebody's, or nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.address import Address, ResourceKind
+from hatchlock.errors import HatchlockError
+from hatchlock.manifest.handover import covers
+from hatchlock.state.applied import read_applied
+from hatchlock.state.documents import BadState
+from hatchlock.state.forgotten import read_forgotten
+from hatchlock.state.imported import read_imported
+from hatchlock.state.project import ProjectState
+from hatchlock.usecases.leases import all_projects
+
+if TYPE_CHECKING:
+    from hatchlock.clients.catalogue import Scope
+    from hatchlock.clients.owners import Mark
+    from hatchlock.clients.states import EntryState, Owner, Standing
+    from hatchlock.manifest.handover import Handover
+    from hatchlock.manifest.model import Manifest
+    from hatchlock.paths import Home
+    from hatchlock.resources.client import ClientFile, EntrySpec
+    from hatchlock.resources.machine import Machine
+    from hatchlock.usecases.project import Project
+
+__all__ = ["Application", "ApplicationFile", "ListedEntry", "list_applications", "machine_of"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedEntry:
+    """One server in a file of an application.
+
+    Attributes:
+        name: Its name there.
+        state: How it stands to what is declared.
+        detail: What is to be said of that, as a clause; "" for nothing.
+        project: The project that it says it is of; "" for one that is not ours.
+        server: The server that it starts; "" likewise.
+        shown: What stands there, with whatever may be a secret hidden; what should, where nothing does.
+        value: What stands there; None for nothing. Shown to nobody.
+    """
+
+    name: str
+    state: EntryState
+    detail: str = ""
+    project: str = ""
+    server: str = ""
+    shown: Any = None
+    value: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplicationFile:
+    """A file in which an application lists servers.
+
+    Attributes:
+        scope: Whose it is.
+        path: Where.
+        exists: Whether there is one.
+        problem: Why nobody can say what is in it; "" for nothing.
+        entries: Its servers in its order; then those that are missing.
+    """
+
+    scope: Scope
+    path: str
+    exists: bool
+    problem: str = ""
+    entries: tuple[ListedEntry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Application:
+    """An application of the catalogue.
+
+    Attributes:
+        name: What the manifest calls it.
+        title: What people call it.
+        is_installed: Whether something of it is on this machine.
+        files: Those that it reads here: the user's, and the project's where it has one; then others that were written to.
+        lacks: What it cannot do.
+    """
+
+    name: str
+    title: str
+    is_installed: bool
+    files: tuple[ApplicationFile, ...]
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> tuple[tuple[ApplicationFile, ListedEntry], ...]:
+        """Its servers, each with the file that it is in."""
+        return tuple((file, entry) for file in self.files for entry in file.entries)
+
+
+def list_applications(project: Project) -> tuple[Application, ...]:
+    """Return every application of the catalogue, with what its files list.
+
+    Args:
+        project: The project; one with an empty manifest for none.
+
+    Raises:
+        ManyErrors: The manifest has mistakes.
+    """
+    from hatchlock.clients.catalogue import CLIENTS
+
+    survey = _Survey(project)
+    found: dict[str, list[ApplicationFile]] = {}
+    for file in survey.files():
+        found.setdefault(file.client, []).append(survey.look(file))
+    return tuple(
+        Application(
+            name=name,
+            title=client.title,
+            is_installed=any(
+                path.exists() for path in client.signs(survey.machine.user_home, project.environ, survey.machine.system)
+            ),
+            files=tuple(found.get(name, ())),
+            lacks=client.lacks,
+        )
+        for name, client in CLIENTS.items()
+    )
+
+
+def machine_of(project: Project, manifest: Manifest | None = None) -> Machine:
+    """Return what must be known of this machine to know the files of applications.
+
+    Args:
+        project: Whose directory counts.
+        manifest: Which applications are left out where they are not installed.
+    """
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resources.machine import Machine
+    from hatchlock.usecases.applications import look_for_applications
+
+    return Machine(
+        platform=host_platform(),
+        system=sys.platform,
+        home=project.home,
+        user_home=Path(project.environ.get("HOME") or Path.home()),
+        directory=project.directory,
+        environ=project.environ,
+        interpreters={},
+        programs={},
+        engine="",
+        is_root=os.geteuid() == 0,
+        absent=look_for_applications(manifest, project.environ)[0] if manifest else frozenset(),
+    )
+
+
+class _Survey:
+    """A project, its store, and the files of applications, as they are now."""
+
+    def __init__(self, project: Project) -> None:
+        from hatchlock.manifest.load import load_bytes
+        from hatchlock.resources.client_target import wanted_entries
+
+        self._home = project.home
+        loaded = None
+        if project.manifest_bytes:
+            loaded = load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes).manifest
+        self.machine = machine_of(project, loaded)
+        self._name = loaded.project.name if loaded else ""
+        wanted = wanted_entries(loaded, self.machine).entries if loaded else ()
+        self._wanted = {(spec.file, spec.server): spec for spec in wanted}
+        self._handover: Handover | None = loaded.handover if loaded else None
+        root = project.home.project(self._name) if loaded else None
+        self._left = read_applied(root).keys if root else {}
+        self._imported = {(item.file, item.entry): item.digest for item in _imported(root)}
+        self._given_up = (*_given_up(root), *(self._handover.forgotten if self._handover else ()))
+
+    def files(self) -> list[ClientFile]:
+        """Return the files to look at: usual ones, declared ones, and those that projects of this store have written to."""
+        from hatchlock.resources.client import ClientFile
+        from hatchlock.resources.client_target import other_files, usual_files
+
+        usual = {*usual_files(self.machine), *other_files(self.machine)}
+        written = [
+            file
+            for name, state in all_projects(self._home).items()
+            for text in _entry_files(state)
+            if (file := ClientFile.parse(text)) and (file.scope == "user" or name == self._name)
+        ]
+        everything = {*usual, *(file for file, _ in self._wanted), *written}
+        return sorted(everything, key=lambda file: (file.client, file.scope != "user", file not in usual, file.path))
+
+    def look(self, file: ClientFile) -> ApplicationFile:
+        from hatchlock.clients.writer import observe
+
+        try:
+            seen = observe(Path(file.path))
+            entries = file.dialect.read(seen.data, path=file.path) if seen.data is not None else {}
+        except HatchlockError as error:
+            return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error))
+        there = [self._entry(file, name, entry.value) for name, entry in entries.items()]
+        missing = [
+            self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
+        ]
+        return ApplicationFile(
+            scope=file.scope, path=file.path, exists=seen.data is not None, entries=(*there, *missing)
+        )
+
+    def _missing(self, spec: EntrySpec) -> ListedEntry:
+        from hatchlock.clients.states import declared_standing
+
+        standing = declared_standing(None, "", owner="nobody", left=())
+        return ListedEntry(
+            name=spec.server,
+            state=standing.state,
+            detail=standing.detail,
+            project=self._name,
+            server=spec.server,
+            shown=_shown(spec.file, spec.value),
+        )
+
+    def _entry(self, file: ClientFile, name: str, value: Any) -> ListedEntry:
+        from hatchlock.clients.owners import mark_of
+
+        mark = mark_of(file.shape.read(value), scope=file.scope)
+        standing = self._standing(file, name, value, mark)
+        return ListedEntry(
+            name=name,
+            state=standing.state,
+            detail=standing.detail,
+            project=(mark.project or self._name) if mark else "",
+            server=mark.server if mark else "",
+            shown=_shown(file, value),
+            value=value,
+        )
+
+    def _standing(self, file: ClientFile, name: str, value: Any, mark: Mark | None) -> Standing:
+        from hatchlock.clients.owners import owner_of
+        from hatchlock.clients.states import declared_standing, undeclared_standing
+        from hatchlock.clients.writer import entry_digest
+
+        owner: Owner = "nobody" if mark is None else "another project"
+        whose = owner_of(file.shape.read(value), scope=file.scope, home=self._home)
+        if self._name and whose in {(self._name, name), ("", name)}:
+            owner = "this project"
+        addresses = _addresses(file, name)
+        if spec := self._wanted.get((file, name)):
+            digest = entry_digest(value)
+            return declared_standing(
+                digest,
+                entry_digest(spec.value),
+                owner=owner,
+                left=[self._left[address] for address in addresses if address in self._left],
+                is_imported=self._imported.get((str(file), name)) == digest,
+            )
+        moved = self._handover.name_now(name) if self._handover else name
+        return undeclared_standing(
+            owner=owner,
+            gone=_gone(mark, self._home, in_project=bool(self._name)) if mark else "",
+            moved_to=moved if moved != name and (file, moved) in self._wanted else "",
+            is_given_up=owner == "this project"
+            and any(covers(word, address) for word in self._given_up for address in addresses),
+        )
+
+
+def _gone(mark: Mark, own: Home, *, in_project: bool) -> str:
+    """Return what of what an entry starts is gone, as a clause; "" for nothing, or where nobody can say.
+
+    Args:
+        mark: The entry's.
+        own: Our store.
+        in_project: Whether there is a manifest here, beside which the files of a project lie.
+    """
+    launcher = Path(mark.launcher)
+    if not mark.project:
+        return "" if in_project else "there is no manifest where its file is"
+    if launcher.is_absolute() and not launcher.exists():
+        return f"{launcher}, which it starts, is gone"
+    if not mark.home and not launcher.is_absolute() and not own.is_default:
+        return ""  # whoever starts it has a PATH of their own, and a store that we do not know
+    usual = launcher.parent.parent if launcher.is_absolute() else own.root
+    return _gone_from(Path(mark.home) if mark.home else usual, mark)
+
+
+def _gone_from(store: Path, mark: Mark) -> str:
+    root = store / "projects" / mark.project
+    if "/" in mark.project or not root.is_dir():
+        return f"the store {store} has no project {mark.project!r}"
+    state = ProjectState(root)
+    try:
+        bound, active = state.bound_to(), state.active()
+    except HatchlockError:
+        return ""  # damaged, or of a newer version: neither says that something is gone
+    if mark.server not in active:
+        return f"the project {mark.project!r} has no server {mark.server!r} any more"
+    if bound and not Path(bound).exists():
+        return f"the directory of the project {mark.project!r} is gone: {bound}"
+    return ""
+
+
+def _entry_files(state: ProjectState) -> tuple[str, ...]:
+    try:
+        return state.entry_files()
+    except BadState:
+        return ()  # `status` and `apply` say it; here the usual files are looked at all the same
+
+
+def _imported(root: Path | None) -> Iterator[Any]:
+    if root is None:
+        return
+    try:
+        yield from read_imported(root)
+    except BadState:
+        return
+
+
+def _given_up(root: Path | None) -> tuple[Address, ...]:
+    if root is None:
+        return ()
+    try:
+        return read_forgotten(root)
+    except BadState:
+        return ()
+
+
+def _addresses(file: ClientFile, name: str) -> tuple[Address, ...]:
+    """Return the addresses that an entry may have had in plans."""
+    names = (f"{file.client}/{name}", f"{file.client}@{file.scope}/{name}")
+    return tuple(Address(kind=ResourceKind.CLIENT, name=text) for text in names)
+
+
+def _shown(file: ClientFile, value: Mapping[str, Any]) -> Any:
+    from hatchlock.clients.catalogue import CLIENTS
+    from hatchlock.clients.masked import masked_entry
+
+    return masked_entry(value, shape=file.shape, fields=CLIENTS[file.client].fields)

@@ -1,0 +1,72 @@
+"""The words by which `client` is told of applications and servers: `cursor`, `cursor@project`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hatchlock.errors import HatchlockError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from hatchlock.clients.catalogue import Scope
+
+__all__ = ["NoSuchEntry", "UnknownApplication", "known_application"]
+
+
+@dataclass(kw_only=True, eq=False)
+class UnknownApplication(HatchlockError):
+    """A word names no application of the catalogue, or a scope that there is not."""
+
+    code: ClassVar[str] = "unknown-application"
+
+    word: str
+    close: str = ""
+    reads_no_project: bool = False
+
+    def __str__(self) -> str:
+        if self.reads_no_project:
+            return f"{self.word!r}: that application reads no file of a project"
+        return f"{self.word!r} is no application that hatchlock knows"
+
+    def _hint(self) -> str:
+        return f"did you mean {self.close!r}?" if self.close else "`hatchlock client list -v` has all of them"
+
+
+@dataclass(kw_only=True, eq=False)
+class NoSuchEntry(HatchlockError):
+    """An application lists no server of these names."""
+
+    code: ClassVar[str] = "no-such-entry"
+
+    client: str
+    servers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"{' or '.join(map(repr, self.servers))}" if self.servers else "such a server"
+        return f"{self.client} lists no {what}" if not self.servers else f"{self.client} lists no server {what}"
+
+    def _hint(self) -> str:
+        return f"see `hatchlock client show {self.client}`"
+
+
+def known_application(word: str) -> tuple[str, Scope | Literal[""]]:
+    """Return an application's name, and the scope that is named with it; "" where none is.
+
+    Raises:
+        UnknownApplication: There is none, or it has no such file.
+    """
+    from hatchlock.clients.catalogue import CLIENTS
+
+    name, at, scope = word.partition("@")
+    if name not in CLIENTS or (at and scope not in {"user", "project"}):
+        from difflib import get_close_matches
+
+        close = next(iter(get_close_matches(name, CLIENTS, n=1)), "")
+        raise UnknownApplication(word=word, close=close)
+    if scope == "project":
+        if not CLIENTS[name].project_file:
+            raise UnknownApplication(word=word, close=f"{name}@user", reads_no_project=True)
+        return name, "project"
+    return name, "user" if at else ""
