@@ -12,7 +12,15 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["BadDotenv", "InsecureSecret", "dotenv_value", "open_to_others", "read_secret", "secret_path"]
+__all__ = [
+    "BadDotenv",
+    "InsecureSecret",
+    "dotenv_value",
+    "dotenv_values",
+    "open_to_others",
+    "read_secret",
+    "secret_path",
+]
 
 _LARGEST = 1 << 20
 _GROUP = stat.S_IRGRP | stat.S_IWGRP
@@ -112,7 +120,16 @@ def read_secret(path: Path, variable: str) -> bytes:
 
 
 def dotenv_value(text: str, name: str) -> str | None:
-    r"""Return what a dotenv file says of a name, or None. The last assignment counts, as for a shell that reads it.
+    """Return what a dotenv file says of a name, or None; see `dotenv_values`.
+
+    Raises:
+        ValueError: As there.
+    """
+    return dotenv_values(text).get(name)
+
+
+def dotenv_values(text: str) -> dict[str, str]:
+    r"""Return what a dotenv file says. The last assignment to a name counts, as for a shell that reads it.
 
     A line is empty, a comment, or `NAME=value`, with `export` before it if one likes, and blanks around the `=`. A bare value
     ends at the end of the line or before a `#` that follows a blank. Between single quotes everything is itself; between
@@ -122,10 +139,7 @@ def dotenv_value(text: str, name: str) -> str | None:
     Raises:
         ValueError: `(line, what is wrong)`, without the text of the line.
     """
-    found = None
-    for key, value in _assignments(text.removeprefix("\ufeff")):
-        found = value if key == name else found
-    return found
+    return dict(_assignments(text.removeprefix("\ufeff")))
 
 
 def _assignments(text: str) -> Iterator[tuple[str, str]]:
