@@ -103,6 +103,27 @@ def test_a_deletion_comes_with_what_has_to_go_before_it() -> None:
     assert steps(part("client:cursor/old", observed=OLD)) == ["client:cursor/old"]
 
 
+def test_an_application_means_its_entries_in_all_of_its_files() -> None:
+    elsewhere = Observed(address=at("client:cursor@project/old"), key="4")
+    other = Observed(address=at("client:cursor-nightly/old"), key="5")
+    plan = part("client:cursor", observed=(*OLD, elsewhere, other))
+    found = {step for step in steps(plan) if step.startswith("client:")}
+    assert found == {
+        *("client:cursor/old", "client:cursor@project/old"),
+        *("client:cursor/fetch", "client:cursor/db"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "close"),
+    [("client:curser", "client:cursor"), ("tme", "server:time"), ("fecth", "server:fetch"), ("wbe", "group:web")],
+)
+def test_a_misspelt_application_or_bare_name_is_understood(word: str, close: str) -> None:
+    with pytest.raises(NothingNamed) as caught:
+        part(word)
+    assert caught.value.hint == f"did you mean {close!r}?"
+
+
 def test_what_is_as_declared_is_named_all_the_same_and_counted() -> None:
     plan = part("server:fetch", observed=right("env:shared", "server:fetch", "server:time"))
     assert (steps(plan), plan.unchanged) == ([], 2)

@@ -36,7 +36,7 @@ def _selection(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WORD",
-        help="an address, a pattern of addresses or group:NAME, and what that needs; may be repeated",
+        help="an address, a pattern of addresses, group:NAME or client:APPLICATION, and what that needs; may be repeated",
     )
     command.add_argument(
         "--replace",

@@ -28,7 +28,7 @@ class Selection:
     """What the user wants of a plan, besides what it would be.
 
     Attributes:
-        only: Words: addresses, patterns of addresses, `group:NAME`. Empty for everything.
+        only: Words: addresses, patterns of addresses, `group:NAME`, `client:APPLICATION`. Empty for everything.
         again: Addresses of what is to be made anew.
     """
 
@@ -140,8 +140,8 @@ def selected(
 
     Args:
         plan: The whole plan.
-        words: Addresses, patterns of addresses (`*`, `?`, `[…]`), and `group:NAME`: the servers of a group with what is
-            theirs.
+        words: Addresses, patterns of addresses (`*`, `?`, `[…]`), `group:NAME`: the servers of a group with what is
+            theirs, and `client:APPLICATION`: all its entries, in whichever of its files.
         known: Every resource of the project, declared or there.
         groups: Name of a group -> names of its servers.
 
@@ -186,16 +186,30 @@ def _named(word: str, known: Mapping[Address, Known], groups: Mapping[str, Colle
         servers = groups.get(word.removeprefix(_GROUP), ())
         found = [address for address, item in known.items() if item.server in servers]
     else:
-        found = [address for address in known if fnmatchcase(str(address), word)]
+        found = [address for address in known if fnmatchcase(str(address), word) or _application(address) == word]
     if not found:
-        raise NothingNamed(word=word, close=_close(word, [*map(str, known), *(f"{_GROUP}{name}" for name in groups)]))
+        applications = filter(None, map(_application, known))
+        others = (*applications, *(f"{_GROUP}{name}" for name in groups))
+        raise NothingNamed(word=word, close=_close(word, [*map(str, known), *others]))
     return found
+
+
+def _application(address: Address) -> str:
+    """Return the word for all entries of an entry's application; "" for what is no entry."""
+    if address.kind is not ResourceKind.CLIENT:
+        return ""
+    return f"{address.kind}:{address.name.partition('/')[0].partition('@')[0]}"
 
 
 def _close(word: str, texts: Iterable[str]) -> str:
     """Return what was probably meant; a bare name is most often a server's."""
-    known = sorted(texts)
-    if f"{ResourceKind.SERVER}:{word}" in known:
-        return f"{ResourceKind.SERVER}:{word}"
-    behind = [text for text in known if text.partition(":")[2] == word]
-    return next(iter([*behind, *get_close_matches(word, known, n=1)]), "")
+    known = sorted(set(texts), key=lambda text: (not text.startswith(f"{ResourceKind.SERVER}:"), text))
+    behind: dict[str, str] = {}
+    for text in known:
+        behind.setdefault(text.partition(":")[2], text)
+    if word in behind:
+        return behind[word]
+    if ":" in word:
+        return next(iter(get_close_matches(word, known, n=1)), "")
+    # a name that is misspelt is nearer to other names than to any address
+    return next((behind[name] for name in get_close_matches(word, behind, n=1)), "")
