@@ -12,7 +12,7 @@ from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.manifest.edit import add_server, add_table
 from hatchlock.manifest.load import loads
 from hatchlock.migrate.merging import Merged, free_name, is_same, references_of
-from hatchlock.migrate.model import Left, Secret
+from hatchlock.migrate.model import Secret
 from hatchlock.migrate.secret_names import named_secrets
 from hatchlock.state.imported import Imported
 
@@ -128,18 +128,15 @@ def decide(
             taken = {*known, *(item.name for item in fresh)}
             fresh.append(replace(server, name=free_name(named, taken)))
     names = named_secrets(fresh, is_free=is_free)
-    base = _with_tables(text, environments, scopes)
-    drafts = [_draft(server, names, wishes) for server in fresh]
-    judged = list(_judged(base, drafts, known))
-    added = [(outcome, fields) for outcome, fields in judged if outcome.state == "added"]
-    used = {fields["environment"] for _, fields in added if "environment" in fields} & environments.keys()
-    listed = {client for outcome, _ in added for client in outcome.clients}
-    needed = {client: scope for client, scope in scopes.items() if client in listed}
-    final = _with_tables(text, {name: environments[name] for name in sorted(used)}, needed)
-    for outcome, fields in added:
-        final = add_server(final, outcome.name, fields)
-    everything = {id(outcome.server): outcome for outcome in (*outcomes, *(outcome for outcome, _ in judged))}
-    return Decision(text=final, outcomes=tuple(everything.values()), scopes=needed, environments=tuple(sorted(used)))
+    base = _Base(text=text, environments=environments, scopes=scopes)
+    judged = list(_judged(base, [_draft(server, names, wishes) for server in fresh]))
+    added = [draft for draft in judged if draft.outcome.state == "added"]
+    return Decision(
+        text=base.with_servers(added),
+        outcomes=tuple(outcomes) + tuple(draft.outcome for draft in judged),
+        scopes=base.needed_scopes(added),
+        environments=tuple(base.needed_environments(added)),
+    )
 
 
 def _there(server: Merged, known: Mapping[str, Any], earlier: Mapping[tuple[str, str, str], str]) -> str:
@@ -156,7 +153,47 @@ def _named(server: Merged, wishes: Wishes) -> str:
     return next((wishes.renames[name] for name in found if name in wishes.renames), server.name)
 
 
-def _draft(server: Merged, names: Mapping[tuple[str, Secret], str], wishes: Wishes) -> tuple[Outcome, dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Draft:
+    outcome: Outcome
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Base:
+    """A manifest, and the tables that servers may need besides their own."""
+
+    text: str
+    environments: Mapping[str, Mapping[str, Any]]
+    scopes: Mapping[str, Scope]
+
+    def needed_environments(self, drafts: Iterable[_Draft]) -> list[str]:
+        return sorted({str(draft.fields.get("environment", "")) for draft in drafts} & self.environments.keys())
+
+    def needed_scopes(self, drafts: Iterable[_Draft]) -> dict[str, Scope]:
+        listed = {client for draft in drafts for client in draft.outcome.clients}
+        return {client: self.scopes[client] for client in sorted(listed & self.scopes.keys())}
+
+    def with_servers(self, drafts: Sequence[_Draft]) -> str:
+        text = self.text
+        for name in self.needed_environments(drafts):
+            text = add_table(text, "environments", name, self.environments[name])
+        for client, scope in self.needed_scopes(drafts).items():
+            text = add_table(text, "clients", client, {"scope": scope})
+        for draft in drafts:
+            text = add_server(text, draft.outcome.name, draft.fields)
+        return text
+
+    def wrong_with(self, drafts: Sequence[_Draft]) -> str:
+        """Return what is wrong with the manifest that has these servers, "" for nothing."""
+        try:
+            loads(self.with_servers(drafts), shown=_SHOWN)
+        except ManyErrors as found:
+            return "; ".join(dict.fromkeys(_said(error) for error in found.errors))
+        return ""
+
+
+def _draft(server: Merged, names: Mapping[tuple[str, Secret], str], wishes: Wishes) -> _Draft:
     references = {
         secret: f"{_KEYRING}{names[server.name, secret]}" for secret in server.secrets if not secret.reference
     }
@@ -169,49 +206,27 @@ def _draft(server: Merged, names: Mapping[tuple[str, Secret], str], wishes: Wish
     if server.client_fields:
         fields["client"] = {client: dict(own) for client, own in server.client_fields.items()}
     outcome = Outcome(name=server.name, state="added", server=server, clients=clients, references=references)
-    return outcome, fields
+    return _Draft(outcome=outcome, fields=fields)
 
 
 def _may_choose(fields: Mapping[str, Any]) -> bool:
     return "runtime" not in fields and "source" in fields and not str(fields["source"]).startswith("oci:")
 
 
-def _judged(
-    base: str, drafts: Sequence[tuple[Outcome, dict[str, Any]]], known: Mapping[str, Any]
-) -> Iterator[tuple[Outcome, dict[str, Any]]]:
+def _judged(base: _Base, drafts: Sequence[_Draft]) -> Iterator[_Draft]:
     """Yield each server, refused if a manifest may not have it: first each by itself, then, if need be, all in their order."""
-    alone = [(outcome, fields, _wrong(base, [(outcome.name, fields)])) for outcome, fields in drafts]
-    good = [(outcome.name, fields) for outcome, fields, wrong in alone if not wrong]
-    is_good = len(good) < 2 or not _wrong(base, good)
-    before: list[tuple[str, dict[str, Any]]] = []
-    for outcome, fields, by_itself in alone:
-        wrong = by_itself or ("" if is_good else _wrong(base, [*before, (outcome.name, fields)]))
+    alone = [(draft, base.wrong_with([draft])) for draft in drafts]
+    good = [draft for draft, wrong in alone if not wrong]
+    is_good = not base.wrong_with(good)
+    before: list[_Draft] = []
+    for draft, by_itself in alone:
+        wrong = by_itself or ("" if is_good else base.wrong_with([*before, draft]))
         if wrong:
-            yield replace(outcome, state="refused", why=wrong), fields
-            continue
-        before.append((outcome.name, fields))
-        yield outcome, fields
-
-
-def _wrong(base: str, servers: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return what is wrong with a manifest that has these servers, "" for nothing."""
-    text = base
-    for name, fields in servers:
-        text = add_server(text, name, fields)
-    try:
-        loads(text, shown=_SHOWN)
-    except ManyErrors as found:
-        return "; ".join(dict.fromkeys(_said(error) for error in found.errors))
-    return ""
+            yield replace(draft, outcome=replace(draft.outcome, state="refused", why=wrong))
+        else:
+            before.append(draft)
+            yield draft
 
 
 def _said(error: HatchlockError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
-
-
-def _with_tables(text: str, environments: Mapping[str, Mapping[str, Any]], scopes: Mapping[str, Scope]) -> str:
-    for name, fields in environments.items():
-        text = add_table(text, "environments", name, fields)
-    for client, scope in sorted(scopes.items()):
-        text = add_table(text, "clients", client, {"scope": scope})
-    return text

@@ -158,7 +158,7 @@ def _one(group: Sequence[Found], name: str, wanted: str) -> Merged:
         wanted=wanted,
         fields=first.fields,
         secrets=first.secrets,
-        clients=tuple(sorted({item.origin.client for item in group} - {""})),
+        clients=tuple(sorted({name for item in group for name in (item.origin.client, *item.server.clients)} - {""})),
         client_fields=dict(sorted(own.items())),
         origins=tuple(item.origin for item in group),
         left=tuple(_left(group, own)),

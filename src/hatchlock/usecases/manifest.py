@@ -29,6 +29,7 @@ __all__ = [
     "remove",
     "server_from_command",
     "server_from_source",
+    "tell_git",
     "this_platforms",
     "validate",
 ]
@@ -103,8 +104,13 @@ def init(directory: Path, *, name: str | None = None, platforms: Iterable[str] |
         raise ManifestExists(place=Place(file=str(path)))
     text = new_manifest(name or name_from(directory.resolve().name), platforms or this_platforms())
     loads(text, shown=MANIFEST_NAME)
-    written = [path]
     atomic_write(path, text.encode(), mode=0o644)
+    return [path, *tell_git(directory)]
+
+
+def tell_git(directory: Path) -> list[Path]:
+    """Write what git has to know about a manifest's companions, and return the files that got a line."""
+    written = []
     for file, line in ((".gitattributes", _ATTRIBUTES), (".gitignore", OVERLAY_NAME)):
         if _append_line(directory / file, line):
             written.append(directory / file)

@@ -1,0 +1,87 @@
+"""The secrets of an import: what the store has of them already, and under which names it would keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hatchlock.migrate.deciding import Outcome
+    from hatchlock.usecases.project import Project
+
+__all__ = ["KeptSecret", "SecretDesk"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptSecret:
+    """A secret of the servers that were read.
+
+    Attributes:
+        name: What it is called: the manifest has `keyring:NAME`.
+        used_by: `SERVER.VARIABLE`, sorted.
+        value: What the files have for it; "" where they have none.
+        is_there: Whether the store of secrets has that value already.
+    """
+
+    name: str
+    used_by: tuple[str, ...]
+    value: str = field(repr=False)
+    is_there: bool
+
+
+class SecretDesk:
+    """What the store of secrets has under which names, and what the manifest refers to.
+
+    Args:
+        project: Whose store it is.
+        name: The project's name: a secret may be its own.
+        text: The manifest.
+
+    Raises:
+        PermissionProblem: The store of secrets could be another user's, or be read by one.
+    """
+
+    def __init__(self, project: Project, name: str, text: str) -> None:
+        from hatchlock.security.secrets.programs import Keyring
+        from hatchlock.security.secrets.store import SecretStore
+
+        self._project = name
+        self._store = SecretStore(project.home.root)
+        self._keyring = Keyring(project.environ)
+        self._names = frozenset(self._store.names())
+        self._text = text
+
+    def is_free(self, name: str, value: str) -> bool:
+        """Return whether nothing has a name, or this value."""
+        if name in self._names or f"{self._project}/{name}" in self._names:
+            return bool(value) and self.has(name, value)
+        return f'"keyring:{name}"' not in self._text
+
+    def has(self, name: str, value: str) -> bool:
+        """Return whether this value is what the project gets under a name."""
+        if name not in self._names and f"{self._project}/{name}" not in self._names:
+            return False
+        return self._store.get(name, self._project, self._keyring) == value
+
+    def is_another(self, name: str, value: str) -> bool:
+        """Return whether the project gets another value under a name."""
+        is_known = name in self._names or f"{self._project}/{name}" in self._names
+        return is_known and not self.has(name, value)
+
+    def listed(self, outcomes: Iterable[Outcome]) -> Iterator[KeptSecret]:
+        """Yield the secrets of servers, by name; without those that the store has another value of."""
+        users: dict[str, set[str]] = {}
+        values: dict[str, str] = {}
+        for outcome in outcomes:
+            for secret, place in outcome.references.items():
+                kind, _, name = place.partition(":")
+                if kind == "keyring":
+                    users.setdefault(name, set()).add(f"{outcome.name}.{secret.key}")
+                    values[name] = values.get(name) or secret.value
+        for name, by in sorted(users.items()):
+            value = values[name]
+            if not (value and self.is_another(name, value)):
+                yield KeptSecret(
+                    name=name, used_by=tuple(sorted(by)), value=value, is_there=bool(value) and self.has(name, value)
+                )
