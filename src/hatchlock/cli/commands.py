@@ -12,6 +12,7 @@ __all__ = ["MODULES", "handle"]
 
 MODULES: dict[str, str] = {
     **dict.fromkeys(["init", "add", "remove", "validate", "schema", "lock", "tree", "why"], "manifest_commands"),
+    "import": "import_command",
     **dict.fromkeys(["plan", "show"], "plan_commands"),
     **dict.fromkeys(["apply", "up"], "apply_commands"),
     **dict.fromkeys(["status", "doctor"], "status_commands"),

@@ -15,6 +15,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("serve a server over stdio", "hatchlock run time"),
     },
     "Manifest": {
+        "import": ("take over what applications have", "hatchlock import --dry-run"),
         "search": ("look for servers in the indexes", "hatchlock search weather"),
         "remove": ("remove a server and lock", "hatchlock remove time"),
         "validate": ("check the manifest, or a Hatch package", "hatchlock validate"),

@@ -11,6 +11,7 @@ from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.client_arguments import client_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
+from hatchlock.cli.import_arguments import import_arguments
 from hatchlock.cli.keeper_commands import KEEPER_ARGUMENTS, follow_arguments
 from hatchlock.cli.login_commands import login_arguments, logout_arguments
 from hatchlock.cli.pin_arguments import pin_arguments
@@ -358,6 +359,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "init": _init,
     "add": _add,
     "remove": _remove,
+    "import": import_arguments,
     "validate": _validate,
     "schema": _schema,
     "new": _new,
