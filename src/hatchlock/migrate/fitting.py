@@ -14,10 +14,10 @@ from hatchlock.manifest.schema import Document
 from hatchlock.manifest.translate import schema_findings
 from hatchlock.migrate.model import Left, Proposed, Reading
 
-__all__ = ["fitted"]
+__all__ = ["fitted", "fitted_server"]
 
 _NAME = "server"
-_ESSENTIAL = frozenset({"source", "url", "build", "command", "environment"})
+_ESSENTIAL = frozenset({"source", "url", "build", "command", "args", "environment"})
 """Keys without which a server would be another one."""
 _MOST = 100
 
@@ -31,7 +31,7 @@ def fitted(reading: Reading) -> Reading:
     servers: list[Proposed] = []
     left = list(reading.left)
     for server in reading.servers:
-        found = _fitted(server, reading.environments)
+        found = fitted_server(server, reading.environments)
         if isinstance(found, Left):
             left.append(found)
         else:
@@ -39,7 +39,13 @@ def fitted(reading: Reading) -> Reading:
     return replace(reading, servers=tuple(servers), left=tuple(left))
 
 
-def _fitted(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> Proposed | Left:
+def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> Proposed | Left:
+    """Return a server as a manifest takes it, or why it takes none.
+
+    Args:
+        server: The server.
+        environments: `[environments.X]` tables that it may name.
+    """
     server = replace(server, fields=copy.deepcopy(dict(server.fields)))
     lost: list[Left] = []
     for _ in range(_MOST):
@@ -51,7 +57,13 @@ def _fitted(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> 
             break
         lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {problem.what}"))
         server = _without(server, path)
-    return Left(line=server.line, what=f"`{server.found_as or server.name}`: {problem.what if problem else 'too much'}")
+    return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_said(problem)}")
+
+
+def _said(problem: Finding | None) -> str:
+    if problem is None:
+        return "too much of it has no counterpart"
+    return f"{problem.what}; {problem.advice}" if problem.advice else problem.what
 
 
 def _problems(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.errors import HatchlockError
-from hatchlock.manifest.checks import relaxations
 from hatchlock.manifest.takeover import server_from_source
+from hatchlock.migrate.finish import finished
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.values import parted, unparted
 
 __all__ = ["ImageUse", "Mount", "proposed_image"]
-
-_REASON = "taken over from what ran it before"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,13 +105,15 @@ def proposed_image(use: ImageUse, *, name: str, line: int = 0) -> Proposed | Lef
         }.items()
         if value
     }
-    return Proposed(
-        name=server_name(name) if name else own,
-        found_as=name,
-        line=line,
-        fields=fields,
-        secrets=secrets,
-        left=(*unparted("env", use.env, line=line), *(Left(line=line, what=what) for what in lost)),
+    return finished(
+        Proposed(
+            name=server_name(name) if name else own,
+            found_as=name,
+            line=line,
+            fields=fields,
+            secrets=secrets,
+            left=(*unparted("env", use.env, line=line), *(Left(line=line, what=what) for what in lost)),
+        )
     )
 
 
@@ -158,4 +158,4 @@ def _sandbox(use: ImageUse) -> tuple[dict[str, Any], list[str]]:
         "capabilities": list(use.capabilities),
     }
     kept = {key: value for key, value in sandbox.items() if value}
-    return kept | ({"reason": _REASON} if relaxations(kept) else {}), lost
+    return kept, lost

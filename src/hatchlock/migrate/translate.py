@@ -2,53 +2,258 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hatchlock.clients.shape import Address, Start
 from hatchlock.errors import HatchlockError
-from hatchlock.manifest.takeover import server_from_command, server_from_source
-from hatchlock.migrate.model import Left, Proposed, Table
+from hatchlock.manifest.suspicion import looks_secret, secret_arguments
+from hatchlock.manifest.takeover import CannotTakeOver, server_from_source
+from hatchlock.migrate.bridges import BRIDGES_BY_PROGRAM, Bridged, bridged
+from hatchlock.migrate.described import Described
+from hatchlock.migrate.docker_line import ENGINES, image_of
+from hatchlock.migrate.finish import finished
+from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
+from hatchlock.migrate.image_use import ImageUse, Mount, proposed_image
+from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
-from hatchlock.migrate.values import parted, unparted
+from hatchlock.migrate.options import program_name
+from hatchlock.migrate.programs import from_npm_script, from_program, from_uv_run
+from hatchlock.migrate.reach import hosts_in, paths_in
+from hatchlock.migrate.runners import from_npx, from_pipx, from_uvx, npm_words
+from hatchlock.migrate.values import at_home, parted, references, unparted
+from hatchlock.migrate.wrappers import unwrapped
 
-__all__ = ["translated"]
+__all__ = ["taken_over", "translated"]
+
+_RUNS_TYPESCRIPT = frozenset({"npm:tsx", "npm:ts-node"})
 
 
-def translated(server: Start | Address, *, name: str, line: int = 0) -> Proposed | Left:
+def translated(server: Start | Address, *, name: str, line: int = 0, directory: str = "") -> Proposed | Left:
     """Return the server that an entry means.
+
+    What is returned is valid in a manifest, once its secrets are references. Nothing is run, and no network is asked; of this
+    machine only what an entry names is looked at: whether a path is there, which project holds it, what has installed it.
 
     Args:
         server: What the application does with it.
         name: Its name in the file; "" where it has none.
         line: Where it begins; 0 where the file has no lines.
+        directory: Where the application starts it, where that is known: for a file that belongs to a directory.
 
     Returns:
         The server, with what of it cannot be carried over; or why nothing of it can be.
     """
     try:
-        own, fields = _started(server) if isinstance(server, Start) else _addressed(server)
+        return _meant(server, name=name, line=line, directory=directory)
     except HatchlockError as error:
-        return Left(line=line, what=f"`{name}`: {error}")
-    table: Table = "env" if isinstance(server, Start) else "headers"
-    values = server.env if isinstance(server, Start) else server.headers
-    literals, secrets = parted(table, values)
-    if literals:
-        fields[table] = {**literals, **fields.get(table, {})}
-    return Proposed(
-        name=server_name(name) if name else own,
-        found_as=name,
-        line=line,
-        fields=fields,
-        secrets=secrets,
-        left=unparted(table, values, line=line),
+        hint = f"; {error.hint}" if error.hint else ""
+        return Left(line=line, what=f"`{name}`: {error}{hint}" if name else f"{error}{hint}")
+
+
+def taken_over(server: Start | Address, *, name: str = "", line: int = 0, directory: str = "") -> Proposed:
+    """Return the server that an entry means, as `translated` does, or raise why there is none.
+
+    Raises:
+        BadSource: What it runs is no source.
+        CannotTakeOver: Nothing of it can be carried over.
+    """
+    found = _meant(server, name=name, line=line, directory=directory)
+    if isinstance(found, Left):
+        raise CannotTakeOver(what=found.what)
+    return found
+
+
+def _meant(server: Start | Address, *, name: str, line: int, directory: str) -> Proposed | Left:
+    if isinstance(server, Address):
+        return _remote(Bridged(address=server), name=name, line=line)
+    return _local(server, name=name, line=line, directory=directory)
+
+
+def _remote(bridge: Bridged, *, name: str, line: int, own: str = "") -> Proposed | Left:
+    address = bridge.address
+    if references(address.url):
+        raise CannotTakeOver(
+            what="its address holds a variable, and nothing is put into addresses",
+            advice="write the address in full; what is secret of it belongs into headers",
+        )
+    found, fields = server_from_source(address.url)
+    literals, secrets = parted("headers", address.headers)
+    fields |= {"transport": "sse"} if address.transport == "sse" else {}
+    fields |= bridge.fields
+    fields |= {"headers": literals} if literals else {}
+    lost = (Left(line=line, what=what) for what in bridge.lost)
+    return finished(
+        Proposed(
+            name=server_name(name) if name else own or found,
+            found_as=name,
+            line=line,
+            fields=fields,
+            secrets=secrets,
+            left=(*unparted("headers", address.headers, line=line), *lost),
+        )
     )
 
 
-def _started(server: Start) -> tuple[str, dict[str, Any]]:
-    name, fields = server_from_command((server.command, *server.args))
-    return name, fields | ({"cwd": server.cwd} if server.cwd else {})
+def _local(server: Start, *, name: str, line: int, directory: str) -> Proposed | Left:
+    refuse_ours(server)
+    start = unwrapped(server)
+    refuse_ours(start)
+    cwd, lost_cwd = _working_directory(start.cwd, directory)
+    if finch := finch_target(start):
+        return _of_finch(finch, start, name=name, line=line, directory=directory)
+    program = program_name(start.command).lower()
+    if program in ENGINES:
+        use, lost = image_of(program, start.args, start.env)
+        return _of_image(use, (*lost, *lost_cwd), name=name, line=line)
+    described = hatch_package(start) or _described(program, start, cwd)
+    source = str(described.fields.get("source") or BRIDGES_BY_PROGRAM.get(program, ""))
+    if bridge := bridged(source, described.args, start.env):
+        return _remote(bridge, name=name, line=line)
+    if source in _RUNS_TYPESCRIPT and described.args:
+        script = from_program(source.partition(":")[2], described.args, cwd=cwd)
+        described = script if script.is_project else described
+    return _of_package(described, start.env, cwd=cwd, lost=lost_cwd, name=name, line=line)
 
 
-def _addressed(server: Address) -> tuple[str, dict[str, Any]]:
-    name, fields = server_from_source(server.url)
-    return name, fields | ({"transport": "sse"} if server.transport == "sse" else {})
+def _working_directory(own: str, directory: str) -> tuple[str, tuple[str, ...]]:
+    """Return where an entry is started, "" where that is not known, and what of it cannot be kept."""
+    if not own:
+        return directory, ()
+    path = Path(at_home(own)).expanduser()
+    if directory and not references(own):
+        path = Path(directory) / path
+    if not path.is_absolute():
+        return directory, (f"the working directory {own}: it is known to the application alone; write cwd",)
+    return str(path), ()
+
+
+def _described(program: str, start: Start, cwd: str) -> Described:
+    words = start.args
+    found: Described | None = None
+    if npx := npm_words(program, words):
+        found = from_npx(*npx)
+    elif program == "uvx":
+        found = from_uvx(program, words)
+    elif program == "uv":
+        found = _of_uv(words, cwd)
+    elif (program, *words[:1]) == ("pipx", "run"):
+        found = from_pipx(words[1:])
+    elif program in {"npm", "pnpm", "yarn"}:
+        found = from_npm_script(program, words, cwd=cwd)
+    return found or from_program(start.command, words, cwd=cwd)
+
+
+def _of_uv(words: Sequence[str], cwd: str) -> Described | None:
+    at = words.index("run") if "run" in words else len(words)
+    if words[at - 1 : at + 1] == ("tool", "run"):
+        return from_uvx("uv tool run", words[at + 1 :])
+    return from_uv_run(words[:at], words[at + 1 :], cwd=cwd) if at < len(words) else None
+
+
+def _of_finch(finch: OfFinch, start: Start, *, name: str, line: int, directory: str) -> Proposed | Left:
+    env = {**start.env, **finch.env}
+    target = finch.target
+    if isinstance(target, ImageUse):
+        use = replace(target, env=env, mounts=finch.mounts, network=finch.network)
+        return _of_image(use, finch.lost, name=name, line=line)
+    if isinstance(target, Start):
+        found = _local(replace(target, env=env), name=name, line=line, directory=directory)
+    else:
+        found = _of_package(target, env, cwd="", lost=(), name=name, line=line)
+    if isinstance(found, Left):
+        return found
+    sandbox = dict(found.fields.get("sandbox", {}))
+    mounts = [*sandbox.get("mounts", ()), *map(_mounted, finch.mounts)]
+    sandbox |= ({"mounts": mounts} if mounts else {}) | ({"network": "host"} if finch.network else {})
+    lost = (Left(line=line, what=what) for what in finch.lost)
+    return finished(replace(found, fields={**found.fields, "sandbox": sandbox}, left=(*found.left, *lost)))
+
+
+def _mounted(mount: Mount) -> dict[str, str]:
+    return {"source": mount.source, "target": mount.target, "mode": "ro" if mount.read_only else "rw"}
+
+
+def _of_image(use: ImageUse, lost: Iterable[str], *, name: str, line: int) -> Proposed | Left:
+    checked = replace(use, args=tuple(_arguments(use.args)))
+    found = proposed_image(checked, name=name, line=line)
+    if isinstance(found, Left):
+        return found
+    return replace(found, left=(*found.left, *(Left(line=line, what=what) for what in lost)))
+
+
+def _of_package(
+    described: Described, env: Mapping[str, str], *, cwd: str, lost: Sequence[str], name: str, line: int
+) -> Proposed | Left:
+    args = _arguments(described.args)
+    known = {key: at_home(value) for key, value in env.items()}
+    literals, secrets = parted("env", known)
+    fields: dict[str, Any] = dict(described.fields)
+    if isinstance(fields.get("command"), list):
+        fields["command"] = _arguments(fields["command"])
+    keeps_directory = bool(cwd) and not described.is_project
+    places = paths_in([*args, *described.seen, *literals.values(), *([cwd] if keeps_directory else [])])
+    if described.is_project:
+        root = str(fields["source"]).partition(":")[2]
+        places = [path for path in places if path != root and not path.startswith(f"{root}/")]
+    sandbox: dict[str, Any] = {}
+    if hosts := hosts_in([*args, *literals.values()]):
+        sandbox["network"] = hosts
+    if places:
+        sandbox["mounts"] = [{"source": path, "target": path, "mode": "ro"} for path in places]
+    more: dict[str, Any] = {
+        "args": args,
+        "cwd": cwd if keeps_directory and cwd in places else "",
+        "env": literals,
+        "sandbox": sandbox,
+    }
+    fields |= {key: value for key, value in more.items() if value}
+    return finished(
+        Proposed(
+            name=server_name(name) if name else described.name,
+            found_as=name,
+            line=line,
+            fields=fields,
+            secrets=secrets,
+            left=(
+                *unparted("env", known, line=line),
+                *(Left(line=line, what=what) for what in (*described.lost, *lost)),
+            ),
+            notes=(*described.notes, *_read_only(places)),
+        )
+    )
+
+
+def _read_only(places: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f'{path} is mounted read-only: write mode = "rw" if it is to write there' for path in places)
+
+
+def _arguments(words: Sequence[str]) -> list[str]:
+    """Return a server's own arguments.
+
+    Raises:
+        CannotTakeOver: One holds a secret, or a place where an application puts something in.
+    """
+    args = [at_home(word) for word in words]
+    suspects = secret_arguments([re.sub(r"<[^<>]*>", "Ab1Cd2Ef3Gh4Ij5Kl6", word) for word in args])
+    filled = [index for index, word in enumerate(args) if references(word) or re.search(r"\$\{[^}]*\}", word)]
+    secret = [index for index in filled if _is_named_secret(args, index)]
+    if suspects or secret:
+        raise CannotTakeOver(
+            what=f"argument {min((*suspects, *secret)) + 1} of the server looks like a secret, and a manifest is no place for one",
+            advice="give it as a variable that the server reads: env.NAME = { secret = … }",
+        )
+    if filled:
+        raise CannotTakeOver(
+            what=f"argument {filled[0] + 1} holds a variable, and nothing is put into arguments",
+            advice="write what it stands for, or give it as a variable that the server reads",
+        )
+    return args
+
+
+def _is_named_secret(args: Sequence[str], index: int) -> bool:
+    option = args[index].partition("=")[0] if args[index].startswith("-") else args[index - 1] if index else ""
+    return looks_secret(option.lstrip("-"), "Ab1Cd2Ef3Gh4Ij5Kl6")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from hatchlock.manifest.suspicion import is_credential_header, looks_secret
 from hatchlock.migrate.model import Left, Secret, Table
 
-__all__ = ["Reference", "is_placeholder", "parted", "references", "unparted"]
+__all__ = ["Reference", "at_home", "is_placeholder", "parted", "references", "unparted"]
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(
@@ -23,6 +24,7 @@ _APPLICATIONS_OWN = re.compile(
     r"\$\{(?:workspaceFolder|workspaceRoot|file|command|config|extensionPath|user_config|__dirname)\w*(?:[:.][^}]*)?\}"
 )
 """What an application itself puts in, and nobody else knows."""
+_HOME = re.compile(r"\$\{(?:env:)?HOME\}|\$\{userHome\}|\$HOME(?!\w)|\{env:HOME\}|^~(?=/|$)")
 _SCHEME = re.compile(r"(?P<scheme>Bearer|Basic|Token|ApiKey)\s+(?P<value>\S.*)", re.IGNORECASE | re.DOTALL)
 _PLACEHOLDER = re.compile(
     r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}$]*\}"
@@ -60,6 +62,11 @@ def _reference(match: re.Match[str]) -> Reference:
     return Reference(text=match[0], place=place, default=match["default"])
 
 
+def at_home(text: str) -> str:
+    """Return a text with the user's home directory in the place of what applications and shells call it."""
+    return _HOME.sub(lambda _: str(Path.home()), text)
+
+
 def is_placeholder(text: str) -> bool:
     """Return whether a value stands in for one that a person is to write: `<YOUR_TOKEN>`, `your-api-key`, `xxx`."""
     return _PLACEHOLDER.fullmatch(text.strip()) is not None
@@ -68,7 +75,8 @@ def is_placeholder(text: str) -> bool:
 def parted(table: Table, values: Mapping[str, str]) -> tuple[dict[str, str], tuple[Secret, ...]]:
     """Return what a manifest can hold of a server's variables or headers, and what it must refer to.
 
-    A value that names another place, alone or with text around it, becomes a reference to that place. One that looks like a
+    A value that names another place, alone or with text around it, becomes a reference to that place, unless it says its default
+    and that is no secret. One that looks like a
     secret becomes a secret with its value. One that stands in for a secret that was never written becomes a secret without.
     One that cannot be written as a reference (of two parts) becomes a reference to the variable of its own name, and one that
     a manifest cannot have is left out: `unparted` says of both that they were something else.
@@ -104,6 +112,10 @@ def _value(table: Table, key: str, value: str) -> str | Secret | None:
     if _is_impossible(table, key, value):
         return None
     found = references(value)
+    if len(found) == 1 and found[0].default and found[0].text == value:
+        plain = _plain(table, key, found[0].default)
+        if isinstance(plain, str):
+            return plain
     if len(found) == 1:
         reference = found[0]
         before, _, after = value.partition(reference.text)
@@ -134,7 +146,10 @@ def _lost(table: Table, key: str, value: str) -> str:
         variable = _as_variable(key)
         return f"it is put together from several parts; set the variable {variable} to the whole value"
     if found and found[0].default:
-        return f"the value that it has without {found[0].place.removeprefix('env:')} is not kept: set that variable"
+        variable = found[0].place.removeprefix("env:")
+        if isinstance(_value(table, key, value), str):
+            return f"it has its default now, whatever the variable {variable} says"
+        return f"the value that it has without the variable {variable} is not kept: set it"
     return ""
 
 

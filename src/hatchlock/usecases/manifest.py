@@ -171,13 +171,20 @@ def server_from_source(text: str) -> tuple[str, dict[str, Any]]:
 def server_from_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Return the name and the keys of the server that a command line, such as `uvx mcp-server-time`, starts.
 
+    What looks like a secret in a variable becomes a reference to the variable of the same name.
+
     Raises:
         BadSource: What it runs is no source.
-        CannotTakeOver: It holds an option without counterpart, or a secret among its arguments.
+        CannotTakeOver: Nothing of it can be a server of a manifest.
     """
-    from hatchlock.manifest import takeover
+    from hatchlock.clients.shape import Start
+    from hatchlock.manifest.takeover import CannotTakeOver
+    from hatchlock.migrate.translate import taken_over
 
-    return takeover.server_from_command(words)
+    if not words or not words[0]:
+        raise CannotTakeOver(what="there is no command", advice="write hatchlock add -- COMMAND ARGUMENT…")
+    found = taken_over(Start(command=words[0], args=tuple(words[1:])))
+    return found.name, found.with_references({secret: f"env:{secret.key}" for secret in found.secrets})
 
 
 def manifest_or_empty(project: Project) -> Manifest:
