@@ -21,7 +21,7 @@ from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.read import parse
 from hatchlock.paths import MANIFEST_NAME
 
-__all__ = ["ServerExists", "UnknownServer", "add_server", "add_table", "new_manifest", "remove_server"]
+__all__ = ["ServerExists", "UnknownServer", "add_server", "add_tables", "new_manifest", "remove_server"]
 
 _WIDTH = 100
 
@@ -89,32 +89,34 @@ def add_server(text: str, name: str, fields: Mapping[str, Any]) -> str:
     """
     if name in _read(text).get("servers", {}):
         raise ServerExists(name=name, address=f"server:{name}")
-    return add_table(text, "servers", name, fields)
+    return add_tables(text, "servers", {name: fields})
 
 
-def add_table(text: str, table: str, name: str, fields: Mapping[str, Any]) -> str:
-    """Return the manifest with one more `[TABLE.NAME]`, after the last one of its kind (else at the end).
+def add_tables(text: str, kind: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the manifest with more `[KIND.NAME]`, after the last one of their kind (else at the end).
 
     Args:
-        text: A manifest, which has none of this name.
-        table: `servers`, `environments` or `clients`.
-        name: Its name.
-        fields: Its keys, as in the manifest; tables become `[TABLE.NAME.KEY]`.
+        text: A manifest, which has none of these names.
+        kind: `servers`, `environments` or `clients`.
+        tables: Name -> its keys, as in the manifest; tables become `[KIND.NAME.KEY]`.
 
     Raises:
         ManyErrors: It is not valid TOML.
     """
     before = _read(text)
+    if not tables:
+        return text
     newline = "\r\n" if "\r\n" in text else "\n"
-    block = "\n".join(_lines_of_table(table, name, fields)).replace("\n", newline) + newline
-    head, tail = _split_after(text, table)
+    blocks = ["\n".join(_lines_of_table(kind, name, fields)) + "\n" for name, fields in tables.items()]
+    block = "\n".join(blocks).replace("\n", newline)
+    head, tail = _split_after(text, kind)
     if head and not head.endswith("\n"):
         head += newline
     gap = newline if head and not head.endswith(("\n\n", "\n\r\n")) else ""
     tail_gap = newline if tail.strip() and not tail.startswith(("\n", "\r\n")) else ""
     result = head + gap + block + tail_gap + tail
-    wanted = {**before, table: {**before.get(table, {}), name: fields}}
-    return result if _means(result, wanted) else _add_inline(text, table, name, fields)
+    wanted = {**before, kind: {**before.get(kind, {}), **tables}}
+    return result if _means(result, wanted) else _add_inline(text, kind, tables)
 
 
 def remove_server(text: str, name: str) -> str:
@@ -253,10 +255,11 @@ def _without_lines(text: str, doomed: set[int]) -> str:
     return "".join(kept)
 
 
-def _add_inline(text: str, table: str, name: str, fields: Mapping[str, Any]) -> str:
+def _add_inline(text: str, kind: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
     document = tomlkit.parse(text)
-    tables: Any = document[table]
-    tables[name] = _inline(fields)
+    there: Any = document[kind]
+    for name, fields in tables.items():
+        there[name] = _inline(fields)
     return tomlkit.dumps(document)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hatchlock.clients.catalogue import Scope
 from hatchlock.errors import HatchlockError, ManyErrors
-from hatchlock.manifest.edit import add_server, add_table
+from hatchlock.manifest.edit import add_tables
 from hatchlock.manifest.load import loads
 from hatchlock.migrate.merging import Merged, free_name, is_same, references_of
 from hatchlock.migrate.model import Secret
@@ -175,14 +175,10 @@ class _Base:
         return {client: self.scopes[client] for client in sorted(listed & self.scopes.keys())}
 
     def with_servers(self, drafts: Sequence[_Draft]) -> str:
-        text = self.text
-        for name in self.needed_environments(drafts):
-            text = add_table(text, "environments", name, self.environments[name])
-        for client, scope in self.needed_scopes(drafts).items():
-            text = add_table(text, "clients", client, {"scope": scope})
-        for draft in drafts:
-            text = add_server(text, draft.outcome.name, draft.fields)
-        return text
+        environments = {name: self.environments[name] for name in self.needed_environments(drafts)}
+        scopes = {client: {"scope": scope} for client, scope in self.needed_scopes(drafts).items()}
+        text = add_tables(add_tables(self.text, "environments", environments), "clients", scopes)
+        return add_tables(text, "servers", {draft.outcome.name: draft.fields for draft in drafts})
 
     def wrong_with(self, drafts: Sequence[_Draft]) -> str:
         """Return what is wrong with the manifest that has these servers, "" for nothing."""
