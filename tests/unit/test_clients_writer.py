@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.clients import writer
+from hatchlock.clients import swap
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.writer import (
@@ -183,26 +183,26 @@ def test_what_the_application_writes_in_between_is_kept(
     file: Path, lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application writes after we have read: the edit is made again on what it wrote."""
-    real = writer._keep_owner_and_mode
+    real = swap._keep_owner_and_mode
     wrote: list[bool] = []
 
-    def late_writer(handle: int, state: writer.FileState) -> None:
+    def late_writer(handle: int, state: swap.FileState) -> None:
         if not wrote:
             wrote.append(True)
             file.write_bytes(b'{\n  "numStartups": 7,\n  "mcpServers": {}\n}\n')
         real(handle, state)
 
-    monkeypatch.setattr(writer, "_keep_owner_and_mode", late_writer)
+    monkeypatch.setattr(swap, "_keep_owner_and_mode", late_writer)
     apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert json.loads(file.read_bytes()) == {"numStartups": 7, "mcpServers": {"time": TIME}}
     assert leftovers(file.parent) == []
 
 
 def test_a_file_that_never_rests_is_given_up(file: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def restless(handle: int, state: writer.FileState) -> None:
+    def restless(handle: int, state: swap.FileState) -> None:
         file.write_bytes(file.read_bytes() + b" ")
 
-    monkeypatch.setattr(writer, "_keep_owner_and_mode", restless)
+    monkeypatch.setattr(swap, "_keep_owner_and_mode", restless)
     with pytest.raises(Changed):
         apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
     assert names(file) == set()

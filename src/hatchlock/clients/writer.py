@@ -3,27 +3,27 @@
 These files belong to the user and to the application, which may rewrite them at any moment. So nothing is written over
 a content that was not looked at: each write is a compare-and-swap under a lock of ours, and the file is read once more
 right before it is replaced. (What stays open is the instant between that read and the rename: applications take no lock
-of ours.)
+of ours.) What an edit puts aside is on the disk before the file is written (`originals`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hatchlock.clients.catalogue import Scope
 from hatchlock.clients.dialect import Dialect
+from hatchlock.clients.edits import Change, Edit, SecretsOf, Taking, changed
+from hatchlock.clients.originals import NO_ORIGINALS, Originals, read_originals, write_originals
+from hatchlock.clients.swap import ABSENT, Changed, FileState, Unusable, observe, swap, unlink
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, reporting_permission
 from hatchlock.paths import Home
 
 __all__ = [
@@ -33,35 +33,20 @@ __all__ = [
     "EntryChanged",
     "FileState",
     "Unusable",
+    "Written",
     "apply_entry",
     "entry_digest",
     "lock_path",
     "observe",
+    "take_back",
     "write",
 ]
 
-ABSENT = "absent"
 NEW_FILE_MODE: Mapping[Scope, int] = {"user": 0o600, "project": 0o644}
 """The mode of a file that we create, before the umask."""
 
 _LOCK_SECONDS = 30.0
 _ATTEMPTS = 5
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
-
-
-@dataclass(kw_only=True, eq=False)
-class Changed(HatchlockError):
-    """A client's file is not as it was when the plan was made."""
-
-    code: ClassVar[str] = "client-file-changed"
-
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.path} changed since the plan was made"
-
-    def _hint(self) -> str:
-        return "run `hatchlock plan` again"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,74 +63,6 @@ class EntryChanged(HatchlockError):
 
     def _hint(self) -> str:
         return "run `hatchlock plan` again"
-
-
-@dataclass(kw_only=True, eq=False)
-class Unusable(HatchlockError):
-    """What stands at a client's path is no file that can be read."""
-
-    code: ClassVar[str] = "unusable-client-file"
-
-    path: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.path} cannot be used: {self.why}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileState:
-    """A client's file as it was at one moment.
-
-    Attributes:
-        path: As given.
-        target: Where it really is, all symlinks followed.
-        data: Its bytes; None when there is no file.
-        fingerprint: SHA-256 of the bytes (64 hex digits), or `ABSENT`.
-        mode: Its permission bits; None when there is no file.
-        uid: Its owner; None when there is no file.
-        gid: Its group; None when there is no file.
-    """
-
-    path: Path
-    target: Path
-    data: bytes | None
-    fingerprint: str
-    mode: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-
-
-def observe(path: Path) -> FileState:
-    """Read a client's file, following symlinks. Nothing is created or changed.
-
-    Raises:
-        PermissionProblem: It may not be read.
-        Unusable: It is a directory or the like, or symlinks run in a circle.
-    """
-    target = Path(os.path.realpath(path))
-    with reporting_permission(target):
-        try:
-            with os.fdopen(os.open(target, _READ), "rb") as stream:
-                facts = os.fstat(stream.fileno())
-                if not stat.S_ISREG(facts.st_mode):
-                    raise Unusable(path=str(path), why="it is no regular file")
-                data = stream.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return FileState(path=path, target=target, data=None, fingerprint=ABSENT)
-        except PermissionError:
-            raise
-        except OSError as error:
-            raise Unusable(path=str(path), why=error.strerror or str(error)) from error
-    return FileState(
-        path=path,
-        target=target,
-        data=data,
-        fingerprint=sha256_bytes(data),
-        mode=stat.S_IMODE(facts.st_mode),
-        uid=facts.st_uid,
-        gid=facts.st_gid,
-    )
 
 
 def entry_digest(value: Any) -> str:
@@ -177,7 +94,28 @@ def write(path: Path, new: bytes, *, expected: str, lock: Path, new_mode: int = 
         state = observe(path)
         if state.fingerprint != expected:
             raise Changed(path=str(path))
-        _swap(state, new, new_mode)
+        swap(state, new, new_mode)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What an edit did to a file, in this process: nothing of it is ever kept.
+
+    Attributes:
+        before: The file before it.
+        after: Its bytes after it; None for no file.
+        originals: What was put aside before it.
+        change: The edit's result.
+    """
+
+    before: FileState
+    after: bytes | None
+    originals: Originals
+    change: Change
+
+
+def _no_secrets(names: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG001
+    return {}
 
 
 def apply_entry(
@@ -190,66 +128,138 @@ def apply_entry(
     lock: Path,
     new_mode: int = 0o600,
     renamed_from: str = "",
+    taking: Taking | None = None,
+    may_lose: bool = False,
+    originals: Path | None = None,
+    secrets: SecretsOf = _no_secrets,
     emit: Sink = discard,
-) -> None:
+) -> Written | None:
     """Set or remove one entry, if that entry still is what was observed; other changes of the file do not matter.
 
-    An entry that already is as wanted is left alone. When the application rewrites the file meanwhile, the edit is made
-    again on what it wrote.
+    An entry that already is as wanted is left alone, and then None is returned. When the application rewrites the file
+    meanwhile, the edit is made again on what it wrote.
 
     Args:
         path: The client's file.
         name: The entry's name.
-        value: What it shall be; None to remove it.
+        value: What it shall be; None to remove it. An entry of ours that is removed gives back what was put aside for it,
+            and the last one also the place that was made for it: a file that we made is deleted.
         dialect: The form of the file.
         expected_entry: `entry_digest` of the observed entry; None when there was none.
         lock: The lock's path (`lock_path`).
         new_mode: The mode of a file that does not exist yet, before the umask.
         renamed_from: The name of the observed entry, if it gets another one: it stays where it stands.
+        taking: The observed entry is somebody else's: what is put aside of it.
+        may_lose: Whether somebody has agreed to lose what was put aside and cannot be put back.
+        originals: Where what is put aside is kept (`state.originals.original_path`); None to keep nothing.
+        secrets: Gives the values of secrets that were in entries of others.
         emit: Told for whom it waits.
 
     Raises:
         EntryChanged: The entry is neither as expected nor as wanted.
+        EntryNotKept: An entry of somebody else's cannot be put aside.
+        StandsIn: What was put aside cannot be put back now.
         Unparsable: The file is not understood.
+        Changed: The file kept changing under us.
+        BadState: What was put aside cannot be read.
+        LeaseHeld: Another process is writing it, and does not end.
+        PermissionProblem: The file or its directory cannot be used.
+    """
+    edit = Edit(name=name, value=value, renamed_from=renamed_from, taking=taking, may_lose=may_lose)
+    job = _Job(
+        path=path,
+        edit=edit,
+        expected=expected_entry,
+        dialect=dialect,
+        new_mode=new_mode,
+        originals=originals,
+        secrets=secrets,
+    )
+    with _held(lock, path, emit):
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(Changed):
+                return _edit(job)
+        return _edit(job)
+
+
+def take_back(written: Written, *, lock: Path, originals: Path, emit: Sink = discard) -> bool:
+    """Make a file what it was before an edit, and return whether it still was what the edit had made of it.
+
+    Raises:
         Changed: The file kept changing under us.
         LeaseHeld: Another process is writing it, and does not end.
         PermissionProblem: The file or its directory cannot be used.
     """
-    with _held(lock, path, emit):
-        for _ in range(_ATTEMPTS - 1):
-            with contextlib.suppress(Changed):
-                return _edit(
-                    path, name, value, expected_entry, dialect=dialect, new_mode=new_mode, renamed_from=renamed_from
-                )
-        return _edit(path, name, value, expected_entry, dialect=dialect, new_mode=new_mode, renamed_from=renamed_from)
+    before = written.before
+    with _held(lock, before.path, emit):
+        state = observe(before.path)
+        if state.data != written.after:
+            return False
+        if before.data is None:
+            unlink(state, _missing(written))
+        else:
+            swap(state, before.data, before.mode if before.mode is not None else 0o600)
+        write_originals(originals, written.originals)
+    return True
 
 
-def _edit(
-    path: Path,
-    name: str,
-    value: Mapping[str, Any] | None,
-    expected_entry: str | None,
-    *,
-    dialect: Dialect,
-    new_mode: int,
-    renamed_from: str,
-) -> None:
+def _missing(written: Written) -> tuple[str, ...]:
+    place = written.change.originals.place
+    return place.directories if place and place != written.originals.place else ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    path: Path
+    edit: Edit
+    expected: str | None
+    dialect: Dialect
+    new_mode: int
+    originals: Path | None
+    secrets: SecretsOf
+
+
+def _edit(job: _Job) -> Written | None:
+    path, edit = job.path, job.edit
     state = observe(path)
-    data = state.data or b""
-    entries = dialect.read(data, path=str(path))
-    is_renamed = bool(renamed_from) and name not in entries
-    entry = entries.get(renamed_from if is_renamed else name)
+    entries = job.dialect.read(state.data or b"", path=str(path))
+    is_renamed = bool(edit.renamed_from) and edit.name not in entries
+    entry = entries.get(edit.renamed_from if is_renamed else edit.name)
     found = None if entry is None else entry_digest(entry.value)
-    if not is_renamed and found == (None if value is None else entry_digest(value)):
-        return
-    if found != expected_entry:
-        raise EntryChanged(path=str(path), name=renamed_from if is_renamed else name)
-    if value is None:
-        _swap(state, dialect.remove(data, name, path=str(path)), new_mode)
-    elif is_renamed:
-        _swap(state, dialect.rename(data, renamed_from, name, value, path=str(path)), new_mode)
+    if not is_renamed and found == (None if edit.value is None else entry_digest(edit.value)):
+        return None
+    if found != job.expected:
+        raise EntryChanged(path=str(path), name=edit.renamed_from if is_renamed else edit.name)
+    before = read_originals(job.originals) if job.originals else NO_ORIGINALS
+    change = changed(
+        state.data,
+        edit if is_renamed else replace(edit, renamed_from=""),
+        before,
+        dialect=job.dialect,
+        path=str(path),
+        secrets=job.secrets,
+        missing=_directories_to_make(state) if state.data is None else (),
+    )
+    is_put_aside = job.originals is not None and change.originals != before
+    gives_back = edit.value is None and edit.taking is None
+    if job.originals and is_put_aside and not gives_back:
+        write_originals(job.originals, change.originals)
+    if change.data is None:
+        unlink(state, change.directories)
     else:
-        _swap(state, dialect.set(data, name, value, path=str(path)), new_mode)
+        swap(state, change.data, job.new_mode)
+    if job.originals and is_put_aside and gives_back:
+        write_originals(job.originals, change.originals)
+    return Written(before=state, after=change.data, originals=before, change=change)
+
+
+def _directories_to_make(state: FileState) -> tuple[str, ...]:
+    missing = []
+    for parent in state.target.parents:
+        if parent.exists():
+            break
+        missing.append(str(parent))
+    return tuple(reversed(missing))
 
 
 def _held(lock: Path, path: Path, emit: Sink) -> contextlib.AbstractContextManager[None]:
@@ -257,45 +267,3 @@ def _held(lock: Path, path: Path, emit: Sink) -> contextlib.AbstractContextManag
     from hatchlock.state.lease import lease  # noqa: PLC0415  reading needs no lock
 
     return lease(lock, what=f"the file {path}", purpose="apply", timeout=_LOCK_SECONDS, emit=emit)
-
-
-def _swap(state: FileState, new: bytes, new_mode: int) -> None:
-    target = state.target
-    with reporting_permission(target):
-        _check_writable(state)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        clear_unfinished(target.parent, target.name)
-        handle, temporary = begin_file(target, mode=new_mode if state.mode is None else 0o600)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                _keep_owner_and_mode(stream.fileno(), state)
-                stream.write(new)
-                stream.flush()
-                os.fsync(stream.fileno())
-                _check_unchanged(state)
-                temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        fsync_directory(target.parent)
-
-
-def _check_writable(state: FileState) -> None:
-    # A rename would get past a file that its owner has made read-only.
-    if state.data is not None and not os.access(state.target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state.target))
-
-
-def _check_unchanged(state: FileState) -> None:
-    now = observe(state.path)
-    if (now.fingerprint, now.target) != (state.fingerprint, state.target):
-        raise Changed(path=str(state.path))
-
-
-def _keep_owner_and_mode(handle: int, state: FileState) -> None:
-    if state.mode is None or state.uid is None or state.gid is None:
-        return
-    facts = os.fstat(handle)
-    if (facts.st_uid, facts.st_gid) != (state.uid, state.gid):
-        os.fchown(handle, state.uid, state.gid)
-    os.fchmod(handle, state.mode)

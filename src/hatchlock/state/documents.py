@@ -13,6 +13,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory, read_optional
 
 __all__ = [
+    "ASIDE",
     "DOCUMENTS",
     "STATE_FORMAT",
     "BadState",
@@ -46,7 +47,8 @@ _ADVICE: Mapping[str, str] = {
     "generation.json": "move the directory that it is in away: then there is no such generation to go back to",
 }
 """What to do about documents that nobody can find out again, and that no command puts aside."""
-_ASIDE = ".damaged"
+ASIDE = ".damaged"
+"""Behind the name of a document that was put aside."""
 _APPLIED = "applied.json"
 
 
@@ -155,7 +157,7 @@ def put_aside(root: Path) -> tuple[BadState, ...]:
     found = damage(root)
     for error in found:
         path = Path(error.path)
-        path.rename(path.with_name(path.name + _ASIDE))
+        path.rename(path.with_name(path.name + ASIDE))
     if found:
         (root / _APPLIED).unlink(missing_ok=True)
     return found

@@ -1,0 +1,381 @@
+"""What our edits of an application's file put aside, and putting it back. Pure.
+
+No copy of a file is kept, only the ranges in which it differed before and after an edit, and those hold nothing of other
+entries. To put something back, the ranges are looked for in the file as it is by now, the old text is put there, and then the
+edit is made once more: only if that gives exactly the present bytes is it what stood there. Where the file has changed too
+much for that, the entry's value is put back, in the form in which we write one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import islice
+from typing import Any, Literal
+
+from hatchlock.clients.dialect import Dialect
+from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.kept_text import NOTHING, KeptText, is_suspect
+
+__all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
+
+How = Literal["exact", "value", "not"]
+"""Put back byte for byte; only its value, in our form; or not at all, since there is an entry of that name again."""
+
+_TRIAL = "hatchlock"
+_MOST_PLACES = 64
+"""At which the ranges are looked for: each costs a look at the whole file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hunk:
+    """A range in which a file differed before and after an edit.
+
+    Attributes:
+        at: Where it begins in the file after the edit, in characters.
+        new: What the edit left there.
+        old: What stood there.
+    """
+
+    at: int
+    new: str
+    old: KeptText = NOTHING
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """An entry of somebody else's that an edit of ours took out of a file.
+
+    Attributes:
+        name: Its name.
+        by: The name of our entry that stands for it.
+        is_replaced: Whether ours stands where it stood; else it was one of several of the same server, and was removed.
+        value: The JSON of its value.
+        hunks: Its text, in the file's order; none where it cannot be told from that of others.
+        neighbour: The name of the entry that stood before it, and how many characters behind that one's end the first hunk
+            begins.
+        size: Of the file after the edit, in characters.
+    """
+
+    name: str
+    by: str
+    is_replaced: bool
+    value: KeptText
+    hunks: tuple[Hunk, ...] = ()
+    neighbour: tuple[str, int] | None = None
+    size: int = 0
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of the secrets that it takes to put it back."""
+        return self.value.secrets.union(*(hunk.old.secrets for hunk in self.hunks))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class First:
+    """Our entry as it was when it took another one's place.
+
+    Attributes:
+        name: Its name then.
+        value: Its value then.
+    """
+
+    name: str
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What the first entry of ours made of a file that had no place for entries, and leaves when it goes.
+
+    Attributes:
+        hunk: What it leaves.
+        is_new: Whether there was no file.
+        directories: Those that were made for it, the outermost first.
+    """
+
+    hunk: Hunk
+    is_new: bool = False
+    directories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PutBack:
+    """A file into which something was put back.
+
+    Attributes:
+        data: Its bytes.
+        how: How the entry was put back.
+    """
+
+    data: bytes
+    how: How
+
+
+def kept(
+    before: bytes,
+    after: bytes,
+    name: str,
+    *,
+    by: str,
+    is_replaced: bool,
+    dialect: Dialect,
+    secrets: Mapping[str, str],
+) -> Taken | None:
+    """Return what is to be kept of an entry that an edit takes out of a file; None if a secret would have to be kept with it.
+
+    Args:
+        before: The file with the entry.
+        after: The file after the edit.
+        name: The entry's name.
+        by: The name of our entry that stands for it.
+        is_replaced: Whether that one is where it stood.
+        dialect: The form of the file.
+        secrets: Name in the store of secrets -> value, of what was a secret in it.
+    """
+    entries = dialect.read(before)
+    value = entries[name].value
+    text = KeptText.of(json.dumps(value), secrets)
+    if is_suspect(text.shown, json.loads(text.shown)):
+        return None
+    old, new = before.decode(), after.decode()
+    spans = {other: _characters(before, entry.span) for other, entry in entries.items() if other != name}
+    ranges = [_apart(found, old, list(spans.values())) for found in _differences(old, new)]
+    hunks = tuple(
+        Hunk(at=found.at, new=found.new, old=KeptText.of(old[found.begin : found.end], secrets))
+        for found in ranges
+        if found is not None
+    )
+    if any(is_suspect(hunk.old.shown) for hunk in hunks):
+        return None
+    taken = Taken(name=name, by=by, is_replaced=is_replaced, value=text)
+    first = ranges[0] if ranges else None
+    if first is None or len(hunks) != len(ranges):
+        return taken
+    gaps = {other: first.begin - stop for other, (_, stop) in spans.items() if stop <= first.begin}
+    nearest = min(gaps, key=lambda other: gaps[other], default=None)
+    beside = None if nearest is None else (nearest, gaps[nearest])
+    return replace(taken, hunks=hunks, neighbour=beside, size=len(new))
+
+
+def put_back(
+    data: bytes, taken: Taken, ours: str | None, first: First, *, dialect: Dialect, secrets: Mapping[str, str]
+) -> PutBack:
+    """Return the file with an entry put back.
+
+    Args:
+        data: The file.
+        taken: The entry.
+        ours: The name of our entry where it stands in the entry's place, and goes; None if it is not there.
+        first: Our entry as it was when it took that place.
+        dialect: The form of the file.
+        secrets: Name in the store of secrets -> value.
+
+    Raises:
+        KeyError: A secret that it takes is not among these.
+        Unparsable: The file is not understood.
+    """
+    value = json.loads(taken.value.whole(secrets))
+    entries = dialect.read(data)
+    if taken.name != ours and taken.name in entries:
+        is_same = entries[taken.name].value == value
+        rest = data if ours is None else dialect.remove(data, ours)
+        return PutBack(data=rest, how="exact" if is_same else "not")
+    as_first = data if ours is None else _as_first(data, ours, first, dialect)
+
+    def again(candidate: bytes) -> bytes:
+        if not taken.is_replaced:
+            return dialect.remove(candidate, taken.name)
+        if first.name == taken.name:
+            return dialect.set(candidate, first.name, first.value)
+        return dialect.rename(candidate, taken.name, first.name, first.value)
+
+    if taken.is_replaced == (ours is not None) and as_first is not None:
+        wanted = {name: entry.value for name, entry in dialect.read(as_first).items() if name != first.name or not ours}
+        for candidate in _candidates(as_first, taken.hunks, _shifts(as_first, taken, dialect), secrets):
+            if _means(candidate, {**wanted, taken.name: value}, dialect) and _tried(again, candidate) == as_first:
+                return PutBack(data=candidate, how="exact")
+    if not isinstance(value, Mapping):  # it was no entry that anything could start
+        return PutBack(data=data if ours is None else dialect.remove(data, ours), how="not")
+    if ours is None or ours == taken.name:
+        return PutBack(data=dialect.set(data, taken.name, value), how="value")
+    return PutBack(data=dialect.rename(data, ours, taken.name, value), how="value")
+
+
+def made_place(
+    before: bytes | None, after: bytes, name: str, *, dialect: Dialect, directories: tuple[str, ...] = ()
+) -> Place | None:
+    """Return what the first entry made of a file besides itself; None if nothing, or it cannot be told.
+
+    Args:
+        before: The file without it; None for no file.
+        after: The file with it.
+        name: Its name.
+        dialect: The form of the file.
+        directories: Those that are made for the file.
+    """
+    emptied = dialect.remove(after, name)
+    if before is None:
+        return Place(hunk=Hunk(at=0, new=emptied.decode()), is_new=True, directories=directories)
+    old, ranges = before.decode(), _differences(before.decode(), emptied.decode())
+    if len(ranges) != 1 or is_suspect(stood := old[ranges[0].begin : ranges[0].end]):
+        return None
+    return Place(hunk=Hunk(at=ranges[0].at, new=ranges[0].new, old=KeptText.of(stood, {})))
+
+
+def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | None:
+    """Return a file that has no entries without what our first entry made of it; None if there is to be no file any more.
+
+    What somebody has changed since then stays as it is.
+
+    Args:
+        data: The file.
+        place: What was made of it.
+        dialect: The form of the file.
+
+    Raises:
+        Unparsable: The file is not understood.
+    """
+    if place.is_new:
+        return None if data.decode() == place.hunk.new else data
+    if dialect.read(data):
+        return data
+
+    def again(candidate: bytes) -> bytes:
+        return dialect.remove(dialect.set(candidate, _TRIAL, {"command": _TRIAL}), _TRIAL)
+
+    def is_it(candidate: bytes) -> bool:
+        made = _tried(again, candidate)
+        return made is not None and (made == data or (made != candidate and _tried(again, data) == data))
+
+    hunk = place.hunk
+    shifts = [(0,), *((found - hunk.at,) for found in _occurrences(data.decode(), hunk.new))]
+    candidates = _candidates(data, (hunk,), shifts, {})
+    return next((item for item in candidates if _means(item, {}, dialect) and is_it(item)), data)
+
+
+def _as_first(data: bytes, ours: str, first: First, dialect: Dialect) -> bytes | None:
+    """Return the file in which our entry is what it was first; None if its name is somebody else's by now."""
+    if ours == first.name:
+        return dialect.set(data, ours, first.value)
+    return None if first.name in dialect.read(data) else dialect.rename(data, ours, first.name, first.value)
+
+
+def _means(candidate: bytes, wanted: Mapping[str, Any], dialect: Dialect) -> bool:
+    try:
+        return {name: entry.value for name, entry in dialect.read(candidate).items()} == dict(wanted)
+    except Unparsable:
+        return False
+
+
+def _tried(edit: Callable[[bytes], bytes], data: bytes) -> bytes | None:
+    try:
+        return edit(data)
+    except Unparsable:  # a layout that the edits do not know
+        return None
+
+
+def _candidates(
+    data: bytes, hunks: tuple[Hunk, ...], shifts: Iterable[tuple[int, ...]], secrets: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield the file with the old text of the ranges, for each way in which they may have moved."""
+    text = data.decode()
+    for moved in islice(dict.fromkeys(shifts), _MOST_PLACES) if hunks else ():
+        places = [(hunk.at + shift, hunk) for hunk, shift in zip(hunks, moved, strict=True)]
+        if all(0 <= at <= len(text) and text.startswith(hunk.new, at) for at, hunk in places):
+            candidate = text
+            for at, hunk in reversed(places):
+                candidate = candidate[:at] + hunk.old.whole(secrets) + candidate[at + len(hunk.new) :]
+            yield candidate.encode()
+
+
+def _shifts(data: bytes, taken: Taken, dialect: Dialect) -> Iterator[tuple[int, ...]]:
+    """Yield by how much each of its ranges may have moved, the likeliest first."""
+    text, hunks = data.decode(), taken.hunks
+    if not hunks:
+        return
+    longest = max(hunks, key=lambda hunk: len(hunk.new))
+    ways = [0, *(found - longest.at for found in _occurrences(text, longest.new))]
+    if taken.neighbour and (entry := dialect.read(data).get(taken.neighbour[0])):
+        ways.insert(1, _characters(data, entry.span)[1] + taken.neighbour[1] - hunks[0].at)
+    grown = len(text) - taken.size
+    for way in dict.fromkeys([*ways[:2], grown, *ways[2:]]):
+        yield (way,) * len(hunks)
+        # somebody may have added something between two of them
+        yield from ((way,) * count + (grown,) * (len(hunks) - count) for count in range(1, len(hunks)))
+
+
+def _occurrences(text: str, part: str) -> Iterator[int]:
+    at = text.find(part) if part else -1
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
+
+
+def _characters(data: bytes, span: tuple[int, int]) -> tuple[int, int]:
+    if data.isascii():
+        return span
+    start = len(data[: span[0]].decode())
+    return start, start + len(data[slice(*span)].decode())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Range:
+    """Where two texts differ: from `begin` to `end` in the first, and what stands at `at` in the second instead."""
+
+    begin: int
+    end: int
+    at: int
+    new: str
+
+
+def _differences(before: str, after: str) -> list[_Range]:
+    """Return where two texts differ: one range, or several that are lines apart."""
+    begin, end, stop = _trimmed(before, after)
+    if begin == end == stop:
+        return []
+    old, new = before[begin:end].splitlines(keepends=True), after[begin:stop].splitlines(keepends=True)
+    found: list[_Range] = []
+    for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        at, where = begin + _length(old[:i]), begin + _length(new[:k])
+        one, other = "".join(old[i:j]), "".join(new[k:m])
+        head, tail, rest = _trimmed(one, other)
+        found.append(_Range(begin=at + head, end=at + tail, at=where + head, new=other[head:rest]))
+    return found
+
+
+def _apart(found: _Range, before: str, others: list[tuple[int, int]]) -> _Range | None:
+    """Return a range that has nothing of others in it; None if there is none.
+
+    What was taken out between two lines that begin alike can be said to have been taken out a little earlier as well.
+    """
+    while any(start < found.end and found.begin < stop for start, stop in others):
+        if found.new or not found.begin or before[found.begin - 1] != before[found.end - 1]:
+            return None
+        found = replace(found, begin=found.begin - 1, end=found.end - 1, at=found.at - 1)
+    return found
+
+
+def _length(lines: list[str]) -> int:
+    return sum(map(len, lines))
+
+
+def _trimmed(one: str, other: str) -> tuple[int, int, int]:
+    """Return how much two texts begin alike, and where what they end alike begins in each."""
+    shorter = min(len(one), len(other))
+    head = _alike(lambda size: one[:size] == other[:size], shorter)
+    tail = _alike(lambda size: one[len(one) - size :] == other[len(other) - size :], shorter - head)
+    return head, len(one) - tail, len(other) - tail
+
+
+def _alike(is_alike: Callable[[int], bool], most: int) -> int:
+    """Return the greatest size up to which two texts are alike; if they are at one size, they are at every smaller one."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if is_alike(middle) else (low, middle - 1)
+    return low

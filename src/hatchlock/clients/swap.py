@@ -1,0 +1,180 @@
+"""A file of somebody else's, read and replaced as a whole: mode, owner, group and symlinks stay, and no change is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from hatchlock.digest import sha256_bytes
+from hatchlock.errors import HatchlockError
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, reporting_permission
+
+__all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unlink"]
+
+ABSENT = "absent"
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
+
+
+@dataclass(kw_only=True, eq=False)
+class Changed(HatchlockError):
+    """A client's file is not as it was when the plan was made."""
+
+    code: ClassVar[str] = "client-file-changed"
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path} changed since the plan was made"
+
+    def _hint(self) -> str:
+        return "run `hatchlock plan` again"
+
+
+@dataclass(kw_only=True, eq=False)
+class Unusable(HatchlockError):
+    """What stands at a client's path is no file that can be read."""
+
+    code: ClassVar[str] = "unusable-client-file"
+
+    path: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be used: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileState:
+    """A client's file as it was at one moment.
+
+    Attributes:
+        path: As given.
+        target: Where it really is, all symlinks followed.
+        data: Its bytes; None when there is no file.
+        fingerprint: SHA-256 of the bytes (64 hex digits), or `ABSENT`.
+        mode: Its permission bits; None when there is no file.
+        uid: Its owner; None when there is no file.
+        gid: Its group; None when there is no file.
+    """
+
+    path: Path
+    target: Path
+    data: bytes | None
+    fingerprint: str
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+def observe(path: Path) -> FileState:
+    """Read a client's file, following symlinks. Nothing is created or changed.
+
+    Raises:
+        PermissionProblem: It may not be read.
+        Unusable: It is a directory or the like, or symlinks run in a circle.
+    """
+    target = Path(os.path.realpath(path))
+    with reporting_permission(target):
+        try:
+            with os.fdopen(os.open(target, _READ), "rb") as stream:
+                facts = os.fstat(stream.fileno())
+                if not stat.S_ISREG(facts.st_mode):
+                    raise Unusable(path=str(path), why="it is no regular file")
+                data = stream.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return FileState(path=path, target=target, data=None, fingerprint=ABSENT)
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise Unusable(path=str(path), why=error.strerror or str(error)) from error
+    return FileState(
+        path=path,
+        target=target,
+        data=data,
+        fingerprint=sha256_bytes(data),
+        mode=stat.S_IMODE(facts.st_mode),
+        uid=facts.st_uid,
+        gid=facts.st_gid,
+    )
+
+
+def swap(state: FileState, new: bytes, new_mode: int) -> None:
+    """Replace a file by other bytes, if it still is as it was observed. Its directories are made if there is no file yet.
+
+    Args:
+        state: The file as it was observed.
+        new: The whole content.
+        new_mode: The mode of a file that does not exist yet, before the umask.
+
+    Raises:
+        Changed: It is not as it was; nothing was written.
+        PermissionProblem: It or its directory cannot be written to, or the owner could not be kept.
+    """
+    target = state.target
+    with reporting_permission(target):
+        _check_writable(state)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        clear_unfinished(target.parent, target.name)
+        handle, temporary = begin_file(target, mode=new_mode if state.mode is None else 0o600)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                _keep_owner_and_mode(stream.fileno(), state)
+                stream.write(new)
+                stream.flush()
+                os.fsync(stream.fileno())
+                _check_unchanged(state)
+                temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        fsync_directory(target.parent)
+
+
+def unlink(state: FileState, directories: tuple[str, ...] = ()) -> None:
+    """Delete a file, if it still is as it was observed, and then those directories that are empty. A symlink to it stays.
+
+    Args:
+        state: The file as it was observed.
+        directories: Those that were made for it, the outermost first.
+
+    Raises:
+        Changed: It is not as it was; nothing was deleted.
+        PermissionProblem: It or its directory cannot be written to.
+    """
+    with reporting_permission(state.target):
+        _check_writable(state)
+        clear_unfinished(state.target.parent, state.target.name)
+        _check_unchanged(state)
+        state.target.unlink(missing_ok=True)
+        fsync_directory(state.target.parent)
+    for directory in reversed(directories):
+        try:
+            Path(directory).rmdir()
+        except OSError:  # somebody else uses it by now
+            return
+
+
+def _check_writable(state: FileState) -> None:
+    # A rename would get past a file that its owner has made read-only.
+    if state.data is not None and not os.access(state.target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state.target))
+
+
+def _check_unchanged(state: FileState) -> None:
+    now = observe(state.path)
+    if (now.fingerprint, now.target) != (state.fingerprint, state.target):
+        raise Changed(path=str(state.path))
+
+
+def _keep_owner_and_mode(handle: int, state: FileState) -> None:
+    if state.mode is None or state.uid is None or state.gid is None:
+        return
+    facts = os.fstat(handle)
+    if (facts.st_uid, facts.st_gid) != (state.uid, state.gid):
+        os.fchown(handle, state.uid, state.gid)
+    os.fchmod(handle, state.mode)
