@@ -13,6 +13,8 @@ together where they are shown: `ADDRESS or PLACE: SENTENCE`, a blank line, `hint
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +30,7 @@ __all__ = [
     "RefusedError",
     "SystemProblem",
     "UsageError",
+    "about",
 ]
 
 INTERRUPTED = 130
@@ -187,3 +190,13 @@ class SystemProblem(HatchlockError):
         if self.number in {errno.ENOSPC, errno.EDQUOT}:
             return "make room where HATCHLOCK_HOME is, then run the same command again: it goes on from what is there"
         return "mend the cause, then run the same command again: it goes on from what is there"
+
+
+@contextmanager
+def about(address: str) -> Iterator[None]:
+    """Say of an error that comes out of here what it is about, unless it says so itself."""
+    try:
+        yield
+    except HatchlockError as error:
+        error.address = error.address or address
+        raise

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from hatchlock.address import Kind
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import about
 from hatchlock.lock.images import Image
 from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
@@ -114,11 +114,8 @@ def _entries(basis: Basis) -> dict[str, Package]:
         if pinned and basis.kept and suits_runtime(pinned, runtime):
             found[text] = pinned
             continue
-        try:
+        with about(text):
             found[text] = basis.answers.entry(text, runtime, basis.platforms, pinned)
-        except HatchlockError as error:
-            error.address = error.address or text
-            raise
     return found
 
 
@@ -157,11 +154,8 @@ def _images(basis: Basis, wanted: Iterable[WantedEnvironment]) -> dict[str, Imag
 
 
 def _image(basis: Basis, reference: str, user: str, *, facts: bool) -> Image:
-    try:
+    with about(user):
         return _kept_image(basis, reference) or _find_image(basis, reference, facts=facts)
-    except HatchlockError as error:
-        error.address = error.address or user
-        raise
 
 
 def _kept_image(basis: Basis, reference: str) -> Image | None:

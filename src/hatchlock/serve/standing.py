@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.engines.loopback import PortTaken, is_free
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, about
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.serve.denials import Denials
@@ -84,7 +84,7 @@ def stand(
         NotStanding: It has no port.
         HatchlockError: It could not be started; nothing is left.
     """
-    try:
+    with about(f"server:{record.server}"):
         return _stand(
             record,
             applied or record,
@@ -95,9 +95,6 @@ def stand(
             answered=answered,
             parent=parent or os.getppid(),
         )
-    except HatchlockError as error:
-        error.address = error.address or f"server:{record.server}"
-        raise
 
 
 def _stand(

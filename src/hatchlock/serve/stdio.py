@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import about
 from hatchlock.launch import LaunchRecord
 from hatchlock.security.sandbox import SandboxUnsupported, unsupported
 from hatchlock.serve.ends import End, Reasons, reported_signals, watch
@@ -68,7 +68,7 @@ def serve(
     Raises:
         HatchlockError: It could not be started; nothing is left.
     """
-    try:
+    with about(f"server:{record.server}"):
         return _serve(
             record,
             applied or record,
@@ -81,9 +81,6 @@ def serve(
             stdout=stdout,
             stderr=stderr,
         )
-    except HatchlockError as error:
-        error.address = error.address or f"server:{record.server}"
-        raise
 
 
 def _serve(

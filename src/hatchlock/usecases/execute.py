@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, about
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.paths import Home
 from hatchlock.state.quarantine import check_quarantine
@@ -114,13 +114,10 @@ def execute(
         # what stands here names the directory that comes first on PATH
         record = replace(record, argv=(str(home.envs / record.key / "bin" / command[0]),))
         _check_command(record, name, command[0])
-    try:
+    with about(name):
         provided = with_profile(NOTHING, record, home.root)
         log = log_path(home, record.project, record.server)
         return run_command(record, tuple(command), environ=environ, provided=provided, log=log)
-    except HatchlockError as error:
-        error.address = error.address or name
-        raise
 
 
 def _record(home: Home, name: str, project: Project | str, runtime: str | None) -> LaunchRecord:

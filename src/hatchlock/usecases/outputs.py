@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import about
 from hatchlock.events import Event, Sink, discard
 
 if TYPE_CHECKING:
@@ -82,12 +82,8 @@ def _output(project: Project, spec: ImageSpec) -> ImageOutput:
     from hatchlock.lock.images import ImageOutput
     from hatchlock.resources.image_build import composed
 
-    try:
-        with composed(spec, home=project.home) as image:
-            return ImageOutput(config=image.config_digest, layers=image.layers)
-    except HatchlockError as error:
-        error.address = error.address or f"env:{spec.server}"
-        raise
+    with about(f"env:{spec.server}"), composed(spec, home=project.home) as image:
+        return ImageOutput(config=image.config_digest, layers=image.layers)
 
 
 def _unrecorded(lock: Lock) -> Iterator[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import about
 from hatchlock.events import Event, Sink
 from hatchlock.usecases.plan import Connection, project_state
 
@@ -101,7 +100,7 @@ class _Work:
     def environment(self, spec: EnvSpec) -> Iterator[Rebuilt]:
         from hatchlock.resources.env_builds import sandbox_of_processes
 
-        with _at(f"env:{spec.name}"):
+        with about(f"env:{spec.name}"):
             if told := list(self._not_possible(spec, spec.artefacts)):
                 yield from told
                 return
@@ -111,7 +110,7 @@ class _Work:
         from hatchlock.resources.image_builds import sandbox_of_image
 
         assert spec.environment is not None  # noqa: S101  the caller looked
-        with _at(str(spec.address)):
+        with about(str(spec.address)):
             if told := list(self._not_possible(spec.environment, spec.artefacts)):
                 yield from told
                 return
@@ -134,7 +133,7 @@ class _Work:
         resource = DockerfileResource(
             [spec], project=self._target.project, home=self._home, logs=self._logs, connect=self._connect
         )
-        with _at(str(spec.address)):
+        with about(str(spec.address)):
             layers = resource.rebuild(spec.address)
         return _compared(plain, _of_layers(before, layers))
 
@@ -193,12 +192,3 @@ def _compared(plain: Rebuilt, difference: str) -> Rebuilt:
 def _absent(plain: Rebuilt, lacking: str = "") -> Rebuilt:
     why = lacking or "this store has no result of it"
     return replace(plain, absent=why, is_lacking=bool(lacking))
-
-
-@contextlib.contextmanager
-def _at(address: str) -> Iterator[None]:
-    try:
-        yield
-    except HatchlockError as error:
-        error.address = error.address or address
-        raise

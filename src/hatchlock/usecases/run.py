@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.errors import HatchlockError, UsageError, about
 from hatchlock.files import read_optional
 from hatchlock.launch import LaunchRecord
 from hatchlock.paths import MANIFEST_NAME, Home, find_manifest
@@ -213,11 +213,8 @@ def settled(record: LaunchRecord, home: Home, workspace: Path, environ: Mapping[
     from hatchlock.security.mounts import Protected, settle
 
     protected = Protected(home=environ.get("HOME") or str(Path.home()), store=str(home.root), engine=record.engine)
-    try:
+    with about(f"server:{record.server}"):
         mounts = settle(record.sandbox.mounts, protected, workspace=str(workspace), settled=True)
-    except HatchlockError as error:
-        error.address = error.address or f"server:{record.server}"
-        raise
     return replace(record, sandbox=replace(record.sandbox, mounts=mounts))
 
 
