@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hatchlock.manifest.checks import mistakes
+from hatchlock.manifest.checks import mistakes, relaxations
 from hatchlock.manifest.later import not_yet
 from hatchlock.manifest.problem import Finding, KeyPath
 from hatchlock.manifest.schema import Document
@@ -19,6 +19,7 @@ __all__ = ["fitted", "fitted_server"]
 _NAME = "server"
 _ESSENTIAL = frozenset({"source", "url", "build", "command", "args", "environment"})
 """Keys without which a server would be another one."""
+_SANDBOX = "sandbox"
 _MOST = 100
 
 
@@ -80,7 +81,15 @@ def _without(server: Proposed, path: KeyPath) -> Proposed:
         return replace(server, secrets=kept)
     fields = copy.deepcopy(dict(server.fields))
     _drop(fields, path)
+    if path[0] == _SANDBOX and not relaxations(fields.get(_SANDBOX, {})):
+        _without_reason(fields)
     return replace(server, fields=fields)
+
+
+def _without_reason(fields: dict[str, Any]) -> None:
+    """A reason for nothing is not worth a line of every plan."""
+    if "reason" in fields.get(_SANDBOX, {}):
+        _drop(fields, (_SANDBOX, "reason"))
 
 
 def _shown(path: KeyPath) -> str:

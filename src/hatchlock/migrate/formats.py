@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from hatchlock.migrate.compose import COMPOSE
 from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
 from hatchlock.migrate.model import Format
 
 __all__ = ["FORMATS", "format_of"]
 
-FORMATS: tuple[Format, ...] = (HATCH_ENVIRONMENTS, HATCH_PACKAGE)
+FORMATS: tuple[Format, ...] = (HATCH_ENVIRONMENTS, HATCH_PACKAGE, COMPOSE)
 """In the order in which a file is asked: the narrowest first, since the first that matches reads it."""
 
 
