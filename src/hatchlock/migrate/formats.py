@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from hatchlock.migrate.apm import APM
 from hatchlock.migrate.compose import COMPOSE
+from hatchlock.migrate.docker_mcp import DOCKER_MCP
 from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
+from hatchlock.migrate.mcpd import MCPD
+from hatchlock.migrate.mcpm import MCPM
 from hatchlock.migrate.model import Format
+from hatchlock.migrate.toolhive import TOOLHIVE
 
 __all__ = ["FORMATS", "format_of"]
 
-FORMATS: tuple[Format, ...] = (HATCH_ENVIRONMENTS, HATCH_PACKAGE, COMPOSE)
+FORMATS: tuple[Format, ...] = (
+    HATCH_ENVIRONMENTS,
+    HATCH_PACKAGE,
+    COMPOSE,
+    TOOLHIVE,
+    DOCKER_MCP,
+    MCPM,
+    MCPD,
+    APM,
+)
 """In the order in which a file is asked: the narrowest first, since the first that matches reads it."""
 
 
