@@ -9,9 +9,9 @@ much for that, the entry's value is put back, in the form in which we write one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from itertools import islice
 from typing import Any, Literal
 
@@ -238,8 +238,9 @@ def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | Non
     Raises:
         Unparsable: The file is not understood.
     """
+    text, left = data.decode(), _as_left(place.hunk.new)
     if place.is_new:
-        return None if data.decode() == place.hunk.new else data
+        return None if left.fullmatch(text) else data
     if dialect.read(data):
         return data
 
@@ -251,9 +252,17 @@ def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | Non
         return made is not None and (made == data or (made != candidate and _tried(again, data) == data))
 
     hunk = place.hunk
-    shifts = [(0,), *((found - hunk.at,) for found in _occurrences(data.decode(), hunk.new))]
-    candidates = _candidates(data, (hunk,), shifts, {})
+    hunks = [hunk, *(replace(hunk, at=found.start(), new=found[0]) for found in left.finditer(text) if found[0])]
+    candidates = (item for moved in hunks[:_MOST_PLACES] for item in _candidates(data, (moved,), [(0,)], {}))
     return next((item for item in candidates if _means(item, {}, dialect) and is_it(item)), data)
+
+
+def _as_left(new: str) -> re.Pattern[str]:
+    """Return what finds a place for entries again: several that came and went may have left a blank in it."""
+    parts = re.split(r"(\{\}|\[\])", new)
+    return re.compile(
+        "".join(rf"\{part[0]}\s*\{part[1]}" if part in {"{}", "[]"} else re.escape(part) for part in parts)
+    )
 
 
 def _as_first(data: bytes, ours: str, first: First, dialect: Dialect) -> bytes | None:
@@ -333,6 +342,8 @@ class _Range:
 
 def _differences(before: str, after: str) -> list[_Range]:
     """Return where two texts differ: one range, or several that are lines apart."""
+    from difflib import SequenceMatcher  # noqa: PLC0415  a plan needs none of it
+
     begin, end, stop = _trimmed(before, after)
     if begin == end == stop:
         return []

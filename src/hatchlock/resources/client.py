@@ -3,88 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.clients.catalogue import CLIENTS, Scope
-from hatchlock.clients.dialect import Dialect, Entry
+from hatchlock.clients.dialect import Entry
+from hatchlock.clients.edits import Taking
 from hatchlock.clients.owners import EntryTaken, owner_of, start_for, whose
-from hatchlock.clients.shape import Shape, Start
-from hatchlock.clients.writer import NEW_FILE_MODE, apply_entry, entry_digest, lock_path, observe
+from hatchlock.clients.shape import Start
+from hatchlock.clients.writer import NEW_FILE_MODE, Written, apply_entry, entry_digest, lock_path, observe, take_back
 from hatchlock.errors import HatchlockError
-from hatchlock.events import Sink, discard
+from hatchlock.events import Event, Sink, discard
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
+from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
+from hatchlock.resources.client_imports import ChangedSinceImport, Read, entries_read
+from hatchlock.resources.client_kept import KeptEntries
+from hatchlock.state.documents import BadState
+from hatchlock.state.imported import Imported
+from hatchlock.state.originals import put_original_aside
 from hatchlock.state.project import ProjectState
 
 __all__ = ["ClientFile", "ClientResource", "EntrySpec"]
 
 _SHOWN_DIGITS = 12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class ClientFile:
-    """A file in which an application lists servers.
-
-    Attributes:
-        client: The application's name in the catalogue.
-        scope: Whose file it is.
-        path: Where it is.
-    """
-
-    client: str
-    scope: Scope
-    path: str
-
-    def __str__(self) -> str:
-        return f"{self.client}/{self.scope}/{self.path}"
-
-    @property
-    def dialect(self) -> Dialect:
-        """The form of the file."""
-        return CLIENTS[self.client].dialect
-
-    @property
-    def shape(self) -> Shape:
-        """How its entries are written."""
-        return CLIENTS[self.client].shape
-
-    @classmethod
-    def parse(cls, text: str) -> ClientFile | None:
-        """Read back what `str` gave; None when it is of a client or scope that this version does not know."""
-        client, _, rest = text.partition("/")
-        scope, _, path = rest.partition("/")
-        if client not in CLIENTS or scope not in {"user", "project"} or not path:
-            return None
-        return cls(client=client, scope="user" if scope == "user" else "project", path=path)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EntrySpec:
-    """An entry as it should be.
-
-    Attributes:
-        file: Where.
-        server: The server's name, which is the entry's.
-        value: The entry.
-    """
-
-    file: ClientFile
-    server: str
-    value: Mapping[str, Any]
-
-    @property
-    def address(self) -> Address:
-        """`client:CLIENT/SERVER`."""
-        return _usual_address(self.file, self.server)
-
-
-def _usual_address(file: ClientFile, server: str) -> Address:
-    return Address(kind=ResourceKind.CLIENT, name=f"{file.client}/{server}")
 
 
 def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
@@ -94,13 +39,24 @@ def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
-    """An entry, and the name that it should have by now."""
+    """An entry, and the name that it should have by now.
+
+    Attributes:
+        read: What becomes of it, if `import` has read it.
+        loss: What is lost if it is taken out and is somebody else's.
+    """
 
     file: ClientFile
     server: str
     value: Any
     ours: bool
     now: str
+    read: Read | None = None
+    loss: str = ""
+
+    @property
+    def is_removed(self) -> bool:
+        return self.read is not None and self.read.part == "removed"
 
 
 class ClientResource:
@@ -114,7 +70,9 @@ class ClientResource:
         usual: The files of every known application, looked at for entries of ours that nothing else remembers.
         applied: Address -> the key of what the last apply left.
         handover: Which servers had another name, and which entries of others are taken over.
-        emit: Told for whom it waits.
+        imported: Entries of others that `import` has read.
+        environ: The variables that the keyring's program gets, where secrets were in entries of others.
+        emit: Told for whom it waits, and what could not be put back as it was.
     """
 
     def __init__(
@@ -127,6 +85,8 @@ class ClientResource:
         usual: Iterable[ClientFile],
         applied: Mapping[Address, str] = MappingProxyType({}),
         handover: Handover = NO_HANDOVER,
+        imported: Iterable[Imported] = (),
+        environ: Mapping[str, str] = MappingProxyType({}),
         emit: Sink = discard,
     ) -> None:
         self._specs = {spec.address: spec for spec in specs}
@@ -137,8 +97,11 @@ class ClientResource:
         self._usual = tuple(usual)
         self._applied = applied
         self._handover = handover
+        self._imported = tuple(imported)
+        self._kept = KeptEntries(home, project, environ)
         self._emit = emit
         self._found: dict[Address, _Found] = {}
+        self._written: dict[Address, Written] = {}
         self.problems: tuple[Problem, ...] = ()
 
     def desired(self) -> Iterable[Desired]:
@@ -164,8 +127,8 @@ class ClientResource:
         for file in self._files():
             try:
                 for found in self._entries(file):
-                    if self._is_in_the_way(found):
-                        problems.append(_taken(found))
+                    if problem := self._in_the_way(found):
+                        problems.append(problem)
                     else:
                         self._found[self._address(found)] = found
             except HatchlockError as error:
@@ -194,16 +157,60 @@ class ClientResource:
     def apply(self, step: Step) -> None:
         """Set, rename or remove one entry; nothing else of the file changes.
 
+        What it takes out of others' is put aside; with the last that stands for it, it is put back.
+
         Raises:
             EntryChanged: It is not what the plan saw.
+            EntryNotKept: It would take out what could not be put back.
+            StandsIn: What stood there before cannot be put back now.
             Unparsable: The file is not understood; nothing was written.
             LeaseHeld: Another process is writing the file, and does not end.
         """
-        found = self._found.get(step.address)
         known = self._specs[step.address] if step.after else self._found[step.address]
-        path = Path(known.file.path)
         self._state.remember_entry_file(str(known.file))
+        try:
+            self._edit(step, known)
+        except BadState as error:
+            put_original_aside(Path(error.path))
+            self._note(step.address, f"{error}; what stood in {known.file.path} before is not known any more")
+            self._edit(step, known)
+
+    def take_back(self, step: Step) -> bool:
+        """Undo what `apply` has just done for a step, and return whether it is undone.
+
+        The file is as it was, byte for byte; where its application has written it meanwhile, the entry is.
+
+        Raises:
+            HatchlockError: The file cannot be written, or is not understood.
+        """
+        written = self._written.pop(step.address, None)
+        if written is None:
+            return True
+        known = self._specs[step.address] if step.after else self._found[step.address]
+        path, found = Path(known.file.path), self._found.get(step.address)
+        lock, originals = lock_path(self._home, path), self._kept.path(path)
+        if take_back(written, lock=lock, originals=originals, emit=self._emit):
+            return True
+        if not step.after:
+            return False  # what was put back with it is in the way
+        is_ours = found is not None and found.ours
         apply_entry(
+            path,
+            found.server if found and is_ours else known.server,
+            found.value if found and is_ours else None,
+            dialect=known.file.dialect,
+            expected_entry=step.after,
+            lock=lock,
+            renamed_from=known.server if found and is_ours and found.server != known.server else "",
+            originals=originals,
+            secrets=self._kept.values,
+            emit=self._emit,
+        )
+        return True
+
+    def _edit(self, step: Step, known: EntrySpec | _Found) -> None:
+        found, path = self._found.get(step.address), Path(known.file.path)
+        written = apply_entry(
             path,
             known.server,
             known.value if step.after else None,
@@ -212,8 +219,28 @@ class ClientResource:
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
             renamed_from=found.server if found and found.server != found.now else "",
+            taking=_taking(found, may_lose=bool(step.loss)),
+            may_lose=bool(step.loss),
+            originals=self._kept.path(path),
+            secrets=self._kept.values,
             emit=self._emit,
         )
+        if written is None:
+            return
+        self._written[step.address] = written
+        for name, how in written.change.put_back:
+            if how == "value":
+                self._note(
+                    step.address, f"the entry {name!r} is back in {path}, written anew: the file has changed around it"
+                )
+            elif how == "not":
+                self._note(
+                    step.address,
+                    f"the entry {name!r} was not put back into {path}: there is one of that name, or it cannot be",
+                )
+
+    def _note(self, address: Address, what: str) -> None:
+        self._emit(Event(name="client.note", address=str(address), message=what))
 
     def _files(self) -> list[ClientFile]:
         remembered = {file for text in self._state.entry_files() if (file := ClientFile.parse(text))}
@@ -224,12 +251,37 @@ class ClientResource:
         if seen.data is None:
             return
         entries = file.dialect.read(seen.data, path=file.path)
+        read = self._read(file, entries)
         for name, entry in entries.items():
-            ours = self._is_ours(file, name, entry)
+            ours, imported = self._is_ours(file, name, entry), read.get(name)
             now = self._name_now(file, name, entries) if ours else name
-            spec = self._specs.get(_usual_address(file, now))
-            if ours or (spec and spec.file == file):
-                yield _Found(file=file, server=name, value=entry.value, ours=ours, now=now)
+            if imported and imported.part != "removed":
+                now = imported.server
+            if not (ours or imported or self._is_wanted(file, now)):
+                continue
+            found = _Found(file=file, server=name, value=entry.value, ours=ours, now=now, read=imported)
+            if ours or (imported and imported.part == "changed"):
+                yield found
+            else:
+                record = imported.record if imported else None
+                loss = self._kept.loss_of_taking(Path(file.path), name, entry, record, seen.data)
+                yield replace(found, loss=loss)
+
+    def _read(self, file: ClientFile, entries: Mapping[str, Entry]) -> Mapping[str, Read]:
+        records = [record for record in self._imported if record.file == str(file)]
+        if not records:
+            return {}
+        return entries_read(
+            records,
+            entries,
+            is_ours=lambda name: self._is_ours(file, name, entries[name]),
+            is_wanted=lambda server: self._is_wanted(file, server),
+            handover=self._handover,
+        )
+
+    def _is_wanted(self, file: ClientFile, server: str) -> bool:
+        spec = self._specs.get(usual_address(file, server))
+        return spec is not None and spec.file == file
 
     def _is_ours(self, file: ClientFile, name: str, entry: Entry) -> bool:
         return owner_of(file.shape.read(entry.value), scope=file.scope, home=self._home) in {
@@ -240,36 +292,50 @@ class ClientResource:
     def _name_now(self, file: ClientFile, name: str, entries: Mapping[str, Entry]) -> str:
         """Return the name that an entry of ours gets, if its server has moved and nothing has that name already."""
         now = self._handover.name_now(name)
-        spec = self._specs.get(_usual_address(file, now))
+        spec = self._specs.get(usual_address(file, now))
         if now in entries or spec is None or spec.file != file:
             return name
         present = {old for old, entry in entries.items() if self._is_ours(file, old, entry)}
         return self._handover.moves_to(name, present) or name
 
-    def _is_in_the_way(self, found: _Found) -> bool:
-        return not found.ours and self._handover.adopted_from(_usual_address(found.file, found.server)) is None
+    def _in_the_way(self, found: _Found) -> Problem | None:
+        if found.ours or self._handover.adopted_from(usual_address(found.file, found.server)) is not None:
+            return None
+        if found.read is None:
+            return _taken(found)
+        if found.read.part == "changed":
+            error = ChangedSinceImport(path=found.file.path, name=found.server)
+            return Problem.of(usual_address(found.file, found.now), error)
+        return None
 
     def _address(self, found: _Found) -> Address:
-        """Return the usual address, unless another file's entry has it."""
-        usual = _usual_address(found.file, found.now)
+        """Return the usual address, unless another file's entry has it, or it is one too many."""
+        usual = usual_address(found.file, found.now)
+        if found.is_removed:
+            return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
         spec = self._specs.get(usual)
         if spec.file == found.file if spec else usual not in self._found:
             return usual
         return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
 
     def _observed(self, address: Address, found: _Found) -> Observed:
+        path, is_going = Path(found.file.path), address not in self._specs and found.ours
+        back = self._kept.puts_back(path, found.server) if is_going else ""
+        loss = self._loss(found) if found.ours else found.loss
         return Observed(
             address=address,
             key=entry_digest(found.value),
             facts=_facts(found.file, found.value),
-            loss=self._loss(found) if found.ours else "",
+            loss=loss or (self._kept.loss_of_removal(path, found.server) if is_going else ""),
+            cause=f"imported: {found.read.server} stands for it" if found.read and found.is_removed else "",
+            remedy={"puts back": back} if back else {},
             handover=_handover(found),
         )
 
     def _is_as_it_was_left(self, found: _Found) -> bool:
         """Whether the last apply left the entry so, with fields of the application's own that the manifest had then."""
         left = {
-            self._applied.get(address) for address in (self._address(found), _usual_address(found.file, found.server))
+            self._applied.get(address) for address in (self._address(found), usual_address(found.file, found.server))
         }
         return entry_digest(found.value) in left
 
@@ -295,10 +361,20 @@ def _taken(found: _Found) -> Problem:
         client=found.file.client,
         owner=whose(found.file.shape.read(found.value)),
     )
-    return Problem.of(_usual_address(found.file, found.server), error)
+    return Problem.of(usual_address(found.file, found.server), error)
+
+
+def _taking(found: _Found | None, *, may_lose: bool) -> Taking | None:
+    if found is None or found.ours:
+        return None
+    by, secrets = (found.read.server, found.read.record.secrets) if found.read else (found.now, ())
+    return Taking(by=by, secrets=secrets, may_lose=may_lose)
 
 
 def _handover(found: _Found) -> str:
-    if not found.ours:
+    if found.read and not found.is_removed:
+        name = "" if found.server == found.now else f" {found.server!r}"
+        return f"replaces the entry{name} that was imported"
+    if not found.ours and not found.read:
         return f"adopted: replaces an entry that {whose(found.file.shape.read(found.value))}"
-    return f"moved from {_usual_address(found.file, found.server)}" if found.now != found.server else ""
+    return f"moved from {usual_address(found.file, found.server)}" if found.now != found.server else ""

@@ -36,6 +36,7 @@ from hatchlock.files import atomic_write, clear_unfinished, private_directory, r
 from hatchlock.launch import LaunchRecord
 from hatchlock.state.documents import BadState, damage, put_aside, read_document, write_document
 from hatchlock.state.generations import Generations
+from hatchlock.state.originals import damaged_originals, put_original_aside
 from hatchlock.state.serial import read_serial, write_serial
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
@@ -271,11 +272,21 @@ class ProjectState:
 
     def damage(self) -> tuple[BadState, ...]:
         """Return which files are damaged, as far as an `apply` puts them aside."""
-        return damage(self.root)
+        return (*damage(self.root), *damaged_originals(self.store, self._entry_paths()))
 
     def put_aside_damaged(self) -> bool:
         """Put those files aside, and return whether there were any; the caller holds the project's lease."""
-        return bool(put_aside(self.root))
+        files = self._entry_paths()
+        lost = damaged_originals(self.store, files)
+        for error in lost:
+            put_original_aside(Path(error.path))
+        return bool(put_aside(self.root) or lost)
+
+    def _entry_paths(self) -> list[Path]:
+        try:
+            return [Path(text.split("/", 2)[2]) for text in self.entry_files()]
+        except (BadState, IndexError):
+            return []
 
     def _read(self, name: str) -> Mapping[str, Any] | None:
         try:

@@ -1,0 +1,88 @@
+"""Which entries of an application's file `import` has read, and what becomes of them where one of ours shall stand. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from hatchlock.clients.dialect import Entry
+from hatchlock.clients.writer import entry_digest
+from hatchlock.errors import HatchlockError
+from hatchlock.manifest.handover import Handover
+from hatchlock.state.imported import Imported
+
+__all__ = ["ChangedSinceImport", "Read", "entries_read"]
+
+Part = Literal["replaced", "removed", "changed"]
+
+
+@dataclass(kw_only=True, eq=False)
+class ChangedSinceImport(HatchlockError):
+    """An entry that `import` has read is another one by now."""
+
+    code: ClassVar[str] = "changed-since-import"
+
+    path: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"the entry {self.name!r} in {self.path} has changed since `import` read it, and it is left alone"
+
+    def _hint(self) -> str:
+        return "run `hatchlock import` again, or take that entry out yourself"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What becomes of an entry that was read.
+
+    Attributes:
+        record: What is known of it.
+        server: The server that it became, by the name that it has now.
+        part: "replaced": ours gets its place. "removed": another one, or ours already, stands for the same server.
+            "changed": it is not what was read, and nothing becomes of it.
+    """
+
+    record: Imported
+    server: str
+    part: Part
+
+
+def entries_read(
+    records: Iterable[Imported],
+    entries: Mapping[str, Entry],
+    *,
+    is_ours: Callable[[str], bool],
+    is_wanted: Callable[[str], bool],
+    handover: Handover,
+) -> dict[str, Read]:
+    """Return what becomes of the entries of a file that were read, by their names.
+
+    Of several that became one server, the one of its name is replaced, else the first; the others are removed. One that has
+    changed hinders that server, unless ours is there already: then it is somebody's new entry.
+
+    Args:
+        records: What was read of the file.
+        entries: What is in it.
+        is_ours: Whether the entry of a name is this project's.
+        is_wanted: Whether an entry of a server should be in the file.
+        handover: Which servers have another name by now.
+    """
+    known = {record.entry: record for record in records}
+    found: dict[str, Read] = {}
+    for name, entry in entries.items():
+        record = known.get(name)
+        if record is None or is_ours(name) or not is_wanted(server := handover.name_now(record.server)):
+            continue
+        is_there = server in entries and is_ours(server)
+        if entry_digest(entry.value) == record.digest:
+            found[name] = Read(record=record, server=server, part="removed")
+        elif not is_there:
+            found[name] = Read(record=record, server=server, part="changed")
+    for server in {read.server for read in found.values()}:
+        if not (server in entries and is_ours(server)):
+            same = [name for name, read in found.items() if read.server == server and read.part == "removed"]
+            for name in [name for name in same if name == server] or same[:1]:
+                found[name] = Read(record=found[name].record, server=server, part="replaced")
+    return found
