@@ -144,7 +144,60 @@ def test_what_an_application_lacks_is_said() -> None:
             {"url": "https://x/mcp", "http_headers": {"X-A": "1"}},
             Address(url="https://x/mcp", headers={"X-A": "1"}),
         ),
+        (
+            "mistral-vibe",
+            {"transport": "stdio", "command": "npx -y 'a server'", "args": ["--fast"]},
+            Start(command="npx", args=("-y", "a server", "--fast")),
+        ),
+        (
+            "mistral-vibe",
+            {"transport": "stdio", "command": ["/opt/my programs/x"], "args": ["y"]},
+            Start(command="/opt/my programs/x", args=("y",)),
+        ),
+        (
+            "mistral-vibe",
+            {"transport": "streamable-http", "url": "https://x/mcp", "headers": {"X-A": "1"}},
+            Address(url="https://x/mcp", headers={"X-A": "1"}),
+        ),
+        (
+            "jetbrains-copilot",
+            {"url": "https://x/mcp", "requestInit": {"headers": {"X-A": "1"}}},
+            Address(url="https://x/mcp", headers={"X-A": "1"}),
+        ),
     ],
 )
 def test_what_others_have_written_is_understood(name: str, entry: dict[str, object], meant: Start | Address) -> None:
     assert CLIENTS[name].shape.read(entry) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "table"),
+    [
+        ("codex", "http_headers", {"X-A": "1"}),
+        ("continue", "requestOptions", {"headers": {"X-A": "1"}}),
+        ("mistral-vibe", "auth", {"type": "static", "headers": {"X-A": "1"}}),
+        ("windsurf", "headers", {"X-A": "1"}),
+    ],
+)
+def test_headers_stand_where_the_application_looks_for_them(name: str, member: str, table: dict[str, object]) -> None:
+    there = Address(url="https://x/mcp", headers={"X-A": "1"})
+    shape = CLIENTS[name].shape
+    assert shape.written(there)[member] == table
+    assert shape.read(shape.written(there)) == there
+    assert member not in shape.written(Address(url="https://x/mcp"))
+
+
+def test_a_program_whose_path_has_a_blank_stays_one_word() -> None:
+    start = Start(command="/home/some one/hatchlock", args=("run", "a b"))
+    for client in CLIENTS.values():
+        assert client.shape.read(client.shape.written(start)) == start
+    assert CLIENTS["mistral-vibe"].shape.written(start)["command"] == "'/home/some one/hatchlock'"
+
+
+@pytest.mark.parametrize("command", ["npx 'x", "", [], 7, ["npx", 7], None])
+def test_what_is_no_command_starts_nothing(command: object) -> None:
+    assert CLIENTS["mistral-vibe"].shape.read({"transport": "stdio", "command": command}) is None
+
+
+def test_an_application_that_wants_a_list_does_not_understand_a_text() -> None:
+    assert CLIENTS["opencode"].shape.read({"type": "local", "command": "npx x"}) is None

@@ -78,8 +78,10 @@ def _left(value: Mapping[str, Any], shape: Shape, server: Start | Address) -> It
     else:
         known = shape.http if server.transport == "http" else shape.sse
         url = known or UrlShape()
-        carried |= {url.url, *url.fixed}
+        carried |= url.members
         tables[url.headers] = server.headers
+        below = value.get(url.below) if url.below else None
+        yield from (f"{url.below}.{key}" for key in below or () if key not in {url.headers, *url.beside})
     for name, item in value.items():
         if name in tables:
             items = item if isinstance(item, Mapping) else {"": item}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,12 +51,33 @@ class UrlShape:
     Attributes:
         url: The member with the address.
         headers: The member with the headers.
+        below: The member of the entry in whose table the headers are; "" where they are in the entry itself.
+        beside: What that table has beside them.
         fixed: Members that every such entry has, by which it is known where two transports share the other names.
     """
 
     url: str = "url"
     headers: str = "headers"
+    below: str = ""
+    beside: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The names of the entry's members that say where the server is and what it is sent."""
+        return frozenset({self.url, self.headers, self.below, *self.fixed} - {""})
+
+    def headers_of(self, value: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers of an entry, wherever it has them: who moves a place goes on reading the older one."""
+        table = value.get(self.below) if self.below else None
+        below = table.get(self.headers) if isinstance(table, Mapping) else None
+        return {**_texts(below), **_texts(value.get(self.headers))}
+
+    def written(self, server: Address) -> dict[str, Any]:
+        """Return the entry of a server, without what is empty."""
+        headers: dict[str, Any] = {self.headers: dict(server.headers)} if server.headers else {}
+        table = {self.below: {**self.beside, **headers}} if headers and self.below else headers
+        return {**self.fixed, self.url: server.url, **table}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +87,7 @@ class Shape:
     Attributes:
         command: The member with the program.
         args: The member with its arguments; "" where `command` is a list of all words.
+        splits: Whether the application splits the text of `command` into words, as a shell does, and takes a list as well.
         env: The member with its variables.
         cwd: The member with its working directory; "" where the application has none.
         fixed: Members that every entry of a server that is started has; they come first.
@@ -74,6 +97,7 @@ class Shape:
 
     command: str = "command"
     args: str = "args"
+    splits: bool = False
     env: str = "env"
     cwd: str = "cwd"
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -100,13 +124,14 @@ class Shape:
         if not fitting:
             return None
         how, shape = fitting[0]
-        return Address(url=value[shape.url], transport=how, headers=_texts(value.get(shape.headers)))
+        return Address(url=value[shape.url], transport=how, headers=shape.headers_of(value))
 
     def _started(self, server: Start) -> dict[str, Any]:
         if server.cwd and not self.cwd:
             raise ValueError("it starts every server in a directory of its own choice")
+        command = shlex.quote(server.command) if self.splits else server.command
         words = (
-            {self.command: server.command, self.args: list(server.args)}
+            {self.command: command, self.args: list(server.args)}
             if self.args
             else {self.command: [server.command, *server.args]}
         )
@@ -118,15 +143,15 @@ class Shape:
         if shape is None:
             how = "streamable HTTP" if server.transport == "http" else "server-sent events"
             raise ValueError(f"it connects to no server over {how}")
-        headers = {shape.headers: dict(server.headers)} if server.headers else {}
-        return {**shape.fixed, shape.url: server.url, **headers}
+        return shape.written(server)
 
     def _start(self, value: Mapping[str, Any]) -> Start | None:
-        command, args = value.get(self.command), value.get(self.args, []) if self.args else []
-        words = [command, *args] if isinstance(command, str) and isinstance(args, list) else command
-        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        words = self._words(value.get(self.command))
+        args = value.get(self.args, []) if self.args else []
+        if not words or not isinstance(args, list):
             return None
-        if not self.args and isinstance(command, str):
+        words = [*words, *args]
+        if not all(isinstance(word, str) for word in words):
             return None
         cwd = value.get(self.cwd) if self.cwd else ""
         return Start(
@@ -135,6 +160,19 @@ class Shape:
             env=_texts(value.get(self.env)),
             cwd=cwd if isinstance(cwd, str) else "",
         )
+
+    def _words(self, command: Any) -> list[Any]:
+        """Return the words of the member with the program, or none where that is not one."""
+        if isinstance(command, list):
+            return command if self.splits or not self.args else []
+        if not isinstance(command, str) or not self.args:
+            return []
+        if not self.splits:
+            return [command]
+        try:
+            return list(shlex.split(command))
+        except ValueError:  # a quotation mark too many
+            return []
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -1,13 +1,13 @@
 """Reading an application's own file: each entry as a server of a manifest, and what only the application knows of it.
 
-What the application's record in the catalogue says (dialect, shape, fields of its own) decides how a file is read. Two things
-are asked of an application beside these: `_HEADERS_BELOW`, where it keeps the headers of a remote server, and `_HANDED_ON`,
-which of its fields name variables or headers.
+What the application's record in the catalogue says (dialect, shape, fields of its own) decides how a file is read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from hatchlock.migrate.translate import translated
 
 __all__ = ["ApplicationReading", "read_application", "readable_entries"]
 
-_HEADERS_BELOW: Mapping[str, str] = {"continue": "requestOptions", "jetbrains-copilot": "requestInit"}
-"""Application -> the member below which the headers of a remote server are."""
 _NO_SERVERS: Mapping[str, frozenset[str]] = {"goose": frozenset({"builtin", "platform", "frontend", "inline_python"})}
 """Application -> values of `type` whose entries are parts of the application, and no servers."""
 _PROGRAM = "hatchlock"
@@ -64,7 +62,7 @@ def read_application(client: Client, data: bytes, *, file: str, is_its_own: bool
     ours: list[str] = []
     for name, entry in _entries(client, data, file):
         line = data.count(b"\n", 0, entry.span[0]) + 1
-        meant = _meant(client, entry.value)
+        meant = client.shape.read(entry.value)
         if meant is None:
             left.append(Left(line=line, what=f"`{name}` neither starts a server nor has the address of one"))
         elif _is_ours(meant):
@@ -87,7 +85,7 @@ def readable_entries(client: Client, data: bytes, *, file: str) -> tuple[int, in
     Raises:
         Unparsable: It is not of the application's form.
     """
-    meant = [entry for _, entry in _entries(client, data, file) if _meant(client, entry.value)]
+    meant = [entry for _, entry in _entries(client, data, file) if client.shape.read(entry.value)]
     return len(meant), sum(len(_Own(client, entry, data).unknown) for entry in meant)
 
 
@@ -104,18 +102,6 @@ def _holds_entries(client: Client, value: Any) -> bool:
     if not isinstance(value, Mapping) or client.shape.read(value) is not None:
         return False
     return all(isinstance(item, Mapping) for item in value.values())
-
-
-def _meant(client: Client, value: Any) -> Start | Address | None:
-    meant = client.shape.read(value)
-    if not isinstance(meant, Address):
-        return meant
-    below = value.get(_HEADERS_BELOW.get(client.name, ""))
-    headers = below.get("headers") if isinstance(below, Mapping) else None
-    if not isinstance(headers, Mapping):
-        return meant
-    more = {name: item for name, item in headers.items() if isinstance(name, str) and isinstance(item, str)}
-    return replace(meant, headers={**more, **meant.headers})
 
 
 def _is_ours(meant: Start | Address) -> bool:
@@ -157,7 +143,7 @@ class _Own:
         self.left: list[Left] = []
         self.unknown: list[str] = []
         self.secrets = tuple(_named(entry.value))
-        used = _used(client.shape) | {_HEADERS_BELOW.get(client.name, "")}
+        used = _used(client.shape, entry.value)
         for name, value in entry.value.items():
             is_as_written = client.shape.fixed.get(name) == value
             if value is not None and not is_as_written and (name not in used or name in client.fields):
@@ -187,13 +173,15 @@ class _Own:
         return Left(line=self._data.count(b"\n", 0, max(at, first)) + 1, what=f"`{name}`: {why}")
 
 
-_REFERRING = frozenset({"bearer_token_env_var", "env_http_headers"})
+_KEY_OF_VIBE = frozenset({"api_key_env", "api_key_header", "api_key_format"})
+_REFERRING = frozenset({"bearer_token_env_var", "env_http_headers"}) | _KEY_OF_VIBE
+_PLACEHOLDER = re.compile(r"\{\w*\}")
 _MEANS_NOTHING = frozenset({"source", "name", "type", "transport"})
 """Members that only say of which kind an entry is."""
 
 
 def _named(value: Mapping[str, Any]) -> Iterator[Secret]:
-    """Yield the variables and headers that fields of an application name: Codex's, and Goose's own secrets."""
+    """Yield the variables and headers that fields of an application name: Codex's, Vibe's, and Goose's own secrets."""
     token = value.get("bearer_token_env_var")
     if isinstance(token, str) and token:
         yield Secret(table="headers", key="Authorization", reference=f"env:{token}", format="Bearer {}")
@@ -201,6 +189,7 @@ def _named(value: Mapping[str, Any]) -> Iterator[Secret]:
     for header, variable in headers.items() if isinstance(headers, Mapping) else ():
         if isinstance(variable, str) and variable:
             yield Secret(table="headers", key=str(header), reference=f"env:{variable}")
+    yield from _keys_of_vibe(value)
     for field_name in ("env_vars", "env_keys"):
         listed = value.get(field_name)
         for item in listed if isinstance(listed, list) else ():
@@ -209,8 +198,28 @@ def _named(value: Mapping[str, Any]) -> Iterator[Secret]:
                 yield Secret(table="env", key=name, reference=f"env:{name}")
 
 
-def _used(shape: Shape) -> set[str]:
-    """Return the members that say how a server is started or reached."""
+def _keys_of_vibe(value: Mapping[str, Any]) -> Iterator[Secret]:
+    """Yield the header of a key, in the table `auth` or, as older versions have it, in the entry itself."""
+    for table in (value, value.get("auth")):
+        variable = table.get("api_key_env") if isinstance(table, Mapping) else None
+        if isinstance(table, Mapping) and isinstance(variable, str) and variable:
+            form = _PLACEHOLDER.sub("{}", str(table.get("api_key_format", "Bearer {token}")))
+            yield Secret(
+                table="headers",
+                key=str(table.get("api_key_header", "Authorization")),
+                reference=f"env:{variable}",
+                format="" if form == "{}" else form,
+            )
+
+
+def _used(shape: Shape, value: Mapping[str, Any]) -> set[str]:
+    """Return the members of an entry that say how its server is started or reached, and nothing besides."""
     addresses = [item for item in (shape.http, shape.sse) if item]
-    of_addresses = {name for item in addresses for name in (item.url, item.headers, *item.fixed)}
-    return {shape.command, shape.args, shape.env, shape.cwd, *shape.fixed, *of_addresses}
+    tables = {item.below: {item.headers, *item.beside, *_KEY_OF_VIBE} for item in addresses if item.below}
+    more = {name for name, known in tables.items() if not _has_only(value.get(name), known)}
+    of_addresses = {name for item in addresses for name in item.members}
+    return ({shape.command, shape.args, shape.env, shape.cwd, *shape.fixed} | of_addresses) - more
+
+
+def _has_only(table: Any, known: AbstractSet[str]) -> bool:
+    return isinstance(table, Mapping) and set(table) <= known

@@ -71,11 +71,10 @@ _JETBRAINS_COPILOT = Client(
         "darwin": ".config/github-copilot/intellij/mcp.json",
     },
     variables=XDG,
-    shape=PLAIN,
+    shape=Shape(cwd="", http=UrlShape(below="requestInit")),
     notes={"user": _RESTART, "project": ""},
     desktop=True,
     markers=(".config/github-copilot/intellij",),
-    quirks=("headers of a remote server are below `requestInit`, which is not read here",),
     checked=Checked(
         pages=("github/github-mcp-server: docs/installation-guides/install-other-copilot-ides.md",),
         unproved="the place of its file, on which other tools differ",

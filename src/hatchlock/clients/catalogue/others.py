@@ -62,8 +62,9 @@ _MISTRAL_VIBE = Client(
     variables={"VIBE_HOME": ".vibe"},
     project_file=".vibe/config.toml",
     shape=Shape(
+        splits=True,
         fixed={"transport": "stdio"},
-        http=UrlShape(fixed={"transport": "streamable-http"}),
+        http=UrlShape(below="auth", beside={"type": "static"}, fixed={"transport": "streamable-http"}),
     ),
     notes={"user": _RESTART, "project": _RESTART},
     markers=(".vibe",),
@@ -113,13 +114,12 @@ _CONTINUE = Client(
     no_project="a project has a file for each server, in .continue/mcpServers",
     shape=Shape(
         fixed={"type": "stdio"},
-        http=UrlShape(fixed={"type": "streamable-http"}),
-        sse=UrlShape(fixed={"type": "sse"}),
+        http=UrlShape(below="requestOptions", fixed={"type": "streamable-http"}),
+        sse=UrlShape(below="requestOptions", fixed={"type": "sse"}),
     ),
     notes={"user": "it reloads its configuration when the file changes", "project": ""},
     desktop=True,
     markers=(".continue",),
-    quirks=("headers of a remote server are below `requestOptions`, which is not read here",),
     checked=Checked(
         pages=("continuedev/continue: packages/config-yaml/src/schemas/mcp/index.ts",),
         unproved="that it reloads its file",
