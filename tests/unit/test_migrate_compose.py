@@ -161,7 +161,7 @@ def test_no_secret_is_shown(reading: Reading) -> None:
             "network_mode: host",
             {"sandbox": {"network": "host", "reason": "its addresses were taken over from a compose file"}},
         ),
-        ("network_mode: none", {}),
+        ("network_mode: none", {"sandbox": {"network": "none"}}),
         ("network_mode: service:vpn", {}),
         ("user: root", {}),
         ("user: '0:0'", {}),

@@ -21,7 +21,7 @@ from hatchlock.migrate import yaml_lines
 from hatchlock.migrate.compose_sandbox import SANDBOX_KEYS, sandbox_of
 from hatchlock.migrate.compose_texts import Surroundings, Texts, Variables, is_secret_name, pairs, variables
 from hatchlock.migrate.document import Part
-from hatchlock.migrate.fitting import fitted
+from hatchlock.migrate.finish import finished
 from hatchlock.migrate.interpolation import filled
 from hatchlock.migrate.model import Format, Left, Proposed, Reading
 from hatchlock.migrate.names import server_name
@@ -88,11 +88,12 @@ def _read(path: Path, data: bytes) -> Reading:
     servers: list[Proposed] = []
     for part in services:
         one = _Service(part, root, around).proposed(is_only=len(services) == 1)
-        if isinstance(one, Left):
-            found.append(one)
+        kept = one if isinstance(one, Left) else finished(one)
+        if isinstance(kept, Left):
+            found.append(kept)
         else:
-            servers.append(one)
-    return fitted(Reading(file=str(path), title=COMPOSE.title, servers=tuple(servers), left=tuple(found)))
+            servers.append(kept)
+    return Reading(file=str(path), title=COMPOSE.title, servers=tuple(servers), left=tuple(found))
 
 
 class _Service:
@@ -256,7 +257,7 @@ class _Service:
         elif mode and mode.text() not in {"bridge", "default"}:
             self.left.append(mode.left(_OWN))
         if not network or network == "none":
-            return sandbox
+            return sandbox | ({"network": network} if network else {})
         return {"network": network, "reason": _REASON, **sandbox}
 
     def _with_secret_files(self, env: Mapping[str, Any]) -> dict[str, Any]:

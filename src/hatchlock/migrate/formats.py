@@ -5,6 +5,7 @@ from __future__ import annotations
 from hatchlock.migrate.apm import APM
 from hatchlock.migrate.compose import COMPOSE
 from hatchlock.migrate.docker_mcp import DOCKER_MCP
+from hatchlock.migrate.finch import FINCH
 from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
 from hatchlock.migrate.mcpd import MCPD
 from hatchlock.migrate.mcpm import MCPM
@@ -17,6 +18,7 @@ FORMATS: tuple[Format, ...] = (
     HATCH_ENVIRONMENTS,
     HATCH_PACKAGE,
     COMPOSE,
+    FINCH,
     TOOLHIVE,
     DOCKER_MCP,
     MCPM,

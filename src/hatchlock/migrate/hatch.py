@@ -21,6 +21,7 @@ from hatchlock.manifest.problem import dotted
 from hatchlock.manifest.words import CLIENTS
 from hatchlock.migrate import json_lines
 from hatchlock.migrate.document import Document, Part
+from hatchlock.migrate.finish import NO_NETWORK
 from hatchlock.migrate.fitting import fitted
 from hatchlock.migrate.model import Format, Left, Proposed, Reading
 from hatchlock.migrate.names import server_name
@@ -199,7 +200,7 @@ def _server(package: _Package, packages: list[_Package], names: Mapping[tuple[st
         clients=tuple(host.key for host in package.hosts if host.key in CLIENTS),  # Hatch calls them as we do
         secrets=secrets,
         left=(*unknown, *given.left, *unparted("env", given.env, line=package.part.line)),
-        notes=tuple(notes),
+        notes=(*notes, NO_NETWORK),
     )
 
 
@@ -286,7 +287,7 @@ def _read_package(path: Path, data: bytes) -> Reading:
         line=1,
         fields={"source": f"{Kind.HATCH}:{directory}"} | description,
         left=tuple(_not_used(facts, document)),
-        notes=facts.notes,
+        notes=(*facts.notes, NO_NETWORK),
     )
     return fitted(Reading(file=str(path), title=HATCH_PACKAGE.title, servers=(server,)))
 
