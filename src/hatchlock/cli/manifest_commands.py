@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.adding import is_taken_over, taken_over
 from hatchlock.cli.context import changed_project, directory_of, project_of
 from hatchlock.cli.registry_commands import entry_server, given_of
 from hatchlock.cli.ui import Ui
@@ -73,41 +75,51 @@ def schema(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def add(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Add a server to the manifest, and lock. When it cannot be locked, the manifest stays as it was."""
-    from hatchlock.usecases import manifest
-
+    """Add servers to the manifest, and lock. When one cannot be added or locked, the manifest stays as it was."""
     if bool(arguments.source) == bool(arguments.words):
         raise UsageError(
-            what="`add` takes a SOURCE, or a command line behind `--`",
+            what="`add` takes a SOURCE, what an application's file has, or a command line behind `--`",
             advice="hatchlock add pypi:mcp-server-time, or hatchlock add -- uvx mcp-server-time",
         )
     given = given_of(arguments)
-    is_entry = (arguments.source or "").startswith("mcp:")
-    name, fields = ("", {}) if is_entry else _described(arguments, given)
-    if is_entry:
-        name, fields = entry_server(arguments, ui, project_of(arguments), given)
-    if arguments.runtime:
-        fields["runtime"] = arguments.runtime
-    if arguments.clients:
-        fields["clients"] = arguments.clients
-    chosen = arguments.name or name
-    with changed_project(arguments, ui) as project:
-        edited = manifest.add(project.manifest_text, chosen, fields)
-        return _edit_and_lock(arguments, ui, project, edited, f"+ server:{chosen}")
-
-
-def _described(arguments: argparse.Namespace, given: Given) -> tuple[str, dict[str, Any]]:
-    """What a source or a command line says by itself, and what was given beside it."""
-    from hatchlock.usecases import manifest
-
-    if given.arguments:
+    notes: Sequence[str] = ()
+    if (arguments.source or "").startswith("mcp:"):
+        servers = _called(arguments, *entry_server(arguments, ui, project_of(arguments), given))
+    elif given.arguments:
         advice = "write a server's own arguments behind its command: hatchlock add -- COMMAND ARGUMENT…"
         raise UsageError(what="--arg answers what an entry of the MCP registry asks, and this is none", advice=advice)
-    name, fields = (
-        manifest.server_from_source(arguments.source)
-        if arguments.source
-        else manifest.server_from_command(arguments.words)
-    )
+    elif is_taken_over(arguments):
+        servers, notes = taken_over(arguments, given, project_of(arguments).manifest_text)
+    else:
+        servers = _called(arguments, *_described(arguments.source, given))
+    with changed_project(arguments, ui) as project:
+        edited = _with_servers(project.manifest_text, servers, arguments)
+        status = _edit_and_lock(arguments, ui, project, edited, ", ".join(f"+ server:{name}" for name in servers))
+    for note in notes:
+        ui.say(note)
+    return status
+
+
+def _called(arguments: argparse.Namespace, name: str, fields: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return {arguments.name or name: fields}
+
+
+def _with_servers(text: str, servers: Mapping[str, Mapping[str, Any]], arguments: argparse.Namespace) -> str:
+    from hatchlock.usecases import manifest
+
+    for name, fields in servers.items():
+        chosen = {"runtime": arguments.runtime, "clients": arguments.clients}
+        if "url" in fields and len(servers) > 1:
+            del chosen["runtime"]  # it is for those that run here
+        text = manifest.add(text, name, {**fields, **{key: value for key, value in chosen.items() if value}})
+    return text
+
+
+def _described(source: str, given: Given) -> tuple[str, dict[str, Any]]:
+    """What a source says by itself, and what was given beside it."""
+    from hatchlock.usecases import manifest
+
+    name, fields = manifest.server_from_source(source)
     return name, fields | {key: {**fields.get(key, {}), **value} for key, value in given.keys().items()}
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from hatchlock.clients.shape import Start
 from hatchlock.manifest.takeover import CannotTakeOver
@@ -52,6 +53,8 @@ def unwrapped(start: Start) -> Start:
 
 
 def _inner(start: Start) -> Start | None:
+    if " " in start.command and not start.args and not Path(start.command).exists():
+        return _from_text(start, start.command)  # all of it in one word
     name = program_name(start.command).lower()
     if name in _SHELLS:
         return _shell(start)

@@ -1,0 +1,59 @@
+"""`add` of what people paste and of command lines, which may be several servers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hatchlock.errors import UsageError
+
+if TYPE_CHECKING:
+    from hatchlock.usecases.registry_servers import Given
+
+__all__ = ["is_taken_over", "taken_over"]
+
+
+def is_taken_over(arguments: argparse.Namespace) -> bool:
+    """Return whether `add` was given something else than a source."""
+    from hatchlock.usecases.pasted import is_pasted
+
+    return bool(arguments.words) or arguments.source == "-" or is_pasted(arguments.source or "")
+
+
+def taken_over(
+    arguments: argparse.Namespace, given: Given, manifest: str
+) -> tuple[Mapping[str, Mapping[str, Any]], tuple[str, ...]]:
+    """Return the servers that were pasted, or that a command line starts, and what is to be said of them once they are there.
+
+    Args:
+        arguments: The command line.
+        given: What `--env` and `--secret` say.
+        manifest: The manifest's text.
+
+    Raises:
+        UsageError: `--name`, `--env` or `--secret` stand beside several servers.
+        ManyErrors, Unreadable, CannotTakeOver: Some of it can be no server of a manifest.
+    """
+    from hatchlock.usecases.pasted import from_text, from_words
+
+    name = arguments.name or ""
+    if arguments.words:
+        found = from_words(arguments.words, manifest=manifest)
+    else:
+        text = sys.stdin.read() if arguments.source == "-" else arguments.source
+        found = from_text(text, name=name, manifest=manifest)
+    tables = given.keys()
+    if len(found.servers) > 1 and (name or tables):
+        option = "--name" if name else "--env and --secret"
+        raise UsageError(
+            what=f"{option} is for one server, and these are {len(found.servers)}: {', '.join(found.servers)}",
+            advice="leave it out, or paste them one by one",
+        )
+    servers = {(name or key): _with(fields, tables) for key, fields in found.servers.items()}
+    return servers, tuple(note if note.startswith("next: ") else f"note: {note}" for note in found.notes)
+
+
+def _with(fields: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {**fields, **{key: {**fields.get(key, {}), **value} for key, value in tables.items()}}
