@@ -1,0 +1,116 @@
+"""What every application's file says is read as a server: what we write into one comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hatchlock.clients.catalogue import CLIENTS, Client
+from hatchlock.clients.shape import Address, Start
+from hatchlock.clients.writer import entry_digest
+from hatchlock.migrate.applications import read_application
+from hatchlock.migrate.model import Secret
+from hatchlock.migrate.recognise import application_like, application_of
+
+TOKEN = "ghp_Zq8Lw3Xk5Vn2Rt7Yb4Mc6Pd9"
+START = Start(command="uvx", args=("mcp-server-time@latest", "--utc"), env={"MODE": "fast", "GITHUB_TOKEN": TOKEN})
+OURS = Start(command="/store/bin/hatchlock", args=("run", "--project", "p", "time"))
+EVERY = pytest.mark.parametrize("client", CLIENTS.values(), ids=list(CLIENTS))
+VALUES = {"a list of texts": ["a"], "a number": 60, "a whole number": 2000, "true or false": False}
+
+
+def written(client: Client, *servers: Start | Address, **more: object) -> bytes:
+    data = b""
+    for number, server in enumerate(servers):
+        data = client.dialect.set(data, f"server{number}", {**client.shape.written(server), **more})
+    return data
+
+
+@EVERY
+def test_a_server_that_it_starts(client: Client) -> None:
+    data = written(client, START)
+    found = read_application(client, data, file="f")
+    (server,) = found.reading.servers
+    assert server.fields["source"] == "pypi:mcp-server-time"
+    assert server.fields["args"] == ["--utc"]
+    assert server.fields["env"] == {"MODE": "fast"}
+    assert server.secrets == (Secret(table="env", key="GITHUB_TOKEN", value=TOKEN),)
+    assert (server.found_as, server.left, server.client_fields, found.reading.left) == ("server0", (), {}, ())
+    assert 1 <= server.line <= data.count(b"\n")
+    entry = client.dialect.read(data)["server0"]
+    assert found.digests == {"server0": entry_digest(entry.value)}
+
+
+@EVERY
+def test_a_server_that_it_connects_to(client: Client) -> None:
+    for transport, shape in (("http", client.shape.http), ("sse", client.shape.sse)):
+        if shape is None:
+            continue
+        address = Address(
+            url="https://mcp.example.com/x",
+            transport="sse" if transport == "sse" else "http",
+            headers={"Authorization": f"Bearer {TOKEN}", "X-Team": "a"},
+        )
+        (server,) = read_application(client, written(client, address), file="f").reading.servers
+        assert server.fields["url"] == address.url
+        assert server.fields.get("transport", "http") == transport
+        assert server.fields["headers"] == {"X-Team": "a"}
+        assert server.secrets == (Secret(table="headers", key="Authorization", value=TOKEN, format="Bearer {}"),)
+        assert server.left == ()
+
+
+@EVERY
+def test_fields_of_its_own_are_kept_and_others_listed_with_their_line(client: Client) -> None:
+    own = {
+        name: field.words[0] if field.words else VALUES[field.form]
+        for name, field in client.fields.items()
+        if (field.words or field.form in VALUES) and name != "env_keys"
+    }
+    data = written(client, START, **own, zzUnknown=7)
+    (server,) = read_application(client, data, file="f").reading.servers
+    assert server.client_fields == own
+    (left,) = server.left
+    assert "`zzUnknown`" in left.what
+    assert left.line == data[: data.index(b"zzUnknown")].count(b"\n") + 1
+    (elsewhere,) = read_application(client, data, file="f", is_its_own=False).reading.servers
+    assert (elsewhere.client_fields, len(elsewhere.left)) == ({}, 1 + len(own))
+
+
+@EVERY
+def test_entries_that_hatchlock_starts_already_are_passed_over(client: Client) -> None:
+    found = read_application(client, written(client, START, OURS), file="f")
+    assert ([server.found_as for server in found.reading.servers], found.ours) == (["server0"], ("server1",))
+
+
+@EVERY
+def test_an_entry_that_is_none_is_listed(client: Client) -> None:
+    data = client.dialect.set(b"", "odd", {"enabled": True, "unheard": "of"})
+    found = read_application(client, data, file="f").reading
+    assert (found.servers, len(found.left)) == ((), 1)
+    assert "odd" in found.left[0].what
+
+
+@EVERY
+def test_its_files_are_known_by_their_paths(client: Client) -> None:
+    data = written(client, START)
+    for file in {*client.user_files.values(), client.project_file} - {""}:
+        found = application_of(Path("/somewhere", file), data)
+        assert found is not None
+        assert (found.dialect.read(data).keys(), found.title) == (client.dialect.read(data).keys(), found.title)
+
+
+@EVERY
+def test_its_files_are_known_by_what_is_in_them(client: Client) -> None:
+    ending = (
+        ".toml" if "toml" in client.user_files["linux"] else ".yaml" if "yaml" in client.user_files["linux"] else ""
+    )
+    found = application_like(Path(f"/somewhere/servers{ending}"), written(client, START))
+    assert found is not None
+    assert len(read_application(found, written(client, START), file="f").reading.servers) == 1
+
+
+def test_what_is_nothing_of_all_this_is_known_as_nothing() -> None:
+    for data in (b"", b"{}", b'{"name": "x", "dependencies": {"a": "1"}}', b"[1]", b"\xff\xfe", b"key = 1\n", b"- a\n"):
+        for name in ("x.json", "x.toml", "x.yaml", "x"):
+            assert application_like(Path(name), data) is None, (data, name)

@@ -1,0 +1,215 @@
+"""What an import decides, from values to the text of a manifest: equal servers, names, secrets, what is there already."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hatchlock.manifest.load import loads
+from hatchlock.migrate.deciding import Decision, Wishes, decide
+from hatchlock.migrate.merging import Found, Merged, Origin, free_name, merged
+from hatchlock.migrate.model import Left, Proposed, Secret
+from hatchlock.migrate.secret_names import named_secrets
+from hatchlock.state.imported import Imported
+
+MANIFEST = """\
+# ours
+[project]
+name = "trial"
+platforms = ["linux/amd64"]   # one
+"""
+TOKEN = Secret(table="env", key="GITHUB_TOKEN", value="one")
+OTHER = Secret(table="env", key="GITHUB_TOKEN", value="two")
+
+
+def found(
+    name: str, source: str = "pypi:a", *, client: str = "cursor", secrets: tuple[Secret, ...] = (), **more: Any
+) -> Found:
+    fields = {"source": source, **more.pop("fields", {})}
+    server = Proposed(name=name, found_as=name, line=3, fields=fields, secrets=secrets, **more)
+    file = f"/{client}.json"
+    return Found(
+        server=server,
+        origin=Origin(file=file, line=3, entry=name, client=client, record=f"{client}/user{file}", digest=f"d-{name}"),
+    )
+
+
+def decided(*items: Found, text: str = MANIFEST, imported: tuple[Imported, ...] = (), **wishes: Any) -> Decision:
+    return decide(
+        text,
+        merged(items),
+        environments=wishes.pop("environments", {}),
+        imported=imported,
+        scopes=wishes.pop("scopes", {}),
+        wishes=Wishes(**wishes),
+        is_free=lambda _name, _value: True,
+    )
+
+
+def states(decision: Decision) -> dict[str, str]:
+    return {item.name: item.state for item in decision.outcomes}
+
+
+def servers(decision: Decision) -> dict[str, Any]:
+    return dict(tomllib.loads(decision.text).get("servers", {}))
+
+
+def test_equal_servers_are_one_and_have_the_name_that_most_give_it() -> None:
+    (one,) = merged([found("gh"), found("github", client="zed"), found("github", client="vscode")])
+    assert (one.name, one.clients) == ("github", ("cursor", "vscode", "zed"))
+    assert [origin.entry for origin in one.origins] == ["gh", "github", "github"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        found("a", "pypi:b", client="zed"),
+        found("a", client="zed", fields={"args": ["x"]}),
+        found("a", client="zed", secrets=(OTHER,)),
+        found("a", client="zed"),
+    ],
+)
+def test_different_servers_of_one_name_get_that_of_their_application(other: Found) -> None:
+    first, second = merged([found("a", secrets=(TOKEN,)), other])
+    assert (first.name, second.name) == ("a", "a-zed")
+
+
+def test_fields_of_applications_make_no_other_server() -> None:
+    (one,) = merged(
+        [
+            found("a", client="cline", client_fields={"timeout": 60}),
+            found("a", client="kiro", client_fields={"disabled": True}),
+            found("b", client="cline", client_fields={"timeout": 90}),
+        ]
+    )
+    assert one.client_fields == {"cline": {"timeout": 60}, "kiro": {"disabled": True}}
+    assert [left.what for _, left in one.left] == [
+        "b: another entry of cline has this server with other fields, which count"
+    ]
+
+
+def test_a_free_name_is_never_too_long() -> None:
+    long = "x" * 64
+    assert free_name(long, [long], hint="cursor") == f"{'x' * 57}-cursor"
+    assert free_name("a", ["a", "a-cursor"], hint="cursor") == "a-2"
+    assert free_name("a", ["a", "a-2"]) == "a-3"
+
+
+def names(*items: Merged, taken: tuple[str, ...] = ()) -> dict[str, str]:
+    given = named_secrets(items, is_free=lambda name, _: name not in taken)
+    return {f"{server}.{secret.key}": name for (server, secret), name in given.items()}
+
+
+def server(name: str, *secrets: Secret) -> Merged:
+    (one,) = merged([found(name, secrets=secrets)])
+    return one
+
+
+def test_secrets_are_called_like_their_variables_and_equal_values_share_a_name() -> None:
+    assert names(server("a", TOKEN), server("b", TOKEN), server("c", OTHER)) == {
+        "a.GITHUB_TOKEN": "github-token",
+        "b.GITHUB_TOKEN": "github-token",
+        "c.GITHUB_TOKEN": "c-github-token",
+    }
+
+
+def test_a_variable_that_says_nothing_has_its_server_before_it() -> None:
+    key = Secret(table="env", key="API_KEY", value="v")
+    header = Secret(table="headers", key="Authorization", value="w", format="Bearer {}")
+    assert names(server("a.b", key, header)) == {"a.b.API_KEY": "a-b-api-key", "a.b.Authorization": "a-b-authorization"}
+
+
+def test_a_secret_without_a_value_shares_its_name_with_none() -> None:
+    asked = Secret(table="env", key="GITHUB_TOKEN")
+    assert names(server("a", asked), server("b", asked)) == {
+        "a.GITHUB_TOKEN": "github-token",
+        "b.GITHUB_TOKEN": "b-github-token",
+    }
+    assert names(server("a", asked), taken=("github-token", "a-github-token")) == {"a.GITHUB_TOKEN": "a-github-token-2"}
+    assert names(server("a", Secret(table="env", key="GITHUB_TOKEN", reference="env:X"))) == {}
+
+
+def test_a_manifest_gets_the_servers_and_keeps_everything_else() -> None:
+    decision = decided(
+        found("a", secrets=(TOKEN,), client_fields={"envFile": ".x"}), found("b", "pypi:b", client="zed")
+    )
+    assert decision.text.startswith(MANIFEST)
+    assert servers(decision) == {
+        "a": {
+            "source": "pypi:a",
+            "clients": ["cursor"],
+            "env": {"GITHUB_TOKEN": {"secret": "keyring:github-token"}},
+            "client": {"cursor": {"envFile": ".x"}},
+        },
+        "b": {"source": "pypi:b", "clients": ["zed"]},
+    }
+    loads(decision.text, shown="hatchlock.toml")
+
+
+def test_the_same_again_is_there_already() -> None:
+    items = (found("a", secrets=(TOKEN,)), found("b", "pypi:b", client="zed"))
+    first = decided(*items, runtime="process")
+    again = decided(*items, text=first.text)
+    assert states(again) == {"a": "there", "b": "there"}
+    assert again.text == first.text
+    assert [item.kept_under for item in again.outcomes] == [{TOKEN: "github-token"}, {}]
+
+
+def test_what_was_edited_since_it_was_imported_is_there_already() -> None:
+    first = decided(found("a"))
+    edited = first.text.replace("pypi:a", "pypi:a>=2")
+    assert states(decided(found("a"), text=edited)) == {"a": "conflict"}
+    record = Imported(file="cursor/user/cursor.json", entry="a", digest="d-a", server="a")
+    assert states(decided(found("a"), text=edited, imported=(replace(record, digest="d"),))) == {"a": "conflict"}
+    assert states(decided(found("a"), text=edited, imported=(record,))) == {"a": "there"}
+
+
+def test_another_server_of_the_name_is_a_conflict_that_a_new_name_solves() -> None:
+    text = MANIFEST + '\n[servers.a]\nsource = "pypi:other"\n'
+    decision = decided(found("a"), found("b", "pypi:b"), text=text)
+    assert states(decision) == {"a": "conflict", "b": "added"}
+    assert servers(decision)["a"] == {"source": "pypi:other"}
+    renamed = decided(found("a"), text=text, renames={"a": "a-new"})
+    assert states(renamed) == {"a-new": "added"}
+
+
+def test_a_server_that_is_there_says_which_applications_do_not_list_it() -> None:
+    text = MANIFEST + '\n[servers.mine]\nsource = "pypi:a"\nclients = ["zed"]\n'
+    (outcome,) = decided(found("a"), text=text).outcomes
+    assert (outcome.name, outcome.state, outcome.clients, outcome.unlisted) == ("mine", "there", ("zed",), ("cursor",))
+
+
+def test_what_no_manifest_may_have_is_refused_and_stops_nothing_else() -> None:
+    bad = found("bad", "pypi:bad", fields={"sandbox": {"network": "internet"}})
+    decision = decided(found("a"), bad, found("c", "pypi:c"))
+    assert states(decision) == {"a": "added", "bad": "refused", "c": "added"}
+    (refused,) = [item for item in decision.outcomes if item.state == "refused"]
+    assert "reason" in refused.why
+    assert sorted(servers(decision)) == ["a", "c"]
+
+
+def test_only_environments_and_scopes_that_are_used_are_written() -> None:
+    environments = {"shared": {"python": "3.11"}, "unused": {"python": "3.12"}}
+    decision = decided(
+        found("a", fields={"environment": "shared"}),
+        environments=environments,
+        scopes={"cursor": "project", "zed": "project"},
+    )
+    document = tomllib.loads(decision.text)
+    assert document["environments"] == {"shared": {"python": "3.11"}}
+    assert document["clients"] == {"cursor": {"scope": "project"}}
+
+
+def test_wishes_say_who_lists_them_and_where_they_run() -> None:
+    image = found("image", "oci:ghcr.io/acme/a:1")
+    decision = decided(found("a", client=""), image, clients=("zed",), runtime="process")
+    assert servers(decision)["a"] == {"source": "pypi:a", "runtime": "process", "clients": ["zed"]}
+    assert "runtime" not in servers(decision)["image"]
+
+
+def test_what_is_left_says_whose_it_is() -> None:
+    (one,) = merged([found("a", left=(Left(line=7, what="`x`: nothing"),))])
+    assert [(file, left.line, left.what) for file, left in one.left] == [("/cursor.json", 7, "a: `x`: nothing")]
