@@ -257,7 +257,7 @@ def _written(plan: ImportPlan) -> tuple[Path, ...]:
     from hatchlock.usecases.manifest import tell_git
 
     text, path = plan.decision.text, plan.project.manifest
-    if text == plan.before:
+    if not any(item.state == "added" for item in plan.decision.outcomes):
         return ()
     if plan.is_new:
         path.parent.mkdir(parents=True, exist_ok=True)

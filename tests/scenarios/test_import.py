@@ -1,0 +1,250 @@
+"""`import` as a user has it: applications that are found, files that are named, what is said, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.engines.process import host_platform
+from hatchlock.manifest.load import loads
+from hatchlock.state.imported import read_imported
+from support.project import TrialProject, snapshot
+
+TOKEN = "ghp_Zq8Lw3Xk5Vn2Rt7Yb4Mc6Pd9"
+TIME = {"command": "uvx", "args": ["mcp-server-time"]}
+GITHUB = {"command": "npx", "args": ["-y", "gh@latest"], "env": {"GITHUB_TOKEN": TOKEN}}
+
+KILLER = """
+import os, signal, sys
+from hatchlock.cli.main import main
+def hook(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("hatchlock.toml"):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TrialProject:
+    return TrialProject(tmp_path)
+
+
+def put(path: Path, *, key: str = "mcpServers", **servers: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({key: servers}, indent=2))
+    return path
+
+
+def cursor(project: TrialProject, **servers: Any) -> Path:
+    return put(project.user_home / ".cursor/mcp.json", **servers)
+
+
+def servers(project: TrialProject) -> dict[str, Any]:
+    return dict(loads(project.manifest.read_text(), shown="hatchlock.toml").manifest.servers)
+
+
+def states(document: Any) -> dict[str, str]:
+    return {item["name"]: item["state"] for item in document["servers"]}
+
+
+def test_from_nothing_to_a_manifest(project: TrialProject) -> None:
+    cursor(project, time=TIME, github=GITHUB)
+    done = project.ok("import")
+    assert "hatchlock.toml: 2 servers added, from 2 entries of 1 file" in done.out
+    assert f"hatchlock secret set github-token --project {project.directory.name}" in done.err
+    assert "next: hatchlock up" in done.err
+    assert sorted(servers(project)) == ["github", "time"]
+    assert (project.directory / ".gitignore").read_text() == "hatchlock.local.toml\n"
+    assert TOKEN not in done.said
+    assert not (project.store / "secrets.json").exists()
+    again = project.ok("import")
+    assert "0 servers added, 2 already there" in again.out
+    assert "next:" not in again.err
+
+
+def test_nothing_found_is_said(project: TrialProject) -> None:
+    assert "nothing to import" in project.ok("import").out
+    assert not project.manifest.exists()
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(project: TrialProject) -> None:
+    cursor(project, github=GITHUB)
+    before = snapshot(project.root)
+    done = project.ok("import", "--dry-run", "--keep-secrets")
+    assert snapshot(project.root) == before
+    assert '+GITHUB_TOKEN = { secret = "keyring:github-token" }' in done.out
+    assert "1 server would be added" in done.out
+    assert TOKEN not in done.said
+
+
+def test_secrets_are_kept_for_the_project_alone_and_only_when_it_is_said(project: TrialProject) -> None:
+    path = cursor(project, github=GITHUB)
+    project.ok("import", "--no-secrets")
+    (record,) = read_imported(project.store / "projects" / project.directory.name)
+    assert (record.file, record.entry, record.server) == (f"cursor/user/{path}", "github", "github")
+    assert (record.secrets, record.is_kept) == ((), False)
+    done = project.ok("import", "--keep-secrets", "--json").document
+    assert done["secrets"] == [
+        {"name": "github-token", "used_by": ["github.GITHUB_TOKEN"], "has_value": True, "kept": True}
+    ]
+    (record,) = read_imported(project.store / "projects" / project.directory.name)
+    assert (record.secrets, record.is_kept) == (("github-token",), True)
+    kept = json.loads((project.store / "secrets.json").read_text())["secrets"]
+    assert kept == {f"{project.directory.name}/github-token": {"value": TOKEN}}
+    assert project.ok("secret", "check").out.split()[-1] == "ok"
+
+
+def test_a_name_that_has_another_value_is_left_alone(project: TrialProject) -> None:
+    cursor(project, github=GITHUB)
+    subprocess.run(
+        project.command("secret", "set", "github-token"), env=project.env, input=b"another", check=True, timeout=60
+    )
+    project.ok("import", "--keep-secrets")
+    assert 'secret = "keyring:github-token-2"' in project.manifest.read_text()
+
+
+def test_a_broken_file_stops_no_other(project: TrialProject) -> None:
+    cursor(project, time=TIME)
+    broken = project.user_home / ".codeium/windsurf/mcp_config.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text('{"mcpServers": {\n"a": {"command": }}}')
+    done = project.fails("import")
+    assert f"{broken}:2:" in done.err or "~/.codeium/windsurf/mcp_config.json:2:" in done.err
+    assert list(servers(project)) == ["time"]
+    document = project.run("import", "--json").document
+    assert ([error["code"] for error in document["errors"]], states(document)) == (
+        ["unparsable-client-file"],
+        {"time": "there"},
+    )
+
+
+def test_another_server_of_the_name_is_a_conflict_with_ways_out(project: TrialProject) -> None:
+    project.write(
+        f'[project]\nname = "p"\nplatforms = ["{host_platform()}"]\n\n[servers.time]\nsource = "pypi:other"\n'
+    )
+    cursor(project, time=TIME)
+    before = project.manifest.read_text()
+    done = project.run("import")
+    assert done.status == 1
+    assert "--rename time=NAME" in done.out
+    assert project.manifest.read_text() == before
+    project.ok("import", "--rename", "time=clock")
+    assert sorted(servers(project)) == ["clock", "time"]
+    assert project.manifest.read_text().startswith(before)
+
+
+def test_a_project_of_the_same_name_elsewhere_is_refused(project: TrialProject, tmp_path: Path) -> None:
+    project.ok("init")
+    project.ok("lock")
+    project.ok("apply", "--yes")
+    cursor(project, time=TIME)
+    other = tmp_path / "elsewhere" / project.directory.name
+    other.mkdir(parents=True)
+    done = project.fails("import", cwd=other)
+    assert "belongs to" in done.err
+    assert list(other.iterdir()) == []
+
+
+def test_the_files_of_a_project_give_it_scope_project(project: TrialProject) -> None:
+    put(project.directory / ".mcp.json", time=TIME)
+    put(project.directory / ".vscode/mcp.json", key="servers", time=TIME)
+    put(project.user_home / ".config/Code/User/mcp.json", key="servers", github=GITHUB)
+    document = project.ok("import", "--json").document
+    text = project.manifest.read_text()
+    assert '[clients.claude-code]\nscope = "project"\n' in text
+    assert "[clients.vscode]" not in text
+    assert servers(project)["time"].clients == ("claude-code", "vscode")
+    (staying,) = document["staying"]
+    assert (staying["file"], staying["entry"]) == (".vscode/mcp.json", "time")
+    records = read_imported(project.store / "projects" / project.directory.name)
+    assert [(item.file.split("/")[0], item.entry) for item in records] == [
+        ("claude-code", "time"),
+        ("vscode", "github"),
+    ]
+
+
+def test_what_claude_code_has_for_this_directory_is_read_and_said_to_stay(project: TrialProject) -> None:
+    file = project.user_home / ".claude.json"
+    local = {str(project.directory.resolve()): {"mcpServers": {"mine": TIME}}}
+    file.write_text(json.dumps({"mcpServers": {"github": GITHUB}, "projects": local}))
+    done = project.ok("import")
+    assert sorted(servers(project)) == ["github", "mine"]
+    assert "claude mcp remove --scope local" in done.out
+    records = read_imported(project.store / "projects" / project.directory.name)
+    assert [item.entry for item in records] == ["github"]
+
+
+def test_files_directories_and_applications_are_named(project: TrialProject, tmp_path: Path) -> None:
+    cursor(project, github=GITHUB)
+    elsewhere = put(tmp_path / "there/some.json", time=TIME)
+    put(tmp_path / "there/.cursor/mcp.json", fetch={"command": "uvx", "args": ["mcp-server-fetch"]})
+    (tmp_path / "there/package.json").write_text('{"name": "x"}')
+    document = project.ok("import", "--dry-run", "--json", "cursor").document
+    assert states(document) == {"github": "added"}
+    document = project.ok("import", "--dry-run", "--json", str(elsewhere)).document
+    assert [(item["name"], item["clients"]) for item in document["servers"]] == [("time", [])]
+    document = project.ok("import", "--dry-run", "--json", str(elsewhere), "--as", "kiro").document
+    assert [(item["name"], item["clients"]) for item in document["servers"]] == [("time", ["kiro"])]
+    document = project.ok("import", "--dry-run", "--json", "--client", "zed", str(tmp_path / "there")).document
+    assert [(item["name"], item["clients"]) for item in document["servers"]] == [
+        ("fetch", ["cursor", "zed"]),
+        ("time", ["zed"]),
+    ]
+
+
+def test_stdin_is_read(project: TrialProject) -> None:
+    done = subprocess.run(
+        project.command("import", "-", "--json"),
+        env=project.env,
+        cwd=project.directory,
+        input=json.dumps({"servers": {"time": TIME}}).encode(),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert states(json.loads(done.stdout)) == {"time": "added"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("nowhere.json",), 1, "there is no such file"),
+        (("cursor",), 1, "Cursor has no file here"),
+        ((".",), 1, "no file in this directory"),
+        (("x.txt",), 1, "no file that can be read"),
+        (("x.txt", "--as", "coursor"), 64, "did you mean 'cursor'?"),
+        (("--client", "zedd"), 64, "did you mean 'zed'?"),
+        (("--rename", "a"), 64, "OLD=NEW"),
+        (("--keep-secrets", "--no-secrets"), 64, "not allowed with"),
+    ],
+)
+def test_what_cannot_be_read_is_named(project: TrialProject, words: tuple[str, ...], status: int, said: str) -> None:
+    (project.directory / "x.txt").write_text("hello")
+    assert said in project.fails("import", *words, status=status).err
+    assert not project.manifest.exists()
+
+
+def test_your_own_manifest_is_made_where_it_belongs(project: TrialProject) -> None:
+    cursor(project, time=TIME)
+    put(project.directory / ".mcp.json", github=GITHUB)
+    project.ok("import", "-g")
+    text = (project.user_home / ".config/hatchlock/hatchlock.toml").read_text()
+    assert ("[servers.time]" in text, "[servers.github]" in text) == (True, False)
+
+
+def test_a_kill_in_between_is_nothing_to_repair(project: TrialProject) -> None:
+    cursor(project, github=GITHUB)
+    words = [sys.executable, "-c", KILLER, "import", "--keep-secrets"]
+    killed = subprocess.run(words, env=project.env, cwd=project.directory, capture_output=True, check=False, timeout=60)
+    assert killed.returncode < 0
+    assert not project.manifest.exists()
+    project.ok("import", "--keep-secrets")
+    assert 'secret = "keyring:github-token"' in project.manifest.read_text()
+    (record,) = read_imported(project.store / "projects" / project.directory.name)
+    assert record.is_kept
