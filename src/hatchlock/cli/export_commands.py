@@ -4,40 +4,132 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hatchlock.cli.context import project_of
 from hatchlock.cli.layout import size
 from hatchlock.cli.ui import Ui
 
+if TYPE_CHECKING:
+    from hatchlock.migrate.outgoing.model import Withheld
+
 __all__ = ["export"]
+
+_OF_SERVERS = ("scope", "without_hatchlock", "images")
 
 
 def export(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Write the image of a server or environment, or print or write an environment in another tool's format."""
+    """Write the image of a server or environment, or print or write what is locked in another tool's format."""
     from hatchlock.errors import UsageError
+    from hatchlock.usecases.export import FORMATS
 
     if bool(arguments.form) == bool(arguments.to):
         raise UsageError(what="`export` needs one of --format and --to", advice="see `hatchlock export --help`")
-    return _image(arguments, ui) if arguments.to else _file(arguments, ui)
+    if arguments.to:
+        _refuse(arguments, ("environment", "runtime", "output", *_OF_SERVERS), "--to")
+        return _image(arguments, ui)
+    if arguments.form in FORMATS:
+        _refuse(arguments, _OF_SERVERS, f"--format {arguments.form}")
+        return _file(arguments, ui)
+    _refuse(arguments, ("environment", "runtime", "platform"), f"--format {arguments.form}")
+    return _servers(arguments, ui)
+
+
+def _refuse(arguments: argparse.Namespace, options: Iterable[str], chosen: str) -> None:
+    from hatchlock.errors import UsageError
+
+    for option in options:
+        if getattr(arguments, option):
+            said = option.replace("_", "-").replace("images", "image")
+            raise UsageError(what=f"--{said} does not go with {chosen}", advice="see `hatchlock export --help`")
+
+
+def _servers(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.errors import UsageError
+    from hatchlock.migrate.outgoing.leaving import images_of
+    from hatchlock.usecases.export_servers import ServerRequest, export_servers, write_servers
+
+    _known(arguments.form)
+    output = Path(arguments.output) if arguments.output else None
+    request = ServerRequest(
+        form=arguments.form,
+        names=tuple(arguments.names),
+        scope=arguments.scope,
+        without_hatchlock=arguments.without_hatchlock,
+        images=images_of(tuple(arguments.images)),
+        beside=output and (output.absolute() if output.is_dir() else output.absolute().parent),
+    )
+    made = export_servers(project_of(arguments), request)
+    if len(made.files) > 1 and output is None and not ui.json:
+        raise UsageError(
+            what=f"{len(made.files)} files do not fit on stdout", advice="name a directory: --output DIR; or one server"
+        )
+    written = write_servers(made, output) if output else []
+    if ui.json:
+        ui.document(
+            {
+                "files": dict(made.files),
+                "servers": list(made.servers),
+                "withheld": [asdict(item) for item in made.withheld],
+                "notes": [asdict(item) for item in made.notes],
+                "written": list(map(str, written)),
+            }
+        )
+        return 0
+    for line in _left_out(made.withheld):
+        ui.say(line)
+    for note in made.notes:
+        ui.say(f"note: {note}")
+    if output is None:
+        sys.stdout.write("".join(made.files.values()))
+        sys.stdout.flush()
+    ui.result("\n".join(f"+ {path}" for path in written))
+    return 0
+
+
+def _known(form: str) -> None:
+    from difflib import get_close_matches
+
+    from hatchlock.errors import UsageError
+    from hatchlock.usecases.export import FORMATS
+    from hatchlock.usecases.export_servers import server_formats
+
+    known = (*FORMATS, *server_formats())
+    if form in known:
+        return
+    close = get_close_matches(form, known, n=1)
+    raise UsageError(
+        what=f"--format {form}: there is no such format",
+        advice=f"did you mean {close[0]}?" if close else f"one of {', '.join(known)}",
+    )
+
+
+def _left_out(withheld: Iterable[Withheld]) -> Iterable[str]:
+    """Yield a line for each reason, with the servers that have it."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for item in withheld:
+        reasons.setdefault((item.why, item.hint), []).append(item.server)
+    for (why, hint), names in reasons.items():
+        yield f"left out: {', '.join(names)}: {why}"
+        if hint:
+            yield f"  {hint}"
 
 
 def _image(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.errors import UsageError
     from hatchlock.usecases.export_image import export_image, image_target
 
-    for option in ("environment", "runtime", "output"):
-        if getattr(arguments, option):
-            raise UsageError(
-                what=f"--{option} does not go with --to", advice="write `hatchlock export NAME --to TARGET`"
-            )
-    if not arguments.name:
+    if len(arguments.names) != 1:
         raise UsageError(
-            what="--to needs the name of a server or environment", advice="write `export NAME --to TARGET`"
+            what="--to needs the name of one server or environment", advice="write `export NAME --to TARGET`"
         )
+    name = arguments.names[0]
     made = export_image(
         project_of(arguments),
-        arguments.name,
+        name,
         image_target(arguments.to),
         platforms=arguments.platform,
         offline=arguments.offline,
@@ -57,9 +149,9 @@ def _file(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.errors import UsageError
     from hatchlock.usecases.export import ExportRequest, export_environment, write_export
 
-    if arguments.name:
-        what = f"--format takes no {arguments.name!r}"
-        raise UsageError(what=what, advice=f"write --environment {arguments.name}")
+    if arguments.names:
+        what = f"--format {arguments.form} takes no {arguments.names[0]!r}"
+        raise UsageError(what=what, advice=f"write --environment {arguments.names[0]}")
     if len(arguments.platform) > 1:
         raise UsageError(what="--format takes one --platform", advice="leave it out for all that are locked")
     output = Path(arguments.output) if arguments.output else None

@@ -29,7 +29,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "diff": ("how two locks differ", "hatchlock diff main --markdown"),
         "pin": ("approve what servers offer, hold them to it", "hatchlock pin time"),
         "outdated": ("what is newer, and what holds it back", "hatchlock outdated --all"),
-        "export": ("write another tool's lock file, or an image", "hatchlock export time --to oci:time-image"),
+        "export": ("write another tool's file, or an image", "hatchlock export --format compose.yaml"),
     },
     "World": {
         "show": ("print a saved plan", "hatchlock show plan.json"),

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.client_arguments import client_arguments
+from hatchlock.cli.export_arguments import export_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.import_arguments import import_arguments
@@ -245,31 +246,6 @@ def _which_runtime(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runtime", choices=["process", "container"], help="which of two environments of that name")
 
 
-def _export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", nargs="?", metavar="NAME", help="with --to: a server or environment with an image")
-    command.add_argument(
-        "--to",
-        metavar="TARGET",
-        help="write its image: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker://HOST/REPO",
-    )
-    command.add_argument(
-        "--format",
-        dest="form",
-        choices=["pylock.toml", "requirements.txt", "package-lock.json", "constraints", "mcp-pin.lock"],
-        help="another tool's lock file",
-    )
-    command.add_argument("--environment", metavar="NAME", help="an environment or server; the only one if not said")
-    command.add_argument("--runtime", choices=["process", "container"], help="which of two environments of that name")
-    command.add_argument(
-        "--platform",
-        action="append",
-        default=[],
-        metavar="OS/ARCH",
-        help="for this platform only; with --to one or several, this machine's if not said",
-    )
-    command.add_argument("--output", metavar="PATH", help="a file or directory; stdout if not said")
-
-
 def _diff(command: argparse.ArgumentParser) -> None:
     command.add_argument("before", nargs="?", metavar="A", help="a lock file or a git revision; HEAD if not said")
     command.add_argument("after", nargs="?", metavar="B", help="the same; the lock as it is if not said")
@@ -378,7 +354,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "logout": logout_arguments,
     "env": _env,
     "exec": _exec,
-    "export": _export,
+    "export": export_arguments,
     "info": _info,
     "search": _search,
     "diff": _diff,

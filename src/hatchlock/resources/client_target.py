@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 from hatchlock.clients.catalogue import CLIENTS, Client, Scope
 from hatchlock.clients.owners import start_for
+from hatchlock.clients.shape import Start
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.model import Manifest, ServerSpec
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.machine import Machine
 
-__all__ = ["NoProjectFile", "Wanted", "other_files", "usual_files", "wanted_entries"]
+__all__ = ["NoProjectFile", "Wanted", "other_files", "usual_files", "wanted_entries", "written_entry"]
 
 _FIRST = frozenset({"claude-code", "cursor"})
 """Applications whose files are a part of every target: plans and generations are compared by its bytes, which stay."""
@@ -82,7 +83,12 @@ def _entry(server: ServerSpec, client: Client, manifest: Manifest, machine: Mach
         server=server.name,
     )
     file = ClientFile(client=client.name, scope=scope, path=_path(client, manifest, machine) or "")
-    return EntrySpec(file=file, server=server.name, value={**client.shape.written(start), **_own(server, client)})
+    return EntrySpec(file=file, server=server.name, value=written_entry(server, client, start))
+
+
+def written_entry(server: ServerSpec, client: Client, start: Start) -> dict[str, Any]:
+    """Return the entry of a server in an application's file, with the application's own fields."""
+    return {**client.shape.written(start), **_own(server, client)}
 
 
 def _own(server: ServerSpec, client: Client) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hatchlock.resources.world import Target
     from hatchlock.usecases.project import Project
 
-__all__ = ["Assumed", "assumed_home", "plan_from"]
+__all__ = ["Assumed", "assumed_home", "assumed_machine", "plan_from"]
 
 _HOME = Path("~")
 _ENGINE = "unix:///var/run/docker.sock"
@@ -75,8 +75,8 @@ def plan_from(project: Project, text: str, *, platform: str | None = None) -> As
     manifest, lock = _fresh(project)
     before, notes = named_lock(text, project)
     platform = platform or host_platform()
-    target = _target(manifest, lock, _machine(project, platform, lock))
-    old = _target(manifest, before, _machine(project, platform, before))
+    target = _target(manifest, lock, assumed_machine(project, platform, lock))
+    old = _target(manifest, before, assumed_machine(project, platform, before))
     desired = list(_desired(target, project))
     present = _present(_desired(old, project), {item.address: item for item in desired})
     plan = diff(desired, present, target.problems)
@@ -105,8 +105,8 @@ def _target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     return compile_target(declared_by(lock, manifest), lock, machine)
 
 
-def _machine(project: Project, platform: str, lock: Lock) -> Machine:
-    """Return a machine that has everything that a lock needs."""
+def assumed_machine(project: Project, platform: str, lock: Lock) -> Machine:
+    """Return a machine that has everything that a lock needs; nobody has looked at it."""
     from hatchlock.engines.debian_host import HostSystem
     from hatchlock.resources.env_target import InterpreterFacts
     from hatchlock.resources.machine import Machine
