@@ -39,6 +39,12 @@ def _fields() -> Iterator[str]:
             yield f"| `{client.name}` | `{name}` | {field} | {field.about} |"
 
 
+def _proofs() -> Iterator[str]:
+    for client in CLIENTS.values():
+        program = f"{client.tried.program} {client.tried.version}" if client.tried else ""
+        yield f"| `{client.name}` | {client.proof('user')} | {client.proof('project')} | {program} |"
+
+
 def _checked(client: Client) -> str:
     pages = "<br>".join(client.checked.pages)
     return f"| `{client.name}` | {pages or 'none'} | {client.checked.on} | {client.checked.unproved} |"
@@ -48,6 +54,7 @@ TABLES = {
     "Files": table("| name | application | user's file | project's file |", _files()),
     "What they cannot do": table("| name | cannot | what surprises |", _limits()),
     "Fields of their own": table("| name | field | holds | meaning |", _fields()),
+    "What each has shown": table("| name | user's file | project's file | program |", _proofs()),
     "What this was compared with": table("| name | pages | on | not proved |", map(_checked, CLIENTS.values())),
 }
 

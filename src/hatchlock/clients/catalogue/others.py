@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hatchlock.clients.catalogue.record import XDG, Checked, Client
+from hatchlock.clients.catalogue.record import XDG, Checked, Client, Tried
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.on_demand import OnDemand
 from hatchlock.clients.shape import Shape, UrlShape
@@ -47,11 +47,9 @@ _CODEX = Client(
     shape=Shape(http=UrlShape(headers="http_headers")),
     notes={"user": _RESTART, "project": f"{_RESTART}; it reads a project's file only where the project is trusted"},
     markers=(".codex",),
-    quirks=("a field that it does not know keeps it from starting",),
-    checked=Checked(
-        pages=("openai/codex: codex-rs/config/src/mcp_types.rs",),
-        unproved="the project's file, which others have tried with version 0.154",
-    ),
+    quirks=("with --strict-config, a field that it does not know keeps it from starting",),
+    checked=Checked(pages=("openai/codex: codex-rs/config/src/mcp_types.rs",)),
+    tried=Tried(program="@openai/codex", version="0.171.0", user="connected", project="connected"),
 )
 
 _MISTRAL_VIBE = Client(
@@ -66,20 +64,17 @@ _MISTRAL_VIBE = Client(
         fixed={"transport": "stdio"},
         http=UrlShape(below="auth", beside={"type": "static"}, fixed={"transport": "streamable-http"}),
     ),
-    notes={"user": _RESTART, "project": _RESTART},
+    notes={"user": _RESTART, "project": f"{_RESTART}; it reads a project's file only where the folder is trusted"},
     markers=(".vibe",),
-    quirks=(
-        "where a project has a .vibe/config.toml, the user's file is not read at all",
-        "it turns every other character than letters, digits, '-' and '_' of a server's name into '_'",
-    ),
+    quirks=("it turns every other character than letters, digits, '-' and '_' of a server's name into '_'",),
     checked=Checked(
         pages=(
             "https://docs.mistral.ai/vibe/code/cli/mcp-servers",
             "https://docs.mistral.ai/mistral-vibe/terminal/configuration",
             "mistralai/mistral-vibe: vibe/core/config/models.py",
         ),
-        unproved="VIBE_HOME",
     ),
+    tried=Tried(program="pypi:mistral-vibe", version="3.0.2", user="connected", project="connected"),
 )
 
 _GOOSE = Client(
@@ -124,6 +119,7 @@ _CONTINUE = Client(
         pages=("continuedev/continue: packages/config-yaml/src/schemas/mcp/index.ts",),
         unproved="that it reloads its file",
     ),
+    tried=Tried(program="@continuedev/cli", version="1.5.47", user="connected"),
 )
 
 OTHERS = (_CODEX, _MISTRAL_VIBE, _GOOSE, _CONTINUE)

@@ -12,9 +12,10 @@ from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.shape import Shape, UrlShape
 from hatchlock.manifest.client_fields import CLIENT_FIELDS, ClientField
 
-__all__ = ["MCP_SERVERS", "PLAIN", "TYPED", "XDG", "Checked", "Client", "Scope", "code_files"]
+__all__ = ["MCP_SERVERS", "PLAIN", "TYPED", "XDG", "Checked", "Client", "Outcome", "Scope", "Tried", "code_files"]
 
 Scope = Literal["user", "project"]
+Outcome = Literal["connected", "listed"]
 
 MCP_SERVERS = JsonObject(("mcpServers",))
 """How most applications write their files."""
@@ -41,6 +42,24 @@ class Checked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """What the application itself did with entries that `apply` had written.
+
+    Attributes:
+        program: Which, as it is installed: a package of npm, or `pypi:` and one of Python's.
+        version: Which of it.
+        user: With one in the user's file: "connected" where it asked the server for its tools, "listed" where it showed it,
+            and wants an account before it connects.
+        project: Likewise in a project's file, once that was approved or its folder trusted; None where it reads none.
+    """
+
+    program: str
+    version: str
+    user: Outcome
+    project: Outcome | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
     """An application whose configuration lists MCP servers.
 
@@ -59,6 +78,7 @@ class Client:
         markers: Paths, relative to the home directory, of which one exists where it is installed; besides the user's file.
         quirks: What surprises, one sentence each.
         checked: What the record was compared with.
+        tried: What the application itself has shown; None where it was not to be had.
     """
 
     name: str
@@ -74,6 +94,7 @@ class Client:
     markers: tuple[str, ...] = ()
     quirks: tuple[str, ...] = ()
     checked: Checked
+    tried: Tried | None = None
 
     @property
     def fields(self) -> Mapping[str, ClientField]:
@@ -91,6 +112,13 @@ class Client:
             "a working directory": not shape.cwd,
         }
         return tuple(what for what, is_so in found.items() if is_so)
+
+    def proof(self, scope: Scope) -> str:
+        """Return what the record stands on for a scope, as a phrase; "" where it reads no such file."""
+        if scope == "project" and not self.project_file:
+            return ""
+        seen = self.tried and (self.tried.user if scope == "user" else self.tried.project)
+        return seen or ("its documentation" if self.checked.pages else "what other tools write")
 
     def user_path(self, home_dir: Path, environ: Mapping[str, str], platform: str) -> Path:
         """Return the user's own file.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hatchlock.clients.catalogue.record import MCP_SERVERS, PLAIN, TYPED, XDG, Checked, Client
+from hatchlock.clients.catalogue.record import MCP_SERVERS, PLAIN, TYPED, XDG, Checked, Client, Tried
 from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.shape import Shape, UrlShape
 
@@ -22,7 +22,7 @@ _CLAUDE_CODE = Client(
     shape=TYPED,
     notes={
         "user": _RESTART,
-        "project": "it asks once to approve the servers of a project's .mcp.json",
+        "project": "it shows the servers of a project's .mcp.json as pending until you approve them: start `claude` there once",
     },
     markers=(".claude",),
     quirks=("it rewrites its own file, which holds tokens and much else, while it runs",),
@@ -30,6 +30,7 @@ _CLAUDE_CODE = Client(
         pages=("https://code.claude.com/docs/en/mcp",),
         unproved="the page was at hand only as its own issues quote it; alwaysLoad is from its changes",
     ),
+    tried=Tried(program="@anthropic-ai/claude-code", version="2.1.197", user="connected", project="connected"),
 )
 
 _GEMINI_CLI = Client(
@@ -40,11 +41,13 @@ _GEMINI_CLI = Client(
     variables={"GEMINI_CLI_HOME": ""},
     project_file=".gemini/settings.json",
     shape=_GEMINI,
-    notes={"user": _RESTART, "project": f"{_RESTART}; it reads a project's file only where the folder is trusted"},
+    notes={
+        "user": f"{_RESTART}; it starts no server, of yours neither, in a folder that is not trusted",
+        "project": f"{_RESTART}; it starts no server in a folder that is not trusted",
+    },
     quirks=("`url` is an address of server-sent events, `httpUrl` one of streamable HTTP",),
-    checked=Checked(
-        pages=("google-gemini/gemini-cli: docs/tools/mcp-server.md",), unproved="GEMINI_CLI_HOME; the trust of folders"
-    ),
+    checked=Checked(pages=("google-gemini/gemini-cli: docs/tools/mcp-server.md",), unproved="GEMINI_CLI_HOME"),
+    tried=Tried(program="@google/gemini-cli", version="0.61.0", user="connected", project="connected"),
 )
 
 _QWEN_CODE = Client(
@@ -60,6 +63,7 @@ _QWEN_CODE = Client(
     checked=Checked(
         pages=("https://qwenlm.github.io/qwen-code-docs/en/users/features/mcp/",), unproved="each field of its entries"
     ),
+    tried=Tried(program="@qwen-code/qwen-code", version="0.15.10", user="connected", project="connected"),
 )
 
 _OPENCODE_1 = Client(
@@ -77,6 +81,7 @@ _OPENCODE_1 = Client(
         "version 2 reads another place of the file: opencode-v2",
     ),
     checked=Checked(pages=("https://opencode.ai/docs/mcp-servers",)),
+    tried=Tried(program="opencode-ai", version="1.18.33", user="connected", project="connected"),
 )
 
 _OPENCODE_2 = Client(
@@ -89,10 +94,14 @@ _OPENCODE_2 = Client(
     shape=_OPENCODE,
     notes={"user": _RESTART, "project": _RESTART},
     markers=(".config/opencode", ".local/share/opencode"),
-    quirks=("it reads opencode.jsonc as well: name that with `path` where you have it",),
+    quirks=(
+        "it reads opencode.jsonc as well: name that with `path` where you have it",
+        "OpenCode 1.18 reads this place as well",
+    ),
     checked=Checked(
         pages=("https://opencode.ai/v2/docs/mcp-servers/",), unproved="its timeouts, which are therefore no fields here"
     ),
+    tried=Tried(program="opencode-ai", version="1.18.33", user="connected", project="connected"),
 )
 
 _CRUSH = Client(
@@ -124,13 +133,17 @@ _AMP = Client(
     user_files={"linux": ".config/amp/settings.json", "darwin": ".config/amp/settings.json"},
     project_file=".amp/settings.json",
     shape=PLAIN,
-    notes={"user": _RESTART, "project": "it asks to approve the servers of a project's settings"},
+    notes={
+        "user": _RESTART,
+        "project": "the servers of a project's settings wait for `amp mcp approve NAME`",
+    },
     markers=(".config/amp",),
     quirks=("`amp.mcpServers` is one name, with a dot in it", "it reads settings.jsonc as well"),
     checked=Checked(
         pages=("sourcegraph/amp-examples-and-guides: guides/mcp/amp-mcp-setup-guide.md",),
-        unproved="its manual was not at hand but in copies of others; the approval of a project's servers is from there",
+        unproved="its manual was not at hand but in copies of others",
     ),
+    tried=Tried(program="@sourcegraph/amp", version="0.0.1790142911-g7618fb", user="listed", project="listed"),
 )
 
 _COPILOT_CLI = Client(
@@ -148,7 +161,7 @@ _COPILOT_CLI = Client(
     ),
     notes={
         "user": _RESTART,
-        "project": "it loads a project's servers only where the folder is trusted, and not with `copilot -p`",
+        "project": f"{_RESTART}; it loads a project's servers only where the folder is trusted",
     },
     markers=(".copilot",),
     quirks=(
@@ -161,6 +174,7 @@ _COPILOT_CLI = Client(
             "microsoft/vscode-docs: docs/agents/reference/mcp-configuration.md",
         )
     ),
+    tried=Tried(program="@github/copilot", version="1.0.102", user="connected", project="connected"),
 )
 
 _FACTORY = Client(
@@ -176,6 +190,7 @@ _FACTORY = Client(
         pages=("https://docs.factory.ai/factory-cli/configuration/mcp",),
         unproved="the copy names no file, and knows no remote servers; both are from other tools that write it",
     ),
+    tried=Tried(program="@factory/cli-linux-x64", version="0.225.2", user="connected", project="connected"),
 )
 
 _KIMI = Client(
@@ -188,11 +203,15 @@ _KIMI = Client(
     shape=Shape(http=UrlShape()),
     notes={
         "user": "sessions that are already open do not see new servers; the next one does",
-        "project": "it starts a project's servers only where the folder is trusted",
+        "project": "it skips a project's servers until you start `kimi` there once and trust the folder",
     },
     markers=(".kimi-code",),
-    quirks=("the older kimi-cli reads ~/.kimi/mcp.json: name that with `path`",),
+    quirks=(
+        "the older kimi-cli reads ~/.kimi/mcp.json: name that with `path`",
+        "of a project it reads .mcp.json as well, which is Claude Code's",
+    ),
     checked=Checked(pages=("https://moonshotai.github.io/kimi-code/zh/customization/mcp",)),
+    tried=Tried(program="@moonshot-ai/kimi-code", version="2.1.0", user="connected", project="listed"),
 )
 
 _QODER = Client(
@@ -208,6 +227,7 @@ _QODER = Client(
         pages=("https://docs.qoder.com/cli/mcp-servers", "https://docs.qoder.com/cli/mcp-reference"),
         unproved="fields behind timeout and description, where the copy ended",
     ),
+    tried=Tried(program="@qoder-ai/qodercli", version="1.1.52", user="connected"),
 )
 
 _CLINE_CLI = Client(
@@ -225,9 +245,8 @@ _CLINE_CLI = Client(
     ),
     notes={"user": _RESTART, "project": ""},
     markers=(".cline",),
-    checked=Checked(
-        pages=("cline/cline: src/services/mcp/schemas.ts",), unproved="the place of its file, which is from other tools"
-    ),
+    checked=Checked(pages=("cline/cline: src/services/mcp/schemas.ts",)),
+    tried=Tried(program="cline", version="3.0.65", user="connected"),
 )
 
 _AUGMENT = Client(
@@ -235,11 +254,13 @@ _AUGMENT = Client(
     title="Auggie",
     dialect=MCP_SERVERS,
     user_files={"linux": ".augment/settings.json", "darwin": ".augment/settings.json"},
+    project_file=".augment/settings.json",
     shape=TYPED,
-    notes={"user": _RESTART, "project": ""},
+    notes={"user": _RESTART, "project": _RESTART},
     markers=(".augment",),
     quirks=("Augment's extensions of editors keep their servers elsewhere",),
     checked=Checked(pages=("https://docs.augmentcode.com/cli/integrations",), unproved="fields of its own"),
+    tried=Tried(program="@augmentcode/auggie", version="0.36.0", user="listed", project="listed"),
 )
 
 _AMAZON_Q = Client(
