@@ -33,7 +33,7 @@ def sandbox_of(service: Part, texts: Texts, *, project: str) -> tuple[dict[str, 
     Args:
         service: The service.
         texts: Fills its texts.
-        project: The name that compose gives to its volumes' project.
+        project: The name that compose gives to its volumes' project; "" where volumes have their own names alone.
 
     Raises:
         Unreadable: A key is written in a way that compose does not know.
@@ -225,10 +225,11 @@ def _volumes(service: Part, texts: Texts, project: str) -> tuple[list[dict[str, 
 def _data(service: Part, item: Part, mount: Mount, project: str) -> Iterator[Left]:
     """The directory is the server's again; what is in it so far stays in the engine's volume."""
     if mount.source:
+        name = f"{project}_{mount.source}" if project else mount.source
         yield Left(
             line=item.line,
             what=f"`volumes`: what the volume {mount.source} holds stays there; to copy it, write [[adopt]] with "
-            f'address = "volume:{server_name(service.key)}{mount.target}" and name = "{project}_{mount.source}"',
+            f'address = "volume:{server_name(service.key)}{mount.target}" and name = "{name}"',
         )
 
 
