@@ -64,12 +64,12 @@ class Pushed:
 
     def answer(self, words: list[str], env: Mapping[str, str], cwd: Path) -> Any:
         """Start a server as an application does, say hello, and return what it answers."""
-        said = self.use(*words, said=json.dumps(HELLO) + "\n", cwd=cwd, **env)
+        said = self.use(*words, said=json.dumps(HELLO) + "\n", cwd=cwd, env=env)
         return json.loads(said.splitlines()[0])["result"]["serverInfo"]["name"]
 
-    def use(self, *words: str, said: str = "", cwd: Path | None = None, **env: str) -> str:
+    def use(self, *words: str, said: str = "", cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run somebody else's program with this engine, and return its stdout."""
-        given = {"PATH": self.project.env["PATH"], "DOCKER_HOST": self.engine, **env}
+        given = {"PATH": self.project.env["PATH"], "DOCKER_HOST": self.engine, **(env or {})}
         done = subprocess.run(
             words, input=said, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env=given
         )
@@ -101,9 +101,9 @@ def test_a_compose_file_starts_what_was_locked_as_closed_as_here(pushed: Pushed)
     (file,) = pushed.export("--format", "compose.yaml", "--output", str(project.directory / "compose.yaml"))["written"]
     compose = ["docker-compose", "--project-name", "leaving", "--file", file]
     assert pushed.answer([*compose, "run", "--rm", "-T", "tiny"], env, project.directory) == "echo"
-    pushed.use(*compose, "up", "--no-start", **env)
+    pushed.use(*compose, "up", "--no-start", env=env)
     (made,) = json.loads(pushed.use("docker", "inspect", "leaving_tiny_1"))
-    pushed.use(*compose, "down", **env)
+    pushed.use(*compose, "down", env=env)
     # docker-compose has no word for a control group namespace of its own, which engines give where these are version 2
     assert differing(pushed, made) <= {"processes", "cgroup namespace"}
     assert {"WORD=say please", "SHOUT=a $HOME of its own"} <= set(made["Config"]["Env"])
@@ -138,9 +138,10 @@ def test_a_pasted_entry_starts_it_with_docker_alone(pushed: Pushed) -> None:
     files = pushed.export("--format", "client:claude-code", "--without-hatchlock")["files"]
     entry = json.loads(files[".claude.json"])["mcpServers"]["tiny"]
     assert entry["env"]["WORD"] == "say ${THE_WORD}"
-    docker, run, *options = entry["command"], *entry["args"]
-    assert pushed.answer([docker, run, *options], entry["env"], Path("/")) == "echo"
-    created = pushed.use(docker, "create", *options, **entry["env"]).strip()
+    words = [entry["command"], *entry["args"]]
+    assert words[:2] == ["docker", "run"]
+    assert pushed.answer(words, entry["env"], Path("/")) == "echo"
+    created = pushed.use("docker", "create", *words[2:], env=entry["env"]).strip()
     (made,) = json.loads(pushed.use("docker", "inspect", created))
     pushed.use("docker", "rm", created)
     assert differing(pushed, made) <= {"processes"}
