@@ -219,6 +219,8 @@ def made_place(
     emptied = dialect.remove(after, name)
     if before is None:
         return Place(hunk=Hunk(at=0, new=emptied.decode()), is_new=True, directories=directories)
+    if emptied == before:
+        return None
     old, ranges = before.decode(), _differences(before.decode(), emptied.decode())
     if len(ranges) != 1 or is_suspect(stood := old[ranges[0].begin : ranges[0].end]):
         return None

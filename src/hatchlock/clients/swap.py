@@ -1,7 +1,14 @@
-"""A file of somebody else's, read and replaced as a whole: mode, owner, group and symlinks stay, and no change is lost."""
+"""A file of somebody else's, read and replaced as a whole: mode, owner, group and symlinks stay, and no change is lost.
+
+A file is looked at right before it is replaced, and what was replaced is looked at once more: old and new file change places,
+and if that is not the one that was looked at, they change back. So a writer that comes in the last instant loses nothing,
+if it renames a file into place, as most do. (Where a file system cannot do that, what stays open is the instant between the
+look and the rename.)
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -128,7 +135,7 @@ def swap(state: FileState, new: bytes, new_mode: int) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
                 _check_unchanged(state)
-                temporary.replace(target)
+                _put(temporary, state, os.fstat(stream.fileno()).st_ino)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -150,13 +157,71 @@ def unlink(state: FileState, directories: tuple[str, ...] = ()) -> None:
         _check_writable(state)
         clear_unfinished(state.target.parent, state.target.name)
         _check_unchanged(state)
-        state.target.unlink(missing_ok=True)
+        _take_away(state)
         fsync_directory(state.target.parent)
     for directory in reversed(directories):
         try:
             Path(directory).rmdir()
         except OSError:  # somebody else uses it by now
             return
+
+
+def _put(temporary: Path, state: FileState, ours: int) -> None:
+    """Put a new file, with its inode, where the observed one is."""
+    if state.data is None:
+        _put_anew(temporary, state)
+    elif not _change_places(temporary, state):
+        temporary.replace(state.target)
+    elif temporary.read_bytes() == state.data:
+        temporary.unlink()
+    else:
+        _change_back(temporary, state, ours)
+        raise Changed(path=str(state.path))
+
+
+def _put_anew(temporary: Path, state: FileState) -> None:
+    try:
+        state.target.hardlink_to(temporary)
+    except FileExistsError as error:
+        raise Changed(path=str(state.path)) from error
+    except OSError:  # a file system without hard links
+        temporary.replace(state.target)
+    else:
+        temporary.unlink()
+
+
+def _change_back(temporary: Path, state: FileState, put: int) -> None:
+    """Put back what was replaced by mistake: nothing, if somebody has replaced ours by then."""
+    while True:
+        found = temporary.stat().st_ino
+        if not _change_places(temporary, state) or temporary.stat().st_ino == put:
+            return
+        put = found
+
+
+def _change_places(temporary: Path, state: FileState) -> bool:
+    from hatchlock.clients.exchange import exchange  # noqa: PLC0415  it loads ctypes, and reading needs none
+
+    try:
+        return exchange(temporary, state.target)
+    except FileNotFoundError as error:
+        raise Changed(path=str(state.path)) from error
+
+
+def _take_away(state: FileState) -> None:
+    target = state.target
+    handle, aside = begin_file(target)
+    try:
+        target.rename(aside)
+        if aside.read_bytes() != state.data:
+            with contextlib.suppress(FileExistsError):
+                target.hardlink_to(aside)
+            raise Changed(path=str(state.path))
+    except FileNotFoundError:
+        return
+    finally:
+        aside.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _check_writable(state: FileState) -> None:

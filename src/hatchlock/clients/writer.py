@@ -1,9 +1,9 @@
 """Reading and replacing a client's file, and the entry that makes an application start a server through us.
 
 These files belong to the user and to the application, which may rewrite them at any moment. So nothing is written over
-a content that was not looked at: each write is a compare-and-swap under a lock of ours, and the file is read once more
-right before it is replaced. (What stays open is the instant between that read and the rename: applications take no lock
-of ours.) What an edit puts aside is on the disk before the file is written (`originals`).
+a content that was not looked at: each write is a compare-and-swap (`swap`) under a lock of ours, and is tried again on what
+the application has written. A file that is empty, or broken, may be one that is just being written: it is looked at again
+before that is believed. What an edit puts aside is on the disk before the file is written (`originals`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, ClassVar
 from hatchlock.clients.catalogue import Scope
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.edits import Change, Edit, SecretsOf, Taking, changed
+from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.originals import NO_ORIGINALS, Originals, read_originals, write_originals
 from hatchlock.clients.swap import ABSENT, Changed, FileState, Unusable, observe, swap, unlink
 from hatchlock.digest import sha256_bytes
@@ -46,7 +48,8 @@ NEW_FILE_MODE: Mapping[Scope, int] = {"user": 0o600, "project": 0o644}
 """The mode of a file that we create, before the umask."""
 
 _LOCK_SECONDS = 30.0
-_ATTEMPTS = 5
+_ATTEMPTS = 8
+_PAUSE = 0.05
 
 
 @dataclass(kw_only=True, eq=False)
@@ -178,8 +181,8 @@ def apply_entry(
     with _held(lock, path, emit):
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(Changed):
-                return _edit(job)
-        return _edit(job)
+                return _edit_settled(job)
+        return _edit_settled(job)
 
 
 def take_back(written: Written, *, lock: Path, originals: Path, emit: Sink = discard) -> bool:
@@ -219,9 +222,26 @@ class _Job:
     secrets: SecretsOf
 
 
-def _edit(job: _Job) -> Written | None:
+def _edit_settled(job: _Job) -> Written | None:
+    state = observe(job.path)
+    if state.data == b"":
+        _check_settled(state)
+    try:
+        return _edit(job, state)
+    except Unparsable:
+        _check_settled(state)
+        raise
+
+
+def _check_settled(state: FileState) -> None:
+    """Wait a little, and see whether somebody is in the middle of writing a file."""
+    time.sleep(_PAUSE)
+    if observe(state.path).fingerprint != state.fingerprint:
+        raise Changed(path=str(state.path))
+
+
+def _edit(job: _Job, state: FileState) -> Written | None:
     path, edit = job.path, job.edit
-    state = observe(path)
     entries = job.dialect.read(state.data or b"", path=str(path))
     is_renamed = bool(edit.renamed_from) and edit.name not in entries
     entry = entries.get(edit.renamed_from if is_renamed else edit.name)
