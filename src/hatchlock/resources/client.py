@@ -175,17 +175,20 @@ class ClientResource:
             self._note(step.address, f"{error}; what stood in {known.file.path} before is not known any more")
             self._edit(step, known)
 
+    def can_take_back(self, step: Step) -> bool:
+        """Return whether `apply` has changed a file for a step, and nothing else depends on it: it has no new name."""
+        found = self._found.get(step.address)
+        return step.address in self._written and not (found and found.ours and found.server != found.now)
+
     def take_back(self, step: Step) -> bool:
-        """Undo what `apply` has just done for a step, and return whether it is undone.
+        """Undo what `apply` has done for a step for which that can be done, and return whether it is undone.
 
         The file is as it was, byte for byte; where its application has written it meanwhile, the entry is.
 
         Raises:
             HatchlockError: The file cannot be written, or is not understood.
         """
-        written = self._written.pop(step.address, None)
-        if written is None:
-            return True
+        written = self._written.pop(step.address)
         known = self._specs[step.address] if step.after else self._found[step.address]
         path, found = Path(known.file.path), self._found.get(step.address)
         lock, originals = lock_path(self._home, path), self._kept.path(path)
@@ -201,7 +204,6 @@ class ClientResource:
             dialect=known.file.dialect,
             expected_entry=step.after,
             lock=lock,
-            renamed_from=known.server if found and is_ours and found.server != known.server else "",
             originals=originals,
             secrets=self._kept.values,
             emit=self._emit,
