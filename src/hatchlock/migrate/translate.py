@@ -116,7 +116,8 @@ def _local(server: Start, *, name: str, line: int, directory: str) -> Proposed |
     if source in _RUNS_TYPESCRIPT and described.args:
         script = from_program(source.partition(":")[2], described.args, cwd=cwd)
         described = script if script.is_project else described
-    return _of_package(described, start.env, cwd=cwd, lost=lost_cwd, name=name, line=line)
+    kept = cwd if start.cwd or _names_below(described.args, cwd) else ""
+    return _of_package(described, start.env, cwd=kept, lost=lost_cwd, name=name, line=line)
 
 
 def _working_directory(own: str, directory: str) -> tuple[str, tuple[str, ...]]:
@@ -129,6 +130,13 @@ def _working_directory(own: str, directory: str) -> tuple[str, tuple[str, ...]]:
     if not path.is_absolute():
         return directory, (f"the working directory {own}: it is known to the application alone; write cwd",)
     return str(path), ()
+
+
+def _names_below(args: Sequence[str], directory: str) -> bool:
+    """Whether an argument is a relative path of something that is there: only then it matters where the server starts."""
+    return bool(directory) and any(
+        not word.startswith(("-", "/", "~")) and Path(directory, word).exists() for word in args if word
+    )
 
 
 def _described(program: str, start: Start, cwd: str) -> Described:
@@ -149,7 +157,7 @@ def _described(program: str, start: Start, cwd: str) -> Described:
 
 def _of_uv(words: Sequence[str], cwd: str) -> Described | None:
     at = words.index("run") if "run" in words else len(words)
-    if words[at - 1 : at + 1] == ("tool", "run"):
+    if words[at - 1 : at + 1] == ("tool", "run") and words[at - 2 : at - 1] not in {("--directory",), ("--project",)}:
         return from_uvx("uv tool run", words[at + 1 :])
     return from_uv_run(words[:at], words[at + 1 :], cwd=cwd) if at < len(words) else None
 
