@@ -7,6 +7,7 @@ from hatchlock.migrate.compose import COMPOSE
 from hatchlock.migrate.docker_mcp import DOCKER_MCP
 from hatchlock.migrate.finch import FINCH
 from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
+from hatchlock.migrate.mcpb import MCPB
 from hatchlock.migrate.mcpd import MCPD
 from hatchlock.migrate.mcpm import MCPM
 from hatchlock.migrate.model import Format
@@ -19,6 +20,7 @@ FORMATS: tuple[Format, ...] = (
     HATCH_PACKAGE,
     COMPOSE,
     FINCH,
+    MCPB,
     TOOLHIVE,
     DOCKER_MCP,
     MCPM,
