@@ -131,7 +131,8 @@ def from_uv_run(before: Sequence[str], words: Sequence[str], *, cwd: str) -> Des
     """
     outer = _UV_RUN.split(before, needs_rest=False)
     found = _UV_RUN.split(words, needs_rest=not any(word in {"-m", "--module"} for word in words))
-    directory = found.last("--directory", "--project") or outer.last("--directory", "--project") or cwd
+    said = found.last("--directory", "--project") or outer.last("--directory", "--project")
+    directory = str(Path(cwd, Path(said).expanduser())) if cwd else said
     module = found.last("-m", "--module")
     run = ["python", "-m", module, *found.rest] if module else list(found.rest)
     if run and run[0].endswith(".py"):
