@@ -169,6 +169,16 @@ def test_the_files_of_a_project_give_it_scope_project(project: TrialProject) -> 
     ]
 
 
+def test_what_a_project_starts_is_found_from_its_directory(project: TrialProject) -> None:
+    (project.directory / "tool").mkdir()
+    (project.directory / "tool/pyproject.toml").write_text('[project]\nname = "tool"\nversion = "1"\n')
+    (project.directory / "tool/server.py").write_text("")
+    put(project.directory / ".mcp.json", tool={"command": "uv", "args": ["--directory", "tool", "run", "server.py"]})
+    project.ok("import")
+    assert str(servers(project)["tool"].source) == "path:./tool"
+    assert "sandbox" not in project.manifest.read_text()
+
+
 def test_what_claude_code_has_for_this_directory_is_read_and_said_to_stay(project: TrialProject) -> None:
     file = project.user_home / ".claude.json"
     local = {str(project.directory.resolve()): {"mcpServers": {"mine": TIME}}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hatchlock.manifest.load import loads
 from hatchlock.migrate.deciding import Decision, Wishes, decide
 from hatchlock.migrate.merging import Found, Merged, Origin, free_name, merged
 from hatchlock.migrate.model import Left, Proposed, Secret
+from hatchlock.migrate.relative import relative_to
 from hatchlock.migrate.secret_names import named_secrets
 from hatchlock.state.imported import Imported
 
@@ -213,3 +215,22 @@ def test_wishes_say_who_lists_them_and_where_they_run() -> None:
 def test_what_is_left_says_whose_it_is() -> None:
     (one,) = merged([found("a", left=(Left(line=7, what="`x`: nothing"),))])
     assert [(file, left.line, left.what) for file, left in one.left] == [("/cursor.json", 7, "a: `x`: nothing")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("path:/home/a/project/tool", "path:./tool"),
+        ("path:/home/a/project", "path:."),
+        ("path:/home/a/project/tool#as=files", "path:./tool#as=files"),
+        ("path:/home/a/projects", "path:/home/a/projects"),
+        ("path:./tool", "path:./tool"),
+        ("pypi:a", "pypi:a"),
+    ],
+)
+def test_paths_below_the_project_are_relative(before: str, after: str) -> None:
+    mounts = [{"source": "/home/a/project/data", "target": "/data"}, {"source": "/srv", "target": "/srv"}]
+    server = found("a", before, fields={"sandbox": {"mounts": mounts}}).server
+    fields = relative_to(server, PurePath("/home/a/project")).fields
+    assert fields["source"] == after
+    assert [mount["source"] for mount in fields["sandbox"]["mounts"]] == ["./data", "/srv"]

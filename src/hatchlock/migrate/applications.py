@@ -43,13 +43,16 @@ class ApplicationReading:
     ours: tuple[str, ...] = ()
 
 
-def read_application(client: Client, data: bytes, *, file: str, is_its_own: bool = True) -> ApplicationReading:
+def read_application(
+    client: Client, data: bytes, *, file: str, directory: str = "", is_its_own: bool = True
+) -> ApplicationReading:
     """Read a file of an application.
 
     Args:
         client: Which; its dialect says where in the file the servers are.
         data: What the file holds.
         file: Its path, as it is shown.
+        directory: Where the application starts its servers, for a file of a project; "" where nobody knows.
         is_its_own: Whether the file is surely that application's. If not, what only the application knows is listed as what
             cannot be carried over.
 
@@ -68,7 +71,7 @@ def read_application(client: Client, data: bytes, *, file: str, is_its_own: bool
         elif _is_ours(meant):
             ours.append(name)
         else:
-            found = translated(meant, name=name, line=line)
+            found = translated(meant, name=name, line=line, directory=directory)
             if isinstance(found, Left):
                 left.append(found)
                 continue

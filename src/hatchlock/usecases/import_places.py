@@ -52,6 +52,7 @@ class Opened:
         format: That format.
         is_its_own: Whether it surely is that application's, so that the application lists what was found in it.
         scope: Whose file of the application it is, where the application reads it here; "" where it does not.
+        own_directory: Where the application starts its servers, where the path does not say it.
         aside: Why an apply leaves it as it is, where the application reads it all the same; a clause.
     """
 
@@ -62,7 +63,16 @@ class Opened:
     format: Format | None = None
     is_its_own: bool = True
     scope: Scope | str = ""
+    own_directory: str = ""
     aside: str = ""
+
+    @property
+    def directory(self) -> str:
+        """Where the application starts the servers of a project's file; "" where nobody knows."""
+        file = Path(self.client.project_file) if self.client and self.client.project_file else None
+        if file is None or self.scope == "user" or self.path.parts[-len(file.parts) :] != file.parts:
+            return self.own_directory
+        return str(self.path.parents[len(file.parts) - 1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +191,8 @@ class ImportPlaces:
         if opened.client is not None and opened.client.name == "claude-code" and opened.scope == "user":
             local = JsonObject(("projects", str(self._project.directory), "mcpServers"))
             why = "Claude Code prefers it in this directory; `claude mcp remove --scope local` takes it away"
-            yield replace(opened, client=replace(opened.client, dialect=local), scope="", aside=why)
+            client = replace(opened.client, dialect=local)
+            yield replace(opened, client=client, scope="", own_directory=str(self._project.directory), aside=why)
 
     def _file(self, path: Path, reader: Client | Format | None) -> Iterator[Opened | HatchlockError]:
         data = _data(path)

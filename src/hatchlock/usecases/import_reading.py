@@ -106,7 +106,7 @@ def read_sources(
     text, _ = open_or_new(project)
     places = ImportPlaces(project, loads(text, shown=project.manifest.name).manifest)
     chosen = places.named(names, directory=directory, as_name=as_name, stdin=stdin) if names else places.here()
-    gathered = _Gathered()
+    gathered = _Gathered(project.directory)
     for opened in chosen:
         if isinstance(opened, HatchlockError):
             gathered.errors.append(opened)
@@ -116,7 +116,8 @@ def read_sources(
 
 
 class _Gathered:
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self.errors: list[HatchlockError] = []
         self._files: list[FileRead] = []
         self._found: list[Found] = []
@@ -131,7 +132,13 @@ class _Gathered:
             if opened.format is not None:
                 whole = ApplicationReading(reading=opened.format.read(opened.path, opened.data))
             elif opened.client is not None:
-                whole = read_application(opened.client, opened.data, file=opened.shown, is_its_own=opened.is_its_own)
+                whole = read_application(
+                    opened.client,
+                    opened.data,
+                    file=opened.shown,
+                    directory=opened.directory,
+                    is_its_own=opened.is_its_own,
+                )
             else:
                 return
         except ManyErrors as found:
@@ -154,6 +161,7 @@ class _Gathered:
 
     def _take(self, opened: Opened, reading: Reading, digests: Mapping[str, str], ours: tuple[str, ...]) -> None:
         from hatchlock.migrate.merging import Found
+        from hatchlock.migrate.relative import relative_to
 
         client = opened.client.name if opened.client and opened.is_its_own else ""
         if reading.servers or reading.left or ours:
@@ -170,7 +178,7 @@ class _Gathered:
             )
         names = self._named_apart(reading)
         for server in reading.servers:
-            found = with_environments(server, names)
+            found = relative_to(with_environments(server, names), self._directory)
             self._found.append(Found(server=found, origin=_origin(opened, found, client, digests)))
             if opened.aside:
                 self._asides[opened.shown, server.found_as] = opened.aside
