@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.after_views import after_to_dict, older_lines
 from hatchlock.cli.carrying import (
     counts,
     outcome_to_dict,
@@ -66,6 +67,7 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
 
 def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
     from hatchlock.usecases.apply import apply_project
+    from hatchlock.usecases.seen import after_change
 
     began = time.perf_counter()
     ask = asker(ui, "Apply this?")
@@ -90,9 +92,14 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         unhealthy = any(item.error and not item.skipped for item in probed)
         undone = _undone(project, applied, arguments, told.emit) if unhealthy and not is_cut else applied.undone
         facts = {"generation": applied.generation, "probes": [_probe_to_dict(item) for item in probed]}
-        told.summary({**outcome_to_dict(outcome), **facts, "rolled_back": undone_to_dict(undone)})
+        after = after_change(applied.planned.state)
+        told.summary(
+            {**outcome_to_dict(outcome), **facts, "rolled_back": undone_to_dict(undone), **after_to_dict(after)}
+        )
         if not ui.json:
             _show_applied(applied, ui, time.perf_counter() - began, arguments)
+            for line in older_lines(after):
+                ui.say(f"note: {line}")
             if undone:
                 show_undone(undone, ui, debug=arguments.debug)
             elif unhealthy and arguments.undo and not is_cut:

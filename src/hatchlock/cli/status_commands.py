@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from hatchlock.cli.after_views import after_blocks, after_to_dict
 from hatchlock.cli.context import project_of
 from hatchlock.cli.health_views import health_blocks, health_to_dict
 from hatchlock.cli.layout import table
@@ -63,6 +64,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
                 "servers": servers,
                 "environments": environments,
                 "notes": [asdict(note) for note in found.notes],
+                **after_to_dict(found.after),
             }
         )
         return 0
@@ -72,6 +74,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
     blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
     blocks += health_blocks(found.servers, verbose=arguments.verbose)
+    blocks += after_blocks(found.after)
     if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
         blocks.append("\n".join(["SANDBOX", *profiles]))
     if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:

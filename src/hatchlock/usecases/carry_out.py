@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["USUAL", "Pace", "carry_out"]
 
+_ALL_OR_NONE = frozenset({"apply", "rollback"})
+"""Commands that write into the files of all applications or of none; those that take out do as much as they can."""
 _MOST_STEPS = 200
 """Of the steps of a plan that are written down for good."""
 
@@ -115,6 +117,8 @@ def _execute(planned: Planned, *, command: str, settle: Callable[[Outcome], None
     from hatchlock.state.applied import write_applied
     from hatchlock.state.journal import Journal
     from hatchlock.usecases.drift import record_applied
+    from hatchlock.usecases.seen import remember_changes
+    from hatchlock.usecases.taken_back import all_files_or_none
 
     write_applied(planned.state.root, planned.applied)  # what stands in a journal that is begun anew now
     planned.state.clear_unfinished()
@@ -133,8 +137,11 @@ def _execute(planned: Planned, *, command: str, settle: Callable[[Outcome], None
             fail_fast=pace.fail_fast,
             inbox=inbox,
         )
+        if command.partition(" ")[0] in _ALL_OR_NONE:
+            outcome = all_files_or_none(planned.world.clients, outcome, journal=journal, emit=emit)
         settle(outcome)
         record_applied(planned, outcome)
+        remember_changes(planned, outcome)
         journal.close(finished=outcome.is_complete)
     return outcome
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hatchlock.usecases.health import NO_DOINGS, Doings, doings, sessions_now
 from hatchlock.usecases.plan import Planned, make_plan
+from hatchlock.usecases.seen import After, after_change
 from hatchlock.usecases.standing import Note, server_notes
 from hatchlock.usecases.sync import Drift, Sync, Syncs
 
@@ -111,6 +112,7 @@ class Status:
         interrupted: What a command that did not finish had begun, and how to go on; "" if there is none.
         environments: Those that no server uses, by name.
         notes: What else people should know: containers with our labels that nobody knows, what the engine lacks.
+        after: What people have to do before everything runs as it was applied.
     """
 
     project: str
@@ -119,6 +121,7 @@ class Status:
     interrupted: str
     environments: tuple[EnvironmentStatus, ...] = ()
     notes: tuple[Note, ...] = ()
+    after: After = field(default_factory=After)
 
 
 def project_status(project: Project, *, offline: bool = False, check_secrets: bool = False) -> Status:
@@ -164,6 +167,7 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         interrupted=left.told if left else "",
         environments=tuple(_environment(item, syncs) for item in _unused(project)),
         notes=planned.notes,
+        after=after_change(planned.state, running),
     )
 
 
