@@ -11,24 +11,37 @@ from hatchlock.migrate.model import Proposed
 
 __all__ = ["relative_to"]
 
-_PATH = "path:"
+_KINDS = ("path:", "hatch:")
+_FILE = "file:"
 
 
 def relative_to(server: Proposed, directory: PurePath) -> Proposed:
-    """Return a server whose source, and the sources of whose mounts, are relative where they are in a directory.
+    """Return a server whose paths are relative where they are in a directory: its source, mounts, Dockerfile, secrets' files.
 
     Args:
         server: As it was read, with absolute paths.
         directory: The manifest's.
     """
     fields: dict[str, Any] = dict(server.fields)
-    source = fields.get("source")
-    if isinstance(source, str) and source.startswith(_PATH):
-        fields["source"] = _PATH + _shortened(source.removeprefix(_PATH), directory)
+    source, build, env = fields.get("source"), fields.get("build"), fields.get("env")
+    if isinstance(source, str) and (kind := next((kind for kind in _KINDS if source.startswith(kind)), "")):
+        fields["source"] = kind + _shortened(source.removeprefix(kind), directory)
+    if isinstance(build, str):
+        fields["build"] = _shortened(build, directory)
+    if isinstance(build, Mapping) and isinstance(build.get("context"), str):
+        fields["build"] = {**build, "context": _shortened(build["context"], directory)}
+    if isinstance(env, Mapping):
+        fields["env"] = {name: _reference(value, directory) for name, value in env.items()}
     sandbox = fields.get("sandbox")
     if isinstance(sandbox, Mapping) and isinstance(sandbox.get("mounts"), list):
         fields["sandbox"] = {**sandbox, "mounts": [_mount(mount, directory) for mount in sandbox["mounts"]]}
     return replace(server, fields=fields)
+
+
+def _reference(value: Any, directory: PurePath) -> Any:
+    if not isinstance(value, Mapping) or not str(value.get("secret")).startswith(_FILE):
+        return value
+    return {**value, "secret": _FILE + _shortened(value["secret"].removeprefix(_FILE), directory)}
 
 
 def _mount(mount: Any, directory: PurePath) -> Any:
