@@ -6,12 +6,23 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hatchlock.clients.shape import Address, Start
+from hatchlock.clients.shape import Address, Start, Transport
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.takeover import server_from_source
 from hatchlock.migrate import yaml_lines
 from hatchlock.migrate.document import Part
-from hatchlock.migrate.gathering import each, enriched, gathered, groups, recognised, said, texts, unread, words
+from hatchlock.migrate.gathering import (
+    directory_for,
+    each,
+    enriched,
+    gathered,
+    groups,
+    recognised,
+    said,
+    texts,
+    unread,
+    words,
+)
 from hatchlock.migrate.model import Format, Left, Proposed, Reading
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.translate import translated
@@ -24,6 +35,7 @@ _NAMES = ("apm.yml", "apm.yaml")
 _KNOWN = frozenset({"name", "registry", "transport", "type", "version", "env", "tools"})
 _STARTED = _KNOWN | {"command", "args"}
 _ADDRESSED = _KNOWN | {"url", "headers"}
+_TRANSPORTS: dict[str, Transport] = {"sse": "sse"}
 _CI = re.compile(r"\$\{\{\s*(?:secrets|env|vars)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _LEGACY = re.compile(r"<([A-Z_][A-Z0-9_]*)>")
 _HARNESSES = {
@@ -50,7 +62,10 @@ def _is_package(root: Part) -> bool:
 def _read(path: Path, data: bytes) -> Reading:
     document = yaml_lines.load(data, file=str(path))
     clients = [_HARNESSES[word] for word in _targets(document.root) if word in _HARNESSES]
-    found = [enriched(_server(item, more), {}, clients=clients) for item, more in _entries(document.root)]
+    found = [
+        enriched(_server(item, more, path.absolute().parent), {}, clients=clients)
+        for item, more in _entries(document.root)
+    ]
     return gathered(document, _TITLE, found, left=_elsewhere(document.root))
 
 
@@ -81,7 +96,7 @@ def _elsewhere(root: Part) -> Iterator[Left]:
         yield found.left(f"{', '.join(others)}: say which applications list a server, clients = […]")
 
 
-def _server(part: Part, of_it: tuple[str, ...]) -> Proposed | Left:
+def _server(part: Part, of_it: tuple[str, ...], directory: Path) -> Proposed | Left:
     if isinstance(part.value, str):
         return enriched(_of_registry(part, part.value, ""), groups(of_it))
     name = part.need("name").text()
@@ -89,7 +104,7 @@ def _server(part: Part, of_it: tuple[str, ...]) -> Proposed | Left:
     if registry is None or registry.value is True:
         found = _overlaid(part, _of_registry(part, name, said(part, "version")))
     elif registry.value is False:
-        found = _defined(part, name)
+        found = _defined(part, name, directory)
     else:
         registry.text()
         return Left(
@@ -130,25 +145,24 @@ def _overlaid(part: Part, found: Proposed | Left) -> Proposed | Left:
     )
 
 
-def _defined(part: Part, name: str) -> Proposed | Left:
+def _defined(part: Part, name: str, directory: Path) -> Proposed | Left:
     how = said(part, "transport") or said(part, "type")
+    meant: Start | Address
     if how == "stdio":
-        meant: Start | Address = Start(
-            command=part.need("command").text(), args=words(part, "args"), env=_texts(part, "env")
-        )
-        known = _STARTED
+        command, args = part.need("command").text(), words(part, "args")
+        meant, known = Start(command=command, args=args, env=_texts(part, "env")), _STARTED
+        where = directory_for((command, *args), directory)
     elif how in {"http", "sse", "streamable-http"}:
-        meant = Address(
-            url=part.need("url").text(), transport="sse" if how == "sse" else "http", headers=_texts(part, "headers")
-        )
-        known = _ADDRESSED
+        url, transport = part.need("url").text(), _TRANSPORTS.get(how, "http")
+        meant, known = Address(url=url, transport=transport, headers=_texts(part, "headers")), _ADDRESSED
+        where = ""
     else:
         part.fail("`transport` must be stdio, http, sse or streamable-http where `registry` is false")
     why = {
         "version": "a server of its own has the version that its command names",
         "oauth": f"log in with `hatchlock login {server_name(name)}`",
     }
-    return enriched(translated(meant, name=name, line=part.line), {}, left=unread(part, known, why))
+    return enriched(translated(meant, name=name, line=part.line, directory=where), {}, left=unread(part, known, why))
 
 
 def _texts(part: Part, key: str) -> dict[str, str]:

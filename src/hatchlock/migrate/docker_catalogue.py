@@ -168,6 +168,11 @@ def _image(
     found = contained(use, name=name, line=line, reason=_REASON)
     put = [_put_into(key, value.text, secrets) for key, value in env.items() if _names(value.text, secrets)]
     lost = [f"`{key}`: {why}" for key, value in env.items() for why in value.lost]
+    lost += [
+        f"`{item.key}`: it is put together from several parts; set it to the whole value"
+        for item in put
+        if not item.reference
+    ]
     lost += [f"`{key}`: {why}" for key, value in (("command", command), ("volumes", volumes)) for why in value.lost]
     return enriched(
         found,

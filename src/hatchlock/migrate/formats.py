@@ -6,12 +6,15 @@ from hatchlock.migrate.apm import APM
 from hatchlock.migrate.compose import COMPOSE
 from hatchlock.migrate.docker_mcp import DOCKER_MCP
 from hatchlock.migrate.finch import FINCH
+from hatchlock.migrate.gridctl import GRIDCTL
 from hatchlock.migrate.hatch import HATCH_ENVIRONMENTS, HATCH_PACKAGE
+from hatchlock.migrate.mcp_compose import MCP_COMPOSE
 from hatchlock.migrate.mcpb import MCPB
 from hatchlock.migrate.mcpd import MCPD
 from hatchlock.migrate.mcpm import MCPM
 from hatchlock.migrate.model import Format
 from hatchlock.migrate.toolhive import TOOLHIVE
+from hatchlock.migrate.toolhive_registry import TOOLHIVE_REGISTRY
 
 __all__ = ["FORMATS", "format_of"]
 
@@ -26,6 +29,9 @@ FORMATS: tuple[Format, ...] = (
     MCPM,
     MCPD,
     APM,
+    TOOLHIVE_REGISTRY,
+    GRIDCTL,
+    MCP_COMPOSE,
 )
 """In the order in which a file is asked: the narrowest first, since the first that matches reads it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hatchlock.manifest.checks import relaxations
@@ -20,6 +21,7 @@ from hatchlock.migrate.values import references
 
 __all__ = [
     "contained",
+    "directory_for",
     "each",
     "enriched",
     "gathered",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _PATHS = ("/", ".", "~")
+_RELATIVE = re.compile(r"\.{1,2}(?:/.*)?", re.DOTALL)
 _SSE = re.compile(r"/sse(?:[/?&]|$)")
 _KEPT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -308,6 +311,16 @@ def reachable(hosts: Iterable[str], ports: Iterable[int] = ()) -> tuple[str, ...
     usual = tuple(ports) or (443,)
     every = ((host, (host.partition(":")[2],) if ":" in host else usual) for host in hosts)
     return tuple(dict.fromkeys(f"{host.partition(':')[0]}:{port}" for host, of_it in every for port in of_it))
+
+
+def directory_for(every: Iterable[str], directory: Path) -> str:
+    """Return where a tool starts a command, if the command depends on that: a word of it is a relative path; else "".
+
+    Args:
+        every: The command's words.
+        directory: Where the tool's file is.
+    """
+    return str(directory) if any(_RELATIVE.fullmatch(word) for word in every) else ""
 
 
 def open_places(every: Iterable[str]) -> tuple[str, ...]:
