@@ -35,17 +35,21 @@ def show_import(sources: Sources, plan: ImportPlan, ui: Ui, *, kept: bool | None
     if ui.json:
         ui.document(_document(sources, plan, kept=kept, written=written))
         return
-    if kept is None:
-        ui.result(_diff(plan))
-    rows = [_row(item) for item in plan.decision.outcomes if item.state != "refused"]
-    ui.result(table(rows) if rows else "")
-    for heading, lines in _sections(sources, plan, kept=bool(kept)):
-        ui.result("\n".join(["", f"{heading}:", *(f"  {line}" for line in lines)]))
-    ui.result(f"\n{_counts(sources, plan, is_dry=kept is None)}")
+    ui.result("\n\n".join(_blocks(sources, plan, kept=kept)))
     for error in sources.errors:
         ui.say("")
         ui.error(error)
     _say_what_next(plan, ui, kept=kept, is_written=bool(written))
+
+
+def _blocks(sources: Sources, plan: ImportPlan, *, kept: bool | None) -> Iterator[str]:
+    if kept is None and (diff := _diff(plan)):
+        yield diff
+    if rows := [_row(item) for item in plan.decision.outcomes if item.state != "refused"]:
+        yield table(rows)
+    for heading, lines in _sections(sources, plan, kept=bool(kept)):
+        yield "\n".join([f"{heading}:", *(f"  {line}" for line in lines)])
+    yield _counts(sources, plan, is_dry=kept is None)
 
 
 def _row(item: Outcome) -> tuple[str, ...]:
@@ -126,7 +130,7 @@ def _diff(plan: ImportPlan) -> str:
     if before == after or not any(item.state == "added" for item in plan.decision.outcomes):
         return ""
     lines = difflib.unified_diff(before, after, "/dev/null" if plan.is_new else name, name, lineterm="")
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
 def _say_what_next(plan: ImportPlan, ui: Ui, *, kept: bool | None, is_written: bool) -> None:
