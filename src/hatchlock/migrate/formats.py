@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hatchlock.migrate.apm import APM
+from hatchlock.migrate.claude_plugin import CLAUDE_PLUGIN
 from hatchlock.migrate.compose import COMPOSE
+from hatchlock.migrate.devcontainer import DEVCONTAINER
 from hatchlock.migrate.docker_mcp import DOCKER_MCP
 from hatchlock.migrate.finch import FINCH
 from hatchlock.migrate.gridctl import GRIDCTL
@@ -24,6 +26,8 @@ FORMATS: tuple[Format, ...] = (
     COMPOSE,
     FINCH,
     MCPB,
+    DEVCONTAINER,
+    CLAUDE_PLUGIN,
     TOOLHIVE,
     DOCKER_MCP,
     MCPM,

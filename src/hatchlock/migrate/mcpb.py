@@ -29,6 +29,7 @@ from hatchlock.migrate.model import Format, Left, Proposed, Reading
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.translate import translated
 from hatchlock.migrate.user_config import Choices
+from hatchlock.migrate.values import parted
 from hatchlock.place import Place
 
 __all__ = ["MCPB"]
@@ -164,17 +165,16 @@ def _server(bundle: _Bundle) -> Proposed | Left:
     if choices.is_secret(words):
         return server.left(f"{name} gets a secret as an argument, which everybody on this machine can read")
     words = choices.arguments(words)
-    literals, secrets = choices.variables(env)
+    literals, secrets = parted("env", {key: _inside(text) for key, text in choices.texts(env).items()})
     if secret_arguments(words):
         return server.left(f"an argument of {name} looks like a secret, and a manifest is no place for one")
     found = _started(bundle, kind, words)
     if isinstance(found, Left):
         return found
     fields, notes = found
-    env_here = {key: _inside(value) for key, value in literals.items()}
     sandbox = {"mounts": choices.mounts} if choices.mounts else {}
     description = bundle.root.get("description")
-    more = {"description": description.text() if description else "", "env": env_here, "sandbox": sandbox}
+    more = {"description": description.text() if description else "", "env": literals, "sandbox": sandbox}
     if choices.mounts:
         notes.append('what was chosen is mounted read-only: write mode = "rw" where it is to write')
     return finished(
@@ -183,7 +183,7 @@ def _server(bundle: _Bundle) -> Proposed | Left:
             found_as=name,
             line=server.line,
             fields={**fields, **{key: value for key, value in more.items() if value}},
-            secrets=secrets,
+            secrets=(*secrets, *choices.secrets(env)),
             left=tuple(sorted((*choices.left, *lost, *_left(bundle)), key=lambda item: item.line)),
             notes=tuple(notes),
         )

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hatchlock.manifest.suspicion import looks_secret
 from hatchlock.migrate.document import Part
-from hatchlock.migrate.model import Left, Secret
+from hatchlock.migrate.model import Left, Secret, Table
 
 __all__ = ["Choices"]
 
@@ -66,27 +65,22 @@ class Choices:
                 words.pop()
         return words
 
-    def variables(self, values: Mapping[str, str]) -> tuple[dict[str, str], tuple[Secret, ...]]:
-        """Return variables with what was chosen, and those that are secrets; what nothing was chosen for is left out."""
-        literals: dict[str, str] = {}
-        secrets: list[Secret] = []
-        for name, text in values.items():
-            if self.is_secret([text]):
-                secrets.append(self._secret(name, text))
-            elif (filled := self._filled(text)) is not None:
-                if looks_secret(name, filled):
-                    secrets.append(Secret(table="env", key=name, value=filled))
-                else:
-                    literals[name] = filled
-        return literals, tuple(secrets)
+    def texts(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return variables or headers with what was chosen; without secrets, and without those for which nothing was."""
+        filled = {name: self._filled(text) for name, text in values.items() if not self.is_secret([text])}
+        return {name: text for name, text in filled.items() if text is not None}
 
-    def _secret(self, name: str, text: str) -> Secret:
+    def secrets(self, values: Mapping[str, str], table: Table = "env") -> tuple[Secret, ...]:
+        """Return the variables or headers that refer to something that is to be kept secret."""
+        return tuple(self._secret(table, name, text) for name, text in values.items() if self.is_secret([text]))
+
+    def _secret(self, table: Table, name: str, text: str) -> Secret:
         matches = [match for match in _NAME.finditer(text) if match["key"] and self._is_sensitive(match["key"])]
         before, after = text[: matches[0].start()], text[matches[0].end() :]
         around = f"{self._filled(before)}{{}}{self._filled(after)}" if before or after else ""
         chosen = self._chosen(matches[0]["key"])
         value = chosen if isinstance(chosen, str) and not chosen.startswith(_ENCRYPTED) else ""
-        return Secret(table="env", key=name, value=value, format=around)
+        return Secret(table=table, key=name, value=value, format=around)
 
     def _is_sensitive(self, key: str) -> bool:
         option = self._options.get(key)
