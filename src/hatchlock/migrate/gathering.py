@@ -88,7 +88,11 @@ def gathered(document: Document, title: str, found: Iterable[Proposed | Left], *
     """
     everything = list(found)
     lost = [*left, *(item for item in everything if isinstance(item, Left))]
-    servers = tuple(item for item in everything if isinstance(item, Proposed))
+    servers = tuple(
+        replace(item, left=tuple(sorted(item.left, key=lambda each: each.line)))
+        for item in everything
+        if isinstance(item, Proposed)
+    )
     reading = fitted(Reading(file=document.file, title=title, servers=servers, left=tuple(lost)))
     return replace(reading, left=tuple(sorted(reading.left, key=lambda item: item.line)))
 

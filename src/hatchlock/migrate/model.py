@@ -115,7 +115,8 @@ class Format:
         title: What people call it.
         matches: Whether a file is of this kind, by its path and its content; never raises for content that is something else.
         read: Reads it. Raises `HatchlockError` with a place for a file that is broken. It reads other files only beside the
-            one that it is given (a bundle's, an environment's), and asks no network.
+            one that it is given (a bundle's, an environment's), or where its tool looks for the other half of it; and asks
+            no network.
     """
 
     name: str
