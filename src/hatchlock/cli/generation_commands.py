@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.cli.after_views import after_to_dict, older_lines
 from hatchlock.cli.carrying import counts, outcome_to_dict, pace_of, same_again, show_unfinished, telling
 from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import project_of
@@ -103,6 +104,7 @@ def _past_to_dict(item: Past) -> dict[str, Any]:
 def rollback(arguments: argparse.Namespace, ui: Ui) -> int:
     """Go back to what an earlier apply left."""
     from hatchlock.usecases.rollback import roll_back
+    from hatchlock.usecases.seen import after_change
 
     began = time.perf_counter()
     project = project_of(arguments)
@@ -120,9 +122,12 @@ def rollback(arguments: argparse.Namespace, ui: Ui) -> int:
             pace=pace_of(arguments),
         )
         facts = {"generation": done.way.number, "beyond": list(done.way.beyond)}
-        told.summary({**outcome_to_dict(done.outcome), **facts})
+        after = after_change(done.way.planned.state)
+        told.summary({**outcome_to_dict(done.outcome), **facts, **after_to_dict(after)})
         if not ui.json:
             _show_rolled_back(done, ui, time.perf_counter() - began, arguments)
+            for line in older_lines(after):
+                ui.say(f"note: {line}")
     if done.outcome is not None and done.outcome.is_interrupted:
         return INTERRUPTED
     return 0 if done.is_there else 1

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.plan import make_plan
 
 if TYPE_CHECKING:
     from hatchlock.clients.catalogue import Client
-    from hatchlock.reconcile.plan import Plan
     from hatchlock.resources.base import Problem, Step
+    from hatchlock.resources.client import ClientFile
     from hatchlock.usecases.project import Project
 
 __all__ = ["ClientDiff", "EntryDiff", "client_diff"]
@@ -66,35 +67,29 @@ def client_diff(project: Project, clients: Collection[str]) -> ClientDiff:
     """
     planned = make_plan(project, purpose="client diff")
     wanted = {entry.address: entry.value for entry in planned.target.entries}
-    scopes = {(entry.file.client, entry.file.path): entry.file.scope for entry in planned.target.entries}
 
-    def is_named(address: Address, path: str) -> bool:
-        client = _client_of(address)
-        return not clients or client in clients or f"{client}@{scopes.get((client, path), '')}" in clients
+    def is_named(address: Address) -> bool:
+        if address.kind is not ResourceKind.CLIENT:
+            return False
+        file = file_of(planned, address)
+        return not clients or not {file.client, f"{file.client}@{file.scope}"}.isdisjoint(clients)
 
-    steps = [step for step in _of_clients(planned.plan) if is_named(step.address, step.details.get("file", ""))]
-    problems = tuple(
-        problem
-        for problem in planned.plan.problems
-        if problem.address.kind is ResourceKind.CLIENT and (not clients or _client_of(problem.address) in clients)
+    return ClientDiff(
+        entries=tuple(
+            _entry_diff(step, wanted.get(step.address), file_of(planned, step.address))
+            for step in planned.plan.steps
+            if is_named(step.address)
+        ),
+        problems=tuple(problem for problem in planned.plan.problems if is_named(problem.address)),
     )
-    return ClientDiff(entries=tuple(_entry_diff(step, wanted.get(step.address)) for step in steps), problems=problems)
 
 
-def _of_clients(plan: Plan) -> list[Step]:
-    return [step for step in plan.steps if step.address.kind is ResourceKind.CLIENT]
-
-
-def _client_of(address: Address) -> str:
-    return address.name.partition("/")[0].partition("@")[0]
-
-
-def _entry_diff(step: Step, after: Mapping[str, Any] | None) -> EntryDiff:
+def _entry_diff(step: Step, after: Mapping[str, Any] | None, file: ClientFile) -> EntryDiff:
     from difflib import unified_diff
 
     from hatchlock.clients.catalogue import CLIENTS
 
-    client, path = CLIENTS[_client_of(step.address)], step.details.get("file", "").rpartition(" -> ")[2]
+    client, path = CLIENTS[file.client], file.path
     name = step.address.name.partition("/")[2]
     found = _found(client, Path(path), step.before) if step.before else None
     old = _written(client, *found) if found else _empty(client, name, after or {})
@@ -120,12 +115,13 @@ def _found(client: Client, path: Path, digest: str) -> tuple[str, Mapping[str, A
 
 def _written(client: Client, name: str, value: Any) -> list[str]:
     """Return the lines of a file that has this entry alone."""
-    from hatchlock.clients.masked import masked_entry
+    from hatchlock.clients.masked import HIDDEN, masked_entry
 
     shown = masked_entry(value, shape=client.shape, fields=client.fields)
     if not isinstance(shown, Mapping):
         return [f"{name}: {shown}"]
-    return client.dialect.set(b"", name, shown).decode().splitlines()
+    # in JSON we write no character beyond ASCII; here people read it
+    return client.dialect.set(b"", name, shown).decode().replace(r"\u2026", HIDDEN).splitlines()
 
 
 def _empty(client: Client, name: str, value: Mapping[str, Any]) -> list[str]:

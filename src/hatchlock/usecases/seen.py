@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hatchlock.address import ResourceKind
 from hatchlock.state.counts import counts_path, read_counts
 from hatchlock.state.entry_changes import EntryChange, read_entry_changes, write_entry_changes
+from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.health import SessionStatus, sessions_now
 
 if TYPE_CHECKING:
@@ -117,23 +118,9 @@ def _key(item: EntryChange) -> tuple[str, str, str]:
 
 
 def _change(step: Step, planned: Planned, now: str) -> EntryChange:
-    client, server = step.address.name.split("/", maxsplit=1)
-    name, _, scope = client.partition("@")
-    declared = (entry.file.scope for entry in planned.target.entries if entry.address == step.address)
-    return EntryChange(
-        client=name,
-        scope=next(declared, scope or _scope(name, step, planned)),
-        server=server,
-        is_gone=not step.after,
-        at=now,
-    )
-
-
-def _scope(client: str, step: Step, planned: Planned) -> str:
-    """Return the scope of the file that an entry was taken out of."""
-    files = (*planned.target.usual_files, *planned.target.other_files)
-    path = step.details.get("file", "")
-    return next((file.scope for file in files if (file.client, file.path) == (client, path)), "user")
+    file = file_of(planned, step.address)
+    server = step.address.name.partition("/")[2]
+    return EntryChange(client=file.client, scope=file.scope, server=server, is_gone=not step.after, at=now)
 
 
 def _is_unseen(item: EntryChange, state: ProjectState, running: Sessions, launch: str) -> bool:

@@ -1,0 +1,40 @@
+"""Which file the entry of a plan is in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hatchlock.address import Address
+    from hatchlock.resources.client import ClientFile
+    from hatchlock.usecases.plan import Planned
+
+__all__ = ["client_of", "file_of"]
+
+
+def client_of(address: Address) -> str:
+    """Return the application of an entry's address: `client:cursor/time`, `client:cursor@project/time`."""
+    return address.name.partition("/")[0].partition("@")[0]
+
+
+def file_of(planned: Planned, address: Address) -> ClientFile:
+    """Return the file of an entry that is declared, or that was there.
+
+    Args:
+        planned: A plan that has it.
+        address: The entry's.
+    """
+    from hatchlock.resources.client import ClientFile
+
+    declared = next((entry.file for entry in planned.target.entries if entry.address == address), None)
+    if declared:
+        return declared
+    name = client_of(address)
+    path = next((item.facts["file"] for item in planned.observed if item.address == address), "")
+    known = (
+        *planned.target.usual_files,
+        *planned.target.other_files,
+        *filter(None, map(ClientFile.parse, planned.state.entry_files())),
+    )
+    found = next((file for file in known if (file.client, file.path) == (name, path)), None)
+    return found or ClientFile(client=name, scope="user", path=path)
