@@ -134,6 +134,11 @@ def test_a_secret_without_a_value_shares_its_name_with_none() -> None:
     assert names(server("a", Secret(table="env", key="GITHUB_TOKEN", reference="env:X"))) == {}
 
 
+def test_a_name_that_another_server_refers_to_by_itself_is_taken() -> None:
+    theirs = Secret(table="env", key="TOKEN", reference="keyring:github-token")
+    assert names(server("a", TOKEN), server("b", theirs)) == {"a.GITHUB_TOKEN": "a-github-token"}
+
+
 def test_a_manifest_gets_the_servers_and_keeps_everything_else() -> None:
     decision = decided(
         found("a", secrets=(TOKEN,), client_fields={"envFile": ".x"}), found("b", "pypi:b", client="zed")

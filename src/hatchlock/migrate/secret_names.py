@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from hatchlock.migrate.merging import Merged
 from hatchlock.migrate.model import Secret
@@ -41,7 +41,7 @@ def named_secrets(servers: Iterable[Merged], *, is_free: Callable[[str, str], bo
     """
     names: dict[tuple[str, Secret], str] = {}
     by_value: dict[str, str] = {}
-    used: set[str] = set()
+    used = {item.reference.removeprefix("keyring:") for server in servers for item in server.secrets}
     for server in servers:
         for secret in server.secrets:
             if secret.reference:

@@ -54,34 +54,29 @@ class SecretDesk:
 
     def is_free(self, name: str, value: str) -> bool:
         """Return whether nothing has a name, or this value."""
-        if name in self._names or f"{self._project}/{name}" in self._names:
+        if self._is_known(name):
             return bool(value) and self.has(name, value)
         return f'"keyring:{name}"' not in self._text
 
     def has(self, name: str, value: str) -> bool:
-        """Return whether this value is what the project gets under a name."""
-        if name not in self._names and f"{self._project}/{name}" not in self._names:
-            return False
-        return self._store.get(name, self._project, self._keyring) == value
-
-    def is_another(self, name: str, value: str) -> bool:
-        """Return whether the project gets another value under a name."""
-        is_known = name in self._names or f"{self._project}/{name}" in self._names
-        return is_known and not self.has(name, value)
+        """Return whether this value, or any if it is "", is what the project gets under a name."""
+        return self._is_known(name) and (not value or self._store.get(name, self._project, self._keyring) == value)
 
     def listed(self, outcomes: Iterable[Outcome]) -> Iterator[KeptSecret]:
         """Yield the secrets of servers, by name; without those that the store has another value of."""
         users: dict[str, set[str]] = {}
         values: dict[str, str] = {}
         for outcome in outcomes:
-            for secret, place in outcome.references.items():
+            for secret in outcome.server.secrets:
+                place = secret.reference or outcome.references.get(secret, "")
                 kind, _, name = place.partition(":")
                 if kind == "keyring":
                     users.setdefault(name, set()).add(f"{outcome.name}.{secret.key}")
-                    values[name] = values.get(name) or secret.value
+                    values[name] = values.get(name) or ("" if secret.reference else secret.value)
         for name, by in sorted(users.items()):
-            value = values[name]
-            if not (value and self.is_another(name, value)):
-                yield KeptSecret(
-                    name=name, used_by=tuple(sorted(by)), value=value, is_there=bool(value) and self.has(name, value)
-                )
+            value, is_there = values[name], self.has(name, values[name])
+            if is_there or not (value and self._is_known(name)):
+                yield KeptSecret(name=name, used_by=tuple(sorted(by)), value=value, is_there=is_there)
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._names or f"{self._project}/{name}" in self._names
