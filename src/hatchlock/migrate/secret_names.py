@@ -29,7 +29,7 @@ _SAYS_NOTHING = frozenset(
 _LONGEST = 80
 
 
-def named_secrets(servers: Iterable[Merged], *, is_free: Callable[[str, str], bool]) -> dict[tuple[str, Secret], str]:
+def named_secrets(servers: Sequence[Merged], *, is_free: Callable[[str, str], bool]) -> dict[tuple[str, Secret], str]:
     """Return (server, secret) -> the name that its value gets, for each that does not say itself where its value is.
 
     The name is the variable's, with the server's before it where that says nothing, or is taken. Equal values have one name;
