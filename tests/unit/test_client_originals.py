@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hatchlock.address import Address
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.edits import EntryNotKept, StandsIn
-from hatchlock.clients.owners import start_for
-from hatchlock.clients.writer import entry_digest
 from hatchlock.errors import HatchlockError
-from hatchlock.events import Event
-from hatchlock.manifest.handover import Handover
-from hatchlock.paths import Home
-from hatchlock.reconcile.diff import diff
-from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action
-from hatchlock.resources.client import ClientFile, ClientResource, EntrySpec
 from hatchlock.security.secrets.programs import Keyring
 from hatchlock.security.secrets.store import SecretStore
-from hatchlock.state.imported import Imported
 from hatchlock.state.originals import original_path
-from hatchlock.state.project import ProjectState
+from support.client_desk import Desk, plan
 
 TEXT = """{
   // servers of mine
@@ -44,88 +32,13 @@ TEXT = """{
 SECRETS = {"github-token": "ghp_0123456789abcdef0123"}
 
 
-class Desk:
-    """A store, and one file of Cursor's that `p`, or another project, writes into."""
-
-    def __init__(self, root: Path, text: str | None) -> None:
-        self.home = Home(root=root / "store", is_default=False)
-        self.path = root / "user" / "mcp.json"
-        self.file = ClientFile(client="cursor", scope="user", path=str(self.path))
-        self.told: list[str] = []
-        if text is not None:
-            self.path.parent.mkdir()
-            self.path.write_bytes(text.encode())
-
-    @property
-    def kept(self) -> str:
-        return "".join(path.read_text() for path in self.home.root.glob("originals/*"))
-
-    def keep_secrets(self, values: Mapping[str, str] = SECRETS) -> None:
-        for name, value in values.items():
-            SecretStore(self.home.root).set(name, value, Keyring({"PATH": ""}))
-
-    def imported(self, entry: str, server: str, *secrets: str, is_kept: bool = True) -> Imported:
-        value = CLIENTS["cursor"].dialect.read(self.path.read_bytes())[entry].value
-        digest = entry_digest(value)
-        return Imported(
-            file=str(self.file), entry=entry, digest=digest, server=server, secrets=secrets, is_kept=is_kept
-        )
-
-    def resource(
-        self,
-        *servers: str,
-        imported: tuple[Imported, ...] = (),
-        more: Mapping[str, Any] | None = None,
-        moved: Mapping[str, str] | None = None,
-        adopted: tuple[str, ...] = (),
-        project: str = "p",
-    ) -> ClientResource:
-        launcher = str(self.home.bin / "hatchlock")
-        shape = CLIENTS["cursor"].shape
-
-        def value(name: str) -> dict[str, Any]:
-            start = start_for(scope="user", launcher=launcher, home=self.home, project=project, server=name)
-            return {**shape.written(start), **(more or {})}
-
-        def told(event: Event) -> None:
-            self.told.append(event.message)
-
-        return ClientResource(
-            [EntrySpec(file=self.file, server=name, value=value(name)) for name in servers],
-            state=ProjectState(self.home.project(project)),
-            home=self.home,
-            project=project,
-            usual=[self.file],
-            handover=Handover(moved=moved or {}, adopted={Address.parse(item): "" for item in adopted}),
-            imported=imported,
-            environ={"PATH": ""},
-            emit=told,
-        )
-
-    def apply(self, *servers: str, **how: Any) -> Plan:
-        resource = self.resource(*servers, **how)
-        made = plan(resource)
-        for step in made.steps:
-            resource.apply(step)
-        assert plan(self.resource(*servers, **{**how, "moved": None})).steps == ()
-        return made
-
-    def names(self) -> list[str]:
-        return list(CLIENTS["cursor"].dialect.read(self.path.read_bytes()))
-
-
-def plan(resource: ClientResource) -> Plan:
-    observed = list(resource.observe())
-    return diff(resource.desired(), observed, resource.problems)
-
-
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path, TEXT)
 
 
 def test_an_imported_entry_is_replaced_where_it_stands_and_put_back_byte_for_byte(desk: Desk) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     records = (desk.imported("GitHub", "github", "github-token"),)
     made = desk.apply("github", imported=records)
     (step,) = made.steps
@@ -141,7 +54,7 @@ def test_an_imported_entry_is_replaced_where_it_stands_and_put_back_byte_for_byt
 
 
 def test_what_changed_in_between_does_not_matter(desk: Desk) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     records = (desk.imported("GitHub", "github", "github-token"),)
     desk.apply("github", imported=records)
     desk.apply("github", imported=records, more={"env": {"A": "b"}})
@@ -155,7 +68,7 @@ def test_what_changed_in_between_does_not_matter(desk: Desk) -> None:
 
 
 def test_where_the_file_was_laid_out_anew_the_value_is_put_back_and_that_is_said(desk: Desk) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     before = CLIENTS["cursor"].dialect.read(TEXT.encode())
     desk.apply("github", imported=(desk.imported("GitHub", "github", "github-token"),))
     values = {name: item.value for name, item in CLIENTS["cursor"].dialect.read(desk.path.read_bytes()).items()}
@@ -167,7 +80,7 @@ def test_where_the_file_was_laid_out_anew_the_value_is_put_back_and_that_is_said
 
 
 def test_an_entry_of_its_name_that_came_since_is_not_touched(desk: Desk) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     desk.apply("github", imported=(desk.imported("GitHub", "github", "github-token"),))
     desk.path.write_text(desk.path.read_text().replace('"last"', '"GitHub": {"command": "mine"},\n "last"'))
     desk.apply()
@@ -225,7 +138,7 @@ def test_what_was_read_and_is_not_wanted_here_stays(desk: Desk) -> None:
 def test_a_secret_that_nothing_keeps_is_a_loss(desk: Desk, is_kept: bool) -> None:
     records = (desk.imported("GitHub", "github", "github-token", is_kept=is_kept),)
     if not is_kept:
-        desk.keep_secrets()
+        desk.keep_secrets(SECRETS)
     (step,) = plan(desk.resource("github", imported=records)).steps
     assert "'GitHub'" in step.loss
     assert SECRETS["github-token"] not in str(step)
@@ -258,7 +171,7 @@ def test_an_adopted_entry_without_secrets_comes_back(desk: Desk) -> None:
 
 
 def test_without_its_secret_what_was_put_aside_is_not_thrown_away(desk: Desk) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     desk.apply("github", imported=(desk.imported("GitHub", "github", "github-token"),))
     ours, resource = desk.path.read_bytes(), desk.resource()
     (step,) = plan(resource).steps
@@ -269,7 +182,7 @@ def test_without_its_secret_what_was_put_aside_is_not_thrown_away(desk: Desk) ->
     assert desk.path.read_bytes() == ours
     (step,) = plan(desk.resource()).steps
     assert "'GitHub'" in step.loss  # which needs a consent of its own
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     desk.apply()
     assert desk.path.read_text() == TEXT
 
@@ -319,7 +232,7 @@ def test_a_symlink_to_a_file_of_ours_stays_when_that_goes(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("damage", [b"{", b'{"format_version": 1, "place": 3, "firsts": {}, "taken": []}'])
 def test_a_damaged_record_is_told_of_and_lived_with(desk: Desk, damage: bytes) -> None:
-    desk.keep_secrets()
+    desk.keep_secrets(SECRETS)
     desk.apply("github", imported=(desk.imported("GitHub", "github", "github-token"),))
     path = original_path(desk.home.root, desk.path)
     path.write_bytes(damage)

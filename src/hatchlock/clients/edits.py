@@ -85,7 +85,7 @@ class Edit:
 
     name: str
     value: Mapping[str, Any] | None
-    renamed_from: str = ""
+    renamed_from: str | None = None
     taking: Taking | None = None
     may_lose: bool = False
 
@@ -138,7 +138,7 @@ def changed(
         return _taken_out(data, edit, edit.taking, originals, dialect=dialect, path=path, secrets=secrets)
     if edit.value is None:
         return _without(data, edit, originals, dialect=dialect, path=path, secrets=secrets)
-    if edit.renamed_from:
+    if edit.renamed_from is not None:
         after = dialect.rename(data, edit.renamed_from, edit.name, edit.value, path=path)
         return Change(data=after, originals=originals.renamed(edit.renamed_from, edit.name))
     entries = dialect.read(data, path=path)
@@ -159,10 +159,10 @@ def _taken_out(
     path: str,
     secrets: SecretsOf,
 ) -> Change:
-    name = edit.renamed_from or edit.name
+    name = edit.name if edit.renamed_from is None else edit.renamed_from
     if edit.value is None:
         after = dialect.remove(data, name, path=path)
-    elif edit.renamed_from:
+    elif edit.renamed_from is not None:
         after = dialect.rename(data, name, edit.name, edit.value, path=path)
     else:
         after = dialect.set(data, name, edit.value, path=path)
@@ -202,7 +202,5 @@ def _without(
     if place is None or dialect.read(data, path=path):
         return Change(data=data, originals=left, put_back=tuple(how))
     rest = without_place(data, place, dialect=dialect)
-    if rest == data:
-        return Change(data=data, originals=left, put_back=tuple(how))
     directories = place.directories if rest is None else ()
     return Change(data=rest, originals=replace(left, place=None), put_back=tuple(how), directories=directories)

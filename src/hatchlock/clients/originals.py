@@ -63,7 +63,13 @@ class Originals:
         """Return JSON values."""
         place = self.place
         return {
-            "place": place and {**_of_hunk(place.hunk), "is_new": place.is_new, "directories": list(place.directories)},
+            "place": place
+            and {
+                **_of_hunk(place.hunk),
+                "is_blank": place.is_blank,
+                "is_new": place.is_new,
+                "directories": list(place.directories),
+            },
             # as text, since the order of an entry's members is part of what was written
             "firsts": {
                 name: {"name": first.name, "value": json.dumps(first.value)} for name, first in self.firsts.items()
@@ -81,7 +87,12 @@ class Originals:
         place = data["place"]
         return cls(
             place=place
-            and Place(hunk=_hunk(place), is_new=bool(place["is_new"]), directories=tuple(place["directories"])),
+            and Place(
+                hunk=_hunk(place),
+                is_blank=bool(place["is_blank"]),
+                is_new=bool(place["is_new"]),
+                directories=tuple(place["directories"]),
+            ),
             firsts={
                 name: First(name=str(item["name"]), value=dict(json.loads(item["value"])))
                 for name, item in data["firsts"].items()

@@ -24,6 +24,7 @@ __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_pl
 How = Literal["exact", "value", "not"]
 """Put back byte for byte; only its value, in our form; or not at all, since there is an entry of that name again."""
 
+_EMPTY = re.compile(r"[{\[](\s*)[}\]]")
 _TRIAL = "hatchlock"
 _MOST_PLACES = 64
 """At which the ranges are looked for: each costs a look at the whole file."""
@@ -92,11 +93,13 @@ class Place:
 
     Attributes:
         hunk: What it leaves.
+        is_blank: Whether it was there and only blanks were in it, which are `hunk.old`.
         is_new: Whether there was no file.
         directories: Those that were made for it, the outermost first.
     """
 
     hunk: Hunk
+    is_blank: bool = False
     is_new: bool = False
     directories: tuple[str, ...] = ()
 
@@ -220,7 +223,7 @@ def made_place(
     if before is None:
         return Place(hunk=Hunk(at=0, new=emptied.decode()), is_new=True, directories=directories)
     if emptied == before:
-        return None
+        return _blank_place(before, after)
     old, ranges = before.decode(), _differences(before.decode(), emptied.decode())
     if len(ranges) != 1 or is_suspect(stood := old[ranges[0].begin : ranges[0].end]):
         return None
@@ -245,6 +248,8 @@ def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | Non
         return None if left.fullmatch(text) else data
     if dialect.read(data):
         return data
+    if place.is_blank:
+        return _as_blank(data, place.hunk.old.shown, dialect)
 
     def again(candidate: bytes) -> bytes:
         return dialect.remove(dialect.set(candidate, _TRIAL, {"command": _TRIAL}), _TRIAL)
@@ -257,6 +262,27 @@ def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | Non
     hunks = [hunk, *(replace(hunk, at=found.start(), new=found[0]) for found in left.finditer(text) if found[0])]
     candidates = (item for moved in hunks[:_MOST_PLACES] for item in _candidates(data, (moved,), [(0,)], {}))
     return next((item for item in candidates if _means(item, {}, dialect) and is_it(item)), data)
+
+
+def _blank_place(before: bytes, after: bytes) -> Place | None:
+    old, (start, _, _) = before.decode(), _trimmed(before.decode(), after.decode())
+    for found in _EMPTY.finditer(old):
+        if found.start(1) <= start <= found.end(1) and found[1]:
+            return Place(hunk=Hunk(at=found.start(1), new="", old=KeptText((found[1],))), is_blank=True)
+    return None
+
+
+def _as_blank(data: bytes, blank: str, dialect: Dialect) -> bytes:
+    """Return the file with the blanks in the place for entries that were there."""
+    text = data.decode()
+    for found in islice(_EMPTY.finditer(text), _MOST_PLACES):
+        candidate = text[: found.start(1)] + blank + text[found.end(1) :]
+        filled = _tried(lambda old: dialect.set(old, _TRIAL, {"command": _TRIAL}), candidate.encode())
+        if filled is not None:
+            at = _trimmed(candidate, filled.decode())[0]
+            if found.start(1) <= at <= found.start(1) + len(blank) and _means(candidate.encode(), {}, dialect):
+                return candidate.encode()
+    return data
 
 
 def _as_left(new: str) -> re.Pattern[str]:

@@ -1,8 +1,8 @@
 """A file of somebody else's, read and replaced as a whole: mode, owner, group and symlinks stay, and no change is lost.
 
 A file is looked at right before it is replaced, and what was replaced is looked at once more: old and new file change places,
-and if that is not the one that was looked at, they change back. So a writer that comes in the last instant loses nothing,
-if it renames a file into place, as most do. (Where a file system cannot do that, what stays open is the instant between the
+and if that is not the one that was looked at, or somebody writes into it just then, they change back. So a writer that comes in
+the last instant loses nothing. (Where a file system cannot do that, what stays open is the instant between the
 look and the rename.)
 """
 
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +25,7 @@ __all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unl
 
 ABSENT = "absent"
 
+_LAST_LOOK = 0.002
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
 
 
@@ -172,11 +174,19 @@ def _put(temporary: Path, state: FileState, ours: int) -> None:
         _put_anew(temporary, state)
     elif not _change_places(temporary, state):
         temporary.replace(state.target)
-    elif temporary.read_bytes() == state.data:
+    elif _is_still(temporary, state):
         temporary.unlink()
     else:
         _change_back(temporary, state, ours)
         raise Changed(path=str(state.path))
+
+
+def _is_still(replaced: Path, state: FileState) -> bool:
+    """Whether what was replaced is what was looked at, and nobody who had it open writes into it now."""
+    if replaced.read_bytes() != state.data:
+        return False
+    time.sleep(_LAST_LOOK)
+    return replaced.read_bytes() == state.data
 
 
 def _put_anew(temporary: Path, state: FileState) -> None:

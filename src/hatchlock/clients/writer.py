@@ -130,7 +130,7 @@ def apply_entry(
     expected_entry: str | None,
     lock: Path,
     new_mode: int = 0o600,
-    renamed_from: str = "",
+    renamed_from: str | None = None,
     taking: Taking | None = None,
     may_lose: bool = False,
     originals: Path | None = None,
@@ -243,17 +243,18 @@ def _check_settled(state: FileState) -> None:
 def _edit(job: _Job, state: FileState) -> Written | None:
     path, edit = job.path, job.edit
     entries = job.dialect.read(state.data or b"", path=str(path))
-    is_renamed = bool(edit.renamed_from) and edit.name not in entries
-    entry = entries.get(edit.renamed_from if is_renamed else edit.name)
+    is_renamed = edit.renamed_from is not None and edit.name not in entries
+    observed = edit.renamed_from if is_renamed and edit.renamed_from is not None else edit.name
+    entry = entries.get(observed)
     found = None if entry is None else entry_digest(entry.value)
     if not is_renamed and found == (None if edit.value is None else entry_digest(edit.value)):
         return None
     if found != job.expected:
-        raise EntryChanged(path=str(path), name=edit.renamed_from if is_renamed else edit.name)
+        raise EntryChanged(path=str(path), name=observed)
     before = read_originals(job.originals) if job.originals else NO_ORIGINALS
     change = changed(
         state.data,
-        edit if is_renamed else replace(edit, renamed_from=""),
+        edit if is_renamed else replace(edit, renamed_from=None),
         before,
         dialect=job.dialect,
         path=str(path),

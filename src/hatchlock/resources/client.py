@@ -220,7 +220,7 @@ class ClientResource:
             expected_entry=step.before or None,
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
-            renamed_from=found.server if found and found.server != found.now else "",
+            renamed_from=found.server if found and found.server != found.now else None,
             taking=_taking(found, may_lose=bool(step.loss)),
             may_lose=bool(step.loss),
             originals=self._kept.path(path),
