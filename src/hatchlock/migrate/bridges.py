@@ -26,13 +26,20 @@ class Bridged:
         address: Where it is.
         fields: Keys of `[servers.NAME]` besides.
         lost: What of the program's options cannot be carried over, as clauses.
+        notes: What was guessed.
     """
 
     address: Address
     fields: Mapping[str, Any] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
+_GUESSED = (
+    'its address ends in /sse, so it is taken for a server of the older kind: remove transport = "sse" if it is not one'
+)
+_NOBODY = "no program runs that would read it: hatchlock speaks to the server itself"
+_READ = frozenset({"API_ACCESS_TOKEN", "SSE_URL", "npm_config_yes", "PATH", "NODE_PATH"})
 _LOGIN = "`hatchlock login NAME` logs in by itself"
 _MCP_REMOTE = Options(
     program="mcp-remote",
@@ -75,7 +82,12 @@ def bridged(source: str, args: Sequence[str], env: Mapping[str, str]) -> Bridged
     read = _BRIDGES.get(re.sub(r"(?<=[a-z])(?:@|[=<>!~]=?)[^/]*$", "", source))
     if read is None:
         return None
-    return read([_filled(word, env) for word in args], env)
+    found = read([_filled(word, env) for word in args], env)
+    if found is None:
+        return None
+    text = " ".join(args)
+    unread = [name for name in env if name not in text and name not in _READ]
+    return replace(found, lost=(*found.lost, *(f"`{name}`: {_NOBODY}" for name in unread)))
 
 
 def _filled(word: str, env: Mapping[str, str]) -> str:
@@ -94,6 +106,7 @@ def _mcp_remote(args: Sequence[str], _: Mapping[str, str]) -> Bridged:
         address=Address(url=url, transport="sse" if is_sse else "http", headers=_headers(address.all("--header"))),
         fields={"tools": {"deny": denied}} if denied else {},
         lost=address.lost,
+        notes=(_GUESSED,) if is_sse and strategy != "sse-only" else (),
     )
 
 
@@ -125,6 +138,8 @@ def _supergateway(args: Sequence[str], _: Mapping[str, str]) -> Bridged | None:
 
 def _mcp_proxy(args: Sequence[str], env: Mapping[str, str]) -> Bridged | None:
     words, headers = _without_headers(args)
+    if not words and (url := env.get("SSE_URL")):
+        words = [url]
     found = _options_anywhere(words, _MCP_PROXY) if any(re.match("https?://", word) for word in words) else None
     if found is None or not re.match("https?://", found.rest[0]):
         return None

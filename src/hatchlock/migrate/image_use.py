@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hatchlock.errors import HatchlockError
@@ -12,7 +12,7 @@ from hatchlock.manifest.takeover import server_from_source
 from hatchlock.migrate.finish import finished
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
-from hatchlock.migrate.values import parted, unparted
+from hatchlock.migrate.values import at_home, parted, unparted
 
 __all__ = ["ImageUse", "Mount", "proposed_image"]
 
@@ -25,20 +25,30 @@ class Mount:
         source: A path of this machine; or the name of a volume, "" for one without a name.
         target: Where it is inside.
         read_only: Whether it cannot be written there.
+        relabel: SELinux: "shared" or "private" where it gets a label for containers; "" if not.
     """
 
     source: str
     target: str
     read_only: bool = False
+    relabel: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Mount:
         """Read what stands behind `docker run --volume`, and in a compose file: `SOURCE:TARGET[:OPTIONS]`, or `TARGET`."""
-        source, colon, rest = text.partition(":")
-        target, _, options = rest.partition(":")
-        if not colon:
-            return cls(source="", target=source)
-        return cls(source=source, target=target, read_only="ro" in options.split(","))
+        variable = re.match(r"\$\{[^}]*\}", text)  # there may be a colon in it
+        at = text.find(":", variable.end() if variable else 0)
+        if at < 0:
+            return cls(source="", target=text)
+        target, _, words = text[at + 1 :].partition(":")
+        options = words.split(",")
+        label = "private" if "Z" in options else "shared" if "z" in options else ""
+        return cls(source=text[:at], target=target, read_only="ro" in options, relabel=label)
+
+    def table(self) -> dict[str, str]:
+        """Return it as a manifest has it."""
+        label = {"relabel": self.relabel} if self.relabel else {}
+        return {"source": self.source, "target": self.target, "mode": "ro" if self.read_only else "rw"} | label
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,8 +143,11 @@ def _sandbox(use: ImageUse) -> tuple[dict[str, Any], list[str]]:
     lost: list[str] = []
     mounts: list[dict[str, str]] = []
     for mount in use.mounts:
-        if mount.source.startswith(("/", ".", "~")):
-            mounts.append({"source": mount.source, "target": mount.target, "mode": "ro" if mount.read_only else "rw"})
+        source = mount.source if mount.source.startswith("~") else at_home(mount.source)
+        if source.startswith(("/", ".", "~")) and "$" not in source:
+            mounts.append(replace(mount, source=source).table())
+        elif "$" in source:
+            lost.append(f"the mount of {source}: write what it stands for into sandbox.mounts")
         else:
             lost.append(
                 f"the volume {mount.source or mount.target}: what is in it stays there; "

@@ -47,11 +47,11 @@ def hosts_in(texts: Iterable[str]) -> list[str]:
 def _host(text: str) -> Iterator[str]:
     value = text.partition("=")[2] if text.startswith("--") and "=" in text else text
     match = _ADDRESS.fullmatch(value)
-    if match is None or match["scheme"] not in _PORTS:
+    if match is None:
         return
     try:
         parts = urlsplit(value)
-        host, port = parts.hostname or "", parts.port or _PORTS[match["scheme"]]
+        host, port = parts.hostname or "", parts.port or _PORTS.get(match["scheme"], 0)
     except ValueError:
         return
     host = "localhost" if is_loopback(host) else host

@@ -68,6 +68,7 @@ _NPX_FLAGS |= {
     "--force",
     "--no-audit",
     "--no-fund",
+    "--no-cache",
 }
 _NPX = Options(
     program="npx",

@@ -17,18 +17,24 @@ from hatchlock.migrate.described import Described
 from hatchlock.migrate.docker_line import ENGINES, image_of
 from hatchlock.migrate.finish import finished
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
-from hatchlock.migrate.image_use import ImageUse, Mount, proposed_image
+from hatchlock.migrate.image_use import ImageUse, proposed_image
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
 from hatchlock.migrate.programs import from_npm_script, from_program, from_uv_run
 from hatchlock.migrate.reach import hosts_in, paths_in
 from hatchlock.migrate.runners import from_npx, from_pipx, from_uvx, npm_words
-from hatchlock.migrate.values import at_home, parted, references, unparted
+from hatchlock.migrate.values import at_home, holds_secret, parted, references, unparted
 from hatchlock.migrate.wrappers import unwrapped
 
 __all__ = ["taken_over", "translated"]
 
+_OWN_PLACES = "a server finds what its own environment has"
+_OF_THE_MACHINE = dict.fromkeys(("PATH", "NODE_PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "PWD"), _OWN_PLACES) | {
+    "npm_config_yes": "nothing is asked"
+}
+"""Variables that say where things are on this machine, and mean nothing in a sandbox."""
+_RELATIVE = "its path is relative, and to what is not said: write it in full"
 _RUNS_TYPESCRIPT = frozenset({"npm:tsx", "npm:ts-node"})
 
 
@@ -85,7 +91,7 @@ def _remote(bridge: Bridged, *, name: str, line: int, own: str = "") -> Proposed
     fields |= {"transport": "sse"} if address.transport == "sse" else {}
     fields |= bridge.fields
     fields |= {"headers": literals} if literals else {}
-    lost = (Left(line=line, what=what) for what in bridge.lost)
+    lost = [Left(line=line, what=what) for what in bridge.lost]
     return finished(
         Proposed(
             name=server_name(name) if name else own or found,
@@ -94,6 +100,7 @@ def _remote(bridge: Bridged, *, name: str, line: int, own: str = "") -> Proposed
             fields=fields,
             secrets=secrets,
             left=(*unparted("headers", address.headers, line=line), *lost),
+            notes=bridge.notes,
         )
     )
 
@@ -175,14 +182,10 @@ def _of_finch(finch: OfFinch, start: Start, *, name: str, line: int, directory: 
     if isinstance(found, Left):
         return found
     sandbox = dict(found.fields.get("sandbox", {}))
-    mounts = [*sandbox.get("mounts", ()), *map(_mounted, finch.mounts)]
+    mounts = [*sandbox.get("mounts", ()), *(mount.table() for mount in finch.mounts)]
     sandbox |= ({"mounts": mounts} if mounts else {}) | ({"network": "host"} if finch.network else {})
     lost = (Left(line=line, what=what) for what in finch.lost)
     return finished(replace(found, fields={**found.fields, "sandbox": sandbox}, left=(*found.left, *lost)))
-
-
-def _mounted(mount: Mount) -> dict[str, str]:
-    return {"source": mount.source, "target": mount.target, "mode": "ro" if mount.read_only else "rw"}
 
 
 def _of_image(use: ImageUse, lost: Iterable[str], *, name: str, line: int) -> Proposed | Left:
@@ -197,16 +200,25 @@ def _of_package(
     described: Described, env: Mapping[str, str], *, cwd: str, lost: Sequence[str], name: str, line: int
 ) -> Proposed | Left:
     args = _arguments(described.args)
-    known = {key: at_home(value) for key, value in env.items()}
+    known = {key: at_home(value) for key, value in env.items() if key not in _OF_THE_MACHINE}
+    lost = (*lost, *(f"`{key}`: {_OF_THE_MACHINE[key]}" for key in env if key in _OF_THE_MACHINE))
     literals, secrets = parted("env", known)
     fields: dict[str, Any] = dict(described.fields)
-    if isinstance(fields.get("command"), list):
-        fields["command"] = _arguments(fields["command"])
+    notes = described.notes
+    command = fields.get("command")
+    if isinstance(command, list):
+        fields["command"] = _arguments(command)
+    elif isinstance(command, str):
+        fields["command"] = _program(command, cwd)
+        notes += (_RELATIVE,) if _is_relative(fields["command"]) else ()
     keeps_directory = bool(cwd) and not described.is_project
     places = paths_in([*args, *described.seen, *literals.values(), *([cwd] if keeps_directory else [])])
     if described.is_project:
         root = str(fields["source"]).partition(":")[2]
         places = [path for path in places if path != root and not path.startswith(f"{root}/")]
+    has_directory = keeps_directory and any(cwd == path or cwd.startswith(f"{path}/") for path in places)
+    if keeps_directory and not has_directory:
+        lost = (*lost, f"the working directory {cwd}: it is not there, or not for a sandbox; write cwd")
     sandbox: dict[str, Any] = {}
     if hosts := hosts_in([*args, *literals.values()]):
         sandbox["network"] = hosts
@@ -214,7 +226,7 @@ def _of_package(
         sandbox["mounts"] = [{"source": path, "target": path, "mode": "ro"} for path in places]
     more: dict[str, Any] = {
         "args": args,
-        "cwd": cwd if keeps_directory and cwd in places else "",
+        "cwd": cwd if has_directory else "",
         "env": literals,
         "sandbox": sandbox,
     }
@@ -230,9 +242,20 @@ def _of_package(
                 *unparted("env", known, line=line),
                 *(Left(line=line, what=what) for what in (*described.lost, *lost)),
             ),
-            notes=(*described.notes, *_read_only(places)),
+            notes=(*notes, *_read_only(places)),
         )
     )
+
+
+def _program(command: str, cwd: str) -> str:
+    place = at_home(command)
+    if "$" in place:
+        raise CannotTakeOver(what="its program is named by a variable", advice="write its path")
+    return str(Path(cwd) / place) if cwd and _is_relative(place) else place
+
+
+def _is_relative(command: str) -> bool:
+    return "/" in command and not command.startswith("/")
 
 
 def _read_only(places: Sequence[str]) -> tuple[str, ...]:
@@ -247,6 +270,7 @@ def _arguments(words: Sequence[str]) -> list[str]:
     """
     args = [at_home(word) for word in words]
     suspects = secret_arguments([re.sub(r"<[^<>]*>", "Ab1Cd2Ef3Gh4Ij5Kl6", word) for word in args])
+    suspects += [index for index, word in enumerate(args) if holds_secret(word)]
     filled = [index for index, word in enumerate(args) if references(word) or re.search(r"\$\{[^}]*\}", word)]
     secret = [index for index in filled if _is_named_secret(args, index)]
     if suspects or secret:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hatchlock.manifest.suspicion import is_credential_header, looks_secret
 from hatchlock.migrate.model import Left, Secret, Table
 
-__all__ = ["Reference", "at_home", "is_placeholder", "parted", "references", "unparted"]
+__all__ = ["Reference", "at_home", "holds_secret", "is_placeholder", "parted", "references", "unparted"]
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(
@@ -27,11 +27,16 @@ _APPLICATIONS_OWN = re.compile(
 _HOME = re.compile(r"\$\{(?:env:)?HOME\}|\$\{userHome\}|\$HOME(?!\w)|\{env:HOME\}|^~(?=/|$)")
 _SCHEME = re.compile(r"(?P<scheme>Bearer|Basic|Token|ApiKey)\s+(?P<value>\S.*)", re.IGNORECASE | re.DOTALL)
 _PLACEHOLDER = re.compile(
-    r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}$]*\}"
-    r"|.*\b(?:your|my|insert|replace|enter|paste|changeme|change-me|todo|placeholder|example)(?:\b|_|-).*"
-    r"|.*(?:_here|-here)|[x*.•…]{3,}|(?:sk|pk|ghp|pat)[-_][x*.…]{2,}|(?:api[-_ ]?key|token|secret|password)",
+    r"<[^<>]*>|\[[\w .-]+\]|\{\{?[\w .-]+\}?\}|(?:.*[-_ ])?your[-_ ].*|.*[-_ ]here|(?:insert|replace|enter|paste)[-_ ].*"
+    r"|change-?me|[x*.•…]{3,}|(?:sk|pk|ghp|pat|xoxb|xapp|ntn)[-_][x*.…]{2,}|(?:api[-_ ]?key|token|secret|password)",
     re.IGNORECASE,
 )
+_WITHIN = re.compile(
+    r"\b(?:Bearer|Basic)\s+[\w.~+/=-]{6,}"
+    r"|(?:authorization|api[_-]?key|token|secret|password)[\"']?\s*[:=]\s*[\"']?[^\s\"'<>$&]{6,}",
+    re.IGNORECASE,
+)
+"""A secret in a longer text: JSON with headers, a query."""
 _PROBE = "Ab1Cd2Ef3Gh4Ij5Kl6"
 
 
@@ -70,6 +75,11 @@ def at_home(text: str) -> str:
 def is_placeholder(text: str) -> bool:
     """Return whether a value stands in for one that a person is to write: `<YOUR_TOKEN>`, `your-api-key`, `xxx`."""
     return _PLACEHOLDER.fullmatch(text.strip()) is not None
+
+
+def holds_secret(text: str) -> bool:
+    """Return whether a longer text, such as JSON or an address, has what looks like a secret in it."""
+    return _WITHIN.search(text) is not None
 
 
 def parted(table: Table, values: Mapping[str, str]) -> tuple[dict[str, str], tuple[Secret, ...]]:
@@ -133,7 +143,7 @@ def _plain(table: Table, key: str, value: str) -> str | Secret:
     own, shown = (scheme["value"], f"{scheme['scheme']} {{}}") if scheme else (value, "")
     if looks_secret(name, _PROBE) and is_placeholder(own):
         return Secret(table=table, key=key, format=shown)
-    if looks_secret(name, own):
+    if looks_secret(name, own) or holds_secret(own):
         return Secret(table=table, key=key, value=own, format=shown)
     return value
 

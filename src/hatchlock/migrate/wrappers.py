@@ -159,13 +159,15 @@ def _powershell(start: Start) -> Start | None:
 
 def _wsl(start: Start) -> Start:
     words = list(start.args)
+    cwd = start.cwd
     while words and words[0].startswith("-"):
         option = words.pop(0)
         if option in {"-d", "--distribution", "-u", "--user", "--cd"} and words:
-            words.pop(0)
+            value = words.pop(0)
+            cwd = value if option == "--cd" else cwd
     if not words:
         raise CannotTakeOver(what="`wsl` does not say what to run")
-    return replace(start, command=words[0], args=tuple(words[1:]))
+    return replace(start, command=words[0], args=tuple(words[1:]), cwd=cwd)
 
 
 def _sudo(start: Start) -> Start:
