@@ -13,6 +13,7 @@ import pytest
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.shape import Start
 from support.cats import CatProject, apply
+from support.terminal import at_terminal
 
 SECRET = "ghp_abcdefghijklmnopqrst1234"
 CURSOR = {
@@ -271,6 +272,11 @@ def test_orphans_are_shown_and_cleaned_and_nothing_else(project: CatProject, tmp
     refused = project.fails("client", "clean", status=3)
     assert "- cursor@user/x" in refused.err
     assert states(project, "--state", "orphaned").keys() == orphans
+    assert project.ok("client", "clean", "cursor@project", "codex", "--yes").out.startswith("every entry")
+    asked = [("Take these out? [y/N]", "n")]
+    declined = at_terminal(project.command("client", "clean"), asked, cwd=project.directory, env=project.env)
+    assert (declined.status, "- cursor@user/x" in declined.shown) == (3, True)
+    assert states(project, "--state", "orphaned").keys() == orphans
     project.ok("client", "clean", "--yes", "--server", "x")
     assert states(project, "--state", "orphaned").keys() == orphans - {"cursor@user/x"}
     assert project.ok("client", "clean", "--yes", "--json").document["failed"] == []
@@ -320,6 +326,7 @@ def test_restore_gives_the_file_back_and_the_next_plan_wants_the_entry_again(pro
     assert project.steps() == ["create client:cursor/cat"]
     project.fails("client", "restore", "zed", "--yes")
     project.fails("client", "restore", status=64)
+    project.fails("client", "restore", "cursor@user", status=64)
 
 
 def test_only_an_application(project: CatProject) -> None:

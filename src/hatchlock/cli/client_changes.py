@@ -73,7 +73,10 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.consent import Consent
 
     name, entry = _one_entry(arguments)
-    client = known_application(name)[0]
+    client, scope = known_application(name)
+    if scope:
+        what = "restore is about all files of an application that this project has written to"
+        raise UsageError(what=what, advice=f"hatchlock client restore {client}")
     project = project_of(arguments)
     planned = plan_restore(project, client=client, entry=entry)
     if not planned.plan.steps:
@@ -122,11 +125,13 @@ def clean(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.client_clean import orphaned_entries
     from hatchlock.usecases.client_names import known_application
 
-    names = {known_application(word)[0] for word in arguments.names}
+    named = [known_application(word) for word in arguments.names]
     is_meant = matcher(arguments.servers)
     found, problems = orphaned_entries(
-        project_or_none(arguments), lambda client, server: (not names or client in names) and is_meant(server)
+        project_or_none(arguments),
+        lambda client, scope: not named or not {(client, ""), (client, scope)}.isdisjoint(named),
     )
+    found = tuple(item for item in found if is_meant(item.name))
     for problem in problems:
         ui.say(f"! not looked at: {printable(problem)}")
     return max(

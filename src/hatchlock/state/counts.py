@@ -18,7 +18,7 @@ from pathlib import Path
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["NO_COUNTS", "Counts", "add_counts", "counts_path", "read_counts"]
+__all__ = ["NO_COUNTS", "Counts", "add_counts", "counts_path", "last_ended", "read_counts"]
 
 _FORMAT = 1
 _LAUNCHES = 3
@@ -70,6 +70,15 @@ def read_counts(path: Path, launch: str) -> Counts:
         launch: The launch record's digest, as it was applied.
     """
     return _all(path).get(launch, NO_COUNTS)
+
+
+def last_ended(path: Path) -> str:
+    """Return when a session of a server ended last, of whichever of its last launch records; "" where nobody knows of one.
+
+    Args:
+        path: `counts_path`.
+    """
+    return max((item.ended for item in _all(path).values()), default="")
 
 
 def add_counts(path: Path, launch: str, more: Counts) -> None:

@@ -84,14 +84,14 @@ def orphaned_entries(
 
     Args:
         project: Where the command was started, whose files are looked at besides those of the user.
-        matches: Whether an application and a server are meant.
+        matches: Whether an application's files of a scope are meant.
     """
     applications = list_applications(project)
     found = [
         _surplus(item.name, file, entry, entry.detail)
         for item in applications
         for file, entry in item.entries
-        if entry.state == "orphaned" and matches(item.name, entry.name)
+        if entry.state == "orphaned" and matches(item.name, file.scope)
     ]
     problems = dict.fromkeys(file.problem for item in applications for file in item.files if file.problem)
     return tuple(_once(found)), tuple(problems)

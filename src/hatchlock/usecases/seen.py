@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatchlock.address import ResourceKind
-from hatchlock.state.counts import counts_path, read_counts
+from hatchlock.state.counts import counts_path, last_ended
 from hatchlock.state.entry_changes import EntryChange, read_entry_changes, write_entry_changes
 from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.health import SessionStatus, sessions_now
@@ -105,10 +105,9 @@ def remember_changes(planned: Planned, outcome: Outcome) -> None:
 
 
 def _unseen_changes(state: ProjectState, running: Sessions) -> tuple[Unseen, ...]:
-    active = state.active()
     waiting: dict[tuple[str, str], list[EntryChange]] = {}
     for item in read_entry_changes(state.root):
-        if _is_unseen(item, state, running, active.get(item.server, "")):
+        if _is_unseen(item, state, running):
             waiting.setdefault((item.client, item.scope), []).append(item)
     return tuple(_unseen(client, scope, items) for (client, scope), items in sorted(waiting.items()))
 
@@ -123,12 +122,12 @@ def _change(step: Step, planned: Planned, now: str) -> EntryChange:
     return EntryChange(client=file.client, scope=file.scope, server=server, is_gone=not step.after, at=now)
 
 
-def _is_unseen(item: EntryChange, state: ProjectState, running: Sessions, launch: str) -> bool:
+def _is_unseen(item: EntryChange, state: ProjectState, running: Sessions) -> bool:
     sessions = running.get(item.server, ())
     if item.is_gone:
         return any(session.since < item.at for session in sessions)
     has_begun = any(session.since >= item.at for session in sessions)
-    return not has_begun and read_counts(counts_path(state.root, item.server), launch).ended < item.at
+    return not has_begun and last_ended(counts_path(state.root, item.server)) < item.at
 
 
 def _unseen(client: str, scope: str, items: Iterable[EntryChange]) -> Unseen:
