@@ -34,6 +34,9 @@ _BY_NAME: Mapping[str, str] = {
     "windsurf": "${{env:{}}}",
 }
 """How an application is told to put in what it knows by a name, as its own documentation says."""
+_REPLACES: Mapping[str, tuple[str, ...]] = {"crush": ("$",), "gemini": ("$",), "opencode": ("{env:", "{file:")}
+_USUALLY_REPLACES = ("${",)
+"""What in a word or value an application takes for such a name; none of them has a way to write it as it is."""
 _ASKS = ("vscode", "vscode-insiders")
 """Those that ask a person, for what stands in `inputs`."""
 _BY_HAND = "<{}>"
@@ -135,6 +138,12 @@ def _value(reference: SecretReference, name: str, client: str) -> str:
 
 
 def _notes(server: Started | Addressed, names: Mapping[str, str], client: Client) -> Iterator[Note]:
+    words = server.words if isinstance(server, Started) else (server.url,)
+    values = server.env if isinstance(server, Started) else server.headers
+    marks = _REPLACES.get(client.name, _USUALLY_REPLACES) if client.name in _BY_NAME else ()
+    if any(mark in text for mark in marks for text in (*words, *values.values())):
+        what = f"{client.title} replaces what begins with {' or '.join(marks)} in a word or value of it"
+        yield Note(server=server.name, what=what)
     for key, reference in server.secrets.items():
         place = place_of(names[reference.secret], client.name)
         what = f"a file with {key}" if reference.as_ == "file" else key

@@ -1,0 +1,111 @@
+"""Files that people paste: in every application's own form, as `apply` writes them, or started without hatchlock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hatchlock.clients.catalogue import CLIENTS, Client
+from hatchlock.clients.owners import start_for
+from hatchlock.clients.shape import Address, Start
+from hatchlock.launch import SecretReference
+from hatchlock.migrate.outgoing.clients import client_file, pinned_client_file
+from hatchlock.migrate.outgoing.model import Addressed, Started
+from hatchlock.paths import Home
+
+HOME = Home(root=Path("/home/ada/.local/share/hatchlock"), is_default=True)
+TOKEN = SecretReference(secret="env:TIME_TOKEN")
+TIME = Started(
+    name="time",
+    words=("uvx", "--from", "mcp-server-time==1.2", "mcp-server-time"),
+    env={"ZONE": "UTC"},
+    secrets={"KEY": TOKEN},
+)
+TRACKER = Addressed(
+    name="tracker",
+    url="https://mcp.example.com/mcp",
+    secrets={"Authorization": SecretReference(secret="keyring:tracker-token", format="Bearer {}")},
+)
+
+each_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=lambda client: client.name)
+
+
+@each_client
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_a_file_is_what_apply_writes_into_an_empty_one(client: Client, scope: Any) -> None:
+    starts = {
+        name: start_for(scope=scope, launcher=str(HOME.bin / "hatchlock"), home=HOME, project="acme", server=name)
+        for name in ("fetch", "time")
+    }
+    entries = {name: client.shape.written(start) for name, start in starts.items()}
+    made = client_file(client, entries, file="mcp")
+    read = client.dialect.read(made.files["mcp"].encode())
+    assert {name: client.shape.read(entry.value) for name, entry in read.items()} == starts
+    assert made.servers == ("fetch", "time")
+    assert made.files["mcp"].endswith("\n")
+
+
+@each_client
+def test_what_needs_no_hatchlock_means_the_same_to_every_application(client: Client) -> None:
+    made = pinned_client_file(client, [TIME, TRACKER], file="mcp")
+    read = client.dialect.read(made.files["mcp"].encode())
+    found = {name: client.shape.read(entry.value) for name, entry in read.items()}
+    time = found["time"]
+    assert isinstance(time, Start)
+    assert (time.command, *time.args) == TIME.words
+    assert time.env["ZONE"] == "UTC"
+    assert "TIME_TOKEN" in time.env["KEY"]
+    if client.shape.http is None:
+        assert [item.server for item in made.withheld] == ["tracker"]
+    else:
+        tracker = found["tracker"]
+        assert isinstance(tracker, Address)
+        assert tracker.url == TRACKER.url
+        assert tracker.headers["Authorization"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("claude-code", "${TIME_TOKEN}"),
+        ("cursor", "${env:TIME_TOKEN}"),
+        ("gemini", "$TIME_TOKEN"),
+        ("opencode", "{env:TIME_TOKEN}"),
+        ("vscode", "${input:TIME_TOKEN}"),
+        ("zed", "<TIME_TOKEN>"),
+    ],
+)
+def test_a_secret_is_what_the_application_puts_in(name: str, place: str) -> None:
+    client = CLIENTS[name]
+    made = pinned_client_file(client, [TIME], file="mcp")
+    read = client.shape.read(client.dialect.read(made.files["mcp"].encode())["time"].value)
+    assert isinstance(read, Start)
+    assert read.env["KEY"] == place
+
+
+def test_vs_code_asks_for_each_secret_once_and_keeps_it() -> None:
+    other = Started(name="other", words=("other",), secrets={"SAME": TOKEN})
+    document = json.loads(pinned_client_file(CLIENTS["vscode"], [TIME, other, TRACKER], file="mcp").files["mcp"])
+    assert document["inputs"] == [
+        {"type": "promptString", "id": "TIME_TOKEN", "description": "KEY of time", "password": True},
+        {"type": "promptString", "id": "TRACKER_TOKEN", "description": "Authorization of tracker", "password": True},
+    ]
+    assert document["servers"]["other"]["env"] == {"SAME": "${input:TIME_TOKEN}"}
+
+
+def test_what_an_application_would_replace_is_said() -> None:
+    server = Started(name="odd", words=("odd", "costs $5"), env={"HOME_OF": "${HOME}"})
+    noted = {
+        name: pinned_client_file(CLIENTS[name], [server], file="mcp").notes for name in ("claude-code", "crush", "zed")
+    }
+    assert {name: len(notes) for name, notes in noted.items()} == {"claude-code": 1, "crush": 1, "zed": 0}
+
+
+def test_a_working_directory_that_an_application_cannot_have_is_a_reason() -> None:
+    server = Started(name="odd", words=("odd",), cwd="/srv")
+    made = pinned_client_file(CLIENTS["windsurf"], [server], file="mcp")
+    assert made.files == {}
+    assert "directory of its own choice" in made.withheld[0].why
