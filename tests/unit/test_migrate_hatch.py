@@ -57,7 +57,10 @@ def test_what_hatch_keeps_of_no_use_is_listed_with_its_line() -> None:
         "24: `units_core`: no application lists it; it comes with weather_kit, which needs it",
         "61: `timeout`: import the file of gemini to keep it",
         "64: `hal9000`: no application of that name is known",
-        "82: `python_env`: the conda environment stays where it is; hatchlock makes one of its own, from the lock",
+        (
+            "82: `python_env`: the conda environment stays where it is; hatchlock makes one of its own, with the Python of that "
+            'version which this machine has (one of uv\'s builds with python = "managed:VERSION")'
+        ),
         "104: `gone_pkg`: neither the directory that it came from nor Hatch's copy of it is there",
     ]
 

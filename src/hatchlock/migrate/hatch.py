@@ -151,7 +151,10 @@ def _python(part: Part) -> str:
 def _of_conda(part: Part) -> Iterator[Left]:
     made = part.get("python_env")
     if made and any(key in made for key in _OF_CONDA):
-        yield made.left("the conda environment stays where it is; hatchlock makes one of its own, from the lock")
+        yield made.left(
+            "the conda environment stays where it is; hatchlock makes one of its own, with the Python of that version which "
+            'this machine has (one of uv\'s builds with python = "managed:VERSION")'
+        )
 
 
 def _names(packages: list[_Package]) -> Mapping[tuple[str, str], str]:

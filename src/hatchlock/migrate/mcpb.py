@@ -31,6 +31,7 @@ from hatchlock.migrate.translate import translated
 from hatchlock.migrate.user_config import Choices
 from hatchlock.migrate.values import parted
 from hatchlock.place import Place
+from hatchlock.resolve.wanted import default_python
 
 __all__ = ["MCPB"]
 
@@ -40,7 +41,8 @@ _ENDINGS = frozenset({".mcpb", ".dxt"})
 _HERE = "${__dirname}"
 _INSTALLED, _SETTINGS = "Claude Extensions", "Claude Extensions Settings"
 _SYSTEMS = frozenset({"linux", "darwin"})
-_PYTHONS = ("3.12", "3.11", "3.13", "3.14", "3.10")
+_PYTHONS = (default_python(), "3.12", "3.11", "3.13", "3.14", "3.10")
+"""The first that will do is taken."""
 _NODE = 22
 _INTERPRETERS = {"python": "python", "python3": "python", "node": "node"}
 _PACKAGES = {"node": ("package.json",), "python": ("pyproject.toml", "requirements.txt"), "uv": ("pyproject.toml",)}
