@@ -91,6 +91,7 @@ def test_what_is_run_in_the_end_is_what_counts(line: str, fields: dict[str, Any]
         ("npx foo --api-key=<YOUR_KEY>", "argument 1 of the server looks like a secret"),
         ("npx foo --api-key '${KEY}'", "argument 2 of the server looks like a secret"),
         (f'npx foo --config \'{{"password": "{TOKEN}"}}\'', "argument 2 of the server looks like a secret"),
+        ("npx foo init napi_1f9b27c4d8e04b7a9f1c27c4d8e0", "argument 2 of the server looks like a secret"),
         ("npx foo --dir '${workspaceFolder}'", "argument 2 holds a variable"),
         ("npx foo '${OTHER}'", "argument 1 holds a variable"),
         ("'${HERE}/server'", "its program is named by a variable"),

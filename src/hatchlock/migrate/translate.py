@@ -34,6 +34,7 @@ _OF_THE_MACHINE = dict.fromkeys(("PATH", "NODE_PATH", "PYTHONPATH", "VIRTUAL_ENV
     "npm_config_yes": "nothing is asked"
 }
 """Variables that say where things are on this machine, and mean nothing in a sandbox."""
+_RANDOM = re.compile(r"(?:[A-Za-z]+[_-])?(?=(?:\D*\d){5})(?=(?:[^A-Za-z]*[A-Za-z]){5})[A-Za-z0-9]{20,}")
 _RELATIVE = "its path is relative, and to what is not said: write it in full"
 _RUNS_TYPESCRIPT = frozenset({"npm:tsx", "npm:ts-node"})
 
@@ -270,7 +271,7 @@ def _arguments(words: Sequence[str]) -> list[str]:
     """
     args = [at_home(word) for word in words]
     suspects = secret_arguments([re.sub(r"<[^<>]*>", "Ab1Cd2Ef3Gh4Ij5Kl6", word) for word in args])
-    suspects += [index for index, word in enumerate(args) if holds_secret(word)]
+    suspects += [index for index, word in enumerate(args) if holds_secret(word) or _is_random(args, index)]
     filled = [index for index, word in enumerate(args) if references(word) or re.search(r"\$\{[^}]*\}", word)]
     secret = [index for index in filled if _is_named_secret(args, index)]
     if suspects or secret:
@@ -284,6 +285,12 @@ def _arguments(words: Sequence[str]) -> list[str]:
             advice="write what it stands for, or give it as a variable that the server reads",
         )
     return args
+
+
+def _is_random(args: Sequence[str], index: int) -> bool:
+    """Whether a word that belongs to no option is a text that nobody would think of: a key, most probably."""
+    belongs = index > 0 and args[index - 1].startswith("-") and "=" not in args[index - 1]
+    return not belongs and _RANDOM.fullmatch(args[index]) is not None
 
 
 def _is_named_secret(args: Sequence[str], index: int) -> bool:
