@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from hatchlock.engines.process import host_platform
 from hatchlock.manifest.load import loads
 from hatchlock.state.imported import read_imported
 from support.project import TrialProject, snapshot
+from support.source_tree import ROOT
 
 TOKEN = "ghp_Zq8Lw3Xk5Vn2Rt7Yb4Mc6Pd9"
 TIME = {"command": "uvx", "args": ["mcp-server-time"]}
@@ -206,6 +208,28 @@ def test_files_directories_and_applications_are_named(project: TrialProject, tmp
         ("fetch", ["cursor", "zed"]),
         ("time", ["zed"]),
     ]
+
+
+def test_entries_that_hatch_wrote_are_the_servers_of_its_environments(project: TrialProject) -> None:
+    envs = project.user_home / ".hatch/envs"
+    shutil.copytree(ROOT / "fixtures/imports/hatch/envs", envs)
+    file = envs / "environments.json"
+    document = json.loads(file.read_text().replace("/home/ada/.hatch/envs", str(envs)))
+    file.write_text(json.dumps(document))
+    (package,) = [item for item in document["research"]["packages"] if item["name"] == "weather_kit"]
+    entry = package["configured_hosts"]["gemini"]["server_config"]
+    settings = project.user_home / ".gemini/settings.json"
+    put(settings, weather_kit={key: entry[key] for key in ("command", "args", "env")} | {"trust": True}, time=TIME)
+    document = project.ok("import", "--keep-secrets", "--json", str(file)).document
+    (found,) = [item for item in document["servers"] if item["name"] == "weather_kit"]
+    assert [(origin["client"], origin["entry"]) for origin in found["found"]] == [
+        ("", "weather_kit"),
+        ("gemini", "weather_kit"),
+    ]
+    assert servers(project)["weather_kit"].client_fields == {"gemini": {"trust": True}}
+    assert "time" not in servers(project)
+    (record,) = read_imported(project.store / "projects" / project.directory.name)
+    assert (record.file, record.server, record.is_kept) == (f"gemini/user/{settings}", "weather_kit", True)
 
 
 def test_stdin_is_read(project: TrialProject) -> None:

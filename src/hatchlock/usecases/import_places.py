@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -110,6 +110,13 @@ class ImportPlaces:
             if path is not None and (real := os.path.realpath(path)) not in known and path.is_file():
                 known.add(real)
                 yield from self._opened([_ClientFile(client=client, scope="project", path=path)])
+
+    def of(self, clients: Iterable[str]) -> Iterator[Opened]:
+        """Yield the user's files of applications, as far as they are there and can be opened."""
+        from hatchlock.clients.catalogue import CLIENTS
+
+        files = [self._user_file(CLIENTS[name]) for name in sorted(clients)]
+        yield from (item for item in self._opened(files) if isinstance(item, Opened) and item.scope)
 
     def named(
         self, names: Sequence[str], *, directory: Path, as_name: str, stdin: Callable[[], bytes]

@@ -112,7 +112,10 @@ def read_sources(
             gathered.errors.append(opened)
         else:
             gathered.read(opened)
-    return gathered.sources()
+    written_by_others = _Gathered(project.directory)
+    for opened in places.of(gathered.listing):
+        written_by_others.read(opened)
+    return gathered.sources(written_by_others)
 
 
 class _Gathered:
@@ -149,10 +152,18 @@ class _Gathered:
             return
         self._take(opened, whole.reading, whole.digests, whole.ours)
 
-    def sources(self) -> Sources:
+    @property
+    def listing(self) -> set[str]:
+        """Applications that list a server, as the file of another tool says, and that were not read."""
+        listing = {client for item in self._found if not item.origin.client for client in item.server.clients}
+        return listing - {item.client for item in self._files}
+
+    def sources(self, others: _Gathered) -> Sources:
+        from hatchlock.migrate.claims import claimed
+
         return Sources(
             files=tuple(self._files),
-            found=tuple(self._found),
+            found=claimed(self._found, others._found),
             environments=self._environments,
             left=tuple(self._left),
             asides=self._asides,

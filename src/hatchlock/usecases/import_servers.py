@@ -104,7 +104,8 @@ def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPla
         wishes=wishes,
         is_free=desk.is_free,
     )
-    effective = {client: manifest.client(client).scope for client in _clients_of(sources)} | scopes
+    clients = {item.origin.client for item in found} - {""}
+    effective = {client: manifest.client(client).scope for client in clients} | scopes
     present = [item for item in decision.outcomes if item.state in {"added", "there"}]
     return ImportPlan(
         project=project,
@@ -126,10 +127,6 @@ def _scopes(sources: Sources, *, said: frozenset[str]) -> dict[str, Scope]:
         if item.client and item.scope and item.servers:
             by_client.setdefault(item.client, set()).add(item.scope)
     return {client: "project" for client, scopes in by_client.items() if scopes == {"project"} and client not in said}
-
-
-def _clients_of(sources: Sources) -> set[str]:
-    return {item.client for item in sources.files if item.client}
 
 
 def _apart_from(text: str, sources: Sources) -> tuple[list[Found], dict[str, Mapping[str, Any]]]:
