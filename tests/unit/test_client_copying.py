@@ -59,6 +59,15 @@ def test_the_same_application_keeps_every_field() -> None:
     assert copy(entry, "cursor", "cursor") == Copy(value=entry)
 
 
+@pytest.mark.parametrize(
+    ("switch", "copies"), [({"disabled": True}, False), ({"enabled": False}, False), ({"disabled": False}, True)]
+)
+def test_what_is_switched_off_is_not_copied_into_where_it_would_be_on(switch: dict[str, bool], copies: bool) -> None:
+    found = copy({"command": "npx", **switch}, "cursor", "codex")
+    assert isinstance(found, Copy) is copies
+    assert not isinstance(found, Copy) or found.left == ()
+
+
 def test_what_only_one_application_can_ask_for_is_refused() -> None:
     entry = {"type": "stdio", "command": "npx", "env": {"TOKEN": "${input:token}"}}
     found = copy(entry, "vscode", "cursor")

@@ -55,6 +55,8 @@ def copied(value: Any, source: Client, target: Client) -> Copy | NotCopied:
     server = source.shape.read(value)
     if server is None:
         return NotCopied(why=f"{source.title} starts nothing and connects to nothing by it")
+    if _is_off(value):
+        return NotCopied(why=f"it is switched off in {source.title}, and a copy of it would not be")
     if source.name == target.name:
         return Copy(value=value)
     texts = list(_texts(server))
@@ -66,6 +68,14 @@ def copied(value: Any, source: Client, target: Client) -> Copy | NotCopied:
         return NotCopied(why=f"{target.title}: {error}")
     notes = ("what it refers to by name is looked for in another way there",) if any(map(_NAMED.search, texts)) else ()
     return Copy(value=written, left=tuple(_left(value, source.shape, server)), notes=notes)
+
+
+_SWITCHES: Mapping[str, bool] = {"disabled": False, "enabled": True}
+"""Members by which applications switch a server off, and what they are of one that is on."""
+
+
+def _is_off(value: Any) -> bool:
+    return any(value.get(name, on) is (not on) for name, on in _SWITCHES.items())
 
 
 def _left(value: Mapping[str, Any], shape: Shape, server: Start | Address) -> Iterator[str]:
@@ -86,7 +96,7 @@ def _left(value: Mapping[str, Any], shape: Shape, server: Start | Address) -> It
         if name in tables:
             items = item if isinstance(item, Mapping) else {"": item}
             yield from (f"{name}.{key}" if key else name for key in items if key not in tables[name])
-        elif name not in carried:
+        elif name not in carried and item is not _SWITCHES.get(name):
             yield name
 
 
