@@ -66,19 +66,19 @@ def test_a_profile_is_a_group_of_servers_with_what_their_snapshots_say() -> None
         "Authorization": {"secret": "keyring:notion.token", "format": "Bearer {}"},
     }
     assert imports.server(reading, "notion-remote").notes == (
-        "its secret is in Docker's own store: `hatchlock secret set notion.token`",
+        "its secret is in Docker's own store, as notion.token: set it here too",
         "log in with `hatchlock login notion-remote`",
     )
     imports.manifest(reading)
 
 
-def test_what_of_a_profile_cannot_be_kept_is_listed_with_the_line_of_the_server() -> None:
+def test_what_of_a_profile_cannot_be_kept_is_listed_with_lines() -> None:
     found = imports.left(imports.read(DOCKER_MCP, FILES / "profile.yaml"))
     assert [item.partition(";")[0] for item in found][:2] == [
         "39: `GITHUB_HOST`: github.host is not set",
         "39: `extraHosts`: names of hosts come from DNS and this machine's /etc/hosts",
     ]
-    assert found[2].startswith("39: `sandbox.network`: '*.githubusercontent.com:443' is a pattern")
+    assert found[2].startswith("63: `*.githubusercontent.com:443`: hosts are named in full")
     assert found[3].startswith("68: `config`: ")
     assert found[4].startswith("71: `https://registry.")
     assert len(found) == 5
@@ -135,6 +135,15 @@ def test_a_server_that_had_the_internet_gets_none_and_that_is_said() -> None:
     notes = imports.server(entry(), "kit").notes
     assert notes[-1] == "Docker gave it the internet"
     assert not any("internet" in note for note in imports.server(entry(disableNetwork=True), "kit").notes)
+
+
+def test_a_pattern_of_hosts_is_said_and_opens_nothing() -> None:
+    reading = entry(allowHosts=["api.example.com:8443", "*.example.net:443"])
+    assert imports.fields(reading, "kit")["sandbox"]["network"] == ["api.example.com:8443"]
+    assert [item.partition(": hosts")[0] for item in imports.left(reading)] == ["1: `*.example.net:443`"]
+    closed = entry(allowHosts=["*.example.net"])
+    assert "sandbox" not in imports.fields(closed, "kit")
+    assert not any("internet" in note for note in imports.server(closed, "kit").notes)
 
 
 def test_a_value_of_two_secrets_is_one_of_its_own() -> None:

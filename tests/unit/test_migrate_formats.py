@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hatchlock.errors import HatchlockError
-from hatchlock.migrate.formats import FORMATS, format_of
+from hatchlock.migrate.formats import FORMATS
 from hatchlock.migrate.model import Format, Reading
 from support import imports
-from support.source_tree import ROOT
 
 each_format = pytest.mark.parametrize("kind", FORMATS, ids=[kind.name for kind in FORMATS])
-
-
-def test_the_reference_lists_every_format_and_no_other() -> None:
-    text = (ROOT / "docs/reference/cli.md").read_text()
-    listed = text[text.index("the name that `--as` takes") :].split("\n\n")[1]
-    assert sorted(re.findall(r"^\* `([a-z-]+)`:", listed, re.MULTILINE)) == sorted(kind.name for kind in FORMATS)
-
-
-def test_each_format_is_found_by_its_name() -> None:
-    assert [format_of(kind.name) for kind in FORMATS] == list(FORMATS)
-    assert format_of("nothing") is None
 
 
 @each_format

@@ -44,12 +44,12 @@ def test_a_profile_with_hosts_is_a_network_list_and_tools_and_group_are_kept() -
         "tools": {"allow": ["get_me", "search_issues"]},
     }
     assert imports.server(reading, "github").notes == (
-        "its secret is in ToolHive's own store: `hatchlock secret set github-token`",
+        "its secret is in ToolHive's own store, as github-token: set it here too",
     )
-    first, *rest = imports.left(reading)
-    assert first.startswith("1: `sandbox.network`: '.githubusercontent.com' is no name of a host")
-    assert [item.partition(":")[0] for item in rest] == ["14", "27", "60", "72"]
-    assert rest[-1].startswith("72: the middleware `authz`:")
+    left = imports.left(reading)
+    assert [item.partition(":")[0] for item in left] == ["14", "21", "27", "60", "72"]
+    assert left[1].startswith("21: `.githubusercontent.com`: hosts are named in full")
+    assert left[-1].startswith("72: the middleware `authz`:")
     imports.manifest(reading)
 
 

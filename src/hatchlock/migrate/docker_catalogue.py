@@ -20,6 +20,7 @@ from hatchlock.migrate.gathering import (
     is_set,
     kept_elsewhere,
     open_places,
+    patterns,
     reachable,
     said,
     texts,
@@ -178,7 +179,7 @@ def _image(
         found,
         {},
         secrets=(*secrets.values(), *put),
-        left=[Left(line=line, what=what) for what in lost],
+        left=[*(Left(line=line, what=what) for what in lost), *(() if is_closed else patterns(part, "allowHosts"))],
     )
 
 
@@ -207,7 +208,7 @@ def _login(part: Part, name: str) -> Iterator[str]:
 def _set_again(found: Proposed | Left) -> Iterator[str]:
     secrets = found.secrets if isinstance(found, Proposed) else ()
     for kept in dict.fromkeys(secret.reference for secret in secrets if secret.reference.startswith("keyring:")):
-        yield f"its secret is in Docker's own store: `hatchlock secret set {kept.removeprefix('keyring:')}`"
+        yield f"its secret is in Docker's own store, as {kept.removeprefix('keyring:')}: set it here too"
 
 
 def _missing(part: Part, found: Proposed | Left, given: Mapping[str, Any], line: int) -> Iterator[Left]:

@@ -32,6 +32,7 @@ __all__ = [
     "members",
     "number",
     "open_places",
+    "patterns",
     "reachable",
     "recognised",
     "said",
@@ -45,6 +46,7 @@ __all__ = [
 _PATHS = ("/", ".", "~")
 _RELATIVE = re.compile(r"\.{1,2}(?:/.*)?", re.DOTALL)
 _SSE = re.compile(r"/sse(?:[/?&]|$)")
+_PATTERN = (".", "*")
 _KEPT = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -309,12 +311,25 @@ def reachable(hosts: Iterable[str], ports: Iterable[int] = ()) -> tuple[str, ...
     """Return the hosts that a server may reach, as `HOST:PORT`.
 
     Args:
-        hosts: Each with its port, or without.
+        hosts: Each with its port, or without; `patterns` says why some are left out.
         ports: Of those without one; 443 if there are none.
     """
     usual = tuple(ports) or (443,)
-    every = ((host, (host.partition(":")[2],) if ":" in host else usual) for host in hosts)
+    named = (host for host in hosts if not host.startswith(_PATTERN))
+    every = ((host, (host.partition(":")[2],) if ":" in host else usual) for host in named)
     return tuple(dict.fromkeys(f"{host.partition(':')[0]}:{port}" for host, of_it in every for port in of_it))
+
+
+def patterns(part: Part, key: str) -> Iterator[Left]:
+    """Yield which hosts of the list below a key are patterns, `*.example.com` or `.example.com`.
+
+    Raises:
+        Unreadable: There is something else than texts.
+    """
+    for host in each(part, key):
+        if host.text().startswith(_PATTERN):
+            why = "hosts are named in full: write those of it that the server reaches into sandbox.network"
+            yield Left(line=host.line, what=f"`{host.text()}`: {why}")
 
 
 def directory_for(every: Iterable[str], directory: Path) -> str:

@@ -241,7 +241,7 @@ def _remote(part: Part, name: str) -> Proposed | Left:
 
 def _set_again(secrets: list[Secret]) -> Iterator[str]:
     for kept in dict.fromkeys(secret.reference for secret in secrets if secret.reference):
-        yield f"its value is in gridctl's own store: `hatchlock secret set {kept.removeprefix('keyring:')}`"
+        yield f"its value is in gridctl's own store, as {kept.removeprefix('keyring:')}: set it here too"
 
 
 def _container(part: Part, name: str, directory: Path) -> Proposed | Left:

@@ -215,7 +215,7 @@ def _secret(item: Part) -> Secret:
 def _set_again(secrets: list[Secret]) -> Iterator[str]:
     names = dict.fromkeys(secret.reference.removeprefix("keyring:") for secret in secrets)
     for name in names:
-        yield f"its secret is in ToolHive's own store: `hatchlock secret set {name}`"
+        yield f"its secret is in ToolHive's own store, as {name}: set it here too"
 
 
 def _unenforced(part: Part, may: Permitted) -> Iterator[str]:

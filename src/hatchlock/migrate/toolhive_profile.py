@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hatchlock.migrate.document import Part
-from hatchlock.migrate.gathering import is_set, reachable, said, unread, words
+from hatchlock.migrate.gathering import is_set, patterns, reachable, said, unread, words
 from hatchlock.migrate.image_use import Mount
 from hatchlock.migrate.model import Left
 
@@ -58,11 +58,12 @@ def permitted(profile: Part | None, volumes: tuple[str, ...]) -> Permitted:
     on_host = network is not None and said(network, "mode") == "host"
     is_open = on_host or (outbound is not None and is_set(outbound, "insecure_allow_all"))
     ports = [int(item) for item in words(outbound, "allow_port") if item.isdigit()] if outbound else []
-    hosts = reachable(words(outbound, "allow_host"), ports) if outbound and not is_open else ()
+    named = words(outbound, "allow_host") if outbound and not is_open else ()
+    hosts = reachable(named, ports)
     return Permitted(
         mounts=tuple(mounts.values()),
         hosts=hosts,
-        word="host" if on_host else "internet" if is_open else "" if hosts or network is None else "none",
+        word="host" if on_host else "internet" if is_open else "" if named or network is None else "none",
         reason=reason,
         left=(*_network_left(network, outbound, is_open=is_open), *_left(profile)),
         notes=("the profile names no ports, so it reaches its hosts at 443 alone",) if hosts and not ports else (),
@@ -93,6 +94,8 @@ def _declared(text: str, *, read_only: bool) -> Mount:
 def _network_left(network: Part | None, outbound: Part | None, *, is_open: bool) -> Iterator[Left]:
     if network is None:
         return
+    if outbound is not None and not is_open:
+        yield from patterns(outbound, "allow_host")
     if outbound is not None and words(outbound, "allow_port") and not words(outbound, "allow_host") and not is_open:
         yield outbound.need("allow_port").left(
             "it names no hosts, and each that is reached is named in full: sandbox.network"
