@@ -16,6 +16,7 @@ from hatchlock.manifest.load import loads
 from hatchlock.state.imported import read_imported
 from support.project import TrialProject, snapshot
 from support.source_tree import ROOT
+from support.terminal import at_terminal
 
 TOKEN = "ghp_Zq8Lw3Xk5Vn2Rt7Yb4Mc6Pd9"
 TIME = {"command": "uvx", "args": ["mcp-server-time"]}
@@ -100,6 +101,21 @@ def test_secrets_are_kept_for_the_project_alone_and_only_when_it_is_said(project
     kept = json.loads((project.store / "secrets.json").read_text())["secrets"]
     assert kept == {f"{project.directory.name}/github-token": {"value": TOKEN}}
     assert project.ok("secret", "check").out.split()[-1] == "ok"
+
+
+def test_it_asks_at_a_terminal_and_shows_no_value(project: TrialProject) -> None:
+    file = put(project.directory / "some.json", github=GITHUB)
+    words = project.command("import", str(file))
+    env = {name: value for name, value in project.env.items() if name != "CI"}
+    declined = at_terminal(words, [("[y/N]", "n")], cwd=project.directory, env=env)
+    assert (declined.status, "github.GITHUB_TOKEN" in declined.shown) == (0, True)
+    assert f"hatchlock import {file} --keep-secrets" in declined.shown
+    assert not (project.store / "secrets.json").exists()
+    agreed = at_terminal(words, [("[y/N]", "y")], cwd=project.directory, env=env)
+    assert agreed.status == 0
+    assert "keyring:github-token  github.GITHUB_TOKEN  kept" in agreed.out
+    assert TOKEN not in declined.shown + declined.out + agreed.shown + agreed.out
+    assert TOKEN in (project.store / "secrets.json").read_text()
 
 
 def test_a_name_that_has_another_value_is_left_alone(project: TrialProject) -> None:

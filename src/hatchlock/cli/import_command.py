@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def import_(arguments: argparse.Namespace, ui: Ui) -> int:
     plan = plan_import(project, sources, wishes)
     status = 1 if sources.errors or plan.has_conflicts else 0
     if arguments.dry_run:
-        show_import(sources, plan, ui, kept=None, written=())
+        show_import(sources, plan, ui, kept=None, written=(), again="")
         return status
     keep = _keep(arguments, plan, ui)
     held = manifest_lease(
@@ -45,7 +46,7 @@ def import_(arguments: argparse.Namespace, ui: Ui) -> int:
     with held:
         plan = plan_import(_by_now(project), sources, wishes)
         written = carry_out(plan, keep=keep, lock_timeout=arguments.lock_timeout, emit=ui.event)
-    show_import(sources, plan, ui, kept=keep, written=written)
+    show_import(sources, plan, ui, kept=keep, written=written, again=_again(arguments))
     return status
 
 
@@ -117,6 +118,15 @@ def _stdin() -> bytes:
     if len(data) > _LARGEST:
         raise UsageError(what="stdin holds more than 32 MiB", advice="name a file")
     return data
+
+
+def _again(arguments: argparse.Namespace) -> str:
+    """Return the command that reads the same once more; "" where stdin was read, which is gone."""
+    if "-" in arguments.sources:
+        return ""
+    words = ["hatchlock", "import", *arguments.sources]
+    words += ["--as", arguments.form] if arguments.form else []
+    return shlex.join([*words, *(["-g"] if arguments.use_global else [])])
 
 
 def _keep(arguments: argparse.Namespace, plan: ImportPlan, ui: Ui) -> bool:

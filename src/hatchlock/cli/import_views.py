@@ -22,7 +22,9 @@ __all__ = ["show_import"]
 _SIGNS = {"added": "+", "there": "=", "conflict": "!", "refused": "!"}
 
 
-def show_import(sources: Sources, plan: ImportPlan, ui: Ui, *, kept: bool | None, written: Sequence[Path]) -> None:
+def show_import(
+    sources: Sources, plan: ImportPlan, ui: Ui, *, kept: bool | None, written: Sequence[Path], again: str
+) -> None:
     """Print what was read and what became of it.
 
     Args:
@@ -31,6 +33,7 @@ def show_import(sources: Sources, plan: ImportPlan, ui: Ui, *, kept: bool | None
         ui: Where to.
         kept: Whether values of secrets were kept; None if nothing was written.
         written: The files that were written.
+        again: The command that reads the same once more; "" if none does.
     """
     if ui.json:
         ui.document(_document(sources, plan, kept=kept, written=written))
@@ -39,7 +42,7 @@ def show_import(sources: Sources, plan: ImportPlan, ui: Ui, *, kept: bool | None
     for error in sources.errors:
         ui.say("")
         ui.error(error)
-    _say_what_next(plan, ui, kept=kept, is_written=bool(written))
+    _say_what_next(plan, ui, kept=kept, is_written=bool(written), again=again)
 
 
 def _blocks(sources: Sources, plan: ImportPlan, *, kept: bool | None) -> Iterator[str]:
@@ -133,7 +136,7 @@ def _diff(plan: ImportPlan) -> str:
     return "\n".join(lines)
 
 
-def _say_what_next(plan: ImportPlan, ui: Ui, *, kept: bool | None, is_written: bool) -> None:
+def _say_what_next(plan: ImportPlan, ui: Ui, *, kept: bool | None, is_written: bool, again: str) -> None:
     missing = [item.name for item in plan.secrets if not item.is_there and not (kept and item.value)]
     if kept is None:
         return
@@ -141,8 +144,8 @@ def _say_what_next(plan: ImportPlan, ui: Ui, *, kept: bool | None, is_written: b
         ui.say("\nset what is not kept:")
         for name in missing:
             ui.say(f"  hatchlock secret set {name} --project {plan.name}")
-        if plan.keepable:
-            ui.say("or keep what was read: hatchlock import --keep-secrets")
+        if plan.keepable and again:
+            ui.say(f"or keep what was read: {again} --keep-secrets")
     if is_written:
         ui.say("next: hatchlock up")
 

@@ -85,7 +85,8 @@ class KeptEntries:
             can_be_kept = not is_suspect(data[slice(*entry.span)].decode(), entry.value)
         if can_be_kept:
             return ""
-        return f"the entry {name!r} in {file}: it holds what looks like a secret, and nothing keeps that"
+        way = " (`hatchlock import --keep-secrets` does)" if record else ""
+        return f"the entry {name!r} in {file}: it holds what looks like a secret, and nothing keeps that{way}"
 
     def loss_of_removal(self, file: Path, name: str) -> str:
         """Return what would be lost if an entry of ours were taken out: what cannot be put back; "" for nothing."""
