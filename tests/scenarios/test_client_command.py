@@ -223,6 +223,29 @@ def test_a_copy_that_cannot_be_is_refused_by_name_and_the_rest_is_done(project: 
     assert 'command = "npx"' in codex(project).read_text()
 
 
+def test_a_server_within_anothers_table_is_none_of_its_own(project: CatProject) -> None:
+    file = project.user_home / ".config" / "opencode" / "opencode.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"mcp": {"servers": {"gh": {"type": "local", "command": ["npx", "gh"]}}}}')
+    found = states(project, "--client", "opencode.*", "--state", "foreign")
+    assert found == {"opencode-v2@user/gh": "foreign"}
+    project.fails("client", "remove", "opencode", "servers", "--yes", "--allow-destructive")
+    project.fails("client", "sync", "opencode", "cursor", "--yes")
+
+
+def test_a_name_that_means_to_deceive_is_shown_as_what_it_is(project: CatProject) -> None:
+    name = "x\n  client:cursor/gh  created\u202e"
+    edit(project, name, {"command": "npx", "args": ["\x1b[31m"]})
+    for words in (
+        ["list", "--by", "server"],
+        ["show", "cursor"],
+        ["sync", "cursor", "zed", "--server", "x.*\n.*", "--yes"],
+    ):
+        done = project.ok("client", *words)
+        assert not any(mark in done.out + done.err for mark in ("\x1b", "\u202e", "\n  client:cursor/gh"))
+    assert "client:zed/x" in done.err
+
+
 def test_what_is_ours_is_never_replaced_by_a_copy(project: CatProject) -> None:
     apply(project)
     edit(project, "cat", {"command": "npx", "args": ["cat"]})

@@ -253,6 +253,7 @@ def _transfer_to_dict(arguments: argparse.Namespace, transfer: Transfer) -> dict
         "dry_run": arguments.dry_run,
         "source": transfer.source,
         "ours": list(transfer.ours),
+        "absent": list(transfer.absent),
         "steps": [
             {
                 "client": step.client,
@@ -276,6 +277,8 @@ def _transfer_lines(transfer: Transfer) -> Iterator[str]:
         if step.left and step.is_done:
             yield f"    not carried over: {', '.join(map(printable, step.left))}"
         yield from (f"    {note}" for note in step.notes)
+    for title in transfer.absent:
+        yield f"  {title} was not found on this machine; what it shall have is written all the same"
     for name in transfer.ours:
         yield f"  {printable(name)}  is hatchlock's, and is not copied: add the application to its `clients`"
 
@@ -313,6 +316,6 @@ def _failures(failed: Iterable[tuple[Any, HatchlockError]]) -> list[dict[str, An
 
 def _tell_failed(failed: Iterable[tuple[Any, HatchlockError]], ui: Ui) -> None:
     for item, error in failed:
-        error.address = error.address or f"client:{item.client}/{item.name}"
+        error.address = error.address or f"client:{item.client}/{printable(item.name)}"
         ui.error(error)
         ui.say("")

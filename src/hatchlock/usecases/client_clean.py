@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
+from hatchlock.surface import shown
 from hatchlock.usecases.audit_trail import doing
 from hatchlock.usecases.client_entries import list_applications
 
@@ -159,7 +160,7 @@ def take_out(home: Home, command: str, entries: Iterable[Surplus], *, emit: Sink
                 failed.append((item, error))
                 continue
             gone.append(item)
-            emit(Event(name="step.done", address=f"client:{item.client}/{item.name}", message="delete"))
+            emit(Event(name="step.done", address=f"client:{item.client}/{shown(item.name)}", message="delete"))
         facts["failed"] = len(failed)
     return Emptied(gone=tuple(gone), failed=tuple(failed))
 

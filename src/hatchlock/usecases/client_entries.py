@@ -195,11 +195,13 @@ class _Survey:
         return sorted(everything, key=lambda file: (file.client, file.scope != "user", file not in usual, file.path))
 
     def look(self, file: ClientFile) -> ApplicationFile:
+        from hatchlock.clients.catalogue import CLIENTS
+        from hatchlock.clients.listed import listed
         from hatchlock.clients.writer import observe
 
         try:
             seen = observe(Path(file.path))
-            entries = file.dialect.read(seen.data, path=file.path) if seen.data is not None else {}
+            entries = listed(CLIENTS[file.client], seen.data, path=file.path) if seen.data is not None else {}
         except HatchlockError as error:
             return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error))
         there = [self._entry(file, name, entry.value) for name, entry in entries.items()]

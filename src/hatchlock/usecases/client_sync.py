@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
+from hatchlock.surface import shown
 from hatchlock.usecases.audit_trail import doing
 from hatchlock.usecases.client_entries import machine_of
 from hatchlock.usecases.client_names import NoSuchEntry, known_application
@@ -89,11 +90,13 @@ class Transfer:
         source: The file to copy from, as `CLIENT/SCOPE/PATH`.
         steps: By application, then in the source's order.
         ours: Servers of the source that hatchlock wrote, which are not copied.
+        absent: What people call those applications of which nothing was found on this machine.
     """
 
     source: str
     steps: tuple[CopyStep, ...]
     ours: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,22 +130,24 @@ def plan_sync(
         NoSuchEntry: None of its servers is meant.
         Unparsable, Unusable, PermissionProblem: The source cannot be read.
     """
+    from hatchlock.clients.catalogue import CLIENTS
+    from hatchlock.clients.listed import listed
     from hatchlock.clients.writer import observe
 
     start = _file(project, source)
-    seen = observe(Path(start.path))
-    if seen.data is None:
-        from hatchlock.clients.catalogue import CLIENTS
-
-        raise NothingThere(title=CLIENTS[start.client].title, path=start.path)
-    entries = {name: item for name, item in start.dialect.read(seen.data, path=start.path).items() if matches(name)}
+    client = CLIENTS[start.client]
+    data = observe(Path(start.path)).data
+    if data is None:
+        raise NothingThere(title=client.title, path=start.path)
+    entries = {name: item for name, item in listed(client, data, path=start.path).items() if matches(name)}
     if not entries:
         raise NoSuchEntry(client=source, servers=())
     ours = tuple(name for name, item in entries.items() if _is_ours(start, item))
     others = {name: item.value for name, item in entries.items() if name not in ours}
     files = dict.fromkeys(file for word in targets for file in _targets(project, word, start))
     steps = tuple(step for file in files for step in _steps(start, file, others, replace=replace))
-    return Transfer(source=str(start), steps=steps, ours=ours)
+    absent = dict.fromkeys(CLIENTS[file.client].title for file in files if _is_absent(project, file))
+    return Transfer(source=str(start), steps=steps, ours=ours, absent=tuple(absent))
 
 
 def sync(home: Home, transfer: Transfer, *, emit: Sink = discard) -> Synced:
@@ -180,7 +185,7 @@ def sync(home: Home, transfer: Transfer, *, emit: Sink = discard) -> Synced:
                 failed.append((step, error))
                 continue
             done.append(step)
-            emit(Event(name="step.done", address=f"client:{step.client}/{step.name}", message=step.action))
+            emit(Event(name="step.done", address=f"client:{step.client}/{shown(step.name)}", message=step.action))
         facts["failed"] = len(failed)
     return Synced(done=tuple(done), failed=tuple(failed))
 
@@ -191,14 +196,20 @@ def _targets(project: Project, word: str, source: ClientFile) -> Iterator[Client
         return
     from hatchlock.clients.catalogue import CLIENTS
 
-    machine = machine_of(project)
     taken = {source.path}  # what two read, each in another place of it, gets no server twice
-    for name, client in CLIENTS.items():
-        signs = client.signs(machine.user_home, project.environ, machine.system)
+    for name in CLIENTS:
         file = _file(project, name)
-        if file.path not in taken and any(path.exists() for path in signs):
+        if file.path not in taken and not _is_absent(project, file):
             taken.add(file.path)
             yield file
+
+
+def _is_absent(project: Project, file: ClientFile) -> bool:
+    from hatchlock.clients.catalogue import CLIENTS
+
+    machine = machine_of(project)
+    signs = CLIENTS[file.client].signs(machine.user_home, project.environ, machine.system)
+    return not any(path.exists() for path in signs)
 
 
 def _file(project: Project, word: str) -> ClientFile:
