@@ -97,6 +97,7 @@ def _refused(reading: Reading, left: Left) -> HatchlockError:
 
 def _notes(servers: Sequence[Merged], secrets: Sequence[str]) -> Iterable[str]:
     for server in servers:
-        yield from (f"server:{server.name}: not carried over: {left.what}" for _, left in server.left)
+        lost = (left.what.removeprefix(f"{server.origins[0].entry}: ") for _, left in server.left)
+        yield from (f"server:{server.name}: not carried over: {what}" for what in lost)
         yield from (f"server:{server.name}: {note}" for note in server.notes)
     yield from (f"next: hatchlock secret set {name}" for name in secrets)
