@@ -115,7 +115,12 @@ def _init(command: argparse.ArgumentParser) -> None:
 
 
 def _add(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", nargs="?", metavar="SOURCE", help="kind:spec, for example pypi:mcp-server-time")
+    command.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="kind:spec, for example pypi:mcp-server-time; or an application's JSON, or -",
+    )
     command.add_argument("--name", help="the server's name")
     command.add_argument("--runtime", choices=["process", "container"], help="where it runs")
     command.add_argument(
