@@ -144,7 +144,7 @@ def _say_what_next(plan: ImportPlan, ui: Ui, *, kept: bool | None, is_written: b
         ui.say("\nset what is not kept:")
         for name in missing:
             ui.say(f"  hatchlock secret set {name} --project {plan.name}")
-        if plan.keepable and again:
+        if plan.keepable and again and not kept:
             ui.say(f"or keep what was read: {again} --keep-secrets")
     if is_written:
         ui.say("next: hatchlock up")
