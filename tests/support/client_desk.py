@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Desk:
         if content is not None:
             self.path.parent.mkdir(parents=True)
             self.path.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.utime(self.path, (1, 1))  # nobody is just writing it
 
     @property
     def kept(self) -> str:

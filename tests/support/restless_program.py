@@ -19,7 +19,7 @@ def main(path: Path, way: str) -> None:
     """Write until stdin ends."""
     count = 0
     while not select.select([sys.stdin], [], [], 0)[0]:
-        time.sleep(0.001)
+        time.sleep(0.005)
         try:
             found = json.loads(path.read_text())
         except ValueError:

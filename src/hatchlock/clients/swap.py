@@ -25,7 +25,7 @@ __all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unl
 
 ABSENT = "absent"
 
-_LAST_LOOK = 0.002
+_LAST_LOOKS, _BETWEEN_LOOKS = 10, 0.0002
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
 
 
@@ -69,6 +69,8 @@ class FileState:
         mode: Its permission bits; None when there is no file.
         uid: Its owner; None when there is no file.
         gid: Its group; None when there is no file.
+        changed: When it was written last, in seconds since 1970; 0 when there is no file.
+        inode: The file itself, whatever is in it; 0 when there is none.
     """
 
     path: Path
@@ -78,6 +80,8 @@ class FileState:
     mode: int | None = None
     uid: int | None = None
     gid: int | None = None
+    changed: float = 0.0
+    inode: int = 0
 
 
 def observe(path: Path) -> FileState:
@@ -109,6 +113,8 @@ def observe(path: Path) -> FileState:
         mode=stat.S_IMODE(facts.st_mode),
         uid=facts.st_uid,
         gid=facts.st_gid,
+        changed=facts.st_mtime,
+        inode=facts.st_ino,
     )
 
 
@@ -136,8 +142,7 @@ def swap(state: FileState, new: bytes, new_mode: int) -> None:
                 stream.write(new)
                 stream.flush()
                 os.fsync(stream.fileno())
-                _check_unchanged(state)
-                _put(temporary, state, os.fstat(stream.fileno()).st_ino)
+                _put(temporary, state, os.fstat(stream.fileno()).st_ino, _check_unchanged(state))
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -168,13 +173,13 @@ def unlink(state: FileState, directories: tuple[str, ...] = ()) -> None:
             return
 
 
-def _put(temporary: Path, state: FileState, ours: int) -> None:
-    """Put a new file, with its inode, where the observed one is."""
+def _put(temporary: Path, state: FileState, ours: int, theirs: int) -> None:
+    """Put a new file where the observed one is; both by their inodes."""
     if state.data is None:
         _put_anew(temporary, state)
     elif not _change_places(temporary, state):
         temporary.replace(state.target)
-    elif _is_still(temporary, state):
+    elif temporary.stat().st_ino == theirs and _is_still(temporary, state):
         temporary.unlink()
     else:
         _change_back(temporary, state, ours)
@@ -185,8 +190,13 @@ def _is_still(replaced: Path, state: FileState) -> bool:
     """Whether what was replaced is what was looked at, and nobody who had it open writes into it now."""
     if replaced.read_bytes() != state.data:
         return False
-    time.sleep(_LAST_LOOK)
-    return replaced.read_bytes() == state.data
+    facts = replaced.stat()
+    for _ in range(_LAST_LOOKS):
+        time.sleep(_BETWEEN_LOOKS)
+        now = replaced.stat()
+        if (now.st_size, now.st_mtime_ns) != (facts.st_size, facts.st_mtime_ns):
+            return False
+    return True
 
 
 def _put_anew(temporary: Path, state: FileState) -> None:
@@ -240,10 +250,12 @@ def _check_writable(state: FileState) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state.target))
 
 
-def _check_unchanged(state: FileState) -> None:
+def _check_unchanged(state: FileState) -> int:
+    """Return the inode of the file, which may be a new one with the same content."""
     now = observe(state.path)
     if (now.fingerprint, now.target) != (state.fingerprint, state.target):
         raise Changed(path=str(state.path))
+    return now.inode
 
 
 def _keep_owner_and_mode(handle: int, state: FileState) -> None:

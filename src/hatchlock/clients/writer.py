@@ -50,6 +50,7 @@ NEW_FILE_MODE: Mapping[Scope, int] = {"user": 0o600, "project": 0o644}
 _LOCK_SECONDS = 30.0
 _ATTEMPTS = 8
 _PAUSE = 0.05
+_BEGUN_SECONDS = 1.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -225,12 +226,19 @@ class _Job:
 def _edit_settled(job: _Job) -> Written | None:
     state = observe(job.path)
     if state.data == b"":
-        _check_settled(state)
+        _check_not_begun(state)
     try:
         return _edit(job, state)
     except Unparsable:
         _check_settled(state)
         raise
+
+
+def _check_not_begun(state: FileState) -> None:
+    """Wait for whoever has just emptied a file, and may be about to fill it."""
+    until = time.monotonic() + _BEGUN_SECONDS
+    while time.monotonic() < until and time.time() - state.changed < _BEGUN_SECONDS:
+        _check_settled(state)
 
 
 def _check_settled(state: FileState) -> None:
@@ -259,7 +267,7 @@ def _edit(job: _Job, state: FileState) -> Written | None:
         dialect=job.dialect,
         path=str(path),
         secrets=job.secrets,
-        missing=_directories_to_make(state) if state.data is None else (),
+        missing=_directories_to_make(state, before) if state.data is None else (),
     )
     is_put_aside = job.originals is not None and change.originals != before
     gives_back = edit.value is None and edit.taking is None
@@ -274,10 +282,12 @@ def _edit(job: _Job, state: FileState) -> Written | None:
     return Written(before=state, after=change.data, originals=before, change=change)
 
 
-def _directories_to_make(state: FileState) -> tuple[str, ...]:
+def _directories_to_make(state: FileState, originals: Originals) -> tuple[str, ...]:
+    """Return the directories that are not there, and those that a process has made which was killed before it wrote the file."""
+    begun = originals.place.directories if originals.place else ()
     missing = []
     for parent in state.target.parents:
-        if parent.exists():
+        if parent.exists() and str(parent) not in begun:
             break
         missing.append(str(parent))
     return tuple(reversed(missing))
