@@ -14,6 +14,11 @@ PROJECT = '[project]\nname = "p"\nplatforms = ["linux/amd64"]\n'
 TOKEN = "abcdefgh12345678"  # what a secret looks like
 
 
+@pytest.fixture(autouse=True)
+def _the_systems_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # what else is there differs from one machine to another
+
+
 @pytest.mark.parametrize(
     ("text", "name", "fields"),
     [

@@ -18,6 +18,11 @@ TOKEN = "abcdefgh12345678"  # what a secret looks like
 REASON = "taken over from what started it before"
 
 
+@pytest.fixture(autouse=True)
+def _the_systems_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # what else is there differs from one machine to another
+
+
 def start(line: str, **more: Any) -> Start:
     command, *args = shlex.split(line)
     return Start(command=command, args=tuple(args), **more)
@@ -352,6 +357,22 @@ def test_a_script_of_no_project_sees_itself_alone(tmp_path: Path) -> None:
     assert "it is not pinned" in program.notes[0]
 
 
+def test_a_program_of_this_machine_sees_itself(tmp_path: Path) -> None:
+    program = tmp_path / "serve"
+    program.touch(mode=0o755)
+    found = proposed(f"{program} --x")
+    assert found.fields["sandbox"]["mounts"] == [{"source": str(program), "target": str(program), "mode": "ro"}]
+    assert not any("read-only" in note for note in found.notes)
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").touch()
+    (tmp_path / "base" / "bin").mkdir(parents=True)
+    (tmp_path / "base" / "bin" / "python3").touch(mode=0o755)
+    (tmp_path / "venv" / "bin" / "python").symlink_to(tmp_path / "base" / "bin" / "python3")
+    mounts = proposed(f"{tmp_path}/venv/bin/python -m nobody.knows").fields["sandbox"]["mounts"]
+    assert [mount["source"] for mount in mounts] == [f"{tmp_path}/venv", f"{tmp_path}/base"]
+    assert "sandbox" not in proposed("/bin/cat -u").fields
+
+
 def test_a_module_is_a_package_only_where_an_environment_says_so(tmp_path: Path) -> None:
     root = tmp_path / "venv"
     info = root / "lib" / "python3.11" / "site-packages" / "weather_kit-1.2.dist-info"
@@ -375,7 +396,7 @@ def test_a_module_is_a_package_only_where_an_environment_says_so(tmp_path: Path)
     (info / "direct_url.json").write_text(json.dumps(git))
     assert proposed(f"{root}/bin/weather").fields["source"] == "git:https://h.example/a/b@ab12"
     unknown = proposed("python -m mcp_server_time")
-    assert unknown.fields == {"command": ["python", "-m", "mcp_server_time"]}
+    assert unknown.fields["command"] == ["python", "-m", "mcp_server_time"]
     assert 'name it: source = "pypi:NAME"' in unknown.notes[0]
 
 

@@ -10,7 +10,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-__all__ = ["module_source", "program_source"]
+__all__ = ["module_source", "program_places", "program_source"]
 
 
 def program_source(command: str) -> str:
@@ -34,6 +34,20 @@ def program_source(command: str) -> str:
             if _has_file(info, re.compile(rf"(?:\.\./)+(?:bin|Scripts)/{re.escape(Path(place).name)}(?:\.exe)?")):
                 return _distribution(info)
     return ""
+
+
+def program_places(command: str) -> list[str]:
+    """Return what has to be seen for a program of this machine to run; nothing if there is no such program.
+
+    It is the program's file; of a virtual environment all of it, and the interpreter that it was made from.
+    """
+    place = shutil.which(str(Path(command).expanduser()))
+    if place is None:
+        return []
+    root, base = Path(place).parent.parent, Path(place).resolve().parent.parent
+    if not (root / "pyvenv.cfg").is_file():
+        return [place]
+    return [str(root)] if base.is_relative_to(root) else [str(root), str(base)]
 
 
 def module_source(interpreter: str, module: str) -> str:

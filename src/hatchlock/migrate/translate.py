@@ -18,6 +18,7 @@ from hatchlock.migrate.docker_line import ENGINES, image_of
 from hatchlock.migrate.finish import finished
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
 from hatchlock.migrate.image_use import ImageUse, proposed_image
+from hatchlock.migrate.installed import program_places
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
@@ -213,7 +214,9 @@ def _of_package(
         fields["command"] = _program(command, cwd)
         notes += (_RELATIVE,) if _is_relative(fields["command"]) else ()
     keeps_directory = bool(cwd) and not described.is_project
-    places = paths_in([*args, *described.seen, *literals.values(), *([cwd] if keeps_directory else [])])
+    own = _own_places(fields)
+    needed = [*described.seen, *([cwd] if keeps_directory else []), *own]
+    places = paths_in([*args, *literals.values(), *needed])
     if described.is_project:
         root = str(fields["source"]).partition(":")[2]
         places = [path for path in places if path != root and not path.startswith(f"{root}/")]
@@ -243,7 +246,7 @@ def _of_package(
                 *unparted("env", known, line=line),
                 *(Left(line=line, what=what) for what in (*described.lost, *lost)),
             ),
-            notes=(*notes, *_read_only(places)),
+            notes=(*notes, *_read_only([path for path in places if path not in own])),
         )
     )
 
@@ -253,6 +256,14 @@ def _program(command: str, cwd: str) -> str:
     if "$" in place:
         raise CannotTakeOver(what="its program is named by a variable", advice="write its path")
     return str(Path(cwd) / place) if cwd and _is_relative(place) else place
+
+
+def _own_places(fields: Mapping[str, Any]) -> list[str]:
+    """Return what a program of this machine needs to see of itself."""
+    command = fields.get("command")
+    if "source" in fields or not command:
+        return []
+    return program_places(command if isinstance(command, str) else command[0])
 
 
 def _is_relative(command: str) -> bool:
