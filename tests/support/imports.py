@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,23 @@ def server(reading: Reading, name: str) -> Proposed:
 
 def fields(reading: Reading, name: str) -> dict[str, Any]:
     """Return a server as a manifest has it, each secret kept in the keyring under its variable's name."""
-    found = server(reading, name)
+    return _fields(server(reading, name))
+
+
+def _fields(found: Proposed) -> dict[str, Any]:
     return found.with_references({secret: f"keyring:{secret.key}" for secret in found.secrets})
 
 
 def manifest(reading: Reading) -> LoadedManifest:
-    """Return the manifest of all servers of a reading, loaded: so it is valid."""
+    """Return the manifest of all servers of a reading, loaded: so it is valid. Those of the same name are numbered."""
     document: dict[str, Mapping[str, Any]] = {"project": {"name": "imported", "platforms": ["linux/amd64"]}}
-    document["servers"] = {
-        item.name: fields(reading, item.name) | ({"clients": list(item.clients)} if item.clients else {})
-        for item in reading.servers
-    }
+    names: Counter[str] = Counter()
+    servers: dict[str, Any] = {}
+    for item in reading.servers:
+        names[item.name] += 1
+        name = item.name if names[item.name] == 1 else f"{item.name}-{names[item.name]}"
+        servers[name] = _fields(item) | ({"clients": list(item.clients)} if item.clients else {})
+    document["servers"] = servers
     document["environments"] = dict(reading.environments)
     return loads(tomlkit.dumps(document), shown="hatchlock.toml")
 

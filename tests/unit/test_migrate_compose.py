@@ -235,6 +235,27 @@ def test_an_env_file_that_is_broken_is_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("image: node:22\ncommand: npx -y @acme/kit@1.2.0 --all", {"source": "npm:@acme/kit@1.2.0", "args": ["--all"]}),
+        (
+            "image: ghcr.io/astral-sh/uv:python3.12\nentrypoint: [uvx]\ncommand: [acme-kit==1.0]",
+            {"source": "pypi:acme-kit==1.0"},
+        ),
+        (
+            "image: node:22\ncommand: npx -y @acme/kit --token ${KIT_TOKEN}",
+            None,
+        ),
+        ("image: node:22\ncommand: npm start", {"source": "oci:node:22", "args": ["npm", "start"]}),
+    ],
+)
+def test_a_package_that_an_image_only_runs_is_the_source(text: str, fields: dict[str, Any] | None) -> None:
+    reading = one(text)
+    assert [imports.fields(reading, item.name) for item in reading.servers] == ([fields] if fields else [])
+    imports.manifest(reading)
+
+
 def test_a_build_from_a_repository_is_left() -> None:
     reading = one("build: https://github.com/acme/mcp.git#main")
     assert imports.left(reading)[0].startswith("3: `web`: `build`: it is built from a repository")

@@ -53,6 +53,13 @@ def test_a_secret_that_no_variable_can_hold_is_left_out() -> None:
     assert imports.left(found) == ["7: `env.A B`: 'A B' is no name of an environment variable"]
 
 
+def test_a_token_in_what_is_refused_is_not_repeated() -> None:
+    token = "ghp_0f1e2d3c4b5a69788796a5b4c3d2e1f0ABCD"
+    found = fitted(reading({"source": "pypi:a<2", "sandbox": {"user": token}}))
+    assert imports.left(found) == ["7: `sandbox.user`: '…' is no numeric user"]
+    assert token not in imports.left(fitted(reading({"source": f"npm:{token} x"})))[0]
+
+
 def test_what_fits_is_not_touched() -> None:
     given = reading({"source": "pypi:a<2", "env": {"A": "b"}})
     assert fitted(given) == given

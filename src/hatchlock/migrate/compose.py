@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.address import Kind
+from hatchlock.clients.shape import Start
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.suspicion import secret_arguments
 from hatchlock.manifest.takeover import server_from_source
@@ -26,12 +27,14 @@ from hatchlock.migrate.interpolation import filled
 from hatchlock.migrate.model import Format, Left, Proposed, Reading
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.reach import hosts_in
+from hatchlock.migrate.translate import translated
 
 __all__ = ["COMPOSE"]
 
 _NAME = re.compile(r"(?:docker-|podman-)?compose(?:\.[\w.-]+)?\.ya?ml")
 _ADDRESS = re.compile(r"(?:git@|[a-z][a-z+]*://|github\.com/)")
 _PORT = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?:(?P<outside>\d+|):)?(?P<inside>\d+)(?:/(?P<protocol>\w+))?")
+_RUNNERS = frozenset({"npx", "bunx", "pnpx", "uvx", "uv", "pipx", "npm", "pnpm", "yarn"})
 _REASON = "its addresses were taken over from a compose file"
 _OWN = "each server has its own; a host is reached by its name, in sandbox.network"
 _READ = {
@@ -117,6 +120,8 @@ class _Service:
         started, refused = self._started()
         if refused:
             return refused
+        if published := self._published(started):
+            origin, started = published, {}
         known = variables(part, self.around)
         sandbox, lost = sandbox_of(part, self.texts, project=self._project())
         fields = {
@@ -143,6 +148,10 @@ class _Service:
     def _origin(self) -> dict[str, Any] | Left:
         build, image = self.part.get("build"), self.part.get("image")
         if build:
+            if image:
+                self.notes.append(
+                    f'it is built; source = "{Kind.OCI}:{image.text()}" instead takes what was built elsewhere'
+                )
             return self._build(build)
         if image is None:
             return self.part.left("it has neither an image nor a build")
@@ -189,6 +198,18 @@ class _Service:
         if cwd := self.part.get("working_dir"):
             fields["cwd"] = self.texts.of(cwd)
         return fields, None
+
+    def _published(self, started: Mapping[str, Any]) -> dict[str, Any]:
+        """What a runner of packages in an image runs is a source itself, and needs no network to be there."""
+        image, words = self.part.get("image"), [*started.get("command", ()), *started.get("args", ())]
+        if image is None or not words or words[0].rpartition("/")[2] not in _RUNNERS:
+            return {}
+        found = translated(Start(command=words[0], args=tuple(words[1:])), name=self.part.key, line=self.part.line)
+        if isinstance(found, Left) or "source" not in found.fields:
+            return {}
+        self.left += found.left
+        self.notes.append(f"{image.text()} only ran {words[0]}, so its package is the source")
+        return {key: value for key, value in found.fields.items() if key != "sandbox"}
 
     def _is_secret(self, part: Part) -> bool:
         names = (name for text in part.texts() for name in filled(text, self.around.known).names)

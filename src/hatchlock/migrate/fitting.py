@@ -11,6 +11,7 @@ from hatchlock.manifest.checks import mistakes, relaxations
 from hatchlock.manifest.later import not_yet
 from hatchlock.manifest.problem import Finding, KeyPath
 from hatchlock.manifest.schema import Document
+from hatchlock.manifest.suspicion import known_tokens
 from hatchlock.manifest.translate import schema_findings
 from hatchlock.migrate.model import Left, Proposed, Reading
 
@@ -56,7 +57,7 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         path = problem.path[2:]
         if not path or path[0] in _ESSENTIAL:
             break
-        lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {problem.what}"))
+        lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {_masked(problem.what)}"))
         server = _without(server, path)
     return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_said(problem)}")
 
@@ -64,7 +65,12 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
 def _said(problem: Finding | None) -> str:
     if problem is None:
         return "too much of it has no counterpart"
-    return f"{problem.what}; {problem.advice}" if problem.advice else problem.what
+    return _masked(f"{problem.what}; {problem.advice}" if problem.advice else problem.what)
+
+
+def _masked(text: str) -> str:
+    """What is wrong with a value may repeat it, and a token can stand anywhere."""
+    return known_tokens().sub("…", text)
 
 
 def _problems(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
