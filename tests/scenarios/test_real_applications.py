@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,45 @@ def test_an_application_looks_where_its_variables_say(name: str, installed: Inst
     project = applied(tmp_path, application, "user", is_trusted=is_trusted, **{variable: str(elsewhere)})
     assert CLIENTS[name].user_path(project.user_home, project.env, "linux").is_relative_to(elsewhere)
     assert outcome(application, directory, project) == tried.user
+
+
+@pytest.mark.parametrize("name", ["claude-code"])
+def test_claude_code_starts_nothing_but_what_an_administrator_was_given(
+    name: str, installed: Installed, tmp_path: Path
+) -> None:
+    application, directory = APPLICATIONS[name], installed(name)
+    project = applied(tmp_path, application, "user", is_trusted=False)
+    user_file = project.user_home / ".claude.json"
+    user_file.write_bytes(CLIENTS[name].dialect.set(user_file.read_bytes(), "theirs", {"command": "/bin/true"}))
+    said = application.said(application.calls[0], directory, project)
+    assert "door:" in said
+    assert "theirs:" in said
+    for form, start in (("managed-settings.json", str(project.launcher)), ("managed-mcp.json", "hatchlock")):
+        given = tmp_path / form.removesuffix(".json")
+        given.mkdir()
+        project.ok("export", "--format", form, "--output", str(given / form))
+        managed = replace(application, program=str(with_managed(given, directory / application.program)))
+        said = managed.said(application.calls[0], directory, project)
+        assert re.search(f"door: {re.escape(start)} run .*door - ✔ Connected", said), said
+        assert "theirs:" not in said
+
+
+def with_managed(given: Path, program: Path) -> Path:
+    """Return a program that starts another one with these files in `/etc/claude-code`, which stays as it is for all others."""
+    script = given / "start"
+    over = given / "over"
+    over.mkdir()
+    script.write_text(f"""\
+#!/bin/sh -e
+mount -t tmpfs none {over}
+mkdir {over}/up {over}/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir={over}/up,workdir={over}/work /etc
+mkdir -p /etc/claude-code
+cp {given}/*.json /etc/claude-code
+exec {program} "$@"
+""")
+    script.chmod(0o755)
+    return script
 
 
 def test_every_application_of_the_catalogue_that_was_tried_can_be_tried_again() -> None:
