@@ -146,6 +146,18 @@ def test_a_pattern_of_hosts_is_said_and_opens_nothing() -> None:
     assert not any("internet" in note for note in imports.server(closed, "kit").notes)
 
 
+def test_what_is_closed_reaches_no_host_whatever_else_it_names() -> None:
+    assert imports.fields(entry(allowHosts=["a.example.com", "*.example.com"], disableNetwork=True), "kit")[
+        "sandbox"
+    ] == {"network": "none"}
+
+
+def test_tools_that_are_containers_are_no_server_even_if_an_image_is_named() -> None:
+    reading = entry(type="poci")
+    assert (reading.servers, len(reading.left)) == ((), 1)
+    assert "each of its tools starts a container" in reading.left[0].what
+
+
 def test_a_value_of_two_secrets_is_one_of_its_own() -> None:
     secrets = [{"name": "kit.user", "env": "USER_NAME"}, {"name": "kit.pw", "env": "PW"}]
     reading = entry(secrets=secrets, env=[{"name": "URL", "value": "db://${USER_NAME}:${PW}@db"}])

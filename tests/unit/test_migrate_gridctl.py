@@ -100,6 +100,16 @@ def test_what_of_a_stack_has_no_counterpart_is_listed() -> None:
     assert any(item.startswith("121: `remote-tools`: it runs on another machine, over ssh") for item in found)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["${var:USER}:${var:PASSWORD}", "${vault:TOKEN} of {team}", "$HOME/${var:TOKEN}", "{}${var:TOKEN}"],
+)
+def test_a_value_of_more_than_one_kept_value_is_a_secret_of_its_own(value: str) -> None:
+    reading = stack(f"    image: kit:1\n    transport: stdio\n    env:\n      KEY: '{value}'\n")
+    assert [(secret.key, secret.reference, secret.value) for secret in reading.servers[0].secrets] == [("KEY", "", "")]
+    assert imports.left(reading) == ["7: `KEY`: it is put together from several parts; set it to the whole value"]
+
+
 def test_a_command_is_started_where_the_stack_is(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text("")
     data = b"name: s\nmcp-servers:\n  - name: kit\n    command: [python3, ./server.py]\n"

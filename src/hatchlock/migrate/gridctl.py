@@ -215,7 +215,7 @@ def _of_store(table: Table, name: str, text: str) -> Secret | None:
     if not places:
         return None
     shown = text.replace(places[0][0], "{}")
-    if len(places) > 1 or shown.count("{") != 1 or "$" in shown:
+    if shown.count("{") != 1 or "$" in shown:
         return Secret(table=table, key=name)
     return kept_elsewhere(table, name, places[0][1], shown="" if shown == "{}" else shown)
 
