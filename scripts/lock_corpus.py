@@ -71,11 +71,12 @@ def sort(reason: str) -> str:
 
 
 SORTS = (
-    (r"git|repository", "a git repository that this machine does not reach"),
-    (r"no such package|not found|does not exist|has no (?:file|version)|404|is not there", "there is no such package"),
-    (r"has to be built|source distribution|sdist|wheel", "a package that has to be built"),
-    (r"seconds|no time", "time"),
-    (r"conflict|no version|requires|needs", "no versions fit"),
+    ("there is no package", "the index has no such package"),
+    ("needs Python", "it needs another Python than this machine's"),
+    ("cannot be reached", "a repository that is out of reach"),
+    ("has to be built|as source only", "it has to be built"),
+    ("seconds|no time", "time"),
+    ("no version of", "no version fits"),
 )
 
 
