@@ -66,6 +66,14 @@ def test_a_compose_file_leaves_no_token_behind(project: TrialProject) -> None:
     project.ok("validate")
 
 
+def test_a_plugin_is_named_by_its_directory(project: TrialProject) -> None:
+    shutil.copytree(IMPORTS / "claude-plugin", project.directory / "plugin")
+    done = project.ok("import", "plugin", "--dry-run")
+    for name in ("deploy", "tracker", "lookup"):
+        assert f"+ server:{name} " in done.out
+    assert "3 servers would be added" in done.out
+
+
 def test_broken_files_are_said_with_their_lines_and_change_nothing(project: TrialProject) -> None:
     broken = {
         "compose.yaml": ("services:\n  mcp: [\n", "3: it is no YAML"),

@@ -128,4 +128,6 @@ def _sandbox(sandbox: Mapping[str, Any], choices: Choices, part: Part) -> dict[s
     return found
 
 
-CLAUDE_PLUGIN = Format(name="claude-plugin", title="Claude Code plugin", matches=_is_plugin, read=_read)
+CLAUDE_PLUGIN = Format(
+    name="claude-plugin", title="Claude Code plugin", matches=_is_plugin, read=_read, below=(str(_PLUGIN),)
+)

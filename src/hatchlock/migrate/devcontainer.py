@@ -46,4 +46,10 @@ def _read(path: Path, data: bytes) -> Reading:
     return replace(found.reading, title=DEVCONTAINER.title)
 
 
-DEVCONTAINER = Format(name="devcontainer", title="Dev container", matches=_is_devcontainer, read=_read)
+DEVCONTAINER = Format(
+    name="devcontainer",
+    title="Dev container",
+    matches=_is_devcontainer,
+    read=_read,
+    below=(".devcontainer/devcontainer.json",),
+)

@@ -117,9 +117,11 @@ class Format:
         read: Reads it. Raises `HatchlockError` with a place for a file that is broken. It reads other files only beside the
             one that it is given (a bundle's, an environment's), or where its tool looks for the other half of it; and asks
             no network.
+        below: Where such files are below a directory that is named, besides in it.
     """
 
     name: str
     title: str
     matches: Callable[[Path, bytes], bool]
     read: Callable[[Path, bytes], Reading]
+    below: tuple[str, ...] = ()

@@ -214,10 +214,13 @@ class ImportPlaces:
             yield _unknown(self._shown(path))
 
     def _in_directory(self, directory: Path, reader: Client | Format | None) -> Iterator[Opened | HatchlockError]:
-        """Yield every file of a known kind that lies in a directory, and every one that an application would read below it."""
-        below = (directory / client.project_file for client in _clients() if client.project_file)
+        """Yield every file of a known kind that lies in a directory, and every one that its tool would read below it."""
+        from hatchlock.migrate.formats import FORMATS
+
+        below = {client.project_file for client in _clients() if client.project_file}
+        below |= {name for form in FORMATS for name in form.below}
         is_empty = True
-        for path in sorted({*directory.iterdir(), *below}):
+        for path in sorted({*directory.iterdir(), *(directory / name for name in below)}):
             if not path.is_file() or path.stat().st_size > _LARGEST:
                 continue
             data = _data(path)
