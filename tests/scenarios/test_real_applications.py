@@ -92,7 +92,7 @@ def test_an_application_uses_what_stands_in_a_projects_file(name: str, installed
     directory = installed(name)
     if application.untrusted:
         project = applied(tmp_path / "before", application, "project", is_trusted=False)
-        said = application.said(application.calls[0], directory, project)
+        said = application.said(application.calls[0], directory, project, until=application.untrusted)
         assert re.search(application.untrusted, said), said
         assert not was_visited(project)
         assert re.search("trusted|trust the folder|approve", CLIENTS[name].notes["project"])

@@ -6,6 +6,7 @@ They run in namespaces of their own, whose only network is an empty loopback, an
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from support.runs import SERVERS
 
 __all__ = ["APPLICATIONS", "Call", "RealApplication", "install", "visited_project"]
 
-_PATIENCE = 90.0
+_PATIENCE = 180.0
 _NAMESPACES = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _LOOPBACK = ("sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 _MANIFEST = """\
@@ -128,11 +129,16 @@ class RealApplication:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("{project}", str(project.directory)))
 
-    def said(self, call: Call, directory: Path, project: TrialProject) -> str:
-        """Run it to its end, or until it has met the server if it would go on, and return what it printed."""
+    def said(self, call: Call, directory: Path, project: TrialProject, *, until: str = "") -> str:
+        """Run it to its end, and return what it printed.
+
+        One that would go on is ended when it has met the server, and every one when it has printed `until`.
+        """
         with self._running(call, directory, project) as (process, out):
             end = time.monotonic() + _PATIENCE
             while process.poll() is None and not (call.goes_on and was_visited(project)):
+                if until and re.search(until, out.read_text(errors="replace")):
+                    break
                 assert time.monotonic() < end, out.read_text(errors="replace")
                 time.sleep(0.05)
         return out.read_text(errors="replace")
@@ -202,7 +208,7 @@ def install(application: RealApplication, directory: Path, version: str = "") ->
     assert tried is not None
     version = version or tried.version
     if tried.program.startswith("pypi:"):
-        _install_with_pip(f"{tried.program.removeprefix('pypi:')}=={version}", directory)
+        _install_with_uv(f"{tried.program.removeprefix('pypi:')}=={version}", directory)
     else:
         _install_with_npm((f"{tried.program}@{version}", *application.with_it), directory)
     (directory / application.program).chmod(0o755)
@@ -221,13 +227,15 @@ def _install_with_npm(packages: tuple[str, ...], directory: Path) -> None:
     )
 
 
-def _install_with_pip(requirement: str, directory: Path) -> None:
+def _install_with_uv(requirement: str, directory: Path) -> None:
     python = next(filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12"))), None)
     if python is None:
         pytest.skip("it wants a newer Python than there is")
-    subprocess.run([python, "-m", "venv", str(directory)], check=True, capture_output=True)
-    pip = (str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet", requirement)
-    subprocess.run(pip, check=True, capture_output=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", str(directory)], check=True, capture_output=True)
+    uv = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet")
+    environment = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    words = [*uv, "--python", str(directory / "bin" / "python"), requirement]
+    subprocess.run(words, env=environment, check=True, capture_output=True)
 
 
 def _bin(name: str) -> str:
