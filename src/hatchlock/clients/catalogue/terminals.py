@@ -46,7 +46,7 @@ _GEMINI_CLI = Client(
         "project": f"{_RESTART}; it starts no server in a folder that is not trusted",
     },
     quirks=("`url` is an address of server-sent events, `httpUrl` one of streamable HTTP",),
-    checked=Checked(pages=("google-gemini/gemini-cli: docs/tools/mcp-server.md",), unproved="GEMINI_CLI_HOME"),
+    checked=Checked(pages=("google-gemini/gemini-cli: docs/tools/mcp-server.md",)),
     tried=Tried(program="@google/gemini-cli", version="0.61.0", user="connected", project="connected"),
 )
 
@@ -61,7 +61,8 @@ _QWEN_CODE = Client(
     markers=(".qwen",),
     quirks=("it was made from Gemini CLI, and has its fields",),
     checked=Checked(
-        pages=("https://qwenlm.github.io/qwen-code-docs/en/users/features/mcp/",), unproved="each field of its entries"
+        pages=("https://qwenlm.github.io/qwen-code-docs/en/users/features/mcp/",),
+        unproved="what each field of its entries does",
     ),
     tried=Tried(program="@qwen-code/qwen-code", version="0.15.10", user="connected", project="connected"),
 )
