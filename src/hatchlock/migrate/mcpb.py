@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import shlex
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -69,8 +70,8 @@ class _Bundle:
         root: Its manifest.
         directory: Where it is unpacked, or is to be.
         files: The names of its files.
-        is_there: Whether that directory is there.
-        sha256: Of an archive.
+        packed: The archive that is to be unpacked there first; "" where it is.
+        sha256: Of that archive.
         given: What the user has chosen.
         is_enabled: Whether the user has it switched on.
     """
@@ -78,7 +79,7 @@ class _Bundle:
     root: Part
     directory: Path
     files: frozenset[str]
-    is_there: bool = True
+    packed: str = ""
     sha256: str = ""
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_enabled: bool = True
@@ -126,7 +127,7 @@ def _archive(path: Path, data: bytes) -> _Bundle:
         root=_manifest(manifest, f"{path}/{_MANIFEST}").root,
         directory=directory,
         files=files,
-        is_there=(directory / _MANIFEST).is_file(),
+        packed="" if (directory / _MANIFEST).is_file() else str(path.absolute()),
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
@@ -244,9 +245,10 @@ def _started(bundle: _Bundle, kind: str, words: list[str]) -> tuple[dict[str, An
         notes.append("what it needs is locked from its own package file, instead of what is bundled with it")
     elif kind == "node" and bundle.has("node_modules/"):
         notes.append("node_modules is no part of a directory that is used as files, and it has no package.json")
-    if not bundle.is_there:
+    if bundle.packed:
+        command_line = shlex.join(["python3", "-m", "zipfile", "-e", bundle.packed, str(bundle.directory)])
         notes.append(
-            f"unpack it first: python3 -m zipfile -e {bundle.directory}.* {bundle.directory}; "
+            f"unpack it first: {command_line}; "
             f"where it is published, url:ADDRESS#sha256={bundle.sha256} is a source as well"
         )
     return fields, notes
@@ -255,7 +257,7 @@ def _started(bundle: _Bundle, kind: str, words: list[str]) -> tuple[dict[str, An
 def _elsewhere(bundle: _Bundle, words: list[str]) -> tuple[dict[str, Any], list[str]] | Left:
     """A bundle may only say how to run what is published elsewhere, or leave it to uv."""
     line = bundle.root.need("server").line
-    if not bundle.is_there and any(_HERE in word for word in words):
+    if bundle.packed and any(_HERE in word for word in words):
         return Left(line=line, what=f"`{words[0]}`: what it runs is not unpacked yet")
     start = Start(command=words[0], args=tuple(word.replace(_HERE, str(bundle.directory)) for word in words[1:]))
     found = translated(start, name=bundle.directory.name, line=line)
