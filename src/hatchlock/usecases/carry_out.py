@@ -73,7 +73,7 @@ def carry_out(
     began = time.monotonic()
     store = planned.state.store
     with (
-        doing(store, command.partition(" ")[0], **_audited(planned, command)) as facts,
+        doing(store, _event(command), **_audited(planned, command)) as facts,
         logging_run(planned.state.root, emit) as told,
     ):
         told(_start(planned.plan, command))
@@ -86,6 +86,12 @@ def carry_out(
         told(_end(outcome, command, time.monotonic() - began))
         facts.update(_left(planned, outcome))
     return outcome
+
+
+def _event(command: str) -> str:
+    """Return what the audit log calls a command: `rollback` for `rollback 3`, `client.restore` for `client restore cursor`."""
+    first, *others = command.split()
+    return f"{first}.{others[0]}" if first == "client" else first
 
 
 def _audited(planned: Planned, command: str) -> dict[str, object]:
