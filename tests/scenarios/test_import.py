@@ -218,11 +218,12 @@ def test_what_a_project_starts_is_found_from_its_directory(project: TrialProject
 
 def test_what_claude_code_has_for_this_directory_is_read_and_said_to_stay(project: TrialProject) -> None:
     file = project.user_home / ".claude.json"
-    local = {str(project.directory.resolve()): {"mcpServers": {"mine": TIME}}}
+    local = {str(project.directory.resolve()): {"mcpServers": {"mine": TIME}}, "/other": {"mcpServers": {"far": TIME}}}
     file.write_text(json.dumps({"mcpServers": {"github": GITHUB}, "projects": local}))
     done = project.ok("import")
     assert sorted(servers(project)) == ["github", "mine"]
     assert "claude mcp remove --scope local" in done.out
+    assert "~/.claude.json:1: `far`: Claude Code has it for /other alone; import it there" in done.out
     records = read_imported(project.store / "projects" / project.directory.name)
     assert [item.entry for item in records] == ["github"]
 

@@ -12,6 +12,9 @@ from hatchlock.migrate.applications import readable_entries
 
 __all__ = ["application_like", "application_of"]
 
+_WORDS = (b"ervers", b"mcp", b"extensions")
+"""Every form has one of these; most other files have none, and are not read 30 times."""
+_LARGEST = 4 << 20
 _OTHER_FORMS = {".toml": ("codex", "mistral-vibe"), ".yaml": ("continue", "goose"), ".yml": ("continue", "goose")}
 """Ending -> the applications whose files are of that form; all others have JSON."""
 
@@ -26,6 +29,8 @@ def application_of(path: Path, data: bytes) -> Client | None:
 
 def application_like(path: Path, data: bytes) -> Client | None:
     """Return an application that would find servers in a file, whatever it is called; None if none would."""
+    if len(data) > _LARGEST or not any(word in data for word in _WORDS):
+        return None
     others = {name for names in _OTHER_FORMS.values() for name in names}
     names = _OTHER_FORMS.get(path.suffix.lower()) or CLIENTS.keys() - others
     return _best((CLIENTS[name] for name in sorted(names)), data, at_least=1)

@@ -192,13 +192,12 @@ class ImportPlaces:
 
     def _with_local(self, opened: Opened) -> Iterator[Opened]:
         """Claude Code keeps servers of its own for single directories in its user's file, and prefers these."""
-        from hatchlock.clients.json_object import JsonObject
+        from hatchlock.migrate.claude_local import local_dialect
 
         yield opened
         if opened.client is not None and opened.client.name == "claude-code" and opened.scope == "user":
-            local = JsonObject(("projects", str(self._project.directory), "mcpServers"))
             why = "Claude Code prefers it in this directory; `claude mcp remove --scope local` takes it away"
-            client = replace(opened.client, dialect=local)
+            client = replace(opened.client, dialect=local_dialect(str(self._project.directory)))
             yield replace(opened, client=client, scope="", own_directory=str(self._project.directory), aside=why)
 
     def _file(self, path: Path, reader: Client | Format | None) -> Iterator[Opened | HatchlockError]:

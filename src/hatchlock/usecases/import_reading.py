@@ -130,6 +130,7 @@ class _Gathered:
 
     def read(self, opened: Opened) -> None:
         from hatchlock.migrate.applications import ApplicationReading, read_application
+        from hatchlock.migrate.claude_local import elsewhere
 
         try:
             if opened.format is not None:
@@ -142,6 +143,9 @@ class _Gathered:
                     directory=opened.directory,
                     is_its_own=opened.is_its_own,
                 )
+                if opened.client.name == "claude-code" and opened.scope == "user":
+                    far = elsewhere(opened.data, file=opened.shown, directory=str(self._directory))
+                    self._left += [(opened.shown, item) for item in far]
             else:
                 return
         except ManyErrors as found:
