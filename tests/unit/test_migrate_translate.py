@@ -49,6 +49,10 @@ def lost(server: Proposed) -> str:
         ("uvx foo[cli]@latest", {"source": "pypi:foo[cli]"}),
         ("uvx foo@latest[cli]", {"source": "pypi:foo[cli]"}),
         ("uvx foo==1.2", {"source": "pypi:foo==1.2"}),
+        (
+            "uvx --with 'a>=1,<2,b[c,d]' foo",
+            {"source": "pypi:foo", "with": ["pypi:a>=1,<2", "pypi:b[c,d]"]},
+        ),
         ("uvx -p 3.12 foo", {"source": "pypi:foo", "python": "3.12"}),
         ("uvx --from git+https://h.example/a/b@v1 run", {"source": "git:https://h.example/a/b@v1", "command": "run"}),
         ("uvx git+https://h.example/a/b", {"source": "git:https://h.example/a/b"}),
@@ -102,6 +106,8 @@ def test_what_is_run_in_the_end_is_what_counts(line: str, fields: dict[str, Any]
         ("'${HERE}/server'", "its program is named by a variable"),
         ("npx --registry https://h.example foo", "--registry, which cannot be taken over"),
         ("finch-mcp list", "runs no server"),
+        ("npm install foo", "`npm install` runs no server"),
+        ("uv pip install foo", "`uv pip` runs no server"),
     ],
 )
 def test_what_cannot_be_a_server_is_named(line: str, why: str) -> None:
@@ -265,6 +271,8 @@ def test_a_file_of_variables_is_referred_to_by_its_names(tmp_path: Path) -> None
         ("docker run -u root a/b", "the user root"),
         ("docker run -v '${PWD}:/w' a/b", "the mount of ${PWD}"),
         ("docker run -v /data a/b", "the volume /data"),
+        ("docker run -p 1:1 -p 2:2 a/b", "the port 2:2: a server has one"),
+        ("docker run --mount type=tmpfs,target=/x a/b", "`--mount type=tmpfs,target=/x`"),
     ],
 )
 def test_what_an_image_cannot_keep_is_said(line: str, what: str) -> None:
@@ -334,6 +342,8 @@ def test_a_script_belongs_to_the_project_above_it(tmp_path: Path) -> None:
     assert proposed(f"uv run --directory {python} serve --x").fields["command"] == ["serve", "--x"]
     assert proposed(f"uv run --project {python} -m notes").fields["command"] == ["python", "-m", "notes"]
     assert proposed(f"sh -c 'cd {python} && uv run server.py'").fields == of_python
+    assert proposed(f"poetry -C {python} run serve").fields == {"source": f"path:{python}", "command": ["serve"]}
+    assert proposed("uvx --from . serve", cwd=str(python)).fields["source"] == f"path:{python}"
     found = translated(start(f"npm --prefix {node} run dev"), name="x")
     assert isinstance(found, Left)
     assert "runs something else than node" in found.what

@@ -124,7 +124,7 @@ def _run(program: str, words: Sequence[str], given: Mapping[str, str]) -> tuple[
             entrypoint=(entrypoint,) if entrypoint else (),
             args=tuple(args),
             env=env,
-            mounts=_mounts(program, found),
+            mounts=_mounts(found),
             network=found.last("--network", "--net"),
             ports=tuple(found.all("-p", "--publish")),
             cwd=found.last("-w", "--workdir"),
@@ -132,7 +132,7 @@ def _run(program: str, words: Sequence[str], given: Mapping[str, str]) -> tuple[
             limits=_limits(program, found) | security,
             capabilities=tuple(found.all("--cap-add")),
         ),
-        (*found.lost, *unread, *lost),
+        (*found.lost, *unread, *lost, *_beyond(found)),
     )
 
 
@@ -164,15 +164,22 @@ def _names_in(path: str) -> list[str]:
     return [match[1] for line in lines if (match := re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", line))]
 
 
-def _mounts(program: str, found: Split) -> tuple[Mount, ...]:
+def _beyond(found: Split) -> list[str]:
+    """Return what there is one of in a manifest, and several of here; and what of `--mount` has no counterpart."""
+    ports = [f"the port {port}: a server has one" for port in found.all("-p", "--publish")[1:]]
+    return ports + [f"`--mount {text}`: {_LOST['--tmpfs']}" for text in found.all("--mount") if _mount(text) is None]
+
+
+def _mounts(found: Split) -> tuple[Mount, ...]:
     volumes = [Mount.parse(text) for text in found.all("-v", "--volume")]
-    return (*volumes, *(_mount(program, text) for text in found.all("--mount")))
+    return (*volumes, *(mount for text in found.all("--mount") if (mount := _mount(text))))
 
 
-def _mount(program: str, text: str) -> Mount:
+def _mount(text: str) -> Mount | None:
+    """Return what `--mount` says; None for what is no directory of this machine and no volume: one in memory."""
     words = dict(word.partition("=")[::2] for word in text.split(","))
     if words.get("type", "bind") not in {"bind", "volume"}:
-        raise CannotTakeOver(what=f"`{program}` mounts something that is no directory of this machine")
+        return None
     return Mount(
         source=words.get("source") or words.get("src") or "",
         target=words.get("target") or words.get("dst") or words.get("destination") or "",

@@ -6,13 +6,14 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hatchlock.manifest.takeover import CannotTakeOver, name_from, server_from_source
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.installed import module_source, program_source
 from hatchlock.migrate.options import Options, program_name
-from hatchlock.migrate.runners import requirement_source
+from hatchlock.migrate.runners import listed, requirement_source
 
 __all__ = ["from_npm_script", "from_program", "from_uv_run", "project_above"]
 
@@ -23,6 +24,7 @@ _DULL = frozenset(
 )
 _INTERPRETERS = re.compile(r"python[\d.]*|node|deno|bun|ruby|bash|sh|zsh|php|perl|java|tsx|ts-node")
 _NODE_WITH_VALUE = frozenset({"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions"})
+_DIRECTORY = ("--directory", "--project", "-C", "-P")
 _UV_RUN = Options(
     program="uv run",
     flags=frozenset(
@@ -67,8 +69,7 @@ _UV_RUN = Options(
     values=frozenset(
         {
             *(
-                "--directory",
-                "--project",
+                *_DIRECTORY,
                 "--with",
                 "-w",
                 "--with-editable",
@@ -117,11 +118,12 @@ def project_above(path: Path, files: Sequence[str]) -> Path | None:
     return None
 
 
-def from_uv_run(before: Sequence[str], words: Sequence[str], *, cwd: str) -> Described:
-    """Read what stands behind `uv run`.
+def from_uv_run(program: str, before: Sequence[str], words: Sequence[str], *, cwd: str) -> Described:
+    """Read what stands behind `uv run`, and behind that of other tools for projects of Python.
 
     Args:
-        before: What stands between `uv` and `run`.
+        program: `uv`, `poetry` or another one.
+        before: What stands between it and `run`.
         words: What stands behind `run`.
         cwd: Where it is run; "" where that is not known.
 
@@ -129,15 +131,16 @@ def from_uv_run(before: Sequence[str], words: Sequence[str], *, cwd: str) -> Des
         BadSource: What it brings along is no source.
         CannotTakeOver: It has an option without counterpart, or nothing to run.
     """
-    outer = _UV_RUN.split(before, needs_rest=False)
-    found = _UV_RUN.split(words, needs_rest=not any(word in {"-m", "--module"} for word in words))
-    said = found.last("--directory", "--project") or outer.last("--directory", "--project")
+    options = replace(_UV_RUN, program=f"{program} run")
+    outer = options.split(before, needs_rest=False)
+    found = options.split(words, needs_rest=not any(word in {"-m", "--module"} for word in words))
+    said = found.last(*_DIRECTORY) or outer.last(*_DIRECTORY)
     directory = str(Path(cwd, Path(said).expanduser())) if cwd else said
     module = found.last("-m", "--module")
     run = ["python", "-m", module, *found.rest] if module else list(found.rest)
     if run and run[0].endswith(".py"):
         run = ["python", *run]
-    more = [requirement_source(item.strip())[0] for value in found.all("--with", "-w") for item in value.split(",")]
+    more = [requirement_source(item.strip())[0] for value in found.all("--with", "-w") for item in listed(value)]
     more += [f"path:{Path(value).expanduser()}" for value in found.all("--with-editable")]
     python = found.last("-p", "--python")
     root = _uv_project(directory, run)
@@ -151,10 +154,10 @@ def from_uv_run(before: Sequence[str], words: Sequence[str], *, cwd: str) -> Des
     missing = f": {directory} is no project of Python here" if directory else ""
     return Described(
         name=name_from(Path(directory).name) if directory else _script_name(run),
-        fields={"command": "uv"},
+        fields={"command": program},
         args=(*before, "run", *words),
         lost=found.lost,
-        notes=(f"`uv run` stays as it is, as a program of this machine that is not pinned{missing}",),
+        notes=(f"`{program} run` stays as it is, as a program of this machine that is not pinned{missing}",),
     )
 
 

@@ -15,7 +15,7 @@ from hatchlock.manifest.takeover import CannotTakeOver, name_from, server_from_s
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.options import Options
 
-__all__ = ["from_npx", "from_pipx", "from_uvx", "npm_words", "requirement_source"]
+__all__ = ["from_npx", "from_pipx", "from_uvx", "listed", "npm_words", "requirement_source"]
 
 _GIT = "git+"
 _UVX = Options(
@@ -104,6 +104,11 @@ def requirement_source(text: str) -> tuple[str, str]:
     return source, server_from_source(source)[0]
 
 
+def listed(text: str) -> list[str]:
+    """Return the requirements of a list with commas, of which a requirement may have some of its own."""
+    return re.split(r",(?![^\[]*\])(?=\s*[A-Za-z./~])", text)
+
+
 def _without_at(spec: str) -> str:
     """`name@1.2` is uvx's own spelling of `name==1.2`; `@latest` is what the lock decides."""
     match = re.fullmatch(r"([A-Za-z0-9._-]+)(\[[^\]]*\])?@([A-Za-z0-9.!+_-]+)(\[[^\]]*\])?", spec)
@@ -122,7 +127,7 @@ def from_uvx(program: str, words: Sequence[str]) -> Described:
     """
     found = Options(program=program, flags=_UVX.flags, values=_UVX.values, lost=_UVX.lost).split(words)
     tool, *args = found.rest
-    more = [item for value in found.all("--with", "-w") for item in value.split(",")]
+    more = [item for value in found.all("--with", "-w") for item in listed(value)]
     spec = found.last("--from")
     described = _python(spec or tool, tool if spec else "", args, more, found.last("--python", "-p"))
     return Described(name=described.name, fields=described.fields, args=described.args, lost=found.lost)

@@ -37,6 +37,8 @@ _OF_THE_MACHINE = dict.fromkeys(("PATH", "NODE_PATH", "PYTHONPATH", "VIRTUAL_ENV
 """Variables that say where things are on this machine, and mean nothing in a sandbox."""
 _RANDOM = re.compile(r"(?:[A-Za-z]+[_-])?(?=(?:\D*\d){5})(?=(?:[^A-Za-z]*[A-Za-z]){5})[A-Za-z0-9]{20,}")
 _RELATIVE = "its path is relative, and to what is not said: write it in full"
+_PYTHON_MANAGERS = frozenset({"uv", "poetry", "pdm", "rye", "pip", "pip3"})
+_NODE_MANAGERS = frozenset({"npm", "pnpm", "yarn"})
 _RUNS_TYPESCRIPT = frozenset({"npm:tsx", "npm:ts-node"})
 
 
@@ -155,20 +157,22 @@ def _described(program: str, start: Start, cwd: str) -> Described:
         found = from_npx(*npx)
     elif program == "uvx":
         found = from_uvx(program, words)
-    elif program == "uv":
-        found = _of_uv(words, cwd)
+    elif program in _PYTHON_MANAGERS:
+        found = _of_manager(program, words, cwd)
     elif (program, *words[:1]) == ("pipx", "run"):
         found = from_pipx(words[1:])
-    elif program in {"npm", "pnpm", "yarn"}:
+    elif program in _NODE_MANAGERS:
         found = from_npm_script(program, words, cwd=cwd)
+    if found is None and program in _PYTHON_MANAGERS | _NODE_MANAGERS:
+        raise CannotTakeOver(what=f"`{program} {' '.join(words[:1])}` runs no server")
     return found or from_program(start.command, words, cwd=cwd)
 
 
-def _of_uv(words: Sequence[str], cwd: str) -> Described | None:
+def _of_manager(program: str, words: Sequence[str], cwd: str) -> Described | None:
     at = words.index("run") if "run" in words else len(words)
     if words[at - 1 : at + 1] == ("tool", "run") and words[at - 2 : at - 1] not in {("--directory",), ("--project",)}:
         return from_uvx("uv tool run", words[at + 1 :])
-    return from_uv_run(words[:at], words[at + 1 :], cwd=cwd) if at < len(words) else None
+    return from_uv_run(program, words[:at], words[at + 1 :], cwd=cwd) if at < len(words) else None
 
 
 def _of_finch(finch: OfFinch, start: Start, *, name: str, line: int, directory: str) -> Proposed | Left:
@@ -206,6 +210,8 @@ def _of_package(
     lost = (*lost, *(f"`{key}`: {_OF_THE_MACHINE[key]}" for key in env if key in _OF_THE_MACHINE))
     literals, secrets = parted("env", known)
     fields: dict[str, Any] = dict(described.fields)
+    if str(fields.get("source", "")).startswith("path:.") and cwd:
+        fields["source"] = f"path:{Path(cwd) / str(fields['source']).removeprefix('path:')}"
     notes = described.notes
     command = fields.get("command")
     if isinstance(command, list):
