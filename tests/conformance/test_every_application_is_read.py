@@ -110,6 +110,42 @@ def test_its_files_are_known_by_what_is_in_them(client: Client) -> None:
     assert len(read_application(found, written(client, START), file="f").reading.servers) == 1
 
 
+def test_codex_goes_on_handing_on_the_variables_that_its_entries_name() -> None:
+    data = b"""\
+[mcp_servers.remote]
+url = "https://mcp.example.com/x"
+bearer_token_env_var = "REMOTE_TOKEN"
+env_http_headers = { X-Team = "TEAM" }
+
+[mcp_servers.local]
+command = "uvx"
+args = ["mcp-server-time"]
+env_vars = ["TZ", { name = "MODE", source = "local" }]
+"""
+    remote, local = read_application(CLIENTS["codex"], data, file="f").reading.servers
+    assert remote.secrets == (
+        Secret(table="headers", key="Authorization", reference="env:REMOTE_TOKEN", format="Bearer {}"),
+        Secret(table="headers", key="X-Team", reference="env:TEAM"),
+    )
+    assert remote.client_fields == {"env_vars": ["REMOTE_TOKEN", "TEAM"]}
+    assert [(secret.key, secret.reference) for secret in local.secrets] == [("TZ", "env:TZ"), ("MODE", "env:MODE")]
+    assert local.client_fields == {"env_vars": ["TZ", {"name": "MODE", "source": "local"}]}
+    assert (remote.left, local.left) == ((), ())
+
+
+def test_goose_goes_on_handing_on_its_own_secrets_and_its_parts_are_no_servers() -> None:
+    data = b"""\
+extensions:
+  developer: {enabled: true, type: builtin, name: developer}
+  old: {enabled: true, type: sse, name: old, uri: "https://mcp.example.com/x"}
+  keyed: {enabled: false, type: stdio, name: keyed, cmd: uvx, args: [mcp-server-time], env_keys: [KEY]}
+"""
+    old, keyed = read_application(CLIENTS["goose"], data, file="f").reading.servers
+    assert old.fields == {"url": "https://mcp.example.com/x", "transport": "sse"}
+    assert keyed.secrets == (Secret(table="env", key="KEY", reference="env:KEY"),)
+    assert keyed.client_fields == {"enabled": False, "env_keys": ["KEY"]}
+
+
 def test_what_is_nothing_of_all_this_is_known_as_nothing() -> None:
     for data in (b"", b"{}", b'{"name": "x", "dependencies": {"a": "1"}}', b"[1]", b"\xff\xfe", b"key = 1\n", b"- a\n"):
         for name in ("x.json", "x.toml", "x.yaml", "x"):

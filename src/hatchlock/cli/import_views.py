@@ -57,8 +57,9 @@ def _blocks(sources: Sources, plan: ImportPlan, *, kept: bool | None) -> Iterato
 
 def _row(item: Outcome) -> tuple[str, ...]:
     fields = item.server.fields
-    what = printable(str(fields.get("source") or fields.get("url") or fields.get("command") or ""))
-    return f"{_SIGNS[item.state]} server:{item.name}", what, _told(item)
+    what = fields.get("source") or fields.get("url") or fields.get("command") or fields.get("build") or ""
+    shown = what if isinstance(what, str) else " ".join(map(str, what))
+    return f"{_SIGNS[item.state]} server:{item.name}", printable(shown), _told(item)
 
 
 def _told(item: Outcome) -> str:

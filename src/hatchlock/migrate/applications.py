@@ -6,7 +6,7 @@ What the application's record in the catalogue says (dialect, shape, fields of i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ __all__ = ["ApplicationReading", "read_application", "readable_entries"]
 _NO_SERVERS: Mapping[str, frozenset[str]] = {"goose": frozenset({"builtin", "platform", "frontend", "inline_python"})}
 """Application -> values of `type` whose entries are parts of the application, and no servers."""
 _PROGRAM = "hatchlock"
+_ENV_FILE = 'what `envFile` holds reaches hatchlock alone; name each variable: env.NAME = { secret = "env:NAME" }'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +66,7 @@ def read_application(
     ours: list[str] = []
     for name, entry in _entries(client, data, file):
         line = data.count(b"\n", 0, entry.span[0]) + 1
-        meant = client.shape.read(entry.value)
+        meant = _meant(client, entry.value)
         if meant is None:
             left.append(Left(line=line, what=f"`{name}` neither starts a server nor has the address of one"))
         elif _is_ours(meant):
@@ -76,7 +77,7 @@ def read_application(
                 left.append(found)
                 continue
             own = _Own(client, entry, data)
-            servers.append(_with_own(found, own, meant, is_its_own=is_its_own))
+            servers.append(_with_own(client, found, own, meant, is_its_own=is_its_own))
             digests[name] = entry_digest(entry.value)
     reading = Reading(file=file, title=client.title, servers=tuple(servers), left=tuple(left))
     return ApplicationReading(reading=reading, digests=digests, ours=tuple(ours))
@@ -107,15 +108,37 @@ def _holds_entries(client: Client, value: Any) -> bool:
     return all(isinstance(item, Mapping) for item in value.values())
 
 
+def _meant(client: Client, value: Any) -> Start | Address | None:
+    """Return what an entry means; one of a kind that the application has given up is still read as it was."""
+    meant = client.shape.read(value)
+    if isinstance(meant, Address) and "sse" in {value.get("type"), value.get("transport")}:
+        return replace(meant, transport="sse")
+    return meant
+
+
 def _is_ours(meant: Start | Address) -> bool:
     return isinstance(meant, Start) and Path(meant.command).name == _PROGRAM and meant.args[:1] == ("run",)
 
 
-def _with_own(found: Proposed, own: _Own, meant: Start | Address, *, is_its_own: bool) -> Proposed:
+def _handing_on(client: Client, kept: Mapping[str, Any], secrets: Iterable[Secret]) -> dict[str, Any]:
+    """Return the fields of an entry with which the application hands on the variables that we look for values in.
+
+    Codex gives the programs that it starts no variables but those that `env_vars` names.
+    """
+    if "env_vars" not in client.fields:
+        return dict(kept)
+    listed = kept.get("env_vars", [])
+    named = {item.get("name") if isinstance(item, Mapping) else item for item in listed}
+    variables = [item.reference.partition(":")[2] for item in secrets if item.reference.startswith("env:")]
+    more = [name for name in dict.fromkeys(variables) if name not in named]
+    return {**kept, "env_vars": [*listed, *more]} if more else dict(kept)
+
+
+def _with_own(client: Client, found: Proposed, own: _Own, meant: Start | Address, *, is_its_own: bool) -> Proposed:
     table = "env" if isinstance(meant, Start) else "headers"
     taken = {secret.key for secret in found.secrets} | set(found.fields.get(table, {}))
     more = tuple(secret for secret in own.secrets if secret.table == table and secret.key not in taken)
-    kept = own.kept if is_its_own else {}
+    kept = _handing_on(client, own.kept, (*found.secrets, *more)) if is_its_own else {}
     theirs = (
         ()
         if is_its_own
@@ -126,6 +149,7 @@ def _with_own(found: Proposed, own: _Own, meant: Start | Address, *, is_its_own:
         secrets=(*found.secrets, *more),
         client_fields=kept,
         left=(*found.left, *own.left, *theirs),
+        notes=(*found.notes, *([_ENV_FILE] if "envFile" in kept else [])),
     )
 
 

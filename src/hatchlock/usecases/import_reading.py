@@ -152,7 +152,8 @@ class _Gathered:
             self.errors += found.errors
             return
         except HatchlockError as error:
-            self.errors.append(error)
+            if not opened.aside:  # else it was said of the whole file
+                self.errors.append(error)
             return
         self._take(opened, whole.reading, whole.digests, whole.ours)
 
