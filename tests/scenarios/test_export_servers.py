@@ -126,6 +126,16 @@ def test_an_entry_is_what_apply_would_write_with_the_applications_own_fields(pro
     assert json.loads(made["files"][".mcp.json"])["mcpServers"]["shop"]["args"] == ["run", "shop"]
 
 
+def test_this_machines_overlay_holds_for_its_entries(project: TrialProject) -> None:
+    overlay = project.directory / "hatchlock.local.toml"
+    overlay.write_text('[clients.claude-code]\nscope = "project"\n')
+    try:
+        made = export(project, "client:claude-code", "shop")
+    finally:
+        overlay.unlink()
+    assert json.loads(made["files"][".mcp.json"])["mcpServers"]["shop"]["args"] == ["run", "shop"]
+
+
 def test_an_application_without_a_projects_file_says_so(project: TrialProject) -> None:
     lacking = next(name for name, client in CLIENTS.items() if not client.project_file)
     said = project.fails("export", "--format", f"{CLIENT}{lacking}", "--scope", "project").err

@@ -100,6 +100,7 @@ def export_servers(project: Project, request: ServerRequest) -> Rendered:
         NoProjectFile: The application reads no file of a project.
         UsageError: Two of the options do not go together.
     """
+    from hatchlock.manifest.load import load_bytes
     from hatchlock.migrate.outgoing.forms import Forms
     from hatchlock.usecases.fetch import satisfied_lock
 
@@ -116,6 +117,7 @@ def export_servers(project: Project, request: ServerRequest) -> Rendered:
         form=request.form,
         leaving=_leaving(project, request, manifest, lock),
         home=project.home,
+        here=load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes).manifest,
         scope=request.scope,
         without_hatchlock=request.without_hatchlock,
     )

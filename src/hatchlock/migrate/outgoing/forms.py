@@ -10,6 +10,7 @@ from typing import Any
 from hatchlock.clients.catalogue import CLIENTS, Client, Scope
 from hatchlock.clients.owners import start_for
 from hatchlock.clients.shape import Address, Start
+from hatchlock.manifest.model import Manifest
 from hatchlock.migrate.outgoing.clients import (
     client_file,
     entry_of,
@@ -59,6 +60,7 @@ class Forms:
         form: One of `FORMS`, with an application's name in the place of NAME.
         leaving: Turns servers of the lock into what other tools are given.
         home: The store whose launcher entries of a user start.
+        here: The manifest with this machine's overlay: what its applications' entries follow.
         scope: Of entries that start through hatchlock: as the user's file has them, or a project's; None for what the
             manifest says.
         without_hatchlock: Whether entries start what is locked by other means than hatchlock.
@@ -67,6 +69,7 @@ class Forms:
     form: str
     leaving: Leaving
     home: Home
+    here: Manifest
     scope: Scope | None = None
     without_hatchlock: bool = False
 
@@ -114,7 +117,7 @@ class Forms:
     def _client(self, names: Sequence[str]) -> Rendered:
         name = self.form.removeprefix(CLIENT)
         client = CLIENTS[name]
-        scope = self.scope or self.leaving.manifest.client(name).scope
+        scope = self.scope or self.here.client(name).scope
         if scope == "project" and not client.project_file:
             raise NoProjectFile(client=name, title=client.title, instead=client.no_project)
         file = Path(client.project_file if scope == "project" else client.user_files["linux"]).name
@@ -151,7 +154,7 @@ class Forms:
             allowed = [entry_of(server, variables, client) for server in servers]
             names = [server.name for server in servers]
         else:
-            scope = self.scope or self.leaving.manifest.client(_CLAUDE if is_claude else _VSCODE).scope
+            scope = self.scope or self.here.client(_CLAUDE if is_claude else _VSCODE).scope
             allowed = [self._start(name, scope) for name in names]
             if is_claude:
                 allowed = [without_home(start, str(self.leaving.setting.user_home)) for start in allowed]
@@ -197,7 +200,7 @@ class Forms:
         return Start(command=_PROGRAM, args=("run", "--project", self.leaving.manifest.project.name, server))
 
     def _entry(self, server: str, client: Client, start: Start) -> Mapping[str, Any]:
-        return written_entry(self.leaving.manifest.servers[server], client, start)
+        return written_entry(self.here.servers[server], client, start)
 
     def _ports(self, servers: Sequence[Served]) -> Mapping[str, int]:
         found: dict[str, int] = {}
