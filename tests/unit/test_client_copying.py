@@ -89,3 +89,15 @@ def test_what_is_no_server_is_not_copied(entry: object) -> None:
 def test_a_copy_never_shows_its_value() -> None:
     found = copy({"command": "npx", "env": {"TOKEN": "hunter2"}}, "cursor", "codex")
     assert "hunter2" not in repr(found)
+
+
+def test_headers_in_a_table_of_their_own_are_carried_over_and_its_other_members_are_named() -> None:
+    entry = {
+        "type": "streamable-http",
+        "url": "https://x.example",
+        "requestOptions": {"headers": {"X": "y"}, "timeout": 5},
+    }
+    found = copy(entry, "continue", "mistral-vibe")
+    assert isinstance(found, Copy)
+    assert found.value["auth"] == {"type": "static", "headers": {"X": "y"}}
+    assert found.left == ("requestOptions.timeout",)
