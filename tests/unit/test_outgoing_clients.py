@@ -12,8 +12,12 @@ from hatchlock.clients.catalogue import CLIENTS, Client
 from hatchlock.clients.owners import start_for
 from hatchlock.clients.shape import Address, Start
 from hatchlock.launch import SecretReference
-from hatchlock.migrate.outgoing.clients import client_file, pinned_client_file
+from hatchlock.migrate.applications import read_application
+from hatchlock.migrate.devcontainer import DEVCONTAINER
+from hatchlock.migrate.outgoing.clients import client_file, pinned_client_file, pinned_entries, vscode_inputs
 from hatchlock.migrate.outgoing.model import Addressed, Started
+from hatchlock.migrate.outgoing.policies import devcontainer
+from hatchlock.migrate.outgoing.references import secret_names
 from hatchlock.paths import Home
 
 HOME = Home(root=Path("/home/ada/.local/share/hatchlock"), is_default=True)
@@ -109,3 +113,27 @@ def test_a_working_directory_that_an_application_cannot_have_is_a_reason() -> No
     made = pinned_client_file(CLIENTS["windsurf"], [server], file="mcp")
     assert made.files == {}
     assert "directory of its own choice" in made.withheld[0].why
+
+
+@each_client
+def test_import_reads_what_was_pasted(client: Client) -> None:
+    data = pinned_client_file(client, [TIME, TRACKER], file="mcp").files["mcp"].encode()
+    reading = read_application(client, data, file="mcp").reading
+    found = {server.name: server for server in reading.servers}
+    time = found["time"]
+    assert time.fields["source"] == "pypi:mcp-server-time==1.2"
+    assert time.fields["env"] == {"ZONE": "UTC"}
+    assert [item.key for item in time.secrets] == ["KEY"]
+    assert not any(item.value for item in time.secrets)
+    if client.shape.http:
+        assert found["tracker"].fields["url"] == TRACKER.url
+        assert [(item.key, item.format) for item in found["tracker"].secrets] == [("Authorization", "Bearer {}")]
+
+
+def test_import_reads_the_part_of_a_dev_container() -> None:
+    servers: list[Started | Addressed] = [TIME, TRACKER]
+    entries, asked = pinned_entries(CLIENTS["vscode"], servers), vscode_inputs(servers, secret_names(servers))
+    data = devcontainer(entries.values, asked, created="").encode()
+    reading = DEVCONTAINER.read(Path("devcontainer.json"), data)
+    assert [server.name for server in reading.servers] == ["time", "tracker"]
+    assert reading.servers[0].fields["source"] == "pypi:mcp-server-time==1.2"
