@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hatchlock.errors import HatchlockError, ManyErrors
@@ -174,6 +174,7 @@ DOCUMENTS: dict[str, tuple[Format, str, st.SearchStrategy[Any]]] = {
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_any_document_gives_a_valid_manifest_or_an_error(kind: str, data: st.DataObject) -> None:
     form, name, documents = DOCUMENTS[kind]
