@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Client
+from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.shape import Address, Start
 from hatchlock.clients.writer import entry_digest
 from hatchlock.migrate.applications import read_application
 from hatchlock.migrate.model import Secret
 from hatchlock.migrate.recognise import application_like, application_of
+from support.source_tree import ROOT
 
 TOKEN = "ghp_Zq8Lw3Xk5Vn2Rt7Yb4Mc6Pd9"
 START = Start(command="uvx", args=("mcp-server-time@latest", "--utc"), env={"MODE": "fast", "GITHUB_TOKEN": TOKEN})
@@ -150,3 +152,25 @@ def test_what_is_nothing_of_all_this_is_known_as_nothing() -> None:
     for data in (b"", b"{}", b'{"name": "x", "dependencies": {"a": "1"}}', b"[1]", b"\xff\xfe", b"key = 1\n", b"- a\n"):
         for name in ("x.json", "x.toml", "x.yaml", "x"):
             assert application_like(Path(name), data) is None, (data, name)
+
+
+def test_every_file_of_the_corpus_is_read_or_refused_with_its_place() -> None:
+    files = [path for path in sorted((ROOT / "fixtures/clients").rglob("*")) if path.is_file()]
+    broken: list[tuple[Unparsable, str]] = []
+    read = 0
+    for path in files:
+        data = path.read_bytes()
+        client = application_of(path, data) or application_like(path, data)
+        if client is None:
+            continue
+        try:
+            reading = read_application(client, data, file=path.name).reading
+        except Unparsable as error:
+            broken.append((error, path.name))
+            continue
+        lines = data.count(b"\n") + 1
+        assert all(1 <= item.line <= lines for item in (*reading.servers, *reading.left))
+        read += 1
+    assert broken
+    assert all((error.path, error.line >= 1) == (name, True) for error, name in broken)
+    assert read > len(files) / 3
