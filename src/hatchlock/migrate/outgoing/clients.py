@@ -94,7 +94,7 @@ def pinned_entries(client: Client, servers: Sequence[Started | Addressed]) -> En
         try:
             values[server.name] = client.shape.written(entry_of(server, names, client.name))
         except ValueError as error:
-            withheld.append(Withheld(server=server.name, why=f"{client.title} cannot have it: {error}"))
+            withheld.append(Withheld(server=server.name, why=f"{client.title}: {error}"))
             continue
         notes += _notes(server, names, client)
     return Entries(values=values, notes=tuple(notes), withheld=tuple(withheld))
