@@ -49,7 +49,7 @@ class Outcome:
         server: What was read.
         clients: The applications that list it from now on, sorted.
         references: Its secrets that do not say themselves where their value is -> where it is.
-        why: What is wrong, for "refused".
+        why: What is wrong, for "refused" and "conflict".
     """
 
     name: str
@@ -113,7 +113,8 @@ def decide(
         is_free: Whether a name may be used for a value of a secret; see `named_secrets`.
     """
     known = tomllib.loads(text).get("servers", {})
-    earlier = {(item.file, item.entry, item.digest): item.server for item in imported if item.server in known}
+    read = [item for item in imported if item.server in known]
+    earlier = {(item.file, item.entry, item.digest): item.server for item in read}
     usual = loads(text, shown=_SHOWN).manifest.servers
     outcomes: list[Outcome] = []
     fresh: list[Merged] = []
@@ -123,7 +124,7 @@ def decide(
             clients = tuple(sorted(usual[name].clients))
             outcomes.append(Outcome(name=name, state="there", server=server, clients=clients, references=references))
         elif (named := _named(server, wishes)) in known:
-            outcomes.append(Outcome(name=named, state="conflict", server=server))
+            outcomes.append(Outcome(name=named, state="conflict", server=server, why=_conflict(server, named, read)))
         else:
             taken = {*known, *(item.name for item in fresh)}
             fresh.append(replace(server, name=free_name(named, taken)))
@@ -146,6 +147,16 @@ def _there(server: Merged, known: Mapping[str, Any], earlier: Mapping[tuple[str,
             return name
     first = [name for name in (server.name, server.wanted) if name in known]
     return next((name for name in (*first, *known) if is_same(server, known[name])), "")
+
+
+def _conflict(server: Merged, name: str, read: Iterable[Imported]) -> str:
+    """Return why a server is not added whose name another one has."""
+    before = {(item.file, item.entry) for item in read if item.server == name}
+    if any((origin.record, origin.entry) in before for origin in server.origins):
+        return (
+            f"it was imported before, and its entry has changed since: `hatchlock remove {name}`, and import it again"
+        )
+    return f"there is another server of that name: add it with --rename {name}=NAME, or remove the other"
 
 
 def _named(server: Merged, wishes: Wishes) -> str:
