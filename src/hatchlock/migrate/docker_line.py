@@ -10,6 +10,7 @@ from typing import Any
 from hatchlock.manifest.takeover import CannotTakeOver
 from hatchlock.migrate.image_use import ImageUse, Mount
 from hatchlock.migrate.options import Options, Split
+from hatchlock.migrate.values import at_home
 
 __all__ = ["ENGINES", "image_of"]
 
@@ -154,7 +155,7 @@ def _variables(found: Split, given: Mapping[str, str]) -> tuple[dict[str, str], 
 
 def _names_in(path: str) -> list[str]:
     """Return the names in a file of variables, without a look at their values; none if it cannot be read."""
-    file = Path(path).expanduser()
+    file = Path(at_home(path))
     if not file.is_absolute():
         return []
     try:

@@ -14,6 +14,7 @@ from hatchlock.manifest.takeover import CannotTakeOver, name_from, server_from_s
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.image_use import ImageUse, Mount
 from hatchlock.migrate.options import Options, program_name
+from hatchlock.migrate.values import at_home
 
 __all__ = ["OfFinch", "finch_target", "hatch_package", "refuse_ours"]
 
@@ -62,7 +63,7 @@ def hatch_package(start: Start) -> Described | None:
     """Return the Hatch package whose server an entry of Hatch starts; None if it is no such entry."""
     if not re.fullmatch(r"python[\d.]*", program_name(start.command)) or not start.args:
         return None
-    script = Path(start.args[0]).expanduser()
+    script = Path(at_home(start.args[0]))
     is_hatchs = "/.hatch/envs/" in str(script)
     if not script.is_absolute() or not (is_hatchs or (script.parent / _METADATA).is_file()):
         return None
@@ -106,7 +107,7 @@ def _meant(target: str, args: Sequence[str], *, is_direct: bool) -> Start | Imag
     if not args and re.search(r"\s", target):
         command, *args = shlex.split(target)
         return Start(command=command, args=tuple(args))
-    path = Path(target).expanduser()
+    path = Path(at_home(target))
     if is_direct:
         return ImageUse(image=target, args=tuple(args))
     if _REPOSITORY.match(target):

@@ -10,6 +10,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
+from hatchlock.migrate.values import at_home
+
 __all__ = ["module_source", "program_places", "program_source"]
 
 
@@ -23,7 +25,7 @@ def program_source(command: str) -> str:
         `pypi:NAME==VERSION` or `npm:NAME@VERSION`, or where that was installed from a repository or a directory, these; "" if
         nothing says it.
     """
-    place = shutil.which(str(Path(command).expanduser()))
+    place = shutil.which(at_home(command))
     if place is None:
         return ""
     real = Path(place).resolve()
@@ -41,7 +43,7 @@ def program_places(command: str) -> list[str]:
 
     It is the program's file; of a virtual environment all of it, and the interpreter that it was made from.
     """
-    place = shutil.which(str(Path(command).expanduser()))
+    place = shutil.which(at_home(command))
     if place is None:
         return []
     root, base = Path(place).parent.parent, Path(place).resolve().parent.parent
@@ -58,7 +60,7 @@ def module_source(interpreter: str, module: str) -> str:
             comes from the system, and may be anything.
         module: What stands behind `-m`.
     """
-    place = shutil.which(str(Path(interpreter).expanduser()))
+    place = shutil.which(at_home(interpreter))
     if place is None:
         return ""
     top = re.escape(module.partition(".")[0])

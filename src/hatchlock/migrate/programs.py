@@ -14,6 +14,7 @@ from hatchlock.migrate.described import Described
 from hatchlock.migrate.installed import module_source, program_source
 from hatchlock.migrate.options import Options, program_name
 from hatchlock.migrate.runners import listed, requirement_source
+from hatchlock.migrate.values import at_home
 
 __all__ = ["from_npm_script", "from_program", "from_uv_run", "project_above"]
 
@@ -135,13 +136,13 @@ def from_uv_run(program: str, before: Sequence[str], words: Sequence[str], *, cw
     outer = options.split(before, needs_rest=False)
     found = options.split(words, needs_rest=not any(word in {"-m", "--module"} for word in words))
     said = found.last(*_DIRECTORY) or outer.last(*_DIRECTORY)
-    directory = str(Path(cwd, Path(said).expanduser())) if cwd else said
+    directory = str(Path(cwd, at_home(said))) if cwd else said
     module = found.last("-m", "--module")
     run = ["python", "-m", module, *found.rest] if module else list(found.rest)
     if run and run[0].endswith(".py"):
         run = ["python", *run]
     more = [requirement_source(item.strip())[0] for value in found.all("--with", "-w") for item in listed(value)]
-    more += [f"path:{Path(value).expanduser()}" for value in found.all("--with-editable")]
+    more += [f"path:{Path(at_home(value))}" for value in found.all("--with-editable")]
     python = found.last("-p", "--python")
     root = _uv_project(directory, run)
     if root is not None:
@@ -168,15 +169,15 @@ def _version(python: str) -> dict[str, str]:
 
 def _uv_project(directory: str, run: Sequence[str]) -> Path | None:
     if directory:
-        path = Path(directory).expanduser()
+        path = Path(at_home(directory))
         return project_above(path, _PYTHON_PROJECT) if path.is_absolute() and path.is_dir() else None
-    script = Path(run[1]).expanduser() if run[:1] == ["python"] and run[1:] else Path()
+    script = Path(at_home(run[1])) if run[:1] == ["python"] and run[1:] else Path()
     return project_above(script.parent, _PYTHON_PROJECT) if script.suffix == ".py" and script.is_absolute() else None
 
 
 def _below(root: Path, word: str, directory: str) -> str:
     """Return a word of a command as it is from a project's root, where it names a file below."""
-    path = Path(directory or root).expanduser() / word
+    path = Path(at_home(directory) if directory else root) / word
     try:
         return str(path.relative_to(root)) if word.endswith((".py", ".js", ".mjs", ".cjs", ".ts")) else word
     except ValueError:
@@ -209,7 +210,7 @@ def from_npm_script(program: str, words: Sequence[str], *, cwd: str) -> Describe
             return None
     behind = options.split(args, needs_rest=False)
     directory = behind.last("--prefix", "--dir", "-C", "--cwd") or found.last("--prefix", "--dir", "-C", "--cwd") or cwd
-    root = Path(directory).expanduser() if directory else None
+    root = Path(at_home(directory)) if directory else None
     if root is None or not (root / "package.json").is_file():
         raise CannotTakeOver(
             what=f"`{program} run {script}` does not say where its project is"
@@ -283,10 +284,10 @@ def _from_python(command: str, args: Sequence[str], *, cwd: str) -> Described:
 
 def _own_project(command: str, cwd: str) -> Path | None:
     """Return the project in whose virtual environment an interpreter is, or in whose directory it is run."""
-    place = Path(command).expanduser()
+    place = Path(at_home(command))
     if place.is_absolute() and (place.parent.parent / "pyvenv.cfg").is_file():
         return project_above(place.parent.parent.parent, _PYTHON_PROJECT)
-    path = Path(cwd).expanduser()
+    path = Path(at_home(cwd))
     return project_above(path, _PYTHON_PROJECT) if cwd and path.is_absolute() and path.is_dir() else None
 
 
@@ -301,7 +302,7 @@ def _from_script(
 ) -> Described:
     at = _first_word(args)
     script = args[at] if at is not None else ""
-    path = (Path(cwd).expanduser() / Path(script).expanduser()) if script else Path()
+    path = Path(at_home(cwd), at_home(script)) if script else Path()
     if not script.endswith(ends) or not path.is_absolute() or at is None:
         return _unpinned(command, args)
     root = project_above(path.parent, files) if path.is_file() else None

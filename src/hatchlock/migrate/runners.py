@@ -14,6 +14,7 @@ from hatchlock.manifest.npx import npx_source
 from hatchlock.manifest.takeover import CannotTakeOver, name_from, server_from_source
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.options import Options
+from hatchlock.migrate.values import at_home
 
 __all__ = ["from_npx", "from_pipx", "from_uvx", "listed", "npm_words", "requirement_source"]
 
@@ -90,7 +91,7 @@ def requirement_source(text: str) -> tuple[str, str]:
     if text.startswith(_GIT):
         source = f"git:{text.removeprefix(_GIT)}"
     elif re.match(r"\.{0,2}/|~/|[A-Za-z]:[\\/]|\.{1,2}$", text):
-        source = f"path:{Path(text).expanduser()}"
+        source = f"path:{Path(at_home(text))}"
     else:
         spec = _without_at(text)
         try:

@@ -15,7 +15,7 @@ from hatchlock.manifest.takeover import CannotTakeOver, server_from_source
 from hatchlock.migrate.bridges import BRIDGES_BY_PROGRAM, Bridged, bridged
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.docker_line import ENGINES, image_of
-from hatchlock.migrate.finish import finished
+from hatchlock.migrate.finish import finished, without_tokens
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
 from hatchlock.migrate.image_use import ImageUse, proposed_image
 from hatchlock.migrate.installed import program_places
@@ -61,7 +61,7 @@ def translated(server: Start | Address, *, name: str, line: int = 0, directory: 
         return _meant(server, name=name, line=line, directory=directory)
     except HatchlockError as error:
         hint = f"; {error.hint}" if error.hint else ""
-        return Left(line=line, what=f"`{name}`: {error}{hint}" if name else f"{error}{hint}")
+        return Left(line=line, what=without_tokens(f"`{name}`: {error}{hint}" if name else f"{error}{hint}"))
 
 
 def taken_over(server: Start | Address, *, name: str = "", line: int = 0, directory: str = "") -> Proposed:
@@ -135,7 +135,7 @@ def _working_directory(own: str, directory: str) -> tuple[str, tuple[str, ...]]:
     """Return where an entry is started, "" where that is not known, and what of it cannot be kept."""
     if not own:
         return directory, ()
-    path = Path(at_home(own)).expanduser()
+    path = Path(at_home(own))
     if directory and not references(own):
         path = Path(directory) / path
     if not path.is_absolute():
