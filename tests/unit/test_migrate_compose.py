@@ -227,6 +227,13 @@ services:
     assert [item.partition(":")[0] for item in imports.left(reading)] == ["3", "5"]
 
 
+def test_a_name_without_a_value_leaves_what_an_env_file_says(tmp_path: Path) -> None:
+    (tmp_path / "x.env").write_text("MODE=fast\nSIZE=1\n")
+    reading = one("image: a/b:1\nenv_file: x.env\nenvironment: [MODE, SIZE=2, LEVEL]", directory=tmp_path)
+    level = {"secret": "env:LEVEL", "required": False}
+    assert imports.fields(reading, "web")["env"] == {"MODE": "fast", "SIZE": "2", "LEVEL": level}
+
+
 def test_an_env_file_that_is_broken_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.env").write_text("GOOD=1\nwhat is this\n")
     reading = one("image: a/b:1\nenv_file: x.env", directory=tmp_path)

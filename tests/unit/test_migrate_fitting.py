@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,26 @@ def test_a_secret_that_no_variable_can_hold_is_left_out() -> None:
     found = fitted(reading({"source": "pypi:a<2"}, bad, good))
     assert imports.server(found, "web").secrets == (good,)
     assert imports.left(found) == ["7: `env.A B`: 'A B' is no name of an environment variable"]
+
+
+def test_what_no_plan_would_show_a_server_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (".ssh", "work"):
+        (tmp_path / name).mkdir()
+    sources = ["~/.ssh", "~/work", "/etc/hosts", f"{tmp_path}/later", "./here"]
+    mounts = [{"source": source, "target": f"/m/{number}", "mode": "ro"} for number, source in enumerate(sources)]
+    found = fitted(reading({"source": "oci:a/b:1", "sandbox": {"mounts": mounts, "reason": "r"}}))
+    assert [mount["source"] for mount in imports.fields(found, "web")["sandbox"]["mounts"]] == [
+        "~/work",
+        f"{tmp_path}/later",
+        "./here",
+    ]
+    assert imports.left(found) == [
+        "7: `sandbox.mounts`: /etc/hosts: it is below /etc, a directory of the system",
+        "7: `sandbox.mounts`: ~/.ssh: it is where credentials are",
+    ]
+    alone = fitted(reading({"source": "oci:a/b:1", "sandbox": {"mounts": mounts[:1], "reason": "r"}}))
+    assert imports.fields(alone, "web") == {"source": "oci:a/b:1"}
 
 
 def test_a_token_in_what_is_refused_is_not_repeated() -> None:

@@ -99,7 +99,8 @@ def variables(service: Part, around: Surroundings) -> Variables:
     fields: dict[str, Any] = {}
     secrets: dict[str, Secret] = {}
     defaults: list[str] = []
-    for key, (text, part) in {**found, **own}.items():
+    said = {key: item for key, item in own.items() if item[0] is not None or key not in found}
+    for key, (text, part) in {**found, **said}.items():
         value = filled(f"${{{key}}}" if text is None else text, around.known)
         one, lost = _variable(key, value)
         left += [Left(line=part.line, what=what) for what in lost]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hatchlock.manifest.checks import mistakes, relaxations
@@ -14,6 +16,7 @@ from hatchlock.manifest.schema import Document
 from hatchlock.manifest.suspicion import known_tokens
 from hatchlock.manifest.translate import schema_findings
 from hatchlock.migrate.model import Left, Proposed, Reading
+from hatchlock.security.mounts import Protected, mount_problem
 
 __all__ = ["fitted", "fitted_server"]
 
@@ -28,7 +31,7 @@ def fitted(reading: Reading) -> Reading:
     """Return a reading whose servers a manifest takes.
 
     A key of a server that the manifest refuses (a user that is root, a mount over `/proc`) is left out of it, an item of a
-    list alone where that is enough. A server that would be another one without that key becomes a `Left` of the reading.
+    list alone where that is enough; likewise what this machine shows no server (logins, its system). A server that would be another one without that key becomes a `Left` of the reading.
     """
     servers: list[Proposed] = []
     left = list(reading.left)
@@ -48,8 +51,7 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         server: The server.
         environments: `[environments.X]` tables that it may name.
     """
-    server = replace(server, fields=copy.deepcopy(dict(server.fields)))
-    lost: list[Left] = []
+    server, lost = _without_forbidden(replace(server, fields=copy.deepcopy(dict(server.fields))))
     for _ in range(_MOST):
         problem = next(iter(_problems(server, environments)), None)
         if problem is None:
@@ -60,6 +62,41 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {_masked(problem.what)}"))
         server = _without(server, path)
     return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_said(problem)}")
+
+
+def _without_forbidden(server: Proposed) -> tuple[Proposed, list[Left]]:
+    """Return a server without the mounts that no plan would allow, such as of logins, and why each is left out.
+
+    What is not there is kept: it may be on the machine where the manifest is used.
+    """
+    sandbox = server.fields.get(_SANDBOX)
+    if not isinstance(sandbox, dict) or not isinstance(mounts := sandbox.get("mounts"), list):
+        return server, []
+    kept: list[Any] = []
+    lost: list[Left] = []
+    for mount in mounts:
+        if why := _why_forbidden(mount):
+            lost.append(Left(line=server.line, what=f"`sandbox.mounts`: {mount['source']}: {why}"))
+        else:
+            kept.append(mount)
+    if not lost:
+        return server, []
+    fields = {**server.fields, _SANDBOX: {**sandbox, "mounts": kept}}
+    if not kept:
+        _drop(fields, (_SANDBOX, "mounts"))
+    if not relaxations(fields.get(_SANDBOX, {})):
+        _without_reason(fields)
+    return replace(server, fields=fields), lost
+
+
+def _why_forbidden(mount: Any) -> str:
+    source = mount.get("source") if isinstance(mount, dict) else None
+    if not isinstance(source, str) or "\0" in source or not source.startswith(("/", "~/")):
+        return ""
+    real = os.path.realpath(Path(source).expanduser())
+    if not os.path.lexists(real):
+        return ""
+    return mount_problem(real, str(mount.get("mode", "ro")), Protected(home=str(Path.home()), store=os.devnull))
 
 
 def _said(problem: Finding | None) -> str:
