@@ -170,7 +170,8 @@ def test_what_was_edited_since_it_was_imported_is_there_already() -> None:
     edited = first.text.replace("pypi:a", "pypi:a>=2")
     assert states(decided(found("a"), text=edited)) == {"a": "conflict"}
     record = Imported(file="cursor/user/cursor.json", entry="a", digest="d-a", server="a")
-    assert states(decided(found("a"), text=edited, imported=(replace(record, digest="d"),))) == {"a": "conflict"}
+    changed = decided(found("a"), text=edited, imported=(replace(record, digest="d"),))
+    assert [(item.state, "has changed since" in item.why) for item in changed.outcomes] == [("conflict", True)]
     assert states(decided(found("a"), text=edited, imported=(record,))) == {"a": "there"}
 
 

@@ -72,9 +72,7 @@ def _told(item: Outcome) -> str:
         case "there":
             unlisted = f"; not among its clients: {', '.join(item.unlisted)}" if item.unlisted else ""
             return f"already there{also}{unlisted}"
-    return (
-        f"not added: there is another server of that name; add it with --rename {item.name}=NAME, or remove the other"
-    )
+    return f"not added: {item.why}"
 
 
 def _sections(sources: Sources, plan: ImportPlan, *, kept: bool) -> Iterator[tuple[str, list[str]]]:
