@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from hatchlock.launch import Mount, Sandbox, SecretReference, size_in_bytes
 from hatchlock.migrate.formats import FORMATS
 from hatchlock.migrate.model import Proposed
+from hatchlock.migrate.outgoing.clients import entry_of
+from hatchlock.migrate.outgoing.commands import docker_run
 from hatchlock.migrate.outgoing.compose import compose_file
 from hatchlock.migrate.outgoing.docker_mcp import docker_profile
-from hatchlock.migrate.outgoing.model import Addressed, Contained, Rendered, Served
+from hatchlock.migrate.outgoing.model import Addressed, Contained, Rendered, Served, Started
+from hatchlock.migrate.outgoing.references import secret_names
 from hatchlock.migrate.outgoing.setting import Setting
 from hatchlock.migrate.outgoing.toolhive import toolhive_files
+from hatchlock.migrate.translate import translated
 
 SETTING = Setting(project="acme", directory=Path("/srv/acme"), user_home=Path("/home/ada"), beside=Path("/srv/acme"))
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
@@ -161,6 +165,28 @@ def test_a_profile_keeps_a_server_its_network_and_its_mounts(server: Contained, 
     assert mounts(found) == {(SETTING.absolute(item.source), item.target, item.mode) for item in server.sandbox.mounts}
     said = sandbox(found).get("network", "none")
     assert (tuple(said) if isinstance(said, list) else (said,)) == network
+
+
+@given(contained(PLAIN), st.booleans())
+def test_a_command_line_of_docker_keeps_a_server_and_its_sandbox(server: Contained, is_own: bool) -> None:
+    server = server if is_own else replace(server, after_own=None)
+    started = docker_run(server, SETTING)
+    assert isinstance(started, Started)
+    entry = entry_of(started, secret_names([started]), "claude-code")
+    found = translated(entry, name=server.name)
+    assert isinstance(found, Proposed), found
+    own = server.sandbox
+    assert (found.name, found.fields["source"]) == (server.name, f"oci:{server.image}")
+    said = (*found.fields.get("command", ()), *found.fields.get("args", ()))
+    assert said == (server.after_own if server.after_own is not None else server.argv)
+    assert literals(found) == server.env
+    assert references(found) == {key: (item.secret, item.format) for key, item in server.secrets.items()}
+    assert mounts(found) == {(SETTING.absolute(item.source), item.target, item.mode) for item in own.mounts}
+    kept = sandbox(found)
+    assert [kept[name] for name in ("memory", "cpus", "pids", "user", "stop-signal")] == [
+        *(own.memory, own.cpus, own.pids, own.user, own.stop_signal)
+    ]
+    assert tuple(kept.get("capabilities", ())) == own.capabilities
 
 
 @given(ADDRESSED, st.sampled_from(["toolhive", "docker-mcp"]))

@@ -20,6 +20,7 @@ ENGINES = frozenset({"docker", "podman", "finch", "nerdctl", "container"})
 _RESTARTS = "hatchlock starts it again by itself"
 _ONE_OF_OURS = "each server has its own; a host is reached by its name, in sandbox.network"
 _NO_LIMIT = "hatchlock has no such limit"
+_ALONE = "a server shares none of these with anybody"
 _LOST = {
     "--restart": _RESTARTS,
     "--platform": "the lock has each platform of the manifest",
@@ -36,6 +37,10 @@ _LOST = {
     "--cpu-shares": _NO_LIMIT,
     "--group-add": "a server has the one group of its user",
     "--health-cmd": "a server's health is whether it answers over MCP",
+    "--ipc": _ALONE,
+    "--cgroupns": _ALONE,
+    "--pid": _ALONE,
+    "--uts": _ALONE,
     "--stop-timeout": "it has sandbox.stop-grace, unless said 10 seconds",
 }
 _FLAGS = {"-i", "--interactive", "-t", "--tty", "--rm", "--init", "--read-only", "-q", "--quiet", "-d", "--detach"}
@@ -77,7 +82,7 @@ _VALUES |= {
     "--log-opt",
     "--expose",
 }
-_VALUES |= {"--cidfile", "--label-file", "-a", "--attach", "--userns", *_LOST}
+_VALUES |= {"--stop-signal", "--cidfile", "--label-file", "-a", "--attach", "--userns", *_LOST}
 _OURS = re.compile(r"no-new-privileges(?:[:=]true)?|label[:=].*|apparmor[:=]docker-default")
 
 
@@ -192,7 +197,8 @@ def _limits(program: str, found: Split) -> dict[str, Any]:
     memory = found.last("-m", "--memory").lower().removesuffix("b")
     numbers = {key: found.last(f"--{option}") for key, option in (("cpus", "cpus"), ("pids", "pids-limit"))}
     limits: dict[str, Any] = {key: _number(program, key, value) for key, value in numbers.items() if value}
-    return limits | ({"memory": memory} if memory else {})
+    texts = {"memory": memory, "stop-signal": found.last("--stop-signal")}
+    return limits | {key: value for key, value in texts.items() if value}
 
 
 def _number(program: str, option: str, value: str) -> float | int:

@@ -92,15 +92,14 @@ def docker_run_notes(server: Contained) -> Iterator[Note]:
 
 def _closed(server: Contained) -> Iterator[str]:
     sandbox = server.sandbox
-    memory = size_in_bytes(sandbox.memory)
     options: Mapping[str, object] = {
         "--network": sandbox.network[0] if sandbox.network[0] in {"none", "host"} else "",
         "--user": sandbox.user if sandbox.run_as == "user" else "",
-        "--memory": memory,
-        "--memory-swap": memory + size_in_bytes(sandbox.swap),
+        "--memory": sandbox.memory,
+        "--memory-swap": size_in_bytes(sandbox.memory) + size_in_bytes(sandbox.swap),
         "--cpus": f"{sandbox.cpus:g}",
         "--pids-limit": sandbox.pids,
-        "--shm-size": size_in_bytes(sandbox.tmp),
+        "--shm-size": sandbox.tmp,
         "--ipc": "private",
         "--cgroupns": "private",
         "--no-healthcheck": None,

@@ -91,14 +91,13 @@ def _notes(server: Contained) -> Iterator[Note]:
 
 def _service(server: Contained, names: Mapping[str, str], setting: Setting) -> dict[str, Any]:
     sandbox = server.sandbox
-    memory = size_in_bytes(sandbox.memory)
     limits = {
-        "mem_limit": memory,
-        "memswap_limit": memory + size_in_bytes(sandbox.swap),
+        "mem_limit": sandbox.memory,
+        "memswap_limit": size_in_bytes(sandbox.memory) + size_in_bytes(sandbox.swap),
         "cpus": sandbox.cpus,
         "pids_limit": sandbox.pids,
         "ulimits": {"nofile": sandbox.files, "core": 0},
-        "shm_size": size_in_bytes(sandbox.tmp),
+        "shm_size": sandbox.tmp,
     }
     return _without_nothing(
         {
