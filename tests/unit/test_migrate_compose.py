@@ -263,6 +263,19 @@ def test_a_package_that_an_image_only_runs_is_the_source(text: str, fields: dict
     imports.manifest(reading)
 
 
+def test_what_stands_in_other_files_is_said(tmp_path: Path) -> None:
+    (tmp_path / "compose.override.yml").write_text("services: {}\n")
+    text = b"include: [more.yaml]\nservices:\n  web:\n    image: a/b:1\n    extends: {file: base.yaml, service: web}\n"
+    reading = imports.read(COMPOSE, tmp_path / "compose.yaml", text)
+    everything = "import what `docker compose config` prints, which has everything in one file"
+    assert imports.left(reading) == [
+        f"0: `compose.override.yml`: compose reads it as well; {everything}",
+        f"1: `include`: {everything}",
+        f"5: `extends`: {everything}",
+    ]
+    assert imports.left(imports.read(COMPOSE, tmp_path / "compose.prod.yaml", text))[0].startswith("1: ")
+
+
 def test_a_build_from_a_repository_is_left() -> None:
     reading = one("build: https://github.com/acme/mcp.git#main")
     assert imports.left(reading)[0].startswith("3: `web`: `build`: it is built from a repository")
@@ -293,6 +306,7 @@ def test_a_broken_file_is_an_error_with_its_line(data: bytes, shown: str) -> Non
         ("docker-compose.yml", b"", True),
         ("compose.prod.yaml", b"services: {}", True),
         ("stack.yml", b"services:\n  a: {image: b}\n", True),
+        ("-", b"services:\n  a: {image: b}\n", True),
         ("stack.yml", b"services:\n  a: {port: 1}\n", False),
         ("stack.yml", b"services: [\n", False),
         ("mcp-compose.yaml", b"servers: {}\n", False),

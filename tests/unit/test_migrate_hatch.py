@@ -118,6 +118,23 @@ def test_a_path_that_no_source_can_name_is_left(tmp_path: Path) -> None:
     assert "names no Hatch package" in imports.left(reading)[0]
 
 
+@pytest.mark.parametrize(
+    ("source", "notes"),
+    [
+        ("https://github.com/CrackingShells/Hatching-Dev/releases/download/kit-v1.0.0/kit-v1.0.0.zip", ()),
+        (
+            "https://example.com/kit.zip",
+            ("it came from https://example.com/kit.zip; [indexes.hatch] names a registry that has it",),
+        ),
+    ],
+)
+def test_a_registry_that_is_not_hatchs_own_is_said(source: str, notes: tuple[str, ...]) -> None:
+    data = environment(package(source=source))
+    (server,) = imports.read(HATCH_ENVIRONMENTS, Path("/x/environments.json"), data).servers
+    assert server.fields["source"] == "hatch:kit==1.0.0"
+    assert server.notes == (*notes, NO_NETWORK)
+
+
 def test_what_is_no_hatch_package_is_left() -> None:
     data = environment(package("__standalone_mcp_servers__", type="mcp_standalone", source="user_configured"))
     reading = imports.read(HATCH_ENVIRONMENTS, Path("/x/environments.json"), data)

@@ -32,6 +32,7 @@ from hatchlock.migrate.translate import translated
 __all__ = ["COMPOSE"]
 
 _NAME = re.compile(r"(?:docker-|podman-)?compose(?:\.[\w.-]+)?\.ya?ml")
+_DEFAULT = re.compile(r"(?P<name>(?:docker-)?compose)\.ya?ml")
 _ADDRESS = re.compile(r"(?:git@|[a-z][a-z+]*://|github\.com/)")
 _PORT = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?:(?P<outside>\d+|):)?(?P<inside>\d+)(?:/(?P<protocol>\w+))?")
 _RUNNERS = frozenset({"npx", "bunx", "pnpx", "uvx", "uv", "pipx", "npm", "pnpm", "yarn"})
@@ -66,12 +67,13 @@ _LOST: Mapping[str, str] = {
     "mem_reservation": "hatchlock has limits, and reserves nothing",
     "memswap_limit": "swap is 0 unless sandbox.swap says otherwise",
 }
+_ELSEWHERE = "import what `docker compose config` prints, which has everything in one file"
 _LOST_OF_BUILD = "a build here has neither network nor secrets, and nothing of other builds"
 
 
 def _is_compose(path: Path, data: bytes) -> bool:
     is_named = _NAME.fullmatch(path.name) is not None
-    if not is_named and (path.suffix not in {".yaml", ".yml"} or b"services:" not in data):
+    if not is_named and (path.suffix not in {".yaml", ".yml", ""} or b"services:" not in data):
         return False
     try:
         services = yaml_lines.load(data, file=path.name).root.get("services")
@@ -87,7 +89,8 @@ def _read(path: Path, data: bytes) -> Reading:
     around, left = Surroundings.of(path)
     found = list(left)
     if include := root.get("include"):
-        found.append(include.left("import the files that it names by themselves"))
+        found.append(include.left(_ELSEWHERE))
+    found += [Left(line=0, what=f"`{name}`: compose reads it as well; {_ELSEWHERE}") for name in _overrides(path)]
     servers: list[Proposed] = []
     for part in services:
         one = _Service(part, root, around).proposed(is_only=len(services) == 1)
@@ -97,6 +100,13 @@ def _read(path: Path, data: bytes) -> Reading:
         else:
             servers.append(kept)
     return Reading(file=str(path), title=COMPOSE.title, servers=tuple(servers), left=tuple(found))
+
+
+def _overrides(path: Path) -> list[str]:
+    """Return the names of the files beside that compose reads over this one, without being told."""
+    match = _DEFAULT.fullmatch(path.name)
+    names = [f"{match['name']}.override.{ending}" for ending in ("yaml", "yml")] if match else []
+    return [name for name in names if (path.parent / name).is_file()]
 
 
 class _Service:
@@ -318,7 +328,7 @@ class _Service:
             what = f"{names} stays with compose; publish its port, and reach it as localhost, named in sandbox.network"
             self.left.append(needed.left(what))
         if extended := self.part.get("extends"):
-            self.left.append(extended.left("what it takes from there is not carried over"))
+            self.left.append(extended.left(_ELSEWHERE))
         for part in self.part.members():
             if part.key in _LOST:
                 self.left.append(part.left(_LOST[part.key]))

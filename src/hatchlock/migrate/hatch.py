@@ -33,6 +33,7 @@ __all__ = ["HATCH_ENVIRONMENTS", "HATCH_PACKAGE"]
 
 _FILE = "environments.json"
 _CURRENT = "current_env"
+_REGISTRY = "https://github.com/CrackingShells/"
 _OF_CONDA = ("conda_env_name", "python_executable", "manager")
 _MINOR = re.compile(r"(3\.\d{1,2})(?:\.\d+)?")
 _BARE = re.compile(r"[^\s<>=!~]+")
@@ -213,7 +214,10 @@ def _source(package: _Package) -> tuple[str, list[str]]:
     text = part.text() if part else ""
     if text.startswith(("http://", "https://")):
         version = f"=={package.version}" if package.version else ""
-        return f"{Kind.HATCH}:{package.name}{version}", []
+        notes = (
+            [] if text.startswith(_REGISTRY) else [f"it came from {text}; [indexes.hatch] names a registry that has it"]
+        )
+        return f"{Kind.HATCH}:{package.name}{version}", notes
     directory = Path(unquote(urlsplit(text).path) if text.startswith("file:") else text)
     if text and directory.is_absolute() and (directory / METADATA_NAME).is_file():
         found = _facts(directory)
