@@ -290,7 +290,9 @@ def test_orphans_are_shown_and_cleaned_and_nothing_else(project: CatProject, tmp
         {"command": str(project.launcher), "args": ["run", "--home", str(project.store), "--project", "no", "y"]},
     )
     edit(project, "z", {"command": str(project.launcher), "args": [*project.launch_command("z")[1:]]})
-    orphans = {"cursor@user/x", "cursor@user/y", "cursor@user/z"}
+    no_launcher = [*project.launch_command("cat")[1:]]  # a server that there is
+    edit(project, "w", {"command": str(tmp_path / "no" / "bin" / "hatchlock"), "args": no_launcher})
+    orphans = {f"cursor@user/{name}" for name in "wxyz"}
     assert states(project, "--state", "orphaned").keys() == orphans
     refused = project.fails("client", "clean", status=3)
     assert "- cursor@user/x" in refused.err
@@ -319,6 +321,7 @@ def test_entries_of_a_project_whose_directory_or_state_is_gone_are_orphans(proje
         }
 
     assert found() == {"other-project"}
+    assert project.ok("-C", str(elsewhere), "client", "clean", "--yes").out.startswith("every entry")
     project.directory.rename(tmp_path / "moved")
     project.directory = elsewhere
     assert found() == {"orphaned"}
@@ -379,7 +382,8 @@ def test_what_was_not_seen_yet_and_what_runs_as_before_is_told(project: CatProje
         running.stdin.write(b'{"jsonrpc": "2.0", "method": "x"}\n')
         running.stdin.flush()
         assert running.stdout.readline()
-        assert project.ok("status", "--json").document["unseen"] == []
+        status = project.ok("status", "--json").document
+        assert (status["unseen"], status["older"]) == ([], [])
         project.edit('command = ["/bin/cat"]', 'command = ["/bin/cat", "-u"]')
         project.ok("lock")
         applied = project.ok("apply", "--yes", "--no-probe")
@@ -397,3 +401,8 @@ def test_what_was_not_seen_yet_and_what_runs_as_before_is_told(project: CatProje
         running.kill()
         running.communicate()
     assert all(item["removed"] == [] for item in project.ok("status", "--json").document["unseen"])
+    project.write(manifest("cursor", servers="two"))
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe", "--allow-mass-removal")
+    kept = json.loads((project.store / "projects" / "trial" / "entry-changes.json").read_bytes())["entries"]
+    assert [(item["client"], item["server"]) for item in kept] == [("cursor", "two")], "what nobody runs is no news"
