@@ -107,6 +107,10 @@ def test_a_service_that_is_built_and_published_is_an_http_server(reading: Readin
 def test_everything_else_is_listed_with_its_line(reading: Reading) -> None:
     assert imports.left(reading) == [
         "6: `restart`: hatchlock starts a server again by itself",
+        (
+            "21: `notes-mcp`: its variables name db:5432, which stays with compose; publish that port, "
+            "and write localhost for it there"
+        ),
         "28: `cache_from`: a build here has neither network nor secrets, and nothing of other builds",
         "35: `env_file`: ./notes/also-missing.env is not there",
         "37: `DATABASE_URL`: the value that it has without DB_PASSWORD is not kept: set that variable",
@@ -121,7 +125,7 @@ def test_everything_else_is_listed_with_its_line(reading: Reading) -> None:
         "64: `replicas`: a server runs once, on this machine",
         "67: `memory`: hatchlock has limits, and reserves nothing",
         "70: `core`: hatchlock has no such limit",
-        "76: `depends_on`: db stays with compose; publish its port, and reach it as localhost, named in sandbox.network",
+        "76: `depends_on`: db stays with compose, and is to be started by it",
         "79: `networks`: each server has its own; a host is reached by its name, in sandbox.network",
         "80: `healthcheck`: a server is healthy if it answers over MCP; `probe` says how it is asked",
         "82: `credential_spec`: it has no counterpart",
@@ -261,6 +265,42 @@ def test_a_package_that_an_image_only_runs_is_the_source(text: str, fields: dict
     reading = one(text)
     assert [imports.fields(reading, item.name) for item in reading.servers] == ([fields] if fields else [])
     imports.manifest(reading)
+
+
+def test_a_server_that_names_others_beside_it_is_told_how_to_reach_them() -> None:
+    text = b"""
+services:
+  kit-mcp:
+    image: a/b:1
+    environment:
+      API_URL: http://api:8181/v1
+      CACHE_URL: redis://cache-1:6379
+      SEARCH_URL: https://search.example.com
+  api: {image: a/api}
+  cache: {image: redis, container_name: cache-1}
+"""
+    reading = imports.read(COMPOSE, Path("/x/compose.yaml"), text)
+    assert imports.fields(reading, "kit-mcp")["sandbox"]["network"] == ["search.example.com:443"]
+    said = [item.what for item in imports.server(reading, "kit-mcp").left]
+    assert said == [
+        f"`kit-mcp`: its variables name {host}, which stays with compose; publish that port, and write localhost for it there"
+        for host in ("api:8181", "cache-1:6379")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("environment:\n  - MCP_TRANSPORT=sse", 5),
+        ("environment: {TRANSPORT: SSE}", 4),
+        ("command: serve --transport sse", 4),
+        ("command: serve --transport http", 0),
+    ],
+)
+def test_a_server_that_is_told_to_speak_sse_is_to_be_told_otherwise(text: str, line: int) -> None:
+    reading = one("image: a/b:1\n" + text)
+    said = [item for item in imports.left(reading) if "instead of SSE" in item]
+    assert [item.partition(":")[0] for item in said] == ([str(line)] if line else [])
 
 
 def test_what_stands_in_other_files_is_said(tmp_path: Path) -> None:

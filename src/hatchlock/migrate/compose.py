@@ -19,6 +19,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.manifest.suspicion import secret_arguments
 from hatchlock.manifest.takeover import server_from_source
 from hatchlock.migrate import yaml_lines
+from hatchlock.migrate.compose_endpoint import endpoint_of
 from hatchlock.migrate.compose_sandbox import SANDBOX_KEYS, sandbox_of
 from hatchlock.migrate.compose_texts import Surroundings, Texts, Variables, is_secret_name, pairs, variables
 from hatchlock.migrate.document import Part
@@ -34,7 +35,6 @@ __all__ = ["COMPOSE"]
 _NAME = re.compile(r"(?:docker-|podman-)?compose(?:\.[\w.-]+)?\.ya?ml")
 _DEFAULT = re.compile(r"(?P<name>(?:docker-)?compose)\.ya?ml")
 _ADDRESS = re.compile(r"(?:git@|[a-z][a-z+]*://|github\.com/)")
-_PORT = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?:(?P<outside>\d+|):)?(?P<inside>\d+)(?:/(?P<protocol>\w+))?")
 _RUNNERS = frozenset({"npx", "bunx", "pnpx", "uvx", "uv", "pipx", "npm", "pnpm", "yarn"})
 _REASON = "its addresses were taken over from a compose file"
 _OWN = "each server has its own; a host is reached by its name, in sandbox.network"
@@ -67,6 +67,7 @@ _LOST: Mapping[str, str] = {
     "mem_reservation": "hatchlock has limits, and reserves nothing",
     "memswap_limit": "swap is 0 unless sandbox.swap says otherwise",
 }
+_SSE = "a server on this machine is spoken to over streamable HTTP; tell it that instead of SSE"
 _ELSEWHERE = "import what `docker compose config` prints, which has everything in one file"
 _LOST_OF_BUILD = "a build here has neither network nor secrets, and nothing of other builds"
 
@@ -134,16 +135,18 @@ class _Service:
             origin, started = published, {}
         known = variables(part, self.around)
         sandbox, lost = sandbox_of(part, self.texts, project=self._project())
+        endpoint, unused = endpoint_of(part, self.texts, {str(value) for value in known.fields.values()})
         fields = {
             **origin,
             **started,
-            **self._endpoint({str(value) for value in known.fields.values()}),
+            **endpoint,
             "env": self._with_secret_files(known.fields),
             "groups": [server_name(name) for name in profiles.texts()] if (profiles := part.get("profiles")) else [],
             "sandbox": self._with_network(sandbox, [*started.get("args", ()), *_texts_of(known)]),
         }
         if known.defaults:
             self.notes.append(f"as if {', '.join(known.defaults)} were not set where compose is started")
+        self._told_to_speak_sse([*started.get("args", ()), *started.get("command", ())], known)
         self._others()
         return Proposed(
             name=server_name(part.key),
@@ -151,7 +154,7 @@ class _Service:
             line=part.line,
             fields={key: value for key, value in fields.items() if value},
             secrets=known.secrets,
-            left=tuple(sorted({*self.left, *self.texts.left, *known.left, *lost}, key=lambda item: item.line)),
+            left=_by_line([*self.left, *self.texts.left, *known.left, *lost, *unused]),
             notes=tuple(self.notes),
         )
 
@@ -233,56 +236,14 @@ class _Service:
         except ValueError:
             part.fail("its words cannot be told apart: a quotation is not closed")
 
-    def _endpoint(self, values: set[str]) -> dict[str, Any]:
-        ports = list(self._ports())
-        is_stdio = bool(self.part.get("stdin_open") and self.part.need("stdin_open").value is True)
-        if not ports or is_stdio:
-            if ports:
-                what = (
-                    "`ports`: its stdin is kept open, so it is taken to speak there; if not, write transport and port"
-                )
-                self.left.append(Left(line=ports[0][2], what=what))
-            return {}
-        inside, outside, _ = next((item for item in ports if str(item[0]) in values), ports[0])
-        for number, _, line in ports:
-            if number != inside:
-                what = f"`ports`: {number}; a server has one port, and {inside} is taken for it"
-                self.left.append(Left(line=line, what=what))
-        return {"transport": "http", "port": inside} | ({"host-port": outside} if outside else {})
-
-    def _ports(self) -> Iterator[tuple[int, int, int]]:
-        """Yield the port inside, the one of this machine (0 if none is said), and the line, of each that speaks TCP."""
-        for key in ("ports", "expose"):
-            part = self.part.get(key)
-            for item in part.each() if part else ():
-                found = self._port(item)
-                if found is None:
-                    self.left.append(Left(line=item.line, what=f"`{key}`: it is no single port"))
-                elif found[2] == "tcp":
-                    yield found[0], found[1] if key == "ports" else 0, item.line
-
-    def _port(self, item: Part) -> tuple[int, int, str] | None:
-        if isinstance(item.value, Mapping):
-            given = {key: item.get(key) for key in ("target", "published", "host_ip", "protocol")}
-            words = {key: self.texts.of(part) if part else "" for key, part in given.items()}
-            text = ":".join(filter(None, (words["host_ip"], words["published"], words["target"])))
-            text += f"/{words['protocol']}" if words["protocol"] else ""
-        else:
-            text = self.texts.of(item)
-        text = text if text.count(":") > 1 or ":" not in text or not text.split(":")[0].isdigit() else f":{text}"
-        match = _PORT.fullmatch(text)
-        if match is None or not all(0 < int(match[key] or 1) < 1 << 16 for key in ("inside", "outside")):
-            return None
-        if match["outside"] and match["host"] not in {"127.0.0.1", "localhost", "[::1]"}:
-            what = "`ports`: it was reached from everywhere; hatchlock's way to it leads from this machine only"
-            self.left.append(Left(line=item.line, what=what))
-        return int(match["inside"]), int(match["outside"] or 0), match["protocol"] or "tcp"
-
     def _with_network(self, sandbox: dict[str, Any], texts: list[str]) -> dict[str, Any]:
         """The hosts that it names itself; everything else that a network of compose leads to is closed."""
         mode = self.part.get("network_mode")
-        others = {part.key for part in self.root.need("services").members()}
-        network: Any = [host for host in hosts_in(texts) if host.rpartition(":")[0] not in others]
+        named = {host: host.rpartition(":")[0] in self._others_names() for host in hosts_in(texts)}
+        for host in (host for host, is_beside in named.items() if is_beside):
+            what = f"its variables name {host}, which stays with compose; publish that port, and write localhost for it there"
+            self.left.append(self.part.left(what))
+        network: Any = [host for host, is_beside in named.items() if not is_beside]
         if mode and self.texts.of(mode) in {"host", "none"}:
             network = mode.text()
         elif mode and mode.text() not in {"bridge", "default"}:
@@ -321,12 +282,30 @@ class _Service:
         variable = declared.get("environment")
         return f"env:{variable.text()}" if variable else ""
 
+    def _others_names(self) -> set[str]:
+        """By which names compose lets it reach the other services."""
+        names: set[str] = set()
+        for part in self.root.need("services").members():
+            if part.key != self.part.key:
+                more = (part.get(key) for key in ("container_name", "hostname"))
+                names |= {part.key, *(self.texts.of(name) for name in more if name)}
+        return names
+
+    def _told_to_speak_sse(self, words: list[str], known: Variables) -> None:
+        """A server of ours speaks streamable HTTP; the older way is only known of remote ones."""
+        lines = {key: part.line for key, _, part in pairs(self.part.get("environment"))}
+        for key, value in known.fields.items():
+            if isinstance(value, str) and value.lower() == "sse":
+                what = f"`{key}`: {_SSE}"
+                self.left.append(Left(line=lines.get(key, self.part.line), what=what))
+        if command := self.part.get("command"):
+            self.left += [command.left(_SSE)] if {"sse", "--sse", "--transport=sse"} & {*words} else []
+
     def _others(self) -> None:
         """Say what becomes of no key, and what of the other services it has to reach in another way."""
         if needed := self.part.get("depends_on"):
             names = ", ".join(needed.table() if isinstance(needed.value, Mapping) else needed.texts())
-            what = f"{names} stays with compose; publish its port, and reach it as localhost, named in sandbox.network"
-            self.left.append(needed.left(what))
+            self.left.append(needed.left(f"{names} stays with compose, and is to be started by it"))
         if extended := self.part.get("extends"):
             self.left.append(extended.left(_ELSEWHERE))
         for part in self.part.members():
@@ -339,6 +318,10 @@ class _Service:
         name = self.root.get("name")
         text = self.texts.of(name) if name else self.around.directory.name
         return re.sub(r"[^a-z0-9_-]", "", text.lower()).lstrip("_-")
+
+
+def _by_line(left: list[Left]) -> tuple[Left, ...]:
+    return tuple(sorted(dict.fromkeys(left), key=lambda item: item.line))
 
 
 def _texts_of(known: Variables) -> Iterator[str]:
