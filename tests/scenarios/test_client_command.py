@@ -223,6 +223,12 @@ def test_a_copy_that_cannot_be_is_refused_by_name_and_the_rest_is_done(project: 
     assert 'command = "npx"' in codex(project).read_text()
 
 
+def test_in_the_home_directory_a_file_is_told_once(project: CatProject) -> None:
+    document = project.ok("-C", str(project.user_home), "client", "show", "cursor", "--json").document
+    (application,) = document["applications"]
+    assert [file["scope"] for file in application["files"]] == ["user"]
+
+
 def test_a_server_within_anothers_table_is_none_of_its_own(project: CatProject) -> None:
     file = project.user_home / ".config" / "opencode" / "opencode.json"
     file.parent.mkdir(parents=True)

@@ -185,6 +185,9 @@ class _Survey:
         from hatchlock.resources.client_target import other_files, usual_files
 
         usual = {*usual_files(self.machine), *other_files(self.machine)}
+        users = {(file.client, file.path) for file in usual if file.scope == "user"}
+        # in the home directory, an application's file of the project is the user's
+        usual = {file for file in usual if file.scope == "user" or (file.client, file.path) not in users}
         written = [
             file
             for name, state in all_projects(self._home).items()

@@ -125,7 +125,7 @@ def _change(step: Step, planned: Planned, now: str) -> EntryChange:
 def _is_unseen(item: EntryChange, state: ProjectState, running: Sessions) -> bool:
     sessions = running.get(item.server, ())
     if item.is_gone:
-        return any(session.since < item.at for session in sessions)
+        return any(session.since <= item.at for session in sessions)
     has_begun = any(session.since >= item.at for session in sessions)
     return not has_begun and last_ended(counts_path(state.root, item.server)) < item.at
 
