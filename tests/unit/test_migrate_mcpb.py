@@ -156,6 +156,24 @@ def test_node_is_one_that_will_do(node: str, version: str) -> None:
     }
 
 
+def test_a_list_has_its_place_among_arguments_alone() -> None:
+    config = {"command": "node", "args": ["a.js", "${user_config.empty}"], "env": {"DIRS": "${user_config.dirs}"}}
+    asked = {
+        "dirs": {"type": "directory", "multiple": True, "default": ["/srv/a", "/srv/b"]},
+        "empty": {"type": "directory", "title": "More", "multiple": True, "required": True, "default": []},
+    }
+    reading = one({"type": "node", "mcp_config": config}, user_config=asked)
+    assert imports.fields(reading, "kit") == {
+        "source": "path:/x/kit#as=files",
+        "command": ["node", "a.js"],
+        "node": "22",
+    }
+    assert [item.partition(": ")[2] for item in imports.left(reading)] == [
+        "`dirs`: several values have no place in one text; write there what the server is to get",
+        "`empty`: 'More' is asked of the user, and has no default; write it where the server gets it",
+    ]
+
+
 @pytest.mark.parametrize(
     ("command", "source"),
     [(["npx", "-y", "@acme/kit@1.0.0"], "npm:@acme/kit@1.0.0"), (["uvx", "acme-kit==1.0"], "pypi:acme-kit==1.0")],

@@ -88,11 +88,9 @@ class Choices:
         return sensitive is not None and sensitive.value is True
 
     def _chosen(self, key: str) -> Any:
-        given = self._given.get(key)
-        if given not in (None, "", []):
-            return given
         option = self._options.get(key)
-        return option.table().get("default") if option else None
+        values = (self._given.get(key), option.table().get("default") if option else None)
+        return next((value for value in values if value not in (None, "", [])), None)
 
     def _filled(self, text: str) -> str | None:
         """Return a text with everything put in; None if something that it needs was not chosen."""
@@ -104,8 +102,8 @@ class Choices:
                 filled += self._places.get(match["place"], match[0])
                 continue
             chosen = self._chosen(match["key"])
-            if chosen is None or chosen == "" or isinstance(chosen, list | dict):
-                self._missing(match["key"])
+            if chosen is None or isinstance(chosen, list | dict):
+                self._missing(match["key"], chosen)
                 return None
             filled += self._seen(match["key"], _written(chosen))
         return filled + text[at:]
@@ -122,16 +120,20 @@ class Choices:
             self.mounts.append(mount)
         return path
 
-    def _missing(self, key: str) -> None:
+    def _missing(self, key: str, chosen: Any) -> None:
+        """Say what nothing can be put in for: something required that was not chosen, or several values at one place."""
         option = self._options.get(key)
         if option is None:
             return
-        required = option.get("required")
-        title = option.get("title")
-        if required is not None and required.value is True:
+        required, title = option.get("required"), option.get("title")
+        if chosen is not None:
+            self._say(option.left("several values have no place in one text; write there what the server is to get"))
+        elif required is not None and required.value is True:
             asked = f"{title.text()!r} is asked of the user" if title else "it is asked of the user"
-            left = option.left(f"{asked}, and has no default; write it where the server gets it")
-            self.left += [] if left in self.left else [left]
+            self._say(option.left(f"{asked}, and has no default; write it where the server gets it"))
+
+    def _say(self, left: Left) -> None:
+        self.left += [] if left in self.left else [left]
 
 
 def _written(value: Any) -> str:
