@@ -16,6 +16,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.state.documents import ASIDE, BadState, read_document, write_document
 
 __all__ = [
+    "ORIGINALS",
     "damaged_originals",
     "forget_original",
     "original_path",
@@ -24,7 +25,8 @@ __all__ = [
     "write_original",
 ]
 
-_DIRECTORY = "originals"
+ORIGINALS = "originals"
+"""The directory, in the store."""
 _DIGITS = 20
 
 
@@ -36,7 +38,7 @@ def original_path(store: Path, file: Path) -> Path:
         file: The application's file.
     """
     name = sha256_bytes(os.path.realpath(file).encode(errors="surrogateescape"))[:_DIGITS]
-    return store / _DIRECTORY / f"{name}.json"
+    return store / ORIGINALS / f"{name}.json"
 
 
 def read_original(path: Path) -> Mapping[str, Any] | None:

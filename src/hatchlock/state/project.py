@@ -36,7 +36,7 @@ from hatchlock.files import atomic_write, clear_unfinished, private_directory, r
 from hatchlock.launch import LaunchRecord
 from hatchlock.state.documents import BadState, damage, put_aside, read_document, write_document
 from hatchlock.state.generations import Generations
-from hatchlock.state.originals import damaged_originals, put_original_aside
+from hatchlock.state.originals import ORIGINALS, damaged_originals, put_original_aside
 from hatchlock.state.serial import read_serial, write_serial
 
 __all__ = ["BadState", "BoundElsewhere", "ProjectState"]
@@ -163,7 +163,7 @@ class ProjectState:
 
     def clear_unfinished(self) -> None:
         """Delete the temporary files that killed commands have left; the caller holds the project's lease."""
-        for directory in (self.root, *(self.root / name for name in _WRITTEN_IN)):
+        for directory in (self.root, *(self.root / name for name in _WRITTEN_IN), self.store / ORIGINALS):
             clear_unfinished(directory)
 
     def record_path(self, digest: str) -> Path:
