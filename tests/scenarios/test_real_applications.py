@@ -72,6 +72,7 @@ def outcome(application: RealApplication, directory: Path, project: TrialProject
     for call in application.calls:
         said = application.said(call, directory, project)
         assert re.search(call.shows, said), said
+    assert project.run("plan", "--check").status == 0  # whatever it has written into its file meanwhile
     return "connected" if was_visited(project) else "listed"
 
 
@@ -83,6 +84,11 @@ def test_an_application_uses_what_stands_in_the_users_file(name: str, installed:
     # Gemini starts nothing in a folder that is not trusted, of the user's own servers neither
     project = applied(tmp_path, application, "user", is_trusted=name == "gemini")
     assert outcome(application, directory, project) == tried.user
+    if any(call.goes_on for call in application.calls):
+        return  # its session was killed in a pid namespace of its own: nobody outside can know that it is over
+    project.ok("destroy", "--yes")
+    file = CLIENTS[name].user_path(project.user_home, {}, "linux")
+    assert not file.exists() or "door" not in CLIENTS[name].dialect.read(file.read_bytes())
 
 
 @pytest.mark.parametrize("name", cases([name for name in TRIED if CLIENTS[name].project_file]))

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,9 +171,20 @@ class RealApplication:
                 process.stdin.close()
             yield process, out
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
             process.stdin.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End everything in the namespace: `unshare` ends after its first process, and that after all others."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with suppress(OSError):
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    try:
+        process.wait(_PATIENCE)
+    finally:
+        process.kill()
 
 
 def moved(client: str, path: str, project: TrialProject) -> Path:
