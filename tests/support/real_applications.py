@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
+from support.cats import CatProject
 from support.project import TrialProject
 from support.runs import SERVERS
 
@@ -207,7 +208,7 @@ def visited_project(root: Path, application: RealApplication, scope: Scope, **va
     manifest = _MANIFEST.format(
         client=application.client, scope=scope, python="/usr/bin/python3", servers=SERVERS, fields=application.fields
     )
-    project = TrialProject(root, manifest, **variables)
+    project = CatProject(root, manifest, **variables)
     project.store = project.user_home / ".local" / "share" / "hatchlock"  # where a bare `hatchlock run` looks
     project.env["HATCHLOCK_HOME"] = str(project.store)
     (project.directory / ".git").mkdir()  # applications look for a project's files up to there
