@@ -108,6 +108,7 @@ class File:
             self.originals,
             dialect=self.dialect,
             path="f",
+            is_first=False,
             secrets=lambda names: {name: TOKENS[name] for name in names},
         )
         assert change.data is not None

@@ -115,6 +115,7 @@ def changed(
     dialect: Dialect,
     path: str,
     secrets: SecretsOf,
+    is_first: bool,
     missing: tuple[str, ...] = (),
 ) -> Change:
     """Return what an edit makes of a file.
@@ -126,6 +127,7 @@ def changed(
         dialect: The form of the file.
         path: The file's name, for messages.
         secrets: Gives the values of secrets; asked only for those that it takes.
+        is_first: Whether there are no entries in the file.
         missing: The directories that are to be made for the file.
 
     Raises:
@@ -141,9 +143,8 @@ def changed(
     if edit.renamed_from is not None:
         after = dialect.rename(data, edit.renamed_from, edit.name, edit.value, path=path)
         return Change(data=after, originals=originals.renamed(edit.renamed_from, edit.name))
-    entries = dialect.read(data, path=path)
     after = dialect.set(data, edit.name, edit.value, path=path)
-    if not entries:
+    if is_first:
         made = made_place(before, after, edit.name, dialect=dialect, directories=missing)
         originals = replace(originals, place=made)
     return Change(data=after, originals=originals)

@@ -267,6 +267,7 @@ def _edit(job: _Job, state: FileState) -> Written | None:
         dialect=job.dialect,
         path=str(path),
         secrets=job.secrets,
+        is_first=not entries,
         missing=_directories_to_make(state, before) if state.data is None else (),
     )
     is_put_aside = job.originals is not None and change.originals != before
