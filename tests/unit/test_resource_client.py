@@ -281,6 +281,19 @@ def test_a_file_that_is_not_understood_is_a_problem_of_its_entries_alone(files: 
     assert Path(files.user.path).read_text() == "{,}"
 
 
+@pytest.mark.parametrize("scope", ["user", "project"])
+def test_a_broken_file_with_an_entry_that_should_go_is_a_problem_of_its_own(files: Files, scope: Scope) -> None:
+    file = ClientFile(client="cursor", scope=scope, path=str(files.root / "elsewhere.json"))
+    apply(files.resource("a", file=file))
+    whole = Path(file.path).read_text()
+    Path(file.path).write_text(whole[:-3])
+    assert [str(problem.address) for problem in plan(files.resource()).problems] == [f"client:cursor@{scope}"]
+    Path(file.path).write_text('{"nothing": "of ours"')
+    assert plan(files.resource()).problems == ()
+    Path(file.path).write_text(whole)
+    assert steps(files.resource()) == ["delete client:cursor/a"]
+
+
 def test_one_entry_is_seen_as_it_is_now(files: Files) -> None:
     found = files.resource("a")
     address = Address.parse("client:cursor/a")

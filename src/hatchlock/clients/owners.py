@@ -14,7 +14,7 @@ from hatchlock.clients.shape import Address, Start
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 
-__all__ = ["EntryTaken", "Mark", "mark_of", "owner_of", "start_for", "whose"]
+__all__ = ["EntryTaken", "Mark", "mark_of", "may_hold_entry", "owner_of", "start_for", "whose"]
 
 _PROGRAM = "hatchlock"
 _NOT_OURS = "was not written by hatchlock"
@@ -112,6 +112,17 @@ def mark_of(entry: Start | Address | None, *, scope: Scope) -> Mark | None:
         case ("run", "--project", project, server) if scope == "user":
             return Mark(launcher=entry.command, home="", project=project, server=server)
     return None
+
+
+def may_hold_entry(data: bytes, *, scope: Scope, project: str) -> bool:
+    """Return whether a file that cannot be understood may hold an entry of a project: whether the words of one are in it.
+
+    Args:
+        data: The file.
+        scope: Of the file.
+        project: The project's name.
+    """
+    return _PROGRAM.encode() in data and (scope == "project" or project.encode() in data)
 
 
 def whose(entry: Start | Address | None) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.edits import Taking
-from hatchlock.clients.owners import EntryTaken, owner_of, start_for, whose
+from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.owners import EntryTaken, may_hold_entry, owner_of, start_for, whose
 from hatchlock.clients.shape import Start
+from hatchlock.clients.swap import Unusable
 from hatchlock.clients.writer import NEW_FILE_MODE, Written, apply_entry, entry_digest, lock_path, observe, take_back
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
@@ -120,7 +122,8 @@ class ClientResource:
         """Return the declared entries that exist, and every other entry of this project.
 
         One read per file. A declared file that cannot be understood becomes a problem of its entries, and so does an entry
-        of somebody else's where one of ours should be, unless it is taken over.
+        of somebody else's where one of ours should be, unless it is taken over. One that is not declared any more, and may
+        hold an entry of ours still, is a problem of its own: `client:APPLICATION@SCOPE`.
         """
         problems: list[Problem] = []
         self._found = {}
@@ -133,6 +136,8 @@ class ClientResource:
                         self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
+                if not affected and self._may_hold_ours(file, error):
+                    affected = [Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}")]
                 problems += [Problem.of(address, error) for address in affected]
         self.problems = tuple(problems)
         return [self._observed(address, found) for address, found in self._found.items()]
@@ -244,9 +249,19 @@ class ClientResource:
     def _note(self, address: Address, what: str) -> None:
         self._emit(Event(name="client.note", address=str(address), message=what))
 
+    def _remembered(self) -> set[ClientFile]:
+        return {file for text in self._state.entry_files() if (file := ClientFile.parse(text))}
+
     def _files(self) -> list[ClientFile]:
-        remembered = {file for text in self._state.entry_files() if (file := ClientFile.parse(text))}
-        return sorted(self._declared | remembered | set(self._usual))
+        return sorted(self._declared | self._remembered() | set(self._usual))
+
+    def _may_hold_ours(self, file: ClientFile, error: HatchlockError) -> bool:
+        """Whether an apply has written to a file that cannot be read now, and nothing shows that our entries are gone."""
+        if file not in self._remembered() or isinstance(error, Unusable):
+            return False
+        return not isinstance(error, Unparsable) or may_hold_entry(
+            observe(Path(file.path)).data or b"", scope=file.scope, project=self._project
+        )
 
     def _entries(self, file: ClientFile) -> Iterator[_Found]:
         seen = observe(Path(file.path))
