@@ -102,9 +102,6 @@ def test_an_application_uses_what_stands_in_a_projects_file(name: str, installed
         assert re.search(application.untrusted, said), said
         assert not was_visited(project)
         assert re.search("trusted|trust the folder|approve", CLIENTS[name].notes["project"])
-    if application.untrusted and not application.trust:
-        assert tried.project == "listed"
-        return
     project = applied(tmp_path / "after", application, "project", is_trusted=True)
     assert outcome(application, directory, project) == tried.project
 

@@ -5,6 +5,7 @@ They run in namespaces of their own, whose only network is an empty loopback, an
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -110,7 +111,7 @@ class RealApplication:
         fields: Its own fields, all that change nothing here, as the manifest has them.
         variables: What it gets beside HOME and PATH.
         files: Files of the home directory that are there before `apply`; `{project}` is the project's directory.
-        trust: Likewise, those that approve a project's servers.
+        trust: Likewise, those that approve a project's servers; `{digest}` in their names is that of the directory's path.
         untrusted: What it prints of a project's servers before that; "" where it wants no approval.
     """
 
@@ -126,8 +127,9 @@ class RealApplication:
 
     def written(self, project: TrialProject, *, is_trusted: bool) -> None:
         """Write its files into the project's home directory, or to where its variables say."""
+        digest = hashlib.sha256(str(project.directory).encode()).hexdigest()
         for path, text in {**self.files, **(self.trust if is_trusted else {})}.items():
-            file = moved(self.client, path, project)
+            file = moved(self.client, path.replace("{digest}", digest[:12]), project)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("{project}", str(project.directory)))
 
@@ -373,6 +375,7 @@ APPLICATIONS: Mapping[str, RealApplication] = {
             calls=(Call(words=("-p", "hello"), goes_on=True),),
             fields='enabled = true, startupTimeoutMs = 20000, toolTimeoutMs = 20000, enabledTools = ["knock"], disabledTools = []',
             files={".kimi-code/config.toml": _LOCAL_KIMI},
+            trust={".kimi-code/workspace-trust/wd_project_{digest}": '{"root": "{project}", "trustedAt": 1}'},
             untrusted=r"not trusted; skipped 1 project-level MCP server: door \(stdio: hatchlock run door\)",
         ),
         RealApplication(

@@ -49,7 +49,7 @@ class Tried:
         program: Which, as it is installed: a package of npm, or `pypi:` and one of Python's.
         version: Which of it.
         user: With one in the user's file: "connected" where it started the server and had its answer, "listed" where
-            it showed it, and wants an account, or somebody at a terminal, before it connects.
+            it showed it, and wants an account before it connects.
         project: Likewise in a project's file, once that was approved or its folder trusted; None where it reads none.
     """
 

@@ -212,7 +212,7 @@ _KIMI = Client(
         "of a project it reads .mcp.json as well, which is Claude Code's",
     ),
     checked=Checked(pages=("https://moonshotai.github.io/kimi-code/zh/customization/mcp",)),
-    tried=Tried(program="@moonshot-ai/kimi-code", version="2.1.0", user="connected", project="listed"),
+    tried=Tried(program="@moonshot-ai/kimi-code", version="2.1.0", user="connected", project="connected"),
 )
 
 _QODER = Client(
