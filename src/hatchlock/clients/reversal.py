@@ -18,6 +18,7 @@ from typing import Any, Literal
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.kept_text import NOTHING, KeptText, is_suspect
+from hatchlock.clients.ranges import apart, differences, trimmed
 
 __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
 
@@ -145,7 +146,7 @@ def kept(
         return None
     old, new = before.decode(), after.decode()
     spans = {other: _characters(before, entry.span) for other, entry in entries.items() if other != name}
-    ranges = [_apart(found, old, list(spans.values())) for found in _differences(old, new)]
+    ranges = [apart(found, old, list(spans.values())) for found in differences(old, new)]
     hunks = tuple(
         Hunk(at=found.at, new=found.new, old=KeptText.of(old[found.begin : found.end], secrets))
         for found in ranges
@@ -224,7 +225,7 @@ def made_place(
         return Place(hunk=Hunk(at=0, new=emptied.decode()), is_new=True, directories=directories)
     if emptied == before:
         return _blank_place(before, after)
-    old, ranges = before.decode(), _differences(before.decode(), emptied.decode())
+    old, ranges = before.decode(), differences(before.decode(), emptied.decode())
     if len(ranges) != 1 or is_suspect(stood := old[ranges[0].begin : ranges[0].end]):
         return None
     return Place(hunk=Hunk(at=ranges[0].at, new=ranges[0].new, old=KeptText.of(stood, {})))
@@ -265,7 +266,7 @@ def without_place(data: bytes, place: Place, *, dialect: Dialect) -> bytes | Non
 
 
 def _blank_place(before: bytes, after: bytes) -> Place | None:
-    old, (start, _, _) = before.decode(), _trimmed(before.decode(), after.decode())
+    old, (start, _, _) = before.decode(), trimmed(before.decode(), after.decode())
     for found in _EMPTY.finditer(old):
         if found.start(1) <= start <= found.end(1) and found[1]:
             return Place(hunk=Hunk(at=found.start(1), new="", old=KeptText((found[1],))), is_blank=True)
@@ -279,7 +280,7 @@ def _as_blank(data: bytes, blank: str, dialect: Dialect) -> bytes:
         candidate = text[: found.start(1)] + blank + text[found.end(1) :]
         filled = _tried(lambda old: dialect.set(old, _TRIAL, {"command": _TRIAL}), candidate.encode())
         if filled is not None:
-            at = _trimmed(candidate, filled.decode())[0]
+            at = trimmed(candidate, filled.decode())[0]
             if found.start(1) <= at <= found.start(1) + len(blank) and _means(candidate.encode(), {}, dialect):
                 return candidate.encode()
     return data
@@ -356,65 +357,3 @@ def _characters(data: bytes, span: tuple[int, int]) -> tuple[int, int]:
         return span
     start = len(data[: span[0]].decode())
     return start, start + len(data[slice(*span)].decode())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Range:
-    """Where two texts differ: from `begin` to `end` in the first, and what stands at `at` in the second instead."""
-
-    begin: int
-    end: int
-    at: int
-    new: str
-
-
-def _differences(before: str, after: str) -> list[_Range]:
-    """Return where two texts differ: one range, or several that are lines apart."""
-    from difflib import SequenceMatcher  # noqa: PLC0415  a plan needs none of it
-
-    begin, end, stop = _trimmed(before, after)
-    if begin == end == stop:
-        return []
-    old, new = before[begin:end].splitlines(keepends=True), after[begin:stop].splitlines(keepends=True)
-    found: list[_Range] = []
-    for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        at, where = begin + _length(old[:i]), begin + _length(new[:k])
-        one, other = "".join(old[i:j]), "".join(new[k:m])
-        head, tail, rest = _trimmed(one, other)
-        found.append(_Range(begin=at + head, end=at + tail, at=where + head, new=other[head:rest]))
-    return found
-
-
-def _apart(found: _Range, before: str, others: list[tuple[int, int]]) -> _Range | None:
-    """Return a range that has nothing of others in it; None if there is none.
-
-    What was taken out between two lines that begin alike can be said to have been taken out a little earlier as well.
-    """
-    while any(start < found.end and found.begin < stop for start, stop in others):
-        if found.new or not found.begin or before[found.begin - 1] != before[found.end - 1]:
-            return None
-        found = replace(found, begin=found.begin - 1, end=found.end - 1, at=found.at - 1)
-    return found
-
-
-def _length(lines: list[str]) -> int:
-    return sum(map(len, lines))
-
-
-def _trimmed(one: str, other: str) -> tuple[int, int, int]:
-    """Return how much two texts begin alike, and where what they end alike begins in each."""
-    shorter = min(len(one), len(other))
-    head = _alike(lambda size: one[:size] == other[:size], shorter)
-    tail = _alike(lambda size: one[len(one) - size :] == other[len(other) - size :], shorter - head)
-    return head, len(one) - tail, len(other) - tail
-
-
-def _alike(is_alike: Callable[[int], bool], most: int) -> int:
-    """Return the greatest size up to which two texts are alike; if they are at one size, they are at every smaller one."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if is_alike(middle) else (low, middle - 1)
-    return low
