@@ -55,6 +55,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
             return root / name
 
         yield wait
+    shutil.rmtree(root)  # a gigabyte, of which nothing is to be looked at afterwards
 
 
 def applied(
