@@ -25,6 +25,9 @@ def differences(before: str, after: str) -> list[Range]:
     begin, end, stop = trimmed(before, after)
     if begin == end == stop:
         return []
+    begin = before.rfind("\n", 0, begin) + 1  # whole lines are compared
+    rest = before.find("\n", end) + 1 or len(before)
+    end, stop = rest, stop + rest - end
     old, new = before[begin:end].splitlines(keepends=True), after[begin:stop].splitlines(keepends=True)
     found: list[Range] = []
     for tag, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
