@@ -45,6 +45,19 @@ def test_a_server_that_it_starts(client: Client) -> None:
 
 
 @EVERY
+def test_numbers_are_the_text_that_was_meant_and_what_is_no_text_is_said(client: Client) -> None:
+    value = dict(client.shape.written(START))
+    value[client.shape.args or client.shape.command] = [*value[client.shape.args or client.shape.command], 8080]
+    value[client.shape.env] = {"PIN_TOKEN": 81726354, "DEBUG": True, "MANY": [1]}
+    found = read_application(client, client.dialect.set(b"", "one", value), file="f")
+    (server,) = found.reading.servers
+    assert server.fields["args"] == ["--utc", "8080"]
+    assert server.fields["env"] == {"DEBUG": "true"}
+    assert server.secrets == (Secret(table="env", key="PIN_TOKEN", value="81726354"),)
+    assert [left.what for left in server.left] == ["`MANY`: it is no text"]
+
+
+@EVERY
 def test_a_server_that_it_connects_to(client: Client) -> None:
     for transport, shape in (("http", client.shape.http), ("sse", client.shape.sse)):
         if shape is None:

@@ -83,6 +83,8 @@ def test_every_form_gives_the_same_values_and_their_lines(load: Load, data: byte
         (yaml_lines.load, b"- a\n", "f:1: its root is no mapping"),
         (json_lines.load, b'{"a":\n "\xff"}', "f:2: it is not UTF-8"),
         (yaml_lines.load, b"a: &x 1\nb:\n  <<: *x\n", "f:3: `<<` can merge mappings only"),
+        (yaml_lines.load, b"# " + b"a" * (4 << 20), "f:1: it is larger than 4194304 bytes"),
+        (toml_lines.load, b"a" + b".a" * 30000 + b"=1", "f:1: it is nested too deeply"),
     ],
 )
 def test_what_is_broken_has_a_place(load: Load, data: bytes, shown: str) -> None:

@@ -29,6 +29,12 @@ def reading(fields: dict[str, Any], *secrets: Secret) -> Reading:
         ({"env": {"A-B": "x", "C": "y"}}, {"env": {"C": "y"}}, "7: `env.A-B`: 'A-B' is no name of an environment"),
         ({"nonsense": 1}, {}, "7: `nonsense`: unknown key"),
         ({"files": {"a": "b"}}, {}, "7: `files`: "),
+        ({"env": {"A": "\ud800"}}, {}, "7: `env.A`: it holds half of a character"),
+        (
+            {"sandbox": {"mounts": [{"source": "/\ud800", "target": "/a"}]}},
+            {},
+            "7: `sandbox.mounts.source`: should be a valid",
+        ),
     ],
 )
 def test_a_key_that_is_refused_is_left_out(fields: dict[str, Any], kept: dict[str, Any], said: str) -> None:

@@ -69,6 +69,7 @@ def test_the_rest_is_literal(value: str) -> None:
         ("env", "K", "${workspaceFolder}/x", "known to the application alone"),
         ("env", "a-b", "1", "no name of a variable"),
         ("env", "K", "a\0b", "NUL"),
+        ("env", "K_TOKEN", "a\ud800b", "half of a character"),
         ("headers", "X-A", "", "a header cannot have that value"),
     ],
 )

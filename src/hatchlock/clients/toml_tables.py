@@ -27,6 +27,7 @@ from hatchlock.clients.toml_text import (
     replace_table,
 )
 from hatchlock.lock.toml import dump_key, dump_value
+from hatchlock.manifest.read import check_depth
 
 __all__ = ["TomlArray", "TomlTables"]
 
@@ -269,6 +270,7 @@ def _parsed(data: bytes, path: str) -> _File:
 
 def _loaded(text: str, path: str) -> dict[str, Any]:
     try:
+        check_depth(text)
         value: dict[str, Any] = _plain(tomllib.loads(text.removeprefix(BOM)))
     except RecursionError as error:
         raise Unparsable(path=path, line=1, column=1, why="it is nested too deeply") from error

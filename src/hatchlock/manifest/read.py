@@ -11,9 +11,10 @@ from hatchlock.manifest.lines import line_of
 from hatchlock.manifest.problem import KeyPath, ManifestProblem
 from hatchlock.place import Place
 
-__all__ = ["Toml", "parse"]
+__all__ = ["Toml", "check_depth", "parse"]
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_ENDLESS_KEY = re.compile(r"""(?:\.[\w"' \t-]{1,100}){200}""")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +43,7 @@ def parse(data: bytes, *, shown: str) -> Toml:
     text = data.decode("utf-8-sig", errors="replace")
     try:
         data.decode()
+        check_depth(text)
         return Toml(shown=shown, text=text, data=tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -51,6 +53,16 @@ def parse(data: bytes, *, shown: str) -> Toml:
     except RecursionError:
         problem = ManifestProblem(place=Place(file=shown, line=1), what="it is nested too deeply")
     return Toml(shown=shown, text=text, broken=problem)
+
+
+def check_depth(text: str) -> None:
+    """Refuse a key of more parts than anybody writes, before `tomllib` takes minutes for it.
+
+    Raises:
+        RecursionError: There is one.
+    """
+    if _ENDLESS_KEY.search(text):
+        raise RecursionError
 
 
 def _syntax(shown: str, text: str, message: str) -> ManifestProblem:

@@ -97,9 +97,15 @@ def _word(check: Callable[[str], str], **schema: Any) -> Any:
     return (AfterValidator(check), WithJsonSchema({"type": "string", **schema}))
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""JSON can write half of a character, and UTF-8 cannot."""
+
+
 def _no_nul(text: str) -> str:
     if "\0" in text:
         raise Wrong("it holds a NUL character, which no program can be given")
+    if _SURROGATE.search(text):
+        raise Wrong("it holds half of a character, which is no text")
     return text
 
 

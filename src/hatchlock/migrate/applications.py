@@ -109,11 +109,31 @@ def _holds_entries(client: Client, value: Any) -> bool:
 
 
 def _meant(client: Client, value: Any) -> Start | Address | None:
-    """Return what an entry means; one of a kind that the application has given up is still read as it was."""
-    meant = client.shape.read(value)
+    """Return what an entry means; one of a kind that the application has given up is still read as it was.
+
+    Numbers and booleans among its arguments and variables are the text that whoever wrote them meant.
+    """
+    meant = client.shape.read(_in_text(value, client.shape))
     if isinstance(meant, Address) and "sse" in {value.get("type"), value.get("transport")}:
         return replace(meant, transport="sse")
     return meant
+
+
+def _in_text(value: Any, shape: Shape) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    changed = dict(value)
+    if isinstance(table := value.get(shape.env), Mapping):
+        changed[shape.env] = {name: _as_text(item) for name, item in table.items()}
+    if isinstance(words := value.get(shape.args or shape.command), list):
+        changed[shape.args or shape.command] = [_as_text(item) for item in words]
+    return changed
+
+
+def _as_text(item: Any) -> Any:
+    if isinstance(item, bool):
+        return "true" if item else "false"
+    return str(item) if isinstance(item, int | float) else item
 
 
 def _is_ours(meant: Start | Address) -> bool:
@@ -171,6 +191,7 @@ class _Own:
         self.unknown: list[str] = []
         self.secrets = tuple(_named(entry.value))
         used = _used(client.shape, entry.value)
+        self.left += [self.as_left(name, "it is no text") for name in _no_texts(client.shape, entry.value)]
         for name, value in entry.value.items():
             is_as_written = client.shape.fixed.get(name) == value
             if value is not None and not is_as_written and (name not in used or name in client.fields):
@@ -205,6 +226,16 @@ _REFERRING = frozenset({"bearer_token_env_var", "env_http_headers"}) | _KEY_OF_V
 _PLACEHOLDER = re.compile(r"\{\w*\}")
 _MEANS_NOTHING = frozenset({"source", "name", "type", "transport"})
 """Members that only say of which kind an entry is."""
+
+
+def _no_texts(shape: Shape, value: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of an entry's variables and headers that have no text, and nothing that could be read as one."""
+    headers = {item.headers: str for item in (shape.http, shape.sse) if item}
+    for table, kinds in {**headers, shape.env: str | int | float}.items():
+        held = value.get(table)
+        for name, item in held.items() if isinstance(held, Mapping) else ():
+            if item is not None and not isinstance(item, kinds):
+                yield str(name)
 
 
 def _named(value: Mapping[str, Any]) -> Iterator[Secret]:

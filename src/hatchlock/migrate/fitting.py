@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def _without_forbidden(server: Proposed) -> tuple[Proposed, list[Left]]:
 
 def _why_forbidden(mount: Any) -> str:
     source = mount.get("source") if isinstance(mount, dict) else None
-    if not isinstance(source, str) or "\0" in source or not source.startswith(("/", "~/")):
+    if not isinstance(source, str) or re.search(r"[\0\ud800-\udfff]", source) or not source.startswith(("/", "~/")):
         return ""
     real = os.path.realpath(Path(source).expanduser())
     if not os.path.lexists(real):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 __all__ = ["Filled", "filled"]
 
 _PART = re.compile(r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|(?P<open>\{))|\}")
+_DEEPEST = 50
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<how>:?[-?+])|(?=\}))")
 
 
@@ -38,7 +39,7 @@ class Filled:
 def filled(text: str, known: Mapping[str, str]) -> Filled:
     """Return a text with its variables put in.
 
-    What is no variable, though it has a dollar sign, stays as it is.
+    What is no variable, though it has a dollar sign, stays as it is, and so do defaults within defaults too deep for anyone.
 
     Args:
         text: The text.
@@ -88,7 +89,7 @@ class _Reader:
         if match["bare"]:
             return self.variable(match["bare"], "", ""), match.end()
         inside = _INSIDE.match(self.text, match.end())
-        if inside is None:
+        if inside is None or self.depth == _DEEPEST:
             return match[0], match.end()
         if not inside["how"]:
             return self.variable(inside["name"], "", ""), inside.end() + 1

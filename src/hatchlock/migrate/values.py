@@ -167,6 +167,8 @@ def _is_impossible(table: Table, key: str, value: str) -> str:
     """Return why a manifest cannot have it, "" where it can."""
     if "\0" in value:
         return "it holds a NUL character"
+    if re.search(r"[\ud800-\udfff]", value):
+        return "it holds half of a character, which is no text"
     if match := _APPLICATIONS_OWN.search(value):
         return f"{match[0]} is known to the application alone; write what it stands for"
     if table == "env" and re.fullmatch(_VARIABLE, key) is None:

@@ -19,6 +19,7 @@ from hatchlock.place import Place
 
 __all__ = ["load"]
 
+_LARGEST = 4 << 20  # bytes; no such file is near it, and each million takes a second
 _MOST = 200_000  # values; aliases of aliases stand for more than any file can hold
 
 
@@ -32,6 +33,8 @@ def load(data: bytes, *, file: str) -> Document:
     Raises:
         Unreadable: It is no such YAML; with the line.
     """
+    if len(data) > _LARGEST:
+        raise Unreadable(place=Place(file=file, line=1), why=f"it is larger than {_LARGEST} bytes")
     try:
         document = parse(data, path=file)
     except Unparsable as problem:
