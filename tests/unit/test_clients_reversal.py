@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
+from hatchlock.clients.kept_text import is_suspect
 from hatchlock.clients.reversal import First, Taken, kept, made_place, put_back, without_place
 
 JSON = CLIENTS["cursor"].dialect
@@ -109,6 +110,37 @@ def test_a_place_that_got_a_neighbour_goes_all_the_same() -> None:
     assert place is not None
     left = JSON.remove(one, "a").replace(b'"mcpServers": {}', b'"mcpServers": {},\n  "more": 1')
     assert without_place(left, place, dialect=JSON) == b'{\n  "theme": "dark",\n  "more": 1\n}\n'
+
+
+def test_the_same_words_in_a_comment_are_no_place() -> None:
+    before = b'{\n  "theme": "dark"\n}\n'
+    one = JSON.set(before, "a", OURS)
+    place = made_place(before, one, "a", dialect=JSON)
+    assert place is not None
+    comment = b'/*,\n  "mcpServers": {}*/ '
+    left = comment + JSON.remove(one, "a")
+    assert without_place(left, place, dialect=JSON) == comment + before
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ('{"command": "x"}', {"command": "x"}, False),
+        ('{"env": {"API_KEY": "${SECRET}"}}', {"env": {"API_KEY": "${SECRET}"}}, False),
+        ('{"env": {"API_KEY": "abc1"}}', {"env": {"API_KEY": "abc1"}}, True),
+        ('{"env": {"API_KEY": "${input:key}"}}', {"env": {"API_KEY": "${input:key}"}}, False),
+        ('{"headers": {"Authorization": "Bearer ${env:T}"}}', {"headers": {"Authorization": "Bearer ${env:T}"}}, False),
+        ('{"headers": {"Authorization": "Bearer abc"}}', {"headers": {"Authorization": "Bearer abc"}}, True),
+        ('{"args": ["--token", "abc1"]}', {"args": ["--token", "abc1"]}, True),
+        ('{"args": ["--token=${SECRET}"]}', {"args": ["--token=${SECRET}"]}, False),
+        ('{"description": "how auth: works"}', {"description": "how auth: works"}, False),
+        ('{"command": "x"} // my token: abc1', {"command": "x"}, True),
+        ('{"command": "x"} // was ghp_0123456789abcdef0123', {"command": "x"}, True),
+        ("command = 'x'  # password = 'abc1'", {"command": "x"}, True),
+    ],
+)
+def test_what_looks_like_a_secret_is_seen_in_values_and_comments(text: str, value: object, expected: bool) -> None:
+    assert is_suspect(text, value) is expected
 
 
 def test_a_place_that_somebody_uses_stays() -> None:

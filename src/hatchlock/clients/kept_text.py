@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -106,10 +106,26 @@ NOTHING = KeptText()
 
 def is_suspect(text: str, value: Any = None) -> bool:
     """Return whether something that looks like a secret is in a text (`KeptText.shown`), or in the value that it means."""
-    if known_tokens().search(text):
+    if known_tokens().search(text) or _is_suspect_value("", value):
         return True
-    pairs = ((found[1], next(filter(None, found.groups()[1:]), "")) for found in _ASSIGNED.finditer(text))
-    return any(_is_secret(name, item) for name, item in pairs) or _is_suspect_value("", value)
+    leaves = tuple(_leaves(value))
+    return any(
+        _is_secret(found[1], next(filter(None, found.groups()[1:]), ""))
+        for found in _ASSIGNED.finditer(text)
+        if not any(found[0] in leaf for leaf in leaves)  # a sentence of a value, which was judged as a whole
+    )
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for item in value.values():
+                yield from _leaves(item)
+        case list() | tuple():
+            for item in value:
+                yield from _leaves(item)
 
 
 def _is_suspect_value(name: str, value: Any) -> bool:

@@ -142,7 +142,8 @@ def kept(
     entries = dialect.read(before)
     value = entries[name].value
     text = KeptText.of(json.dumps(value), secrets)
-    if is_suspect(text.shown, json.loads(text.shown)):
+    shown = json.loads(text.shown)
+    if is_suspect(text.shown, shown):
         return None
     old, new = before.decode(), after.decode()
     spans = {other: _characters(before, entry.span) for other, entry in entries.items() if other != name}
@@ -152,7 +153,7 @@ def kept(
         for found in ranges
         if found is not None
     )
-    if any(is_suspect(hunk.old.shown) for hunk in hunks):
+    if any(is_suspect(hunk.old.shown, shown) for hunk in hunks):
         return None
     taken = Taken(name=name, by=by, is_replaced=is_replaced, value=text)
     first = ranges[0] if ranges else None
