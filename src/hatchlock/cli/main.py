@@ -29,15 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words in (["--help"], ["-h"], ["help"]):
-        from hatchlock.cli.help import overview
-
-        print(overview())
-        return 0 if words else 64
-    if words == ["--version"]:
-        print(f"hatchlock {__version__}")
-        return 0
-    if words[0] == "run":
+    if words[:1] == ["run"]:
         from hatchlock.cli.quick import quicken
 
         quicken()
@@ -51,11 +43,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     try:
-        return _reported(words)
+        status = _told(words)
+        return _reported(words) if status is None else status
     except BrokenPipeError:
         # whoever read our stdout has gone; what is left in the buffer must not be tried again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _told(words: list[str]) -> int | None:
+    """Print what needs no parser, and return the status; None for every other command line."""
+    if not words or words in (["--help"], ["-h"], ["help"]):
+        from hatchlock.cli.help import overview
+
+        print(overview(), flush=True)
+        return 0 if words else 64
+    if words == ["--version"]:
+        print(f"hatchlock {__version__}", flush=True)
+        return 0
+    return None
 
 
 def _leave(status: int) -> None:
@@ -76,7 +82,7 @@ def _reported(words: list[str]) -> int:
     own = _split(words)[0]
     debug = "--debug" in own
     try:
-        return _dispatch(words)
+        return _flushed(words)
     except HatchlockError as error:
         if debug:
             raise
@@ -100,6 +106,17 @@ def _ui(own: list[str]) -> Ui:
 
     # the stdout of `run` and `try` is their server's, that of `exec` its command's
     return Ui(json="--json" in own and _FOREIGN.isdisjoint(own), stream=not _STREAMING.isdisjoint(own))
+
+
+def _flushed(words: list[str]) -> int:
+    """Do what is asked, and find out here whether nobody reads it: as Python ends it would be a traceback."""
+    try:
+        status = _dispatch(words)
+    except SystemExit:  # argparse has printed a help
+        print(end="", flush=True)
+        raise
+    print(end="", flush=True)
+    return status
 
 
 def _dispatch(words: list[str]) -> int:
