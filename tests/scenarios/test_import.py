@@ -285,6 +285,7 @@ def test_stdin_is_read(project: TrialProject) -> None:
     ("words", "status", "said"),
     [
         (("nowhere.json",), 1, "there is no such file"),
+        (("~0",), 1, "there is no such file"),
         (("cursor",), 1, "Cursor has no file here"),
         ((".",), 1, "no file in this directory"),
         (("x.txt",), 1, "no file that can be read"),

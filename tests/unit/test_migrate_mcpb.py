@@ -174,6 +174,13 @@ def test_a_list_has_its_place_among_arguments_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize("path", ["~0", "~nobody-of-that-name/x", "~0/x"])
+def test_a_tilde_that_is_nobodys_home_is_part_of_a_name(path: str) -> None:
+    config = {"command": "node", "args": ["a.js", "${user_config.dir}"]}
+    reading = one({"type": "node", "mcp_config": config}, user_config={"dir": {"type": "directory", "default": path}})
+    assert imports.fields(reading, "kit")["command"] == ["node", "a.js", path]
+
+
 @pytest.mark.parametrize(
     ("command", "source"),
     [(["npx", "-y", "@acme/kit@1.0.0"], "npm:@acme/kit@1.0.0"), (["uvx", "acme-kit==1.0"], "pypi:acme-kit==1.0")],

@@ -13,6 +13,7 @@ from typing import Any
 
 from hatchlock.migrate.document import Part
 from hatchlock.migrate.model import Left, Secret, Table
+from hatchlock.migrate.values import at_home
 
 __all__ = ["Choices"]
 
@@ -114,7 +115,7 @@ class Choices:
         kind = option.get("type") if option else None
         if kind is None or kind.text() not in _PATHS:
             return value
-        path = str(Path(self._filled(value) or value).expanduser())
+        path = str(Path(at_home(self._filled(value) or value)))
         mount = {"source": path, "target": path, "mode": "ro"}
         if path.startswith("/") and mount not in self.mounts:
             self.mounts.append(mount)

@@ -137,7 +137,7 @@ class ImportPlaces:
         """
         reader = _reader(as_name)
         for name in names:
-            path = directory / Path(name).expanduser()
+            path = directory / os.path.expanduser(name)  # noqa: PTH111  a path object raises for unknown users
             if name == "-":
                 yield self._found(_STDIN, stdin(), reader) or _unknown("stdin")
             elif not as_name and _is_application(name) and not path.exists():
