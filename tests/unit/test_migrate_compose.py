@@ -208,6 +208,9 @@ def test_a_size_is_written_as_a_manifest_has_it(size: str) -> None:
         ("API_TOKEN: ${A}-${B}", {"secret": "env:API_TOKEN"}),
         ("API_TOKEN: s3cr3t$$tail-0123456789", {"secret": "keyring:API_TOKEN"}),
         ("MODE: ${MODE}", {"secret": "env:MODE", "required": False}),
+        ("MODE: ${MODE:?say how fast}", {"secret": "env:MODE"}),
+        ("MODE: mode=${MODE?}", {"secret": "env:MODE", "format": "mode={}"}),
+        ("MODE: ${MODE:-${SPEED:?say how fast}}", {"secret": "env:MODE"}),
         ("MODE: ${MODE:-fast}-${SIZE:-big}", "fast-big"),
         ("MODE: 1", "1"),
         ("MODE: true", "true"),
@@ -236,6 +239,15 @@ def test_a_name_without_a_value_leaves_what_an_env_file_says(tmp_path: Path) -> 
     reading = one("image: a/b:1\nenv_file: x.env\nenvironment: [MODE, SIZE=2, LEVEL]", directory=tmp_path)
     level = {"secret": "env:LEVEL", "required": False}
     assert imports.fields(reading, "web")["env"] == {"MODE": "fast", "SIZE": "2", "LEVEL": level}
+
+
+@pytest.mark.parametrize("name", ["~0", "~nobody-of-that-name/x.env", "~0/x.env"])
+def test_a_tilde_that_is_nobodys_home_is_part_of_a_name(tmp_path: Path, name: str) -> None:
+    text = f"image: a/b:1\nenv_file: '{name}'\nvolumes: ['{name}:/data']"
+    assert imports.left(one(text, directory=tmp_path))[0] == f"4: `env_file`: {name} is not there"
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("MODE=fast\n")
+    assert imports.fields(one(text, directory=tmp_path), "web")["env"] == {"MODE": "fast"}
 
 
 def test_an_env_file_that_is_broken_is_said(tmp_path: Path) -> None:

@@ -43,6 +43,22 @@ def test_a_text_is_filled(
 
 
 @pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("${B}", ()),
+        ("${B:?say it}${C?}", ("B", "C")),
+        ("${A:?say it}", ()),
+        ("${EMPTY:?say it}", ("EMPTY",)),
+        ("${EMPTY?say it}", ()),
+        ("${B:-${C:?say it}}", ("C",)),
+        ("${A:-${C:?say it}}", ()),
+    ],
+)
+def test_what_nothing_starts_without_is_known(text: str, needed: tuple[str, ...]) -> None:
+    assert filled(text, KNOWN).needed == needed
+
+
+@pytest.mark.parametrize(
     ("text", "around"),
     [
         ("Bearer ${B}!", ("Bearer ", "!")),

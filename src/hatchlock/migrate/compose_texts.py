@@ -11,7 +11,7 @@ from hatchlock.manifest.suspicion import looks_secret
 from hatchlock.migrate.document import Part, decoded
 from hatchlock.migrate.interpolation import Filled, filled
 from hatchlock.migrate.model import Left, Secret
-from hatchlock.migrate.values import parted, unparted
+from hatchlock.migrate.values import at_home, parted, unparted
 from hatchlock.security.secrets.files import dotenv_values
 
 __all__ = ["Surroundings", "Texts", "Variables", "is_secret_name", "pairs", "variables"]
@@ -40,8 +40,9 @@ class Surroundings:
         return cls(directory=directory, known=found or {}), left
 
     def path(self, text: str) -> str:
-        """Return a path of this machine, absolute or with `~`."""
-        return text if text.startswith(("/", "~")) else str((self.directory / text).absolute().resolve())
+        """Return a path of this machine, absolute or with `~` for the home directory."""
+        is_full = text.startswith(("/", "~/")) or text == "~"
+        return text if is_full else str((self.directory / text).absolute().resolve())
 
 
 class Texts:
@@ -89,7 +90,8 @@ def variables(service: Part, around: Surroundings) -> Variables:
     """Return the variables of a service: those of `env_file`, and over them those of `environment`.
 
     A value of `.env` or of `env_file` that looks like a secret is a secret with its value. What is taken from wherever compose
-    is started becomes a reference to the variable there, which need not be set unless it looks like a secret.
+    is started becomes a reference to the variable there, which need not be set unless it looks like a secret, or compose itself
+    starts nothing without it.
 
     Raises:
         Unreadable: They are written in a way that compose does not know.
@@ -166,7 +168,7 @@ def _referred(key: str, found: Filled, *, is_secret: bool) -> tuple[Any, tuple[s
         lost = (f"`{key}`: the value that it has without {name} is not kept: set that variable",)
         secret = Secret(table="env", key=key, reference=f"env:{name}", format=shown)
         return secret, lost if found.defaults else ()
-    reference = {"secret": f"env:{name}", "required": False}
+    reference = {"secret": f"env:{name}"} | ({} if found.needed else {"required": False})
     return reference | ({"format": shown} if shown else {}), ()
 
 
@@ -186,7 +188,7 @@ def _from_files(part: Part | None, around: Surroundings) -> tuple[dict[str, tupl
         name = item.need("path") if is_table else item
         needed = item.get("required") if is_table else None
         text = filled(name.text(), around.known).value
-        values, lost = _dotenv(Path(around.path(text)).expanduser(), text, line=item.line)
+        values, lost = _dotenv(Path(at_home(around.path(text))), text, line=item.line)
         if values is None and (needed is None or needed.flag()):
             left.append(Left(line=item.line, what=f"`env_file`: {text} is not there"))
         left += lost

@@ -25,6 +25,7 @@ class Filled:
         value: The text; a variable that stands for nothing is left out.
         names: The variables that it names outside of others' defaults, in their order.
         missing: Those of all its variables that stand for nothing.
+        needed: Those of these without which nothing is started (`${NAME:?error}`).
         defaults: Those for which a default stands.
         around: What stands before and behind the only variable of the text, if it has one and nothing else with a dollar.
     """
@@ -32,6 +33,7 @@ class Filled:
     value: str
     names: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     around: tuple[str, str] = ("", "")
 
@@ -52,6 +54,7 @@ def filled(text: str, known: Mapping[str, str]) -> Filled:
         value=value + text[end:],
         names=tuple(reader.names),
         missing=tuple(dict.fromkeys(reader.missing)),
+        needed=tuple(dict.fromkeys(reader.needed)),
         defaults=tuple(dict.fromkeys(reader.defaults)),
         around=around,
     )
@@ -64,6 +67,7 @@ class _Reader:
         self.depth = 0
         self.names: list[str] = []
         self.missing: list[str] = []
+        self.needed: list[str] = []
         self.defaults: list[str] = []
         self.spans: list[tuple[int, int]] = []
 
@@ -96,16 +100,18 @@ class _Reader:
         return self.with_default(inside)
 
     def with_default(self, inside: re.Match[str]) -> tuple[str, int]:
-        noted = len(self.missing), len(self.defaults)
+        noted = (self.missing, self.needed, self.defaults)
+        before = [len(names) for names in noted]
         self.depth += 1
         other, end = self.text_to(inside.end(), closing=True)
         self.depth -= 1
-        missing, defaults = self.missing[noted[0] :], self.defaults[noted[1] :]
-        del self.missing[noted[0] :], self.defaults[noted[1] :]
+        inner = [names[count:] for names, count in zip(noted, before, strict=True)]
+        for names, count in zip(noted, before, strict=True):
+            del names[count:]
         value = self.variable(inside["name"], inside["how"], other)
         if value == other and inside["name"] in self.defaults:
-            self.missing += missing
-            self.defaults += defaults
+            for names, found in zip(noted, inner, strict=True):
+                names.extend(found)
         return value, end
 
     def variable(self, name: str, how: str, other: str) -> str:
@@ -121,4 +127,5 @@ class _Reader:
             self.defaults.append(name)
             return other
         self.missing.append(name)
+        self.needed += [name] if how.endswith("?") else []
         return ""
