@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hatchlock.errors import UsageError
 from hatchlock.manifest.load import loads
 from hatchlock.migrate.deciding import Decision, Wishes, decide
 from hatchlock.migrate.merging import Found, Merged, Origin, free_name, merged
@@ -124,6 +125,16 @@ def test_a_variable_that_says_nothing_has_its_server_before_it() -> None:
     assert names(server("a.b", key, header)) == {"a.b.API_KEY": "a-b-api-key", "a.b.Authorization": "a-b-authorization"}
 
 
+def test_a_value_of_several_servers_is_called_by_a_variable_alone() -> None:
+    token = Secret(table="env", key="TOKEN", value="v")
+    header = Secret(table="headers", key="Authorization", value="v", format="Bearer {}")
+    shared = {"time.TOKEN": "token", "linear.Authorization": "token"}
+    assert names(server("time", token), server("linear", header)) == shared
+    assert set(names(server("time", token), server("linear", header), taken=("token",)).values()) == {"authorization"}
+    telling = Secret(table="env", key="LINEAR_TOKEN", value="v")
+    assert set(names(server("time", token), server("linear", telling)).values()) == {"linear-token"}
+
+
 def test_a_secret_without_a_value_shares_its_name_with_none() -> None:
     asked = Secret(table="env", key="GITHUB_TOKEN")
     assert names(server("a", asked), server("b", asked)) == {
@@ -182,6 +193,16 @@ def test_another_server_of_the_name_is_a_conflict_that_a_new_name_solves() -> No
     assert servers(decision)["a"] == {"source": "pypi:other"}
     renamed = decided(found("a"), text=text, renames={"a": "a-new"})
     assert states(renamed) == {"a-new": "added"}
+
+
+def test_a_rename_is_about_the_server_of_that_name_alone() -> None:
+    both = (found("gh"), found("gh", "pypi:b", client="vscode"))
+    assert set(servers(decided(*both, renames={"gh": "hub"}))) == {"hub", "gh-vscode"}
+    assert set(servers(decided(*both, renames={"gh-vscode": "hub", "gh": "a"}))) == {"a", "hub"}
+    with pytest.raises(UsageError) as caught:
+        decided(*both, renames={"hg": "x"})
+    assert "nothing that was read is called 'hg'" in str(caught.value)
+    assert caught.value.hint == "did you mean 'gh'?"
 
 
 def test_a_server_that_is_there_says_which_applications_do_not_list_it() -> None:

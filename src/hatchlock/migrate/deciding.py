@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hatchlock.clients.catalogue import Scope
-from hatchlock.errors import HatchlockError, ManyErrors
+from hatchlock.errors import HatchlockError, ManyErrors, UsageError
 from hatchlock.manifest.edit import add_tables
 from hatchlock.manifest.load import loads
+from hatchlock.manifest.problem import did_you_mean
 from hatchlock.migrate.merging import Merged, free_name, is_same, references_of
 from hatchlock.migrate.model import Secret
 from hatchlock.migrate.secret_names import named_secrets
@@ -111,6 +112,9 @@ def decide(
         scopes: Application -> whose files are to be written, where the manifest does not say it yet and it is not the user's.
         wishes: What was said.
         is_free: Whether a name may be used for a value of a secret; see `named_secrets`.
+
+    Raises:
+        UsageError: A rename is about nothing that was read.
     """
     known = tomllib.loads(text).get("servers", {})
     read = [item for item in imported if item.server in known]
@@ -118,12 +122,13 @@ def decide(
     usual = loads(text, shown=_SHOWN).manifest.servers
     outcomes: list[Outcome] = []
     fresh: list[Merged] = []
+    renamed = _renamed(servers, wishes.renames)
     for server in servers:
         if name := _there(server, known, earlier):
             references = references_of(server, known[name])
             clients = tuple(sorted(usual[name].clients))
             outcomes.append(Outcome(name=name, state="there", server=server, clients=clients, references=references))
-        elif (named := _named(server, wishes)) in known:
+        elif (named := renamed.get(server.name, server.name)) in known:
             outcomes.append(Outcome(name=named, state="conflict", server=server, why=_conflict(server, named, read)))
         else:
             taken = {*known, *(item.name for item in fresh)}
@@ -159,9 +164,30 @@ def _conflict(server: Merged, name: str, read: Iterable[Imported]) -> str:
     return f"there is another server of that name: add it with --rename {name}=NAME, or remove the other"
 
 
-def _named(server: Merged, wishes: Wishes) -> str:
-    found = (server.name, server.wanted, *(origin.entry for origin in server.origins))
-    return next((wishes.renames[name] for name in found if name in wishes.renames), server.name)
+def _renamed(servers: Sequence[Merged], renames: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of servers that get another one -> that one.
+
+    A rename is about the server of that name; only where none is called so, about those that wanted it, or whose entries have it.
+
+    Raises:
+        UsageError: Nothing that was read is called so.
+    """
+    known = {name for server in servers for name in _called(server)}
+    names = {server.name for server in servers}
+    for old in renames:
+        if old not in known:
+            raise UsageError(
+                what=f"--rename {old}={renames[old]}: nothing that was read is called {old!r}",
+                advice=did_you_mean(old, known, f"what was read is {', '.join(sorted(known)) or 'no server'}"),
+            )
+    exact = {old: new for old, new in renames.items() if old in names}
+    others = {old: new for old, new in renames.items() if old not in names}
+    found = {server.name: next((others[name] for name in _called(server) if name in others), "") for server in servers}
+    return {name: new for name, new in found.items() if new} | exact
+
+
+def _called(server: Merged) -> tuple[str, ...]:
+    return (server.name, server.wanted, *(origin.entry for origin in server.origins))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
