@@ -186,6 +186,41 @@ def test_a_token_of_an_older_version_is_a_secret_with_its_value() -> None:
     assert "tok-1f6e0d9c" not in repr(reading)
 
 
+def test_a_dollar_sign_is_one_for_toolhive_hands_on_what_is_written() -> None:
+    env = {
+        "PRICE": "$x",
+        "PATTERN": "${a}{env:B}${input:c}",
+        "API_KEY": "p4$$w0rd$TAIL-77",
+        "TAKEN": "$y",
+        "bad name": "1",
+    }
+    reading = run_config(env_vars=env, secrets=["kept,target=TAKEN"])
+    assert imports.fields(reading, "kit")["env"] == {
+        "PRICE": "$x",
+        "PATTERN": "${a}{env:B}${input:c}",
+        "API_KEY": {"secret": "keyring:API_KEY"},
+        "TAKEN": {"secret": "keyring:kept"},
+    }
+    assert imports.server(reading, "kit").secrets[0].value == env["API_KEY"]
+    assert imports.left(reading) == ["1: `bad name`: that is no name of a variable"]
+    imports.manifest(reading)
+
+    headers = {"X-Price": "$x", "X-Api-Key": "p4$$w0rd$TAIL-77"}
+    reading = run_config(
+        image="", remote_url="https://x.example.com/mcp", header_forward={"add_plaintext_headers": headers}
+    )
+    assert imports.fields(reading, "kit")["headers"] == {"X-Price": "$x", "X-Api-Key": {"secret": "keyring:X-Api-Key"}}
+    imports.manifest(reading)
+
+
+def test_a_dollar_sign_of_a_registrys_default_is_one() -> None:
+    asked = {"env_vars": [{"name": "PRICE", "default": "$x"}]}
+    server = {"image": "ghcr.io/example/kit:1", "transport": "stdio", "tier": "Community", **asked}
+    document = {"version": "1.0.0", "last_updated": "2026-01-01T00:00:00Z", "servers": {"kit": server}}
+    reading = imports.read(TOOLHIVE_REGISTRY, Path("registry.json"), json.dumps(document).encode())
+    assert imports.fields(reading, "kit")["env"] == {"PRICE": "$x"}
+
+
 def test_each_server_of_a_registry_has_what_the_registry_permits() -> None:
     reading = imports.read(TOOLHIVE_REGISTRY, FILES / "registry.json")
     assert [item.name for item in reading.servers] == ["fetch", "github", "tracker", "maps"]

@@ -173,10 +173,9 @@ def _referred(key: str, found: Filled, *, is_secret: bool) -> tuple[Any, tuple[s
 
 
 def _plain(key: str, value: str) -> tuple[Any, tuple[str, ...]]:
-    if "$" in value:  # a dollar sign that compose was told to leave alone is no reference
-        return (Secret(table="env", key=key, value=value) if looks_secret(key, value) else value), ()
-    literals, secrets = parted("env", {key: value})
-    lost = tuple(item.what for item in unparted("env", {key: value}))
+    # a dollar sign that compose was told to leave alone is no reference
+    literals, secrets = parted("env", {key: value}, expands=False)
+    lost = tuple(item.what for item in unparted("env", {key: value}, expands=False))
     return next(iter((*secrets, *literals.values())), None), lost
 
 

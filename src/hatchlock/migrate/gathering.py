@@ -17,7 +17,7 @@ from hatchlock.migrate.fitting import fitted
 from hatchlock.migrate.image_use import ImageUse, proposed_image
 from hatchlock.migrate.model import Left, Proposed, Reading, Secret, Table
 from hatchlock.migrate.names import server_name
-from hatchlock.migrate.values import references
+from hatchlock.migrate.values import parted, references, unparted
 
 __all__ = [
     "contained",
@@ -40,6 +40,7 @@ __all__ = [
     "structured",
     "texts",
     "unread",
+    "with_values",
     "words",
 ]
 
@@ -177,6 +178,20 @@ def enriched(
         left=(*found.left, *left),
         notes=tuple(dict.fromkeys((*found.notes, *notes))),
     )
+
+
+def with_values(found: Proposed | Left, table: Table, values: Mapping[str, str], *, line: int) -> Proposed | Left:
+    """Return a server with variables or headers into which the tool puts nothing: a dollar sign in them is one.
+
+    Args:
+        found: The server.
+        table: Which of the two they are.
+        values: Name -> value, as the file has them.
+        line: Where the server begins.
+    """
+    literals, secrets = parted(table, values, expands=False)
+    lost = unparted(table, values, line=line, expands=False)
+    return enriched(found, {table: literals}, secrets=secrets, left=lost)
 
 
 def sandboxed(found: Proposed | Left, sandbox: Mapping[str, Any], *, reason: str) -> Proposed | Left:

@@ -2,6 +2,7 @@
 
 The form is that of `RunConfig` with the schema version v0.1.0 (`pkg/runner/config.go`), of its permission profiles
 (`permissions/profile.go`), and of the registry that is compiled into it (`registry/types`).
+Variables and headers reach the server as they are written: nothing is put into them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hatchlock.migrate.gathering import (
     structured,
     texts,
     unread,
+    with_values,
     words,
 )
 from hatchlock.migrate.image_use import ImageUse
@@ -126,10 +128,10 @@ def _remote(part: Part, name: str) -> Proposed | Left:
     how: Transport = "sse" if said(part, "transport") == "sse" else "http"
     headers = texts(forward, "add_plaintext_headers") if forward else {}
     kept = texts(forward, "add_headers_from_secret") if forward else {}
-    found = translated(Address(url=said(part, "remote_url"), transport=how, headers=headers), name=name, line=part.line)
+    found = translated(Address(url=said(part, "remote_url"), transport=how), name=name, line=part.line)
     secrets = [kept_elsewhere("headers", header, kept_as) for header, kept_as in kept.items()]
     return enriched(
-        found,
+        with_values(found, "headers", headers, line=part.line),
         {},
         secrets=(*secrets, *_bearer(auth)),
         left=_oauth(auth, name),
@@ -166,11 +168,11 @@ def _local(part: Part, name: str) -> Proposed | Left:
     use = ImageUse(
         image=image,
         args=words(part, "cmd_args"),
-        env=texts(part, "env_vars"),
         mounts=may.mounts,
         hosts=may.hosts,
     )
     found = sandboxed(_started(use, may.reason, name, part.line), {"network": may.word}, reason=may.reason)
+    found = with_values(found, "env", texts(part, "env_vars"), line=part.line)
     secrets = [_secret(item) for item in each(part, "secrets")]
     port = {"transport": "http", "port": number(part, "target_port")} if transport == "streamable-http" else {}
     return enriched(

@@ -20,6 +20,7 @@ from hatchlock.migrate.gathering import (
     said,
     sandboxed,
     structured,
+    with_values,
     words,
 )
 from hatchlock.migrate.image_use import ImageUse
@@ -67,11 +68,10 @@ def _image(part: Part, name: str) -> Proposed | Left:
         )
     may = permitted(part.get("permissions"), ())
     plain, secrets, lost = _asked(part, "env_vars", "env")
-    use = ImageUse(
-        image=part.need("image").text(), args=words(part, "args"), env=plain, mounts=may.mounts, hosts=may.hosts
-    )
+    use = ImageUse(image=part.need("image").text(), args=words(part, "args"), mounts=may.mounts, hosts=may.hosts)
     found = contained(use, name=name, line=part.line, reason=may.reason)
     found = sandboxed(found, {"network": may.word}, reason=may.reason)
+    found = with_values(found, "env", plain, line=part.line)
     endpoint = {"transport": "http", "port": number(part, "target_port") or None} if how == "streamable-http" else {}
     return enriched(found, endpoint, secrets=secrets, left=(*lost, *may.left), notes=may.notes)
 
@@ -79,9 +79,10 @@ def _image(part: Part, name: str) -> Proposed | Left:
 def _remote(part: Part, name: str) -> Proposed | Left:
     plain, secrets, lost = _asked(part, "headers", "headers")
     how = "sse" if said(part, "transport") == "sse" else "http"
-    address = Address(url=part.need("url").text(), transport="sse" if how == "sse" else "http", headers=plain)
+    address = Address(url=part.need("url").text(), transport="sse" if how == "sse" else "http")
     notes = [f"log in with `hatchlock login {server_name(name)}`"] if "oauth_config" in part else []
-    return enriched(translated(address, name=name, line=part.line), {}, secrets=secrets, left=lost, notes=notes)
+    found = with_values(translated(address, name=name, line=part.line), "headers", plain, line=part.line)
+    return enriched(found, {}, secrets=secrets, left=lost, notes=notes)
 
 
 def _asked(part: Part, key: str, table: Table) -> tuple[dict[str, str], list[Secret], list[Left]]:

@@ -82,7 +82,9 @@ def holds_secret(text: str) -> bool:
     return _WITHIN.search(text) is not None
 
 
-def parted(table: Table, values: Mapping[str, str]) -> tuple[dict[str, str], tuple[Secret, ...]]:
+def parted(
+    table: Table, values: Mapping[str, str], *, expands: bool = True
+) -> tuple[dict[str, str], tuple[Secret, ...]]:
     """Return what a manifest can hold of a server's variables or headers, and what it must refer to.
 
     A value that names another place, alone or with text around it, becomes a reference to that place, unless it says its default
@@ -94,11 +96,12 @@ def parted(table: Table, values: Mapping[str, str]) -> tuple[dict[str, str], tup
     Args:
         table: Which of the two they are.
         values: Name -> value, as the file has them.
+        expands: Whether whoever reads the file puts in what values name; if not, a dollar sign is one.
     """
     literals: dict[str, str] = {}
     secrets: list[Secret] = []
     for key, value in values.items():
-        found = _value(table, key, value)
+        found = _value(table, key, value, expands=expands)
         if isinstance(found, Secret):
             secrets.append(found)
         elif found is not None:
@@ -106,22 +109,23 @@ def parted(table: Table, values: Mapping[str, str]) -> tuple[dict[str, str], tup
     return literals, tuple(secrets)
 
 
-def unparted(table: Table, values: Mapping[str, str], *, line: int = 0) -> tuple[Left, ...]:
+def unparted(table: Table, values: Mapping[str, str], *, line: int = 0, expands: bool = True) -> tuple[Left, ...]:
     """Return what of a server's variables or headers `parted` could not keep as it was.
 
     Args:
         table: Which of the two they are.
         values: Name -> value, as the file has them.
         line: Where the server begins.
+        expands: As above.
     """
-    found = ((key, _lost(table, key, value)) for key, value in values.items())
+    found = ((key, _lost(table, key, value, expands=expands)) for key, value in values.items())
     return tuple(Left(line=line, what=f"`{key}`: {why}") for key, why in found if why)
 
 
-def _value(table: Table, key: str, value: str) -> str | Secret | None:
-    if _is_impossible(table, key, value):
+def _value(table: Table, key: str, value: str, *, expands: bool) -> str | Secret | None:
+    if _is_impossible(table, key, value, expands=expands):
         return None
-    found = references(value)
+    found = references(value) if expands else ()
     if len(found) == 1 and found[0].default and found[0].text == value:
         plain = _plain(table, key, found[0].default)
         if isinstance(plain, str):
@@ -148,28 +152,28 @@ def _plain(table: Table, key: str, value: str) -> str | Secret:
     return value
 
 
-def _lost(table: Table, key: str, value: str) -> str:
-    if why := _is_impossible(table, key, value):
+def _lost(table: Table, key: str, value: str, *, expands: bool) -> str:
+    if why := _is_impossible(table, key, value, expands=expands):
         return why
-    found = references(value)
+    found = references(value) if expands else ()
     if len(found) > 1 or (len(found) == 1 and set("{}") & set(value.replace(found[0].text, ""))):
         variable = _as_variable(key)
         return f"it is put together from several parts; set the variable {variable} to the whole value"
     if found and found[0].default:
         variable = found[0].place.removeprefix("env:")
-        if isinstance(_value(table, key, value), str):
+        if isinstance(_value(table, key, value, expands=True), str):
             return f"it has its default now, whatever the variable {variable} says"
         return f"the value that it has without the variable {variable} is not kept: set it"
     return ""
 
 
-def _is_impossible(table: Table, key: str, value: str) -> str:
+def _is_impossible(table: Table, key: str, value: str, *, expands: bool) -> str:
     """Return why a manifest cannot have it, "" where it can."""
     if "\0" in value:
         return "it holds a NUL character"
     if re.search(r"[\ud800-\udfff]", value):
         return "it holds half of a character, which is no text"
-    if match := _APPLICATIONS_OWN.search(value):
+    if expands and (match := _APPLICATIONS_OWN.search(value)):
         return f"{match[0]} is known to the application alone; write what it stands for"
     if table == "env" and re.fullmatch(_VARIABLE, key) is None:
         return "that is no name of a variable"
