@@ -119,6 +119,8 @@ def _there_and_back(home: Home) -> None:
     done = home.ok("import", "--keep-secrets")
     assert "6 servers added" in done.out, done.said
     assert [path for path, data in home.files.items() if path.read_bytes() != data] == []
+    home.ok("lock")
+    assert "launcher" not in home.ok("plan").said, "nothing of ours starts it yet"
     home.ok(*UP)
     assert {client: sorted(home.listed(client)) for client in WHERE} == ABOUT
     builtin = {"goose": ["developer"]}

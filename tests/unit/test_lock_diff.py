@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hatchlock.cli.lock_views import change_lines
 from hatchlock.lock.diff import Change, diff_locks
 from hatchlock.lock.model import Archive, Lock
 from support.locks import EVERYTHING, image, package, world
@@ -112,3 +113,15 @@ def test_a_newer_state_of_an_archive_is_one_line() -> None:
 def test_an_archive_that_is_another_at_the_same_moment_is_said() -> None:
     before, after = (replace(EMPTY, archives=(replace(BOOKWORM, sha256=digit * 64),)) for digit in "12")
     assert lines(before, after) == ["~ archive:debian/bookworm 2026-01-10T09:21:00Z (lists or keys)"]
+
+
+def test_on_the_way_to_something_else_many_packages_are_counted() -> None:
+    after = replace(LOCK, packages=tuple(package(name, "1.0") for name in "abcdef"))
+    changes = diff_locks(EMPTY, after)
+    counted = list(change_lines(changes, verbose=False))
+    assert counted[0] == "+ 2 of oci:, 6 of pypi: (-v names them)"
+    assert "+ server:demo" in counted
+    assert not any("pypi:a" in line for line in counted)
+    assert list(change_lines(changes, verbose=True)) == list(map(str, changes))
+    few = diff_locks(replace(LOCK, packages=(package("f", "0.9"), package("z", "1.0"))), after)
+    assert list(change_lines(few, verbose=False)) == list(map(str, few))

@@ -21,6 +21,7 @@ from hatchlock.cli.carrying import (
 )
 from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, project_of
+from hatchlock.cli.lock_views import change_lines
 from hatchlock.cli.plan_commands import selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
@@ -55,8 +56,8 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
 
     with changed_project(arguments, ui) as project:
         result = lock_project(project, offline=arguments.offline, emit=ui.event)
-    for change in result.changes:
-        ui.say(f"hatch.lock: {change}")
+    for line in change_lines(result.changes, verbose=arguments.verbose):
+        ui.say(f"hatch.lock: {line}")
     try:
         return _apply(arguments, ui, project_of(arguments), None)
     except RefusedError:

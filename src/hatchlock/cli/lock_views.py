@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.address import Kind
 from hatchlock.cli.markdown import block, code
 from hatchlock.cli.side_by_side import side_by_side
 from hatchlock.cli.ui import printable
 
 if TYPE_CHECKING:
+    from hatchlock.lock.diff import Change
     from hatchlock.lock.difference import Entry
     from hatchlock.resolve.outdated import Standing
     from hatchlock.usecases.diff import Compared
     from hatchlock.usecases.outdated import Outdated
 
-__all__ = ["diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
+__all__ = ["change_lines", "diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
 
+_FEW = 5
+_KINDS = frozenset(Kind)
 _TEXTS = ("tool ", "prompt ", "instructions")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{52}|[0-9a-f]{116}|[0-9a-f]{28})\b")
+
+
+def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
+    """Yield what changed in a lock on the way to something else: packages that come or go are counted, if they are many.
+
+    Args:
+        changes: As `diff_locks` returns them.
+        verbose: Whether each has its line, however many there are.
+    """
+    shown = list(changes)
+    for sign in () if verbose else ("+", "-"):
+        packages = [item for item in shown if item.sign == sign and _kind(item) in _KINDS]
+        if len(packages) > _FEW:
+            shown = [item for item in shown if item not in packages]
+            counts = Counter(map(_kind, packages))
+            yield f"{sign} {', '.join(f'{number} of {kind}:' for kind, number in counts.items())} (-v names them)"
+    yield from map(str, shown)
+
+
+def _kind(change: Change) -> str:
+    return change.what.partition(":")[0]
 
 
 def diff_text(compared: Compared) -> str:

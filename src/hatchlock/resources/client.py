@@ -106,6 +106,10 @@ class ClientResource:
         self._written: dict[Address, Written] = {}
         self.problems: tuple[Problem, ...] = ()
 
+    def has_own(self) -> bool:
+        """Return whether an entry of this project was there when it was last observed."""
+        return any(found.ours for found in self._found.values())
+
     def desired(self) -> Iterable[Desired]:
         """Return every entry; each needs its server."""
         return [
@@ -148,8 +152,7 @@ class ClientResource:
         Raises:
             Unparsable: Its file is not understood.
         """
-        known = self._specs.get(address) or self._found.get(address)
-        if known is None:
+        if (known := self._specs.get(address) or self._found.get(address)) is None:
             return None
         name = known.now if isinstance(known, _Found) else known.server
         found = next((entry for entry in self._entries(known.file) if entry.now == name), None)

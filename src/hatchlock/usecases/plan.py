@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -171,7 +171,7 @@ def make_plan(
         *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
         *_left(project, target, world),
         *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
-        *_launcher_notes(project, observed),
+        *_launcher_notes(project, world),
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
         *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
         *application_notes(project, target),
@@ -201,9 +201,9 @@ def _left(project: Project, target: Target, world: World) -> Iterator[Note]:
     yield from left_notes(project.home.project(target.project))
 
 
-def _launcher_notes(project: Project, observed: Iterable[Observed]) -> Iterator[Note]:
-    """Entries of applications name the launcher, so without it none of them starts anything."""
-    if any(item.address.kind is ResourceKind.CLIENT for item in observed) and (what := launcher_problem(project.home)):
+def _launcher_notes(project: Project, world: World) -> Iterator[Note]:
+    """Our entries name the launcher, so without it none of them starts anything; one that is to be replaced does not yet."""
+    if world.clients.has_own() and (what := launcher_problem(project.home)):
         yield Note(address="launcher", what=f"{what}; `hatchlock apply` writes it anew")
 
 
