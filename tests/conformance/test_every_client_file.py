@@ -83,7 +83,7 @@ def test_entries_of_ours_come_change_and_go(path: Path, tmp_path: Path) -> None:
 
 @each(broken=False)
 def test_an_entry_that_was_read_is_replaced_and_comes_back(path: Path, tmp_path: Path) -> None:
-    replace_and_return(path, tmp_path, most=2)
+    replace_and_return(path, tmp_path, most=1)
 
 
 @pytest.mark.full

@@ -116,7 +116,7 @@ class File:
         return change
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(FORMS, SERVERS, st.integers(0, 2**32), st.data())
 def test_what_ours_replaced_comes_back(form: Any, servers: dict[str, Any], seed: int, choice: st.DataObject) -> None:
     dialect, write = form
@@ -147,7 +147,7 @@ def test_what_ours_replaced_comes_back(form: Any, servers: dict[str, Any], seed:
     assert file.originals == NO_ORIGINALS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(),
     st.lists(st.sampled_from([*TOKENS.values(), "'", '"', "\\"])),
