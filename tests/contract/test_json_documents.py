@@ -60,7 +60,7 @@ def shape(document: dict[str, Any]) -> dict[str, type]:
         (["client", "show", "cursor"], {"applications"}),
         (["client", "diff"], {"entries", "problems"}),
         (["client", "clean"], {"dry_run", "removed", "failed"}),
-        (["client", "restore", "cursor", "--dry-run"], {"dry_run", "entries"}),
+        (["client", "restore", "cursor", "--dry-run"], {"dry_run", "entries", "problems"}),
         (["client", "sync", "cursor@project", "zed", "--dry-run"], {"dry_run", "source", "steps"}),
         (["env", "list"], {"environments"}),
         (["secret", "list"], {"secrets"}),

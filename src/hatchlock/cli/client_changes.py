@@ -11,10 +11,12 @@ from hatchlock.cli.client_words import matcher
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import home_of, project_of, project_or_none
 from hatchlock.cli.layout import printable
+from hatchlock.cli.plan_commands import tell_hints, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import HatchlockError, UsageError
 
 if TYPE_CHECKING:
+    from hatchlock.resources.base import Problem
     from hatchlock.usecases.client_clean import Emptied, Surplus
     from hatchlock.usecases.client_diff import EntryDiff
     from hatchlock.usecases.client_sync import CopyStep, Transfer
@@ -35,14 +37,16 @@ def diff(arguments: argparse.Namespace, ui: Ui) -> int:
     is_meant = matcher(arguments.servers)
     entries = [item for item in found.entries if is_meant(item.address.rpartition("/")[2])]
     if ui.json:
-        problems = [{"address": str(item.address), "what": item.what, "hint": item.hint} for item in found.problems]
-        ui.document({"entries": [_diff_to_dict(item) for item in entries], "problems": problems})
+        ui.document(
+            {"entries": [_diff_to_dict(item) for item in entries], "problems": _problems_to_list(found.problems)}
+        )
     else:
         ui.result("\n\n".join("\n".join(_diff_lines(item)) for item in entries))
         if not entries and not found.problems:
             ui.say("an apply would change nothing there")
         for problem in found.problems:
             ui.say(f"{problem.address}: {problem.what}")
+        tell_hints((problem.hint for problem in found.problems), ui)
     return 1 if found.problems else 0
 
 
@@ -67,7 +71,7 @@ def _diff_lines(item: EntryDiff) -> Iterator[str]:
 def restore(arguments: argparse.Namespace, ui: Ui) -> int:
     """Put back what stood in an application's file before this project wrote into it."""
     from hatchlock.cli.carrying import outcome_to_dict, show_unfinished
-    from hatchlock.usecases.client_names import NoSuchEntry, known_application
+    from hatchlock.usecases.client_names import known_application
     from hatchlock.usecases.client_restore import plan_restore
     from hatchlock.usecases.client_restore import restore as put_back
     from hatchlock.usecases.consent import Consent
@@ -79,14 +83,14 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
         raise UsageError(what=what, advice=f"hatchlock client restore {client}")
     project = project_of(arguments)
     planned = plan_restore(project, client=client, entry=entry)
-    if not planned.plan.steps:
-        raise NoSuchEntry(client=name, servers=(entry,) if entry else ())
     if arguments.dry_run:
         if ui.json:
-            ui.document({"dry_run": True, "entries": [str(step.address) for step in planned.plan.steps]})
+            entries = [str(step.address) for step in planned.plan.steps]
+            ui.document({"dry_run": True, "entries": entries, "problems": _problems_to_list(planned.plan.problems)})
         else:
             ui.result(str(planned.plan))
-        return 0
+            tell_hints((problem.hint for problem in planned.plan.problems), ui)
+        return 1 if planned.plan.problems else 0
     ask = asker(ui, "Put back what stood there?")
     done = put_back(
         project,
@@ -97,16 +101,22 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
         lock_timeout=arguments.lock_timeout,
         emit=ui.event,
     )
-    outcome = done.outcome
+    outcome, problems = done.outcome, done.planned.plan.problems
     if ui.json:
-        ui.document({"dry_run": False, "client": client, **outcome_to_dict(outcome)})
-    elif outcome is not None:
+        facts = {"client": client, **outcome_to_dict(outcome), "problems": _problems_to_list(problems)}
+        ui.document({"dry_run": False, **facts})
+    else:
+        tell_problems(done.planned.plan, ui)
         show_unfinished(outcome, ui, debug=arguments.debug)
         ui.result(f"Restored: {len(outcome.done)} of {len(outcome.done) + len(outcome.failed)}")
         ui.say(
             "note: the manifest still has them: the next apply writes them again, unless `clients` says otherwise by then"
         )
-    return 0 if outcome is None or outcome.is_complete else 1
+    return 0 if outcome.is_complete and not problems else 1
+
+
+def _problems_to_list(problems: Iterable[Problem]) -> list[dict[str, str]]:
+    return [{"address": str(item.address), "what": item.what, "hint": item.hint} for item in problems]
 
 
 def _one_entry(arguments: argparse.Namespace) -> tuple[str, str]:

@@ -13,11 +13,13 @@ from hatchlock.cli.client_changes import clean, diff, remove, restore, sync
 from hatchlock.cli.client_views import application_lines, application_to_dict, by_application, by_server
 from hatchlock.cli.client_words import matcher
 from hatchlock.cli.context import project_or_none
+from hatchlock.cli.layout import printable
+from hatchlock.cli.plan_commands import tell_hints
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import UsageError
 
 if TYPE_CHECKING:
-    from hatchlock.usecases.client_entries import Application
+    from hatchlock.usecases.client_entries import Application, ApplicationFile
 
 __all__ = ["client"]
 
@@ -60,6 +62,9 @@ def _list(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.result(by_server(shown) if arguments.by == "server" else by_application(shown))
     if left := len(everything) - len(shown):
         ui.say(f"{left} more that are known are not on this machine, or have nothing like that; -v lists them too")
+    for file in _broken(shown):
+        ui.say(f"! {printable(file.problem)}")
+    tell_hints((file.hint for file in _broken(shown)), ui)
     return _status(shown)
 
 
@@ -73,7 +78,7 @@ def _show(arguments: argparse.Namespace, ui: Ui) -> int:
     if scope:
         found = [replace(item, files=tuple(file for file in item.files if file.scope == scope)) for item in found]
     shown = found if wanted else _worth_showing(found, arguments)
-    if servers and not any(item.entries for item in shown):
+    if servers and not any(item.entries for item in shown) and not _broken(shown):
         from hatchlock.usecases.client_names import NoSuchEntry
 
         raise NoSuchEntry(client=name, servers=tuple(servers))
@@ -81,12 +86,17 @@ def _show(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.document({"applications": [application_to_dict(item) for item in shown]})
     else:
         ui.result("\n\n".join("\n".join(application_lines(item)) for item in shown))
+        tell_hints((file.hint for file in _broken(shown)), ui)
     return _status(shown)
 
 
 def _status(shown: Iterable[Application]) -> int:
     """A file that nobody can read is an error: what it lists is not known."""
-    return 1 if any(file.problem for item in shown for file in item.files) else 0
+    return 1 if _broken(shown) else 0
+
+
+def _broken(shown: Iterable[Application]) -> list[ApplicationFile]:
+    return [file for item in shown for file in item.files if file.problem]
 
 
 def _applications(arguments: argparse.Namespace) -> list[Application]:
@@ -104,6 +114,7 @@ def _applications(arguments: argparse.Namespace) -> list[Application]:
                 replace(file, entries=kept)
                 for file in item.files
                 if (kept := tuple(e for e in file.entries if is_server(e.name) and (not states or e.state in states)))
+                or file.problem  # whatever is asked for may be in it
             ),
         )
         for item in found
@@ -114,7 +125,7 @@ def _worth_showing(found: Iterable[Application], arguments: argparse.Namespace) 
     """Leave out what is not on this machine, and of the rest what was not asked for."""
     items = list(found)
     if arguments.servers or arguments.states:
-        return [item for item in items if item.entries]
+        return [item for item in items if item.entries or _broken([item])]
     if arguments.verbose or arguments.clients:
         return items
     there = [item for item in items if item.is_installed or item.entries or any(file.exists for file in item.files)]

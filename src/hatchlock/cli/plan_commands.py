@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.standing import Note
 
-__all__ = ["plan", "selection_of", "show", "tell_problems"]
+__all__ = ["plan", "selection_of", "show", "tell_hints", "tell_problems"]
 
 CHANGES = 2
 
@@ -106,7 +106,7 @@ def _show(
         ui.result(plan_markdown(plan, notes=notes, about=about))
         return
     ui.result("\n".join([f"{plan}{'' if plan.steps else took}", *(f"! {note.address}  {note.what}" for note in notes)]))
-    _tell_hints(plan, ui)
+    tell_hints((problem.hint for problem in plan.problems), ui)
 
 
 def _status(plan: Plan, arguments: argparse.Namespace) -> int:
@@ -124,12 +124,12 @@ def tell_problems(plan: Plan, ui: Ui) -> None:
     """Say what could not be planned, and how it can be mended, each hint once."""
     for problem in plan.problems:
         ui.say(f"{problem.address}: {problem.what}")
-    _tell_hints(plan, ui)
+    tell_hints((problem.hint for problem in plan.problems), ui)
 
 
-def _tell_hints(plan: Plan, ui: Ui) -> None:
-    hints = dict.fromkeys(problem.hint for problem in plan.problems if problem.hint)
-    for hint in hints:
+def tell_hints(hints: Iterable[str], ui: Ui) -> None:
+    """Say how something can be mended, each hint once."""
+    for hint in dict.fromkeys(filter(None, hints)):
         ui.say(f"\nhint: {hint}")
 
 

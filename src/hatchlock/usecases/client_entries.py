@@ -69,6 +69,7 @@ class ApplicationFile:
         path: Where.
         exists: Whether there is one.
         problem: Why nobody can say what is in it; "" for nothing.
+        hint: What can be done about that.
         entries: Its servers in its order; then those that are missing.
     """
 
@@ -76,6 +77,7 @@ class ApplicationFile:
     path: str
     exists: bool
     problem: str = ""
+    hint: str = ""
     entries: tuple[ListedEntry, ...] = ()
 
 
@@ -206,7 +208,7 @@ class _Survey:
             seen = observe(Path(file.path))
             entries = listed(CLIENTS[file.client], seen.data, path=file.path) if seen.data is not None else {}
         except HatchlockError as error:
-            return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error))
+            return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error), hint=error.hint)
         there = [self._entry(file, name, entry.value) for name, entry in entries.items()]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries

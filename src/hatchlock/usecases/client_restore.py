@@ -13,20 +13,66 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.events import Sink, discard
+from hatchlock.usecases.client_places import client_of
 from hatchlock.usecases.destroy import known_target, without_anything
 from hatchlock.usecases.plan import Planned, make_plan, project_state
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
+    from hatchlock.resources.base import Problem
+    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.carry_out import Pace
     from hatchlock.usecases.consent import Consent
     from hatchlock.usecases.project import Project
 
-__all__ = ["Restored", "plan_restore", "restore"]
+__all__ = ["FileLeft", "NothingToRestore", "Restored", "plan_restore", "restore"]
+
+
+@dataclass(kw_only=True, eq=False)
+class NothingToRestore(HatchlockError):
+    """No entry of this project is in the files of an application.
+
+    Attributes:
+        client: The application.
+        server: The one that is named; "" for all.
+        gone: Files that entries were written into and that are gone.
+    """
+
+    code: ClassVar[str] = "nothing-to-restore"
+
+    client: str
+    server: str
+    gone: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"{self.client} lists no server{f' {self.server!r}' if self.server else ''} of this project"
+        return f"{what}: {' and '.join(self.gone)}, which it was written into, is gone" if self.gone else what
+
+    def _hint(self) -> str:
+        if self.gone:
+            return "`hatchlock apply` writes its entries anew; what they stand for can be put back then"
+        return f"see `hatchlock client show {self.client}`"
+
+
+@dataclass(kw_only=True, eq=False)
+class FileLeft(HatchlockError):
+    """A file of an application cannot be read, so nothing is put back into it."""
+
+    code: ClassVar[str] = "client-file-left"
+
+    problem: Problem
+
+    def __str__(self) -> str:
+        return self.problem.what
+
+    def _hint(self) -> str:
+        return self.problem.hint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +80,13 @@ class Restored:
     """What `client restore` did.
 
     Attributes:
-        planned: What was to be done: a step for each entry, which says in its details whether something stood there.
-        outcome: What became of the steps; None when no entry of this project was there.
+        planned: What was to be done: a step for each entry, which says in its details whether something stood there; and the
+            files that could not be read.
+        outcome: What became of the steps.
     """
 
     planned: Planned
-    outcome: Outcome | None
+    outcome: Outcome
 
 
 def plan_restore(
@@ -57,6 +104,8 @@ def plan_restore(
         emit: Told for whom its resources wait.
 
     Raises:
+        NothingToRestore: There is no such entry.
+        FileLeft, ManyErrors: There is none in the files that can be read, and others cannot be.
         BoundElsewhere: The project belongs to another directory.
         HatchlockError: What planning raises.
     """
@@ -72,7 +121,10 @@ def plan_restore(
         for step in planned.plan.steps
         if _is_named(step.address, client, entry)
     )
-    return replace(planned, plan=replace(planned.plan, steps=steps, problems=(), drifted=(), held=0))
+    problems = tuple(problem for problem in planned.plan.problems if client_of(problem.address) == client)
+    if not steps:
+        raise _why_nothing(problems) or NothingToRestore(client=client, server=entry, gone=_gone(state, client))
+    return replace(planned, plan=replace(planned.plan, steps=steps, problems=problems, drifted=(), held=0))
 
 
 def restore(
@@ -111,8 +163,6 @@ def restore(
 
     agreed = replace(consent, mass_removal=True)
     planned = plan_restore(project, client=client, entry=entry, lock_timeout=lock_timeout, emit=emit)
-    if not planned.plan.steps:
-        return Restored(planned=planned, outcome=None)
     check_consent(planned.plan, agreed, confirm and (lambda: confirm(planned)))
     name, state = planned.target.project, planned.state
     with project_lease(project.home, name, state, purpose="client restore", timeout=lock_timeout, emit=emit):
@@ -124,6 +174,18 @@ def restore(
             now, command=f"client restore {client}", settle=lambda _: None, emit=emit, pace=pace or USUAL
         )
     return Restored(planned=now, outcome=outcome)
+
+
+def _why_nothing(problems: tuple[Problem, ...]) -> HatchlockError | None:
+    errors = tuple(FileLeft(address=str(problem.address), problem=problem) for problem in problems)
+    return ManyErrors(errors=errors) if len(errors) > 1 else next(iter(errors), None)
+
+
+def _gone(state: ProjectState, client: str) -> tuple[str, ...]:
+    from hatchlock.resources.client import ClientFile
+
+    files = filter(None, map(ClientFile.parse, state.entry_files()))
+    return tuple(sorted(file.path for file in files if file.client == client and not Path(file.path).exists()))
 
 
 def _is_named(address: Address, client: str, entry: str) -> bool:
