@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-__all__ = ["Range", "apart", "differences", "trimmed"]
+__all__ = ["Range", "apart", "around", "differences", "trimmed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +53,20 @@ def apart(found: Range, before: str, others: list[tuple[int, int]]) -> Range | N
         if moved:
             return moved
     return None
+
+
+def around(found: Range | None, before: str, places: list[tuple[int, int]]) -> Range | None:
+    """Return a range that has all of each of these places of the first text of which it has a part."""
+    for begin, end in places if found else ():
+        if found and found.begin < end and begin < found.end:
+            head, tail = before[min(begin, found.begin) : found.begin], before[found.end : max(end, found.end)]
+            found = Range(
+                begin=found.begin - len(head),
+                end=found.end + len(tail),
+                at=found.at - len(head),
+                new=head + found.new + tail,
+            )
+    return found
 
 
 def _moved(found: Range, before: str, step: int) -> Range | None:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.kept_text import NOTHING, KeptText, is_suspect
-from hatchlock.clients.ranges import apart, differences, trimmed
+from hatchlock.clients.ranges import apart, around, differences, trimmed
+from hatchlock.clients.spelling import spelled
 
 __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
 
@@ -141,21 +142,24 @@ def kept(
     """
     entries = dialect.read(before)
     value = entries[name].value
-    text = KeptText.of(json.dumps(value), secrets)
+    text = KeptText.of_json(value, secrets)
     shown = json.loads(text.shown)
     if is_suspect(text.shown, shown):
         return None
     old, new = before.decode(), after.decode()
     spans = {other: _characters(before, entry.span) for other, entry in entries.items() if other != name}
-    ranges = [apart(found, old, list(spans.values())) for found in differences(old, new)]
+    hidden = [(begin, end) for value in secrets.values() if value for begin, end, _ in spelled(value, old)]
+    ranges = [around(apart(found, old, list(spans.values())), old, hidden) for found in differences(old, new)]
     hunks = tuple(
         Hunk(at=found.at, new=found.new, old=KeptText.of(old[found.begin : found.end], secrets))
         for found in ranges
         if found is not None
     )
+    taken = Taken(name=name, by=by, is_replaced=is_replaced, value=text)
+    if any(hunk.old.holds_part_of(secrets) for hunk in hunks):
+        return taken
     if any(is_suspect(hunk.old.shown, shown) for hunk in hunks):
         return None
-    taken = Taken(name=name, by=by, is_replaced=is_replaced, value=text)
     first = ranges[0] if ranges else None
     if first is None or len(hunks) != len(ranges):
         return taken
