@@ -137,6 +137,17 @@ def test_it_asks_at_a_terminal_and_shows_no_value(project: TrialProject) -> None
     assert TOKEN in (project.store / "secrets.json").read_text()
 
 
+def test_what_vscode_asks_for_once_is_one_secret(project: TrialProject) -> None:
+    asked = "${input:search-key}"
+    remote = {"type": "http", "url": "https://s.example/mcp", "headers": {"Authorization": f"Bearer {asked}"}}
+    place = project.directory / ".vscode/mcp.json"
+    put(place, key="servers", a={**TIME, "env": {"KEY": asked, "OTHER_KEY": asked}}, b=remote)
+    secrets = project.ok("import", ".vscode/mcp.json", "--dry-run", "--json").document["secrets"]
+    assert [(item["name"], item["used_by"]) for item in secrets] == [
+        ("search-key", ["a.KEY", "a.OTHER_KEY", "b.Authorization"])
+    ]
+
+
 def test_a_name_that_has_another_value_is_left_alone(project: TrialProject) -> None:
     cursor(project, github=GITHUB)
     subprocess.run(

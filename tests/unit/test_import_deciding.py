@@ -94,6 +94,12 @@ def test_fields_of_applications_make_no_other_server() -> None:
     ]
 
 
+def test_what_is_asked_for_under_different_names_makes_different_servers() -> None:
+    work, home = (Secret(table="env", key="GITHUB_TOKEN", asked=name) for name in ("work", "home"))
+    first, second = merged([found("a", secrets=(work,)), found("b", secrets=(home,))])
+    assert (first.name, second.name) == ("a", "b")
+
+
 def test_a_free_name_is_never_too_long() -> None:
     long = "x" * 64
     assert free_name(long, [long], hint="cursor") == f"{'x' * 57}-cursor"
@@ -109,6 +115,33 @@ def names(*items: Merged, taken: tuple[str, ...] = ()) -> dict[str, str]:
 def server(name: str, *secrets: Secret) -> Merged:
     (one,) = merged([found(name, secrets=secrets)])
     return one
+
+
+def test_what_an_application_asks_for_once_is_one_secret_and_called_as_it_calls_it() -> None:
+    env, again, header = (
+        Secret(table="env", key="GITHUB_TOKEN", asked="gh key"),
+        Secret(table="env", key="GH_TOKEN", asked="gh key"),
+        Secret(table="headers", key="Authorization", format="Bearer {}", asked="gh key"),
+    )
+    (elsewhere,) = merged([found("d", client="vscode", secrets=(env,))])
+    other = Secret(table="env", key="GITHUB_TOKEN", asked="key")
+    assert names(server("a", env, again), server("b", header), elsewhere, server("c", other)) == {
+        "a.GITHUB_TOKEN": "gh-key",
+        "a.GH_TOKEN": "gh-key",
+        "b.Authorization": "gh-key",
+        "d.GITHUB_TOKEN": "d-gh-key",
+        "c.GITHUB_TOKEN": "c-key",
+    }
+
+
+def test_what_is_asked_for_once_keeps_the_name_that_an_earlier_import_gave_it() -> None:
+    asked = Secret(table="env", key="KEY", asked="gh")
+    first = decided(found("a", secrets=(asked,))).text.replace("keyring:gh", "keyring:mine")
+    both = servers(decided(found("a", secrets=(asked,)), found("b", "pypi:b", secrets=(asked,)), text=first))
+    assert {name: item["env"]["KEY"]["secret"] for name, item in both.items()} == {
+        "a": "keyring:mine",
+        "b": "keyring:mine",
+    }
 
 
 def test_secrets_are_called_like_their_variables_and_equal_values_share_a_name() -> None:

@@ -25,7 +25,8 @@ TOKEN = "abcdefgh12345678"
 def test_every_spelling_of_a_reference_is_one(value: str, reference: str, shown: str) -> None:
     literals, secrets = parted("env", {"K": value})
     assert literals == {}
-    assert secrets == (Secret(table="env", key="K", reference=reference, format=shown),)
+    asked = "token" if "input" in value else ""
+    assert secrets == (Secret(table="env", key="K", reference=reference, format=shown, asked=asked),)
 
 
 @pytest.mark.parametrize(

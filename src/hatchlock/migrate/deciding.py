@@ -133,7 +133,8 @@ def decide(
         else:
             taken = {*known, *(item.name for item in fresh)}
             fresh.append(replace(server, name=free_name(named, taken)))
-    names = named_secrets(fresh, is_free=is_free)
+    there = [(item.server, item.references) for item in outcomes if item.state == "there"]
+    names = named_secrets(fresh, is_free=is_free, known=there)
     base = _Base(text=text, environments=environments, scopes=scopes)
     judged = list(_judged(base, [_draft(server, names, wishes) for server in fresh]))
     added = [draft for draft in judged if draft.outcome.state == "added"]

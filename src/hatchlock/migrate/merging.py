@@ -82,17 +82,21 @@ class Merged:
 def merged(found: Iterable[Found]) -> tuple[Merged, ...]:
     """Return what was found, equal servers as one, in the order of their first places.
 
-    Two are equal if everything but their name, and what only their applications know of them, is: values of secrets too. One
-    whose name something different has gets the name of its application, or a number, behind its own.
+    Two are equal if everything but their name, and what only their applications know of them, is: values of secrets too, and what their applications call those for which they ask. One
+    whose name something different has, or another entry of one of its files, gets the name of its application, or a number, behind its own.
     """
     groups: dict[str, list[Found]] = {}
     for item in found:
         groups.setdefault(_identity(item.server), []).append(item)
+    present: dict[str, set[str]] = {}
+    for group in groups.values():
+        for item in group:
+            present.setdefault(item.origin.record, set()).add(item.origin.entry)
     taken: set[str] = set()
     result = []
     for group in groups.values():
         wanted = _usual_name(group)
-        name = free_name(wanted, taken, hint=group[0].origin.client)
+        name = free_name(wanted, taken | _of_others(group, present), hint=group[0].origin.client)
         taken.add(name)
         result.append(_one(group, name, wanted))
     return tuple(result)
@@ -137,8 +141,16 @@ def references_of(server: Merged, fields: Mapping[str, Any]) -> dict[Secret, str
     return found
 
 
+def _of_others(group: Sequence[Found], present: Mapping[str, set[str]]) -> set[str]:
+    """Return the names that entries of other servers have in its files: no entry of ours can be put where one of them stands."""
+    own = {(item.origin.record, item.origin.entry) for item in group}
+    return {name for record, _ in own if record for name in present[record] if (record, name) not in own}
+
+
 def _identity(server: Proposed) -> str:
-    secrets = sorted((item.table, item.key, item.value, item.reference, item.format) for item in server.secrets)
+    secrets = sorted(
+        (item.table, item.key, item.value, item.reference, item.format, item.asked) for item in server.secrets
+    )
     return json.dumps([server.fields, secrets], sort_keys=True, default=dict)
 
 

@@ -23,6 +23,7 @@ class Secret:
         reference: Where its value is to be looked for (`env:GITHUB_TOKEN`), where the file itself says so; else "": whoever
             keeps the value decides.
         format: What the value is put into, with `{}` for it (`Bearer {}`); "" for nothing.
+        asked: What the application calls it that asks a person for it once, for all of the file (`${input:token}`); else "".
     """
 
     table: Table
@@ -30,6 +31,7 @@ class Secret:
     value: str = field(default="", repr=False)
     reference: str = ""
     format: str = ""
+    asked: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

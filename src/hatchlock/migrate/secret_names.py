@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from hatchlock.migrate.merging import Merged
 from hatchlock.migrate.model import Secret
@@ -29,45 +29,72 @@ _SAYS_NOTHING = frozenset(
 _LONGEST = 80
 
 
-def named_secrets(servers: Sequence[Merged], *, is_free: Callable[[str, str], bool]) -> dict[tuple[str, Secret], str]:
+_Sign = tuple[str, str]
+
+
+def named_secrets(
+    servers: Sequence[Merged],
+    *,
+    is_free: Callable[[str, str], bool],
+    known: Iterable[tuple[Merged, Mapping[Secret, str]]] = (),
+) -> dict[tuple[str, Secret], str]:
     """Return (server, secret) -> the name that its value gets, for each that does not say itself where its value is.
 
     The name is the variable's, with the server's before it where that says nothing, or is taken. Equal values have one name,
-    and that of several servers is called by a variable alone: the first that says something, else the first. A secret without
-    a value shares its name with no other.
+    and that of several servers is called by a variable alone: the first that says something, else the first. So is what an
+    application asks for once for all of a file, by its own name for it. Another secret without a value shares its name with no
+    other.
 
     Args:
         servers: Those whose secrets are to be named.
         is_free: Whether a name may be used for a value: nothing has it, or that very value ("" for none).
+        known: Servers that have names already, with `keyring:NAME` for their secrets: what is asked for once keeps its name.
     """
     names: dict[tuple[str, Secret], str] = {}
-    by_value: dict[str, str] = {}
+    given = dict(_given(known))
     used = {item.reference.removeprefix("keyring:") for server in servers for item in server.secrets}
     users = _users(servers)
     for server in servers:
         for secret in server.secrets:
             if secret.reference:
                 continue
-            name = by_value.get(secret.value, "") if secret.value else ""
+            sign = _sign(server, secret)
+            name = given.get(sign, "") if sign else ""
             if not name:
-                sharing = users.get(secret.value, [])
+                sharing = users.get(sign, []) if sign else []
                 is_shared = len({owner for owner, _ in sharing}) > 1
                 choices = _shared_choices(item for _, item in sharing) if is_shared else _choices(server.name, secret)
                 name = next(name for name in choices if name not in used and is_free(name, secret.value))
-            if secret.value:
-                by_value[secret.value] = name
+            if sign:
+                given[sign] = name
             used.add(name)
             names[server.name, secret] = name
     return names
 
 
-def _users(servers: Sequence[Merged]) -> dict[str, list[tuple[str, Secret]]]:
-    """Return value -> the secrets that have it, each with its server."""
-    users: dict[str, list[tuple[str, Secret]]] = {}
+def _given(known: Iterable[tuple[Merged, Mapping[Secret, str]]]) -> Iterator[tuple[_Sign, str]]:
+    for server, places in known:
+        for secret, place in places.items():
+            kind, _, name = place.partition(":")
+            sign = _sign(server, secret)
+            if sign and secret.asked and kind == "keyring":
+                yield sign, name
+
+
+def _sign(server: Merged, secret: Secret) -> _Sign | None:
+    """Return what is the same for what is one secret: its value, or the file whose application asks for it, and how it is called."""
+    if secret.value:
+        return "", secret.value
+    return (server.origins[0].file, secret.asked) if secret.asked else None
+
+
+def _users(servers: Sequence[Merged]) -> dict[_Sign, list[tuple[str, Secret]]]:
+    """Return what is one secret -> where it is, each with its server."""
+    users: dict[_Sign, list[tuple[str, Secret]]] = {}
     for server in servers:
         for secret in server.secrets:
-            if secret.value and not secret.reference:
-                users.setdefault(secret.value, []).append((server.name, secret))
+            if (sign := _sign(server, secret)) and not secret.reference:
+                users.setdefault(sign, []).append((server.name, secret))
     return users
 
 
@@ -79,7 +106,7 @@ def _shared_choices(secrets: Iterable[Secret]) -> Iterator[str]:
 
 def _choices(server: str, secret: Secret) -> Iterator[str]:
     own = _own(secret)
-    if own not in _SAYS_NOTHING and secret.table == "env":
+    if own not in _SAYS_NOTHING and (secret.asked or secret.table == "env"):
         yield own
     prefix = server.replace(".", "-")
     full = own if own.startswith(f"{prefix}-") else f"{prefix}-{own}"[:_LONGEST].strip("-")
@@ -88,7 +115,7 @@ def _choices(server: str, secret: Secret) -> Iterator[str]:
 
 
 def _own(secret: Secret) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", secret.key.lower()).strip("-")[:_LONGEST] or "secret"
+    return re.sub(r"[^a-z0-9]+", "-", (secret.asked or secret.key).lower()).strip("-")[:_LONGEST] or "secret"
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -49,11 +49,13 @@ class Reference:
         place: Where its value is to be looked for, as a manifest says it: `env:TOKEN`, `file:PATH`; "" where the application
             asks a person.
         default: What is put in where there is nothing; None where nothing is said of it.
+        asked: What the application calls it where it asks; "" where it does not.
     """
 
     text: str
     place: str
     default: str | None = None
+    asked: str = ""
 
 
 def references(text: str) -> tuple[Reference, ...]:
@@ -64,7 +66,7 @@ def references(text: str) -> tuple[Reference, ...]:
 def _reference(match: re.Match[str]) -> Reference:
     variable = match["braced"] or match["opencode"] or match["bare"]
     place = f"env:{variable}" if variable else f"file:{match['file']}" if match["file"] else ""
-    return Reference(text=match[0], place=place, default=match["default"])
+    return Reference(text=match[0], place=place, default=match["default"], asked=match["input"] or "")
 
 
 def at_home(text: str) -> str:
@@ -135,7 +137,7 @@ def _value(table: Table, key: str, value: str, *, expands: bool) -> str | Secret
         before, _, after = value.partition(reference.text)
         if not set("{}") & set(before + after):
             around = f"{before}{{}}{after}" if before or after else ""
-            return Secret(table=table, key=key, reference=reference.place, format=around)
+            return Secret(table=table, key=key, reference=reference.place, format=around, asked=reference.asked)
     if found:
         return Secret(table=table, key=key, reference=f"env:{_as_variable(key)}")
     return _plain(table, key, value)
