@@ -150,3 +150,14 @@ def test_a_place_that_somebody_uses_stays() -> None:
     assert place is not None
     theirs = JSON.remove(JSON.set(one, "theirs", OURS), "a")
     assert without_place(theirs, place, dialect=JSON) == theirs
+
+
+def test_of_several_places_that_would_do_it_is_the_one_between_the_same_texts() -> None:
+    before = b'{"theme": 1, "mcpServers": {/* c */ /* d */"b": {"command": "b"},/* e */"c": {}}}'
+    after = JSON.remove(before, "b")
+    taken = kept(before, after, "b", by="x", is_replaced=False, dialect=JSON, secrets={})
+    assert taken is not None
+    for theme in (b"10", b"100000000", b"[1, 2]", b'"long, longer, longest"'):
+        changed = after.replace(b"1", theme, 1)
+        back = put_back(changed, taken, None, FIRST, dialect=JSON, secrets={})
+        assert (back.how, back.data) == ("exact", before.replace(b"1", theme, 1))

@@ -148,6 +148,7 @@ def _of_taken(taken: Taken) -> dict[str, Any]:
         "hunks": [_of_hunk(hunk) for hunk in taken.hunks],
         "neighbour": taken.neighbour and list(taken.neighbour),
         "size": taken.size,
+        "beside": taken.beside,
     }
 
 
@@ -161,4 +162,5 @@ def _taken(data: Mapping[str, Any]) -> Taken:
         hunks=tuple(map(_hunk, data["hunks"])),
         neighbour=neighbour and (str(neighbour[0]), int(neighbour[1])),
         size=int(data["size"]),
+        beside=str(data["beside"]),
     )

@@ -20,6 +20,7 @@ from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.kept_text import NOTHING, KeptText, is_suspect
 from hatchlock.clients.ranges import apart, around, differences, trimmed
 from hatchlock.clients.spelling import spelled
+from hatchlock.digest import sha256_bytes
 
 __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
 
@@ -28,6 +29,7 @@ How = Literal["exact", "value", "not"]
 
 _EMPTY = re.compile(r"[{\[](\s*)[}\]]")
 _TRIAL = "hatchlock"
+_NEAR = 16
 _MOST_PLACES = 64
 """At which the ranges are looked for: each costs a look at the whole file."""
 
@@ -60,6 +62,8 @@ class Taken:
         neighbour: The name of the entry that stood before it, and how many characters behind that one's end the first hunk
             begins.
         size: Of the file after the edit, in characters.
+        beside: Two hexadecimal digits each for what stood right before and right behind the first hunk: enough to tell likely
+            places from others, and to say nothing of what that was.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Taken:
     hunks: tuple[Hunk, ...] = ()
     neighbour: tuple[str, int] | None = None
     size: int = 0
+    beside: str = ""
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -165,8 +170,8 @@ def kept(
         return taken
     gaps = {other: first.begin - stop for other, (_, stop) in spans.items() if stop <= first.begin}
     nearest = min(gaps, key=lambda other: gaps[other], default=None)
-    beside = None if nearest is None else (nearest, gaps[nearest])
-    return replace(taken, hunks=hunks, neighbour=beside, size=len(new))
+    neighbour = None if nearest is None else (nearest, gaps[nearest])
+    return replace(taken, hunks=hunks, neighbour=neighbour, size=len(new), beside=_beside(new, hunks[0]))
 
 
 def put_back(
@@ -344,10 +349,19 @@ def _shifts(data: bytes, taken: Taken, dialect: Dialect) -> Iterator[tuple[int, 
     if taken.neighbour and (entry := dialect.read(data).get(taken.neighbour[0])):
         ways.insert(1, _characters(data, entry.span)[1] + taken.neighbour[1] - hunks[0].at)
     grown = len(text) - taken.size
-    for way in dict.fromkeys([*ways[:2], grown, *ways[2:]]):
+    ways = [*ways[:2], grown, *ways[2:]]
+    ways.sort(key=lambda way: _beside(text, hunks[0], way) != taken.beside)
+    for way in dict.fromkeys(ways):
         yield (way,) * len(hunks)
         # somebody may have added something between two of them
         yield from ((way,) * count + (grown,) * (len(hunks) - count) for count in range(1, len(hunks)))
+
+
+def _beside(text: str, hunk: Hunk, shift: int = 0) -> str:
+    """Return the digits for what stands beside a hunk, where it has moved by so much."""
+    begin, end = hunk.at + shift, hunk.at + shift + len(hunk.new)
+    parts = (text[max(0, begin - _NEAR) : max(0, begin)], text[max(0, end) : max(0, end + _NEAR)])
+    return "".join(sha256_bytes(part.encode())[:2] for part in parts)
 
 
 def _occurrences(text: str, part: str) -> Iterator[int]:
