@@ -22,6 +22,28 @@ def test_a_time_may_be_none_at_all_and_has_fractions() -> None:
 
 def test_a_word_too_many_leads_to_the_help_of_its_command() -> None:
     with pytest.raises(UsageError) as caught:
-        parse(["audit", "files", "--netwrok"])
-    assert str(caught.value) == "unrecognized arguments: files --netwrok"
+        parse(["audit", "files"])
+    assert str(caught.value) == "unrecognized arguments: files"
     assert caught.value.hint == "see `hatchlock audit --help`"
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "hint"),
+    [
+        ("status --only x", "--only", "see `hatchlock status --help`"),
+        ("import --dryrun", "--dryrun", "did you mean --dry-run?"),
+        ("--jsn plan", "--jsn", "did you mean --json?"),
+        ("add --runtme=process pypi:x", "--runtme", "did you mean --runtime?"),
+    ],
+)
+def test_an_option_that_a_command_does_not_have_is_named_and_not_what_follows_it(
+    words: str, option: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(words.split())
+    assert str(caught.value).endswith(f" has no option {option}")
+    assert caught.value.hint == hint
+
+
+def test_a_value_that_is_called_like_a_command_is_a_value() -> None:
+    assert parse(["--project", "plan", "probe", "x", "--timeout", "1"]).command == "probe"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from hatchlock.cli.adding import refuse_command_line
 from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.client_arguments import client_arguments
 from hatchlock.cli.export_arguments import export_arguments
@@ -19,6 +20,7 @@ from hatchlock.cli.pin_arguments import pin_arguments
 from hatchlock.cli.report_command import report_arguments
 from hatchlock.cli.serve_commands import serve_arguments
 from hatchlock.cli.trial_arguments import try_arguments
+from hatchlock.cli.unknown_options import refuse_unknown_options
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
 from hatchlock.errors import UsageError
 
@@ -39,6 +41,10 @@ class _Parser(argparse.ArgumentParser):
         close = get_close_matches(unknown[1], known, n=1)
         advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"
         raise UsageError(what=f"there is no command {unknown[1]!r}", advice=advice)
+
+    def known_options(self) -> tuple[str, ...]:
+        """Return the options that it takes, each in all of its forms."""
+        return tuple(self._option_string_actions)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -65,8 +71,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
             allow_abbrev=False,
         )
         _ARGUMENTS.get(name, _no_arguments)(command)
-    arguments, unknown = parser.parse_known_args(argv)
+    options = {name: command.known_options() for name, command in commands.choices.items()}
+    try:
+        arguments, unknown = parser.parse_known_args(argv)
+    except UsageError:
+        # argparse takes what follows an option that it does not know for something else, and complains of that
+        refuse_unknown_options(next((word for word in argv if word in options), ""), argv, options)
+        raise
     if unknown:
+        refuse_command_line(arguments, argv)
+        refuse_unknown_options(arguments.command, argv, options)
         advice = f"see `hatchlock {arguments.command} --help`"
         raise UsageError(what=f"unrecognized arguments: {' '.join(unknown)}", advice=advice)
     return arguments
