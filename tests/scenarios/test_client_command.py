@@ -148,6 +148,7 @@ def test_patterns_choose_servers_and_applications_in_both_views(project: CatProj
     project.fails("client", "list", "--server", "(", status=64)
     assert "did you mean 'cursor'?" in project.fails("client", "show", "cursr").err
     project.fails("client", "show", "cursor", "nothing")
+    assert "did you mean 'cat'?" in project.fails("client", "show", "cursor", "cats").err
     project.fails("client", "list", "--yes", status=64)
 
 
@@ -272,6 +273,8 @@ def test_a_source_that_is_broken_or_not_there_is_an_error(project: CatProject) -
     cursor(project).write_text("{")
     assert project.run("client", "sync", "cursor", "zed", "--yes").status == 1
     project.fails("client", "sync", "cursor", status=64)
+    for words in (["cursor"], ["zed", "cursor"], ["cursor@user"]):
+        assert "is where servers are copied from" in project.fails("client", "sync", "cursor", *words, status=64).err
 
 
 def test_all_means_every_other_application_that_is_installed(project: CatProject) -> None:
@@ -346,6 +349,28 @@ def test_foreign_entries_are_removed_for_good_only_with_that_consent(project: Ca
     assert states(project, "--client", "cursor") == {"cursor@user/cat": "in-sync"}
 
 
+def test_restore_is_about_one_file_of_an_application_where_that_is_named(project: CatProject) -> None:
+    before = cursor(project).read_bytes()
+    apply(project)
+    written = cursor(project).read_bytes()
+    project.write(manifest("cursor", "codex") + '[clients.cursor]\nscope = "project"\n')
+    apply(project)
+    cursor(project).write_bytes(written)
+    own = project.directory / ".cursor/mcp.json"
+    assert b"cat" in own.read_bytes()
+    listed = project.ok("client", "restore", "cursor", "--dry-run", "--json").document["entries"]
+    assert sorted(listed) == ["client:cursor/cat", "client:cursor@user/cat"]
+    listed = project.ok("client", "restore", "cursor@user", "--dry-run", "--json").document["entries"]
+    assert listed == ["client:cursor@user/cat"]
+    done = project.ok("client", "restore", "cursor@user", "--yes", "--json").document
+    assert (done["client"], done["done"]) == ("cursor", ["client:cursor@user/cat"])
+    assert json.loads(cursor(project).read_bytes()) == json.loads(before)
+    assert "cursor@user lists no server of this project" in project.fails("client", "restore", "cursor@user").err
+    project.fails("client", "restore", "zed@nowhere", status=1)
+    project.ok("client", "restore", "cursor@project", "--yes")
+    assert not own.exists()
+
+
 def test_restore_gives_the_file_back_and_the_next_plan_wants_the_entry_again(project: CatProject) -> None:
     before = cursor(project).read_bytes()
     apply(project)
@@ -358,7 +383,6 @@ def test_restore_gives_the_file_back_and_the_next_plan_wants_the_entry_again(pro
     assert project.steps() == ["create client:cursor/cat"]
     project.fails("client", "restore", "zed", "--yes")
     project.fails("client", "restore", status=64)
-    project.fails("client", "restore", "cursor@user", status=64)
 
 
 def test_only_an_application(project: CatProject) -> None:

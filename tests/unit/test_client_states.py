@@ -24,6 +24,15 @@ def test_what_is_declared(found: str | None, owner: Owner, state: str) -> None:
     assert declared_standing(found, "wanted", owner=owner, left=["left"]).state == state
 
 
+def test_an_entry_that_starts_nothing_yet_is_not_in_sync() -> None:
+    dead = declared_standing("x", "x", owner="this project", left=["x"], starts_something=False)
+    assert (dead.state, "`apply` does that" in dead.detail) == ("changed", True)
+
+
+def test_undoing_an_edit_takes_that_consent() -> None:
+    assert "--allow-destructive" in declared_standing("y", "x", owner="this project", left=["x"]).detail
+
+
 def test_an_entry_that_was_imported_is_told_from_one_that_is_in_the_way() -> None:
     imported = declared_standing("x", "y", owner="nobody", left=(), is_imported=True)
     other = declared_standing("x", "y", owner="nobody", left=())

@@ -81,7 +81,10 @@ def _show(arguments: argparse.Namespace, ui: Ui) -> int:
     if servers and not any(item.entries for item in shown) and not _broken(shown):
         from hatchlock.usecases.client_names import NoSuchEntry
 
-        raise NoSuchEntry(client=name, servers=tuple(servers))
+        arguments.servers = None
+        entries = (entry for item in _applications(arguments) if item.name == wanted for _, entry in item.entries)
+        listed = dict.fromkeys(entry.name for entry in entries)
+        raise NoSuchEntry(client=name, servers=tuple(servers), listed=tuple(listed))
     if ui.json:
         ui.document({"applications": [application_to_dict(item) for item in shown]})
     else:

@@ -29,8 +29,8 @@ class Standing:
     """How an entry stands.
 
     Attributes:
-        state: "in-sync"; "changed" (what is declared is another thing by now, and `apply` brings it there); "drifted" (edited
-            since it was applied); "missing" (declared, and not there); "foreign" (not written by us); "other-project" (ours,
+        state: "in-sync"; "changed" (what is declared is another thing by now, or what it starts is not there, and `apply` brings it
+            there); "drifted" (edited since it was applied); "missing" (declared, and not there); "foreign" (not written by us); "other-project" (ours,
             and another project's); "orphaned" (ours, and what it starts is gone).
         detail: What is to be said of it, as a clause; "" for nothing.
     """
@@ -40,7 +40,13 @@ class Standing:
 
 
 def declared_standing(
-    found: str | None, wanted: str, *, owner: Owner, left: Collection[str], is_imported: bool = False
+    found: str | None,
+    wanted: str,
+    *,
+    owner: Owner,
+    left: Collection[str],
+    is_imported: bool = False,
+    starts_something: bool = True,
 ) -> Standing:
     """Return how an entry stands that the manifest declares.
 
@@ -50,6 +56,7 @@ def declared_standing(
         owner: Whose what is there is.
         left: Digests of what the last apply may have left.
         is_imported: Whether `import` has read what is there.
+        starts_something: Whether an apply has made the server that it names.
     """
     if found is None:
         return Standing(state="missing", detail="`apply` writes it")
@@ -58,11 +65,17 @@ def declared_standing(
         if is_imported:
             return Standing(state=state, detail="it was imported: `apply` puts this project's into its place")
         return Standing(state=state, detail="it stands where this project's should be, and is left alone")
-    if found == wanted:
+    if found == wanted and starts_something:
         return Standing(state="in-sync")
-    if found in left:
+    return _not_in_sync(is_as_wanted=found == wanted, is_as_left=found in left)
+
+
+def _not_in_sync(*, is_as_wanted: bool, is_as_left: bool) -> Standing:
+    if is_as_wanted:
+        return Standing(state="changed", detail="the server that it starts is not applied; `apply` does that")
+    if is_as_left:
         return Standing(state="changed", detail="`apply` brings it to what is declared")
-    return Standing(state="drifted", detail="edited since it was applied; `apply` puts it right")
+    return Standing(state="drifted", detail="edited since it was applied; `apply --allow-destructive` undoes that")
 
 
 def undeclared_standing(*, owner: Owner, gone: str, moved_to: str = "", is_given_up: bool = False) -> Standing:

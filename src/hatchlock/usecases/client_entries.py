@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +178,7 @@ class _Survey:
         self._handover: Handover | None = loaded.handover if loaded else None
         root = project.home.project(self._name) if loaded else None
         self._left = read_applied(root).keys if root else {}
+        self._active = _active(root)
         self._imported = {(item.file, item.entry): item.digest for item in _imported(root)}
         self._given_up = (*_given_up(root), *(self._handover.forgotten if self._handover else ()))
 
@@ -263,6 +264,7 @@ class _Survey:
                 owner=owner,
                 left=[self._left[address] for address in addresses if address in self._left],
                 is_imported=self._imported.get((str(file), name)) == digest,
+                starts_something=self._active is None or name in self._active,
             )
         moved = self._handover.name_now(name) if self._handover else name
         return undeclared_standing(
@@ -323,6 +325,14 @@ def _imported(root: Path | None) -> Iterator[Any]:
         yield from read_imported(root)
     except BadState:
         return
+
+
+def _active(root: Path | None) -> Container[str] | None:
+    """Return the servers that an apply has made; None where nobody can say."""
+    try:
+        return ProjectState(root).active() if root else None
+    except HatchlockError:
+        return None
 
 
 def _given_up(root: Path | None) -> tuple[Address, ...]:

@@ -36,18 +36,32 @@ class UnknownApplication(HatchlockError):
 
 @dataclass(kw_only=True, eq=False)
 class NoSuchEntry(HatchlockError):
-    """An application lists no server of these names."""
+    """An application lists no server of these names.
+
+    Attributes:
+        client: The application.
+        servers: The names; none where patterns were meant.
+        listed: What it lists.
+    """
 
     code: ClassVar[str] = "no-such-entry"
 
     client: str
     servers: tuple[str, ...]
+    listed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         what = f"{' or '.join(map(repr, self.servers))}" if self.servers else "such a server"
         return f"{self.client} lists no {what}" if not self.servers else f"{self.client} lists no server {what}"
 
     def _hint(self) -> str:
+        from difflib import get_close_matches
+
+        for name in self.servers:
+            if close := [other for other in self.listed if name in other or other in name] or get_close_matches(
+                name, self.listed, n=1
+            ):
+                return f"did you mean {' or '.join(map(repr, close))}?"
         return f"see `hatchlock client show {self.client}`"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.surface import shown
 from hatchlock.usecases.audit_trail import doing
@@ -126,6 +126,7 @@ def plan_sync(
 
     Raises:
         UnknownApplication: There is no such application.
+        UsageError: It is the source as well.
         NothingThere: The source has no file.
         NoSuchEntry: None of its servers is meant.
         Unparsable, Unusable, PermissionProblem: The source cannot be read.
@@ -135,6 +136,7 @@ def plan_sync(
     from hatchlock.clients.writer import observe
 
     start = _file(project, source)
+    files = dict.fromkeys(file for word in targets for file in _targets(project, word, start))
     client = CLIENTS[start.client]
     data = observe(Path(start.path)).data
     if data is None:
@@ -144,7 +146,6 @@ def plan_sync(
         raise NoSuchEntry(client=source, servers=())
     ours = tuple(name for name, item in entries.items() if _is_ours(start, item))
     others = {name: item.value for name, item in entries.items() if name not in ours}
-    files = dict.fromkeys(file for word in targets for file in _targets(project, word, start))
     steps = tuple(step for file in files for step in _steps(start, file, others, replace=replace))
     absent = dict.fromkeys(CLIENTS[file.client].title for file in files if _is_absent(project, file))
     return Transfer(source=str(start), steps=steps, ours=ours, absent=tuple(absent))
@@ -192,7 +193,10 @@ def sync(home: Home, transfer: Transfer, *, emit: Sink = discard) -> Synced:
 
 def _targets(project: Project, word: str, source: ClientFile) -> Iterator[ClientFile]:
     if word != "all":
-        yield _file(project, word)
+        file = _file(project, word)
+        if file == source:
+            raise UsageError(what=f"{word} is where servers are copied from", advice="name another one to copy into")
+        yield file
         return
     from hatchlock.clients.catalogue import CLIENTS
 
@@ -236,8 +240,6 @@ def _steps(source: ClientFile, target: ClientFile, entries: Mapping[str, Any], *
     except HatchlockError as error:
         for name in entries:
             yield _step(target, name, "refused", why=str(error))
-        return
-    if source == target:
         return
     for name, value in entries.items():
         yield _copy(source, target, name, value, there.get(name), replace=replace)
