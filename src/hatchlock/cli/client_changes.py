@@ -78,11 +78,8 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
 
     name, entry = _one_entry(arguments)
     client, scope = known_application(name)
-    if scope:
-        what = "restore is about all files of an application that this project has written to"
-        raise UsageError(what=what, advice=f"hatchlock client restore {client}")
     project = project_of(arguments)
-    planned = plan_restore(project, client=client, entry=entry)
+    planned = plan_restore(project, client=client, scope=scope, entry=entry)
     if arguments.dry_run:
         if ui.json:
             entries = [str(step.address) for step in planned.plan.steps]
@@ -95,6 +92,7 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
     done = put_back(
         project,
         client=client,
+        scope=scope,
         entry=entry,
         consent=Consent(yes=arguments.yes, destructive=arguments.allow_destructive),
         confirm=ask and (lambda now: ask(str(now.plan))),

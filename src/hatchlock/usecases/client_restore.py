@@ -1,7 +1,7 @@
 """`client restore`: what stood in an application's file before this project wrote into it.
 
-    plan_restore(project, client="cursor", entry="")  ->  Planned           reads only
-    restore(project, client="cursor", entry="", consent=…, confirm=…)  ->  Restored
+    plan_restore(project, client="cursor", scope="", entry="")  ->  Planned           reads only
+    restore(project, client="cursor", scope="", entry="", consent=…, confirm=…)  ->  Restored
 
 An entry of ours that is taken out of a file puts back what it replaced, and what it made of the file
 (`resources.client`); so this is a plan that takes out the entries of one application, or one of them, and nothing else.
@@ -13,17 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.events import Sink, discard
-from hatchlock.usecases.client_places import client_of
+from hatchlock.usecases.client_places import client_of, file_of
 from hatchlock.usecases.destroy import known_target, without_anything
 from hatchlock.usecases.plan import Planned, make_plan, project_state
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from hatchlock.clients.catalogue import Scope
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.resources.base import Problem
     from hatchlock.state.project import ProjectState
@@ -39,7 +43,7 @@ class NothingToRestore(HatchlockError):
     """No entry of this project is in the files of an application.
 
     Attributes:
-        client: The application.
+        client: The application, perhaps with `@SCOPE`.
         server: The one that is named; "" for all.
         gone: Files that entries were written into and that are gone.
     """
@@ -90,7 +94,13 @@ class Restored:
 
 
 def plan_restore(
-    project: Project, *, client: str, entry: str = "", lock_timeout: float = 0, emit: Sink = discard
+    project: Project,
+    *,
+    client: str,
+    scope: Scope | Literal[""] = "",
+    entry: str = "",
+    lock_timeout: float = 0,
+    emit: Sink = discard,
 ) -> Planned:
     """Return the plan that takes this project's entries out of an application's files. Reads only.
 
@@ -99,6 +109,7 @@ def plan_restore(
     Args:
         project: Whose.
         client: The application's name in the catalogue.
+        scope: Whose file of it; "" for every one that this project has written to.
         entry: The entry's name; "" for all of them.
         lock_timeout: Seconds to wait for locks, when it is done.
         emit: Told for whom its resources wait.
@@ -119,11 +130,12 @@ def plan_restore(
     steps = tuple(
         replace(step, depends_on=(), cause="to be restored")
         for step in planned.plan.steps
-        if _is_named(step.address, client, entry)
+        if _is_in(planned, step.address, client, scope) and entry in {"", step.address.name.partition("/")[2]}
     )
-    problems = tuple(problem for problem in planned.plan.problems if client_of(problem.address) == client)
+    problems = tuple(item for item in planned.plan.problems if _is_in(planned, item.address, client, scope))
     if not steps:
-        raise _why_nothing(problems) or NothingToRestore(client=client, server=entry, gone=_gone(state, client))
+        gone = _gone(state, client, scope)
+        raise _why_nothing(problems) or NothingToRestore(client=_shown(client, scope), server=entry, gone=gone)
     return replace(planned, plan=replace(planned.plan, steps=steps, problems=problems, drifted=(), held=0))
 
 
@@ -131,6 +143,7 @@ def restore(
     project: Project,
     *,
     client: str,
+    scope: Scope | Literal[""] = "",
     entry: str = "",
     consent: Consent,
     confirm: Callable[[Planned], bool] | None = None,
@@ -143,6 +156,7 @@ def restore(
     Args:
         project: Whose.
         client: The application's name in the catalogue.
+        scope: As above.
         entry: The entry's name; "" for all of them.
         consent: What was agreed to beforehand. An entry that was edited by hand needs that to what is lost.
         confirm: Shows the plan and asks; None when there is nobody to ask.
@@ -162,18 +176,23 @@ def restore(
     from hatchlock.usecases.saved import check_same
 
     agreed = replace(consent, mass_removal=True)
-    planned = plan_restore(project, client=client, entry=entry, lock_timeout=lock_timeout, emit=emit)
+    plan = partial(plan_restore, project, client=client, scope=scope, entry=entry, lock_timeout=lock_timeout, emit=emit)
+    planned = plan()
     check_consent(planned.plan, agreed, confirm and (lambda: confirm(planned)))
     name, state = planned.target.project, planned.state
     with project_lease(project.home, name, state, purpose="client restore", timeout=lock_timeout, emit=emit):
-        now = plan_restore(project, client=client, entry=entry, lock_timeout=lock_timeout, emit=emit)
+        now = plan()
         if now.plan != planned.plan:
             check_same(planned.plan, now.plan, yes=consent.yes)
             check_consent(now.plan, agreed, None)
         outcome = carry_out(
-            now, command=f"client restore {client}", settle=lambda _: None, emit=emit, pace=pace or USUAL
+            now, command=f"client restore {_shown(client, scope)}", settle=lambda _: None, emit=emit, pace=pace or USUAL
         )
     return Restored(planned=now, outcome=outcome)
+
+
+def _shown(client: str, scope: str) -> str:
+    return f"{client}@{scope}" if scope else client
 
 
 def _why_nothing(problems: tuple[Problem, ...]) -> HatchlockError | None:
@@ -181,15 +200,17 @@ def _why_nothing(problems: tuple[Problem, ...]) -> HatchlockError | None:
     return ManyErrors(errors=errors) if len(errors) > 1 else next(iter(errors), None)
 
 
-def _gone(state: ProjectState, client: str) -> tuple[str, ...]:
+def _gone(state: ProjectState, client: str, scope: str) -> tuple[str, ...]:
     from hatchlock.resources.client import ClientFile
 
     files = filter(None, map(ClientFile.parse, state.entry_files()))
-    return tuple(sorted(file.path for file in files if file.client == client and not Path(file.path).exists()))
+    named = (file for file in files if file.client == client and scope in {"", file.scope})
+    return tuple(sorted(file.path for file in named if not Path(file.path).exists()))
 
 
-def _is_named(address: Address, client: str, entry: str) -> bool:
-    """Whether an address is an entry of an application's, in whichever of its files (`cursor/NAME`, `cursor@user/NAME`)."""
-    where, _, name = address.name.partition("/")
-    is_clients = address.kind is ResourceKind.CLIENT and where.partition("@")[0] == client
-    return is_clients and entry in {"", name}
+def _is_in(planned: Planned, address: Address, client: str, scope: str) -> bool:
+    """Whether an address is about an application's files, or about that of one scope (`cursor/NAME`, `cursor@user/NAME`)."""
+    if address.kind is not ResourceKind.CLIENT or client_of(address) != client:
+        return False
+    named = address.name.partition("/")[0].partition("@")[2]
+    return scope in {"", named or file_of(planned, address).scope}
