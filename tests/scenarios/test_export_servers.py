@@ -121,7 +121,9 @@ def test_an_entry_is_what_apply_would_write_with_the_applications_own_fields(pro
     entry = json.loads(made["files"][".claude.json"])["mcpServers"]["shop"]
     args = ["run", "--home", str(project.store), "--project", "acme", "shop"]
     assert entry == {"type": "stdio", "command": str(project.launcher), "args": args, "timeout": 5000}
-    assert "nothing starts before `hatchlock apply`" in made["notes"][0]["what"]
+    notes = [item["what"] for item in made["notes"]]
+    assert notes[0] == f"it is for one user of this machine: {project.launcher.parent} is in it"
+    assert "nothing starts before `hatchlock apply`" in notes[1]
     made = export(project, "client:claude-code", "shop", "--scope", "project")
     assert json.loads(made["files"][".mcp.json"])["mcpServers"]["shop"]["args"] == ["run", "shop"]
 
@@ -154,6 +156,16 @@ def test_what_is_named_and_cannot_leave_is_an_error_and_else_is_said(project: Tr
     said = project.fails("export", "--format", "toolhive", "demo", "boxed").err
     assert "toolhive cannot have it" in said
     assert "did you mean 'shop'" in project.fails("export", "--format", "toolhive", "shopp").err
+
+
+def test_a_reason_of_several_servers_is_said_once(project: TrialProject, tmp_path: Path) -> None:
+    text = MANIFEST[: MANIFEST.index("[servers.boxed]")]
+    text += '\n[servers.more]\nsource = "pypi:demo-server>=1"\nruntime = "process"\npython = "3.11"\n'
+    other = Quick(tmp_path, text, name="acme")
+    other.lock.write_text(dumps(world().lock(text)))
+    said = other.fails("export", "--format", "compose.yaml").err
+    assert "can have none of the servers: demo, more: it runs as a process" in said
+    assert said.count("it runs as a process") == 1
 
 
 def test_a_pushed_image_is_taken_for_a_server_or_its_environment(project: TrialProject) -> None:
@@ -189,6 +201,10 @@ def test_several_files_need_a_directory(project: TrialProject, tmp_path: Path) -
     assert "no such directory" in project.fails("export", "--format", "toolhive", "-o", str(gone), status=64).err
     made = project.ok("export", "--format", "toolhive", "-o", str(tmp_path / "out")).out
     assert made == "".join(f"+ {tmp_path / 'out' / name}.json\n" for name in ("tracker", "web"))
+    alone = tmp_path / "alone"
+    assert project.ok("export", "--format", "toolhive", "web", "-o", str(alone)).out == f"+ {alone}/web.json\n"
+    named = project.ok("export", "--format", "toolhive", "web", "-o", str(tmp_path / "my.json")).out
+    assert named == f"+ {tmp_path / 'my.json'}\n"
     one = project.ok("export", "--format", "toolhive", "web").out
     assert json.loads(one)["target_port"] == 8080
 
@@ -205,6 +221,9 @@ def test_options_that_do_not_go_together_are_said(project: TrialProject) -> None
         ("--to", "oci:out", "demo", "shop"),
     ):
         project.fails("export", *words, status=64)
+    asked = project.fails("export", "--format", "client:", status=64).err
+    assert "--format client: needs the name of an application" in asked
+    assert "claude-code, " in asked
     assert "did you mean compose.yaml?" in project.fails("export", "--format", "compose.yml", status=64).err
 
 

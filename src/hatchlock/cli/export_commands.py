@@ -67,7 +67,7 @@ def _servers(arguments: argparse.Namespace, ui: Ui) -> int:
         raise UsageError(
             what=f"{len(made.files)} files do not fit on stdout", advice="name a directory: --output DIR; or one server"
         )
-    written = write_servers(made, output) if output else []
+    written = write_servers(made, output, form=arguments.form) if output else []
     if ui.json:
         ui.document(
             {
@@ -93,13 +93,19 @@ def _servers(arguments: argparse.Namespace, ui: Ui) -> int:
 def _known(form: str) -> None:
     from difflib import get_close_matches
 
+    from hatchlock.clients.catalogue import CLIENTS
     from hatchlock.errors import UsageError
+    from hatchlock.migrate.outgoing.forms import CLIENT
     from hatchlock.usecases.export import FORMATS
     from hatchlock.usecases.export_servers import server_formats
 
     known = (*FORMATS, *server_formats())
     if form in known:
         return
+    if form in {CLIENT, CLIENT.rstrip(":")}:
+        raise UsageError(
+            what=f"--format {form} needs the name of an application", advice=f"one of {', '.join(CLIENTS)}"
+        )
     close = get_close_matches(form, known, n=1)
     raise UsageError(
         what=f"--format {form}: there is no such format",
@@ -109,10 +115,9 @@ def _known(form: str) -> None:
 
 def _left_out(withheld: Iterable[Withheld]) -> Iterable[str]:
     """Yield a line for each reason, with the servers that have it."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for item in withheld:
-        reasons.setdefault((item.why, item.hint), []).append(item.server)
-    for (why, hint), names in reasons.items():
+    from hatchlock.migrate.outgoing.model import by_reason
+
+    for (why, hint), names in by_reason(withheld).items():
         yield f"left out: {', '.join(names)}: {why}"
         if hint:
             yield f"  {hint}"

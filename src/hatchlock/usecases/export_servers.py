@@ -51,8 +51,13 @@ class NothingLeaves(HatchlockError):
     def __str__(self) -> str:
         if not self.withheld:
             return f"the lock has no servers, and {self.form} holds nothing else"
-        reasons = "; ".join(f"{item.server}: {item.why}" for item in self.withheld)
-        return f"{self.form} can have none of the servers: {reasons}"
+        from hatchlock.migrate.outgoing.model import by_reason
+
+        reasons: dict[str, list[str]] = {}
+        for (why, _), names in by_reason(self.withheld).items():
+            reasons.setdefault(why, []).extend(names)
+        said = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+        return f"{self.form} can have none of the servers: {said}"
 
     def _hint(self) -> str:
         return next((item.hint for item in self.withheld if item.hint), "")
@@ -182,8 +187,11 @@ def _with_launcher(made: Rendered, project: Project) -> Rendered:
     return replace(made, notes=(*made.notes, note))
 
 
-def write_servers(made: Rendered, output: Path) -> list[Path]:
+def write_servers(made: Rendered, output: Path, *, form: str) -> list[Path]:
     """Write an export to a file, or several into a directory, and return what was written.
+
+    A form that makes a file for each server is written into a directory even for one server, but where `output` is named
+    like such a file.
 
     A file that is there and holds something else is left alone: it may list other people's servers.
 
@@ -192,7 +200,10 @@ def write_servers(made: Rendered, output: Path) -> list[Path]:
         RefusedError: There is such a file.
         PermissionProblem: It cannot be written to.
     """
-    into_directory = len(made.files) > 1 or output.is_dir()
+    from hatchlock.migrate.outgoing.forms import FORMS_FOR_EACH
+
+    is_for_each = form in FORMS_FOR_EACH and output.suffix != ".json" and not output.exists()
+    into_directory = len(made.files) > 1 or output.is_dir() or is_for_each
     if into_directory and output.exists() and not output.is_dir():
         raise UsageError(
             what=f"--output {output}: {len(made.files)} files need a directory",

@@ -29,7 +29,7 @@ from hatchlock.paths import Home
 from hatchlock.resources.client_target import NoProjectFile, written_entry
 from hatchlock.resources.endpoints import choose_port
 
-__all__ = ["CLIENT", "CONTAINER_FORMS", "FORMS", "SCOPED_FORMS", "Forms"]
+__all__ = ["CLIENT", "CONTAINER_FORMS", "FORMS", "FORMS_FOR_EACH", "SCOPED_FORMS", "Forms"]
 
 CLIENT = "client:"
 FORMS: Mapping[str, str] = {
@@ -45,6 +45,8 @@ FORMS: Mapping[str, str] = {
 """What each form is."""
 CONTAINER_FORMS = ("compose.yaml", "toolhive", "docker-mcp")
 """Those that start servers by themselves."""
+FORMS_FOR_EACH = ("toolhive",)
+"""Those that make a file for each server."""
 SCOPED_FORMS = ("managed-settings.json", "vscode-policy.json")
 """Those that name what an application starts, besides the applications' own."""
 
@@ -124,8 +126,9 @@ class Forms:
         if self.without_hatchlock:
             return self._with_others(names, lambda servers: pinned_client_file(client, servers, file=file))
         entries = {server: self._entry(server, client, self._start(server, scope)) for server in names}
-        note = Note(server="", what="hatchlock has to be on the PATH of whoever uses it, and the project applied")
-        return replace(client_file(client, entries, file=file), notes=(note,) if scope == "project" else ())
+        needs = "hatchlock has to be on the PATH of whoever uses it, and the project applied"
+        note = Note(server="", what=needs) if scope == "project" else self._of_one_user
+        return replace(client_file(client, entries, file=file), notes=(note,))
 
     def _with_others(
         self, names: Sequence[str], render: Callable[[Sequence[Started | Addressed]], Rendered]
@@ -160,7 +163,7 @@ class Forms:
                 allowed = [without_home(start, str(self.leaving.setting.user_home)) for start in allowed]
                 allowed += map(self._anywhere, names)  # as managed-mcp.json has them
             elif scope == "user":
-                notes = [Note(server="", what=f"it is for one user of this machine: {self.home.bin} is in it")]
+                notes = [self._of_one_user]
         index = next(iter(self.leaving.manifest.indexes.get("mcp", ())), None)
         text = claude_settings(allowed) if is_claude else vscode_policy(allowed, gallery=index.url if index else "")
         files = {self.form: text} if names else {}
@@ -184,6 +187,10 @@ class Forms:
         note = Note(server="", what="hatchlock has to be installed in the container")
         text = devcontainer(values, (), created="hatchlock apply --yes")
         return Rendered(files={self.form: text} if values else {}, servers=tuple(values), notes=(note,))
+
+    @property
+    def _of_one_user(self) -> Note:
+        return Note(server="", what=f"it is for one user of this machine: {self.home.bin} is in it")
 
     def _start(self, server: str, scope: Scope) -> Start:
         home = self.home

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hatchlock.clients.shape import Transport
 from hatchlock.launch_parts import Sandbox, SecretReference
 
-__all__ = ["Addressed", "Contained", "Note", "Outgoing", "Rendered", "Served", "Started", "Withheld"]
+__all__ = ["Addressed", "Contained", "Note", "Outgoing", "Rendered", "Served", "Started", "Withheld", "by_reason"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,3 +142,11 @@ class Rendered:
     servers: tuple[str, ...]
     notes: tuple[Note, ...] = ()
     withheld: tuple[Withheld, ...] = ()
+
+
+def by_reason(withheld: Iterable[Withheld]) -> Mapping[tuple[str, str], list[str]]:
+    """Return why and hint -> the servers that are left out for that."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for item in withheld:
+        found.setdefault((item.why, item.hint), []).append(item.server)
+    return found
