@@ -53,6 +53,25 @@ def test_a_server_that_would_be_another_one_is_left(fields: dict[str, Any]) -> N
     assert imports.left(found)[0].startswith("7: `Web`: ")
 
 
+@pytest.mark.parametrize(
+    ("url", "is_kept"),
+    [
+        ("https://mcp.example.com/v1/mcp", True),
+        ("https://mcp.example.com/@user/a-long-name-of-some-server/mcp", True),
+        ("https://9f86d081884c7d659a2feaa0c55ad015.example.com/mcp", True),
+        ("https://mcp.example.com/s/9f86d081884c7d659a2feaa0c55ad015/mcp", False),
+        ("https://mcp.example.com/s/TjhkZDk4NzItMWFiYy00/mcp", False),
+        ("https://mcp.example.com/s/TjhkZDk4NzItMWFiYy00MA%3D%3D", False),
+        ("https://mcp.example.com/1b4e28ba-2fa1-11d2-883f-0016d3cca427/slack", False),
+    ],
+)
+def test_no_key_in_an_address_gets_into_a_manifest(url: str, is_kept: bool) -> None:
+    found = fitted(reading({"url": url}))
+    assert [server.fields for server in found.servers] == [{"url": url}] * is_kept
+    assert is_kept or "hatchlock add ADDRESS" in imports.left(found)[0]
+    assert not any("mcp.example.com" in left for left in imports.left(found))
+
+
 def test_a_secret_that_no_variable_can_hold_is_left_out() -> None:
     bad, good = (Secret(table="env", key=key, value="v") for key in ("A B", "AB"))
     found = fitted(reading({"source": "pypi:a<2"}, bad, good))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from hatchlock.manifest.checks import mistakes, relaxations
 from hatchlock.manifest.later import not_yet
@@ -25,6 +26,16 @@ _NAME = "server"
 _ESSENTIAL = frozenset({"source", "url", "build", "command", "args", "environment"})
 """Keys without which a server would be another one."""
 _SANDBOX = "sandbox"
+_KEY = re.compile(
+    r"(?=(?:\D*\d){5})(?=(?:[^A-Za-z]*[A-Za-z]){5})[A-Za-z0-9]{20,}|(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w-]{20,}={0,2}"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+    re.ASCII,
+)
+"""A part of an address that nobody would think of."""
+_KEY_IN_ADDRESS = (
+    "its address has a part that looks like a key, and a manifest is no place for one; if whoever knows it may know it,"
+    " hatchlock add ADDRESS"
+)
 _MOST = 100
 
 
@@ -52,6 +63,8 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         server: The server.
         environments: `[environments.X]` tables that it may name.
     """
+    if _has_key(server.fields.get("url")):
+        return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_KEY_IN_ADDRESS}")
     server, lost = _without_forbidden(replace(server, fields=copy.deepcopy(dict(server.fields))))
     for _ in range(_MOST):
         problem = next(iter(_problems(server, environments)), None)
@@ -63,6 +76,10 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {_masked(problem.what)}"))
         server = _without(server, path)
     return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_said(problem)}")
+
+
+def _has_key(url: Any) -> bool:
+    return isinstance(url, str) and any(_KEY.fullmatch(unquote(part)) for part in re.split(r"[/?#]", url)[3:])
 
 
 def _without_forbidden(server: Proposed) -> tuple[Proposed, list[Left]]:
