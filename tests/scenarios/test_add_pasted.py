@@ -74,3 +74,17 @@ def test_one_name_is_for_one_server(project: TrialProject) -> None:
     done = project.run("add", json.dumps({"mcpServers": {"tracker": TRACKER, "cat": CAT}}), "--name", "x")
     assert done.status == 64
     assert "--name is for one server, and these are 2: tracker, cat" in done.err
+
+
+def test_where_it_runs_is_nothing_that_a_pasted_address_is_told(project: TrialProject) -> None:
+    project.ok("add", "claude mcp add -t http tracker https://h.example/mcp", "--runtime", "process")
+    assert tomllib.loads(project.manifest.read_text())["servers"] == {"tracker": {"url": "https://h.example/mcp"}}
+
+
+@pytest.mark.parametrize("words", [("uvx", "time"), ("npx", "-y", "@x/y"), ("npx -y @x/y",)])
+def test_a_command_line_in_the_place_of_a_source_is_told_where_it_stands(
+    project: TrialProject, words: tuple[str, ...]
+) -> None:
+    done = project.run("add", *words)
+    assert done.status in {1, 64}
+    assert f"hint: hatchlock add -- {' '.join(words)}\n" in done.err

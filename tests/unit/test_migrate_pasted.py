@@ -63,6 +63,11 @@ IN_VSCODE = f"vscode:mcp/install?{quote(json.dumps(PLAYWRIGHT))}"
         ("gemini mcp add -t stdio foo npx -y foo", "foo"),
         (f"code --add-mcp '{json.dumps({'name': 'foo', **FOO})}'", "foo"),
         ("npx \\\n  -y foo", "foo"),
+        ("$ npx -y foo", "foo"),
+        ("```bash\n# first\n$ claude mcp add foo -- npx -y foo\n```", "foo"),
+        (f"Write this:\n\n~~~json\n{json.dumps({'foo': FOO}, indent=1)}\n~~~\nand restart.", "foo"),
+        (f"claude mcp add-json foo '{json.dumps(FOO, indent=1)}'", "foo"),
+        ('{"context_servers": {"foo": {"command": {"path": "npx", "args": ["-y", "foo"]}}}}', "foo"),
     ],
 )
 def test_whatever_form_it_has_it_is_the_same_server(text: str, name: str) -> None:
@@ -108,7 +113,19 @@ def test_a_token_of_codex_is_a_reference() -> None:
         ('{"a": 1}', Unreadable, 0),
         ("cursor://anysphere.cursor-deeplink/mcp/install?name=foo&config=%%%", Unreadable, 0),
         ("https://vscode.dev/redirect?url=https://h.example", Unreadable, 0),
-        ("claude mcp add 'foo -- npx", Unreadable, 0),
+        ("claude mcp add 'foo -- npx", Unreadable, 1),
+        ("[mcp_servers.x\ncommand = 1", Unreadable, 1),
+        ('[mcp_servers.x]\ncommand = "a\n', Unreadable, 2),
+        ("extensions:\n  a: [\n", Unreadable, 3),
+        ("[]", Unreadable, 0),
+        ('[{"name": "a"]', Unreadable, 1),
+        ("Install with pip and then run it", CannotTakeOver, 0),
+        ("Install with pip,\nand then run it", Unreadable, 2),
+        ("uvx a\nuvx b", Unreadable, 2),
+        ("`uvx foo`", CannotTakeOver, 0),
+        ("```\nuvx a\n```\nor\n```\nuvx b\n```", Unreadable, 5),
+        ('{\n"comand": "uvx"}', Unreadable, 2),
+        ('{"mcpServers": {\n"foo": {"comand": "uvx"}}}', Unreadable, 2),
         ("claude mcp add foo", CannotTakeOver, 0),
         ("claude mcp add --unheard-of foo npx", CannotTakeOver, 0),
         ("claude mcp add foo --env", CannotTakeOver, 0),
@@ -120,6 +137,18 @@ def test_what_is_no_server_is_refused_with_a_hint(text: str, error: type[Hatchlo
         pasted(text)
     assert caught.value.hint
     assert (caught.value.place.line if caught.value.place else 0) == line
+
+
+def test_what_a_key_was_meant_to_be_is_asked() -> None:
+    with pytest.raises(Unreadable, match="is `comand` meant to be `command`"):
+        pasted('{"comand": "uvx"}')
+    (left,) = pasted(json.dumps({"mcpServers": {"foo": FOO, "bar": {"comand": "uvx"}}})).left
+    assert left.what.endswith("; is `comand` meant to be `command`?")
+
+
+def test_a_program_that_is_not_there_is_told() -> None:
+    (server,) = pasted('{"command": "no-such-program", "args": ["x"]}').servers
+    assert "there is no program `no-such-program` on this machine yet" in server.notes
 
 
 @pytest.mark.parametrize(

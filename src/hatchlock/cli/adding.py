@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.errors import UsageError
@@ -12,7 +13,7 @@ from hatchlock.errors import UsageError
 if TYPE_CHECKING:
     from hatchlock.usecases.registry_servers import Given
 
-__all__ = ["is_taken_over", "taken_over"]
+__all__ = ["is_taken_over", "refuse_command_line", "taken_over"]
 
 
 def is_taken_over(arguments: argparse.Namespace) -> bool:
@@ -20,6 +21,22 @@ def is_taken_over(arguments: argparse.Namespace) -> bool:
     from hatchlock.usecases.pasted import is_pasted
 
     return bool(arguments.words) or arguments.source == "-" or is_pasted(arguments.source or "")
+
+
+def refuse_command_line(arguments: argparse.Namespace, words: Sequence[str]) -> None:
+    """Refuse `add COMMAND ARGUMENT…`, of which options may be meant for either.
+
+    Args:
+        arguments: What was understood of the command line.
+        words: The command line.
+
+    Raises:
+        UsageError: It is one; with the way to write it.
+    """
+    if arguments.command != "add" or not arguments.source or set(":/") & set(arguments.source):
+        return
+    line = shlex.join(words[words.index("add") + 1 :])
+    raise UsageError(what="a command line stands behind `--`", advice=f"hatchlock add -- {line}")
 
 
 def taken_over(

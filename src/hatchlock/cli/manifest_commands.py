@@ -109,8 +109,8 @@ def _with_servers(text: str, servers: Mapping[str, Mapping[str, Any]], arguments
 
     for name, fields in servers.items():
         chosen = {"runtime": arguments.runtime, "clients": arguments.clients}
-        if "url" in fields and len(servers) > 1:
-            del chosen["runtime"]  # it is for those that run here
+        if "url" in fields and is_taken_over(arguments):
+            del chosen["runtime"]  # it is for those that run here, and what was pasted may have none
         text = manifest.add(text, name, {**fields, **{key: value for key, value in chosen.items() if value}})
     return text
 

@@ -53,6 +53,9 @@ def server_from_source(text: str) -> Server:
     head = text.partition(":")[0]
     if head in {"http", "https"}:
         return name_from(_own_part(text)), {"url": text}
+    if head not in set(Kind) and re.match(r"[\w.@-]+\s+\S", text):
+        why = "it looks like a command line, which stands behind `--`"
+        raise BadSource(text=text, why=why, advice=f"hatchlock add -- {text}")
     if head not in set(Kind) and "/" in text and "://" not in text and not text.startswith((".", "/")):
         text = f"oci:{text}"
     source = Source.parse(text)

@@ -19,6 +19,7 @@ from hatchlock.clients.writer import entry_digest
 from hatchlock.manifest.client_fields import FOR_REMOTE
 from hatchlock.manifest.suspicion import looks_secret
 from hatchlock.migrate.model import Left, Proposed, Reading, Secret
+from hatchlock.migrate.no_servers import misspelt
 from hatchlock.migrate.translate import translated
 
 __all__ = ["ApplicationReading", "read_application", "readable_entries"]
@@ -68,7 +69,9 @@ def read_application(
         line = data.count(b"\n", 0, entry.span[0]) + 1
         meant = _meant(client, entry.value)
         if meant is None:
-            left.append(Left(line=line, what=f"`{name}` neither starts a server nor has the address of one"))
+            left.append(
+                Left(line=line, what=f"`{name}` neither starts a server nor has the address of one{_why(entry)}")
+            )
         elif _is_ours(meant):
             ours.append(name)
         else:
@@ -89,7 +92,7 @@ def readable_entries(client: Client, data: bytes, *, file: str) -> tuple[int, in
     Raises:
         Unparsable: It is not of the application's form.
     """
-    meant = [entry for _, entry in _entries(client, data, file) if client.shape.read(entry.value)]
+    meant = [entry for _, entry in _entries(client, data, file) if _meant(client, entry.value)]
     return len(meant), sum(len(_Own(client, entry, data).unknown) for entry in meant)
 
 
@@ -103,7 +106,7 @@ def _entries(client: Client, data: bytes, file: str) -> Iterator[tuple[str, Entr
 
 def _holds_entries(client: Client, value: Any) -> bool:
     """Whether it is no entry, but another version's table of them: OpenCode 2 has `mcp.servers` where 1 has servers."""
-    if not isinstance(value, Mapping) or client.shape.read(value) is not None:
+    if not isinstance(value, Mapping) or _meant(client, value) is not None:
         return False
     return all(isinstance(item, Mapping) for item in value.values())
 
@@ -113,10 +116,27 @@ def _meant(client: Client, value: Any) -> Start | Address | None:
 
     Numbers and booleans among its arguments and variables are the text that whoever wrote them meant.
     """
-    meant = client.shape.read(_in_text(value, client.shape))
+    meant = client.shape.read(_in_text(_flat(value, client.shape), client.shape))
     if isinstance(meant, Address) and "sse" in {value.get("type"), value.get("transport")}:
         return replace(meant, transport="sse")
     return meant
+
+
+def _why(entry: Entry) -> str:
+    found = misspelt(entry.value) if isinstance(entry.value, Mapping) else None
+    return f"; is `{found[0]}` meant to be `{found[1]}`?" if found else ""
+
+
+def _flat(value: Any, shape: Shape) -> Any:
+    """Return an entry as it is now where it has the form of older versions of Zed: a table `command` with `path` and the rest."""
+    table = value.get(shape.command) if isinstance(value, Mapping) else None
+    if not isinstance(table, Mapping) or not isinstance(table.get("path"), str):
+        return value
+    return {
+        **value,
+        **{name: table[name] for name in (shape.args, shape.env) if name in table},
+        shape.command: table["path"],
+    }
 
 
 def _in_text(value: Any, shape: Shape) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,9 @@ from hatchlock.migrate.applications import read_application
 from hatchlock.migrate.document import Unreadable
 from hatchlock.migrate.links import entry_in_link, is_link
 from hatchlock.migrate.model import Left, Proposed, Reading
+from hatchlock.migrate.no_servers import no_servers
 from hatchlock.migrate.recognise import application_like
+from hatchlock.migrate.snippets import command_of, unfenced
 from hatchlock.migrate.translate import translated
 from hatchlock.place import Place
 
@@ -29,13 +31,15 @@ PASTED = "pasted"
 """What its places call it."""
 
 _TITLE = "what was pasted"
+_ADVICE = 'paste {"mcpServers": {"NAME": {"command": "…", "args": ["…"]}}}, or a command line behind --'
+_WHOLE = "paste all of it, from its first line to its last; or mend it, if it is all"
 _ADDRESSES = ("url", "serverUrl", "httpUrl", "uri")
 
 
 def is_pasted(text: str) -> bool:
     """Return whether what stands where a source may stand is something that was pasted."""
     start = text.lstrip()
-    if start.startswith(("{", "[", '"')) or is_link(start):
+    if start.startswith(("{", "[", '"', "`", "$ ")) or is_link(start):
         return True
     words = start.split()
     return len(words) > 1 and (is_adding(words) or "\n" in start)
@@ -55,18 +59,23 @@ def pasted(text: str, *, name: str = "") -> Reading:
         Unreadable: It is of no form that is known, or broken; with the line.
         CannotTakeOver: It is a command line with something that is not known.
     """
+    text = unfenced(text, file=PASTED)
     start = text.strip()
     if is_link(start):
         return _link(start, name=name)
     if start.startswith("{"):
         return _json(text, name=name)
     if start.startswith('"'):  # a member, cut out of its object
-        return _json("{" + text.strip().rstrip(",") + "}", name=name)
-    if re.match(r"\[+[\w.\"-]+\]", start):
-        return _file(text, "pasted.toml")
+        return _json("{" + text.rstrip().rstrip(",") + "}", name=name)
+    if start.startswith("["):
+        return _file(text, "pasted.json" if _is_list(start) else "pasted.toml")
     if re.match(r"[\w-]+:\s*(#.*)?\n", start):
         return _file(text, "pasted.yaml")
-    return pasted_words(_words(start), name=name)
+    words = command_of(text, file=PASTED)
+    found = pasted_words(words, name=name)
+    if not is_adding(words):
+        _refuse_prose(found)
+    return found
 
 
 def pasted_words(words: Sequence[str], *, name: str = "") -> Reading:
@@ -98,13 +107,19 @@ def pasted_words(words: Sequence[str], *, name: str = "") -> Reading:
     )
 
 
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(re.sub(r"\\\r?\n", " ", text))
-    except ValueError as error:
-        raise Unreadable(
-            place=Place(file=PASTED), why="its words cannot be told apart: a quotation is not closed"
-        ) from error
+def _is_list(text: str) -> bool:
+    """Whether it is a list in JSON, also a broken one, and not the head of a table in TOML."""
+    return re.match(r"\[\s*([\[{\"\d\]]|$)", text) is not None and re.match(r"\[+[\w.\"-]+\]", text) is None
+
+
+def _refuse_prose(found: Reading) -> None:
+    for server in found.servers:
+        program = server.fields.get("command")
+        if isinstance(program, str) and shutil.which(program) is None:
+            raise CannotTakeOver(
+                what=f"there is no program {program!r} on this machine",
+                advice="if it is a command all the same: hatchlock add -- COMMAND ARGUMENT…; else paste an application's JSON",
+            )
 
 
 def _reading(found: Iterable[Proposed | Left]) -> Reading:
@@ -131,10 +146,10 @@ def _json(text: str, *, name: str) -> Reading:
     value = _loaded(text)
     if _is_entry(value):
         shown = name or (value["name"] if isinstance(value.get("name"), str) else "")
-        found = _file('{"mcpServers": {' + json.dumps(shown or "server") + ": " + text.strip() + "}}", "pasted.json")
+        found = _file('{"mcpServers": {' + json.dumps(shown or "server") + ": " + text.rstrip() + "\n}}", "pasted.json")
         return found if shown else replace(found, servers=tuple(map(_named, found.servers)))
     if isinstance(value, dict) and value and all(_is_entry(item) for item in value.values()):
-        text = '{"mcpServers": ' + text.strip() + "}"
+        text = '{"mcpServers": ' + text.rstrip() + "\n}"
     return _file(text, "pasted.json")
 
 
@@ -142,7 +157,7 @@ def _loaded(text: str) -> Any:
     try:
         return json_lines.load(text.encode(), file=PASTED).value
     except Unreadable as problem:
-        problem.advice = problem.advice or "paste all of it, from its first bracket to its last"
+        problem.advice = problem.advice or _WHOLE
         raise
 
 
@@ -163,13 +178,7 @@ def _file(text: str, name: str) -> Reading:
     path, data = Path(name), text.encode()
     client = application_like(path, data)
     if client is None:
-        if name.endswith(".json"):
-            _loaded(text)  # says what is wrong with it
-        raise Unreadable(
-            place=Place(file=PASTED),
-            why="no application would find a server in it",
-            advice='paste {"mcpServers": {"NAME": {"command": "…", "args": ["…"]}}}, or a command line behind --',
-        )
+        raise no_servers(data, name=name, file=PASTED, advice=_ADVICE, mend=_WHOLE) or AssertionError(name)
     try:
         return read_application(client, data, file=PASTED, is_its_own=False).reading
     except Unparsable as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -346,12 +347,10 @@ def _installed(source: str, program: str, args: Sequence[str]) -> Described:
 def _unpinned(command: str, args: Sequence[str]) -> Described:
     script = _script_name([command, *args])
     shown = program_name(command)
-    return Described(
-        name=script,
-        fields={"command": command},
-        args=tuple(args),
-        notes=(f"`{shown}` is a program of this machine: it is not pinned, and whoever changes it changes the server",),
-    )
+    unpinned = f"`{shown}` is a program of this machine: it is not pinned, and whoever changes it changes the server"
+    is_there = ("/" in command and not command.startswith("/")) or shutil.which(command) is not None
+    missing = () if is_there else (f"there is no program `{shown}` on this machine yet",)
+    return Described(name=script, fields={"command": command}, args=tuple(args), notes=(unpinned, *missing))
 
 
 def _script_name(words: Sequence[str]) -> str:

@@ -1,0 +1,71 @@
+"""Why no server was found in a file or a text: it is broken, it is empty, or one of its words is misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from pathlib import PurePath
+
+from hatchlock.migrate import json_lines, toml_lines, yaml_lines
+from hatchlock.migrate.document import Document, Part, Unreadable
+from hatchlock.place import Place
+
+__all__ = ["misspelt", "no_servers"]
+
+_LOAD: Mapping[str, Callable[..., Document]] = {
+    ".json": json_lines.load,
+    ".jsonc": json_lines.load,
+    ".toml": toml_lines.load,
+    ".yaml": yaml_lines.load,
+    ".yml": yaml_lines.load,
+}
+_LISTS = ("mcpServers", "mcp_servers", "context_servers", "servers", "extensions")
+_OF_ENTRIES = ("command", "args", "url", "serverUrl", "httpUrl")
+_CLOSE = 0.75
+
+
+def no_servers(data: bytes, *, name: str, file: str, advice: str = "", mend: str = "") -> Unreadable | None:
+    """Return why there is no server in what has the form of a file of this name.
+
+    Args:
+        data: What it holds.
+        name: The file's name, whose ending says the form: JSON, TOML or YAML.
+        file: What it is called where it is shown.
+        advice: What to do about it where it is not broken.
+        mend: What to do about it where it is.
+
+    Returns:
+        With the line of what is wrong; None if nothing is known of that form.
+    """
+    if not data.strip():
+        return Unreadable(place=Place(file=file), why="it is empty", advice=advice)
+    load = _LOAD.get(PurePath(name).suffix.lower())
+    if load is None:
+        return None
+    try:
+        document = load(data, file=file)
+    except Unreadable as problem:
+        problem.advice = problem.advice or mend
+        return problem
+    if found := _misspelt_within(document.root):
+        line, why = found
+        return Unreadable(place=Place(file=file, line=line), why=f"no server is in it; {why}", advice=advice)
+    return Unreadable(place=Place(file=file), why="no server is in it", advice=advice)
+
+
+def misspelt(keys: Collection[object], known: Collection[str] = _OF_ENTRIES) -> tuple[str, str] | None:
+    """Return a key that is probably misspelt, and what it was meant to be; None if none is."""
+    for key in keys:
+        close = get_close_matches(key, known, n=1, cutoff=_CLOSE) if isinstance(key, str) else []
+        if close and key not in known and close[0] not in keys:
+            return str(key), close[0]
+    return None
+
+
+def _misspelt_within(part: Part) -> tuple[int, str] | None:
+    if not isinstance(part.value, Mapping):
+        return None
+    if found := misspelt(part.value, _LISTS + _OF_ENTRIES):
+        key, meant = found
+        return part.document.line((*part.path, key)), f"is `{key}` meant to be `{meant}`?"
+    return next((below for member in part.members() if (below := _misspelt_within(member))), None)
