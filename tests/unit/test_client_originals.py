@@ -115,6 +115,17 @@ def test_one_that_was_read_later_goes_as_well(tmp_path: Path) -> None:
     assert desk.path.read_text() == text
 
 
+def test_an_entry_that_went_from_project_to_project_gives_back_what_the_first_one_found(tmp_path: Path) -> None:
+    text = '{"mcpServers": {"b": {"command": "b"}, "tool": {"command": "a"  }}}'
+    desk = Desk(tmp_path, text)
+    desk.apply("tool", adopted=("client:cursor/tool",))
+    desk.apply("tool", adopted=("client:cursor/tool",), project="other")
+    desk.apply()
+    assert desk.names() == ["b", "tool"]
+    desk.apply(project="other")
+    assert desk.path.read_text() == text
+
+
 def test_an_entry_that_changed_since_it_was_read_is_a_conflict(desk: Desk) -> None:
     records = (desk.imported("GitHub", "github"),)
     text = TEXT.replace("gh@latest", "gh@2")

@@ -64,11 +64,13 @@ class Taking:
         by: The name of ours.
         secrets: The names under which the store of secrets keeps what is secret in it.
         may_lose: Whether somebody has agreed to lose what cannot be kept.
+        is_ours: Whether another project of the same store has put it there: ours stands for what that one stood for.
     """
 
     by: str
     secrets: tuple[str, ...] = ()
     may_lose: bool = False
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +169,8 @@ def _taken_out(
         after = dialect.rename(data, name, edit.name, edit.value, path=path)
     else:
         after = dialect.set(data, name, edit.value, path=path)
+    if taking.is_ours:
+        return Change(data=after, originals=originals.renamed(name, taking.by))
     known = secrets(taking.secrets) if taking.secrets else {}
     taken = kept(data, after, name, by=taking.by, is_replaced=edit.value is not None, dialect=dialect, secrets=known)
     if taken is None:
@@ -191,7 +195,7 @@ def _without(
         if missing := sorted(taken.secrets - known.keys()):
             if not edit.may_lose:
                 raise StandsIn(path=path, name=taken.name, secrets=tuple(missing))
-            how.append((taken.name, "not"))
+            how.append((taken.name, "no-secret"))
             continue
         first = originals.firsts.get(name, First(name=name, value={}))
         back = put_back(data, taken, ours if taken.is_replaced else None, first, dialect=dialect, secrets=known)

@@ -23,7 +23,7 @@ from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
 from hatchlock.resources.client_imports import ChangedSinceImport, Read, entries_read
-from hatchlock.resources.client_kept import KeptEntries
+from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
 from hatchlock.state.documents import BadState
 from hatchlock.state.imported import Imported
 from hatchlock.state.originals import put_original_aside
@@ -229,7 +229,7 @@ class ClientResource:
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
             renamed_from=found.server if found and found.server != found.now else None,
-            taking=_taking(found, may_lose=bool(step.loss)),
+            taking=_taking(found, self._home, may_lose=bool(step.loss)),
             may_lose=bool(step.loss),
             originals=self._kept.path(path),
             secrets=self._kept.values,
@@ -239,15 +239,8 @@ class ClientResource:
             return
         self._written[step.address] = written
         for name, how in written.change.put_back:
-            if how == "value":
-                self._note(
-                    step.address, f"the entry {name!r} is back in {path}, written anew: the file has changed around it"
-                )
-            elif how == "not":
-                self._note(
-                    step.address,
-                    f"the entry {name!r} was not put back into {path}: there is one of that name, or it cannot be",
-                )
+            if what := how_put_back(how, path):
+                self._note(step.address, f"the entry {name!r} {what}")
 
     def _note(self, address: Address, what: str) -> None:
         self._emit(Event(name="client.note", address=str(address), message=what))
@@ -340,15 +333,15 @@ class ClientResource:
 
     def _observed(self, address: Address, found: _Found) -> Observed:
         path, is_going = Path(found.file.path), address not in self._specs and found.ours
-        back = self._kept.puts_back(path, found.server) if is_going else ""
         loss = self._loss(found) if found.ours else found.loss
+        removal = self._kept.removal(path, found.server) if is_going else NO_REMOVAL
         return Observed(
             address=address,
             key=entry_digest(found.value),
             facts=_facts(found.file, found.value),
-            loss=loss or (self._kept.loss_of_removal(path, found.server) if is_going else ""),
+            loss="; ".join(filter(None, (loss, removal.loss))),
             cause=f"imported: {found.read.server} stands for it" if found.read and found.is_removed else "",
-            remedy={"puts back": back} if back else {},
+            remedy=removal.details,
             handover=_handover(found),
         )
 
@@ -375,20 +368,17 @@ class ClientResource:
 
 
 def _taken(found: _Found) -> Problem:
-    error = EntryTaken(
-        path=found.file.path,
-        name=found.server,
-        client=found.file.client,
-        owner=whose(found.file.shape.read(found.value)),
-    )
+    owner = whose(found.file.shape.read(found.value))
+    error = EntryTaken(path=found.file.path, name=found.server, client=found.file.client, owner=owner)
     return Problem.of(usual_address(found.file, found.server), error)
 
 
-def _taking(found: _Found | None, *, may_lose: bool) -> Taking | None:
+def _taking(found: _Found | None, home: Home, *, may_lose: bool) -> Taking | None:
     if found is None or found.ours:
         return None
     by, secrets = (found.read.server, found.read.record.secrets) if found.read else (found.now, ())
-    return Taking(by=by, secrets=secrets, may_lose=may_lose)
+    is_ours = owner_of(found.file.shape.read(found.value), scope=found.file.scope, home=home) is not None
+    return Taking(by=by, secrets=secrets, may_lose=may_lose, is_ours=is_ours)
 
 
 def _handover(found: _Found) -> str:
