@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +214,24 @@ def test_a_file_that_stays_broken_is_left_alone(file: Path) -> None:
     with pytest.raises(Unparsable):
         edited(file)
     assert file.read_bytes() == b'{"theme": "da'
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="only Linux gives files attributes of this kind")
+def test_attributes_stay(file: Path) -> None:
+    # an access list: the owner may read and write, the user 1234 may read, nobody else anything
+    entries = [
+        (0x01, 6, 0xFFFFFFFF),
+        (0x02, 4, 1234),
+        (0x04, 0, 0xFFFFFFFF),
+        (0x10, 4, 0xFFFFFFFF),
+        (0x20, 0, 0xFFFFFFFF),
+    ]
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(file, "user.note", b"mine")
+        os.setxattr(file, "system.posix_acl_access", access)
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    swap(observe(file), b"new", 0o600)
+    assert (file.read_bytes(), os.getxattr(file, "user.note")) == (b"new", b"mine")
+    assert os.getxattr(file, "system.posix_acl_access") == access

@@ -1,4 +1,4 @@
-"""A file of somebody else's, read and replaced as a whole: mode, owner, group and symlinks stay, and no change is lost.
+"""A file of somebody else's, read and replaced as a whole: mode, owner, group, attributes and symlinks stay, and no change is lost.
 
 A file is looked at right before it is replaced, and what was replaced is looked at once more: old and new file change places,
 and if that is not the one that was looked at, or somebody writes into it just then, they change back. So a writer that comes in
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,3 +266,14 @@ def _keep_owner_and_mode(handle: int, state: FileState) -> None:
     if (facts.st_uid, facts.st_gid) != (state.uid, state.gid):
         os.fchown(handle, state.uid, state.gid)
     os.fchmod(handle, state.mode)
+    _keep_attributes(handle, state.target)
+
+
+def _keep_attributes(handle: int, target: Path) -> None:
+    """Give a new file what else belongs to the old one: its access list above all, without which others could read it or no more."""
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError):  # a file system without any
+        for name in os.listxattr(target):
+            with contextlib.suppress(OSError):  # some are the system's own to give
+                os.setxattr(handle, name, os.getxattr(target, name))
