@@ -436,3 +436,36 @@ def test_what_was_not_seen_yet_and_what_runs_as_before_is_told(project: CatProje
     project.ok("apply", "--yes", "--no-probe", "--allow-mass-removal")
     kept = json.loads((project.store / "projects" / "trial" / "entry-changes.json").read_bytes())["entries"]
     assert [(item["client"], item["server"]) for item in kept] == [("cursor", "two")], "what nobody runs is no news"
+
+
+def test_what_claude_code_has_for_single_directories_is_listed_with_them_and_never_written(project: CatProject) -> None:
+    path = project.user_home / ".claude.json"
+    ours = {"command": "hatchlock", "args": ["run", "gone"]}
+    projects = {"/srv/a": {"mcpServers": CURSOR | {"old": ours}}, "/srv/b": {"allowedTools": []}}
+    path.write_text(json.dumps({"mcpServers": {"gh": CURSOR["gh"]}, "projects": projects}, indent=2))
+    before = path.read_bytes()
+    (found,) = project.ok("client", "list", "--client", "claude-code", "--json").document["applications"]
+    files = [file for file in found["files"] if file["exists"]]
+    listed = {file["directory"]: {item["name"]: item["state"] for item in file["servers"]} for file in files}
+    assert listed == {"": {"gh": "foreign"}, "/srv/a": dict.fromkeys(("gh", "web", "old"), "foreign")}
+    shown = project.ok("client", "show", "claude-code").out
+    assert f"{path} (in /srv/a alone)" in shown
+    assert (
+        "foreign: Claude Code has it in /srv/a alone; `claude mcp remove --scope local web` there takes it away"
+        in shown
+    )
+    assert SECRET not in shown
+    assert f"{path} (in /srv/a alone)" in project.ok("client", "list").out
+    assert "web" in project.ok("client", "list", "--by", "server").out
+    project.ok("client", "clean", "--yes")
+    agreed = ("--yes", "--allow-destructive")
+    assert "lists no server" in project.fails("client", "remove", "claude-code", "web", *agreed).err
+    assert path.read_bytes() == before
+    project.ok("client", "remove", "claude-code", "gh", *agreed)
+    assert json.loads(path.read_bytes()) == {"mcpServers": {}, "projects": projects}
+
+
+def test_projects_of_claude_code_that_cannot_be_read_are_said(project: CatProject) -> None:
+    path = project.user_home / ".claude.json"
+    path.write_text('{"mcpServers": {}, "projects": []}')
+    assert "projects is no object" in project.fails("client", "show", "claude-code").out

@@ -27,6 +27,7 @@ def application_to_dict(item: Application) -> dict[str, Any]:
             {
                 "scope": file.scope,
                 "path": file.path,
+                "directory": file.directory,
                 "exists": file.exists,
                 "problem": file.problem,
                 "servers": [_entry_to_dict(entry) for entry in file.entries],
@@ -57,7 +58,7 @@ def by_application(applications: Iterable[Application]) -> str:
             file.scope,
             "?" if file.problem else str(sum(entry.value is not None for entry in file.entries)),
             _counted(file) or "-",
-            printable(file.path) + ("" if file.exists else " (not there)"),
+            _place(file),
         )
         for item in applications
         for file in item.files
@@ -79,11 +80,16 @@ def application_lines(item: Application) -> Iterator[str]:
     """Yield an application with each of its entries."""
     yield f"{item.title} ({item.name}){'' if item.is_installed else ', not installed'}"
     for file in item.files:
-        yield f"  {file.scope}  {printable(file.path)}{'' if file.exists else ' (not there)'}"
+        yield f"  {file.scope}  {_place(file)}"
         if file.problem:
             yield f"    ! {printable(file.problem)}"
         for entry in file.entries:
             yield from _entry_lines(entry)
+
+
+def _place(file: ApplicationFile) -> str:
+    alone = f" (in {printable(file.directory)} alone)" if file.directory else ""
+    return f"{printable(file.path)}{alone}{'' if file.exists else ' (not there)'}"
 
 
 def _entry_lines(entry: ListedEntry) -> Iterator[str]:

@@ -112,7 +112,7 @@ def chosen_entries(project: Project, client: str, scope: str, matches: Callable[
         Unparsable: The application's file is not understood.
     """
     (item,) = (item for item in list_applications(project) if item.name == client)
-    files = [file for file in item.files if file.scope == (scope or "user")]
+    files = [file for file in item.files if file.scope == (scope or "user") and not file.directory]
     for file in files:
         if file.problem:
             _read_again(client, file.path)

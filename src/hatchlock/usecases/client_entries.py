@@ -71,6 +71,8 @@ class ApplicationFile:
         problem: Why nobody can say what is in it; "" for nothing.
         hint: What can be done about that.
         entries: Its servers in its order; then those that are missing.
+        directory: The directory for which alone the application has these servers, in the same file; "" as a rule. Nothing is
+            ever written there.
     """
 
     scope: Scope
@@ -79,6 +81,7 @@ class ApplicationFile:
     problem: str = ""
     hint: str = ""
     entries: tuple[ListedEntry, ...] = ()
+    directory: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +122,7 @@ def list_applications(project: Project) -> tuple[Application, ...]:
     survey = _Survey(project)
     found: dict[str, list[ApplicationFile]] = {}
     for file in survey.files():
-        found.setdefault(file.client, []).append(survey.look(file))
+        found.setdefault(file.client, []).extend(survey.look(file))
     return tuple(
         Application(
             name=name,
@@ -200,7 +203,7 @@ class _Survey:
         everything = {*usual, *(file for file, _ in self._wanted), *written}
         return sorted(everything, key=lambda file: (file.client, file.scope != "user", file not in usual, file.path))
 
-    def look(self, file: ClientFile) -> ApplicationFile:
+    def look(self, file: ClientFile) -> Iterator[ApplicationFile]:
         from hatchlock.clients.catalogue import CLIENTS
         from hatchlock.clients.listed import listed
         from hatchlock.clients.writer import observe
@@ -209,14 +212,17 @@ class _Survey:
             seen = observe(Path(file.path))
             entries = listed(CLIENTS[file.client], seen.data, path=file.path) if seen.data is not None else {}
         except HatchlockError as error:
-            return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error), hint=error.hint)
+            yield _unread(file, error)
+            return
         there = [self._entry(file, name, entry.value) for name, entry in entries.items()]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
         ]
-        return ApplicationFile(
+        yield ApplicationFile(
             scope=file.scope, path=file.path, exists=seen.data is not None, entries=(*there, *missing)
         )
+        if seen.data is not None and (file.client, file.scope) == ("claude-code", "user"):
+            yield from _of_directories(file, seen.data)
 
     def _missing(self, spec: EntrySpec) -> ListedEntry:
         from hatchlock.clients.states import declared_standing
@@ -274,6 +280,34 @@ class _Survey:
             is_given_up=owner == "this project"
             and any(covers(word, address) for word in self._given_up for address in addresses),
         )
+
+
+def _of_directories(file: ClientFile, data: bytes) -> Iterator[ApplicationFile]:
+    """Yield what Claude Code has for single directories, in its user's file: it alone writes there."""
+    from hatchlock.migrate.claude_local import by_directory
+
+    how = "`claude mcp remove --scope local {}` there takes it away"
+    try:
+        found = list(by_directory(data, file=file.path))
+    except HatchlockError as error:
+        yield _unread(file, error)
+        return
+    for directory, _, servers in found:
+        entries = tuple(
+            ListedEntry(
+                name=name,
+                state="foreign",
+                detail=f"Claude Code has it in {directory} alone; {how.format(name)}",
+                shown=_shown(file, value),
+                value=value,
+            )
+            for name, value in servers.items()
+        )
+        yield ApplicationFile(scope=file.scope, path=file.path, exists=True, entries=entries, directory=directory)
+
+
+def _unread(file: ClientFile, error: HatchlockError) -> ApplicationFile:
+    return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error), hint=error.hint)
 
 
 def _gone(mark: Mark, own: Home, *, in_project: bool) -> str:
