@@ -35,6 +35,7 @@ source = "pypi:demo-server>=1"
 runtime = "process"
 python = "3.11"
 env.TOKEN = { secret = "env:DEMO_TOKEN" }
+client.goose = { enabled = false, timeout = 60 }
 
 [servers.boxed]
 source = "pypi:demo-server>=1"
@@ -126,6 +127,17 @@ def test_an_entry_is_what_apply_would_write_with_the_applications_own_fields(pro
     assert "nothing starts before `hatchlock apply`" in notes[1]
     made = export(project, "client:claude-code", "shop", "--scope", "project")
     assert json.loads(made["files"][".mcp.json"])["mcpServers"]["shop"]["args"] == ["run", "shop"]
+
+
+def test_who_has_no_hatchlock_gets_the_applications_own_fields_too(project: TrialProject) -> None:
+    made = export(project, "client:goose", "demo", "--without-hatchlock")
+    text = made["files"]["config.yaml"]
+    assert "enabled: false" in text
+    assert "timeout: 60" in text
+    assert "<" not in text
+    assert "demo: Goose takes TOKEN from a secret of its own, TOKEN" in [
+        f"{item['server']}: {item['what']}" for item in made["notes"]
+    ]
 
 
 def test_this_machines_overlay_holds_for_its_entries(project: TrialProject) -> None:

@@ -15,6 +15,7 @@ from hatchlock.launch import SecretReference
 from hatchlock.migrate.applications import read_application
 from hatchlock.migrate.devcontainer import DEVCONTAINER
 from hatchlock.migrate.outgoing.clients import client_file, pinned_client_file, pinned_entries, vscode_inputs
+from hatchlock.migrate.outgoing.handing import HANDS_ON
 from hatchlock.migrate.outgoing.model import Addressed, Started
 from hatchlock.migrate.outgoing.policies import devcontainer
 from hatchlock.migrate.outgoing.references import secret_names
@@ -61,14 +62,15 @@ def test_what_needs_no_hatchlock_means_the_same_to_every_application(client: Cli
     assert isinstance(time, Start)
     assert (time.command, *time.args) == TIME.words
     assert time.env["ZONE"] == "UTC"
-    assert "TIME_TOKEN" in time.env["KEY"]
+    if client.name not in HANDS_ON:
+        assert "TIME_TOKEN" in time.env["KEY"]
     if client.shape.http is None:
         assert [item.server for item in made.withheld] == ["tracker"]
     else:
         tracker = found["tracker"]
         assert isinstance(tracker, Address)
         assert tracker.url == TRACKER.url
-        assert tracker.headers["Authorization"].startswith("Bearer ")
+        assert client.name == "codex" or tracker.headers["Authorization"].startswith("Bearer ")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,47 @@ def test_a_secret_is_what_the_application_puts_in(name: str, place: str) -> None
     read = client.shape.read(client.dialect.read(made.files["mcp"].encode())["time"].value)
     assert isinstance(read, Start)
     assert read.env["KEY"] == place
+
+
+def test_codex_and_goose_are_told_whose_names_they_hand_on() -> None:
+    form = SecretReference(secret="env:SHOP", format="key {}")
+    shop = Addressed(name="shop", url="https://shop.example.com", headers={"A": "b"}, secrets={"X-Key": form})
+    boxed = Started(
+        name="boxed",
+        words=("boxed",),
+        secrets={"KEY": form, "CERT": SecretReference(secret="file:c", as_="file")},
+    )
+    servers: list[Started | Addressed] = [TIME, TRACKER, shop, boxed]
+    codex = pinned_entries(CLIENTS["codex"], servers)
+    assert codex.values["time"]["env_vars"] == ["KEY"]
+    assert codex.values["time"]["env"] == {"ZONE": "UTC"}
+    assert codex.values["boxed"]["env_vars"] == ["KEY", "CERT_FILE"]
+    assert codex.values["tracker"]["bearer_token_env_var"] == "TRACKER_TOKEN"
+    assert codex.values["shop"]["env_http_headers"] == {"X-Key": "SHOP"}
+    assert [str(note) for note in codex.notes] == [
+        "time: Codex takes KEY from a variable of its own, KEY",
+        "tracker: Codex takes Authorization from a variable of its own, TRACKER_TOKEN",
+        "shop: Codex takes X-Key, whole, as key … from a variable of its own, SHOP",
+        "boxed: Codex takes KEY, whole, as key … from a variable of its own, KEY",
+        "boxed: Codex takes a file with CERT from a variable of its own, CERT_FILE",
+    ]
+    goose = pinned_entries(CLIENTS["goose"], servers)
+    assert goose.values["time"]["env_keys"] == ["KEY"]
+    assert goose.values["tracker"]["env_keys"] == ["TRACKER_TOKEN"]
+    assert goose.values["tracker"]["headers"] == {"Authorization": "Bearer ${TRACKER_TOKEN}"}
+    assert goose.values["shop"]["headers"] == {"A": "b", "X-Key": "key ${SHOP}"}
+
+
+def test_the_applications_own_fields_stay_without_hatchlock_too() -> None:
+    own = {"time": {"enabled": False, "env_vars": ["HTTPS_PROXY"]}, "tracker": {"env_vars": ["X"], "enabled": False}}
+    codex = pinned_entries(CLIENTS["codex"], [TIME, TRACKER], own)
+    assert codex.values["time"]["enabled"] is False
+    assert codex.values["time"]["env_vars"] == ["HTTPS_PROXY", "KEY"]
+    assert codex.values["tracker"]["enabled"] is False
+    assert "env_vars" not in codex.values["tracker"]
+    assert "tracker: env_vars of Codex is about programs that it starts, and left out" in map(str, codex.notes)
+    goose = pinned_client_file(CLIENTS["goose"], [TIME], file="mcp", own={"time": {"enabled": False, "timeout": 5}})
+    assert "enabled: false" in goose.files["mcp"]
 
 
 def test_vs_code_asks_for_each_secret_once_and_keeps_it() -> None:

@@ -15,7 +15,7 @@ from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.machine import Machine
 
-__all__ = ["NoProjectFile", "Wanted", "other_files", "usual_files", "wanted_entries", "written_entry"]
+__all__ = ["NoProjectFile", "Wanted", "other_files", "own_fields", "usual_files", "wanted_entries", "written_entry"]
 
 _FIRST = frozenset({"claude-code", "cursor"})
 """Applications whose files are a part of every target: plans and generations are compared by its bytes, which stay."""
@@ -88,10 +88,10 @@ def _entry(server: ServerSpec, client: Client, manifest: Manifest, machine: Mach
 
 def written_entry(server: ServerSpec, client: Client, start: Start) -> dict[str, Any]:
     """Return the entry of a server in an application's file, with the application's own fields."""
-    return {**client.shape.written(start), **_own(server, client)}
+    return {**client.shape.written(start), **own_fields(server, client)}
 
 
-def _own(server: ServerSpec, client: Client) -> dict[str, Any]:
+def own_fields(server: ServerSpec, client: Client) -> dict[str, Any]:
     """Return the application's own fields, in the catalogue's order: that of the manifest is nothing that an entry shows."""
     given = server.client_fields.get(client.name, {})
     return {name: given[name] for name in client.fields if name in given}

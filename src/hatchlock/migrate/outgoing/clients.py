@@ -10,6 +10,7 @@ from typing import Any
 from hatchlock.clients.catalogue import Client
 from hatchlock.clients.shape import Address, Start
 from hatchlock.launch_parts import SecretReference
+from hatchlock.migrate.outgoing.handing import HANDS_ON, OF_PROGRAMS, handed, handing_members, joined
 from hatchlock.migrate.outgoing.model import Addressed, Note, Rendered, Started, Withheld
 from hatchlock.migrate.outgoing.references import filled, secret_names
 
@@ -41,6 +42,10 @@ _ASKS = ("vscode", "vscode-insiders")
 """Those that ask a person, for what stands in `inputs`."""
 _BY_HAND = "<{}>"
 
+OwnFields = Mapping[str, Mapping[str, Any]]
+"""Server -> the application's own fields of its entry."""
+_NONE: OwnFields = {}
+
 
 def client_file(client: Client, entries: Mapping[str, Mapping[str, Any]], *, file: str) -> Rendered:
     """Return a whole file of an application that lists servers, and nothing else.
@@ -56,9 +61,11 @@ def client_file(client: Client, entries: Mapping[str, Mapping[str, Any]], *, fil
     return Rendered(files={file: data.decode()} if entries else {}, servers=tuple(entries))
 
 
-def pinned_client_file(client: Client, servers: Sequence[Started | Addressed], *, file: str) -> Rendered:
+def pinned_client_file(
+    client: Client, servers: Sequence[Started | Addressed], *, file: str, own: OwnFields = _NONE
+) -> Rendered:
     """Return a whole file of an application whose entries need no hatchlock; see `pinned_entries`."""
-    entries = pinned_entries(client, servers)
+    entries = pinned_entries(client, servers, own)
     made = client_file(client, entries.values, file=file)
     files = dict(made.files)
     if client.name in _ASKS and files and (inputs := vscode_inputs(servers, secret_names(servers))):
@@ -81,10 +88,11 @@ class Entries:
     withheld: tuple[Withheld, ...]
 
 
-def pinned_entries(client: Client, servers: Sequence[Started | Addressed]) -> Entries:
-    """Return entries of an application that start what the lock has without hatchlock.
+def pinned_entries(client: Client, servers: Sequence[Started | Addressed], own: OwnFields = _NONE) -> Entries:
+    """Return entries of an application that start what the lock has without hatchlock, with its own fields.
 
-    Secrets are what the application puts in by itself, where it can; else a word in angle brackets for a person to replace.
+    Secrets are what the application puts in or hands on by itself, where it can; else a word in angle brackets for a person to
+    replace.
     """
     names = secret_names(servers)
     values: dict[str, Mapping[str, Any]] = {}
@@ -92,18 +100,28 @@ def pinned_entries(client: Client, servers: Sequence[Started | Addressed]) -> En
     withheld: list[Withheld] = []
     for server in servers:
         try:
-            values[server.name] = client.shape.written(entry_of(server, names, client.name))
+            written = client.shape.written(entry_of(server, names, client.name))
         except ValueError as error:
             withheld.append(Withheld(server=server.name, why=f"{client.title}: {error}"))
             continue
+        fields = own.get(server.name, {})
+        lost = OF_PROGRAMS & fields.keys() if isinstance(server, Addressed) else frozenset[str]()
+        kept = {key: value for key, value in fields.items() if key not in lost}
+        members = handing_members(server, names, client.name) if client.name in HANDS_ON else {}
+        values[server.name] = {**written, **joined(kept, members)}
         notes += _notes(server, names, client)
+        if lost:
+            what = f"{', '.join(sorted(lost))} of {client.title} is about programs that it starts, and left out"
+            notes.append(Note(server=server.name, what=what))
     return Entries(values=values, notes=tuple(notes), withheld=tuple(withheld))
 
 
 def entry_of(server: Started | Addressed, names: Mapping[str, str], client: str) -> Start | Address:
-    """Return what an application does with a server by itself, with secrets as it is told to put them in."""
+    """Return what an application does with a server by itself, with secrets as it is told to put them in, if it is told there."""
 
     def put(values: Mapping[str, str], secrets: Mapping[str, SecretReference]) -> dict[str, str]:
+        if client in HANDS_ON:
+            return dict(values)
         given = {
             f"{key}_FILE" if reference.as_ == "file" else key: _value(reference, names[reference.secret], client)
             for key, reference in secrets.items()
@@ -144,6 +162,11 @@ def _notes(server: Started | Addressed, names: Mapping[str, str], client: Client
     if any(mark in text for mark in marks for text in (*words, *values.values())):
         what = f"{client.title} replaces what begins with {' or '.join(marks)} in a word or value of it"
         yield Note(server=server.name, what=what)
+    if client.name in HANDS_ON:
+        whose = "a secret of its own" if client.name == "goose" else "a variable of its own"
+        for name, what in handed(server, names, client.name):
+            yield Note(server=server.name, what=f"{client.title} takes {what} from {whose}, {name}")
+        return
     for key, reference in server.secrets.items():
         place = place_of(names[reference.secret], client.name)
         what = f"a file with {key}" if reference.as_ == "file" else key

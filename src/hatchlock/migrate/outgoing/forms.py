@@ -26,7 +26,7 @@ from hatchlock.migrate.outgoing.policies import claude_settings, devcontainer, v
 from hatchlock.migrate.outgoing.references import secret_names
 from hatchlock.migrate.outgoing.toolhive import toolhive_files
 from hatchlock.paths import Home
-from hatchlock.resources.client_target import NoProjectFile, written_entry
+from hatchlock.resources.client_target import NoProjectFile, own_fields, written_entry
 from hatchlock.resources.endpoints import choose_port
 
 __all__ = ["CLIENT", "CONTAINER_FORMS", "FORMS", "FORMS_FOR_EACH", "SCOPED_FORMS", "Forms"]
@@ -124,7 +124,9 @@ class Forms:
             raise NoProjectFile(client=name, title=client.title, instead=client.no_project)
         file = Path(client.project_file if scope == "project" else client.user_files["linux"]).name
         if self.without_hatchlock:
-            return self._with_others(names, lambda servers: pinned_client_file(client, servers, file=file))
+            return self._with_others(
+                names, lambda servers: pinned_client_file(client, servers, file=file, own=self._own(client))
+            )
         entries = {server: self._entry(server, client, self._start(server, scope)) for server in names}
         needs = "hatchlock has to be on the PATH of whoever uses it, and the project applied"
         note = Note(server="", what=needs) if scope == "project" else self._of_one_user
@@ -141,7 +143,9 @@ class Forms:
     def _managed(self, names: Sequence[str]) -> Rendered:
         client, file = CLIENTS[_CLAUDE], self.form
         if self.without_hatchlock:
-            return self._with_others(names, lambda servers: pinned_client_file(client, servers, file=file))
+            return self._with_others(
+                names, lambda servers: pinned_client_file(client, servers, file=file, own=self._own(client))
+            )
         entries = {server: self._entry(server, client, self._anywhere(server)) for server in names}
         note = f"hatchlock has to be on the PATH of everybody, and each of them has to apply {self.leaving.manifest.project.name}"
         return replace(client_file(client, entries, file=file), notes=(Note(server="", what=note),))
@@ -174,7 +178,7 @@ class Forms:
         if self.without_hatchlock:
             servers, withheld, notes = self._pinned(names)
             variables = secret_names(servers)
-            entries = pinned_entries(client, servers)
+            entries = pinned_entries(client, servers, self._own(client))
             text = devcontainer(entries.values, vscode_inputs(servers, variables), created="")
             files = {self.form: text} if entries.values else {}
             return Rendered(
@@ -208,6 +212,9 @@ class Forms:
 
     def _entry(self, server: str, client: Client, start: Start) -> Mapping[str, Any]:
         return written_entry(self.here.servers[server], client, start)
+
+    def _own(self, client: Client) -> Mapping[str, Mapping[str, Any]]:
+        return {name: own_fields(server, client) for name, server in self.here.servers.items()}
 
     def _ports(self, servers: Sequence[Served]) -> Mapping[str, int]:
         found: dict[str, int] = {}
