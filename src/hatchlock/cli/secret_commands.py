@@ -68,14 +68,20 @@ def _typed(name: str) -> str:
 
 
 def _remove(arguments: argparse.Namespace, ui: Ui) -> int:
+    from hatchlock.usecases.secret_needs import entries_without
     from hatchlock.usecases.secrets import remove_secret
 
     project = arguments.project or ""
     remove_secret(home_of(arguments), arguments.name, os.environ, project=project)
+    needing = entries_without(home_of(arguments), arguments.name, project=project)
     if ui.json:
-        ui.document({"name": arguments.name, "project": project})
-    else:
-        ui.result(f"- keyring:{arguments.name}" + (f" of the project {project}" if project else ""))
+        ui.document({"name": arguments.name, "project": project, "needed_by": [asdict(item) for item in needing]})
+        return 0
+    ui.result(f"- keyring:{arguments.name}" + (f" of the project {project}" if project else ""))
+    for item in needing:
+        again = f"`hatchlock secret set {arguments.name} --project {item.project}`"
+        what = f"the entry {printable(item.entry)!r} that stood in {printable(item.path)}"
+        ui.say(f"note: {what} cannot be put back without it; {again} keeps it again")
     return 0
 
 

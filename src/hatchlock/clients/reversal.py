@@ -24,8 +24,9 @@ from hatchlock.digest import sha256_bytes
 
 __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
 
-How = Literal["exact", "value", "not"]
-"""Put back byte for byte; only its value, in our form; or not at all, since there is an entry of that name again."""
+How = Literal["exact", "value", "taken", "no-entry", "no-secret"]
+"""Put back byte for byte; only its value, in our form; or not at all, since there is an entry of that name again, since it was
+none that can be written anew, or since a secret of it is not kept any more."""
 
 _EMPTY = re.compile(r"[{\[](\s*)[}\]]")
 _TRIAL = "hatchlock"
@@ -196,7 +197,7 @@ def put_back(
     if taken.name != ours and taken.name in entries:
         is_same = entries[taken.name].value == value
         rest = data if ours is None else dialect.remove(data, ours)
-        return PutBack(data=rest, how="exact" if is_same else "not")
+        return PutBack(data=rest, how="exact" if is_same else "taken")
     as_first = data if ours is None else _as_first(data, ours, first, dialect)
 
     def again(candidate: bytes) -> bytes:
@@ -212,7 +213,7 @@ def put_back(
             if _means(candidate, {**wanted, taken.name: value}, dialect) and _tried(again, candidate) == as_first:
                 return PutBack(data=candidate, how="exact")
     if not isinstance(value, Mapping):  # it was no entry that anything could start
-        return PutBack(data=data if ours is None else dialect.remove(data, ours), how="not")
+        return PutBack(data=data if ours is None else dialect.remove(data, ours), how="no-entry")
     if ours is None or ours == taken.name:
         return PutBack(data=dialect.set(data, taken.name, value), how="value")
     return PutBack(data=dialect.rename(data, ours, taken.name, value), how="value")

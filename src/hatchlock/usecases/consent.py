@@ -91,6 +91,10 @@ def _way_to_keep(step: Step) -> str:
     from hatchlock.address import ResourceKind
     from hatchlock.resources.base import Action
 
+    if step.address.kind is ResourceKind.CLIENT:
+        from hatchlock.resources.client_kept import TO_KEEP
+
+        return step.details.get(TO_KEEP, "copy it elsewhere first")
     if step.action is not Action.DELETE or step.address.kind is not ResourceKind.VOLUME:
         return "copy it elsewhere first"
     server = step.address.server
