@@ -83,6 +83,19 @@ def test_a_registry_that_does_not_answer_is_named_with_the_reason(client: Regist
         client.manifest(ImageReference.parse(f"{address}/team/app"))
 
 
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("env:time", 'runtime = "process" needs none'),
+        ("server:shop", "hatchlock remove shop"),
+        ("", "that this machine reaches it"),
+    ],
+)
+def test_what_helps_when_it_is_out_of_reach_depends_on_what_it_is_for(address: str, hint: str) -> None:
+    error = ImageUnreachable(image="x/y:1", registry="x", why="refused", address=address)
+    assert error.hint.endswith(hint)
+
+
 def test_something_that_is_no_manifest_is_refused(server: FakeRegistry, client: Registry) -> None:
     server.documents["/v2/team/app/manifests/1.0"] = ("text/html", b"<html>")
     with pytest.raises(ImageUnreachable, match="text/html"):

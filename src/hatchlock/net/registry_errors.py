@@ -65,10 +65,16 @@ class ImageUnreachable(ImageProblem):
     def _hint(self) -> str:
         if self.pushing:
             return self.advice or "check the registry's name, and push again: what it has already is not sent twice"
-        return self.advice or (
-            "check that the registry's name is right and that this machine reaches it; a base of your own is named by "
-            'base = "oci:…", and runtime = "process" needs none'
-        )
+        if self.advice:
+            return self.advice
+        check = "check that the registry's name is right and that this machine reaches it"
+        kind, _, name = self.address.partition(":")
+        match kind:
+            case "env":  # it is a base
+                return f'{check}; a base of your own is named by base = "oci:…", and runtime = "process" needs none'
+            case "server":
+                return f"{check}; the others can be locked without it: hatchlock remove {name}"
+        return check
 
 
 @dataclass(kw_only=True, eq=False)
