@@ -298,8 +298,20 @@ def test_stdin_is_read(project: TrialProject) -> None:
         (("nowhere.json",), 1, "there is no such file"),
         (("~0",), 1, "there is no such file"),
         (("cursor",), 1, "Cursor has no file here"),
-        ((".",), 1, "no file in this directory"),
-        (("x.txt",), 1, "no file that can be read"),
+        (("void",), 1, "no file in this directory"),
+        (("claude-cod",), 1, "did you mean 'claude-code'?"),
+        (("cursor@global",), 1, "no application that hatchlock knows"),
+        (("x.txt",), 1, "x.txt: it is of no kind that is known"),
+        (("empty.json",), 1, "empty.json: it is empty"),
+        (("empty.json", "--as", "cursor"), 1, "empty.json: it is empty"),
+        (("none.json",), 1, "none.json: no server is in it"),
+        (("none.json", "--as", "cursor"), 1, "leave out --as cursor"),
+        (("none.json", "--as", "compose"), 1, "none.json"),
+        (("misspelt.json",), 1, "misspelt.json:1: no server is in it; is `comand` meant to be `command`?"),
+        (("broken.json",), 1, "broken.json:2: it is no JSON"),
+        (("broken.toml",), 1, "broken.toml:1: it is not valid TOML"),
+        (("broken.yaml",), 1, "broken.yaml:3: it is no YAML"),
+        (("many",), 1, "many/broken.json:2: it is no JSON"),
         (("x.txt", "--as", "coursor"), 64, "did you mean 'cursor'?"),
         (("--client", "zedd"), 64, "did you mean 'zed'?"),
         (("--rename", "a"), 64, "OLD=NEW"),
@@ -307,9 +319,46 @@ def test_stdin_is_read(project: TrialProject) -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(project: TrialProject, words: tuple[str, ...], status: int, said: str) -> None:
-    (project.directory / "x.txt").write_text("hello")
+    texts = {
+        "x.txt": "hello",
+        "empty.json": " \n",
+        "none.json": '{"other": {}}',
+        "misspelt.json": '{"mcpServers": {"a": {"comand": "uvx"}}}',
+        "broken.json": '{"mcpServers": {\n"a": }}',
+        "broken.toml": "[mcp_servers.x\n",
+        "broken.yaml": "servers:\n  - [a\n",
+        "void/x.txt": "hello",
+        "many/broken.json": '{"mcpServers": {\n"a": }}',
+    }
+    for name, text in texts.items():
+        (project.directory / name).parent.mkdir(exist_ok=True)
+        (project.directory / name).write_text(text)
     assert said in project.fails("import", *words, status=status).err
     assert not project.manifest.exists()
+
+
+def test_where_all_is_refused_the_exit_status_says_so(project: TrialProject) -> None:
+    cursor(project, a={"command": "npx", "args": ["a", "--token", TOKEN]})
+    done = project.run("import")
+    assert (done.status, "not carried over:\n  ~/.cursor/mcp.json:3: `a`" in done.out) == (1, True)
+
+
+def test_secrets_are_listed_in_columns(project: TrialProject) -> None:
+    cursor(project, github=GITHUB, a={**GITHUB, "args": ["a"], "env": {"KEY": f"{TOKEN}x"}})
+    lines = project.ok("import").out.splitlines()
+    at = lines.index("secrets:") + 1
+    assert [line.split() for line in lines[at : at + 2]] == [
+        ["keyring:a-key", "a.KEY", "not", "kept"],
+        ["keyring:github-token", "github.GITHUB_TOKEN", "not", "kept"],
+    ]
+    assert len({line.index("not kept") for line in lines[at : at + 2]}) == 1
+
+
+def test_one_scope_of_an_application_can_be_named(project: TrialProject) -> None:
+    cursor(project, time=TIME)
+    put(project.directory / ".cursor/mcp.json", github=GITHUB)
+    project.ok("import", "cursor@project")
+    assert sorted(servers(project)) == ["github"]
 
 
 def test_your_own_manifest_is_made_where_it_belongs(project: TrialProject) -> None:

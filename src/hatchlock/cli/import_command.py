@@ -35,7 +35,7 @@ def import_(arguments: argparse.Namespace, ui: Ui) -> int:
         project, arguments.sources, directory=directory_of(arguments), as_name=arguments.form, stdin=_stdin
     )
     plan = plan_import(project, sources, wishes)
-    status = 1 if sources.errors or plan.has_conflicts else 0
+    status = 1 if sources.errors or plan.has_conflicts or plan.is_in_vain else 0
     if arguments.dry_run:
         show_import(sources, plan, ui, kept=None, written=(), again="")
         return status

@@ -39,8 +39,9 @@ def show_import(
         ui.document(_document(sources, plan, kept=kept, written=written))
         return
     ui.result("\n\n".join(_blocks(sources, plan, kept=kept)))
-    for error in sources.errors:
-        ui.say("")
+    for number, error in enumerate(sources.errors):
+        if number or sources.files:
+            ui.say("")
         ui.error(error)
     _say_what_next(plan, ui, kept=kept, is_written=bool(written), again=again)
 
@@ -52,7 +53,8 @@ def _blocks(sources: Sources, plan: ImportPlan, *, kept: bool | None) -> Iterato
         yield table(rows)
     for heading, lines in _sections(sources, plan, kept=bool(kept)):
         yield "\n".join([f"{heading}:", *(f"  {line}" for line in lines)])
-    yield _counts(sources, plan, is_dry=kept is None)
+    if sources.files or not sources.errors:
+        yield _counts(sources, plan, is_dry=kept is None)
 
 
 def _row(item: Outcome) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ def _told(item: Outcome) -> str:
 
 def _sections(sources: Sources, plan: ImportPlan, *, kept: bool) -> Iterator[tuple[str, list[str]]]:
     if plan.secrets:
-        yield "secrets", [_secret(item, kept=kept) for item in plan.secrets]
+        yield "secrets", table([_secret(item, kept=kept) for item in plan.secrets]).split("\n")
     if plan.notes:
         yield "to know", list(_grouped(plan.notes))
     if plan.left:
@@ -98,9 +100,9 @@ def _grouped(notes: Iterable[tuple[str, str]]) -> Iterator[str]:
         yield f"{', '.join(names)}: {note}"
 
 
-def _secret(item: KeptSecret, *, kept: bool) -> str:
+def _secret(item: KeptSecret, *, kept: bool) -> tuple[str, ...]:
     state = "kept" if item.is_there or (kept and item.value) else "not kept" if item.value else "has no value yet"
-    return f"keyring:{item.name}  {', '.join(item.used_by)}  {state}"
+    return f"keyring:{item.name}", ", ".join(item.used_by), state
 
 
 def _place(file: str, left: Left) -> str:

@@ -10,7 +10,7 @@ from hatchlock.migrate import json_lines, toml_lines, yaml_lines
 from hatchlock.migrate.document import Document, Part, Unreadable
 from hatchlock.place import Place
 
-__all__ = ["misspelt", "no_servers"]
+__all__ = ["broken", "misspelt", "no_servers"]
 
 _LOAD: Mapping[str, Callable[..., Document]] = {
     ".json": json_lines.load,
@@ -39,18 +39,31 @@ def no_servers(data: bytes, *, name: str, file: str, advice: str = "", mend: str
     """
     if not data.strip():
         return Unreadable(place=Place(file=file), why="it is empty", advice=advice)
-    load = _LOAD.get(PurePath(name).suffix.lower())
-    if load is None:
-        return None
     try:
-        document = load(data, file=file)
+        document = _loaded(data, name=name, file=file)
     except Unreadable as problem:
         problem.advice = problem.advice or mend
         return problem
+    if document is None:
+        return None
     if found := _misspelt_within(document.root):
         line, why = found
         return Unreadable(place=Place(file=file, line=line), why=f"no server is in it; {why}", advice=advice)
     return Unreadable(place=Place(file=file), why="no server is in it", advice=advice)
+
+
+def broken(data: bytes, *, name: str, file: str) -> Unreadable | None:
+    """Return what is wrong with a file of a form that is known by its name, with the line; None if nothing is."""
+    try:
+        _loaded(data, name=name, file=file)
+    except Unreadable as problem:
+        return problem
+    return None
+
+
+def _loaded(data: bytes, *, name: str, file: str) -> Document | None:
+    load = _LOAD.get(PurePath(name).suffix.lower())
+    return load(data, file=file) if load else None
 
 
 def misspelt(keys: Collection[object], known: Collection[str] = _OF_ENTRIES) -> tuple[str, str] | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.migrate.model import Format
     from hatchlock.usecases.project import Project
 
-__all__ = ["ImportPlaces", "NotImportable", "Opened"]
+__all__ = ["ImportPlaces", "NotImportable", "Opened", "why_none"]
 
 _LARGEST = 32 << 20
 _STDIN = Path("<stdin>")
@@ -124,7 +124,8 @@ class ImportPlaces:
         """Yield the files that were named.
 
         Args:
-            names: An application; a file; a directory, in which every file of a known kind counts; or `-`.
+            names: An application, or its files of one scope (`cursor@project`); a file; a directory, in which every file of a
+                known kind counts; or `-`.
             directory: Where paths begin.
             as_name: What they are: a format, or an application; "" to recognise it.
             stdin: Reads what `-` stands for.
@@ -139,8 +140,9 @@ class ImportPlaces:
         for name in names:
             path = directory / os.path.expanduser(name)  # noqa: PTH111  a path object raises for unknown users
             if name == "-":
-                yield self._found(_STDIN, stdin(), reader) or _unknown("stdin")
-            elif not as_name and _is_application(name) and not path.exists():
+                data = stdin()
+                yield self._found(_STDIN, data, reader) or why_none(data, name=_form_of(data), shown="stdin")
+            elif not as_name and _is_application(name.partition("@")[0]) and not path.exists():
                 yield from self._of_application(name)
             elif path.is_dir():
                 yield from self._in_directory(path, reader)
@@ -169,10 +171,16 @@ class ImportPlaces:
             return [user]
         return [user, _ClientFile(client=client, scope="project", path=path)]
 
-    def _of_application(self, name: str) -> Iterator[Opened | HatchlockError]:
+    def _of_application(self, word: str) -> Iterator[Opened | HatchlockError]:
         from hatchlock.clients.catalogue import CLIENTS
+        from hatchlock.usecases.client_names import UnknownApplication, known_application
 
-        files = self._files_of(CLIENTS[name])
+        try:
+            name, scope = known_application(word)
+        except UnknownApplication as error:
+            yield error
+            return
+        files = [file for file in self._files_of(CLIENTS[name]) if scope in {"", file.scope}]
         if not any(file.path.exists() for file in files):
             places = " or ".join(self._shown(file.path) for file in files)
             what = f"{CLIENTS[name].title} has no file here: there is no {places}"
@@ -201,16 +209,20 @@ class ImportPlaces:
             yield replace(opened, client=client, scope="", own_directory=str(self._project.directory), aside=why)
 
     def _file(self, path: Path, reader: Client | Format | None) -> Iterator[Opened | HatchlockError]:
+        from hatchlock.clients.catalogue import CLIENTS
+        from hatchlock.manifest.problem import did_you_mean
+
         data = _data(path)
         if isinstance(data, HatchlockError):
             yield data
         elif data is None:
             place = Place(file=self._shown(path))
-            yield NotImportable(place=place, why="there is no such file", advice="name a file, or an application")
+            advice = did_you_mean(path.name, CLIENTS, "name a file, or an application")
+            yield NotImportable(place=place, why="there is no such file", advice=advice)
         elif found := self._found(path, data, reader):
             yield from self._with_local(found)
         else:
-            yield _unknown(self._shown(path))
+            yield why_none(data, name=path.name, shown=self._shown(path))
 
     def _in_directory(self, directory: Path, reader: Client | Format | None) -> Iterator[Opened | HatchlockError]:
         """Yield every file of a known kind that lies in a directory, and every one that its tool would read below it."""
@@ -228,9 +240,19 @@ class ImportPlaces:
             elif data and (found := self._found(path, data, reader)):
                 is_empty = False
                 yield from self._with_local(found)
+            elif data and (problem := self._broken(path, data)):
+                is_empty = False
+                yield problem
         if is_empty:
             why = "no file in this directory is of a kind that can be read"
             yield NotImportable(place=Place(file=self._shown(directory)), why=why)
+
+    def _broken(self, path: Path, data: bytes) -> HatchlockError | None:
+        """Return what is wrong with a file of no known kind, if it is one that speaks of MCP: others are nobody's affair here."""
+        from hatchlock.migrate.no_servers import broken
+
+        speaks = b"mcp" in data.lower() or "mcp" in path.name.lower()
+        return broken(data, name=path.name, file=self._shown(path)) if speaks else None
 
     def _found(self, path: Path, data: bytes, reader: Client | Format | None) -> Opened | None:
         from hatchlock.migrate.model import Format
@@ -266,8 +288,24 @@ def _recognised(opened: Opened) -> Opened | None:
     return None
 
 
-def _unknown(shown: str) -> NotImportable:
-    return NotImportable(place=Place(file=shown), why="it is no file that can be read, or no server is in it")
+def why_none(data: bytes, *, name: str, shown: str, advice: str = "") -> HatchlockError:
+    """Return why there is no server in a file.
+
+    Args:
+        data: What it holds.
+        name: Its name.
+        shown: The same, for people.
+        advice: What to do about it; that `--as` says what it is, if not said.
+    """
+    from hatchlock.migrate.no_servers import no_servers
+
+    hint = advice or NotImportable.advice
+    unknown = NotImportable(place=Place(file=shown), why="it is of no kind that is known", advice=hint)
+    return no_servers(data, name=name, file=shown, advice=hint) or unknown
+
+
+def _form_of(data: bytes) -> str:
+    return "stdin.json" if data.lstrip()[:1] in {b"{", b"["} else "stdin"
 
 
 def _clients() -> list[Client]:

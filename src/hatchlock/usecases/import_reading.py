@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,13 +105,11 @@ def read_sources(
 
     text, _ = open_or_new(project)
     places = ImportPlaces(project, loads(text, shown=project.manifest.name).manifest)
-    chosen = places.named(names, directory=directory, as_name=as_name, stdin=stdin) if names else places.here()
     gathered = _Gathered(project.directory)
-    for opened in chosen:
-        if isinstance(opened, HatchlockError):
-            gathered.errors.append(opened)
-        else:
-            gathered.read(opened)
+    if not names:
+        gathered.read_all(places.here())
+    for name in names:
+        gathered.read_named(places.named([name], directory=directory, as_name=as_name, stdin=stdin), as_name=as_name)
     written_by_others = _Gathered(project.directory)
     for opened in places.of(gathered.listing):
         written_by_others.read(opened)
@@ -127,6 +125,29 @@ class _Gathered:
         self._environments: dict[str, Mapping[str, Any]] = {}
         self._left: list[tuple[str, Left]] = []
         self._asides: dict[tuple[str, str], str] = {}
+
+    def read_all(self, chosen: Iterable[Opened | HatchlockError]) -> list[Opened]:
+        """Read files, and return them; what could not be opened is among the errors."""
+        every = []
+        for opened in chosen:
+            if isinstance(opened, HatchlockError):
+                self.errors.append(opened)
+            else:
+                every.append(opened)
+                self.read(opened)
+        return every
+
+    def read_named(self, chosen: Iterable[Opened | HatchlockError], *, as_name: str) -> None:
+        """Read what one word names: it is an error if nothing is in it."""
+        from hatchlock.usecases.import_places import why_none
+
+        before = len(self.errors) + len(self._files)
+        every = {opened.shown: opened for opened in self.read_all(chosen)}
+        if len(self.errors) + len(self._files) == before:
+            advice = f"leave out --as {as_name}: then it is recognised, if it can be" if as_name else ""
+            self.errors += (
+                why_none(item.data, name=item.path.name, shown=item.shown, advice=advice) for item in every.values()
+            )
 
     def read(self, opened: Opened) -> None:
         from hatchlock.migrate.applications import ApplicationReading, read_application

@@ -64,6 +64,12 @@ class ImportPlan:
         """Whether a server could not be added because of another one of its name."""
         return any(item.state == "conflict" for item in self.decision.outcomes)
 
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether no server of all that was found is in the manifest afterwards."""
+        states = {item.state for item in self.decision.outcomes}
+        return bool(self.left) and not states & {"added", "there"}
+
 
 def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPlan:
     """Decide what an import does. Nothing is changed.
