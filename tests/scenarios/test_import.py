@@ -343,6 +343,23 @@ def test_where_all_is_refused_the_exit_status_says_so(project: TrialProject) -> 
     assert (done.status, "not carried over:\n  ~/.cursor/mcp.json:3: `a`" in done.out) == (1, True)
 
 
+def test_a_name_that_is_there_twice_is_said(project: TrialProject) -> None:
+    twice = '{"mcpServers": {\n"a": {"command": "uvx", "args": ["x"]},\n"a": {"command": "uvx", "args": ["y"], "env": {"B": "1",\n"B": "2"}}}}'
+    (project.directory / "mcp.json").write_text(twice)
+    document = project.ok("import", "mcp.json", "--dry-run", "--json").document
+    assert [(item["line"], item["what"]) for item in document["left"]] == [
+        (2, "`a`: the same name stands in line 3 again, and that one counts; leave one of them out"),
+        (3, "`a.env.B`: the same name stands in line 4 again, and that one counts; leave one of them out"),
+    ]
+    text = json.dumps({"customizations": {"vscode": {"mcp": {"servers": {"time": TIME}}}}})
+    (project.directory / "devcontainer.json").write_text(f'{{"x": 1,\n"x": 2, {text[1:]}')
+    assert (
+        "devcontainer.json:1: `x`: the same name stands in line 2 again"
+        in project.ok("import", "devcontainer.json").out
+    )
+    assert "pasted:2: `a`: the same name" in project.fails("add", twice).err
+
+
 def test_secrets_are_listed_in_columns(project: TrialProject) -> None:
     cursor(project, github=GITHUB, a={**GITHUB, "args": ["a"], "env": {"KEY": f"{TOKEN}x"}})
     lines = project.ok("import").out.splitlines()

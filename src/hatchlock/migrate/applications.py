@@ -14,12 +14,14 @@ from typing import Any
 
 from hatchlock.clients.catalogue import Client
 from hatchlock.clients.dialect import Entry
+from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.shape import Address, Shape, Start
 from hatchlock.clients.writer import entry_digest
 from hatchlock.manifest.client_fields import FOR_REMOTE
 from hatchlock.manifest.suspicion import looks_secret
 from hatchlock.migrate.model import Left, Proposed, Reading, Secret
 from hatchlock.migrate.no_servers import misspelt
+from hatchlock.migrate.repeated import repeated
 from hatchlock.migrate.translate import translated
 
 __all__ = ["ApplicationReading", "read_application", "readable_entries"]
@@ -82,6 +84,8 @@ def read_application(
             own = _Own(client, entry, data)
             servers.append(_with_own(client, found, own, meant, is_its_own=is_its_own))
             digests[name] = entry_digest(entry.value)
+    if isinstance(client.dialect, JsonObject):
+        left += repeated(data, client.dialect)
     reading = Reading(file=file, title=client.title, servers=tuple(servers), left=tuple(left))
     return ApplicationReading(reading=reading, digests=digests, ours=tuple(ours))
 

@@ -150,12 +150,15 @@ class _Gathered:
             )
 
     def read(self, opened: Opened) -> None:
+        from hatchlock.clients.json_object import JsonObject
         from hatchlock.migrate.applications import ApplicationReading, read_application
         from hatchlock.migrate.claude_local import elsewhere
+        from hatchlock.migrate.repeated import repeated
 
         try:
             if opened.format is not None:
                 whole = ApplicationReading(reading=opened.format.read(opened.path, opened.data))
+                self._left += [(opened.shown, item) for item in repeated(opened.data, JsonObject(()))]
             elif opened.client is not None:
                 whole = read_application(
                     opened.client,
