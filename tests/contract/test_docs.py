@@ -17,6 +17,7 @@ import pytest
 from hatchlock.address import Kind
 from hatchlock.cli.help import COMMANDS
 from hatchlock.cli.parser import parse
+from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.launch import Sandbox
 from hatchlock.lock import images, surfaces
 from hatchlock.lock import model as lock
@@ -106,6 +107,10 @@ def test_the_common_options_are_those_that_are_documented() -> None:
 def test_the_readme_lists_the_commands_that_work() -> None:
     line = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `init add"))
     assert sorted(_WORD.findall(line)[0].split()) == sorted(COMMAND_NAMES)
+
+
+def test_the_readme_counts_the_applications() -> None:
+    assert f"\n| {len(CLIENTS)} AI applications (" in (ROOT / "README.md").read_text()
 
 
 # Manifest
