@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hatchlock.migrate.fitting import fitted
-from hatchlock.migrate.model import Proposed, Reading, Secret
+from hatchlock.migrate.model import Left, Proposed, Reading, Secret
 from support import imports
 
 
@@ -104,6 +105,19 @@ def test_a_token_in_what_is_refused_is_not_repeated() -> None:
     found = fitted(reading({"source": "pypi:a<2", "sandbox": {"user": token}}))
     assert imports.left(found) == ["7: `sandbox.user`: '…' is no numeric user"]
     assert token not in imports.left(fitted(reading({"source": f"npm:{token} x"})))[0]
+
+
+def test_a_token_gets_neither_into_a_manifest_nor_into_what_is_said() -> None:
+    token = "ghp_0f1e2d3c4b5a69788796a5b4c3d2e1f0ABCD"
+    where = f"{token}: the address https://h.example/x?key=Zq8Lw3 is not carried over"
+    misplaced = fitted(reading({"source": "pypi:a<2", "description": token}))
+    assert not misplaced.servers
+    assert imports.left(misplaced)[0].startswith("7: `Web`: a token stands where only a name can")
+    noted = replace(reading({"source": "pypi:a<2"}).servers[0], left=(Left(line=8, what=where),), notes=(where,))
+    found = fitted(Reading(file="f", title="t", servers=(noted,), left=(Left(line=9, what=where),)))
+    said = "…: the address https://h.example/x?… is not carried over"
+    assert imports.left(found) == [f"8: {said}", f"9: {said}"]
+    assert imports.server(found, "web").notes == (said,)
 
 
 def test_what_fits_is_not_touched() -> None:

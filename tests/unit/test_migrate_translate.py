@@ -106,6 +106,8 @@ def test_what_is_run_in_the_end_is_what_counts(line: str, fields: dict[str, Any]
         ("'${HERE}/server'", "its program is named by a variable"),
         ("npx --registry https://h.example foo", "--registry, which cannot be taken over"),
         ("finch-mcp list", "runs no server"),
+        ("finch-mcp run mcp-uvx:1a2b3c4d", "finch-mcp has built on this machine"),
+        ("finch-mcp run --direct mcp-tools:12345678", "finch-mcp has built on this machine"),
         ("npm install foo", "`npm install` runs no server"),
         ("uv pip install foo", "`uv pip` runs no server"),
     ],
@@ -217,6 +219,18 @@ def test_an_address_that_no_manifest_can_have_is_left(url: str, why: str) -> Non
     assert isinstance(found, Left)
     assert why in found.what
     assert TOKEN not in found.what
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://u:hunter2@h.example/mcp", "h.example/mcp?key=hunter2", "ftp://h.example/mcp?a=b&key=hunter2"]
+)
+@pytest.mark.parametrize("bridge", [False, True])
+def test_an_address_that_is_no_source_is_repeated_without_what_may_be_secret(url: str, *, bridge: bool) -> None:
+    start = Start(command="npx", args=("-y", "mcp-remote", url))
+    left = translated(start if bridge else Address(url=url), name="x")
+    assert isinstance(left, Left)
+    assert "h.example/mcp" in left.what
+    assert "hunter2" not in left.what
 
 
 def test_an_image_has_what_its_command_line_says() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from hatchlock.manifest.translate import schema_findings
 from hatchlock.migrate.model import Left, Proposed, Reading
 from hatchlock.security.mounts import Protected, mount_problem
 
-__all__ = ["fitted", "fitted_server"]
+__all__ = ["fitted", "fitted_server", "without_tokens"]
 
 _NAME = "server"
 _ESSENTIAL = frozenset({"source", "url", "build", "command", "args", "environment"})
@@ -36,6 +37,8 @@ _KEY_IN_ADDRESS = (
     "its address has a part that looks like a key, and a manifest is no place for one; if whoever knows it may know it,"
     " hatchlock add ADDRESS"
 )
+_MISPLACED = "a token stands where only a name can: nothing of it is taken over; write the server by hand, without it"
+_QUERY = re.compile(r"\?[^\s'\"`?]*=[^\s'\"`]*")
 _MOST = 100
 
 
@@ -43,10 +46,12 @@ def fitted(reading: Reading) -> Reading:
     """Return a reading whose servers a manifest takes.
 
     A key of a server that the manifest refuses (a user that is root, a mount over `/proc`) is left out of it, an item of a
-    list alone where that is enough; likewise what this machine shows no server (logins, its system). A server that would be another one without that key becomes a `Left` of the reading.
+    list alone where that is enough; likewise what this machine shows no server (logins, its system). A server that would be
+    another one without that key becomes a `Left` of the reading, and so does one with a token among its keys. Nothing that is
+    said has a token in it.
     """
     servers: list[Proposed] = []
-    left = list(reading.left)
+    left = list(map(_masked, reading.left))
     for server in reading.servers:
         found = fitted_server(server, reading.environments)
         if isinstance(found, Left):
@@ -57,12 +62,33 @@ def fitted(reading: Reading) -> Reading:
 
 
 def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> Proposed | Left:
-    """Return a server as a manifest takes it, or why it takes none.
+    """Return a server as a manifest takes it, or why it takes none; see `fitted`.
 
     Args:
         server: The server.
         environments: `[environments.X]` tables that it may name.
     """
+    found = _fitted(server, environments)
+    if isinstance(found, Left):
+        return _masked(found)
+    if known_tokens().search(json.dumps([found.name, dict(found.fields)], ensure_ascii=False)):
+        return _masked(Left(line=found.line, what=f"`{found.found_as or 'it'}`: {_MISPLACED}"))
+    return replace(found, left=tuple(map(_masked, found.left)), notes=tuple(map(without_tokens, found.notes)))
+
+
+def without_tokens(text: str) -> str:
+    """Return a sentence for people without anything that has a token's form, and without what addresses ask for.
+
+    What is wrong with a value may repeat it, and a token can stand anywhere.
+    """
+    return known_tokens().sub("…", _QUERY.sub("?…", text))
+
+
+def _masked(left: Left) -> Left:
+    return replace(left, what=without_tokens(left.what))
+
+
+def _fitted(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> Proposed | Left:
     if _has_key(server.fields.get("url")):
         return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_KEY_IN_ADDRESS}")
     server, lost = _without_forbidden(replace(server, fields=copy.deepcopy(dict(server.fields))))
@@ -73,7 +99,7 @@ def fitted_server(server: Proposed, environments: Mapping[str, Mapping[str, Any]
         path = problem.path[2:]
         if not path or path[0] in _ESSENTIAL:
             break
-        lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {_masked(problem.what)}"))
+        lost.append(Left(line=server.line, what=f"`{_shown(path)}`: {problem.what}"))
         server = _without(server, path)
     return Left(line=server.line, what=f"`{server.found_as or server.name}`: {_said(problem)}")
 
@@ -120,12 +146,7 @@ def _why_forbidden(mount: Any) -> str:
 def _said(problem: Finding | None) -> str:
     if problem is None:
         return "too much of it has no counterpart"
-    return _masked(f"{problem.what}; {problem.advice}" if problem.advice else problem.what)
-
-
-def _masked(text: str) -> str:
-    """What is wrong with a value may repeat it, and a token can stand anywhere."""
-    return known_tokens().sub("…", text)
+    return f"{problem.what}; {problem.advice}" if problem.advice else problem.what
 
 
 def _problems(server: Proposed, environments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:

@@ -44,7 +44,6 @@ __all__ = [
     "words",
 ]
 
-_PATHS = ("/", ".", "~")
 _RELATIVE = re.compile(r"\.{1,2}(?:/.*)?", re.DOTALL)
 _SSE = re.compile(r"/sse(?:[/?&]|$)")
 _PATTERN = (".", "*")
@@ -118,26 +117,11 @@ def contained(
             line=line,
             what=f"`{name}`: its argument {suspects[0] + 1} looks like a secret; give it as a variable that the server reads",
         )
-    named = tuple(mount for mount in use.mounts if not mount.source.startswith(_PATHS))
-    bare = replace(use, hosts=(), limits={}, mounts=named, capabilities=(), writable=())
-    found = proposed_image(replace(bare, image="none") if made_of else bare, name=name, line=line)
+    found = proposed_image(replace(use, image="none") if made_of else use, name=name, line=line)
     if made_of and isinstance(found, Proposed):
         fields = {key: value for key, value in found.fields.items() if key != "source"}
         found = replace(found, fields={**made_of, **fields})
-    # what a manifest refuses of these is left out one by one, at the end
-    mounts = [
-        {"source": mount.source, "target": mount.target, "mode": "ro" if mount.read_only else "rw"}
-        for mount in use.mounts
-        if mount not in named
-    ]
-    sandbox = {
-        "network": list(use.hosts),
-        **use.limits,
-        "mounts": mounts,
-        "writable": list(use.writable),
-        "capabilities": list(use.capabilities),
-    }
-    return sandboxed(found, sandbox, reason=reason)
+    return sandboxed(found, {}, reason=reason)
 
 
 def enriched(

@@ -15,7 +15,8 @@ from hatchlock.manifest.takeover import CannotTakeOver, server_from_source
 from hatchlock.migrate.bridges import BRIDGES_BY_PROGRAM, Bridged, bridged
 from hatchlock.migrate.described import Described
 from hatchlock.migrate.docker_line import ENGINES, image_of
-from hatchlock.migrate.finish import finished, without_tokens
+from hatchlock.migrate.finish import finished
+from hatchlock.migrate.fitting import without_tokens
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
 from hatchlock.migrate.image_use import ImageUse, proposed_image
 from hatchlock.migrate.installed import program_places
