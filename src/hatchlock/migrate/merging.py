@@ -82,8 +82,9 @@ class Merged:
 def merged(found: Iterable[Found]) -> tuple[Merged, ...]:
     """Return what was found, equal servers as one, in the order of their first places.
 
-    Two are equal if everything but their name, and what only their applications know of them, is: values of secrets too, and what their applications call those for which they ask. One
-    whose name something different has, or another entry of one of its files, gets the name of its application, or a number, behind its own.
+    Two are equal if everything but their name, and what only their applications know of them, is: values of secrets too, and what
+    their applications call those for which they ask. One whose name something different has, or another entry of one of its
+    files, gets the name of its application, or a number, behind its own.
     """
     groups: dict[str, list[Found]] = {}
     for item in found:
