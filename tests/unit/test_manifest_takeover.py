@@ -19,6 +19,13 @@ def _the_systems_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # what else is there differs from one machine to another
 
 
+def test_a_command_line_in_the_place_of_a_source_is_not_said_again() -> None:
+    with pytest.raises(BadSource) as problem:
+        server_from_source(f"docker run -e A_TOKEN={TOKEN} a/b --api-key {TOKEN}")
+    assert TOKEN not in str(problem.value)
+    assert problem.value.hint == "hatchlock add -- docker run -e A_TOKEN=… a/b --api-key …"
+
+
 @pytest.mark.parametrize(
     ("text", "name", "fields"),
     [

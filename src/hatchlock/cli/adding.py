@@ -35,7 +35,9 @@ def refuse_command_line(arguments: argparse.Namespace, words: Sequence[str]) -> 
     """
     if arguments.command != "add" or not arguments.source or set(":/") & set(arguments.source):
         return
-    line = shlex.join(words[words.index("add") + 1 :])
+    from hatchlock.clients.masked import masked_words
+
+    line = shlex.join(masked_words(words[words.index("add") + 1 :]))
     raise UsageError(what="a command line stands behind `--`", advice=f"hatchlock add -- {line}")
 
 

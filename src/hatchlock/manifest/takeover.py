@@ -10,6 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from hatchlock.address import BadSource, ImageReference, Kind, Source
 from hatchlock.errors import HatchlockError
+from hatchlock.manifest.suspicion import secret_arguments
 
 __all__ = ["CannotTakeOver", "name_from", "server_from_source"]
 
@@ -40,6 +41,15 @@ def name_from(text: str) -> str:
     return (short or name)[:64].strip("-") or "server"
 
 
+def _without_secrets(words: list[str]) -> str:
+    """Return a command line as it can be said again."""
+    suspects = set(secret_arguments(words))
+    return " ".join(
+        "…" if index in suspects else re.sub(r"(\w+=).+", r"\1…", word, flags=re.DOTALL)
+        for index, word in enumerate(words)
+    )
+
+
 def server_from_source(text: str) -> Server:
     """Return the server that a source alone describes.
 
@@ -55,7 +65,8 @@ def server_from_source(text: str) -> Server:
         return name_from(_own_part(text)), {"url": text}
     if head not in set(Kind) and re.match(r"[\w.@-]+\s+\S", text):
         why = "it looks like a command line, which stands behind `--`"
-        raise BadSource(text=text, why=why, advice=f"hatchlock add -- {text}")
+        shown = _without_secrets(text.split())
+        raise BadSource(text=shown, why=why, advice=f"hatchlock add -- {shown}")
     if head not in set(Kind) and "/" in text and "://" not in text and not text.startswith((".", "/")):
         text = f"oci:{text}"
     source = Source.parse(text)
