@@ -294,3 +294,15 @@ def test_paths_below_the_project_are_relative(before: str, after: str) -> None:
     fields = relative_to(server, PurePath("/home/a/project")).fields
     assert fields["source"] == after
     assert [mount["source"] for mount in fields["sandbox"]["mounts"]] == ["./data", "/srv"]
+
+
+def test_mounts_and_secrets_files_below_the_home_begin_with_it() -> None:
+    mounts = [{"source": f"/home/a{path}", "target": "/x"} for path in ("/notes", "", "/project/data", "b/notes")]
+    key = Secret(table="env", key="KEY", reference="file:/home/a/.key")
+    fields = {"env": {"A": {"secret": "file:/home/a/k"}, "B": "/home/a/b"}, "sandbox": {"mounts": mounts}}
+    item = found("a", "path:/home/a/src", secrets=(key,), fields=fields).server
+    server = relative_to(item, PurePath("/home/a/project"), home=PurePath("/home/a"))
+    shown = [mount["source"] for mount in server.fields["sandbox"]["mounts"]]
+    assert shown == ["~/notes", "/home/a", "./data", "/home/ab/notes"]
+    assert server.fields["env"] == {"A": {"secret": "file:~/k"}, "B": "/home/a/b"}
+    assert (server.fields["source"], server.secrets[0].reference) == ("path:/home/a/src", "file:~/.key")

@@ -1,9 +1,9 @@
-"""Paths below a project, as its manifest says them: a manifest is committed, and others have it elsewhere. Pure."""
+"""Paths below a project or a home, as a manifest says them: it is committed, and others have it elsewhere. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -15,13 +15,15 @@ _KINDS = ("path:", "hatch:")
 _FILE = "file:"
 
 
-def relative_to(server: Proposed, directory: PurePath) -> Proposed:
+def relative_to(server: Proposed, directory: PurePath, *, home: PurePath | None = None) -> Proposed:
     """Return a server whose paths are relative where they are in a directory: its source, mounts, Dockerfile, secrets' files.
 
     Args:
         server: As it was read, with absolute paths.
         directory: The manifest's.
+        home: The user's; mounts and secrets' files below it begin with `~/`. A manifest knows no such source or Dockerfile.
     """
+    own = _Places(directory=directory, home=home)
     fields: dict[str, Any] = dict(server.fields)
     source, build, env = fields.get("source"), fields.get("build"), fields.get("env")
     if isinstance(source, str) and (kind := next((kind for kind in _KINDS if source.startswith(kind)), "")):
@@ -31,23 +33,40 @@ def relative_to(server: Proposed, directory: PurePath) -> Proposed:
     if isinstance(build, Mapping) and isinstance(build.get("context"), str):
         fields["build"] = {**build, "context": _shortened(build["context"], directory)}
     if isinstance(env, Mapping):
-        fields["env"] = {name: _reference(value, directory) for name, value in env.items()}
+        fields["env"] = {name: _reference(value, own) for name, value in env.items()}
     sandbox = fields.get("sandbox")
     if isinstance(sandbox, Mapping) and isinstance(sandbox.get("mounts"), list):
-        fields["sandbox"] = {**sandbox, "mounts": [_mount(mount, directory) for mount in sandbox["mounts"]]}
-    return replace(server, fields=fields)
+        fields["sandbox"] = {**sandbox, "mounts": [_mount(mount, own) for mount in sandbox["mounts"]]}
+    secrets = tuple(replace(item, reference=_file(item.reference, own)) for item in server.secrets)
+    return replace(server, fields=fields, secrets=secrets)
 
 
-def _reference(value: Any, directory: PurePath) -> Any:
-    if not isinstance(value, Mapping) or not str(value.get("secret")).startswith(_FILE):
-        return value
-    return {**value, "secret": _FILE + _shortened(value["secret"].removeprefix(_FILE), directory)}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Places:
+    directory: PurePath
+    home: PurePath | None
+
+    def shortened(self, text: str) -> str:
+        found = _shortened(text, self.directory)
+        if found != text or self.home is None or self.home not in PurePath(text).parents or self.home == PurePath("/"):
+            return found
+        return f"~/{PurePath(text).relative_to(self.home)}"
 
 
-def _mount(mount: Any, directory: PurePath) -> Any:
+def _reference(value: Any, own: _Places) -> Any:
+    is_one = isinstance(value, Mapping) and isinstance(value.get("secret"), str)
+    return {**value, "secret": _file(value["secret"], own)} if is_one else value
+
+
+def _file(reference: str, own: _Places) -> str:
+    path = reference.removeprefix(_FILE)
+    return _FILE + own.shortened(path) if reference.startswith(_FILE) else reference
+
+
+def _mount(mount: Any, own: _Places) -> Any:
     if not isinstance(mount, Mapping) or not isinstance(mount.get("source"), str):
         return mount
-    return {**mount, "source": _shortened(mount["source"], directory)}
+    return {**mount, "source": own.shortened(mount["source"])}
 
 
 def _shortened(text: str, directory: PurePath) -> str:

@@ -105,20 +105,21 @@ def read_sources(
 
     text, _ = open_or_new(project)
     places = ImportPlaces(project, loads(text, shown=project.manifest.name).manifest)
-    gathered = _Gathered(project.directory)
+    gathered = _Gathered(project)
     if not names:
         gathered.read_all(places.here())
     for name in names:
         gathered.read_named(places.named([name], directory=directory, as_name=as_name, stdin=stdin), as_name=as_name)
-    written_by_others = _Gathered(project.directory)
+    written_by_others = _Gathered(project)
     for opened in places.of(gathered.listing):
         written_by_others.read(opened)
     return gathered.sources(written_by_others)
 
 
 class _Gathered:
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, project: Project) -> None:
+        self._directory = project.directory
+        self._home = Path(project.environ.get("HOME") or Path.home())
         self.errors: list[HatchlockError] = []
         self._files: list[FileRead] = []
         self._found: list[Found] = []
@@ -218,7 +219,7 @@ class _Gathered:
             )
         names = self._named_apart(reading)
         for server in reading.servers:
-            found = relative_to(with_environments(server, names), self._directory)
+            found = relative_to(with_environments(server, names), self._directory, home=self._home)
             self._found.append(Found(server=found, origin=_origin(opened, found, client, digests)))
             if opened.aside:
                 self._asides[opened.shown, server.found_as] = opened.aside
