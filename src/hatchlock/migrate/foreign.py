@@ -28,6 +28,7 @@ _FINCH = Options(
     },
 )
 _REPOSITORY = re.compile(r"https?://|git@|ssh://|(?:.*[/.])?(?:github|gitlab)\.com/|.*bitbucket\.org/|.*\.git(?:#.*)?$")
+_BUILT_BY_FINCH = re.compile(r"mcp-[a-z0-9._-]+:[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +78,8 @@ def finch_target(start: Start) -> OfFinch | None:
     """Return what an entry of finch-mcp runs; None if it is no such entry.
 
     Raises:
-        CannotTakeOver: It has an option that finch-mcp has not, or names nothing to run.
+        CannotTakeOver: It has an option that finch-mcp has not, names nothing to run, or names an image that finch-mcp has built:
+            no registry has that, and it does not say what is in it.
     """
     if program_name(start.command) != "finch-mcp":
         return None
@@ -107,6 +109,11 @@ def _meant(target: str, args: Sequence[str], *, is_direct: bool) -> Start | Imag
     if not args and re.search(r"\s", target):
         command, *args = shlex.split(target)
         return Start(command=command, args=tuple(args))
+    if _BUILT_BY_FINCH.fullmatch(target):
+        raise CannotTakeOver(
+            what=f"`finch-mcp run` names {target!r}, which finch-mcp has built on this machine of something else",
+            advice="add what it was built from: `hatchlock add -- uvx PACKAGE`, `hatchlock add path:./DIRECTORY`, …",
+        )
     path = Path(at_home(target))
     if is_direct:
         return ImageUse(image=target, args=tuple(args))
