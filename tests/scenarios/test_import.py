@@ -148,6 +148,19 @@ def test_what_vscode_asks_for_once_is_one_secret(project: TrialProject) -> None:
     ]
 
 
+def test_what_vscode_need_not_ask_for_any_more_is_said(project: TrialProject) -> None:
+    servers = {"a": {**TIME, "env": {"KEY": "${input:used}"}}, "b": {"type": "stdio", "env": {"KEY": "${input:kept}"}}}
+    inputs = [{"type": "promptString", "id": name} for name in ("used", "kept")]
+    place = put(project.directory / ".vscode/mcp.json", key="servers", **servers)
+    place.write_text(json.dumps({"servers": servers, "inputs": inputs}, indent=1))
+    left = project.ok("import", ".vscode/mcp.json", "--dry-run", "--json").document["left"]
+    (told,) = [item for item in left if item["what"].startswith("`inputs`")]
+    assert (told["what"].split(":")[1], told["line"]) == (
+        " `used`",
+        place.read_text().splitlines().index(' "inputs": [') + 2,
+    )
+
+
 def test_a_name_that_has_another_value_is_left_alone(project: TrialProject) -> None:
     cursor(project, github=GITHUB)
     subprocess.run(

@@ -23,6 +23,7 @@ from hatchlock.migrate.model import Left, Proposed, Reading, Secret
 from hatchlock.migrate.no_servers import misspelt
 from hatchlock.migrate.repeated import repeated
 from hatchlock.migrate.translate import translated
+from hatchlock.migrate.vscode_inputs import unused_inputs
 
 __all__ = ["ApplicationReading", "read_application", "readable_entries"]
 
@@ -86,6 +87,9 @@ def read_application(
             digests[name] = entry_digest(entry.value)
     if isinstance(client.dialect, JsonObject):
         left += repeated(data, client.dialect)
+    if is_its_own and servers and client.name.startswith("vscode"):
+        staying = (str(entry.value) for name, entry in _entries(client, data, file) if name not in digests)
+        left += unused_inputs(data, file=file, staying=staying)
     reading = Reading(file=file, title=client.title, servers=tuple(servers), left=tuple(left))
     return ApplicationReading(reading=reading, digests=digests, ours=tuple(ours))
 
