@@ -150,7 +150,12 @@ def test_one_that_comes_in_the_last_instant_is_not_replaced(file: Path, late: La
     only(file)
 
 
-def test_one_that_changes_in_the_last_instant_is_not_deleted(file: Path, late: Late) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_one_that_changes_in_the_last_instant_is_not_deleted(
+    file: Path, late: Late, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", cannot)
     state = observe(file)
     late(lambda: replaced(file, b"theirs"))
     with pytest.raises(Changed):
@@ -174,14 +179,15 @@ def test_where_files_cannot_change_places_they_are_renamed(file: Path, monkeypat
 
 
 def test_where_there_are_no_hard_links_a_new_file_is_renamed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cannot(*_: object) -> None:
-        raise PermissionError
-
     file.unlink()
     monkeypatch.setattr(Path, "hardlink_to", cannot)
     swap(observe(file), b"ours", 0o600)
     assert file.read_bytes() == b"ours"
     only(file)
+
+
+def cannot(*_: object) -> None:
+    raise PermissionError
 
 
 def edited(path: Path) -> bytes:

@@ -235,14 +235,23 @@ def _take_away(state: FileState) -> None:
     try:
         target.rename(aside)
         if aside.read_bytes() != state.data:
-            with contextlib.suppress(FileExistsError):
-                target.hardlink_to(aside)
+            _put_back(aside, target)
             raise Changed(path=str(state.path))
     except FileNotFoundError:
         return
     finally:
         aside.unlink(missing_ok=True)
         os.close(handle)
+
+
+def _put_back(aside: Path, target: Path) -> None:
+    """Give a file its name again, unless there is a newer one of that name."""
+    try:
+        target.hardlink_to(aside)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        aside.rename(target)
 
 
 def _check_writable(state: FileState) -> None:
