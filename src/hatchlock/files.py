@@ -46,8 +46,12 @@ def _owner_name(uid: int) -> str:
 
 
 @contextlib.contextmanager
-def reporting_permission(path: Path) -> Iterator[None]:
+def reporting_permission(path: Path, *, advice: str = "") -> Iterator[None]:
     """Turn a `PermissionError` or read-only file system inside the block into one that names path, owner and mode.
+
+    Args:
+        path: What the block uses.
+        advice: What can be done about it, where that is not the usual.
 
     Raises:
         PermissionProblem: The block was denied access.
@@ -60,7 +64,7 @@ def reporting_permission(path: Path) -> Iterator[None]:
             raise
         denied = _nearest(Path(error.filename or path))
         wanted = f" for {path.relative_to(denied)}" if denied in path.parents else ""
-        raise _permission_problem(denied, problem + wanted) from error
+        raise _permission_problem(denied, problem + wanted, advice=advice) from error
 
 
 def _nearest(path: Path) -> Path:
@@ -70,11 +74,10 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def _permission_problem(path: Path, problem: str) -> PermissionProblem:
+def _permission_problem(path: Path, problem: str, *, advice: str = "") -> PermissionProblem:
     facts = path.stat()
-    return PermissionProblem(
-        path=str(path), problem=problem, owner=_owner_name(facts.st_uid), mode=stat.S_IMODE(facts.st_mode)
-    )
+    owner, mode = _owner_name(facts.st_uid), stat.S_IMODE(facts.st_mode)
+    return PermissionProblem(path=str(path), problem=problem, owner=owner, mode=mode, advice=advice)
 
 
 def _exists(path: Path) -> bool:

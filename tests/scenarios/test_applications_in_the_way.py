@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,64 @@ def test_a_secret_that_nothing_needs_goes_without_a_word(imported: CatProject) -
     SecretStore(imported.store).set("trial/dog-token", "new-value", Keyring({"PATH": ""}))
     imported.ok("destroy", "--yes")
     assert cursor(imported).read_text() == CARELESS % "new-value", "what was rotated is put back as it is now"
+
+
+def test_destroy_says_that_a_broken_file_may_still_hold_our_entries(project: CatProject) -> None:
+    whole = halve(cursor(project))
+    done = project.fails("destroy", "--yes")
+    assert f"client:cursor@user: {cursor(project)}:" in done.err
+    assert "entries of this project may still be in it" in done.err
+    assert "`hatchlock destroy` goes on from there" in done.out
+    assert "cat" in whole
+    cursor(project).write_text(whole)
+    project.ok("destroy", "--yes")
+    assert "cat" not in cursor(project).read_text()
+
+
+def test_destroy_names_what_it_leaves(imported: CatProject) -> None:
+    away = cursor(imported).rename(cursor(imported).with_name("away.json"))
+    done = imported.ok("destroy", "--yes")
+    (kept,) = imported.store.glob("originals/*.json")
+    assert (
+        f"left alone: {cursor(imported)}: it is gone; what stood in it before ours, 'Dog', is kept in {kept}"
+        in done.err
+    )
+    again = "kept until `hatchlock secret rm dog-token --project trial`"
+    assert f"left alone: secret dog-token: {again}" in done.err
+    assert "nothing of the project trial is left but what was left alone" in done.out
+    assert "note: what `hatchlock import` has read is forgotten" in done.err
+    assert again in imported.ok("destroy", "--yes").err
+    assert away.exists()
+
+
+def test_entries_of_others_in_the_way_have_one_hint_which_names_import(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, MANIFEST.replace('"codex"', '"zed"'))
+    zed = project.user_home / ".config" / "zed" / "settings.json"
+    for path, text in ((cursor(project), '{"mcpServers": %s}'), (zed, '{"context_servers": %s}')):
+        path.parent.mkdir(parents=True)
+        path.write_text(text % '{"cat": {"command": "cat"}}')
+    project.ok("lock")
+    done = project.fails("apply", "--yes", "--no-probe")
+    assert done.err.count("was not written by hatchlock") == 2
+    assert done.err.count("hint: ") == done.err.count("hint: `hatchlock import`, and the next apply") == 1
+
+
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_file_that_may_not_be_written_is_said_with_what_helps(project: CatProject) -> None:
+    for parent in project.root.parents:
+        if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    subprocess.run(["chown", "-R", "65534:65534", project.root], check=True)
+    cursor(project).chmod(0o444)
+    for words in (["client", "restore", "cursor"], ["destroy"]):
+        done = project.real(*words, "--yes", prefix=AS_NOBODY)
+        assert done.status == 1, done.said
+        assert f"client:cursor/cat: {cursor(project)}: permission denied (owner nobody, mode 0444)" in done.err
+        assert "hint: change its owner or mode with `chown` or `chmod`, and run the same command again" in done.err
+        assert "HATCHLOCK_HOME" not in done.err
+        assert "the manifest still has them" not in done.err
+    cursor(project).chmod(0o600)
+    assert project.real("destroy", "--yes", prefix=AS_NOBODY).status == 0

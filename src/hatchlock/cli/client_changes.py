@@ -107,9 +107,10 @@ def restore(arguments: argparse.Namespace, ui: Ui) -> int:
         tell_problems(done.planned.plan, ui)
         show_unfinished(outcome, ui, debug=arguments.debug)
         ui.result(f"Restored: {len(outcome.done)} of {len(outcome.done) + len(outcome.failed)}")
-        ui.say(
-            "note: the manifest still has them: the next apply writes them again, unless `clients` says otherwise by then"
-        )
+        if outcome.done:
+            ui.say(
+                "note: the manifest still has them: the next apply writes them again, unless `clients` says otherwise by then"
+            )
     return 0 if outcome.is_complete and not problems else 1
 
 

@@ -232,3 +232,7 @@ def _show_destroyed(done: Destroyed, ui: Ui, seconds: float, arguments: argparse
         ui.say(f"  {line}  deleted")
     ui.result(f"Destroyed: nothing of the project {ruin.project} is left{_but(done)} ({seconds:.2f} s)")
     ui.say("note: environments and fetched files stay in the store until `hatchlock gc` and `hatchlock cache gc`")
+    if done.was_imported:
+        ui.say(
+            "note: what `hatchlock import` has read is forgotten: import it again before you apply this project again"
+        )

@@ -52,8 +52,13 @@ class EntryTaken(HatchlockError):
         return f"the entry {self.name!r} in {self.path} {self.owner}, and it is left alone"
 
     def _hint(self) -> str:
-        ways = f'rename the server, remove that entry, or take it over: [[adopt]] address = "client:{self.client}/{self.name}"'
-        return f"{ways}; or destroy the other project" if "project" in self.owner else ways
+        if self.owner == _NOT_OURS:  # the same words for all of them, which are told once
+            return (
+                "`hatchlock import`, and the next apply takes the places of what it has read; or rename the server, remove that"
+                ' entry, or take it over alone: [[adopt]] address = "…", by the address above'
+            )
+        adopt = f'[[adopt]] address = "client:{self.client}/{self.name}"'
+        return f"rename the server, remove that entry, or take it over: {adopt}; or destroy the other project"
 
 
 def start_for(*, scope: Scope, launcher: str, home: Home, project: str, server: str) -> Start:

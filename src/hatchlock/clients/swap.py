@@ -26,6 +26,7 @@ __all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unl
 
 ABSENT = "absent"
 
+_ADVICE = "change its owner or mode with `chown` or `chmod`, and run the same command again"
 _LAST_LOOKS, _BETWEEN_LOOKS = 10, 0.0002
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # opening a FIFO would block
 
@@ -93,7 +94,7 @@ def observe(path: Path) -> FileState:
         Unusable: It is a directory or the like, or symlinks run in a circle.
     """
     target = Path(os.path.realpath(path))
-    with reporting_permission(target):
+    with reporting_permission(target, advice=_ADVICE):
         try:
             with os.fdopen(os.open(target, _READ), "rb") as stream:
                 facts = os.fstat(stream.fileno())
@@ -132,7 +133,7 @@ def swap(state: FileState, new: bytes, new_mode: int) -> None:
         PermissionProblem: It or its directory cannot be written to, or the owner could not be kept.
     """
     target = state.target
-    with reporting_permission(target):
+    with reporting_permission(target, advice=_ADVICE):
         _check_writable(state)
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_unfinished(target.parent, target.name)
@@ -161,7 +162,7 @@ def unlink(state: FileState, directories: tuple[str, ...] = ()) -> None:
         Changed: It is not as it was; nothing was deleted.
         PermissionProblem: It or its directory cannot be written to.
     """
-    with reporting_permission(state.target):
+    with reporting_permission(state.target, advice=_ADVICE):
         _check_writable(state)
         clear_unfinished(state.target.parent, state.target.name)
         _check_unchanged(state)

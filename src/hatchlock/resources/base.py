@@ -121,9 +121,9 @@ class Problem:
     hint: str = ""
 
     @classmethod
-    def of(cls, address: Address, error: HatchlockError) -> Self:
-        """Return what an error is to the resource that it hinders."""
-        return cls(address=address, code=error.code, what=str(error), hint=error.hint)
+    def of(cls, address: Address, error: HatchlockError, *, more: str = "") -> Self:
+        """Return what an error is to the resource that it hinders; `more` ends its sentence."""
+        return cls(address=address, code=error.code, what=f"{error}{more}", hint=error.hint)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,9 +140,10 @@ class ClientResource:
                         self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
-                if not affected and self._may_hold_ours(file, error):
-                    affected = [Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}")]
                 problems += [Problem.of(address, error) for address in affected]
+                if not affected and self._may_hold_ours(file, error):
+                    whole = Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}")
+                    problems.append(Problem.of(whole, error, more="; entries of this project may still be in it"))
         self.problems = tuple(problems)
         return [self._observed(address, found) for address, found in self._found.items()]
 

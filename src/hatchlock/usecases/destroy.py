@@ -21,6 +21,7 @@ from hatchlock.state.fetched import forget_fetched
 from hatchlock.state.keepers import keepers
 from hatchlock.state.quarantine import quarantined
 from hatchlock.state.sessions import RunningSession, has_ended, running
+from hatchlock.usecases.destroy_leaves import left_of_files, left_secrets, was_imported
 from hatchlock.usecases.garbage import Item, Kept
 from hatchlock.usecases.plan import Planned, make_plan, project_state, read_target
 
@@ -103,12 +104,14 @@ class Destroyed:
         outcome: What became of the steps; None when there was nothing at all.
         items: What of the rest is gone; empty if not all steps were done.
         kept: What stayed, and why.
+        was_imported: Whether it is forgotten by now which entries `import` has read, so that they are others' again.
     """
 
     ruin: Ruin
     outcome: Outcome | None
     items: tuple[Item, ...] = ()
     kept: tuple[Kept, ...] = ()
+    was_imported: bool = False
 
     @property
     def is_gone(self) -> bool:
@@ -196,7 +199,7 @@ def destroy_project(
     agreed = replace(consent, mass_removal=True)
     ruin = plan_destroy(project, lock_timeout=lock_timeout, emit=emit)
     if ruin.is_settled:
-        return Destroyed(ruin=ruin, outcome=None, kept=tuple(_in_quarantine(ruin.planned.state)))
+        return Destroyed(ruin=ruin, outcome=None, kept=_what_stays(project, ruin))
     if ruin.sessions and not stop_sessions:
         raise SessionsRun(project=ruin.project, sessions=ruin.sessions)
     check_consent(ruin.planned.plan, agreed, confirm and (lambda: confirm(ruin)), show=show and (lambda: show(ruin)))
@@ -235,10 +238,16 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     done = Destroyed(ruin=ruin, outcome=outcome, items=tuple(gone), kept=(*ruin.kept, *kept))
     if not done.is_gone:
         return done
+    files, is_imported = left_of_files(project.home, state), was_imported(state)
     forget_fetched(project.home.root, project.manifest)
     _forget(state)
     generations = (item for item in ruin.items if item.kind == "generation")
-    return replace(done, items=(*gone, *generations), kept=(*done.kept, *_in_quarantine(state)))
+    stays = (*done.kept, *files, *_what_stays(project, ruin))
+    return replace(done, items=(*gone, *generations), kept=stays, was_imported=is_imported)
+
+
+def _what_stays(project: Project, ruin: Ruin) -> tuple[Kept, ...]:
+    return (*_in_quarantine(ruin.planned.state), *left_secrets(project.home, ruin.project))
 
 
 def known_target(project: Project, name: str, state: ProjectState) -> Target:
