@@ -126,7 +126,9 @@ def says(*texts: str) -> Check:
 IDLE = says("Nothing to do")
 CHECKS: dict[str, Check] = {
     # what is run
-    "run uvx": lambda world: "pypi:alarm-server@1.0" in packages(world) and listed(world, "alarm"),
+    "run uvx": lambda world: (
+        "pypi:alarm-server@1.0" in packages(world) and listed(world, "alarm") and listed(world, "clock")
+    ),
     "run npx run npm": lambda world: "npm:bell-server@1.0.0" in packages(world) and "bell" in world.active(),
     "run pip": lambda world: declared(world, "second-alarm")["source"] == "pypi:alarm-server",
     "run COMMAND": lambda world: '"/bin/cat","-u"' in record(world, "cat"),
