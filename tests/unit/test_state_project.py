@@ -139,3 +139,15 @@ def test_what_is_no_session_is_none(state: ProjectState, content: str) -> None:
         wrong = {**asdict(session), "format_version": 1, "owner": 5}
         (state.root / "sessions" / "wrong.json").write_text(json.dumps(wrong))
         assert running(state.root) == (session,)
+
+
+def test_what_a_killed_write_left_beside_an_applications_file_goes_and_nothing_else(tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles" / "mcp.json"
+    real.parent.mkdir()
+    (tmp_path / "mcp.json").symlink_to(real)
+    state = ProjectState(tmp_path / "state")
+    state.remember_entry_file(f"cursor/user/{tmp_path / 'mcp.json'}")
+    for name in ("mcp.json", "theirs.json"):
+        (real.parent / f".{name}.0123456789ab.tmp").write_text("{}")
+    state.clear_unfinished()
+    assert [path.name for path in real.parent.iterdir()] == [".theirs.json.0123456789ab.tmp"]

@@ -24,6 +24,7 @@ projects/NAME/
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -162,9 +163,14 @@ class ProjectState:
             self._write("active.json", {"servers": servers})
 
     def clear_unfinished(self) -> None:
-        """Delete the temporary files that killed commands have left; the caller holds the project's lease."""
+        """Delete the temporary files that killed commands have left, beside applications' files too, where they may be whole copies.
+
+        The caller holds the project's lease.
+        """
         for directory in (self.root, *(self.root / name for name in _WRITTEN_IN), self.store / ORIGINALS):
             clear_unfinished(directory)
+        for path in {Path(os.path.realpath(path)) for path in self._entry_paths()}:
+            clear_unfinished(path.parent, path.name)
 
     def record_path(self, digest: str) -> Path:
         """Return where the launch record of this digest is, or would be."""
