@@ -13,6 +13,9 @@ import pytest
 
 from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, SecretReference
+from hatchlock.security.secrets.programs import Keyring
+from hatchlock.security.secrets.store import SecretStore
+from support.cats import CAT, CatProject, apply
 from support.project import TrialProject
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
 from support.unavailable import unavailable
@@ -73,6 +76,19 @@ def test_a_projects_own_secret_is_set_with_its_name(project: TrialProject) -> No
     rows = project.ok("secret", "list", "--json").document["secrets"]
     assert [row["project"] for row in rows if row["reference"] == "keyring:acme"] == ["", "trial"]
     assert "there is no value" in project.fails("secret", "set", "acme", status=64).err  # nothing on stdin
+
+
+def test_status_says_which_secret_a_server_waits_for(tmp_path: Path) -> None:
+    secrets = '[servers.cat.env]\nTOKEN = { secret = "keyring:acme" }\nMORE = { secret = "command:touch ran" }\n'
+    project = CatProject(tmp_path, f"{CAT}\n{secrets}")
+    apply(project)
+    missing = "the secret keyring:acme for TOKEN has no value"
+    assert missing in project.ok("status").out
+    (server,) = project.ok("status", "--json").document["servers"]
+    assert (server["health"], server["said"].startswith(missing)) == ("unknown", True)
+    SecretStore(project.store).set("acme", "hunter2-hunter2", Keyring({"PATH": ""}))
+    assert missing not in project.ok("status").out
+    assert not list(project.root.rglob("ran")), "no command is run to know it"
 
 
 def test_on_a_terminal_it_is_asked_for_and_not_shown(project: TrialProject) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError, UsageError
 
 if TYPE_CHECKING:
-    from hatchlock.launch import SecretReference
+    from hatchlock.launch import LaunchRecord, SecretReference
     from hatchlock.manifest.model import Manifest, ServerSpec
     from hatchlock.manifest.problem import ManifestProblem
     from hatchlock.manifest.read import Toml
@@ -28,6 +28,7 @@ __all__ = [
     "check_secret_places",
     "check_secrets",
     "list_secrets",
+    "missing_secret",
     "remove_secret",
     "set_secret",
 ]
@@ -330,6 +331,21 @@ def changed_secrets(home: Home, project: str, environ: Mapping[str, str]) -> dic
         for server, names in sorted(found.items())
         if names
     }
+
+
+def missing_secret(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -> str:
+    """Return which secret a server that was applied lacks, and why, as a sentence; "" for none. No command is run for that."""
+    from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
+
+    places = Places(environ=environ, directory=record.directory, project=record.project, store=home.root)
+    references = {name: item for name, item in record.references.items() if item.kind != "command"}
+    try:
+        resolve(references, places)
+    except MissingSecret as error:
+        return str(error)
+    except HatchlockError:  # `secret check` says what is wrong with it
+        return ""
+    return ""
 
 
 def _changed(home: Home, project: str, session: RunningSession, environ: Mapping[str, str]) -> Iterator[str]:

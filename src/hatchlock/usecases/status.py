@@ -50,7 +50,7 @@ class ServerStatus:
         relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
         stopped: What its sandbox has stopped since it was applied, the newest last.
         restart: Why those who use it should start it again; "" where nobody asked, or nothing has changed.
-        said: What the last probe said, or what is gone; "" for neither.
+        said: What the last probe said, what is gone, or which secret it lacks; "" for none of it.
         probed: When the last probe of this launch was, RFC 3339, UTC; "" for never.
         drift: What somebody else has changed, also what is ignored.
         endpoint: How it does, if it stays; None for one that lives as long as its sessions.
@@ -161,7 +161,15 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         project=planned.target.project,
         generation=planned.state.current(),
         servers=tuple(
-            _with_doings(_with_note(server, notes.get(f"server:{server.name}", "")), planned, active, running)
+            _with_doings(
+                _with_note(
+                    _with_missing(server, project, planned, active.get(server.name, "")),
+                    notes.get(f"server:{server.name}", ""),
+                ),
+                planned,
+                active,
+                running,
+            )
             for server in servers
         ),
         interrupted=left.told if left else "",
@@ -175,6 +183,17 @@ def _restarts(project: Project, planned: Planned) -> dict[str, str]:
     from hatchlock.usecases.secrets import changed_secrets
 
     return changed_secrets(project.home, planned.target.project, project.environ)
+
+
+def _with_missing(server: ServerStatus, project: Project, planned: Planned, digest: str) -> ServerStatus:
+    """Add why nothing is known of a server: without its secrets it cannot be probed."""
+    from hatchlock.usecases.secrets import missing_secret
+
+    record = planned.state.record(digest) if digest and server.health == "unknown" else None
+    missing = missing_secret(project.home, record, project.environ) if record and record.references else ""
+    return (
+        replace(server, said=missing, detail="; ".join(filter(None, (server.detail, missing)))) if missing else server
+    )
 
 
 def _with_note(server: ServerStatus, note: str) -> ServerStatus:
