@@ -399,6 +399,7 @@ def test_only_an_application(project: CatProject) -> None:
 
 def test_what_was_not_seen_yet_and_what_runs_as_before_is_told(project: CatProject) -> None:
     apply(project)
+    project.fails("probe", "cat")  # a session of it, and nobody's application
     status = project.ok("status", "--json").document
     assert [(item["client"], item["servers"]) for item in status["unseen"]] == [("codex", ["cat"]), ("cursor", ["cat"])]
     assert status["older"] == []

@@ -17,7 +17,7 @@ from hatchlock.serve.ends import End, Reason, Reasons, report_end, stop, told
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start
 from hatchlock.serve.talk import Talk
-from hatchlock.serve.tally import NOT_COUNTED, Tally
+from hatchlock.serve.tally import NOT_COUNTED, PROBE, Tally
 from hatchlock.serve.traffic import Traffic, forward, in_thread, readers, written_to
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ def _tally(start: Start) -> Tally:
     if start.observer.watches:
         return NOT_COUNTED
     state = start.store / "projects" / start.record.project
-    return Tally(state=state, server=start.record.server, launch=start.applied)
+    is_probe = PROBE in start.environ
+    return Tally(state=state, server=start.record.server, launch=start.applied, is_probe=is_probe)
 
 
 def _first_reason(reasons: Reasons, record: LaunchRecord, traffic: Traffic, talk: Talk) -> Reason:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from hatchlock.errors import PermissionProblem
 
-__all__ = ["NOT_COUNTED", "Tally"]
+__all__ = ["NOT_COUNTED", "PROBE", "Tally"]
+
+PROBE = "HATCHLOCK_PROBE"
+"""The variable of `run` that says, if there is one, that no application has started it, but a probe of ours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,11 +23,13 @@ class Tally:
         state: Its project's state; None for nowhere.
         server: Its server's name.
         launch: The digest of its launch record, as it was applied.
+        is_probe: Whether it is a probe of ours: then no application has seen the server.
     """
 
     state: Path | None
     server: str
     launch: str
+    is_probe: bool = False
 
     def first_noise(self) -> None:
         """Count a line that is no message at once: its session may go on for days, and somebody is looking for it now."""
@@ -41,6 +46,7 @@ class Tally:
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         more: dict[str, int | str] = {"refused": 1, "refused_at": now} if refused else {}
+        more |= {} if self.is_probe else {"used": now}
         self._add(sessions=1, abnormal=int(abnormal), noise=max(noise - 1, 0), status=status, ended=now, **more)
 
     def _add(self, **more: int | str) -> None:

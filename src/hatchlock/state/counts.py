@@ -18,7 +18,7 @@ from pathlib import Path
 from hatchlock.digest import canonical_json
 from hatchlock.files import atomic_write, private_directory, read_optional
 
-__all__ = ["NO_COUNTS", "Counts", "add_counts", "counts_path", "last_ended", "read_counts"]
+__all__ = ["NO_COUNTS", "Counts", "add_counts", "counts_path", "last_used", "read_counts"]
 
 _FORMAT = 1
 _LAUNCHES = 3
@@ -40,6 +40,7 @@ class Counts:
             nobody was logged in.
         status: What `run` returned the last time; None before its first end.
         ended: When that was, in UTC: `2026-11-27T21:03:55Z`; "" before.
+        used: When one ended last that was no probe of ours; "" before.
     """
 
     sessions: int = 0
@@ -51,6 +52,7 @@ class Counts:
     unauthorized: int = 0
     status: int | None = None
     ended: str = ""
+    used: str = ""
 
 
 NO_COUNTS = Counts()
@@ -72,13 +74,13 @@ def read_counts(path: Path, launch: str) -> Counts:
     return _all(path).get(launch, NO_COUNTS)
 
 
-def last_ended(path: Path) -> str:
-    """Return when a session of a server ended last, of whichever of its last launch records; "" where nobody knows of one.
+def last_used(path: Path) -> str:
+    """Return when a session of a server ended last that was no probe, of whichever of its last launch records; "" for none.
 
     Args:
         path: `counts_path`.
     """
-    return max((item.ended for item in _all(path).values()), default="")
+    return max((item.used for item in _all(path).values()), default="")
 
 
 def add_counts(path: Path, launch: str, more: Counts) -> None:
@@ -111,6 +113,7 @@ def _sum(one: Counts, other: Counts) -> Counts:
         noise=one.noise + other.noise,
         refused=one.refused + other.refused,
         refused_at=other.refused_at or one.refused_at,
+        used=other.used or one.used,
         unauthorized=one.unauthorized + other.unauthorized,
     )
 

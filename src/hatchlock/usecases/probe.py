@@ -123,6 +123,7 @@ def probe_server(
     from hatchlock.security.secrets.redact import forms, redact
     from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
+    from hatchlock.serve.tally import PROBE
     from hatchlock.usecases.bridging import StoppedByHand
     from hatchlock.usecases.run import find_record
     from hatchlock.usecases.surfaces import seen_surface
@@ -148,7 +149,9 @@ def probe_server(
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
-        found = probe(command, timeout=seconds, environ=environ, directory=here, call=call, capable=capable)
+        found = probe(
+            command, timeout=seconds, environ={**environ, PROBE: "1"}, directory=here, call=call, capable=capable
+        )
     except ProbeFailed as error:
         if counts.unauthorized != _counts(state, record).unauthorized and (
             wanted := _login_wanted(home, record, environ)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hatchlock.address import ResourceKind
-from hatchlock.state.counts import counts_path, last_ended
+from hatchlock.state.counts import counts_path, last_used
 from hatchlock.state.entry_changes import EntryChange, read_entry_changes, write_entry_changes
 from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.health import SessionStatus, sessions_now
@@ -127,7 +127,7 @@ def _is_unseen(item: EntryChange, state: ProjectState, running: Sessions) -> boo
     if item.is_gone:
         return any(session.since <= item.at for session in sessions)
     has_begun = any(session.since >= item.at for session in sessions)
-    return not has_begun and last_ended(counts_path(state.root, item.server)) < item.at
+    return not has_begun and last_used(counts_path(state.root, item.server)) < item.at
 
 
 def _unseen(client: str, scope: str, items: Iterable[EntryChange]) -> Unseen:
