@@ -10,7 +10,7 @@ from hatchlock.clients.catalogue import CLIENTS, Client
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.shape import Address, Start
 from hatchlock.clients.writer import entry_digest
-from hatchlock.migrate.applications import read_application
+from hatchlock.migrate.applications import read_application, readable_entries
 from hatchlock.migrate.model import Secret
 from hatchlock.migrate.recognise import application_like, application_of
 from support.source_tree import ROOT
@@ -55,6 +55,27 @@ def test_numbers_are_the_text_that_was_meant_and_what_is_no_text_is_said(client:
     assert server.fields["env"] == {"DEBUG": "true"}
     assert server.secrets == (Secret(table="env", key="PIN_TOKEN", value="81726354"),)
     assert [left.what for left in server.left] == ["`MANY`: it is no text"]
+
+
+@EVERY
+def test_members_of_any_kind_stop_nothing(client: Client) -> None:
+    shapes = [client.shape.written(START)] + [
+        client.shape.written(Address(url="https://mcp.example.com/x", transport="sse" if number else "http"))
+        for number, known in enumerate((client.shape.http, client.shape.sse))
+        if known
+    ]
+    for shape in shapes:
+        for name in (*shape, "type", "transport", "auth", "env_vars", "headers", "half"):
+            for value in ([["x"]], {"x": {"x": [1]}}, 1.5, True, [], {}, ""):
+                data = client.dialect.set(b"", "one", {**shape, name: value})
+                read_application(client, data, file="f")
+                readable_entries(client, data, file="f")
+
+
+def test_the_name_of_a_member_may_be_half_of_a_character() -> None:
+    data = b'{"mcpServers": {"a": {"command": "x", "\\ud800": 1}}}'
+    (server,) = read_application(CLIENTS["cursor"], data, file="f").reading.servers
+    assert server.left
 
 
 @EVERY

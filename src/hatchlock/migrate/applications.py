@@ -108,7 +108,7 @@ def _entries(client: Client, data: bytes, file: str) -> Iterator[tuple[str, Entr
     no_servers = _NO_SERVERS.get(client.name, frozenset())
     for name, entry in client.dialect.read(data, path=file).items():
         kind = entry.value.get("type") if isinstance(entry.value, Mapping) else None
-        if kind not in no_servers and not _holds_entries(client, entry.value):
+        if not (isinstance(kind, str) and kind in no_servers) and not _holds_entries(client, entry.value):
             yield name, entry
 
 
@@ -125,7 +125,7 @@ def _meant(client: Client, value: Any) -> Start | Address | None:
     Numbers and booleans among its arguments and variables are the text that whoever wrote them meant.
     """
     meant = client.shape.read(_in_text(_flat(value, client.shape), client.shape))
-    if isinstance(meant, Address) and "sse" in {value.get("type"), value.get("transport")}:
+    if isinstance(meant, Address) and "sse" in [value.get("type"), value.get("transport")]:
         return replace(meant, transport="sse")
     return meant
 
@@ -176,7 +176,7 @@ def _handing_on(client: Client, kept: Mapping[str, Any], secrets: Iterable[Secre
     if "env_vars" not in client.fields:
         return dict(kept)
     listed = kept.get("env_vars", [])
-    named = {item.get("name") if isinstance(item, Mapping) else item for item in listed}
+    named = [item.get("name") if isinstance(item, Mapping) else item for item in listed]
     variables = [item.reference.partition(":")[2] for item in secrets if item.reference.startswith("env:")]
     more = [name for name in dict.fromkeys(variables) if name not in named]
     return {**kept, "env_vars": [*listed, *more]} if more else dict(kept)
@@ -245,7 +245,7 @@ class _Own:
     def as_left(self, name: str, why: str) -> Left:
         """Return that a member cannot be carried over, with its own line."""
         first, end = self._entry.span
-        at = self._data.find(name.encode(), first, end)
+        at = self._data.find(name.encode(errors="surrogatepass"), first, end)
         return Left(line=self._data.count(b"\n", 0, max(at, first)) + 1, what=f"`{name}`: {why}")
 
 
