@@ -437,6 +437,9 @@ def test_what_was_not_seen_yet_and_what_runs_as_before_is_told(project: CatProje
     project.ok("apply", "--yes", "--no-probe", "--allow-mass-removal")
     kept = json.loads((project.store / "projects" / "trial" / "entry-changes.json").read_bytes())["entries"]
     assert [(item["client"], item["server"]) for item in kept] == [("cursor", "two")], "what nobody runs is no news"
+    assert project.ok("status", "--json").document["unseen"] != []
+    subprocess.run(project.launch_command("two"), input=b"", env=project.env, check=False, capture_output=True)
+    assert project.ok("status", "--json").document["unseen"] == [], "a session that has ended has seen it as well"
 
 
 def test_what_claude_code_has_for_single_directories_is_listed_with_them_and_never_written(project: CatProject) -> None:
