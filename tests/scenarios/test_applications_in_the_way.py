@@ -86,6 +86,8 @@ def test_nothing_is_restored_into_a_file_that_is_gone(project: CatProject) -> No
     cursor(project).unlink()
     done = project.fails("client", "restore", "cursor", "--yes")
     assert f"{cursor(project)}, which it was written into, is gone" in done.err
+    cursor(project).mkdir()
+    assert "is gone" in project.fails("client", "restore", "cursor", "cat", "--yes").err
     assert "this project" in project.fails("client", "restore", "zed", "cat", "--yes").err
     assert json.loads(project.run("client", "restore", "zed", "--json").out)["error"]["code"] == "nothing-to-restore"
 

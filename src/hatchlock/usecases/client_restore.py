@@ -205,7 +205,7 @@ def _gone(state: ProjectState, client: str, scope: str) -> tuple[str, ...]:
 
     files = filter(None, map(ClientFile.parse, state.entry_files()))
     named = (file for file in files if file.client == client and scope in {"", file.scope})
-    return tuple(sorted(file.path for file in named if not Path(file.path).exists()))
+    return tuple(sorted(file.path for file in named if not Path(file.path).is_file()))
 
 
 def _is_in(planned: Planned, address: Address, client: str, scope: str) -> bool:

@@ -35,7 +35,7 @@ def left_of_files(home: Home, state: ProjectState) -> tuple[Kept, ...]:
             names = sorted({taken.name for taken in read_originals(kept).taken})
         except BadState:
             continue  # it was told and is put aside
-        if names and not Path(file.path).exists():
+        if names and not Path(file.path).is_file():
             why = f"it is gone; what stood in it before ours, {', '.join(map(repr, names))}, is kept in {kept}"
             found.append(Kept(name=file.path, why=why))
     return tuple(found)
