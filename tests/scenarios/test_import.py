@@ -161,6 +161,15 @@ def test_what_vscode_need_not_ask_for_any_more_is_said(project: TrialProject) ->
     )
 
 
+def test_no_name_of_a_file_makes_a_line_of_ours(project: TrialProject) -> None:
+    cursor(project, **{"a\nhatchlock.toml: 9 servers added\n": {"x": 1}, "b": {"command": "/bin/cat", "c\nd": 1}})
+    done = project.ok("import")
+    assert [line for line in done.out.splitlines() if line.startswith("hatchlock.toml:")] == [
+        "hatchlock.toml: 1 server added, 2 not carried over, from 1 entry of 1 file"
+    ]
+    assert "`c\\nd`" in done.out
+
+
 def test_a_name_that_has_another_value_is_left_alone(project: TrialProject) -> None:
     cursor(project, github=GITHUB)
     subprocess.run(

@@ -52,7 +52,7 @@ def _blocks(sources: Sources, plan: ImportPlan, *, kept: bool | None) -> Iterato
     if rows := [_row(item) for item in plan.decision.outcomes if item.state != "refused"]:
         yield table(rows)
     for heading, lines in _sections(sources, plan, kept=bool(kept)):
-        yield "\n".join([f"{heading}:", *(f"  {line}" for line in lines)])
+        yield "\n".join([f"{heading}:", *(f"  {printable(line)}" for line in lines)])
     if sources.files or not sources.errors:
         yield _counts(sources, plan, is_dry=kept is None)
 
