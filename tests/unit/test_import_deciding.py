@@ -228,6 +228,26 @@ def test_another_server_of_the_name_is_a_conflict_that_a_new_name_solves() -> No
     assert states(renamed) == {"a-new": "added"}
 
 
+def test_no_server_gets_the_name_of_another_entry_beside_its_own() -> None:
+    both = (found("a"), found("b", "pypi:b"))
+    decision = decided(*both, renames={"a": "b"})
+    assert [(item.name, item.state) for item in decision.outcomes] == [("b", "conflict"), ("b", "added")]
+    swapped = decided(*both, renames={"a": "b", "b": "a"})
+    assert [(item.name, item.state) for item in swapped.outcomes] == [("b", "conflict"), ("a", "conflict")]
+    assert swapped.outcomes[0].why == (
+        "/cursor.json has another entry 'b', and no two can have one name there: choose another with --rename a=NAME"
+    )
+    apart = decided(found("a"), found("b", "pypi:b", client="zed"), renames={"a": "b"})
+    assert states(apart) == {"b": "added", "b-2": "added"}
+    same = decided(found("a"), found("b"), renames={"a": "b"})
+    assert states(same) == {"b": "added"}
+
+
+def test_a_name_made_up_is_none_of_another_entry_either() -> None:
+    items = (found("a"), found("b", "pypi:b", client="zed"), found("b-2", "pypi:c", client="zed"))
+    assert states(decided(*items, renames={"a": "b"})) == {"b": "added", "b-3": "added", "b-2": "added"}
+
+
 def test_a_rename_is_about_the_server_of_that_name_alone() -> None:
     both = (found("gh"), found("gh", "pypi:b", client="vscode"))
     assert set(servers(decided(*both, renames={"gh": "hub"}))) == {"hub", "gh-vscode"}

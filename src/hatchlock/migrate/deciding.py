@@ -12,7 +12,7 @@ from hatchlock.errors import HatchlockError, ManyErrors, UsageError
 from hatchlock.manifest.edit import add_tables
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.problem import did_you_mean
-from hatchlock.migrate.merging import Merged, free_name, is_same, references_of
+from hatchlock.migrate.merging import Merged, entries_beside, free_name, is_same, references_of
 from hatchlock.migrate.model import Secret
 from hatchlock.migrate.secret_names import named_secrets
 from hatchlock.state.imported import Imported
@@ -130,8 +130,10 @@ def decide(
             outcomes.append(Outcome(name=name, state="there", server=server, clients=clients, references=references))
         elif (named := renamed.get(server.name, server.name)) in known:
             outcomes.append(Outcome(name=named, state="conflict", server=server, why=_conflict(server, named, read)))
+        elif why := _beside(server, named, servers):
+            outcomes.append(Outcome(name=named, state="conflict", server=server, why=why))
         else:
-            taken = {*known, *(item.name for item in fresh)}
+            taken = {*known, *(item.name for item in fresh), *entries_beside(server, servers)}
             fresh.append(replace(server, name=free_name(named, taken)))
     there = [(item.server, item.references) for item in outcomes if item.state == "there"]
     names = named_secrets(fresh, is_free=is_free, known=there)
@@ -163,6 +165,14 @@ def _conflict(server: Merged, name: str, read: Iterable[Imported]) -> str:
             f"it was imported before, and its entry has changed since: `hatchlock remove {name}`, and import it again"
         )
     return f"there is another server of that name: add it with --rename {name}=NAME, or remove the other"
+
+
+def _beside(server: Merged, name: str, servers: Iterable[Merged]) -> str:
+    """Return why a server cannot be given a name that another entry of one of its files has, also if that gets a new one itself."""
+    if file := entries_beside(server, servers).get(name):
+        way = f"choose another with --rename {server.name}=NAME"
+        return f"{file} has another entry {name!r}, and no two can have one name there: {way}"
+    return ""
 
 
 def _renamed(servers: Sequence[Merged], renames: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from hatchlock.manifest.words import NAME_LENGTH
 from hatchlock.migrate.model import Left, Proposed, Secret
 
-__all__ = ["Found", "Merged", "Origin", "free_name", "is_same", "merged", "references_of"]
+__all__ = ["Found", "Merged", "Origin", "entries_beside", "free_name", "is_same", "merged", "references_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +101,19 @@ def merged(found: Iterable[Found]) -> tuple[Merged, ...]:
         taken.add(name)
         result.append(_one(group, name, wanted))
     return tuple(result)
+
+
+def entries_beside(server: Merged, servers: Iterable[Merged]) -> dict[str, str]:
+    """Return the entries of other servers in the files into which an apply writes this one: their names -> the file.
+
+    Args:
+        server: What was read.
+        servers: Everything that was.
+    """
+    own = {(origin.record, origin.entry) for origin in server.origins if origin.record}
+    records = {record for record, _ in own}
+    every = (origin for other in servers for origin in other.origins)
+    return {item.entry: item.file for item in every if item.record in records and (item.record, item.entry) not in own}
 
 
 def free_name(wanted: str, taken: Iterable[str], *, hint: str = "") -> str:

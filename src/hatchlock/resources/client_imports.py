@@ -12,9 +12,9 @@ from hatchlock.errors import HatchlockError
 from hatchlock.manifest.handover import Handover
 from hatchlock.state.imported import Imported
 
-__all__ = ["ChangedSinceImport", "Read", "entries_read"]
+__all__ = ["ChangedSinceImport", "NameStands", "Read", "entries_read"]
 
-Part = Literal["replaced", "removed", "changed"]
+Part = Literal["replaced", "removed", "changed", "waiting"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -33,6 +33,23 @@ class ChangedSinceImport(HatchlockError):
         return "run `hatchlock import` again, or take that entry out yourself"
 
 
+@dataclass(kw_only=True, eq=False)
+class NameStands(HatchlockError):
+    """An entry that `import` has read is to get the name of another one."""
+
+    code: ClassVar[str] = "name-stands"
+
+    path: str
+    name: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"the entry {self.name!r} in {self.path} cannot become {self.server!r}: another one is called so"
+
+    def _hint(self) -> str:
+        return "the next apply does it, if that one is gone or has another name by then; else give this server another name"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Read:
     """What becomes of an entry that was read.
@@ -41,12 +58,32 @@ class Read:
         record: What is known of it.
         server: The server that it became, by the name that it has now.
         part: "replaced": ours gets its place. "removed": another one, or ours already, stands for the same server.
-            "changed": it is not what was read, and nothing becomes of it.
+            "changed": it is not what was read, and nothing becomes of it. "waiting": another entry has the name that ours
+            would get.
     """
 
     record: Imported
     server: str
     part: Part
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing becomes of it now, although one of ours should stand there."""
+        return self.part in {"changed", "waiting"}
+
+    def hindrance(self, path: str) -> HatchlockError | None:
+        """Return why nothing becomes of it; None if something does.
+
+        Args:
+            path: Of its file.
+        """
+        match self.part:
+            case "changed":
+                return ChangedSinceImport(path=path, name=self.record.entry)
+            case "waiting":
+                return NameStands(path=path, name=self.record.entry, server=self.server)
+            case "replaced" | "removed":
+                return None
 
 
 def entries_read(
@@ -84,5 +121,7 @@ def entries_read(
         if not (server in entries and is_ours(server)):
             same = [name for name, read in found.items() if read.server == server and read.part == "removed"]
             for name in [name for name in same if name == server] or same[:1]:
-                found[name] = Read(record=found[name].record, server=server, part="replaced")
+                is_free = server == name or server not in entries
+                part: Part = "replaced" if is_free else "waiting"
+                found[name] = Read(record=found[name].record, server=server, part=part)
     return found
