@@ -139,6 +139,36 @@ def test_an_entry_that_changed_since_it_was_read_is_a_conflict(desk: Desk) -> No
     assert desk.path.read_text() == text
 
 
+@pytest.mark.parametrize("other", ["z", "a"])
+def test_an_entry_whose_new_name_another_one_has_waits_until_that_one_is_called_otherwise(
+    tmp_path: Path, other: str
+) -> None:
+    text = '{"mcpServers": {"x": {"command": "x"  }, "y": { "command": "y"}, "c": {}}}'
+    desk = Desk(tmp_path, text)
+    records = (desk.imported("x", "y"), desk.imported("y", other))
+    resource = desk.resource("y", other, imported=records)
+    made = plan(resource)
+    assert [str(step.address) for step in made.steps] == [f"client:cursor/{other}"]
+    (problem,) = made.problems
+    assert (problem.code, str(problem.address)) == ("name-stands", "client:cursor/y")
+    assert problem.what == f"the entry 'x' in {desk.path} cannot become 'y': another one is called so"
+    resource.apply(made.steps[0])
+    desk.apply("y", other, imported=records)
+    assert desk.names() == ["y", other, "c"]
+    desk.apply()
+    assert sorted(desk.names()) == ["c", "x", "y"]
+    if other == "z":
+        assert desk.path.read_text() == text
+
+
+def test_two_entries_that_shall_have_each_others_names_are_left_alone(desk: Desk) -> None:
+    records = (desk.imported("GitHub", "last"), desk.imported("last", "GitHub"))
+    made = plan(desk.resource("GitHub", "last", imported=records))
+    assert made.steps == ()
+    assert [problem.code for problem in made.problems] == ["name-stands", "name-stands"]
+    assert desk.path.read_text() == TEXT
+
+
 def test_what_was_read_and_is_not_wanted_here_stays(desk: Desk) -> None:
     records = (desk.imported("GitHub", "github"),)
     assert plan(desk.resource("other-server", imported=records)).problems == ()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.originals import Originals
-from hatchlock.clients.reversal import First, How, kept, made_place, put_back, without_place
+from hatchlock.clients.reversal import First, How, Taken, kept, made_place, put_back, without_place
 from hatchlock.errors import HatchlockError
 
 __all__ = ["Change", "Edit", "EntryNotKept", "SecretsOf", "StandsIn", "Taking", "changed"]
@@ -83,6 +83,8 @@ class Edit:
         renamed_from: The name that it has until now, if that is another one.
         taking: Whose it is until now, if not ours.
         may_lose: Whether somebody has agreed to lose what stood there before it.
+        own: The names of other entries of ours in the file: what stood there before this one waits until they go, if it has
+            the name of one.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Edit:
     renamed_from: str | None = None
     taking: Taking | None = None
     may_lose: bool = False
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,10 +187,13 @@ def _taken_out(
 def _without(
     data: bytes, edit: Edit, originals: Originals, *, dialect: Dialect, path: str, secrets: SecretsOf
 ) -> Change:
-    name, mine = edit.name, originals.of(edit.name)
+    name = edit.name
+    # one of its own name, which has waited for it, comes back when it is out of the way
+    mine = sorted(originals.of(name), key=lambda taken: taken.name == name and not taken.is_replaced)
     needed = sorted(frozenset[str]().union(*(taken.secrets for taken in mine)))
     known = secrets(needed) if needed else {}
     how: list[tuple[str, How]] = []
+    waiting: list[Taken] = []
     ours: str | None = name
     if not any(taken.is_replaced for taken in mine):
         data, ours = dialect.remove(data, name, path=path), None
@@ -197,13 +203,18 @@ def _without(
                 raise StandsIn(path=path, name=taken.name, secrets=tuple(missing))
             how.append((taken.name, "no-secret"))
             continue
+        if taken.name != name and taken.name in edit.own and taken.name in dialect.read(data, path=path):
+            waiting.append(replace(taken, by=taken.name, is_replaced=False))
+            how.append((taken.name, "later"))
+            continue
         first = originals.firsts.get(name, First(name=name, value={}))
         back = put_back(data, taken, ours if taken.is_replaced else None, first, dialect=dialect, secrets=known)
         data, ours = back.data, None if taken.is_replaced else ours
         how.append((taken.name, back.how))
     if ours is not None:
         data = dialect.remove(data, name, path=path)
-    left, place = originals.without(name), originals.place
+    rest_of, place = originals.without(name), originals.place
+    left = replace(rest_of, taken=(*rest_of.taken, *waiting))
     if place is None or dialect.read(data, path=path):
         return Change(data=data, originals=left, put_back=tuple(how))
     rest = without_place(data, place, dialect=dialect)

@@ -24,9 +24,9 @@ from hatchlock.digest import sha256_bytes
 
 __all__ = ["First", "How", "Hunk", "Place", "PutBack", "Taken", "kept", "made_place", "put_back", "without_place"]
 
-How = Literal["exact", "value", "taken", "no-entry", "no-secret"]
-"""Put back byte for byte; only its value, in our form; or not at all, since there is an entry of that name again, since it was
-none that can be written anew, or since a secret of it is not kept any more."""
+How = Literal["exact", "value", "later", "taken", "no-entry", "no-secret"]
+"""Put back byte for byte; only its value, in our form; not yet, since another entry of ours has its name; or not at all, since
+there is an entry of that name again, since it was none that can be written anew, or since a secret of it is not kept any more."""
 
 _EMPTY = re.compile(r"[{\[](\s*)[}\]]")
 _TRIAL = "hatchlock"

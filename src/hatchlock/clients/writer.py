@@ -134,6 +134,7 @@ def apply_entry(
     renamed_from: str | None = None,
     taking: Taking | None = None,
     may_lose: bool = False,
+    own: frozenset[str] = frozenset(),
     originals: Path | None = None,
     secrets: SecretsOf = _no_secrets,
     emit: Sink = discard,
@@ -155,6 +156,7 @@ def apply_entry(
         renamed_from: The name of the observed entry, if it gets another one: it stays where it stands.
         taking: The observed entry is somebody else's: what is put aside of it.
         may_lose: Whether somebody has agreed to lose what was put aside and cannot be put back.
+        own: The names of other entries of ours in the file.
         originals: Where what is put aside is kept (`state.originals.original_path`); None to keep nothing.
         secrets: Gives the values of secrets that were in entries of others.
         emit: Told for whom it waits.
@@ -169,7 +171,7 @@ def apply_entry(
         LeaseHeld: Another process is writing it, and does not end.
         PermissionProblem: The file or its directory cannot be used.
     """
-    edit = Edit(name=name, value=value, renamed_from=renamed_from, taking=taking, may_lose=may_lose)
+    edit = Edit(name=name, value=value, renamed_from=renamed_from, taking=taking, may_lose=may_lose, own=own)
     job = _Job(
         path=path,
         edit=edit,

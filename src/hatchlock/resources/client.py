@@ -22,7 +22,7 @@ from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
-from hatchlock.resources.client_imports import ChangedSinceImport, Read, entries_read
+from hatchlock.resources.client_imports import Read, entries_read
 from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
 from hatchlock.state.documents import BadState
 from hatchlock.state.imported import Imported
@@ -232,6 +232,7 @@ class ClientResource:
             renamed_from=found.server if found and found.server != found.now else None,
             taking=_taking(found, self._home, may_lose=bool(step.loss)),
             may_lose=bool(step.loss),
+            own=frozenset(item.now for item in self._found.values() if item.ours and item.file == known.file),
             originals=self._kept.path(path),
             secrets=self._kept.values,
             emit=self._emit,
@@ -274,7 +275,7 @@ class ClientResource:
             if not (ours or imported or self._is_wanted(file, now)):
                 continue
             found = _Found(file=file, server=name, value=entry.value, ours=ours, now=now, read=imported)
-            if ours or (imported and imported.part == "changed"):
+            if ours or (imported and imported.is_left):
                 yield found
             else:
                 record = imported.record if imported else None
@@ -317,10 +318,8 @@ class ClientResource:
             return None
         if found.read is None:
             return _taken(found)
-        if found.read.part == "changed":
-            error = ChangedSinceImport(path=found.file.path, name=found.server)
-            return Problem.of(usual_address(found.file, found.now), error)
-        return None
+        error = found.read.hindrance(found.file.path)
+        return Problem.of(usual_address(found.file, found.now), error) if error else None
 
     def _address(self, found: _Found) -> Address:
         """Return the usual address, unless another file's entry has it, or it is one too many."""

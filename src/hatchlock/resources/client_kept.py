@@ -136,6 +136,8 @@ def how_put_back(how: How, file: Path) -> str:
             return ""
         case "value":
             return f"is back in {file}, written anew: the file has changed around it"
+        case "later":
+            return f"is put back into {file} when this project's entry of that name goes"
         case "taken":
             return f"was not put back into {file}: there is another one of that name by now"
         case "no-entry":
