@@ -104,6 +104,20 @@ def test_several_entries_of_one_server_become_one_and_come_back(tmp_path: Path) 
     assert desk.path.read_text() == text
 
 
+def test_with_an_option_of_run_an_entry_is_still_ours_and_edited_and_gives_back_what_it_replaced(
+    tmp_path: Path,
+) -> None:
+    text = '{"mcpServers": {"b": {"command": "b"},  "x": {"command": "a" }, "c": {}}}'
+    desk = Desk(tmp_path, text)
+    desk.apply("tool", imported=(desk.imported("x", "tool"),))
+    desk.path.write_text(desk.path.read_text().replace('"run"', '"run", "--verbose"'))
+    (fixed,) = plan(desk.resource("tool")).steps
+    assert fixed.loss == f"the entry 'tool' in {desk.path} was edited by hand"
+    (gone,) = desk.apply().steps
+    assert (gone.loss, gone.details) == (fixed.loss, {"puts back": "x"})
+    assert desk.path.read_text() == text
+
+
 def test_one_that_was_read_later_goes_as_well(tmp_path: Path) -> None:
     text = '{"mcpServers": {"b": {"command": "b"}, "two": {"command": "a"}, "c": {}}}'
     desk = Desk(tmp_path, text)

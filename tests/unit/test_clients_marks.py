@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Client
-from hatchlock.clients.owners import owner_of, start_for
+from hatchlock.clients.owners import mark_of, owner_of, start_for
 from hatchlock.clients.shape import Address, Shape, Start, UrlShape
 from hatchlock.paths import Home
 
@@ -119,3 +119,22 @@ def test_an_entry_that_does_not_say_its_transport_is_streamable_http() -> None:
 def test_a_working_directory_that_an_application_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="a directory of its own choice"):
         SHAPES["words in one list"].written(Start(command="a", cwd="/srv"))
+
+
+@pytest.mark.parametrize("home", HOMES, ids=["default", "other"])
+def test_options_before_the_mark_leave_an_entry_of_our_launcher_ours(home: Home) -> None:
+    launcher = str(home.bin / "hatchlock")
+    named = () if home.is_default else ("--home", "/srv/store")
+    mark = ("--project", "acme", "time")
+
+    def of(command: str, *args: str) -> tuple[str, str] | None:
+        return owner_of(Start(command=command, args=args), scope="user", home=home)
+
+    for args in (("-v", *named), (*named, "-v"), (f"--home={home.root}",), ("-v", "--home", str(home.root), "-q")):
+        assert of(launcher, "run", *args, *mark) == ("acme", "time"), args
+        assert mark_of(Start(command=launcher, args=("run", *args, *mark)), scope="user") is not None, args
+    for args in (("--home", "/else"), (*named, "--home=/else"), (*named, "--"), ("-v", *named, *mark, "-v")):
+        assert of(launcher, "run", *args, *mark[: 3 if args[-1] != "-v" else 0]) is None, args
+    assert of("/elsewhere/bin/hatchlock", "run", "-v", *named, *mark) is None
+    assert of("hatchlock", "run", "-v", *named, *mark) is None
+    assert owner_of(Start(command=launcher, args=("run", "-v", *mark)), scope="project", home=home) is None

@@ -6,6 +6,7 @@ What is said of an entry is in words, for its content may hold secrets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -79,6 +80,9 @@ def start_for(*, scope: Scope, launcher: str, home: Home, project: str, server: 
 def owner_of(entry: Start | Address | None, *, scope: Scope, home: Home) -> tuple[str, str] | None:
     """Return whose an entry is, by the mark that `start_for` leaves in its arguments, or None if it is not ours.
 
+    In user scope, one that starts the store's own launcher is ours also where somebody has put other options of `run` before
+    the mark: it starts the same server all the same.
+
     Args:
         entry: What the entry means.
         scope: Of the file.
@@ -95,8 +99,10 @@ def owner_of(entry: Start | Address | None, *, scope: Scope, home: Home) -> tupl
             return ("", server) if entry.command == _PROGRAM else None
         case ("run", *rest) if scope == "user" and Path(entry.command).name == _PROGRAM:
             named = _home_arguments(home)
-            if tuple(rest[: len(named)]) == named:
-                return _project_and_server(rest[len(named) :])
+            if tuple(rest[: len(named)]) == named and (found := _project_and_server(rest[len(named) :])):
+                return found
+            if entry.command == str(home.bin / _PROGRAM):
+                return _behind_options(rest, home)
     return None
 
 
@@ -116,6 +122,9 @@ def mark_of(entry: Start | Address | None, *, scope: Scope) -> Mark | None:
             return Mark(launcher=entry.command, home=home, project=project, server=server)
         case ("run", "--project", project, server) if scope == "user":
             return Mark(launcher=entry.command, home="", project=project, server=server)
+        case ("run", *options, "--project", project, server) if scope == "user" and Path(entry.command).is_absolute():
+            if (store := _home_among(options)) is not None:
+                return Mark(launcher=entry.command, home=store, project=project, server=server)
     return None
 
 
@@ -139,6 +148,8 @@ def whose(entry: Start | Address | None) -> str:
             return f"belongs to the project {project!r} of the store {home}"
         case ("run", "--project", project, _):
             return f"belongs to the project {project!r}"
+    if mark := mark_of(entry, scope="user"):
+        return f"belongs to the project {mark.project!r}" + (f" of the store {mark.home}" if mark.home else "")
     return _NOT_OURS
 
 
@@ -151,3 +162,19 @@ def _project_and_server(arguments: list[str]) -> tuple[str, str] | None:
         case ["--project", project, server]:
             return project, server
     return None
+
+
+def _behind_options(arguments: list[str], home: Home) -> tuple[str, str] | None:
+    found = _project_and_server(arguments[-3:])
+    stores = {str(home.root), ""} if home.is_default else {str(home.root)}
+    return found if _home_among(arguments[:-3]) in stores else None
+
+
+def _home_among(options: list[str]) -> str | None:
+    """Return the store that options name; "" for none, None where they do not end before the mark."""
+    if "--" in options:
+        return None
+    pairs = pairwise(options)
+    named = [value for option, value in pairs if option == "--home"]
+    named += [option.removeprefix("--home=") for option in options if option.startswith("--home=")]
+    return named[0] if len(named) == 1 else None if named else ""
