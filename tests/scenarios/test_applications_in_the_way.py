@@ -14,6 +14,7 @@ from hatchlock.clients.writer import entry_digest
 from hatchlock.security.secrets.programs import Keyring
 from hatchlock.security.secrets.store import SecretStore
 from hatchlock.state.imported import Imported, write_imported
+from hatchlock.state.originals import original_path
 from support.cats import CatProject, apply
 
 MANIFEST = """\
@@ -160,6 +161,46 @@ def test_destroy_names_what_it_leaves(imported: CatProject) -> None:
     assert "note: what `hatchlock import` has read is forgotten" in done.err
     assert again in imported.ok("destroy", "--yes").err
     assert away.exists()
+
+
+def test_an_entry_that_nothing_marks_as_ours_any_more_is_named_with_what_it_replaced(imported: CatProject) -> None:
+    path = cursor(imported)
+    path.write_text(path.read_text().replace('"command": "', '"command": "/opt/wrap", "was": "'))
+    edited = path.read_text()
+    kept = original_path(imported.store, path)
+    where = f"what stood there before it, 'Dog', is kept in {kept}"
+    what = f"edited until nothing marks it as hatchlock's, so it is left alone; {where}"
+    note = f"! client:cursor/cat  the entry 'cat' in {path} was {what}"
+    planned = imported.run("plan")
+    assert (planned.status, note in planned.out) == (1, True), planned.said
+    assert where in imported.ok("client", "list", "--by", "server").out
+    imported.write(MANIFEST.partition("[servers.cat]")[0])
+    imported.ok("lock")
+    for _ in range(2):
+        assert note in imported.ok("plan").out
+        imported.ok("apply", "--yes", "--no-probe", "--allow-mass-removal")
+    assert f"foreign: {where}" in imported.ok("client", "show", "cursor").out
+    done = imported.ok("destroy", "--yes")
+    assert f"left alone: the entry 'cat' in {path}: it was {what}" in done.err
+    assert path.read_text() == edited
+
+
+def test_an_entry_without_anything_before_it_that_nothing_marks_as_ours_is_named(project: CatProject) -> None:
+    path = cursor(project)
+    path.write_text(path.read_text().replace("--project", "--projects"))
+    done = project.ok("destroy", "--yes")
+    what = "edited until nothing marks it as hatchlock's, so it is left alone"
+    assert f"left alone: the entry 'cat' in {path}: it was {what}" in done.err
+    path.write_text(json.dumps({"mcpServers": {}}))
+
+
+def test_an_entry_that_was_taken_out_is_named_with_what_it_replaced(imported: CatProject) -> None:
+    cursor(imported).write_text('{"mcpServers": {}}')
+    assert "is kept in" not in imported.ok("plan").out, "it is written anew"
+    kept = original_path(imported.store, cursor(imported))
+    done = imported.ok("destroy", "--yes")
+    said = f"it was taken out; what stood there before it, 'Dog', is kept in {kept}"
+    assert f"left alone: the entry 'cat' in {cursor(imported)}: {said}" in done.err
 
 
 def test_entries_of_others_in_the_way_have_one_hint_which_names_import(tmp_path: Path) -> None:

@@ -214,7 +214,8 @@ class _Survey:
         except HatchlockError as error:
             yield _unread(file, error)
             return
-        there = [self._entry(file, name, entry.value) for name, entry in entries.items()]
+        kept = self._kept(file, seen.data)
+        there = [self._entry(file, name, entry.value, kept.get(name, "")) for name, entry in entries.items()]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
         ]
@@ -237,7 +238,13 @@ class _Survey:
             shown=_shown(spec.file, spec.value),
         )
 
-    def _entry(self, file: ClientFile, name: str, value: Any) -> ListedEntry:
+    def _kept(self, file: ClientFile, data: bytes | None) -> dict[str, str]:
+        from hatchlock.usecases.unmarked import unmarked_in
+
+        found = unmarked_in(self._home, file, data) if data is not None else {}
+        return {name: item.kept_where for name, item in found.items()}
+
+    def _entry(self, file: ClientFile, name: str, value: Any, kept: str) -> ListedEntry:
         from hatchlock.clients.owners import mark_of
 
         mark = mark_of(file.shape.read(value), scope=file.scope)
@@ -245,7 +252,7 @@ class _Survey:
         return ListedEntry(
             name=name,
             state=standing.state,
-            detail=standing.detail,
+            detail="; ".join(filter(None, (standing.detail, kept))),
             project=(mark.project or self._name) if mark else "",
             server=mark.server if mark else "",
             shown=_shown(file, value),

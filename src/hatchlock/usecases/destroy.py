@@ -21,7 +21,7 @@ from hatchlock.state.fetched import forget_fetched
 from hatchlock.state.keepers import keepers
 from hatchlock.state.quarantine import quarantined
 from hatchlock.state.sessions import RunningSession, has_ended, running
-from hatchlock.usecases.destroy_leaves import left_of_files, left_secrets, was_imported
+from hatchlock.usecases.destroy_leaves import left_of_files, left_secrets, left_unmarked, was_imported
 from hatchlock.usecases.garbage import Item, Kept
 from hatchlock.usecases.plan import Planned, make_plan, project_state, read_target
 
@@ -234,6 +234,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
                 else:
                     gone.append(item)
 
+    unmarked = left_unmarked(project.home, state, planned.applied.keys)
     outcome = carry_out(planned, command="destroy", settle=settle, emit=emit, pace=pace or USUAL)
     done = Destroyed(ruin=ruin, outcome=outcome, items=tuple(gone), kept=(*ruin.kept, *kept))
     if not done.is_gone:
@@ -242,7 +243,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
     forget_fetched(project.home.root, project.manifest)
     _forget(state)
     generations = (item for item in ruin.items if item.kind == "generation")
-    stays = (*done.kept, *files, *_what_stays(project, ruin))
+    stays = (*done.kept, *unmarked, *files, *_what_stays(project, ruin))
     return replace(done, items=(*gone, *generations), kept=stays, was_imported=is_imported)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ from hatchlock.state.documents import BadState
 from hatchlock.usecases.garbage import Kept
 
 if TYPE_CHECKING:
+    from hatchlock.address import Address
     from hatchlock.paths import Home
     from hatchlock.state.project import ProjectState
 
-__all__ = ["left_of_files", "left_secrets", "was_imported"]
+__all__ = ["left_of_files", "left_secrets", "left_unmarked", "was_imported"]
 
 
 def left_of_files(home: Home, state: ProjectState) -> tuple[Kept, ...]:
@@ -39,6 +40,20 @@ def left_of_files(home: Home, state: ProjectState) -> tuple[Kept, ...]:
             why = f"it is gone; what stood in it before ours, {', '.join(map(repr, names))}, is kept in {kept}"
             found.append(Kept(name=file.path, why=why))
     return tuple(found)
+
+
+def left_unmarked(home: Home, state: ProjectState, applied: Collection[Address]) -> tuple[Kept, ...]:
+    """Return the entries that were the project's until somebody has edited them so that nothing says it any more.
+
+    Args:
+        home: The store.
+        state: The project's.
+        applied: The addresses of what its last apply left.
+    """
+    from hatchlock.usecases.unmarked import unmarked_entries
+
+    found = unmarked_entries(home, state, applied=applied)
+    return tuple(Kept(name=f"the entry {item.name!r} in {item.file.path}", why=f"it was {item.what}") for item in found)
 
 
 def left_secrets(home: Home, project: str) -> Iterator[Kept]:

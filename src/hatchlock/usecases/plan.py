@@ -175,6 +175,7 @@ def make_plan(
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
         *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
         *application_notes(project, target),
+        *_unmarked(project, state, target, applied),
         *gone.notes,
     )
     return Planned(
@@ -199,6 +200,14 @@ def _left(project: Project, target: Target, world: World) -> Iterator[Note]:
     for address, server in world.containers.left.items():
         yield Note(address=str(address), what=f"it is left of a session of {server} that was killed; {REMOVED_BY}")
     yield from left_notes(project.home.project(target.project))
+
+
+def _unmarked(project: Project, state: ProjectState, target: Target, applied: AppliedKeys) -> Iterator[Note]:
+    from hatchlock.usecases.unmarked import unmarked_entries
+
+    wanted = {(spec.file, spec.server) for spec in target.entries}
+    for item in unmarked_entries(project.home, state, applied=applied.keys, wanted=wanted):
+        yield Note(address=str(item.address), what=f"the entry {item.name!r} in {item.file.path} was {item.what}")
 
 
 def _launcher_notes(project: Project, world: World) -> Iterator[Note]:
