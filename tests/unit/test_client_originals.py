@@ -332,3 +332,28 @@ def test_an_error_says_what_to_do() -> None:
         StandsIn(path="/p", name="n", secrets=("s",)),
     ]
     assert all(error.hint for error in errors)
+
+
+def test_an_entry_that_is_tied_to_others_is_a_problem_of_the_plan_where_ours_should_replace_it(tmp_path: Path) -> None:
+    text = "extensions:\n  a: &a\n    type: stdio\n    cmd: x\n    args: []\n  b: *a\n  c:\n    cmd: y\n"
+    desk = Desk(tmp_path, text, "goose")
+    records = (desk.imported("a", "tool"), desk.imported("c", "clock"), desk.imported("b", "b"))
+    made = plan(desk.resource("tool", "clock", imported=records))
+    assert [str(step.address) for step in made.steps] == ["client:goose/clock"]
+    (problem,) = made.problems
+    assert (problem.code, str(problem.address)) == ("unparsable-client-file", "client:goose/tool")
+    why = "an anchor, alias or merge key here ties the entry to others"
+    assert problem.what == f"{desk.path}:2:6: the file is left as it is, because {why}"
+    desk.apply("clock", imported=records)
+    desk.apply()
+    assert desk.path.read_text() == text
+
+
+def test_an_entry_of_ours_with_an_anchor_is_none_while_it_needs_no_step(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "extensions: {}\n", "goose")
+    desk.apply("tool")
+    desk.path.write_text(desk.path.read_text().replace("tool:", "tool: &t"))
+    assert plan(desk.resource("tool")).problems == ()
+    assert [str(item.address) for item in plan(desk.resource("tool", more={"timeout": 9})).problems] == [
+        "client:goose/tool"
+    ]

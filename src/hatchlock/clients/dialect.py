@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from hatchlock.errors import HatchlockError
 
 __all__ = ["Dialect", "Entry"]
 
@@ -17,10 +19,12 @@ class Entry:
         value: What stands there, as plain values (mapping, list, text, number, boolean, None); a mapping, unless somebody
             made a mistake. In a list of servers it lacks its name.
         span: The offsets, in bytes, of the value's first byte and behind its last one.
+        refusal: What every edit of it would raise; None where nothing is known that speaks against one.
     """
 
     value: Any
     span: tuple[int, int]
+    refusal: HatchlockError | None = field(default=None, compare=False)
 
 
 class Dialect(Protocol):

@@ -39,8 +39,13 @@ class YamlServers:
     def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
         """See `Dialect.read`."""
         document = parse(data, path=path)
+        section = self._section(document)
         return {
-            name: Entry(value=self._value(item, name), span=_in_bytes(document.text, item.node))
+            name: Entry(
+                value=self._value(item, name),
+                span=_in_bytes(document.text, item.node),
+                refusal=_refusal(document, section.node if section else item.node, item.node),
+            )
             for name, item in self._entries(document)
         }
 
@@ -178,6 +183,14 @@ def _check_free(document: Document, section: Node, item: Node | None = None) -> 
     tie = section.start if section.is_anchored else item.tie if item else None
     if tie is not None:
         refuse(document.text, tie, "an anchor, alias or merge key here ties the entry to others", document.path)
+
+
+def _refusal(document: Document, section: Node, item: Node) -> Unparsable | None:
+    try:
+        _check_free(document, section, item)
+    except Unparsable as error:
+        return error
+    return None
 
 
 def _plain(value: Any) -> Any:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.dialect import Entry
-from hatchlock.clients.edits import Taking
 from hatchlock.clients.json_text import Unparsable
-from hatchlock.clients.owners import EntryTaken, may_hold_entry, owner_of, start_for, whose
+from hatchlock.clients.owners import may_hold_entry, owner_of, start_for
 from hatchlock.clients.shape import Start
 from hatchlock.clients.swap import Unusable
 from hatchlock.clients.writer import NEW_FILE_MODE, Written, apply_entry, entry_digest, lock_path, observe, take_back
@@ -22,6 +21,7 @@ from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
+from hatchlock.resources.client_found import Found, handover_of, taken, taking_of
 from hatchlock.resources.client_imports import Read, entries_read
 from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
 from hatchlock.state.documents import BadState
@@ -37,28 +37,6 @@ _SHOWN_DIGITS = 12
 def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
     # the entry's content stays unsaid: one that is not ours may hold a secret
     return {"file": file.path, "entry": entry_digest(value)[:_SHOWN_DIGITS]}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """An entry, and the name that it should have by now.
-
-    Attributes:
-        read: What becomes of it, if `import` has read it.
-        loss: What is lost if it is taken out and is somebody else's.
-    """
-
-    file: ClientFile
-    server: str
-    value: Any
-    ours: bool
-    now: str
-    read: Read | None = None
-    loss: str = ""
-
-    @property
-    def is_removed(self) -> bool:
-        return self.read is not None and self.read.part == "removed"
 
 
 class ClientResource:
@@ -102,7 +80,7 @@ class ClientResource:
         self._imported = tuple(imported)
         self._kept = KeptEntries(home, project, environ)
         self._emit = emit
-        self._found: dict[Address, _Found] = {}
+        self._found: dict[Address, Found] = {}
         self._written: dict[Address, Written] = {}
         self.problems: tuple[Problem, ...] = ()
 
@@ -126,7 +104,7 @@ class ClientResource:
         """Return the declared entries that exist, and every other entry of this project.
 
         One read per file. A declared file that cannot be understood becomes a problem of its entries, and so does an entry
-        of somebody else's where one of ours should be, unless it is taken over. One that is not declared any more, and may
+        of somebody else's where one of ours should be, unless it is taken over, and one that no edit can change. A file that is not declared any more, and may
         hold an entry of ours still, is a problem of its own: `client:APPLICATION@SCOPE`.
         """
         problems: list[Problem] = []
@@ -155,7 +133,7 @@ class ClientResource:
         """
         if (known := self._specs.get(address) or self._found.get(address)) is None:
             return None
-        name = known.now if isinstance(known, _Found) else known.server
+        name = known.now if isinstance(known, Found) else known.server
         found = next((entry for entry in self._entries(known.file) if entry.now == name), None)
         return self._observed(address, found) if found else None
 
@@ -219,7 +197,7 @@ class ClientResource:
         )
         return True
 
-    def _edit(self, step: Step, known: EntrySpec | _Found) -> None:
+    def _edit(self, step: Step, known: EntrySpec | Found) -> None:
         found, path = self._found.get(step.address), Path(known.file.path)
         written = apply_entry(
             path,
@@ -230,7 +208,7 @@ class ClientResource:
             lock=lock_path(self._home, path),
             new_mode=NEW_FILE_MODE[known.file.scope],
             renamed_from=found.server if found and found.server != found.now else None,
-            taking=_taking(found, self._home, may_lose=bool(step.loss)),
+            taking=taking_of(found, self._home, may_lose=bool(step.loss)),
             may_lose=bool(step.loss),
             own=frozenset(item.now for item in self._found.values() if item.ours and item.file == known.file),
             originals=self._kept.path(path),
@@ -261,7 +239,7 @@ class ClientResource:
             observe(Path(file.path)).data or b"", scope=file.scope, project=self._project
         )
 
-    def _entries(self, file: ClientFile) -> Iterator[_Found]:
+    def _entries(self, file: ClientFile) -> Iterator[Found]:
         seen = observe(Path(file.path))
         if seen.data is None:
             return
@@ -274,7 +252,7 @@ class ClientResource:
                 now = imported.server
             if not (ours or imported or self._is_wanted(file, now)):
                 continue
-            found = _Found(file=file, server=name, value=entry.value, ours=ours, now=now, read=imported)
+            found = Found(file=file, server=name, entry=entry, ours=ours, now=now, read=imported)
             if ours or (imported and imported.is_left):
                 yield found
             else:
@@ -313,15 +291,23 @@ class ClientResource:
         present = {old for old, entry in entries.items() if self._is_ours(file, old, entry)}
         return self._handover.moves_to(name, present) or name
 
-    def _in_the_way(self, found: _Found) -> Problem | None:
-        if found.ours or self._handover.adopted_from(usual_address(found.file, found.server)) is not None:
-            return None
-        if found.read is None:
-            return _taken(found)
-        error = found.read.hindrance(found.file.path)
-        return Problem.of(usual_address(found.file, found.now), error) if error else None
+    def _in_the_way(self, found: Found) -> Problem | None:
+        if not found.ours and self._handover.adopted_from(usual_address(found.file, found.server)) is None:
+            if found.read is None:
+                return taken(found)
+            if error := found.read.hindrance(found.file.path):
+                return Problem.of(usual_address(found.file, found.now), error)
+        if found.entry.refusal and self._is_edited(found):
+            return Problem.of(self._address(found), found.entry.refusal)
+        return None
 
-    def _address(self, found: _Found) -> Address:
+    def _is_edited(self, found: Found) -> bool:
+        spec = self._specs.get(usual_address(found.file, found.now))
+        if found.is_removed or spec is None or spec.file != found.file:
+            return found.is_removed
+        return (spec.server, spec.value) != (found.server, found.value)
+
+    def _address(self, found: Found) -> Address:
         """Return the usual address, unless another file's entry has it, or it is one too many."""
         usual = usual_address(found.file, found.now)
         if found.is_removed:
@@ -331,7 +317,7 @@ class ClientResource:
             return usual
         return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
 
-    def _observed(self, address: Address, found: _Found) -> Observed:
+    def _observed(self, address: Address, found: Found) -> Observed:
         path, is_going = Path(found.file.path), address not in self._specs and found.ours
         loss = self._loss(found) if found.ours else found.loss
         removal = self._kept.removal(path, found.server) if is_going else NO_REMOVAL
@@ -342,17 +328,17 @@ class ClientResource:
             loss="; ".join(filter(None, (loss, removal.loss))),
             cause=f"imported: {found.read.server} stands for it" if found.read and found.is_removed else "",
             remedy=removal.details,
-            handover=_handover(found),
+            handover=handover_of(found),
         )
 
-    def _is_as_it_was_left(self, found: _Found) -> bool:
+    def _is_as_it_was_left(self, found: Found) -> bool:
         """Whether the last apply left the entry so, with fields of the application's own that the manifest had then."""
         left = {
             self._applied.get(address) for address in (self._address(found), usual_address(found.file, found.server))
         }
         return entry_digest(found.value) in left
 
-    def _loss(self, found: _Found) -> str:
+    def _loss(self, found: Found) -> str:
         shape = found.file.shape
         start = shape.read(found.value)
         usual = start_for(
@@ -365,26 +351,3 @@ class ClientResource:
         if found.value != shape.written(usual) and not self._is_as_it_was_left(found):
             return f"the entry {found.server!r} in {found.file.path} was edited by hand"
         return ""
-
-
-def _taken(found: _Found) -> Problem:
-    owner = whose(found.file.shape.read(found.value))
-    error = EntryTaken(path=found.file.path, name=found.server, client=found.file.client, owner=owner)
-    return Problem.of(usual_address(found.file, found.server), error)
-
-
-def _taking(found: _Found | None, home: Home, *, may_lose: bool) -> Taking | None:
-    if found is None or found.ours:
-        return None
-    by, secrets = (found.read.server, found.read.record.secrets) if found.read else (found.now, ())
-    is_ours = owner_of(found.file.shape.read(found.value), scope=found.file.scope, home=home) is not None
-    return Taking(by=by, secrets=secrets, may_lose=may_lose, is_ours=is_ours)
-
-
-def _handover(found: _Found) -> str:
-    if found.read and not found.is_removed:
-        name = "" if found.server == found.now else f" {found.server!r}"
-        return f"replaces the entry{name} that was imported"
-    if not found.ours and not found.read:
-        return f"adopted: replaces an entry that {whose(found.file.shape.read(found.value))}"
-    return f"moved from {usual_address(found.file, found.server)}" if found.now != found.server else ""
