@@ -11,7 +11,8 @@ import pytest
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.kept_text import is_suspect
-from hatchlock.clients.reversal import First, kept, put_back
+from hatchlock.clients.put_aside import First
+from hatchlock.clients.reversal import kept, put_back
 from support.client_desk import Desk, plan
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "clients"

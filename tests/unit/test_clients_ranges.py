@@ -8,7 +8,8 @@ import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.kept_text import is_suspect
-from hatchlock.clients.reversal import First, Taken, kept, made_place, put_back, without_place
+from hatchlock.clients.put_aside import First, Taken
+from hatchlock.clients.reversal import kept, made_place, put_back, without_place
 
 JSON = CLIENTS["cursor"].dialect
 TOML = CLIENTS["codex"].dialect

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.originals import Originals
-from hatchlock.clients.reversal import First, How, Taken, kept, made_place, put_back, without_place
+from hatchlock.clients.put_aside import First, Taken
+from hatchlock.clients.reversal import How, kept, made_place, put_back, without_place
 from hatchlock.errors import HatchlockError
 
 __all__ = ["Change", "Edit", "EntryNotKept", "SecretsOf", "StandsIn", "Taking", "changed"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from hatchlock.clients.kept_text import KeptText
-from hatchlock.clients.reversal import First, Hunk, Place, Taken
+from hatchlock.clients.put_aside import First, Hunk, Place, Taken
 from hatchlock.state.documents import BadState
 from hatchlock.state.originals import forget_original, read_original, write_original
 
