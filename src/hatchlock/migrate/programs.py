@@ -17,7 +17,7 @@ from hatchlock.migrate.options import Options, program_name
 from hatchlock.migrate.runners import listed, requirement_source
 from hatchlock.migrate.values import at_home
 
-__all__ = ["from_npm_script", "from_program", "from_uv_run", "project_above"]
+__all__ = ["as_typed", "from_npm_script", "from_program", "from_uv_run", "project_above"]
 
 _PYTHON_PROJECT = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile")
 _NODE_PROJECT = ("package.json",)
@@ -249,6 +249,14 @@ def from_program(command: str, args: Sequence[str], *, cwd: str) -> Described:
         )
     if not _INTERPRETERS.fullmatch(program) and (source := program_source(command)):
         return _installed(source, program, args)
+    return _unpinned(command, args)
+
+
+def as_typed(command: str, args: Sequence[str]) -> Described:
+    """Read a command line as the program of this machine that it names, whatever project or package that is of."""
+    match args:
+        case ["-m", module, *rest] if re.fullmatch(r"python[\d.]*", program_name(command)):
+            return Described(name=name_from(module), fields={"command": [command, "-m", module]}, args=tuple(rest))
     return _unpinned(command, args)
 
 

@@ -23,13 +23,13 @@ from hatchlock.migrate.installed import program_places
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
-from hatchlock.migrate.programs import from_npm_script, from_program, from_uv_run
+from hatchlock.migrate.programs import as_typed, from_npm_script, from_program, from_uv_run
 from hatchlock.migrate.reach import hosts_in, paths_in
 from hatchlock.migrate.runners import from_npx, from_pipx, from_uvx, npm_words
 from hatchlock.migrate.values import at_home, holds_secret, parted, references, unparted
 from hatchlock.migrate.wrappers import unwrapped
 
-__all__ = ["taken_over", "translated"]
+__all__ = ["taken_over", "translated", "typed"]
 
 _OWN_PLACES = "a server finds what its own environment has"
 _OF_THE_MACHINE = dict.fromkeys(("PATH", "NODE_PATH", "PYTHONPATH", "VIRTUAL_ENV", "HOME", "PWD"), _OWN_PLACES) | {
@@ -76,6 +76,40 @@ def taken_over(server: Start | Address, *, name: str = "", line: int = 0, direct
     if isinstance(found, Left):
         raise CannotTakeOver(what=found.what)
     return found
+
+
+def typed(words: Sequence[str]) -> Proposed:
+    """Return the server that a command line starts, as whoever types it to try that very command means it.
+
+    What is fetched is the source that it names (`uvx`, `npx`, `docker run` and the like, also behind `env` or a shell). Any other
+    program is the one of this machine, a script of a shell among them: its project is not built for that, and nothing is mounted.
+
+    Args:
+        words: The command line, split; not empty.
+
+    Raises:
+        BadSource: What it runs is no source.
+        CannotTakeOver: It has an option without counterpart, or a secret among its arguments.
+    """
+    start = Start(command=words[0], args=tuple(words[1:]))
+    try:
+        inner = unwrapped(start)
+    except CannotTakeOver:
+        inner = start
+    if _is_fetched(inner):
+        return taken_over(start)
+    described = as_typed(start.command, start.args)
+    args = _arguments(described.args)
+    fields = {**described.fields, **({"args": args} if args else {})}
+    return Proposed(name=described.name, found_as="", line=0, fields=fields)
+
+
+def _is_fetched(start: Start) -> bool:
+    """Whether a command line brings what it runs, or connects to something, instead of running what is here."""
+    program = program_name(start.command).lower()
+    runners = {"uvx", *ENGINES, *BRIDGES_BY_PROGRAM, *_PYTHON_MANAGERS, *_NODE_MANAGERS}
+    is_pipx = (program, *start.args[:1]) == ("pipx", "run")
+    return program in runners or is_pipx or bool(npm_words(program, start.args)) or finch_target(start) is not None
 
 
 def _meant(server: Start | Address, *, name: str, line: int, directory: str) -> Proposed | Left:

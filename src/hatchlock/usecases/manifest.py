@@ -169,7 +169,7 @@ def server_from_source(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def server_from_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Return the name and the keys of the server that a command line, such as `uvx mcp-server-time`, starts.
+    """Return the name and the keys of the server that a command line, such as `uvx mcp-server-time`, starts (`typed`).
 
     What looks like a secret in a variable becomes a reference to the variable of the same name.
 
@@ -177,13 +177,12 @@ def server_from_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
         BadSource: What it runs is no source.
         CannotTakeOver: Nothing of it can be a server of a manifest.
     """
-    from hatchlock.clients.shape import Start
     from hatchlock.manifest.takeover import CannotTakeOver
-    from hatchlock.migrate.translate import taken_over
+    from hatchlock.migrate.translate import typed
 
     if not words or not words[0]:
         raise CannotTakeOver(what="there is no command", advice="write hatchlock add -- COMMAND ARGUMENT…")
-    found = taken_over(Start(command=words[0], args=tuple(words[1:])))
+    found = typed(words)
     return found.name, found.with_references({secret: f"env:{secret.key}" for secret in found.secrets})
 
 
