@@ -308,7 +308,9 @@ def test_orphans_are_shown_and_cleaned_and_nothing_else(project: CatProject, tmp
     assert states(project, "--state", "orphaned").keys() == orphans
     assert project.ok("client", "clean", "cursor@project", "codex", "--yes").out.startswith("every entry")
     asked = [("Take these out? [y/N]", "n")]
-    declined = at_terminal(project.command("client", "clean"), asked, cwd=project.directory, env=project.env)
+    declined = at_terminal(
+        project.command("client", "clean"), asked, cwd=project.directory, env={**project.env, "CI": ""}
+    )
     assert (declined.status, "- cursor@user/x" in declined.shown) == (3, True)
     assert states(project, "--state", "orphaned").keys() == orphans
     project.ok("client", "clean", "--yes", "--server", "x")

@@ -91,7 +91,8 @@ def test_a_second_signal_changes_nothing(tmp_path: Path) -> None:
         assert found is not None
         process.terminate()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) in {128 + signal.SIGTERM, 128 + signal.SIGINT}
+        # the second one may come when all is done and it is on its way out
+        assert process.wait(10) in {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT}
         assert not Path(f"/proc/{found.run}").exists()
 
 
