@@ -167,13 +167,25 @@ def started(
         OSError: It could not be started.
     """
     own_session = start_new_session or _Children.spared > 0
-    with subprocess.Popen(list(argv), start_new_session=own_session, **options) as process:
+    with _deaf_to_interrupts() if own_session else contextlib.nullcontext():
+        process = subprocess.Popen(list(argv), start_new_session=own_session, **options)
+    with process:
         if own_session:
             _Children.leaders.add(process)
         try:
             yield process
         finally:
             _Children.leaders.discard(process)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start programs that no ctrl-C reaches: one that comes between their fork and their own session would end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_until(

@@ -146,7 +146,7 @@ def test_ctrl_c_finishes_the_running_steps_and_the_next_apply_goes_on(slow: Tria
     done = interrupted(slow, signal.SIGINT, times=1)
     assert done.status == 130, done.said
     assert "press again to stop at once" in done.err
-    assert "env:one  created" in done.err, "uv was not hit by the terminal's signal"
+    assert "env:one  created" in done.err, f"uv was hit by the terminal's signal: {done.said}"
     assert "server:one  not started" in done.err
     assert len(slow.environments()) == 2
     assert "one" not in slow.active()
