@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
 from hatchlock.resources.client_found import Found, handover_of, taken, taking_of
 from hatchlock.resources.client_imports import Read, entries_read
 from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
+from hatchlock.resources.client_unmarked import Unmarked, applied_names, unmarked_among
 from hatchlock.state.documents import BadState
 from hatchlock.state.imported import Imported
 from hatchlock.state.originals import put_original_aside
@@ -37,6 +38,14 @@ _SHOWN_DIGITS = 12
 def _facts(file: ClientFile, value: Any) -> Mapping[str, str]:
     # the entry's content stays unsaid: one that is not ours may hold a secret
     return {"file": file.path, "entry": entry_digest(value)[:_SHOWN_DIGITS]}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _There:
+    """A file, read."""
+
+    data: bytes
+    entries: Mapping[str, Entry]
 
 
 class ClientResource:
@@ -81,12 +90,21 @@ class ClientResource:
         self._kept = KeptEntries(home, project, environ)
         self._emit = emit
         self._found: dict[Address, Found] = {}
+        self._unmarked: list[Unmarked] = []
         self._written: dict[Address, Written] = {}
         self.problems: tuple[Problem, ...] = ()
 
     def has_own(self) -> bool:
         """Return whether an entry of this project was there when it was last observed."""
         return any(found.ours for found in self._found.values())
+
+    def unmarked(self) -> tuple[Unmarked, ...]:
+        """Return the entries that an apply has written and nothing marks as ours any more, as they were last observed.
+
+        One that was taken out, and is declared, is not among them: it is written anew.
+        """
+        wanted = {(spec.file, spec.server) for spec in self._specs.values()}
+        return tuple(item for item in self._unmarked if item.is_there or (item.file, item.name) not in wanted)
 
     def desired(self) -> Iterable[Desired]:
         """Return every entry; each needs its server."""
@@ -108,10 +126,16 @@ class ClientResource:
         hold an entry of ours still, is a problem of its own: `client:APPLICATION@SCOPE`.
         """
         problems: list[Problem] = []
-        self._found = {}
+        self._found, self._unmarked = {}, []
+        remembered = self._remembered()
         for file in self._files():
             try:
-                for found in self._entries(file):
+                if (there := self._there(file)) is None:
+                    continue
+                if file in remembered:
+                    names = applied_names(file, remembered, self._applied)
+                    self._unmarked += unmarked_among(self._home, file, there.entries, applied=names).values()
+                for found in self._entries(file, there):
                     if problem := self._in_the_way(found):
                         problems.append(problem)
                     else:
@@ -134,7 +158,10 @@ class ClientResource:
         if (known := self._specs.get(address) or self._found.get(address)) is None:
             return None
         name = known.now if isinstance(known, Found) else known.server
-        found = next((entry for entry in self._entries(known.file) if entry.now == name), None)
+        there = self._there(known.file)
+        found = (
+            next((entry for entry in self._entries(known.file, there) if entry.now == name), None) if there else None
+        )
         return self._observed(address, found) if found else None
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:  # noqa: ARG002
@@ -239,11 +266,12 @@ class ClientResource:
             observe(Path(file.path)).data or b"", scope=file.scope, project=self._project
         )
 
-    def _entries(self, file: ClientFile) -> Iterator[Found]:
-        seen = observe(Path(file.path))
-        if seen.data is None:
-            return
-        entries = file.dialect.read(seen.data, path=file.path)
+    def _there(self, file: ClientFile) -> _There | None:
+        data = observe(Path(file.path)).data
+        return None if data is None else _There(data=data, entries=file.dialect.read(data, path=file.path))
+
+    def _entries(self, file: ClientFile, there: _There) -> Iterator[Found]:
+        entries = there.entries
         read = self._read(file, entries)
         for name, entry in entries.items():
             ours, imported = self._is_ours(file, name, entry), read.get(name)
@@ -257,7 +285,7 @@ class ClientResource:
                 yield found
             else:
                 record = imported.record if imported else None
-                loss = self._kept.loss_of_taking(Path(file.path), name, entry, record, seen.data)
+                loss = self._kept.loss_of_taking(Path(file.path), name, entry, record, there.data)
                 yield replace(found, loss=loss)
 
     def _read(self, file: ClientFile, entries: Mapping[str, Entry]) -> Mapping[str, Read]:

@@ -25,6 +25,7 @@ from hatchlock.usecases.leases import all_projects
 
 if TYPE_CHECKING:
     from hatchlock.clients.catalogue import Scope
+    from hatchlock.clients.dialect import Entry
     from hatchlock.clients.owners import Mark
     from hatchlock.clients.states import EntryState, Owner, Standing
     from hatchlock.manifest.handover import Handover
@@ -214,7 +215,7 @@ class _Survey:
         except HatchlockError as error:
             yield _unread(file, error)
             return
-        kept = self._kept(file, seen.data)
+        kept = self._kept(file, entries)
         there = [self._entry(file, name, entry.value, kept.get(name, "")) for name, entry in entries.items()]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
@@ -238,11 +239,10 @@ class _Survey:
             shown=_shown(spec.file, spec.value),
         )
 
-    def _kept(self, file: ClientFile, data: bytes | None) -> dict[str, str]:
-        from hatchlock.usecases.unmarked import unmarked_in
+    def _kept(self, file: ClientFile, entries: Mapping[str, Entry]) -> dict[str, str]:
+        from hatchlock.resources.client_unmarked import unmarked_among
 
-        found = unmarked_in(self._home, file, data) if data is not None else {}
-        return {name: item.kept_where for name, item in found.items()}
+        return {name: item.kept_where for name, item in unmarked_among(self._home, file, entries).items()}
 
     def _entry(self, file: ClientFile, name: str, value: Any, kept: str) -> ListedEntry:
         from hatchlock.clients.owners import mark_of

@@ -234,7 +234,7 @@ def _destroy(project: Project, ruin: Ruin, *, emit: Sink, pace: Pace | None) -> 
                 else:
                     gone.append(item)
 
-    unmarked = left_unmarked(project.home, state, planned.applied.keys)
+    unmarked = left_unmarked(planned.world.clients)
     outcome = carry_out(planned, command="destroy", settle=settle, emit=emit, pace=pace or USUAL)
     done = Destroyed(ruin=ruin, outcome=outcome, items=tuple(gone), kept=(*ruin.kept, *kept))
     if not done.is_gone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ from hatchlock.state.documents import BadState
 from hatchlock.usecases.garbage import Kept
 
 if TYPE_CHECKING:
-    from hatchlock.address import Address
     from hatchlock.paths import Home
+    from hatchlock.resources.client import ClientResource
     from hatchlock.state.project import ProjectState
 
 __all__ = ["left_of_files", "left_secrets", "left_unmarked", "was_imported"]
@@ -42,17 +42,13 @@ def left_of_files(home: Home, state: ProjectState) -> tuple[Kept, ...]:
     return tuple(found)
 
 
-def left_unmarked(home: Home, state: ProjectState, applied: Collection[Address]) -> tuple[Kept, ...]:
+def left_unmarked(clients: ClientResource) -> tuple[Kept, ...]:
     """Return the entries that were the project's until somebody has edited them so that nothing says it any more.
 
     Args:
-        home: The store.
-        state: The project's.
-        applied: The addresses of what its last apply left.
+        clients: The project's entries, observed.
     """
-    from hatchlock.usecases.unmarked import unmarked_entries
-
-    found = unmarked_entries(home, state, applied=applied)
+    found = clients.unmarked()
     return tuple(Kept(name=f"the entry {item.name!r} in {item.file.path}", why=f"it was {item.what}") for item in found)
 
 

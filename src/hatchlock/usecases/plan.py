@@ -175,7 +175,7 @@ def make_plan(
         *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
         *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
         *application_notes(project, target),
-        *_unmarked(project, state, target, applied),
+        *_unmarked(world),
         *gone.notes,
     )
     return Planned(
@@ -202,11 +202,8 @@ def _left(project: Project, target: Target, world: World) -> Iterator[Note]:
     yield from left_notes(project.home.project(target.project))
 
 
-def _unmarked(project: Project, state: ProjectState, target: Target, applied: AppliedKeys) -> Iterator[Note]:
-    from hatchlock.usecases.unmarked import unmarked_entries
-
-    wanted = {(spec.file, spec.server) for spec in target.entries}
-    for item in unmarked_entries(project.home, state, applied=applied.keys, wanted=wanted):
+def _unmarked(world: World) -> Iterator[Note]:
+    for item in world.clients.unmarked():
         yield Note(address=str(item.address), what=f"the entry {item.name!r} in {item.file.path} was {item.what}")
 
 
