@@ -124,6 +124,11 @@ class Address:
                 return ""
 
     @property
+    def client(self) -> str:
+        """The application whose entry it is (`client:cursor/time`, `client:cursor@project/time`); "" for what is no entry."""
+        return self.name.partition("/")[0].partition("@")[0] if self.kind is ResourceKind.CLIENT else ""
+
+    @property
     def order(self) -> tuple[int, str]:
         """The key by which plans and reports sort."""
         return (list(ResourceKind).index(self.kind), self.name)

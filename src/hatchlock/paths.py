@@ -9,7 +9,16 @@ from pathlib import Path
 
 from hatchlock.digest import sha256_bytes
 
-__all__ = ["LOCK_NAME", "MANIFEST_NAME", "OVERLAY_NAME", "Home", "find_manifest", "global_manifest", "store_mark"]
+__all__ = [
+    "LOCK_NAME",
+    "MANIFEST_NAME",
+    "OVERLAY_NAME",
+    "Home",
+    "find_manifest",
+    "global_manifest",
+    "store_mark",
+    "user_home",
+]
 
 MANIFEST_NAME = "hatchlock.toml"
 OVERLAY_NAME = "hatchlock.local.toml"
@@ -32,11 +41,11 @@ class Home:
     @classmethod
     def locate(cls, *, explicit: str | None, environ: Mapping[str, str]) -> Home:
         """Return the store: `--home`, else `$HATCHLOCK_HOME`, else `$XDG_DATA_HOME/hatchlock`."""
-        data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "share")
+        data = Path(environ.get("XDG_DATA_HOME") or user_home(environ) / ".local" / "share")
         default = data / "hatchlock"
         named = explicit or environ.get("HATCHLOCK_HOME") or default
         chosen = os.path.realpath(os.path.expanduser(named))  # noqa: PTH111  a path object raises for unknown users
-        usual = Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "hatchlock"
+        usual = user_home(environ) / ".local" / "share" / "hatchlock"
         return cls(root=Path(chosen), is_default=chosen == os.path.realpath(usual))
 
     @property
@@ -96,7 +105,12 @@ def find_manifest(start: Path) -> Path | None:
     return None
 
 
+def user_home(environ: Mapping[str, str]) -> Path:
+    """Return the user's home directory, as the environment says it or else the system."""
+    return Path(environ.get("HOME") or Path.home())
+
+
 def global_manifest(environ: Mapping[str, str]) -> Path:
     """Return the path of the user's own manifest (`-g`), which may not exist."""
-    config = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
+    config = environ.get("XDG_CONFIG_HOME") or user_home(environ) / ".config"
     return Path(config) / "hatchlock" / MANIFEST_NAME

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from hatchlock.engines.api import Engine
 from hatchlock.engines.connect import EngineUnreachable, secured, without_password
 from hatchlock.errors import HatchlockError
+from hatchlock.paths import user_home
 
 __all__ = ["EngineNotFound", "FoundEngine", "answers", "find_engine", "found_engines", "locate_engine"]
 
@@ -127,7 +128,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if context:
         yield f"Docker context {context}", _context_address(context, environ)
         return
-    home = Path(environ.get("HOME") or Path.home())
+    home = user_home(environ)
     runtime = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
     docker, *others = _SYSTEM
     usual = (docker, *((name, str(runtime / path)) for name, path in _IN_RUNTIME), *others)
@@ -187,7 +188,7 @@ def _context_address(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _docker_config(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker")
+    return Path(environ.get("DOCKER_CONFIG") or user_home(environ) / ".docker")
 
 
 def _json(path: Path) -> dict[str, Any]:

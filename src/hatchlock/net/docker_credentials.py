@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
+from hatchlock.paths import user_home
 from hatchlock.process import ProcessFailed, run
 
 __all__ = ["BadDockerConfig", "Credentials", "Lookup", "docker_config", "find_login"]
@@ -49,7 +50,7 @@ def docker_config(environ: Mapping[str, str]) -> Path:
     """Return the directory of the Docker client's configuration: `$DOCKER_CONFIG`, else `~/.docker`."""
     if environ.get("DOCKER_CONFIG"):
         return Path(environ["DOCKER_CONFIG"])
-    return Path(environ.get("HOME") or Path.home()) / ".docker"
+    return user_home(environ) / ".docker"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -196,9 +196,7 @@ def _named(word: str, known: Mapping[Address, Known], groups: Mapping[str, Colle
 
 def _application(address: Address) -> str:
     """Return the word for all entries of an entry's application; "" for what is no entry."""
-    if address.kind is not ResourceKind.CLIENT:
-        return ""
-    return f"{address.kind}:{address.name.partition('/')[0].partition('@')[0]}"
+    return f"{address.kind}:{address.client}" if address.client else ""
 
 
 def _close(word: str, texts: Iterable[str]) -> str:

@@ -35,8 +35,7 @@ from hatchlock.resources.system import SystemResource
 from hatchlock.resources.volume import VolumeResource, VolumeSpec
 from hatchlock.security.container import server_user
 from hatchlock.state.applied import AppliedKeys
-from hatchlock.state.documents import BadState
-from hatchlock.state.imported import Imported, read_imported
+from hatchlock.state.imported import known_imported
 from hatchlock.state.project import ProjectState
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ class World:
             usual=(*target.usual_files, *target.other_files),
             applied=applied.keys,
             handover=target.handover,
-            imported=_imported(state),
+            imported=known_imported(state.root),
             environ=environ,
             emit=emit,
         )
@@ -229,13 +228,6 @@ class World:
         guards = guard_problems(self._servers)
         before = (*self.system.problems, *self.network.problems, *self.volumes.problems)
         return (*before, *guards, *self.endpoints.problems, *self.clients.problems)
-
-
-def _imported(state: ProjectState) -> tuple[Imported, ...]:
-    try:
-        return read_imported(state.root)
-    except BadState:  # told of with the other damaged files
-        return ()
 
 
 def _volumes(servers: Iterable[ServerSpec]) -> Iterator[VolumeSpec]:

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from hatchlock.state.documents import read_document, write_document
+from hatchlock.state.documents import BadState, read_document, write_document
 
-__all__ = ["Imported", "read_imported", "write_imported"]
+__all__ = ["Imported", "known_imported", "read_imported", "write_imported"]
 
 _NAME = "imported.json"
 
@@ -59,6 +59,14 @@ def read_imported(project: Path) -> tuple[Imported, ...]:
     """
     document = read_document(project / _NAME)
     return tuple(map(Imported.from_dict, document["entries"])) if document else ()
+
+
+def known_imported(project: Path) -> tuple[Imported, ...]:
+    """Return what was read for a project; nothing where the file is damaged: that is told with the other damaged files."""
+    try:
+        return read_imported(project)
+    except BadState:
+        return ()
 
 
 def write_imported(project: Path, entries: Iterable[Imported]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatchlock.paths import user_home
 from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.resources.world import Target
     from hatchlock.usecases.project import Project
 
-__all__ = ["application_notes", "look_for_applications"]
+__all__ = ["application_notes", "is_installed", "look_for_applications"]
 
 
 def look_for_applications(manifest: Manifest, environ: Mapping[str, str]) -> tuple[frozenset[str], list[str]]:
@@ -43,10 +44,15 @@ def application_notes(project: Project, target: Target) -> Iterator[Note]:
             yield Note(address=f"client:{name}", what=f"{what}; its entries are written all the same")
 
 
+def is_installed(name: str, environ: Mapping[str, str]) -> bool:
+    """Return whether something of an application is on this machine."""
+    return not _is_absent(_signs(name, environ))
+
+
 def _signs(name: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
     from hatchlock.clients.catalogue import CLIENTS
 
-    return CLIENTS[name].signs(Path(environ.get("HOME") or Path.home()), environ, sys.platform)
+    return CLIENTS[name].signs(user_home(environ), environ, sys.platform)
 
 
 def _is_absent(signs: tuple[Path, ...]) -> bool:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from hatchlock.address import Address, ResourceKind
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.handover import covers
+from hatchlock.paths import user_home
 from hatchlock.state.applied import read_applied
 from hatchlock.state.documents import BadState
 from hatchlock.state.forgotten import read_forgotten
-from hatchlock.state.imported import read_imported
+from hatchlock.state.imported import known_imported
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.leases import all_projects
 
@@ -119,6 +120,7 @@ def list_applications(project: Project) -> tuple[Application, ...]:
         ManyErrors: The manifest has mistakes.
     """
     from hatchlock.clients.catalogue import CLIENTS
+    from hatchlock.usecases.applications import is_installed
 
     survey = _Survey(project)
     found: dict[str, list[ApplicationFile]] = {}
@@ -128,9 +130,7 @@ def list_applications(project: Project) -> tuple[Application, ...]:
         Application(
             name=name,
             title=client.title,
-            is_installed=any(
-                path.exists() for path in client.signs(survey.machine.user_home, project.environ, survey.machine.system)
-            ),
+            is_installed=is_installed(name, project.environ),
             files=tuple(found.get(name, ())),
             lacks=client.lacks,
         )
@@ -153,7 +153,7 @@ def machine_of(project: Project, manifest: Manifest | None = None) -> Machine:
         platform=host_platform(),
         system=sys.platform,
         home=project.home,
-        user_home=Path(project.environ.get("HOME") or Path.home()),
+        user_home=user_home(project.environ),
         directory=project.directory,
         environ=project.environ,
         interpreters={},
@@ -183,7 +183,7 @@ class _Survey:
         root = project.home.project(self._name) if loaded else None
         self._left = read_applied(root).keys if root else {}
         self._active = _active(root)
-        self._imported = {(item.file, item.entry): item.digest for item in _imported(root)}
+        self._imported = {(item.file, item.entry): item.digest for item in (known_imported(root) if root else ())}
         self._given_up = (*_given_up(root), *(self._handover.forgotten if self._handover else ()))
 
     def files(self) -> list[ClientFile]:
@@ -357,15 +357,6 @@ def _entry_files(state: ProjectState) -> tuple[str, ...]:
         return state.entry_files()
     except BadState:
         return ()  # `status` and `apply` say it; here the usual files are looked at all the same
-
-
-def _imported(root: Path | None) -> Iterator[Any]:
-    if root is None:
-        return
-    try:
-        yield from read_imported(root)
-    except BadState:
-        return
 
 
 def _active(root: Path | None) -> Container[str] | None:

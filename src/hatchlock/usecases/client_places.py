@@ -9,12 +9,7 @@ if TYPE_CHECKING:
     from hatchlock.resources.client import ClientFile
     from hatchlock.usecases.plan import Planned
 
-__all__ = ["client_of", "file_of"]
-
-
-def client_of(address: Address) -> str:
-    """Return the application of an entry's address: `client:cursor/time`, `client:cursor@project/time`."""
-    return address.name.partition("/")[0].partition("@")[0]
+__all__ = ["file_of"]
 
 
 def file_of(planned: Planned, address: Address) -> ClientFile:
@@ -29,12 +24,11 @@ def file_of(planned: Planned, address: Address) -> ClientFile:
     declared = next((entry.file for entry in planned.target.entries if entry.address == address), None)
     if declared:
         return declared
-    name = client_of(address)
     path = next((item.facts["file"] for item in planned.observed if item.address == address), "")
     known = (
         *planned.target.usual_files,
         *planned.target.other_files,
         *filter(None, map(ClientFile.parse, planned.state.entry_files())),
     )
-    found = next((file for file in known if (file.client, file.path) == (name, path)), None)
-    return found or ClientFile(client=name, scope="user", path=path)
+    found = next((file for file in known if (file.client, file.path) == (address.client, path)), None)
+    return found or ClientFile(client=address.client, scope="user", path=path)

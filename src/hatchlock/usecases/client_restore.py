@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address
 from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.events import Sink, discard
-from hatchlock.usecases.client_places import client_of, file_of
+from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.destroy import known_target, without_anything
 from hatchlock.usecases.plan import Planned, make_plan, project_state
 
@@ -210,7 +210,7 @@ def _gone(state: ProjectState, client: str, scope: str) -> tuple[str, ...]:
 
 def _is_in(planned: Planned, address: Address, client: str, scope: str) -> bool:
     """Whether an address is about an application's files, or about that of one scope (`cursor/NAME`, `cursor@user/NAME`)."""
-    if address.kind is not ResourceKind.CLIENT or client_of(address) != client:
+    if address.client != client:
         return False
     named = address.name.partition("/")[0].partition("@")[2]
     return scope in {"", named or file_of(planned, address).scope}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError, RefusedError, UsageError
 from hatchlock.files import atomic_write, read_optional
+from hatchlock.paths import user_home
 from hatchlock.usecases.inspect import NotInLock
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _leaving(project: Project, request: ServerRequest, manifest: Manifest, lock:
         setting=Setting(
             project=manifest.project.name,
             directory=project.directory,
-            user_home=Path(project.environ.get("HOME") or Path.home()),
+            user_home=user_home(project.environ),
             beside=request.beside or project.directory,
         ),
         platform=platform,

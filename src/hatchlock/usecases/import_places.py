@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.paths import user_home
 from hatchlock.place import Place
 
 if TYPE_CHECKING:
@@ -100,8 +101,10 @@ class ImportPlaces:
         A file of the project that several applications read is read once, also where none of them is found here. A file that
         cannot be opened is an error in its place.
         """
+        from hatchlock.usecases.applications import is_installed
+
         clients = _clients()
-        found = [client for client in clients if self._is_here(client)]
+        found = [client for client in clients if is_installed(client.name, self._project.environ)]
         users = [self._user_file(client) for client in found]
         yield from self._opened(users)
         known = {os.path.realpath(file.path) for file in users}
@@ -151,10 +154,7 @@ class ImportPlaces:
 
     @property
     def _home(self) -> Path:
-        return Path(self._project.environ.get("HOME") or Path.home())
-
-    def _is_here(self, client: Client) -> bool:
-        return any(path.exists() for path in client.signs(self._home, self._project.environ, sys.platform))
+        return user_home(self._project.environ)
 
     def _user_file(self, client: Client) -> _ClientFile:
         spec = self._manifest.client(client.name)

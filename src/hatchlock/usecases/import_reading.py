@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.errors import HatchlockError, ManyErrors
+from hatchlock.paths import user_home
 
 if TYPE_CHECKING:
     from hatchlock.clients.catalogue import Scope
@@ -119,7 +120,7 @@ def read_sources(
 class _Gathered:
     def __init__(self, project: Project) -> None:
         self._directory = project.directory
-        self._home = Path(project.environ.get("HOME") or Path.home())
+        self._home = user_home(project.environ)
         self.errors: list[HatchlockError] = []
         self._files: list[FileRead] = []
         self._found: list[Found] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError
+from hatchlock.paths import user_home
 
 if TYPE_CHECKING:
     from hatchlock.engines.facts import Lack
@@ -48,7 +49,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
         platform=host_platform(),
         system=sys.platform,
         home=project.home,
-        user_home=Path(project.environ.get("HOME") or Path.home()),
+        user_home=user_home(project.environ),
         directory=project.directory,
         environ=project.environ,
         interpreters=interpreters,

@@ -8,6 +8,8 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hatchlock.paths import user_home
+
 __all__ = ["default_index"]
 
 _SYSTEM_FILE = Path("/etc/pip.conf")
@@ -44,7 +46,7 @@ def _configured(environ: Mapping[str, str]) -> Iterator[str]:
 def _pip_files(environ: Mapping[str, str]) -> Iterator[Path]:
     if named := environ.get("PIP_CONFIG_FILE"):
         yield Path(named)
-    home = Path(environ.get("HOME") or Path.home())
+    home = user_home(environ)
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
     yield home / "Library" / "Application Support" / "pip" / "pip.conf"
     yield home / ".pip" / "pip.conf"
