@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
+import re
 from dataclasses import dataclass
 
-__all__ = ["Place"]
+__all__ = ["Lines", "Place"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -21,3 +23,18 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Lines:
+    """The lines of a text; finding one takes no walk through it.
+
+    Args:
+        text: Only a line feed ends a line.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def at(self, offset: int) -> int:
+        """Return the line, counted from 1, that an offset in characters is in."""
+        return bisect.bisect_right(self._starts, offset)

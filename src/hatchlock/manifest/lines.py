@@ -6,7 +6,6 @@ checks anything.
 
 from __future__ import annotations
 
-import bisect
 import re
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hatchlock.manifest.problem import KeyPath
+from hatchlock.place import Lines
 
 __all__ = ["Statement", "line_of", "lines", "statements"]
 
@@ -71,11 +71,11 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.found: dict[KeyPath, int] = {}
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._lines = Lines(text)
         self._arrays: dict[KeyPath, int] = {}
 
     def line(self, position: int) -> int:
-        return bisect.bisect_right(self._starts, position)
+        return self._lines.at(position)
 
     def statements(self) -> Iterator[Statement]:
         table: KeyPath = ()

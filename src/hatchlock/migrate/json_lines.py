@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import bisect
-import re
 from collections.abc import Iterator
 
 from hatchlock.clients.json_text import Node, Reader, Unparsable
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.migrate.document import Document, Unreadable, decoded
-from hatchlock.place import Place
+from hatchlock.place import Lines, Place
 
 __all__ = ["load"]
 
@@ -39,10 +37,7 @@ class _Reader(Reader):
     def __init__(self, text: str, path: str) -> None:
         super().__init__(text, path)
         self.tries = 0  # the fast way gives values without their places
-        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def line(self, at: int) -> int:
-        return bisect.bisect_right(self.starts, at)
+        self.lines = Lines(text)
 
     def items(self, array: Node) -> Iterator[Node]:
         at = self.skip(array.start + 1)
@@ -55,10 +50,10 @@ class _Reader(Reader):
 
 
 def _lines(reader: _Reader, node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
-    yield path, reader.line(node.start)
+    yield path, reader.lines.at(node.start)
     for member in node.members:
         yield from _lines(reader, member.node, (*path, member.name))
-        yield (*path, member.name), reader.line(member.start)
+        yield (*path, member.name), reader.lines.at(member.start)
     if isinstance(node.value, list):
         for index, item in enumerate(reader.items(node)):
             yield from _lines(reader, item, (*path, index))

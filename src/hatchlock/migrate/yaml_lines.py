@@ -6,8 +6,6 @@ mapping, or a list of them, below the keys of its own; what is merged has the li
 
 from __future__ import annotations
 
-import bisect
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ from hatchlock.clients.json_text import Unparsable
 from hatchlock.clients.yaml_text import Node, is_merge, name_of, parse
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.migrate.document import Document, Unreadable
-from hatchlock.place import Place
+from hatchlock.place import Lines, Place
 
 __all__ = ["load"]
 
@@ -62,7 +60,7 @@ class _Walk:
         self.file = file
         self.lines: dict[KeyPath, int] = {}
         self.aliases = dict(_aliases(root, {}))
-        self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self.text_lines = Lines(text)
         self.count = 0
 
     def meaning(self, node: Node, path: KeyPath) -> Any:
@@ -110,7 +108,7 @@ class _Walk:
             yield self.meaning(item.node, (*path, index))
 
     def line(self, node: Node) -> int:
-        return bisect.bisect_right(self.starts, node.start)
+        return self.text_lines.at(node.start)
 
     def place(self, node: Node) -> Place:
         return Place(file=self.file, line=self.line(node))

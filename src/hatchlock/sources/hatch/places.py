@@ -5,12 +5,12 @@ It relies on `json` having accepted the text before, so it never checks anything
 
 from __future__ import annotations
 
-import bisect
 import json
 import re
 from dataclasses import dataclass, field
 
 from hatchlock.manifest.problem import KeyPath
+from hatchlock.place import Lines
 
 __all__ = ["Places", "places"]
 
@@ -50,11 +50,11 @@ class _Scanner:
         self._text = text
         self._found = found
         self._at = 0
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._lines = Lines(text)
 
     def value(self, path: KeyPath) -> None:
         opening = self._next()
-        self._found.lines.setdefault(path, bisect.bisect_right(self._starts, self._at))
+        self._found.lines.setdefault(path, self._lines.at(self._at))
         if opening == "{":
             self._members(path)
         elif opening == "[":
@@ -65,7 +65,7 @@ class _Scanner:
     def _members(self, path: KeyPath) -> None:
         self._at += 1
         while self._next() != "}":
-            line = bisect.bisect_right(self._starts, self._at)
+            line = self._lines.at(self._at)
             member = (*path, str(json.loads(self._skip(_STRING))))
             if member in self._found.lines:
                 self._found.repeated.append(member)
