@@ -178,6 +178,16 @@ def test_where_files_cannot_change_places_they_are_renamed(file: Path, monkeypat
     only(file)
 
 
+def test_there_the_look_before_that_is_all_that_keeps_a_change(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchanging, "exchange", lambda one, other: False)  # noqa: ARG005
+    state = observe(file)
+    replaced(file, b"theirs")
+    with pytest.raises(Changed):
+        swap(state, b"ours", 0o600)
+    assert file.read_bytes() == b"theirs"
+    only(file)
+
+
 def test_where_there_are_no_hard_links_a_new_file_is_renamed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.unlink()
     monkeypatch.setattr(Path, "hardlink_to", cannot)
