@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from hatchlock.launch import LaunchRecord, SecretReference
 from hatchlock.state.auditlog import AuditNotWritten, append, audit_path, read_audit, record
 from hatchlock.usecases.audit_log import audit_log, moment_of
 from hatchlock.usecases.audit_trail import doing, note, serving
+from support.runs import wait_for
 from support.small_disk import small_disk
 
 WRITER = """
@@ -61,6 +63,27 @@ def test_many_writers_lose_nothing_and_mix_nothing_also_while_files_fill_up(stor
     for name in range(4):
         own = [entry["number"] for entry in trail.entries if entry.get("writer") == str(name)]
         assert own == list(range(100))
+
+
+def test_a_file_that_another_process_has_just_put_aside_is_begun_anew(store: Path) -> None:
+    append(store, "plan", {"filling": "x" * 500})
+    path = audit_path(store)
+    rotating = path.parent / ".rotating"
+    with rotating.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = [sys.executable, "-c", WRITER, str(store), "late", "1", "300"]
+        with subprocess.Popen(words) as writer:
+            assert wait_for(lambda: waits_for(rotating))
+            path.rename(path.with_name("audit.1.ndjson"))
+            fcntl.flock(lock, fcntl.LOCK_UN)
+    assert writer.returncode == 0
+    assert [entry.get("writer") for entry in read_audit(store).entries] == [None, "late"]
+
+
+def waits_for(path: Path) -> bool:
+    """Return whether somebody waits for the lock of a file (proc(5): `->` marks who is blocked)."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("-> FLOCK" in line and f":{path.stat().st_ino} " in line for line in lines)
 
 
 def test_what_is_dropped_is_counted(store: Path) -> None:

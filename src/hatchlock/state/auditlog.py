@@ -188,7 +188,10 @@ def _rotate(path: Path, room: int) -> None:
     """Begin a new file, unless another process has done so; the new one says what went with the oldest."""
     with _opened(path.parent / ".rotating") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if path.stat().st_size <= max(room, 0):
+        try:
+            if path.stat().st_size <= max(room, 0):
+                return
+        except FileNotFoundError:  # another process has just put the full one aside, and nothing is written since
             return
         known = _rotated(path.parent)
         path.rename(path.with_name(f"audit.{max(known, default=0) + 1}.ndjson"))
