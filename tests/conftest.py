@@ -12,6 +12,7 @@ from support.engine_project import docker_project, podman_project
 from support.hostile_count import show_attempts
 from support.hosts import world
 from support.kill_count import show_kills
+from support.memory import memory
 from support.podman import podman
 from support.registry import registry
 
@@ -21,6 +22,7 @@ __all__ = [
     "docker_project",
     "engine",
     "held_base",
+    "memory",
     "node_image",
     "podman",
     "podman_project",

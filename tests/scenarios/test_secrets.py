@@ -34,7 +34,6 @@ ACME_TOKEN = { secret = "keyring:acme" }
 OTHER = { secret = "file:.env#OTHER", as = "file" }
 MAYBE = { secret = "env:MAYBE", required = false }
 """
-MEMORY = Path(f"/dev/shm/hatchlock-secrets-{os.geteuid()}")
 
 
 @pytest.fixture
@@ -145,9 +144,9 @@ AS_FILE = {
 ENVIRON = {**BARE, "TOKEN": "planted-as-file", "PLAIN": "planted-as-variable"}
 
 
-def test_inside_a_sandbox_a_secret_file_is_read_only_alone_and_nowhere_else(home: Path) -> None:
+def test_inside_a_sandbox_a_secret_file_is_read_only_alone_and_nowhere_else(home: Path, memory: Path) -> None:
     apply_records(home, [python_record(secrets=AS_FILE)])
-    with Run(command=run_command(home), env=ENVIRON) as run:
+    with Run(command=run_command(home), env={**ENVIRON, "XDG_RUNTIME_DIR": str(memory)}) as run:
         run.hello()
         assert run.attempt("read", "/run/secrets/TOKEN") == "planted-as-file"
         assert run.attempt("list", "/run/secrets") == "TOKEN"
@@ -156,36 +155,37 @@ def test_inside_a_sandbox_a_secret_file_is_read_only_alone_and_nowhere_else(home
         environ = run.attempt("read", "/proc/self/environ").split("\0")
         assert "TOKEN_FILE=/run/secrets/TOKEN" in environ
         assert not [line for line in environ if "planted-as-file" in line]
-        assert not any(MEMORY.glob("*"))
+        assert not any(memory.rglob("*"))
         run.end()
 
 
-def test_without_a_sandbox_a_secret_file_is_in_memory_and_gone_after_a_kill(home: Path) -> None:
+def test_without_a_sandbox_a_secret_file_is_in_memory_and_gone_after_a_kill(home: Path, memory: Path) -> None:
     apply_records(home, [python_record(secrets=AS_FILE, isolation="best-effort")])
     nowhere = home / "nobwrap"
     nowhere.mkdir()
     (nowhere / "bwrap").write_text("#!/bin/sh\nexit 1\n")
     (nowhere / "bwrap").chmod(0o755)
-    environ = {**ENVIRON, "PATH": f"{nowhere}:{BARE['PATH']}"}
+    environ = {**ENVIRON, "PATH": f"{nowhere}:{BARE['PATH']}", "XDG_RUNTIME_DIR": str(memory)}
+    above = memory / "hatchlock-secrets"
     with Run(command=run_command(home), env=environ) as run:
         run.hello()
         environment = run.attempt("read", "/proc/self/environ").split("\0")
         (path,) = (Path(line.partition("=")[2]) for line in environment if line.startswith("TOKEN_FILE="))
-        assert path.parent.parent == MEMORY
-        assert MEMORY.stat().st_mode & 0o777 == 0o700
+        assert path.parent.parent == above
+        assert above.stat().st_mode & 0o777 == 0o700
         assert path.read_text() == "planted-as-file"
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         assert wait_for(lambda: not path.parent.exists())
     # what a crash of the whole machine's session leaves is removed by the next one
-    left = MEMORY / "0123456789ab"
+    left = above / "0123456789ab"
     left.mkdir()
-    (MEMORY / "0123456789ab.owner").write_text(own_words_of_the_dead())
+    (above / "0123456789ab.owner").write_text(own_words_of_the_dead())
     with Run(command=run_command(home), env=environ) as run:
         run.hello()
         assert not left.exists()
         run.end()
-    assert not any(MEMORY.glob("*"))
+    assert not any(above.glob("*"))
 
 
 def own_words_of_the_dead() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import signal
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +15,8 @@ from hatchlock.engines.api import Engine
 from hatchlock.launch import LaunchRecord, Sandbox, SecretReference
 from support.links_image import links_image, programs
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A user's runtime directory, which is memory, as a login makes it."""
-    if not Path("/dev/shm").is_dir():
-        unavailable("there is no /dev/shm")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        yield Path(directory)
 
 
 @pytest.fixture

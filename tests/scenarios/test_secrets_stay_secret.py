@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import secrets as random
 import subprocess
@@ -210,7 +209,7 @@ def private(path: Path, text: str, mode: int = 0o600) -> Path:
 
 
 @pytest.fixture
-def planted(tmp_path: Path, engine: str, registry: str, base_image: str) -> Iterator[Planted]:
+def planted(tmp_path: Path, memory: Path, engine: str, registry: str, base_image: str) -> Iterator[Planted]:
     """A locked project with a secret in each place."""
     values = {
         name: value() for name in ("env", "format", "as_file", "plain", "dotenv", "store", "ring", "command", "s2")
@@ -220,6 +219,7 @@ def planted(tmp_path: Path, engine: str, registry: str, base_image: str) -> Iter
         tmp_path / "trial",
         name=f"planted-{random.token_hex(4)}",
         DOCKER_HOST=engine,
+        XDG_RUNTIME_DIR=str(memory),
         TMPDIR=str(tmp_path / "trial" / "tmp"),
         PLANTED_ENV=values["env"],
         PLANTED_FORMAT=values["format"],
@@ -269,7 +269,7 @@ def planted(tmp_path: Path, engine: str, registry: str, base_image: str) -> Iter
     untag_all(engine, project.name)
 
 
-def test_what_is_planted_is_found_nowhere(planted: Planted) -> None:
+def test_what_is_planted_is_found_nowhere(planted: Planted, memory: Path) -> None:
     project = planted.project
     with ProcessTable(planted) as table:
         planted.does("lock")
@@ -290,7 +290,7 @@ def test_what_is_planted_is_found_nowhere(planted: Planted) -> None:
     assert planted.found_in("output", "\n".join(planted.said).encode()) == []
     assert planted.found_in_files() == []
     assert planted.found_in_engine() == []
-    assert not any(Path("/dev/shm").glob(f"hatchlock-secrets-{os.geteuid()}/*"))
+    assert not any((memory / "hatchlock-secrets").glob("*"))
     assert (project.store / "secrets.json").read_text().count("value") == 2
     # the log and the outputs say much: what they say was hidden, not left out
     assert "***" in "".join(planted.said)
