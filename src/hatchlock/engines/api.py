@@ -10,52 +10,33 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
+from hatchlock.engines.answers import (
+    Attached,
+    Download,
+    EngineError,
+    answering,
+    parse_head,
+    read_head,
+    refusal,
+    without_frames,
+)
 from hatchlock.engines.connect import EngineUnreachable, connect, connect_stream, said
-from hatchlock.errors import HatchlockError
 
 __all__ = ["Attached", "Container", "Download", "Engine", "EngineError", "EngineUnreachable"]
 
 _PING_SECONDS = 10.0
 _ANSWER_SECONDS = 60.0
 _CHUNK = 1 << 16
-_HEADER = 8
-_STDERR_FRAME = 2
 _VERSIONS = ((1, 41), (1, 44))
 _OK = 200
 _Body = Mapping[str, Any] | bytes | None
 _NOT_FOUND = 404
 _CONFLICT = 409
-
-
-@dataclass(kw_only=True, eq=False)
-class EngineError(HatchlockError):
-    """The engine answered with an error.
-
-    Attributes:
-        status: The HTTP status.
-        message: The engine's own words.
-        request: What it was asked.
-    """
-
-    code: ClassVar[str] = "engine-error"
-
-    status: int
-    message: str
-    request: str
-
-    def __str__(self) -> str:
-        return f"the container engine refused {self.request}: {self.message} (status {self.status})"
-
-    def _hint(self) -> str:
-        if "container-init binary not found" in self.message:
-            return "Podman has no program that a container's first process can be: install catatonit"
-        return "if the engine has been changed or cleaned by hand, `hatchlock apply` puts things right; else see its own log"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,71 +56,6 @@ class Container:
     labels: Mapping[str, str]
     state: str
     image: str = ""
-
-
-class Attached:
-    """The stdin, stdout and stderr of a container, over one connection. One thread may send while another reads."""
-
-    def __init__(self, connection: socket.socket, early: bytes) -> None:
-        self._connection = connection
-        self._early = early
-
-    def send(self, data: bytes) -> None:
-        """Write to the container's stdin; blocks while the container does not read.
-
-        Raises:
-            OSError: The container is gone, or its stdin was ended.
-        """
-        self._connection.sendall(data)
-
-    def end_input(self) -> None:
-        """End the container's stdin; output keeps coming."""
-        try:
-            self._connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # already gone, which ends it as well
-
-    def read(self, out: Callable[[bytes], None], err: Callable[[bytes], None]) -> None:
-        """Hand on what the container writes, as it comes, until it ends.
-
-        The stream consists of frames with a header of eight bytes (stream, three zeros, length big-endian); a frame is
-        no line.
-        """
-        try:
-            with self._connection.makefile("rb") as stream:
-                while len(header := self._take(stream.read, _HEADER)) == _HEADER:
-                    data = self._take(stream.read, int.from_bytes(header[4:], "big"))
-                    (err if header[0] == _STDERR_FRAME else out)(data)
-        except (ConnectionError, ValueError):
-            return  # closed by us or by the engine: the end
-
-    def hang_up(self) -> None:
-        """End both directions, also for one who is reading; what has not been read is lost."""
-        with contextlib.suppress(OSError):  # already gone
-            self._connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Give the connection up."""
-        self._connection.close()
-
-    def _take(self, read: Callable[[int], bytes], size: int) -> bytes:
-        early, self._early = self._early[:size], self._early[size:]
-        return early + read(size - len(early)) if len(early) < size else early
-
-
-class Download:
-    """Bytes that an engine sends."""
-
-    def __init__(self, early: bytes, stream: BinaryIO) -> None:
-        self._early = early
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes, at most `size`; b"" at the end."""
-        if self._early:
-            part, self._early = self._early[:size], self._early[size:]
-            return part
-        return self._stream.read(size)
 
 
 class Engine:
@@ -234,11 +150,11 @@ class Engine:
             connection.sendall(
                 f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n".encode()
             )
-            head, early = _read_head(connection)
-            status, headers = _parse_head(head)
+            head, early = read_head(connection)
+            status, headers = parse_head(head)
             if status not in {101, 200}:
                 length = int(headers.get("content-length", "0"))
-                raise _error(status, early + connection.recv(max(length - len(early), 0)), "POST", path)
+                raise refusal(status, early + connection.recv(max(length - len(early), 0)), "POST", path)
         except OSError as error:
             connection.close()
             raise EngineUnreachable(engine=self.address, why=str(error)) from error
@@ -310,13 +226,7 @@ class Engine:
     def logs(self, container: str, *, tail: int = 100) -> bytes:
         """Return the last lines of a container's stdout and stderr as the engine kept them, in one."""
         query = urlencode({"stdout": "1", "stderr": "1", "tail": str(tail)})
-        data = self._raw("GET", f"/containers/{quote(container)}/logs?{query}", None, _ANSWER_SECONDS)
-        parts = []
-        while len(data) >= _HEADER:
-            size = int.from_bytes(data[4:_HEADER], "big")
-            parts.append(data[_HEADER : _HEADER + size])
-            data = data[_HEADER + size :]
-        return b"".join(parts)
+        return without_frames(self._raw("GET", f"/containers/{quote(container)}/logs?{query}", None, _ANSWER_SECONDS))
 
     @contextlib.contextmanager
     def download(self, path: str) -> Iterator[Download]:
@@ -330,7 +240,7 @@ class Engine:
         try:
             with connect(self.address, None) as connection:
                 connection.sendall(f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n".encode())
-                with _answering(connection, "GET", path) as (early, stream):
+                with answering(connection, "GET", path) as (early, stream):
                     yield Download(early, stream)
         except ConnectionError as error:
             raise EngineUnreachable(engine=self.address, why=error.strerror or str(error)) from error
@@ -356,7 +266,7 @@ class Engine:
             with connect(self.address, None) as connection:
                 connection.sendall(head.encode())
                 connection.sendfile(body)
-                with _answering(connection, method, path) as (early, stream):
+                with answering(connection, method, path) as (early, stream):
                     *lines, last = early.split(b"\n")
                     yield from lines
                     yield last + stream.readline()
@@ -373,7 +283,7 @@ class Engine:
         path = f"/v{self.ping()}{path}"
         status, _, data = self._exchange(method, path, body, timeout)
         if status >= 400:  # noqa: PLR2004  HTTP's client and server errors
-            raise _error(status, data, method, path)
+            raise refusal(status, data, method, path)
         return data
 
     def _exchange(
@@ -391,21 +301,10 @@ class Engine:
                 raise EngineUnreachable(engine=self.address, why=why) from error
             complaint = "" if answer else said(connection)
         answer_head, _, content = answer.partition(b"\r\n\r\n")
-        status, headers = _parse_head(answer_head)
+        status, headers = parse_head(answer_head)
         if not status:
             raise EngineUnreachable(engine=self.address, why=complaint or "what answers there does not speak HTTP")
         return status, headers, content
-
-
-@contextlib.contextmanager
-def _answering(connection: socket.socket, method: str, path: str) -> Iterator[tuple[bytes, BinaryIO]]:
-    """Have what was read behind the head of an answer, and the stream of all that follows; a refusal is raised."""
-    head, early = _read_head(connection)
-    status, _ = _parse_head(head)
-    with connection.makefile("rb") as stream:
-        if status != _OK:
-            raise _error(status, early + stream.read(), method, path)
-        yield early, stream
 
 
 def _version_for(offered: str) -> str:
@@ -414,31 +313,3 @@ def _version_for(offered: str) -> str:
         return "{}.{}".format(*_VERSIONS[0])
     newest = (int(major), int(minor))
     return "{}.{}".format(*max((version for version in _VERSIONS if version <= newest), default=newest))
-
-
-def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        chunk = connection.recv(_CHUNK)
-        if not chunk:
-            raise ConnectionError("the engine closed the connection")
-        data += chunk
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
-
-
-def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ", 2)
-    if not words[0].startswith("HTTP/") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004  version, status
-        return 0, {}
-    headers = (line.partition(":") for line in lines)
-    return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in headers}
-
-
-def _error(status: int, data: bytes, method: str, path: str) -> EngineError:
-    try:
-        message = str(json.loads(data)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = data.decode(errors="replace").strip()
-    return EngineError(status=status, message=message, request=f"{method} {path.partition('?')[0]}")
