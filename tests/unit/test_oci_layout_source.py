@@ -13,7 +13,8 @@ from hatchlock.images.layout import write_layout
 from hatchlock.images.packed import pack
 from hatchlock.lock.images import Image
 from hatchlock.net.registry import MissingPlatform
-from hatchlock.sources.oci import describe_image, fetch_image, lock_image
+from hatchlock.sources.oci import fetch_image, lock_image
+from hatchlock.sources.oci_described import describe_image
 from hatchlock.sources.oci_documents import BadImage
 from hatchlock.sources.oci_layout import BadLayout, LayoutImages, NotInLayout
 from hatchlock.sources.oci_tags import UnknownTag
@@ -24,7 +25,7 @@ from support.made_images import BASE, OURS, digest, made_image
 class World:
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.layouts = LayoutImages(root)
+        self.layouts = LayoutImages(root.joinpath)
         self.blobs = Blobs(root / "blobs")
 
     def write(self, directory: str = "base", *architectures: str, name: str = "1", **options: Any) -> str:

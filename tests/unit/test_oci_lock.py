@@ -12,7 +12,10 @@ import pytest
 from hatchlock.events import Event
 from hatchlock.lock.images import Image
 from hatchlock.net.registry import MissingPlatform, Registry, UnsupportedImage
-from hatchlock.sources.oci import BadImage, check_image, container_platform, describe_image, fetch_image, lock_image
+from hatchlock.sources.oci import fetch_image, lock_image
+from hatchlock.sources.oci_checked import check_image
+from hatchlock.sources.oci_described import describe_image
+from hatchlock.sources.oci_documents import BadImage, container_platform
 from hatchlock.sources.oci_tags import UnknownTag
 from hatchlock.store.blobs import Blobs, WrongHash
 from support.compressed import zstd

@@ -26,7 +26,7 @@ from hatchlock.net.patience import Patience
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact
 from hatchlock.sources.base import FileGone
-from hatchlock.sources.oci import BadImage
+from hatchlock.sources.oci_documents import BadImage
 from hatchlock.sources.projects.git_errors import CommitGone
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.usecases.fetch import fetch

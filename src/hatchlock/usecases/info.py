@@ -6,11 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.address import BadSource, Kind, Source
+from hatchlock.paths import placed, user_home
 from hatchlock.usecases.info_kinds import Fact, NothingFits, conda_facts, deb_facts, hatch_facts, mcp_facts
 from hatchlock.usecases.manifest import manifest_or_empty
 from hatchlock.usecases.sources import Sources
@@ -65,14 +67,15 @@ def describe_source(
     source = Source.parse(text)
     with Sources(project, manifest_or_empty(project), offline=offline, refresh=False, emit=emit) as sources:
         spec = source.spec
+        place = partial(placed, directory=directory, home=user_home(project.environ))
         of_kind: Mapping[Kind, Callable[[], _Found]] = {
             Kind.PYPI: lambda: _pypi(spec, sources, now),
             Kind.NPM: lambda: _npm(spec, sources, now),
             Kind.OCI: lambda: _oci(spec, sources, now),
-            Kind.PATH: lambda: _path(spec, directory),
+            Kind.PATH: lambda: _path(spec, place),
             Kind.GIT: lambda: _git(spec, sources),
             Kind.URL: lambda: _url(spec, sources),
-            Kind.HATCH: lambda: hatch_facts(spec, directory, sources),
+            Kind.HATCH: lambda: hatch_facts(spec, place, sources),
             Kind.MCP: lambda: mcp_facts(spec, sources),
             Kind.DEB: lambda: deb_facts(spec, sources),
             Kind.CONDA: lambda: conda_facts(spec, sources),
@@ -188,7 +191,8 @@ def _npm(spec: str, sources: Sources, now: datetime) -> _Found:
 
 def _oci(spec: str, sources: Sources, now: datetime) -> _Found:
     from hatchlock.engines.process import host_platform
-    from hatchlock.sources.oci import container_platform, describe_image
+    from hatchlock.sources.oci_described import describe_image
+    from hatchlock.sources.oci_documents import container_platform
 
     image = describe_image(spec, container_platform(host_platform()), registry=sources.images)
     labels = image.labels
@@ -218,13 +222,13 @@ def _oci(spec: str, sources: Sources, now: datetime) -> _Found:
     return facts, notes
 
 
-def _path(spec: str, directory: Path) -> _Found:
+def _path(spec: str, place: Callable[[str], Path]) -> _Found:
     from hatchlock.sources.projects.detect import read_project
     from hatchlock.sources.projects.path_reference import PathReference
     from hatchlock.sources.projects.snapshot import snapshot
 
     reference = PathReference.parse(spec)
-    root = directory / reference.path
+    root = place(reference.path)
     facts, notes = _project(read_project(root, as_=reference.as_))
     found = snapshot(root)
     return {**facts, "files": len(found.files), "size": found.size, "sha256": found.sha256}, notes

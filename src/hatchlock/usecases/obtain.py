@@ -151,7 +151,7 @@ class Obtain:
     def _check_image(self, artefact: Artefact) -> None:
         """Before anything of an image comes: who edits a lock puts no other layers below a digest."""
         from hatchlock.net.cache import Cache
-        from hatchlock.sources.oci import CheckedImages
+        from hatchlock.sources.oci_checked import CheckedImages
 
         known = CheckedImages(Cache(self._project.home.cache / "bases"))
         image = self._images[artefact.package.removeprefix(f"{Kind.OCI}:")]
@@ -193,7 +193,7 @@ class Obtain:
         from hatchlock.store.blobs import WrongHash
 
         if package.kind in {Kind.PATH, Kind.HATCH}:
-            directory = self._project.directory / package.location
+            directory = self._project.place(package.location)
             try:
                 with self._writer(artefact, str(directory)) as writer:
                     snapshot(directory, writer.write, without=self._project.home.root)
