@@ -17,7 +17,7 @@ from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Environment, File, Lock, Package, Server
 from hatchlock.lock.store import dumps
 from hatchlock.paths import Home
-from hatchlock.resources.world import Target
+from hatchlock.resources.target import Target
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.plan import read_target
 from hatchlock.usecases.project import open_project

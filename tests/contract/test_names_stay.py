@@ -26,13 +26,14 @@ from hatchlock.realise.builds.record import build_key, project_key, scripts_key
 from hatchlock.resolve import dockerfiles
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.build_spec import BuildSpec, ProjectBuildSpec, ScriptSpec
+from hatchlock.resources.compile import compile_target
 from hatchlock.resources.env_parts import CondaSpec, ModuleSpec, NodeSpec, ProgramSpec, ProjectSpec
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import InterpreterFacts
+from hatchlock.resources.machine import Machine
 from hatchlock.resources.system_spec import HostPackage, SystemSpec
-from hatchlock.resources.target import Machine, compile_target
+from hatchlock.resources.target import target_to_dict
 from hatchlock.resources.volume import VolumeSpec, volume_address, volume_place
-from hatchlock.resources.world import target_to_dict
 from hatchlock.security.container import LABEL
 from hatchlock.security.sandbox import private_uid
 from support.locks import EVERYTHING as EVERY_SERVER

@@ -22,11 +22,13 @@ from hatchlock.reconcile.diff import diff
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources import server
 from hatchlock.resources.base import Desired, Observed, Problem
+from hatchlock.resources.compile import compile_target
 from hatchlock.resources.drift import Policies
 from hatchlock.resources.env_target import InterpreterFacts
-from hatchlock.resources.target import Machine, compile_target
+from hatchlock.resources.machine import Machine
+from hatchlock.resources.target import Target
 from hatchlock.resources.unplaced import ProgramMissing
-from hatchlock.resources.world import Target, World
+from hatchlock.resources.world import World
 from hatchlock.state.applied import AppliedKeys
 from hatchlock.state.project import ProjectState
 from support.locks import manifest_of, package, world

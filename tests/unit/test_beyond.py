@@ -12,7 +12,8 @@ from hatchlock.paths import Home
 from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Desired, Observed
 from hatchlock.resources.system_spec import HostPackage, SystemSpec
-from hatchlock.resources.world import Target, World
+from hatchlock.resources.target import Target
+from hatchlock.resources.world import World
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.beyond import beyond_nothing, beyond_return
 from hatchlock.usecases.plan import Planned

@@ -12,7 +12,7 @@ from hatchlock.manifest.model import ClientSpec, EnvironmentSpec, Manifest, Proj
 from hatchlock.paths import Home
 from hatchlock.resources.client_target import Wanted, other_files, usual_files, wanted_entries
 from hatchlock.resources.machine import Machine
-from hatchlock.resources.world import Target
+from hatchlock.resources.target import Target
 from hatchlock.usecases.applications import application_notes, look_for_applications
 from hatchlock.usecases.project import Project as Files
 

@@ -13,9 +13,9 @@ from hatchlock.manifest.model import ClientSpec, EnvironmentSpec, Manifest, Proj
 from hatchlock.paths import Home
 from hatchlock.resolve.declared_by_lock import declared_by
 from hatchlock.resolve.wanted import launch_of
+from hatchlock.resources.compile import compile_target
 from hatchlock.resources.env_target import InterpreterFacts
 from hatchlock.resources.machine import Machine
-from hatchlock.resources.target import compile_target
 from support.source_tree import ROOT
 
 LOCKS = [ROOT / "hatch.lock.example", ROOT / "fixtures" / "locks" / "v1.lock"]

@@ -11,7 +11,8 @@ from hatchlock.resources.base import Desired, DriftPolicy, Observed
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.drift import Policies
 from hatchlock.resources.server import ServerSpec
-from hatchlock.resources.world import Target, World, target_from_dict, target_to_dict
+from hatchlock.resources.target import Target, target_from_dict, target_to_dict
+from hatchlock.resources.world import World
 
 SHARED, IMAGE, SESSION = Address.parse("env:shared"), Address.parse("image:c"), Address.parse("container:of-b")
 FILE = ClientFile(client="cursor", scope="user", path="/c")

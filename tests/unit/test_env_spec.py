@@ -24,8 +24,8 @@ from hatchlock.resources.env_parts import ModuleSpec, NodeSpec, ProgramSpec, Pro
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.resources.env_target import InterpreterFacts, check_command, environment_spec
 from hatchlock.resources.server import ServerSpec
+from hatchlock.resources.target import Target, target_from_dict, target_to_dict
 from hatchlock.resources.unplaced import FileNotLocked, ProgramNotOffered
-from hatchlock.resources.world import Target, target_from_dict, target_to_dict
 from hatchlock.sources.python.targets import process_target
 
 HOME = Home(root=Path("/store"), is_default=False)

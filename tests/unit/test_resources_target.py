@@ -16,10 +16,11 @@ from hatchlock.engines.facts import Lack
 from hatchlock.errors import HatchlockError
 from hatchlock.lock.model import File, Package
 from hatchlock.paths import Home
+from hatchlock.resources.compile import compile_target
 from hatchlock.resources.env_target import InterpreterFacts
-from hatchlock.resources.target import Machine, compile_target
+from hatchlock.resources.machine import Machine
+from hatchlock.resources.target import Target, target_from_dict, target_to_dict
 from hatchlock.resources.unplaced import ProgramMissing
-from hatchlock.resources.world import Target, target_from_dict, target_to_dict
 from hatchlock.security.sandbox import private_uid
 from support.locks import EVERYTHING, manifest_of, package, world
 

@@ -12,9 +12,10 @@ from hatchlock.lock.artefact import artefact_of, is_stale
 from hatchlock.lock.model import File, Lock
 from hatchlock.lock.surfaces import Definition, readable, surface_of
 from hatchlock.paths import Home
+from hatchlock.resources.compile import compile_target
+from hatchlock.resources.machine import Machine
 from hatchlock.resources.surface_target import surface_rules
 from hatchlock.resources.surface_words import surface_words
-from hatchlock.resources.target import Machine, compile_target
 from hatchlock.surface import Pins, SurfaceRules, definition_hash, instructions_hash
 from support.locks import EVERYTHING, manifest_of, world
 

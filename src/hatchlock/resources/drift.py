@@ -12,7 +12,8 @@ from hatchlock.resources.endpoint import endpoint_address
 from hatchlock.resources.network import network_address, on_bridge
 
 if TYPE_CHECKING:
-    from hatchlock.resources.world import Target, World
+    from hatchlock.resources.target import Target
+    from hatchlock.resources.world import World
 
 __all__ = ["Policies"]
 

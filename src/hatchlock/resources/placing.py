@@ -33,6 +33,7 @@ from hatchlock.resources.secret_notes import secret_notes
 from hatchlock.resources.server import ServerSpec
 from hatchlock.resources.surface_target import surface_rules
 from hatchlock.resources.system_spec import SystemSpec, system_spec
+from hatchlock.resources.target import ListedServer
 from hatchlock.resources.unplaced import (
     CommandUnclear,
     ImageNameTaken,
@@ -41,7 +42,6 @@ from hatchlock.resources.unplaced import (
     TransportNotServed,
 )
 from hatchlock.resources.volume import volume_place
-from hatchlock.resources.world import ListedServer
 from hatchlock.security.mounts import Protected, settle
 from hatchlock.security.sandbox import NotIsolated, SandboxUnsupported, private_uid, relaxations, unsupported
 from hatchlock.security.seatbelt import seatbelt_problems

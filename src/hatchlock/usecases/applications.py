@@ -12,7 +12,7 @@ from hatchlock.usecases.standing import Note
 
 if TYPE_CHECKING:
     from hatchlock.manifest.model import Manifest
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = ["application_notes", "is_installed", "look_for_applications"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from hatchlock.errors import UsageError
-from hatchlock.paths import Home
+from hatchlock.paths import Home, placed
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.resources.base import Desired, Observed
     from hatchlock.resources.machine import Machine
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = ["Assumed", "assumed_home", "assumed_machine", "plan_from"]
@@ -100,7 +100,7 @@ def _fresh(project: Project) -> tuple[Manifest, Lock]:
 
 def _target(manifest: Manifest, lock: Lock, machine: Machine) -> Target:
     from hatchlock.resolve.declared_by_lock import declared_by
-    from hatchlock.resources.target import compile_target
+    from hatchlock.resources.compile import compile_target
 
     return compile_target(declared_by(lock, manifest), lock, machine)
 
@@ -128,7 +128,7 @@ def assumed_machine(project: Project, platform: str, lock: Lock) -> Machine:
         environ={},
         interpreters=having("python", {item.python for item in own}),
         nodes=having("node", {item.node for item in own}),
-        programs={command: command if command.startswith("/") else f"/usr/bin/{command}" for command in commands},
+        programs={command: str(placed(command, directory=Path("/usr/bin"), home=_HOME)) for command in commands},
         engine=_ENGINE,
         host=HostSystem(title="Debian", families=frozenset({"debian"})),
         is_assumed=True,

@@ -11,7 +11,7 @@ from hatchlock.address import ResourceKind
 if TYPE_CHECKING:
     from hatchlock.address import Address
     from hatchlock.paths import Home
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.state.generations import Generations
     from hatchlock.usecases.plan import Planned
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.reconcile.execute import Outcome
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.carry_out import Pace
     from hatchlock.usecases.consent import Consent
@@ -253,7 +253,7 @@ def _what_stays(project: Project, ruin: Ruin) -> tuple[Kept, ...]:
 
 def known_target(project: Project, name: str, state: ProjectState) -> Target:
     """Return what says where the project's own is to be looked for."""
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.generations import kept_target
 
     try:
@@ -264,7 +264,7 @@ def known_target(project: Project, name: str, state: ProjectState) -> Target:
 
 def without_anything(target: Target) -> Target:
     """Return a target of the same project in which nothing is wanted; what is its own is looked for in the same places."""
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
 
     return Target(
         project=target.project,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Environment, Lock, Package
     from hatchlock.resources.base import Artefact
     from hatchlock.resources.env_spec import EnvSpec
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = [

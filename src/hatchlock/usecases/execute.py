@@ -18,7 +18,7 @@ from hatchlock.usecases.run import NoSuchProject, NoSuchServer, find_record, log
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment
     from hatchlock.resources.env_spec import EnvSpec
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = ["EnvironmentMissing", "NoSuchCommand", "execute"]

@@ -13,7 +13,7 @@ from hatchlock.state.fetched import forget_fetched
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.state.generations import Generations
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.plan import Planned
@@ -59,7 +59,7 @@ def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> in
         OSError: The disk is full, or the like.
     """
     from hatchlock.resources.base import Action
-    from hatchlock.resources.world import TARGET_FORMAT, target_to_dict
+    from hatchlock.resources.target import TARGET_FORMAT, target_to_dict
     from hatchlock.usecases.uses import target_uses, uses_to_dict
 
     lock = project.lock_bytes or b""
@@ -178,7 +178,7 @@ def target_at(then: Project, state: ProjectState, number: int) -> Target:
 
 def kept_target(generations: Generations, number: int) -> Target | None:
     """Return the target that a generation has kept; None where it has none of this version."""
-    from hatchlock.resources.world import TARGET_FORMAT, target_from_dict
+    from hatchlock.resources.target import TARGET_FORMAT, target_from_dict
 
     document = generations.target(number)
     if document is None or document.get("target_format") != TARGET_FORMAT:

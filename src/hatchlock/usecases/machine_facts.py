@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.resources.env_target import InterpreterFacts
-    from hatchlock.resources.target import Machine
+    from hatchlock.resources.machine import Machine
     from hatchlock.usecases.project import Project
 
 __all__ = ["look_at_machine"]
@@ -31,7 +31,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     from hatchlock.engines.debian_host import OS_RELEASE, host_system
     from hatchlock.engines.process import check_isolation, find_bwrap, host_platform
     from hatchlock.net.trust import own_certificates
-    from hatchlock.resources.target import Machine
+    from hatchlock.resources.machine import Machine
     from hatchlock.usecases.applications import look_for_applications
     from hatchlock.usecases.host_ports import host_ports
 
@@ -42,7 +42,7 @@ def look_at_machine(project: Project, manifest: Manifest, lock: Lock) -> tuple[M
     interpreters = {version: _interpreter(version, project.environ) for version in versions}
     nodes = {version: _node(version, project.environ) for version in {item.node for item in own if item.node}}
     commands = {server.command[0] for server in processes if server.source is None and not server.environment}
-    programs = {command: _program(command, project.environ) for command in commands}
+    programs = {command: _program(command, project) for command in commands}
     engine = _engine(manifest, lock, project.environ)
     absent, signs = look_for_applications(manifest, project.environ)
     machine = Machine(
@@ -95,11 +95,14 @@ def _interpreter(version: str, environ: Mapping[str, str]) -> InterpreterFacts |
     return InterpreterFacts(path=found.path, version=found.version, prefixes=found.prefixes)
 
 
-def _program(command: str, environ: Mapping[str, str]) -> str | HatchlockError:
+def _program(command: str, project: Project) -> str | HatchlockError:
     from hatchlock.engines.process import find_program
     from hatchlock.resources.unplaced import ProgramMissing
 
-    path = command if command.startswith("/") else find_program(command, environ.get("PATH", ""))
+    if command.startswith(("/", "~/")):
+        path: str | None = str(project.place(command))
+    else:
+        path = find_program(command, project.environ.get("PATH", ""))
     return path if path and Path(path).is_file() else ProgramMissing(program=command)
 
 

@@ -20,7 +20,7 @@ from hatchlock.surface import is_torn, shown
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
     from hatchlock.lock.surfaces import Definition, Surface
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.serve.probe import ProbedDefinition, ProbeResult
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.select import Selection
     from hatchlock.resources.base import Desired, Observed
-    from hatchlock.resources.world import Target, World
+    from hatchlock.resources.target import Target
+    from hatchlock.resources.world import World
     from hatchlock.state.journal import Interrupted
     from hatchlock.usecases.project import Project
 
@@ -237,7 +238,7 @@ def read_target(project: Project) -> Target:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         ManyErrors: The manifest has mistakes.
     """
-    from hatchlock.resources.world import target_to_dict
+    from hatchlock.resources.target import target_to_dict
 
     path = project.home.cache / "memo" / f"{sha256_bytes(bytes(project.manifest))[:20]}.json"
     key = _memo_key(project)
@@ -270,7 +271,7 @@ def _memo_key(project: Project) -> str:
 
 
 def _remembered(known: Mapping[str, Any]) -> Target | None:
-    from hatchlock.resources.world import target_from_dict
+    from hatchlock.resources.target import target_from_dict
 
     try:
         return target_from_dict(known)
@@ -306,7 +307,7 @@ def _compile(project: Project, *, is_live: bool = True) -> tuple[Target, list[st
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
-    from hatchlock.resources.target import compile_target
+    from hatchlock.resources.compile import compile_target
     from hatchlock.usecases.machine_facts import look_at_machine
 
     # never the files as they are by now: the answer is kept under the digests of what was read before

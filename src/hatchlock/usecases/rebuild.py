@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.resources.env_builds import Sandbox
     from hatchlock.resources.env_spec import EnvSpec
     from hatchlock.resources.image_spec import ImageSpec
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = ["Rebuilt", "rebuild"]

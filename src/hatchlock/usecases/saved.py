@@ -50,7 +50,7 @@ def plan_bindings(project: Project, planned: Planned) -> dict[str, str]:
     Raises:
         EngineFailed: The engine of the project does not say what it is.
     """
-    from hatchlock.resources.world import target_to_dict
+    from hatchlock.resources.target import target_to_dict
     from hatchlock.usecases.plan import Connection
 
     target = planned.target

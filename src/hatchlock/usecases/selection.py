@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.select import Known, Selection
     from hatchlock.resources.base import Desired, Observed, Problem
-    from hatchlock.resources.world import Target, World
+    from hatchlock.resources.target import Target
+    from hatchlock.resources.world import World
 
 __all__ = ["selective_diff"]
 

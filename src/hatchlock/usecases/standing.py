@@ -17,7 +17,7 @@ from hatchlock.errors import HatchlockError, PermissionProblem
 
 if TYPE_CHECKING:
     from hatchlock.net.cache import Cache
-    from hatchlock.resources.world import ListedServer
+    from hatchlock.resources.target import ListedServer
     from hatchlock.sources.mcp_registry.registry import McpRegistry
     from hatchlock.usecases.project import Project
 

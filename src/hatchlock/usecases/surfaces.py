@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.launch import LaunchRecord
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.serve.probe import ProbedDefinition, ProbeResult
     from hatchlock.state.surfaces import Difference
     from hatchlock.surface import Pins

@@ -12,7 +12,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.state.project import ProjectState
 
 __all__ = ["TREES", "Uses", "active_uses", "generation_uses", "target_uses", "uses_to_dict"]

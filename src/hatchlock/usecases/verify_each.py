@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Environment, Lock
     from hatchlock.manifest.model import Manifest
     from hatchlock.resources.image_spec import ImageSpec
-    from hatchlock.resources.world import Target
+    from hatchlock.resources.target import Target
     from hatchlock.usecases.project import Project
 
 __all__ = ["Finding", "FindingKind", "Verifier", "absent"]
