@@ -11,21 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hatchlock.clients.yaml_text import (
-    BOM,
-    Document,
-    Item,
-    Kind,
-    Node,
-    Style,
-    block,
-    column_of,
-    flow,
-    line_start,
-    newline_of,
-    refuse,
-    written_key,
-)
+from hatchlock.clients.yaml_text import BOM, Document, Item, Kind, Node, column_of, line_start, newline_of, refuse
+from hatchlock.clients.yaml_writing import Style, block, flow, written_key
 
 __all__ = ["New", "add", "add_section", "remove", "replace"]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hatchlock.clients.yaml_text import Style, block
+from hatchlock.clients.yaml_writing import Style, block
 from hatchlock.launch_parts import HOME_INSIDE, WORKSPACE, Mount, Sandbox, size_in_bytes
 from hatchlock.migrate.outgoing.model import Contained, Note, Rendered, Served, Withheld
 from hatchlock.migrate.outgoing.references import secret_names

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hatchlock.clients.yaml_text import Style, block
+from hatchlock.clients.yaml_writing import Style, block
 from hatchlock.launch_parts import WORKSPACE
 from hatchlock.migrate.outgoing.model import Addressed, Contained, Note, Rendered, Served, Withheld
 from hatchlock.migrate.outgoing.references import filled, secret_names
