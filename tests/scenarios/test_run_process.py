@@ -24,6 +24,7 @@ from hatchlock.engines.cgroups import bound, find_places
 from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.serve.probe import ProbeFailed, probe
+from hatchlock.state.stamps import split_stamp
 from support.runs import BARE, HELLO, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.unavailable import unavailable
 
@@ -444,8 +445,9 @@ def test_the_log_never_outgrows_its_limit(home: Path, tag: str) -> None:
     log = home / "projects" / "trial" / "logs" / "echo.log"
     old = log.with_name("echo.log.1")
     assert max(log.stat().st_size, old.stat().st_size) <= 1024
-    assert log.read_text().splitlines()[-1].startswith("039 ")
-    assert log.read_text().splitlines()[0] > old.read_text().splitlines()[-1]
+    before, after = ([split_stamp(line)[1] for line in file.read_text().splitlines()] for file in (old, log))
+    assert after[-1].startswith("039 ")
+    assert after[0] > before[-1]
 
 
 def children(pid: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -24,7 +25,8 @@ from hatchlock.usecases.keep import NotKept, keep_server
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
 from hatchlock.usecases.probe import probe_server
 from hatchlock.usecases.top import running_servers
-from support.network_hosts import closed_port, echoing
+from support.network_hosts import echoing
+from support.ports import free_port
 from support.runs import BARE, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
 
@@ -220,7 +222,7 @@ def test_large_and_many_messages_pass(home: Path) -> None:
 
 def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
     """It asks for its token, which is an answer; each client has a session of its own; all end with the keeper."""
-    record = python_record(endpoint=Endpoint(host_port=closed_port()))
+    record = python_record(endpoint=Endpoint(host_port=free_port()))
     started(home, record)
     before = kept(root(home), "echo")
     assert before.said == "it asks for a token"
@@ -237,7 +239,7 @@ def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
 @pytest.mark.full
 def test_a_server_of_the_sdk_stays_as_well(home: Path) -> None:
     """With sessions and streams of events, which the standard library's server does without."""
-    record = python_record(server="sdk", endpoint=Endpoint(host_port=closed_port(), port=8080))
+    record = python_record(server="sdk", endpoint=Endpoint(host_port=free_port(), port=8080))
     argv = (sys.executable, str(SERVERS / "web_sdk.py"), "8080")
     seen = (*record.read_only_paths, sys.prefix)
     started(home, replace(record, argv=argv, read_only_paths=seen, sandbox=Sandbox(memory="1g", reason="tried")))
@@ -271,28 +273,23 @@ def test_top_and_logs_tell_of_it(home: Path) -> None:
     assert found[0].processes >= 1
     assert 4 << 20 < found[0].memory < 200 << 20
 
-    command = [
-        sys.executable,
-        "-m",
-        "hatchlock",
-        "--home",
-        str(home),
-        "--project",
-        "trial",
-        "logs",
-        "-f",
-        "web",
-        "-n",
-        "1",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as logs:
+    with in_project(home, "logs", "-f", "web", "-n", "1") as logs, in_project(home, "top", "--watch", "--json") as top:
         assert logs.stdout is not None
+        assert top.stdout is not None
         logs.stdout.readline()
         ask_tool(before.url, "echo", "x")
         assert "POST /mcp" in logs.stdout.readline()
-        logs.send_signal(signal.SIGINT)
-        _, said = logs.communicate(timeout=10)
-    assert (logs.returncode, said) == (130, "interrupted\n")
+        assert [item["server"] for item in json.loads(top.stdout.readline())["servers"]] == ["web"]
+        for process in (logs, top):
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=10)
+            assert (process.returncode, said) == (130, "interrupted\n")
+
+
+def in_project(home: Path, *words: str) -> subprocess.Popen[str]:
+    """Start a command that is about the project."""
+    command = [sys.executable, "-m", "hatchlock", "--home", str(home), "--project", "trial", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_server_of_stdio_is_not_kept(home: Path) -> None:

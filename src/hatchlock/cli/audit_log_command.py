@@ -11,7 +11,7 @@ from typing import Any
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.paths import Home
 
-__all__ = ["audit_arguments", "last_lines", "show_audit"]
+__all__ = ["audit_arguments", "last_lines", "show_audit", "start_of"]
 
 _OF_ALL = frozenset({"format_version", "time", "event", "project", "server", "who"})
 _LONGEST = 160
@@ -23,23 +23,37 @@ def audit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--audit", action="store_true", help="who has done what with this store; of one project with --project"
     )
-    command.add_argument("--since", metavar="TIME", help="with --audit: from then on: 2h, 7d, or a date")
+    command.add_argument("--since", metavar="TIME", help="from then on: 30m, 2h, 7d, or a date")
 
 
-def last_lines(arguments: argparse.Namespace) -> int:
-    """Return how many lines of a log are wanted."""
-    return _LINES if arguments.lines is None else max(int(arguments.lines), 0)
+def last_lines(arguments: argparse.Namespace) -> int | None:
+    """Return how many lines of a log are wanted; None for all, which `--since` alone means."""
+    if arguments.lines is None:
+        return None if arguments.since else _LINES
+    return max(int(arguments.lines), 0)
+
+
+def start_of(arguments: argparse.Namespace) -> str:
+    """Return from when on lines of a log are wanted, as they have it; "" for all.
+
+    Raises:
+        UsageError: `--since` names no moment.
+    """
+    from hatchlock.usecases.audit_log import moment_of
+
+    return moment_of(arguments.since, now=datetime.now(UTC)) if arguments.since else ""
 
 
 def show_audit(arguments: argparse.Namespace, ui: Ui, home: Home) -> int:
     """Print the end of the audit log, or with `--since` alone all of it from then on."""
     from hatchlock.state.auditlog import audit_path
-    from hatchlock.usecases.audit_log import audit_log, moment_of
+    from hatchlock.usecases.audit_log import audit_log
+    from hatchlock.usecases.server_log import last
 
-    since = moment_of(arguments.since, now=datetime.now(UTC)) if arguments.since else ""
-    trail = audit_log(home.root, project=arguments.project or "", server=arguments.name or "", since=since)
-    everything = since and arguments.lines is None
-    entries = trail.entries if everything else trail.entries[max(len(trail.entries) - last_lines(arguments), 0) :]
+    trail = audit_log(
+        home.root, project=arguments.project or "", server=arguments.name or "", since=start_of(arguments)
+    )
+    entries = last(trail.entries, last_lines(arguments))
     if ui.json:
         shown = [dict(entry) for entry in entries]
         ui.document({"path": str(audit_path(home.root)), "entries": shown, "damaged": trail.damaged})

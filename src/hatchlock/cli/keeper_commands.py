@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,12 @@ from hatchlock.cli.ui import Ui, printable
 
 if TYPE_CHECKING:
     from hatchlock.usecases.keepers import Changed
+    from hatchlock.usecases.top import Running
 
 __all__ = ["KEEPER_ARGUMENTS", "follow", "follow_arguments", "restart", "start", "stop", "top"]
 
+_EVERY = 2.0
+_CLEAR = "\x1b[H\x1b[J"
 _NOTHING = {"start": "runs already", "stop": "did not run"}
 
 
@@ -26,6 +29,7 @@ def _names(command: argparse.ArgumentParser) -> None:
 
 def _top(command: argparse.ArgumentParser) -> None:
     command.add_argument("names", nargs="*", metavar="NAME", help="servers; all that run if not said")
+    command.add_argument("--watch", action="store_true", help="go on, every two seconds, until ctrl-C")
 
 
 def follow_arguments(command: argparse.ArgumentParser) -> None:
@@ -62,17 +66,43 @@ def restart(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def top(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Print what the servers take that run now."""
-    from hatchlock.cli.layout import table
+    """Print what the servers take that run now, or with `--watch` again and again, until somebody ends it."""
     from hatchlock.usecases.top import running_servers
 
-    found = running_servers(home_of(arguments), project_name_of(arguments), arguments.names)
-    if ui.json:
+    home, project = home_of(arguments), project_name_of(arguments)
+    found = running_servers(home, project, arguments.names)
+    if arguments.watch:
+        _watch(found, lambda: running_servers(home, project, arguments.names, interval=_EVERY, calmly=True), ui)
+    elif ui.json:
         ui.document({"servers": [asdict(item) for item in found]})
-        return 0
-    if not found:
+    elif not found:
         ui.say("no server runs")
-        return 0
+    else:
+        ui.result(_usage(found))
+    return 0
+
+
+def _watch(found: Sequence[Running], look: Callable[[], Sequence[Running]], ui: Ui) -> None:
+    """Show what was found, look again, and so on: in the place of what was there before on a terminal, else below it."""
+    import shutil
+
+    while True:
+        if ui.json:
+            ui.line({"servers": [asdict(item) for item in found]})
+        else:
+            shown = _usage(found) if found else "no server runs"
+            if sys.stdout.isatty():
+                sys.stdout.write(_CLEAR)
+                lines, room = shown.split("\n"), max(shutil.get_terminal_size().lines - 2, 1)
+                more = [f"and {len(lines) - room} more"] if len(lines) > room else []
+                shown = "\n".join((*lines[:room], *more))
+            ui.result(shown)
+        found = look()
+
+
+def _usage(found: Sequence[Running]) -> str:
+    from hatchlock.cli.layout import table
+
     rows = [("SERVER", "USED BY", "PID", "UP", "CPU", "MEMORY", "PROCESSES", "RUNNER")]
     rows += [
         (
@@ -87,13 +117,12 @@ def top(arguments: argparse.Namespace, ui: Ui) -> int:
         )
         for item in found
     ]
-    ui.result(table(rows))
-    return 0
+    return table(rows)
 
 
 def follow(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print what servers write, until somebody ends it."""
-    from hatchlock.cli.audit_log_command import last_lines
+    from hatchlock.cli.audit_log_command import last_lines, start_of
     from hatchlock.usecases.follow import follow_logs
 
     names = tuple(dict.fromkeys(name for name in (arguments.name, *arguments.others) if name))
@@ -106,7 +135,8 @@ def follow(arguments: argparse.Namespace, ui: Ui) -> int:
             ui.result(text if len(names) == 1 else f"{name}  {text}")
         sys.stdout.flush()
 
-    follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=last_lines(arguments))
+    lines, start = last_lines(arguments), start_of(arguments)
+    follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=lines, start=start)
     return 0
 
 

@@ -52,15 +52,15 @@ def _run_group(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     """Print the end of what a server wrote to stderr, or a build to its log; or what an apply did."""
-    from hatchlock.cli.audit_log_command import last_lines, show_audit
-    from hatchlock.files import read_optional
+    from hatchlock.cli.audit_log_command import last_lines, show_audit, start_of
+    from hatchlock.usecases.server_log import last, read_log
 
     if arguments.follow or arguments.others:
         return _follow(arguments, ui)
     if arguments.audit:
         return show_audit(arguments, ui, home_of(arguments))
-    if arguments.since:
-        raise UsageError(what="--since is about the audit log", advice="hatchlock logs --audit --since 7d")
+    if arguments.since and (arguments.build or arguments.run is not None):
+        raise UsageError(what="--since is not for --apply and --build", advice="hatchlock logs --since 2h NAME")
     if arguments.run is not None:
         from hatchlock.cli.run_log_command import show_run
 
@@ -72,16 +72,14 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
     if arguments.network:
         return _network_log(arguments, ui)
     path = _build_log(arguments) if arguments.build else _server_log(arguments)
-    older = path.with_name(f"{path.name}.1")
-    data = b"".join(read_optional(file) or b"" for file in (older, path))
-    lines = [printable(line) for line in data.decode(errors="replace").splitlines()]
-    lines = lines[max(len(lines) - last_lines(arguments), 0) :]
+    lines = [printable(line) for line in last(read_log(path, start=start_of(arguments)), last_lines(arguments))]
     if ui.json:
         ui.document({"path": str(path), "lines": lines})
     else:
         ui.result("\n".join(lines))
         if not lines:
-            ui.say(f"{arguments.name} has written nothing to {path}")
+            since = f" since {printable(arguments.since)}" if arguments.since else ""
+            ui.say(f"{arguments.name} has written nothing to {path}{since}")
     return 0
 
 
@@ -96,11 +94,15 @@ def _follow(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _network_log(arguments: argparse.Namespace, ui: Ui) -> int:
-    from hatchlock.cli.audit_log_command import last_lines
+    from hatchlock.cli.audit_log_command import last_lines, start_of
     from hatchlock.usecases.network_log import network_log
 
     path, passages = network_log(
-        home_of(arguments), project_name_of(arguments), arguments.name, most=last_lines(arguments)
+        home_of(arguments),
+        project_name_of(arguments),
+        arguments.name,
+        most=last_lines(arguments),
+        since=start_of(arguments),
     )
     if ui.json:
         ui.document({"path": str(path), "connections": [dict(item) for item in passages]})

@@ -14,6 +14,7 @@ from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, reporting_permission
 from hatchlock.security.secrets.redact import Redactor, forms
 from hatchlock.serve.lines import Lines
+from hatchlock.state.stamps import stamp
 
 __all__ = ["LogFile", "Talk", "open_log", "write_all"]
 
@@ -184,6 +185,6 @@ class Talk:
             with contextlib.suppress(OSError):  # nobody listens: the log still does
                 write_all(self._stderr, line)
             if self._log is not None:
-                self._log.write(line)
+                self._log.write(stamp() + line)
         if self._listener is not None and not ours:
             self._listener(line.decode(errors="replace").rstrip())

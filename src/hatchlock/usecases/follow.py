@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import UsageError
+from hatchlock.state.stamps import since, split_stamp
 from hatchlock.usecases.run import applied_servers, log_path
+from hatchlock.usecases.server_log import last
 
 if TYPE_CHECKING:
     from hatchlock.paths import Home
@@ -26,17 +28,18 @@ class Tail:
 
     Args:
         path: The log; it may not be there yet.
-        lines: How many of its last lines come first, those of its predecessor included.
+        lines: How many of its last lines come first, those of its predecessor included; None for all.
+        start: Of these only what was written from this moment on, as `audit_log.moment_of` gives it; "" for all.
     """
 
-    def __init__(self, path: Path, lines: int) -> None:
+    def __init__(self, path: Path, lines: int | None, start: str = "") -> None:
         self._path = path
         self._descriptor = self._opened()
         self._rest = b""
         older = path.with_name(f"{path.name}.1")
         there = _read(older) + (b"" if self._descriptor is None else self._new())
         *whole, self._rest = there.split(b"\n")
-        self._first = whole[max(len(whole) - max(lines, 0), 0) :]
+        self._first = [*last([*since(map(_decoded, whole), start)], lines)]
 
     def close(self) -> None:
         """Close it."""
@@ -56,8 +59,8 @@ class Tail:
         if len(self._rest) > _LONGEST:
             whole.append(self._rest)
             self._rest = b""
-        found, self._first = [*self._first, *whole], []
-        return [line.decode(errors="replace") for line in found]
+        found, self._first = [*self._first, *(split_stamp(_decoded(line))[1] for line in whole)], []
+        return found
 
     def _opened(self) -> int | None:
         try:
@@ -88,7 +91,8 @@ def follow_logs(
     names: tuple[str, ...],
     told: Callable[[str, str], None],
     *,
-    lines: int,
+    lines: int | None,
+    start: str = "",
     is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Tell what servers write to their logs, from their last lines on, until it is over, or for ever.
@@ -98,7 +102,8 @@ def follow_logs(
         project: The project's name.
         names: The servers; none for all that are applied.
         told: Told a server's name and a line.
-        lines: How many lines that are there already come first, of each server.
+        lines: How many lines that are there already come first, of each server; None for all.
+        start: Of these only what was written from this moment on; "" for all.
         is_over: Asked now and then.
 
     Raises:
@@ -109,7 +114,7 @@ def follow_logs(
     if unknown := [name for name in names if name not in known]:
         raise UsageError(what=f"there is no applied server {unknown[0]!r}", advice=f"there are {', '.join(known)}")
     chosen = names or tuple(known)
-    tails: Mapping[str, Tail] = {name: Tail(log_path(home, project, name), lines) for name in chosen}
+    tails: Mapping[str, Tail] = {name: Tail(log_path(home, project, name), lines, start) for name in chosen}
     try:
         while True:
             for name, tail in tails.items():
@@ -121,6 +126,10 @@ def follow_logs(
     finally:
         for tail in tails.values():
             tail.close()
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode(errors="replace")
 
 
 def _read(path: Path) -> bytes:

@@ -206,10 +206,11 @@ class KeptLog:
         """Add a sentence of ours."""
         from hatchlock.launch import size_in_bytes
         from hatchlock.serve.talk import open_log
+        from hatchlock.state.stamps import stamp
 
         log = open_log(self._path, size_in_bytes(self._limit))
         if log is not None:
-            log.write(f"hatchlock: {text}\n".encode())
+            log.write(stamp() + f"hatchlock: {text}\n".encode())
             log.close()
 
     @contextlib.contextmanager

@@ -15,25 +15,30 @@ __all__ = ["network_log"]
 _KEYS = {"time", "host", "port", "outcome", "sent", "received", "seconds"}
 
 
-def network_log(home: Home, project: str, server: str, *, most: int) -> tuple[Path, Sequence[Mapping[str, Any]]]:
+def network_log(
+    home: Home, project: str, server: str, *, most: int | None, since: str = ""
+) -> tuple[Path, Sequence[Mapping[str, Any]]]:
     """Return the file of a server's connections, and the last of them, oldest first.
 
     Args:
         home: The store.
         project: The project's name.
         server: The server's name.
-        most: How many.
+        most: How many; None for all.
+        since: Only from this moment on, as `audit_log.moment_of` gives it; "" for all.
 
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
     """
     from hatchlock.serve.network.trail import trail_path
     from hatchlock.usecases.run import find_record, log_path
+    from hatchlock.usecases.server_log import last
 
     record = find_record(home, project, server)
     path = trail_path(log_path(home, record.project, record.server))
-    found = [*_read(path.with_name(f"{path.name}.1")), *_read(path)]
-    return path, found[max(len(found) - max(most, 0), 0) :]
+    there = [*_read(path.with_name(f"{path.name}.1")), *_read(path)]
+    found = [item for item in there if str(item["time"]) >= since]
+    return path, last(found, most)
 
 
 def _read(path: Path) -> Iterator[Mapping[str, Any]]:

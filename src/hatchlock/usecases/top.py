@@ -67,7 +67,7 @@ class _Found:
 
 
 def running_servers(
-    home: Home, project: str, names: Collection[str] = (), *, interval: float = _INTERVAL
+    home: Home, project: str, names: Collection[str] = (), *, interval: float = _INTERVAL, calmly: bool = False
 ) -> tuple[Running, ...]:
     """Return what the servers of a project take that run now, sorted by name. Takes as long as `interval`.
 
@@ -76,6 +76,7 @@ def running_servers(
         project: The project's name.
         names: Which servers; none for all.
         interval: Seconds over which processors are measured.
+        calmly: Take as long where no server runs, too.
 
     Raises:
         NoSuchProject, BrokenState: It was not applied.
@@ -91,7 +92,7 @@ def running_servers(
         raise UsageError(what=f"there is no applied server {unknown[0]!r}", advice=f"there are {', '.join(known)}")
     state = ProjectState(home.project(project), forgiving=True)
     found = [item for item in _found(state) if not names or item.server in names]
-    if not found:
+    if not found and not calmly:
         return ()
     before = [_usage(item, project)[0] for item in found]
     time.sleep(interval)
