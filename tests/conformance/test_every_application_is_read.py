@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Client
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.shape import Address, Start
 from hatchlock.clients.writer import entry_digest
 from hatchlock.migrate.applications import read_application, readable_entries

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.kept_text import is_suspect
 from hatchlock.clients.put_aside import First
 from hatchlock.clients.reversal import kept, put_back

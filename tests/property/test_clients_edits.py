@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.json_object import JsonObject
-from hatchlock.clients.json_text import Unparsable
 
 PLACES = [("mcpServers",), ("servers",), ("mcp",), ("mcp", "servers"), ("amp.mcpServers",), ("context_servers",)]
 DIALECTS = st.builds(JsonObject, st.sampled_from(PLACES), form=st.sampled_from(["jsonc", "json5"]))

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hatchlock.clients.dialect import Dialect
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.toml_tables import TomlArray, TomlTables
 from hatchlock.lock.toml import dump_key, dump_value
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.json_object import JsonObject
-from hatchlock.clients.json_text import Unparsable
 
 MCP_SERVERS = JsonObject(("mcpServers",))
 JSON5 = JsonObject(("servers",), form="json5")

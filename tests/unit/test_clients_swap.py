@@ -16,7 +16,7 @@ from hatchlock.clients import swap as swapping
 from hatchlock.clients import writer as writing
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.exchange import exchange
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.swap import Changed, observe, swap, unlink
 from hatchlock.clients.writer import apply_entry
 

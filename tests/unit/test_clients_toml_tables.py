@@ -11,7 +11,7 @@ import pytest
 
 from hatchlock.clients import toml_tables
 from hatchlock.clients.dialect import Dialect
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.shape import Address, Shape, Start, UrlShape
 from hatchlock.clients.toml_tables import TomlArray, TomlTables
 from hatchlock.clients.writer import entry_digest

@@ -12,7 +12,7 @@ import pytest
 
 from hatchlock.clients import swap
 from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.writer import (
     ABSENT,
     Changed,

@@ -12,7 +12,7 @@ import yaml
 
 from hatchlock.clients import yaml_servers
 from hatchlock.clients.dialect import Dialect
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.shape import Address, Shape, Start, UrlShape
 from hatchlock.clients.writer import entry_digest
 from hatchlock.clients.yaml_servers import YamlServers

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.errors import HatchlockError
 from hatchlock.migrate.claude_plugin import CLAUDE_PLUGIN
 from hatchlock.migrate.devcontainer import DEVCONTAINER

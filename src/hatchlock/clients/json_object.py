@@ -13,12 +13,11 @@ from typing import Any, Literal
 
 from hatchlock.clients import json5_text
 from hatchlock.clients.dialect import Entry
+from hatchlock.clients.file_text import BOM, Unparsable, decoded, newline_of
 from hatchlock.clients.json_text import (
     Member,
     Node,
-    Unparsable,
     append,
-    newline_of,
     parse,
     remove,
     rename,
@@ -29,7 +28,6 @@ from hatchlock.clients.json_text import (
 __all__ = ["Form", "JsonObject"]
 
 Form = Literal["jsonc", "json5"]
-_BOM = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class JsonObject:
 
     def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
         """See `Dialect.read`."""
-        text = _decode(data, path)
+        text = decoded(data, path)
         if _is_blank(text):
             return {}
         chain = self._chain(text, path)
@@ -56,10 +54,10 @@ class JsonObject:
 
     def set(self, data: bytes, name: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
         """See `Dialect.set`."""
-        text = _decode(data, path)
+        text = decoded(data, path)
         if _is_blank(text):
             document = render(_within(self.place, {name: value}), newline=newline_of(text), indent="", unit="  ")
-            return (text[: text.startswith(_BOM)] + document + newline_of(text)).encode()
+            return (text[: text.startswith(BOM)] + document + newline_of(text)).encode()
         chain = self._chain(text, path)
         root, parent, missing = chain[0], chain[-1], self.place[len(chain) - 1 :]
         if missing:
@@ -81,7 +79,7 @@ class JsonObject:
 
     def remove(self, data: bytes, name: str, *, path: str = "") -> bytes:
         """See `Dialect.remove`. The object itself stays, even empty, and so do those around it, whoever made them."""
-        text = _decode(data, path)
+        text = decoded(data, path)
         if _is_blank(text):
             return data
         while True:
@@ -118,17 +116,8 @@ def _within(names: tuple[str, ...], value: Mapping[str, Any]) -> Mapping[str, An
     return value
 
 
-def _decode(data: bytes, path: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise Unparsable(path=path, line=line, column=column, why="it is not UTF-8") from error
-
-
 def _is_blank(text: str) -> bool:
-    return not text.removeprefix(_BOM).strip(" \t\r\n")
+    return not text.removeprefix(BOM).strip(" \t\r\n")
 
 
 def _refuse(text: str, node: Node, why: str, path: str) -> None:

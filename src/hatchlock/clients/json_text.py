@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
-from hatchlock.errors import HatchlockError
+from hatchlock.clients.file_text import BOM, Unparsable, line_start, newline_of
 
-__all__ = ["Member", "Node", "Reader", "Unparsable", "append", "parse", "remove", "rename", "render", "replace"]
+__all__ = ["Member", "Node", "Reader", "append", "parse", "remove", "rename", "render", "replace"]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
 _COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
@@ -26,24 +26,6 @@ _TRIES = (
     100  # of the fast way: each that fails costs a look at all of the text before it, where the error is said to be
 )
 BROKEN_STRING = "the string that starts here is broken"
-
-
-@dataclass(kw_only=True, eq=False)
-class Unparsable(HatchlockError):
-    """A client's file that we cannot read for sure, and therefore never write."""
-
-    code: ClassVar[str] = "unparsable-client-file"
-
-    path: str
-    line: int
-    column: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: the file is left as it is, because {self.why}"
-
-    def _hint(self) -> str:
-        return "mend the file by hand, or move it away, and try again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +109,7 @@ class Reader:
 
     def document(self, inside: tuple[str, ...]) -> Node:
         """Return the root, as `parse` says."""
-        root = self.value(self.skip(1 if self.text.startswith("\ufeff") else 0), inside=inside, depth=0)
+        root = self.value(self.skip(1 if self.text.startswith(BOM) else 0), inside=inside, depth=0)
         rest = self.skip(root.end)
         if rest != len(self.text):
             self.fail(rest, "something follows the end of the document")
@@ -339,11 +321,6 @@ class _Style:
         return json.dumps(name) + (": " if self.spaced or self.unit is not None else ":") + self.value(value)
 
 
-def newline_of(text: str) -> str:
-    """Return the line end that a text uses."""
-    return "\r\n" if "\r\n" in text else "\n"
-
-
 def _breaks(text: str) -> bool:
     return "\n" in text or "\r" in text
 
@@ -354,7 +331,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _indent_at(text: str, at: int) -> str:
-    start = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+    start = line_start(text, at)
     return text[start : min(_end(_INDENT, text, start), at)]
 
 

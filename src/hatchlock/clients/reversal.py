@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from hatchlock.clients.dialect import Dialect
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.kept_text import KeptText, is_suspect
 from hatchlock.clients.put_aside import First, Hunk, Place, Taken
 from hatchlock.clients.ranges import apart, around, differences, trimmed

@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["BOM", "Item", "Run", "Span", "Statement", "items", "members", "runs", "scan"]
+from hatchlock.clients.file_text import BOM
 
-BOM = "\ufeff"
+__all__ = ["Item", "Run", "Span", "Statement", "items", "members", "runs", "scan"]
 
 Path = tuple[str | int, ...]
 

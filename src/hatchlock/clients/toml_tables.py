@@ -15,8 +15,8 @@ from math import isfinite
 from typing import Any, NoReturn
 
 from hatchlock.clients.dialect import Entry
-from hatchlock.clients.json_text import Unparsable
-from hatchlock.clients.toml_scan import BOM, Span, Statement, items, members, runs, scan
+from hatchlock.clients.file_text import BOM, Unparsable, decoded
+from hatchlock.clients.toml_scan import Span, Statement, items, members, runs, scan
 from hatchlock.clients.toml_text import (
     add_block,
     add_item,
@@ -259,12 +259,7 @@ class _File:
 
 
 def _parsed(data: bytes, path: str) -> _File:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise Unparsable(path=path, line=line, column=column, why="it is not UTF-8") from error
+    text = decoded(data, path)
     return _File(path=path, text=text, value=_loaded(text, path), statements=scan(text))
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hatchlock.clients.json_text import newline_of
-from hatchlock.clients.toml_scan import BOM, Run, Span, Statement, items, members
+from hatchlock.clients.file_text import BOM, newline_of
+from hatchlock.clients.toml_scan import Run, Span, Statement, items, members
 
 __all__ = [
     "add_block",

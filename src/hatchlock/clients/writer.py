@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from hatchlock.clients.catalogue import Scope
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.edits import Change, Edit, SecretsOf, Taking, changed
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.originals import NO_ORIGINALS, Originals, read_originals, write_originals
 from hatchlock.clients.swap import ABSENT, Changed, FileState, Unusable, observe, swap, unlink
 from hatchlock.digest import sha256_bytes

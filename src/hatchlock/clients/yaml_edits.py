@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hatchlock.clients.yaml_text import BOM, Document, Item, Kind, Node, column_of, line_start, newline_of, refuse
+from hatchlock.clients.file_text import BOM, line_start, newline_of
+from hatchlock.clients.yaml_text import Document, Item, Kind, Node, column_of, refuse
 from hatchlock.clients.yaml_writing import Style, block, flow, written_key
 
 __all__ = ["New", "add", "add_section", "remove", "replace"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.clients.dialect import Entry
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.yaml_edits import New, add, add_section, remove, replace
 from hatchlock.clients.yaml_text import Document, Item, Kind, Node, is_merge, name_of, parse, refuse
 

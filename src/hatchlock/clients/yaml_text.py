@@ -14,24 +14,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, NoReturn
 
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import BOM, Unparsable, decoded, line_start
 
 __all__ = [
-    "BOM",
     "Document",
     "Item",
     "Kind",
     "Node",
     "column_of",
     "is_merge",
-    "line_start",
     "name_of",
-    "newline_of",
     "parse",
     "refuse",
 ]
 
-BOM = "\ufeff"
 Kind = Literal["scalar", "mapping", "sequence", "alias"]
 
 _DEEPEST = 100
@@ -133,12 +129,7 @@ def parse(data: bytes, *, path: str) -> Document:
         Unparsable: It is no YAML, or more than one document, or its value is no mapping; or its two versions read it
             differently.
     """
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        raise Unparsable(path=path, line=line, column=column, why="it is not UTF-8") from error
+    text = decoded(data, path)
     if match := _BREAKS_OF_1_1.search(text):
         refuse(text, match.start(), "the versions of YAML differ on this character", path)
     return _Reader(text, path).document()
@@ -150,20 +141,10 @@ def refuse(text: str, at: int, why: str, path: str) -> NoReturn:
     raise Unparsable(path=path, line=line, column=column_of(text, at) + 1, why=why)
 
 
-def line_start(text: str, at: int) -> int:
-    """Return the offset at which the line of an offset begins."""
-    return max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
-
-
 def column_of(text: str, at: int) -> int:
     """Return how many characters stand before an offset on its line; a byte order mark is none."""
     start = line_start(text, at)
     return at - start - text.startswith(BOM, start, at)
-
-
-def newline_of(text: str) -> str:
-    """Return the line end that a text uses."""
-    return "\r\n" if "\r\n" in text else "\n"
 
 
 class _Reader:

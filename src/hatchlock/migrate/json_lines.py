@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hatchlock.clients.json_text import Node, Reader, Unparsable
+from hatchlock.clients.file_text import Unparsable
+from hatchlock.clients.json_text import Node, Reader
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.migrate.document import Document, Unreadable, decoded
 from hatchlock.place import Lines, Place

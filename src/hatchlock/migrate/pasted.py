@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.shape import Start
 from hatchlock.manifest.takeover import CannotTakeOver, server_from_source
 from hatchlock.migrate import json_lines

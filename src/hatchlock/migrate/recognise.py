@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from hatchlock.clients.catalogue import CLIENTS, Client
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.migrate.applications import readable_entries
 
 __all__ = ["application_like", "application_of"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.json5_text import parse as parse_json5
 from hatchlock.clients.json_object import JsonObject
-from hatchlock.clients.json_text import Node, Reader, Unparsable
+from hatchlock.clients.json_text import Node, Reader
 from hatchlock.manifest.suspicion import known_tokens
 from hatchlock.migrate.model import Left
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.yaml_text import Node, is_merge, name_of, parse
 from hatchlock.manifest.problem import KeyPath
 from hatchlock.migrate.document import Document, Unreadable

@@ -10,7 +10,7 @@ from typing import Any
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.clients.dialect import Entry
-from hatchlock.clients.json_text import Unparsable
+from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.owners import may_hold_entry, owner_of, start_for
 from hatchlock.clients.shape import Start
 from hatchlock.clients.swap import Unusable
