@@ -28,6 +28,7 @@ from support.links import links_record
 from support.links_image import links_image
 from support.project import Done, TrialProject, server_release
 from support.runs import HELLO, SERVERS
+from support.scripted_http import polite, scripted_http
 from support.unavailable import unavailable
 
 MANIFEST = """\
@@ -225,6 +226,21 @@ def test_a_server_that_somebody_else_runs_is_said_to_be_one(outside: TrialProjec
             server.kill()
     assert "tools     4" in done.out
     assert f"http://127.0.0.1:{port}/mcp, which somebody else runs\n! it does not run here" in done.err
+    assert left(outside) == []
+
+
+def test_headers_reach_a_remote_server_from_where_their_secrets_are(outside: TrialProject) -> None:
+    key = outside.directory / "key"
+    key.write_text("a-key-of-mine\n")
+    key.chmod(0o600)
+    words = ("--header", "Authorization=Bearer env:MINE", "--header", "X-Key=file:key")
+    with scripted_http(polite) as server:
+        done = talk(outside, *words, server.url, MINE="a-value-of-mine")
+        assert done.status == 0, done.said
+        heard = server.asked[0].headers
+    assert (heard["authorization"], heard["x-key"]) == ("Bearer a-value-of-mine", "a-key-of-mine")
+    audit = (outside.store / "audit" / "audit.ndjson").read_text()
+    assert "of-mine" not in audit + done.said
     assert left(outside) == []
 
 

@@ -77,6 +77,12 @@ def test_paths_mean_the_same_from_elsewhere_and_are_written_as_people_do(tmp_pat
     assert with_paths(placed, relative(tmp_path / "elsewhere")) == placed
 
 
+def test_paths_of_headers_mean_the_same_from_elsewhere_too(tmp_path: Path) -> None:
+    fields = {"url": "https://mcp.example/mcp", "headers": {"X-Team": "blue", "X-Key": {"secret": "file:key"}}}
+    placed = with_paths(fields, absolute(tmp_path))
+    assert placed["headers"] == {"X-Team": "blue", "X-Key": {"secret": f"file:{tmp_path}/key"}}
+
+
 def test_of_the_project_around_it_counts_what_is_about_where_things_come_from() -> None:
     text = trial_manifest(
         AROUND, name="try-1", platforms=("linux/amd64",), server="web", fields={"source": "npm:web@1", "args": ["--x"]}

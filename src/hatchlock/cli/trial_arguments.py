@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from hatchlock.cli.headers import header_arguments
 from hatchlock.cli.world_arguments import seconds
 
 __all__ = ["try_arguments"]
@@ -33,6 +34,7 @@ def try_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--secret", action="append", dest="secrets", metavar="NAME=REF", help="a variable, and where it is: env:NAME"
     )
+    header_arguments(command)
     command.add_argument(
         "--arg", action="append", dest="answers", metavar="NAME=VALUE", help="what an entry of the MCP registry asks"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hatchlock.cli.context import home_of, project_of, project_or_none, working_directory
+from hatchlock.cli.headers import with_headers
 from hatchlock.cli.registry_commands import entry_server, given_of
 from hatchlock.cli.trial_signals import SIGNALS, Signalled, heeding
 from hatchlock.cli.ui import Ui, printable
@@ -85,7 +86,7 @@ def _declared(arguments: argparse.Namespace, ui: Ui, around: Project) -> tuple[s
         fields["with"] = [*fields.get("with", ()), *arguments.also]
     if arguments.python:
         fields["python"] = arguments.python
-    fields = _with_sandbox(fields, arguments)
+    fields = with_headers(_with_sandbox(fields, arguments), arguments)
     here = Path(os.path.realpath(arguments.directory or working_directory()))
     fields = with_paths(fields, absolute(here))
     platforms = _platforms(around) or this_platforms()

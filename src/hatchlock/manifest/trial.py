@@ -79,8 +79,9 @@ def with_paths(fields: Mapping[str, Any], place: Callable[[str], str]) -> dict[s
     source = found.get("source")
     if isinstance(source, str) and source.startswith(f"{Kind.PATH}:"):
         found["source"] = f"{Kind.PATH}:{place(source.partition(':')[2])}"
-    if isinstance(env := found.get("env"), Mapping):
-        found["env"] = {name: _with_secret(value, place) for name, value in env.items()}
+    for key in ("env", "headers"):
+        if isinstance(values := found.get(key), Mapping):
+            found[key] = {name: _with_secret(value, place) for name, value in values.items()}
     if isinstance(sandbox := found.get("sandbox"), Mapping) and "mounts" in sandbox:
         mounts = [
             {**mount, "source": mount["source"] if mount["source"] == WORKSPACE else place(mount["source"])}
