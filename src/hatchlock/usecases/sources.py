@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from hatchlock.events import Event, Sink
+from hatchlock.usecases.opened import opened_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +39,6 @@ __all__ = ["Sources", "open_http"]
 
 _DEFAULT_NODE = "22"
 
-_T = TypeVar("_T")
-
 
 def open_http(project: Project, *, offline: bool) -> Http:
     """Return connections that trust whom the user's environment names, and whom an `.npmrc` does (`cafile`)."""
@@ -50,24 +49,6 @@ def open_http(project: Project, *, offline: bool) -> Http:
     if cafile := read_npmrc(environ, project.directory).cafile:
         environ.setdefault("NODE_EXTRA_CA_CERTS", cafile)
     return Http(environ=environ, offline=offline)
-
-
-class _opened(Generic[_T]):  # noqa: N801  it is used as a decorator
-    """A property that is worked out once, also when several threads ask for it first."""
-
-    def __init__(self, make: Callable[[Any], _T]) -> None:
-        self._make = make
-        self._name = make.__name__
-        self.__doc__ = make.__doc__
-
-    def __get__(self, instance: Any, _: type | None = None) -> _T:
-        known: dict[str, Any] = instance.opened
-        if self._name not in known:
-            with instance.opening:
-                if self._name not in known:
-                    known[self._name] = self._make(instance)
-        found: _T = known[self._name]
-        return found
 
 
 class _Asking(TypedDict):
@@ -150,13 +131,13 @@ class Sources:
             "refresh": self._refresh,
         }
 
-    @_opened
+    @opened_once
     def http(self) -> Http:
         """The connections to package indexes."""
         http = self._given_http or open_http(self._project, offline=self._offline)
         return self._stack.enter_context(http)
 
-    @_opened
+    @opened_once
     def images(self) -> ImagePlaces:
         """Whatever has images: registries, the container engine, OCI layouts."""
         from hatchlock.usecases.image_places import open_images
@@ -165,7 +146,7 @@ class Sources:
             self._project, self._manifest, offline=self._offline, scratch=lambda: self.scratch, stack=self._stack
         )
 
-    @_opened
+    @opened_once
     def python(self) -> PypiSource:
         """The manifest's Python indexes, or the user's own default one."""
         from hatchlock.manifest.model import IndexSpec
@@ -188,7 +169,7 @@ class Sources:
         ]
         return self._stack.enter_context(PypiSource(indexes=indexes, **self._asking()))
 
-    @_opened
+    @opened_once
     def npm(self) -> NpmSource:
         """The manifest's npm registries, or those of the user's `.npmrc`."""
         from hatchlock.sources.npm.indexes import NpmIndex
@@ -202,7 +183,7 @@ class Sources:
         source = NpmSource(environ=environ, project=directory, indexes=indexes, **self._asking())
         return self._stack.enter_context(source)
 
-    @_opened
+    @opened_once
     def hatch_registry(self) -> HatchRegistry:
         """The manifest's Hatch registries, and Hatch's own."""
         from hatchlock.sources.hatch.documents import HatchIndex
@@ -214,7 +195,7 @@ class Sources:
         ]
         return self._stack.enter_context(HatchRegistry(indexes=indexes, **self._asking()))
 
-    @_opened
+    @opened_once
     def hatch(self) -> HatchDesk:
         """Hatch packages as the lock holds them."""
         from hatchlock.store.blobs import Blobs
@@ -225,7 +206,7 @@ class Sources:
 
         return HatchDesk(self.hatch_registry, Blobs(self._project.home.blobs), lambda: self.scratch, tell)
 
-    @_opened
+    @opened_once
     def mcp_registry(self) -> McpRegistry:
         """The manifest's registry of MCP servers, or the official one."""
         from hatchlock.sources.mcp_registry.registry import McpRegistry
@@ -241,7 +222,7 @@ class Sources:
             refresh=self._refresh,
         )
 
-    @_opened
+    @opened_once
     def conda(self) -> CondaSource:
         """The manifest's channels of conda, or conda-forge."""
         from hatchlock.sources.conda.channels import CondaChannel
@@ -257,7 +238,7 @@ class Sources:
         """Return what there is of Debian for an environment on a platform; see `debian.DebianPlaces.desk`."""
         return self.debian.desk(request, platform)
 
-    @_opened
+    @opened_once
     def debian(self) -> DebianPlaces:
         """The archives of Debian packages: those of bases and of this machine, or the manifest's."""
         from hatchlock.manifest.model import IndexSpec
@@ -274,7 +255,7 @@ class Sources:
         )
         return self._stack.enter_context(places)
 
-    @_opened
+    @opened_once
     def git(self) -> GitSource:
         """Git repositories."""
         from hatchlock.sources.projects.git import GitSource
@@ -287,14 +268,14 @@ class Sources:
             emit=self._emit,
         )
 
-    @_opened
+    @opened_once
     def url(self) -> UrlSource:
         """Programs and archives by their addresses."""
         from hatchlock.sources.url import UrlSource
 
         return UrlSource(http=self.http, emit=self._emit)
 
-    @_opened
+    @opened_once
     def scratch(self) -> Path:
         """A directory of ours for what is not kept."""
         import tempfile
@@ -379,7 +360,7 @@ class Sources:
         """Return the major version of this machine's Node, or of the current long-term one where there is none."""
         return self._host_node
 
-    @_opened
+    @opened_once
     def _host_node(self) -> str:
         from hatchlock.engines.node import NodeMissing, find_node
 
@@ -388,12 +369,12 @@ class Sources:
         except NodeMissing:
             return _DEFAULT_NODE
 
-    @_opened
+    @opened_once
     def _loader(self) -> Loader:
         from hatchlock.resolve.loading import Loader
 
         return Loader(
-            directory=self._project.directory,
+            place=self._project.place,
             store=self._project.home.root,
             scratch=lambda: self.scratch,
             git=lambda: self.git,
