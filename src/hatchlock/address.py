@@ -9,7 +9,15 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Address", "BadSource", "ImageReference", "Kind", "ResourceKind", "Source", "Transport"]
+__all__ = ["Address", "BadSource", "ImageReference", "Kind", "ResourceKind", "Source", "Transport", "is_place"]
+
+
+_PLACES = (".", "~/", "/")
+
+
+def is_place(text: str) -> bool:
+    """Return whether the text behind a kind is a path of this machine, and not a name of some index or registry."""
+    return text.startswith(_PLACES)
 
 
 class Kind(StrEnum):
@@ -75,7 +83,7 @@ class Source:
         head, colon, spec = text.partition(":")
         if not colon:
             advice = f"write pypi:{text} if it is a Python package"
-            if text.startswith((".", "/")):
+            if is_place(text):
                 advice = f"write path:{text} if it is a project, oci:{text} if it is an OCI layout"
             raise BadSource(text=text, why="it names no kind", advice=advice)
         if head not in set(Kind):
@@ -151,7 +159,7 @@ _REFERENCE = re.compile(
 )
 _ENGINE = f"{Transport.ENGINE}:"
 _LAYOUT = re.compile(
-    r"(?P<path>(?:\.{1,2}(?=[/:@]|\Z)|/)[^:@<>=!~,\s]*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}))?"
+    r"(?P<path>(?:\.{1,2}(?=[/:@]|\Z)|~?/)[^:@<>=!~,\s]*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 
@@ -179,13 +187,13 @@ class ImageReference:
     def parse(cls, text: str) -> ImageReference:
         """Read a reference such as `registry.example.com/team/image:1.2@sha256:…`.
 
-        `docker-daemon:NAME[:TAG]` is an image that the engine has. A path that starts with `.` or `/` is a layout's
+        `docker-daemon:NAME[:TAG]` is an image that the engine has. A path that starts with `.`, `~/` or `/` is a layout's
         directory: `./DIR[:TAG]`.
 
         Raises:
             BadSource: It is not a reference.
         """
-        if text.startswith((".", "/")):
+        if is_place(text):
             return cls._layout(text)
         transport = Transport.ENGINE if text.startswith(_ENGINE) else Transport.REGISTRY
         match = _REFERENCE.fullmatch(text.removeprefix(_ENGINE))

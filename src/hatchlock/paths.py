@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ __all__ = [
     "Home",
     "find_manifest",
     "global_manifest",
+    "joined_path",
+    "normal_path",
+    "placed",
     "store_mark",
     "user_home",
 ]
@@ -108,6 +112,30 @@ def find_manifest(start: Path) -> Path | None:
 def user_home(environ: Mapping[str, str]) -> Path:
     """Return the user's home directory, as the environment says it or else the system."""
     return Path(environ.get("HOME") or Path.home())
+
+
+def placed(written: str, *, directory: Path, home: Path) -> Path:
+    """Return where a path of a manifest or lock is on this machine: below the user's home (`~/`), else from a directory."""
+    if written == "~" or written.startswith("~/"):
+        return home / written[2:]
+    return directory / written
+
+
+def normal_path(written: str) -> str:
+    """Return a path in the one spelling that all have who mean the same: it begins with `/`, `~/` (or is `~`), or a dot."""
+    if written == "~" or written.startswith("~/"):
+        inside = posixpath.normpath(written[2:] or ".")
+        return "~" if inside == "." else f"~/{inside}"
+    normal = posixpath.normpath(written)
+    return normal if normal.startswith(("/", ".")) else f"./{normal}"
+
+
+def joined_path(directory: str, written: str) -> str:
+    """Return a path that was written in a directory, as it is written where that directory's own path was; normal.
+
+    A `~` in what was written is a name: whose home a project's files mean nobody knows.
+    """
+    return normal_path(posixpath.join(directory or ".", written))
 
 
 def global_manifest(environ: Mapping[str, str]) -> Path:

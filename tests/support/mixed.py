@@ -167,7 +167,7 @@ class Mixed:
             scratch = self.root / "scratch"
             scratch.mkdir(exist_ok=True)
             load = Loader(
-                directory=self.root,
+                place=self.root.joinpath,
                 scratch=lambda: scratch,
                 git=lambda: GitSource(cache_dir=cache, environ=environ),
                 url=lambda: UrlSource(http=http),

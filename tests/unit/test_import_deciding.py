@@ -316,7 +316,7 @@ def test_paths_below_the_project_are_relative(before: str, after: str) -> None:
     assert [mount["source"] for mount in fields["sandbox"]["mounts"]] == ["./data", "/srv"]
 
 
-def test_mounts_and_secrets_files_below_the_home_begin_with_it() -> None:
+def test_what_is_below_the_home_begins_with_it() -> None:
     mounts = [{"source": f"/home/a{path}", "target": "/x"} for path in ("/notes", "", "/project/data", "b/notes")]
     key = Secret(table="env", key="KEY", reference="file:/home/a/.key")
     fields = {"env": {"A": {"secret": "file:/home/a/k"}, "B": "/home/a/b"}, "sandbox": {"mounts": mounts}}
@@ -325,4 +325,4 @@ def test_mounts_and_secrets_files_below_the_home_begin_with_it() -> None:
     shown = [mount["source"] for mount in server.fields["sandbox"]["mounts"]]
     assert shown == ["~/notes", "/home/a", "./data", "/home/ab/notes"]
     assert server.fields["env"] == {"A": {"secret": "file:~/k"}, "B": "/home/a/b"}
-    assert (server.fields["source"], server.secrets[0].reference) == ("path:/home/a/src", "file:~/.key")
+    assert (server.fields["source"], server.secrets[0].reference) == ("path:~/src", "file:~/.key")

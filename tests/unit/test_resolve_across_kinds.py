@@ -91,7 +91,7 @@ class World:
             ) as npm,
         ):
             loader = Loader(
-                directory=self.root,
+                place=self.root.joinpath,
                 scratch=lambda: self.root,
                 git=lambda: GitSource(cache_dir=cache, environ=environ),
                 url=lambda: UrlSource(http=http),

@@ -47,7 +47,7 @@ def loader(tmp_path: Path, **environ: str) -> Loader:
 
     variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environ}
     git = GitSource(cache_dir=tmp_path / "cache", environ=variables, refresh=True)
-    return Loader(directory=tmp_path, scratch=scratch, git=lambda: git, url=no_url, python=no_python)
+    return Loader(place=tmp_path.joinpath, scratch=scratch, git=lambda: git, url=no_url, python=no_python)
 
 
 def test_a_sibling_in_a_repository_goes_where_its_parent_goes(tmp_path: Path, repository: Path) -> None:

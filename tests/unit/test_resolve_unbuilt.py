@@ -42,7 +42,7 @@ def unused(*_: object) -> Any:
 
 def loaded(root: Path, files: dict[str, Any]) -> Direct:
     plant(root / "project", files)
-    load = Loader(directory=root, scratch=unused, git=unused, url=unused, python=unused)
+    load = Loader(place=root.joinpath, scratch=unused, git=unused, url=unused, python=unused)
     return load("path:./project", None)
 
 

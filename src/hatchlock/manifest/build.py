@@ -9,7 +9,6 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.address import Address, Kind, Source
 from hatchlock.launch import Mount, Runtime, Sandbox, SecretReference
-from hatchlock.manifest.dockerfiles import normal_path
 from hatchlock.manifest.fitting import PRIVATE_KEYS
 from hatchlock.manifest.handover import Handover
 from hatchlock.manifest.model import (
@@ -35,6 +34,7 @@ from hatchlock.manifest.schema_servers import (
     ServerTable,
     ToolsTable,
 )
+from hatchlock.paths import normal_path
 from hatchlock.surface import SurfaceRules
 
 __all__ = ["build", "merged_servers"]

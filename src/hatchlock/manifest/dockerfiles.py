@@ -11,7 +11,7 @@ from hatchlock.manifest.later import matches
 from hatchlock.manifest.problem import Finding, KeyPath
 from hatchlock.manifest.suspicion import looks_secret
 
-__all__ = ["build_findings", "normal_path"]
+__all__ = ["build_findings"]
 
 _BY_DIGEST = re.compile(r"oci:[^@]+@sha256:[0-9a-f]{64}")
 
@@ -33,12 +33,6 @@ def build_findings(document: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(path=path, what=f"{value!r} is no image by its digest", advice=advice)
     for path, value in matches(document, "servers.*.build.args.*"):
         yield from _argument(path, value)
-
-
-def normal_path(path: str) -> str:
-    """Return a path in the one spelling that all have who mean the same; relative ones begin with a dot."""
-    normal = posixpath.normpath(path)
-    return normal if normal.startswith(("/", ".")) else f"./{normal}"
 
 
 def _stays_inside(path: str) -> bool:

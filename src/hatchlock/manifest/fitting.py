@@ -21,7 +21,7 @@ _PARTS = (Kind.DEB, Kind.CONDA)
 _ENTRIES = (Kind.MCP,)
 """What describes a server, and is no part of an environment."""
 _WITH_SEVERAL = (Kind.PYPI, Kind.NPM, Kind.HATCH, Kind.CONDA)
-_BOUNDS = re.compile(r"[<>=!~]")
+_BOUNDS = re.compile(r"[<>=!]|~=")
 
 
 def kind_findings(document: dict[str, Any]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from hatchlock.address import BadSource, ImageReference, Kind, Source, Transport
+from hatchlock.address import BadSource, ImageReference, Kind, Source, Transport, is_place
 from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.suspicion import holds_git_credentials
 from hatchlock.manifest.wrong import Wrong
@@ -16,12 +16,12 @@ __all__ = ["check_base", "check_source", "check_url"]
 
 _NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
 # what stands behind a name of these kinds is read by their sources; here it has the right form
-_BOUNDS = re.compile(r"(?=[<>=!~])")
+_BOUNDS = re.compile(r"(?=[<>=!]|~=)")
 _OCI_BOUND = r"(?:[=!<>~]=|[<>])\s*v?\d+(?:\.\d+)*(?:\.\*)?(?:-[A-Za-z0-9_.-]+)?"
 _OCI_BOUNDS = re.compile(rf"{_OCI_BOUND}(?:\s*,\s*{_OCI_BOUND})*")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]*\s*(?:(?:[<>]{1,2}|[<>=!]?=|=)\s*[0-9A-Za-z.+:~-]+\s*(?:,\s*|$))*")
 _HATCH = re.compile(
-    r"(?:\.{1,2}(?:/[^\s<>=!]*)?|/[^\s<>=!]*|(?:[A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)?)"
+    r"(?:\.{1,2}(?:/[^\s<>=!]*)?|~?/[^\s<>=!]*|(?:[A-Za-z0-9_.-]+:)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)?)"
     r"\s*(?:(?:[<>=!~]=|[<>])\s*\d+(?:\.\d+)*\s*(?:,\s*|$))*"
 )
 _MCP = re.compile(r"[A-Za-z0-9.-]+/[A-Za-z0-9._-]+(?:@[^\s@/]+)?")
@@ -42,7 +42,7 @@ def check_source(text: str) -> str:
     try:
         source = Source.parse(text)
         if source.kind is Kind.OCI:
-            is_layout = source.spec.startswith((".", "/"))
+            is_layout = is_place(source.spec)
             ImageReference.parse(source.spec if is_layout else _BOUNDS.split(source.spec, maxsplit=1)[0].strip())
     except BadSource as error:
         meant = did_you_mean(head, Kind) if colon and head not in set(Kind) else ""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from hatchlock.address import BadSource, ImageReference, Kind, Source
+from hatchlock.address import BadSource, ImageReference, Kind, Source, is_place
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.suspicion import secret_arguments
 
@@ -67,7 +67,7 @@ def server_from_source(text: str) -> Server:
         why = "it looks like a command line, which stands behind `--`"
         shown = _without_secrets(text.split())
         raise BadSource(text=shown, why=why, advice=f"hatchlock add -- {shown}")
-    if head not in set(Kind) and "/" in text and "://" not in text and not text.startswith((".", "/")):
+    if head not in set(Kind) and "/" in text and "://" not in text and not is_place(text):
         text = f"oci:{text}"
     source = Source.parse(text)
     if source.kind is Kind.PYPI:
@@ -101,7 +101,7 @@ def _own_name(source: Source) -> str:
         return re.sub(r"/(mcp|server)$", "", name).rpartition("/")[2] if "/" in name else name
     path = re.split(r"[#?]", source.spec)[0]
     if source.kind is Kind.HATCH:
-        path = re.split(r"[\s<>=!~]", path)[0].replace(":", "/")
+        path = re.split(r"[\s<>=!]|~=", path)[0].replace(":", "/")
     if source.kind is Kind.GIT:
         head, _, last = path.rpartition("/")
         path = f"{head}/{last.partition('@')[0]}".removesuffix(".git")

@@ -101,6 +101,7 @@ def decide(
     scopes: Mapping[str, Scope],
     wishes: Wishes,
     is_free: Callable[[str, str], bool],
+    portable: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> Decision:
     """Decide what an import does.
 
@@ -112,6 +113,7 @@ def decide(
         scopes: Application -> whose files are to be written, where the manifest does not say it yet and it is not the user's.
         wishes: What was said.
         is_free: Whether a name may be used for a value of a secret; see `named_secrets`.
+        portable: Makes the paths in a manifest's server those that were read: what stands there with its full path is the same.
 
     Raises:
         UsageError: A rename is about nothing that was read.
@@ -119,12 +121,13 @@ def decide(
     known = tomllib.loads(text).get("servers", {})
     read = [item for item in imported if item.server in known]
     earlier = {(item.file, item.entry, item.digest): item.server for item in read}
+    said = {name: portable(fields) for name, fields in known.items()}
     usual = loads(text, shown=_SHOWN).manifest.servers
     outcomes: list[Outcome] = []
     fresh: list[Merged] = []
     renamed = _renamed(servers, wishes.renames)
     for server in servers:
-        if name := _there(server, known, earlier):
+        if name := _there(server, said, earlier):
             references = references_of(server, known[name])
             clients = tuple(sorted(usual[name].clients))
             outcomes.append(Outcome(name=name, state="there", server=server, clients=clients, references=references))

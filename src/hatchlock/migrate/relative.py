@@ -9,7 +9,7 @@ from typing import Any
 
 from hatchlock.migrate.model import Proposed
 
-__all__ = ["relative_to"]
+__all__ = ["relative_fields", "relative_to"]
 
 _KINDS = ("path:", "hatch:")
 _FILE = "file:"
@@ -21,24 +21,31 @@ def relative_to(server: Proposed, directory: PurePath, *, home: PurePath | None 
     Args:
         server: As it was read, with absolute paths.
         directory: The manifest's.
-        home: The user's; mounts and secrets' files below it begin with `~/`. A manifest knows no such source or Dockerfile.
+        home: The user's; what is below it, and not in the directory, begins with `~/`.
     """
     own = _Places(directory=directory, home=home)
-    fields: dict[str, Any] = dict(server.fields)
+    fields = relative_fields(server.fields, directory, home=home)
+    secrets = tuple(replace(item, reference=_file(item.reference, own)) for item in server.secrets)
+    return replace(server, fields=fields, secrets=secrets)
+
+
+def relative_fields(given: Mapping[str, Any], directory: PurePath, *, home: PurePath | None = None) -> dict[str, Any]:
+    """Return the keys of `[servers.NAME]` with their paths as `relative_to` has them."""
+    own = _Places(directory=directory, home=home)
+    fields: dict[str, Any] = dict(given)
     source, build, env = fields.get("source"), fields.get("build"), fields.get("env")
     if isinstance(source, str) and (kind := next((kind for kind in _KINDS if source.startswith(kind)), "")):
-        fields["source"] = kind + _shortened(source.removeprefix(kind), directory)
+        fields["source"] = kind + own.shortened(source.removeprefix(kind))
     if isinstance(build, str):
-        fields["build"] = _shortened(build, directory)
+        fields["build"] = own.shortened(build)
     if isinstance(build, Mapping) and isinstance(build.get("context"), str):
-        fields["build"] = {**build, "context": _shortened(build["context"], directory)}
+        fields["build"] = {**build, "context": own.shortened(build["context"])}
     if isinstance(env, Mapping):
         fields["env"] = {name: _reference(value, own) for name, value in env.items()}
     sandbox = fields.get("sandbox")
     if isinstance(sandbox, Mapping) and isinstance(sandbox.get("mounts"), list):
         fields["sandbox"] = {**sandbox, "mounts": [_mount(mount, own) for mount in sandbox["mounts"]]}
-    secrets = tuple(replace(item, reference=_file(item.reference, own)) for item in server.secrets)
-    return replace(server, fields=fields, secrets=secrets)
+    return fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

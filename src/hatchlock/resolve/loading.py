@@ -5,7 +5,6 @@ Nothing of a project is run; see `sources.projects.detect`.
 
 from __future__ import annotations
 
-import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.address import BadSource, Kind, Source
 from hatchlock.lock.model import File, Package
+from hatchlock.paths import joined_path
 from hatchlock.realise.bundles import is_bundle
 from hatchlock.resolve.direct import Direct, is_direct
 from hatchlock.resolve.hatch_package import local_hatch_package
@@ -46,7 +46,7 @@ class Loader:
     """Reads what requirements name themselves.
 
     Attributes:
-        directory: Where relative paths begin: the manifest's directory.
+        place: Tells where a path that is written in the manifest is.
         scratch: Makes a directory of ours for checkouts.
         git: Opens git.
         url: Opens what is behind addresses.
@@ -54,7 +54,7 @@ class Loader:
         store: A directory that belongs to no project, wherever it is.
     """
 
-    directory: Path
+    place: Callable[[str], Path]
     scratch: Callable[[], Path]
     git: Callable[[], GitSource]
     url: Callable[[], UrlSource]
@@ -94,12 +94,12 @@ class Loader:
                 return self._wheel(text, source.spec, pinned)
 
     def _directory(self, text: str, reference: PathReference) -> Direct:
-        root = self.directory / reference.path
+        root = self.place(reference.path)
         facts = read_project(root, as_=reference.as_)
         found = snapshot(root, without=self.store)
 
         def sibling(path: str) -> str:
-            return f"{Kind.PATH}:{replace(reference, path=_joined(reference.path, path), as_='')}"
+            return f"{Kind.PATH}:{replace(reference, path=joined_path(reference.path, path), as_='')}"
 
         package = _package(Kind.PATH, text, facts, found, location=reference.path)
         package = replace(package, version=_marked(facts.version, f"s{found.sha256[:12]}"))
@@ -117,7 +117,7 @@ class Loader:
             build = _build(root, facts, committed=True)
 
         def sibling(path: str) -> str:
-            inside = _joined(reference.subdirectory, path).removeprefix("./")
+            inside = joined_path(f"./{reference.subdirectory}", path).removeprefix("./")
             if inside.startswith("../"):
                 raise BadSource(text=f"path:{path}", why=f"it leads out of the repository of {text}")
             found = f"{Kind.GIT}:{replace(reference, subdirectory='' if inside == '.' else inside, as_='')}"
@@ -141,7 +141,7 @@ class Loader:
         return direct
 
     def _hatch(self, text: str, reference: HatchReference) -> Direct:
-        root = self.directory / reference.path
+        root = self.place(reference.path)
         read = read_directory(root, shown=reference.path)
         found = snapshot(root, without=self.store)
         version = _marked(read.facts.version, f"s{found.sha256[:12]}")
@@ -207,16 +207,11 @@ def _beside(directory: str, text: str) -> str:
     kind, _, spec = text.partition(":")
     if kind == Kind.PATH:
         reference = PathReference.parse(spec)
-        return f"{kind}:{replace(reference, path=_joined(directory, reference.path))}"
+        return f"{kind}:{replace(reference, path=joined_path(directory, reference.path))}"
     if kind == Kind.HATCH and is_direct(text):
         own = declared_hatch(spec)
-        return f"{kind}:{replace(own, path=_joined(directory, own.path))}"
+        return f"{kind}:{replace(own, path=joined_path(directory, own.path))}"
     return text
-
-
-def _joined(directory: str, path: str) -> str:
-    joined = posixpath.normpath(posixpath.join(directory or ".", path))
-    return joined if joined.startswith(("/", ".")) else f"./{joined}"
 
 
 def _package(kind: Kind, text: str, facts: ProjectFacts, found: Snapshot, *, location: str) -> Package:

@@ -11,7 +11,7 @@ from hatchlock.engines.debian_host import HostSystem
 from hatchlock.engines.facts import Lack
 from hatchlock.errors import HatchlockError
 from hatchlock.net.trust import Certificates
-from hatchlock.paths import Home
+from hatchlock.paths import Home, placed
 from hatchlock.resources.env_target import InterpreterFacts
 
 __all__ = ["Machine", "or_raise"]
@@ -66,9 +66,7 @@ class Machine:
 
     def path(self, written: str) -> str:
         """Return the absolute form of a path of the manifest: below the user's home (`~`), else below the project."""
-        if written == "~" or written.startswith("~/"):
-            return str(self.user_home / written[2:])
-        return str((self.directory / written).absolute())
+        return str(placed(written, directory=self.directory, home=self.user_home).absolute())
 
 
 def or_raise(found: _T | HatchlockError) -> _T:

@@ -75,11 +75,11 @@ class LayoutImages:
     """The layouts that references lead to; an `ImageSource`. Nothing is kept: a layout is read each time.
 
     Args:
-        directory: What relative references start from.
+        place: Tells where a directory is that a reference names.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, place: Callable[[str], Path]) -> None:
+        self._place = place
 
     def normal(self, reference: ImageReference) -> ImageReference:
         """Return the reference: it is spelt as it is written."""
@@ -139,7 +139,7 @@ class LayoutImages:
         return names
 
     def _root(self, reference: ImageReference) -> Path:
-        return self._directory / reference.repository
+        return self._place(reference.repository)
 
     def _index_data(self, reference: ImageReference) -> bytes:
         root = self._root(reference)

@@ -37,7 +37,7 @@ __all__ = [
     "tags_near",
 ]
 
-_SPEC = re.compile(r"(?P<name>[^\s<>=!~,]+)\s*(?P<bounds>.*)", re.DOTALL)
+_SPEC = re.compile(r"(?P<name>(?:~/)?[^\s<>=!~,]+)\s*(?P<bounds>.*)", re.DOTALL)
 _BOUND = re.compile(
     r"(?P<operator>==|!=|<=|>=|<|>|~=)\s*(?P<version>v?\d{1,30}(?:\.\d{1,30})*(?:\.\*)?)(?:-(?P<suffix>[A-Za-z0-9_.-]+))?"
 )

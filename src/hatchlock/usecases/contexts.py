@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.launch import SecretReference
@@ -25,7 +24,7 @@ def context_of(project: Project, build: Build | BuildSpec) -> Context:
     """Return the directory of a Dockerfile, without any file that the manifest or the overlay names as a secret."""
     from hatchlock.sources.dockerfile.context import Context
 
-    directory = str(project.directory / build.context)
+    directory = str(project.place(build.context))
     return Context(directory=directory, dockerfile=build.dockerfile, secrets=_secrets(project))
 
 
@@ -51,7 +50,7 @@ def read_context(project: Project, server: str, build: BuildSpec) -> ReadContext
 
 def context_to_text(project: Project, build: Build) -> str:
     """Return one word for the directory of a Dockerfile; see `context_from_text`."""
-    return json.dumps([str(project.directory / build.context), build.dockerfile])
+    return json.dumps([str(project.place(build.context)), build.dockerfile])
 
 
 def context_from_text(project: Project, text: str) -> Context | None:
@@ -68,14 +67,7 @@ def _secrets(project: Project) -> tuple[str, ...]:
     import tomllib
 
     documents = [tomllib.loads(data.decode()) for data in (project.manifest_bytes, project.overlay_bytes)]
-    home = project.environ.get("HOME") or str(Path.home())
-    return tuple(
-        sorted(
-            str(project.directory / (home + path[1:] if path.startswith("~/") else path))
-            for document in documents
-            for path in _files(document)
-        )
-    )
+    return tuple(sorted(str(project.place(path)) for document in documents for path in _files(document)))
 
 
 def _files(value: Any) -> Iterator[str]:

@@ -237,7 +237,7 @@ class DebianPlaces:
         from hatchlock.files import read_optional
         from hatchlock.sources.debian.archives import NoArchive
 
-        content = read_optional(self._project.directory / self._spec.keyring)
+        content = read_optional(self._project.place(self._spec.keyring))
         if content is None:
             raise NoArchive(why=f"its keyring {self._spec.keyring} is not there")
         return content

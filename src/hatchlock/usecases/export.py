@@ -261,7 +261,7 @@ class _PythonExport:
 
     def _paths(self) -> Mapping[str, str]:
         local = [item.package for item in self.selected if item.package.kind is Kind.PATH]
-        return {item.id: _relative(self._project.directory / item.location, self._start) for item in local}
+        return {item.id: _relative(self._project.place(item.location), self._start) for item in local}
 
 
 def _relative(path: Path, start: Path) -> str:

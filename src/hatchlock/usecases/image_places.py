@@ -38,7 +38,7 @@ def open_images(
         {
             Transport.REGISTRY: lambda: _registry(project, manifest, offline=offline, stack=stack),
             Transport.ENGINE: lambda: _engine_images(project, scratch=scratch, stack=stack),
-            Transport.LAYOUT: lambda: LayoutImages(project.directory),
+            Transport.LAYOUT: lambda: LayoutImages(project.place),
         }
     )
 

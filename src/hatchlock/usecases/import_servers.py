@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,8 @@ def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPla
     from hatchlock.manifest.load import loads
     from hatchlock.migrate.deciding import decide
     from hatchlock.migrate.merging import merged
+    from hatchlock.migrate.relative import relative_fields
+    from hatchlock.paths import user_home
     from hatchlock.state.imported import read_imported
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.import_reading import open_or_new
@@ -109,6 +112,7 @@ def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPla
         scopes=scopes,
         wishes=wishes,
         is_free=desk.is_free,
+        portable=partial(relative_fields, directory=project.directory, home=user_home(project.environ)),
     )
     clients = {item.origin.client for item in found} - {""}
     effective = {client: manifest.client(client).scope for client in clients} | scopes

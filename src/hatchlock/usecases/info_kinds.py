@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -40,14 +40,14 @@ class NothingFits(HatchlockError):
         return "ask for another range, or choose another Python, platform or package"
 
 
-def hatch_facts(spec: str, directory: Path, sources: Sources) -> _Found:
+def hatch_facts(spec: str, place: Callable[[str], Path], sources: Sources) -> _Found:
     """Return what a Hatch package says of itself, and what its registry says."""
     from hatchlock.sources.hatch.declared import declared_hatch
     from hatchlock.sources.hatch.local import read_directory
 
     wanted = declared_hatch(spec)
     if wanted.path:
-        found = read_directory(directory / wanted.path, shown=wanted.path)
+        found = read_directory(place(wanted.path), shown=wanted.path)
         return _hatch(found), found.notes
     versions = sources.hatch_registry.versions(wanted.name, wanted.repository)
     release = next((item for item in versions if wanted.allows(item.version)), None)

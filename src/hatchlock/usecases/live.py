@@ -28,7 +28,7 @@ def signatures(project: Project, lock: Lock) -> dict[str, str]:
     Raises:
         HatchlockError: One of them is no directory any more, or has something in it that no project has.
     """
-    directories = {str(project.directory / package.location) for package in _projects(project, lock)}
+    directories = {str(project.place(package.location)) for package in _projects(project, lock)}
     contexts = {context_to_text(project, build) for build in _builds(project, lock)}
     return {text: _signature(text, project) for text in sorted(directories | contexts)}
 
@@ -52,7 +52,7 @@ def _projects(project: Project, lock: Lock) -> list[Package]:
     return [
         package
         for package in packages
-        if (project.directory / package.location).is_dir() or not blobs.has(package.files[0].digest)
+        if project.place(package.location).is_dir() or not blobs.has(package.files[0].digest)
     ]
 
 
@@ -66,7 +66,7 @@ def _builds(project: Project, lock: Lock) -> list[Build]:
     return [
         build
         for build in lock.builds
-        if (project.directory / build.context).is_dir()
+        if project.place(build.context).is_dir()
         or not (build.image or all(blobs.has(file.digest) for file in build.files))
     ]
 
@@ -96,7 +96,7 @@ def changed_directories(project: Project, lock: Lock) -> tuple[Reason, ...]:
     own = tuple(
         Reason(address=f"{package.kind}:{package.name}", what=f"{package.location} changed since it was locked")
         for package in packages
-        if snapshot(project.directory / package.location, without=store).sha256 != package.files[0].sha256
+        if snapshot(project.place(package.location), without=store).sha256 != package.files[0].sha256
     )
     return (
         own

@@ -9,7 +9,16 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.files import read_optional
-from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME, Home, find_manifest, global_manifest
+from hatchlock.paths import (
+    LOCK_NAME,
+    MANIFEST_NAME,
+    OVERLAY_NAME,
+    Home,
+    find_manifest,
+    global_manifest,
+    placed,
+    user_home,
+)
 from hatchlock.place import Place
 
 __all__ = ["NoManifest", "Project", "UndecodableManifest", "open_project", "reread"]
@@ -82,6 +91,10 @@ class Project:
     def directory(self) -> Path:
         """The manifest's directory."""
         return self.manifest.parent
+
+    def place(self, written: str) -> Path:
+        """Return where a path that the manifest or the lock has is on this machine; see `paths.placed`."""
+        return placed(written, directory=self.directory, home=user_home(self.environ))
 
     @property
     def lock(self) -> Path:

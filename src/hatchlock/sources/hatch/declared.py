@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from hatchlock.address import BadSource, Kind
+from hatchlock.paths import normal_path
 
 __all__ = [
     "PACKAGE_NAME",
@@ -38,7 +38,7 @@ class HatchReference:
         name: Its name on a registry; "" if it is a directory.
         repository: The repository of the registry that it has to be in; "" for the only one that has it.
         path: Its directory, with `/`, normalised; a relative one begins with "." and is relative to whoever names it: the
-            manifest, or the package that needs it. "" for a package of a registry.
+            manifest, or the package that needs it. `~/` is the home of whoever runs the command. "" for a package of a registry.
         specifier: The versions that will do, as in PEP 440.
     """
 
@@ -63,7 +63,7 @@ class HatchReference:
 def declared_hatch(spec: str) -> HatchReference:
     """Read the text behind `hatch:`. `str` of what is returned is its normal form.
 
-    It is a path only if it begins with `./`, `../` or `/`: a directory that has a package's name never stands for it. The
+    It is a path only if it begins with `./`, `../`, `~/` or `/`: a directory that has a package's name never stands for it. The
     versions follow directly or behind a space: `../base_pkg>=1.0.0`, `base_pkg >=1,<2`.
 
     Raises:
@@ -76,7 +76,7 @@ def declared_hatch(spec: str) -> HatchReference:
         why = f"{versions!r} does not say which versions will do"
         raise BadSource(text=f"{Kind.HATCH}:{spec}", why=why, advice="write >=1.2,<2, or the like") from None
     if is_path(text):
-        return HatchReference(path=_normal(text), specifier=specifier)
+        return HatchReference(path=normal_path(text), specifier=specifier)
     match = _NAMED.fullmatch(text)
     if match is None:
         raise BadSource(text=f"{Kind.HATCH}:{spec}", why=f"{text!r} is no name of a Hatch package", advice=_FORM)
@@ -85,7 +85,7 @@ def declared_hatch(spec: str) -> HatchReference:
 
 def is_path(text: str) -> bool:
     """Return whether a text is written as a directory, and not as a name."""
-    return text in {".", ".."} or text.startswith(("./", "../", "/"))
+    return text in {".", ".."} or text.startswith(("./", "../", "~/", "/"))
 
 
 def split_requirement(text: str) -> tuple[str, str]:
@@ -111,8 +111,3 @@ def version_of(text: str) -> Version:
 def satisfies(version: str, specifier: SpecifierSet) -> bool:
     """Return whether a version will do; pre-releases count as any other version."""
     return specifier.contains(version_of(version), prereleases=True)
-
-
-def _normal(path: str) -> str:
-    normal = posixpath.normpath(path)
-    return normal if normal.startswith(("/", ".")) else f"./{normal}"

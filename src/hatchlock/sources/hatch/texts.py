@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable
 
@@ -11,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from hatchlock.address import Kind
 from hatchlock.manifest.wrong import Wrong
+from hatchlock.paths import joined_path
 from hatchlock.sources.hatch.declared import PACKAGE_NAME, HatchReference, is_path
 
 __all__ = ["NAMES", "hatch_text", "image_text", "local_text", "python_text", "system_text"]
@@ -49,8 +49,7 @@ def hatch_text(name: str, constraint: str, *, qualified: bool) -> str:
 
 def local_text(path: str, constraint: str) -> str:
     """Return the requirement of a Hatch package in a directory, relative to the package that needs it."""
-    normal = posixpath.normpath(path.replace("\\", "/"))
-    placed = normal if normal.startswith(("/", ".")) else f"./{normal}"
+    placed = joined_path(".", path.replace("\\", "/"))
     return f"{Kind.HATCH}:{HatchReference(path=placed, specifier=SpecifierSet(constraint))}"
 
 
@@ -68,8 +67,7 @@ def python_text(name: str, constraint: str, *, manager: str, channel: str = "", 
     if manager == "conda":
         return f"{Kind.CONDA}:{channel}::{text}{constraint}" if channel else f"{Kind.CONDA}:{text}{constraint}"
     if "/" in text or is_path(text):
-        normal = posixpath.normpath(text)
-        return f"{Kind.PATH}:{normal if normal.startswith(('/', '.')) else f'./{normal}'}"
+        return f"{Kind.PATH}:{joined_path('.', text)}"
     wanted = ",".join(sorted({canonicalize_name(extra) for extra in extras}))
     return f"{Kind.PYPI}:{canonicalize_name(text)}{f'[{wanted}]' if wanted else ''}{constraint}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass
 
 from hatchlock.address import BadSource
+from hatchlock.paths import normal_path
 
 __all__ = ["PathReference"]
 
@@ -17,7 +17,8 @@ class PathReference:
     """A directory.
 
     Attributes:
-        path: With `/`, normalised; relative ones begin with "." and are relative to the manifest.
+        path: With `/`, normalised; relative ones begin with "." and are relative to the manifest, those with `~/` to
+            the home of whoever runs the command.
         as_: "python", "node" or "files", where what was detected is not what is wanted; "" otherwise.
     """
 
@@ -39,8 +40,7 @@ class PathReference:
                 why="that is no directory",
                 advice="write path:DIR, or path:DIR#as=python|node|files",
             )
-        path = posixpath.normpath(text)
-        return cls(path=path if path.startswith(("/", ".")) else f"./{path}", as_=value)
+        return cls(path=normal_path(text), as_=value)
 
     def __str__(self) -> str:
         return f"{self.path}#as={self.as_}" if self.as_ else self.path
