@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from hatchlock.sources.python.pypi import PypiSource, PythonIndex
 from hatchlock.sources.python.simple import IndexFile
 from hatchlock.sources.python.targets import PythonTarget, process_target
 from support.index import Index, Release, serving
+from support.ports import free_port
 
 LINUX = process_target("linux/amd64", "3.11")
 MAC = process_target("darwin/arm64", "3.11")
@@ -48,11 +48,6 @@ def asking(
         PypiSource(http=http, cache_dir=cache_dir, indexes=[index, *others], **options) as source,
     ):
         yield source
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _wheel(source: PypiSource, target: PythonTarget = LINUX) -> IndexFile:
@@ -83,7 +78,7 @@ def test_an_unknown_name_is_reported_with_the_index(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_index_is_reported_without_its_password(tmp_path: Path) -> None:
-    url = f"http://anna:geheim@127.0.0.1:{_closed_port()}/simple/"
+    url = f"http://anna:geheim@127.0.0.1:{free_port()}/simple/"
     with asking(url, tmp_path) as source, pytest.raises(Unreachable) as caught:
         source.versions("thing")
     assert "127.0.0.1" in str(caught.value)
@@ -93,7 +88,7 @@ def test_an_unreachable_index_is_reported_without_its_password(tmp_path: Path) -
 def test_a_mirror_is_asked_when_the_index_is_unreachable(tmp_path: Path) -> None:
     with (
         serving(Release(name="thing", version="1.0")) as index,
-        asking(f"http://127.0.0.1:{_closed_port()}/simple/", tmp_path, mirrors=[index.url]) as source,
+        asking(f"http://127.0.0.1:{free_port()}/simple/", tmp_path, mirrors=[index.url]) as source,
     ):
         assert list(source.versions("thing")) == [Version("1.0")]
 
@@ -113,7 +108,7 @@ def test_a_mirror_must_have_the_same_digest(tmp_path: Path) -> None:
     locked = Release(name="thing", version="1.0")
     with serving(locked) as index, asking(index.url, tmp_path / "a") as source:
         file = File(name=locked.file_name, sha256=_wheel(source).sha256)
-    gone = f"http://127.0.0.1:{_closed_port()}/simple/"
+    gone = f"http://127.0.0.1:{free_port()}/simple/"
     with serving(locked) as mirror, asking(gone, tmp_path / "b", mirrors=[mirror.url]) as source:
         assert mirror.url.rpartition("/simple/")[0] in source.fetch_url(_locked(file), file)
     other = Release(name="thing", version="1.0", requires=["something-else"])

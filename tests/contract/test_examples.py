@@ -17,8 +17,8 @@ from hatchlock.sources.hatch.declared import declared_hatch
 from hatchlock.sources.projects.detect import read_project
 from hatchlock.sources.projects.path_reference import PathReference
 from hatchlock.usecases.hatch_packages import validate_package
+from support.ports import free_port
 from support.project import TrialProject
-from support.registry import free_port
 from support.runs import Run, wait_for
 from support.source_tree import ROOT
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from support.engine_images import image_tags, untag_all
 from support.git_server import serving_ssh, ssh_available
 from support.links import links_record
 from support.links_image import links_image
+from support.ports import free_port
 from support.project import TrialProject
 from support.runs import BARE, PATIENCE, Run, apply_records, run_command
 from support.unavailable import unavailable
@@ -87,8 +87,7 @@ def make_certificates(directory: Path) -> Path:
 @pytest.fixture(scope="module")
 def elsewhere(directory: Path) -> Iterator[Elsewhere]:
     certificates, strangers = make_certificates(directory / "tls"), make_certificates(directory / "strangers")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     files = (
         f"--tls{name}={certificates}/{file}.pem" for name, file in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))
     )

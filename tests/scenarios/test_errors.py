@@ -12,8 +12,8 @@ import pytest
 
 from hatchlock.engines.process import host_platform
 from support.index import Index, Release, serving
+from support.ports import free_port
 from support.project import Done, TrialProject, server_release, snapshot
-from support.registry import free_port
 from support.runs import BARE, Run
 from support.small_disk import small_disk
 from support.unavailable import unavailable

@@ -17,8 +17,8 @@ from hatchlock.engines.process import host_platform
 from support.cats import CatProject
 from support.faulty import answering, certificate, piece, reply, reset
 from support.index import Index, Release, serving
+from support.ports import free_port
 from support.project import Done, server_release
-from support.registry import free_port
 from support.small_disk import small_disk
 from support.unavailable import unavailable
 

@@ -21,7 +21,8 @@ from hatchlock.security.network import CA_INSIDE, ca_environment
 from hatchlock.state.project import ProjectState
 from hatchlock.usecases.gc_networks import remove_network, unused_networks
 from support.faulty import certificate
-from support.network_hosts import closed_port, echoing, trail
+from support.network_hosts import echoing, trail
+from support.ports import free_port
 from support.python_image import SERVER, python_image
 from support.runs import BARE, Run, apply_records, run_command, wait_for
 
@@ -98,7 +99,7 @@ def test_only_what_is_listed_is_reached(place: Place, tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost api.test\n")
     named = ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
-    closed = closed_port()
+    closed = free_port()
     with echoing(context) as secure, echoing() as port, echoing() as other:
         record = place.record(
             *(f"api.test:{secure}", f"localhost:{port}", f"localhost:{closed}", "a.test:443"),
@@ -208,7 +209,7 @@ sys.exit(serve(record, environ=os.environ, stdin=0, stdout=1, stderr=2, log=None
 
 
 def test_a_port_of_the_server_is_reached_without_a_way_out(place: Place, tmp_path: Path) -> None:
-    here = closed_port()
+    here = free_port()
     path = tmp_path / "record"
     path.write_bytes(place.record("none").to_json())
     with Run(command=[sys.executable, "-c", PUBLISHING, str(path), str(here), str(place.home)]) as run:

@@ -20,7 +20,8 @@ from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.security.network import CA_INSIDE, ca_environment
 from support.faulty import certificate
-from support.network_hosts import closed_port, echoing, trail
+from support.network_hosts import echoing, trail
+from support.ports import free_port
 from support.runs import BARE, SERVERS, Run, apply_records, python_record, run_command, wait_for
 from support.unavailable import unavailable
 
@@ -69,7 +70,7 @@ def passages(home: Path, count: int) -> list[dict[str, Any]]:
 
 def test_only_what_is_listed_is_reached_and_all_of_it_is_noted_down(home: Path, port: int) -> None:
     """From inside: a listed service by its bytes; no other port of this machine, no address, no name, no route."""
-    closed = closed_port()
+    closed = free_port()
     with echoing() as other, session(home, caller(f"localhost:{port}", f"localhost:{closed}", "a.test:443")) as run:
         run.hello()
         assert call(run, "ask", "localhost", str(port), "some words") == "SOME WORDS"
@@ -170,7 +171,7 @@ def test_an_ordinary_user_has_it_too(tmp_path: Path, port: int) -> None:
         run.hello()
         assert call(run, "ask", "localhost", str(port), "from a user") == "FROM A USER"
         assert call(run, "ask", "a.test", "443").startswith("denied: ConnectionResetError")
-        assert call(run, "ask", "127.0.0.1", str(closed_port())).startswith("denied: ConnectionRefusedError")
+        assert call(run, "ask", "127.0.0.1", str(free_port())).startswith("denied: ConnectionRefusedError")
 
 
 def test_nothing_is_left_when_run_is_killed(home: Path, port: int) -> None:
@@ -196,7 +197,7 @@ sys.exit(serve(record, environ=os.environ, stdin=0, stdout=1, stderr=2, log=None
 
 def test_a_port_of_the_server_is_reached_without_a_way_out(tmp_path: Path, home: Path) -> None:
     """What servers that speak HTTP will have: their port on this machine's loopback, and no network of their own."""
-    here = closed_port()
+    here = free_port()
     path = tmp_path / "record"
     path.write_bytes(caller("none").to_json())
     with Run(command=[sys.executable, "-c", PUBLISHING, str(path), str(here), str(home)]) as run:

@@ -20,7 +20,8 @@ from hatchlock.security.provided import RELAY_INSIDE
 from hatchlock.serve.network.hub import RelayFailed
 from hatchlock.serve.network.network import Network, network_of
 from hatchlock.serve.network.sidecar import relay_config
-from support.network_hosts import closed_port, echoing
+from support.network_hosts import echoing
+from support.ports import free_port
 from support.runs import wait_for
 from support.unavailable import unavailable
 
@@ -77,7 +78,7 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
     if os.geteuid() != 0 or not interpreter:
         unavailable("only root makes network namespaces, and a relay needs its interpreter")
     with ExitStack() as stack:
-        port, here = stack.enter_context(echoing()), closed_port()
+        port, here = stack.enter_context(echoing()), free_port()
         network = (f"localhost:{port}", "a.test:443", "b.test:443")
         record = LaunchRecord(
             project="p", server="s", runtime="container", argv=("s",), key="k", sandbox=Sandbox(network=network)

@@ -17,7 +17,7 @@ from hatchlock.launch import Endpoint, LaunchRecord, Mount, Relay, Sandbox
 from hatchlock.resources.container import ContainerResource
 from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.project import ProjectState
-from support.network_hosts import closed_port
+from support.ports import free_port
 from support.python_image import python_image
 from support.runs import BARE, SERVERS, Run, processes_with, run_command, wait_for
 from support.standing import ask_tool, ended, kept, started
@@ -54,7 +54,7 @@ class Place:
             "engine": self.engine,
             "directory": "/",
             "relay": None if network == ("internet",) else self.relay,
-            "endpoint": Endpoint(host_port=closed_port(), port=8080),
+            "endpoint": Endpoint(host_port=free_port(), port=8080),
         }
         return LaunchRecord(**{**values, **fields})
 

@@ -18,10 +18,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from support.loopback import Handler, answering, basic
+from support.ports import free_port
 
 __all__ = ["GitServer", "Repository", "SshServer", "serving_git", "serving_ssh", "ssh_available"]
 
 _SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+_PATIENCE = 60.0
 
 
 class Repository:
@@ -245,8 +247,7 @@ def serving_ssh(directory: Path) -> Iterator[SshServer]:
     for name in ("host", "key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     shutil.copy(directory / "key.pub", directory / "authorized_keys")
     (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {(directory / 'host.pub').read_text()}")
     settings = {
@@ -288,7 +289,8 @@ def serving_ssh(directory: Path) -> Iterator[SshServer]:
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
         assert server.poll() is None, "sshd does not start"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return

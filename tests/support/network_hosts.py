@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["closed_port", "echoing", "everything", "trail"]
+__all__ = ["echoing", "everything", "trail"]
 
 
 def everything(connection: socket.socket) -> bytes:
@@ -37,11 +37,6 @@ def echoing(context: ssl.SSLContext | None = None) -> Iterator[int]:
 
         threading.Thread(target=accept, daemon=True).start()
         yield listener.getsockname()[1]
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def trail(home: Path, project: str, server: str) -> Path:

@@ -9,7 +9,6 @@ import hashlib
 import http.client
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 from support.compressed import is_zstd, unzstd
 from support.engine import wait_until
 from support.fake_registry import CONFIG, INDEX, LAYER, MANIFEST
+from support.ports import free_port
 from support.unavailable import unavailable
 
 _ZSTD_LAYER = LAYER.replace("gzip", "zstd")
@@ -153,13 +153,6 @@ class _Push:
 
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _serves(port: int) -> bool:

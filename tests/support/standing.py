@@ -17,7 +17,7 @@ from hatchlock.engines.process import find_interpreter
 from hatchlock.launch import Endpoint, LaunchRecord
 from hatchlock.resources.keeping import start_keeper, stop_keeper
 from hatchlock.state.keepers import Keeper, keeper_of, keepers
-from support.network_hosts import closed_port
+from support.ports import free_port
 from support.runs import SERVERS, apply_records, processes_with, python_record, wait_for
 
 __all__ = ["ask_tool", "ended", "kept", "post", "servers_of", "started", "web_manifest", "web_record"]
@@ -25,7 +25,7 @@ __all__ = ["ask_tool", "ended", "kept", "post", "servers_of", "started", "web_ma
 
 def web_record(*options: str, port: int = 8080, **fields: Any) -> LaunchRecord:
     """Return the record of `fixtures/servers/web.py`, as a process, with a free port of this machine."""
-    endpoint = Endpoint(host_port=closed_port(), port=port)
+    endpoint = Endpoint(host_port=free_port(), port=port)
     mark = ("--mark", f"m{endpoint.host_port}")
     return python_record(
         "--port", str(port), *mark, *options, script="web.py", server="web", endpoint=endpoint, **fields

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import zipfile
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from hatchlock.sources.hatch.trouble import (
 from hatchlock.store.blobs import Blobs, TooLong, WrongHash
 from support.archives import Item, make_zip
 from support.hatch_registry import HatchPackage, HatchServer, hatch_metadata, serving_hatch
+from support.ports import closed_address
 
 BASE = {"hatch": [{"name": "base_pkg", "version_constraint": ">=1.0.0"}]}
 CORE = [
@@ -81,11 +81,6 @@ def asking(url: str, cache: Path, **options: Any) -> Iterator[HatchRegistry]:
         HatchRegistry(http=http, cache_dir=cache, indexes=indexes, **options) as registry,
     ):
         yield registry
-
-
-def closed_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/index.json"
 
 
 @pytest.mark.parametrize("form", ["1.1.0", "1.2.0"])
@@ -302,7 +297,7 @@ def test_hatchs_own_registry_has_a_day_in_its_address() -> None:
 
 def test_a_mirror_is_asked_when_the_index_cannot_be_reached(tmp_path: Path) -> None:
     with serving_hatch(CORE) as server:
-        index = HatchIndex(url=closed_address(), mirrors=(server.index_url,))
+        index = HatchIndex(url=closed_address("/index.json"), mirrors=(server.index_url,))
         with asking("", tmp_path, indexes=[index]) as registry:
             assert len(registry.versions("core")) == 5
 

@@ -12,13 +12,9 @@ from hatchlock.net.http import Http, Refused, Unreachable
 from hatchlock.net.patience import Patience
 from hatchlock.net.trust import BadCertificates, proxy_for
 from support.index import Release, serving
+from support.ports import free_port
 
 QUICK = Patience(back_off=0.01)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_an_answer_has_status_headers_in_lower_case_and_the_body() -> None:
@@ -52,7 +48,7 @@ def test_a_server_error_that_stays_is_reported() -> None:
 
 
 def test_nobody_listening_is_unreachable_and_says_where_without_the_password() -> None:
-    url = f"http://user:geheim@127.0.0.1:{_free_port()}/simple/"
+    url = f"http://user:geheim@127.0.0.1:{free_port()}/simple/"
     with Http(environ={}, patience=QUICK) as http, pytest.raises(Unreachable) as caught:
         http.get(url)
     assert "127.0.0.1" in str(caught.value)

@@ -29,8 +29,8 @@ from hatchlock.state.keepers import (
     stopped_by_hand,
     write_keeper,
 )
-from support.network_hosts import closed_port
-from support.runs import SERVERS, wait_for
+from support.ports import free_port
+from support.runs import PATIENCE, SERVERS, wait_for
 
 KEEPER = Keeper(
     server="web",
@@ -71,7 +71,7 @@ def test_what_ends_is_started_again_more_and_more_slowly(tmp_path: Path) -> None
         assert process.stdout is not None
         said = [process.stdout.readline().strip() for _ in range(4)]
         process.terminate()
-        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
     assert said == [f"web is started again in {pause:g} s: it ended with status 3" for pause in (0.05, 0.1, 0.2, 0.2)]
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert "No such file or directory" in process.stdout.readline()
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def test_a_second_signal_changes_nothing(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_second_signal_changes_nothing(tmp_path: Path) -> None:
         process.terminate()
         process.send_signal(signal.SIGINT)
         # the second one may come when all is done and it is on its way out
-        assert process.wait(10) in {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT}
+        assert process.wait(PATIENCE) in {128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT}
         assert not Path(f"/proc/{found.run}").exists()
 
 
@@ -159,7 +159,7 @@ def test_a_stop_by_hand_is_remembered(tmp_path: Path) -> None:
 
 
 def test_who_answers_is_healthy_and_who_does_not_is_told() -> None:
-    port = closed_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/mcp"
     assert ask(url).is_refused
     with subprocess.Popen(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from hatchlock.sources.mcp_registry.entry import Status
 from hatchlock.sources.mcp_registry.registry import McpRegistry, UnknownEntry
 from support.faulty import answering, reply, silence
 from support.mcp_registry import OFFICIAL, published, real_entries, serving_mcp
+from support.ports import closed_address
 
 NAME = "io.github.acme/thing"
 THING = "/v0.1/servers/io.github.acme%2Fthing/versions"
@@ -30,11 +30,6 @@ THING = "/v0.1/servers/io.github.acme%2Fthing/versions"
 def asking(url: str, cache: Path, **options: Any) -> Iterator[McpRegistry]:
     with Http(environ={}, patience=Patience(repeats=0, read=1.0)) as http:
         yield McpRegistry(http=http, cache_dir=cache, url=url, **options)
-
-
-def closed_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def names(registry: McpRegistry, *words: str) -> list[str]:

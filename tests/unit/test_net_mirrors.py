@@ -8,7 +8,7 @@ from hatchlock.net.http import Http, Offline, Response, Unreachable
 from hatchlock.net.mirrors import NoneReachable, first_answer
 from hatchlock.net.patience import Patience
 from support.faulty import answering, reply
-from support.registry import free_port
+from support.ports import free_port
 
 QUICK = Patience(back_off=0.001)
 

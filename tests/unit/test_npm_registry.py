@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from hatchlock.sources.npm.names import BadNpmName
 from hatchlock.sources.npm.ranges import NpmVersion
 from hatchlock.sources.npm.registry import NpmFacts, NpmSource
 from support.npm_registry import NpmRelease, serving_npm
+from support.ports import closed_address
 
 ONE = NpmVersion.parse("1.0.0")
 
@@ -33,11 +33,6 @@ def asking(url: str, cache: Path, *, environ: Mapping[str, str] | None = None, *
         NpmSource(http=http, cache_dir=cache, environ=variables, **options) as source,
     ):
         yield source
-
-
-def closed_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
 def thing(*versions: str, **other: Any) -> list[NpmRelease]:
@@ -171,7 +166,7 @@ def test_many_can_be_described_at_once(tmp_path: Path) -> None:
     releases = [NpmRelease(name=name, manifest=ABOUT) for name in names]
     with serving_npm(releases) as registry, asking(registry.url, tmp_path) as source:
         futures = [source.describe_ahead(name, ONE) for name in names]
-        assert {future.result(timeout=20).licence for future in futures} == {"MIT"}
+        assert {future.result(timeout=60).licence for future in futures} == {"MIT"}
 
 
 def test_unknown_names_and_names_that_are_none(tmp_path: Path) -> None:
@@ -271,7 +266,7 @@ def test_an_older_answer_does_when_nobody_can_be_asked_and_goes_on_ageing(tmp_pa
 
 def test_a_mirror_is_asked_when_the_index_cannot_be_reached(tmp_path: Path) -> None:
     with serving_npm(thing("1.0.0")) as registry:
-        index = NpmIndex(url=closed_address(), mirrors=(closed_address(), registry.url))
+        index = NpmIndex(url=closed_address("/"), mirrors=(closed_address("/"), registry.url))
         with asking("", tmp_path, indexes=[index]) as source:
             assert picked(source, "*") == ["1.0.0"]
 
@@ -291,10 +286,10 @@ def test_a_name_comes_from_exactly_one_index(tmp_path: Path) -> None:
 
 def test_a_name_that_two_indexes_claim_is_refused(tmp_path: Path) -> None:
     indexes = [
-        NpmIndex(name="one", url=closed_address(), packages=("@acme/*",)),
-        NpmIndex(name="two", url=closed_address(), packages=("@acme/t*", "tool-*")),
+        NpmIndex(name="one", url=closed_address("/"), packages=("@acme/*",)),
+        NpmIndex(name="two", url=closed_address("/"), packages=("@acme/t*", "tool-*")),
     ]
-    with asking(closed_address(), tmp_path, indexes=indexes) as source:
+    with asking(closed_address("/"), tmp_path, indexes=indexes) as source:
         with pytest.raises(NpmClaimedTwice, match="one, two"):
             source.versions("@acme/tool")
         with pytest.raises(Unreachable):

@@ -17,7 +17,7 @@ from hatchlock.net.trust import BadCertificates
 from hatchlock.store.blobs import WrongHash
 from support.fake_registry import FakeRegistry, fake_registry, sha256
 from support.faulty import Answer, answering, flood, reply
-from support.registry import free_port
+from support.ports import free_port
 
 
 @pytest.fixture

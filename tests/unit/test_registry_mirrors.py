@@ -15,7 +15,7 @@ from hatchlock.net.registry import ImageUnreachable, LoginNeeded, NoAccess, Regi
 from hatchlock.net.registry_places import Places, normal_reference
 from hatchlock.store.blobs import Blobs, WrongHash
 from support.fake_registry import FakeRegistry, fake_registry, sha256
-from support.registry import free_port
+from support.ports import free_port
 
 LAYER = b"layer" * 1000
 

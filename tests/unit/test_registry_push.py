@@ -16,8 +16,8 @@ from hatchlock.images.pushing import Pushed, push_image
 from hatchlock.net.registry_errors import ImageUnreachable, LoginNeeded, NoAccess, WrongLogin
 from hatchlock.net.registry_push import Pusher, PushRefused
 from support.made_images import made_image
+from support.ports import free_port
 from support.push_registry import PushRegistry, push_registry
-from support.registry import free_port
 
 LOGIN = "keeper:s3cret-pass"
 
