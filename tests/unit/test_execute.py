@@ -21,7 +21,7 @@ from hatchlock.reconcile.lanes import LANES
 from hatchlock.reconcile.plan import Plan
 from hatchlock.resources.base import Action, Artefact, Desired, Observed, Step
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Memory:
@@ -131,7 +131,13 @@ def raising(error: BaseException) -> Callable[[], object]:
 @pytest.mark.parametrize(("kind", "jobs", "most"), [("system", 8, 1), ("client", 8, 1), ("server", 3, 3)])
 def test_no_more_run_at_once_than_their_lane_and_the_jobs_allow(kind: str, jobs: int, most: int) -> None:
     words = [f"{kind}:{number}" if kind != "client" else f"client:cursor/{number}" for number in range(9)]
-    run = Run(plan=plan_of(*words), effects={word: lambda: time.sleep(0.01) for word in words}, options={"jobs": jobs})
+    together = threading.Barrier(most)
+
+    def effect() -> None:
+        together.wait(WAIT)
+        time.sleep(0.01)  # whoever were one too many would come meanwhile
+
+    run = Run(plan=plan_of(*words), effects=dict.fromkeys(words, effect), options={"jobs": jobs})
     assert run.outcome().is_complete
     assert run.memory.most == {ResourceKind(kind): most}
 

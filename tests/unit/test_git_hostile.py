@@ -236,7 +236,7 @@ class TestTerminals:
         )
         os.close(terminal)
         try:
-            child.wait(timeout=20)
+            child.wait(timeout=60)
         finally:
             child.kill()
         text = b""
@@ -349,7 +349,7 @@ class TestKilled:
             url = f"{server.url}/app"
             child = subprocess.Popen(alone(url, tmp_path / "cache", environ), stdout=subprocess.PIPE)
             try:
-                assert server.stalled.wait(20)
+                assert server.stalled.wait(60)
                 gits = _below(child.pid)
             finally:
                 child.kill()
@@ -385,7 +385,7 @@ class TestKilled:
 
 
 def _wait_for_the_end_of(pids: set[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(ProcessLookupError):
             for pid in list(pids):

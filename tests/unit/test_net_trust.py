@@ -66,6 +66,6 @@ def test_children_trust_what_we_were_told_to_trust(tmp_path: Path, program: str)
     kind = "application/x-git-upload-pack-advertisement"
     with answering(reply(body=refs, Content_Type=kind), tls=context) as server:
         command = ["git", "ls-remote", server.url] if program == "git" else ["node", "-e", _ASK_WITH_NODE, server.url]
-        trusting = subprocess.run(command, env=told, capture_output=True, text=True, timeout=20, check=False)
+        trusting = subprocess.run(command, env=told, capture_output=True, text=True, timeout=60, check=False)
         assert "refs/heads/main" in trusting.stdout, trusting.stderr
-        assert subprocess.run(command, env=child, capture_output=True, timeout=20, check=False).returncode != 0
+        assert subprocess.run(command, env=child, capture_output=True, timeout=60, check=False).returncode != 0

@@ -29,6 +29,7 @@ from hatchlock.serve.network.names import answer
 from hatchlock.serve.network.splice import splice
 from hatchlock.serve.network.trail import Trail, trail_path
 from hatchlock.serve.talk import LogFile
+from support.runs import PATIENCE, wait_for
 from support.unavailable import unavailable
 
 NETWORK = ("b.test:443", "a.test:443", "a.test:80", "localhost:8080")
@@ -107,7 +108,7 @@ class Carried:
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self.server.close()
-        self.thread.join(5)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
     def _work(self, near: socket.socket, far: socket.socket) -> None:
@@ -127,7 +128,7 @@ def test_a_side_may_end_and_still_be_answered() -> None:
         carried.server.sendall(b"answer")
         carried.server.close()
         assert read_all(carried.client) == b"early answer"
-        carried.thread.join(5)
+        carried.thread.join(PATIENCE)
         assert carried.totals == (8, 12)
 
 
@@ -155,7 +156,7 @@ def test_much_goes_both_ways_at_once() -> None:
             reader.start()
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-            reader.join(20)
+            reader.join(PATIENCE)
 
         threads = [
             threading.Thread(target=talk, args=item)
@@ -164,7 +165,7 @@ def test_much_goes_both_ways_at_once() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE)
         assert got == {"client": b"early " + data, "server": data}
 
 
@@ -198,7 +199,7 @@ def echo() -> Iterator[int]:
 
 
 def asked(port: int, message: bytes = b"hello") -> bytes:
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         connection.sendall(message)
         connection.shutdown(socket.SHUT_WR)
         return read_all(connection)
@@ -217,11 +218,8 @@ def entries(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def waited_for(tmp_path: Path, count: int) -> list[dict[str, Any]]:
-    for _ in range(200):
-        if len(found := entries(tmp_path)) >= count:
-            return found
-        threading.Event().wait(0.01)
-    raise AssertionError(entries(tmp_path))
+    assert wait_for(lambda: len(entries(tmp_path)) >= count), entries(tmp_path)
+    return entries(tmp_path)
 
 
 def test_a_connection_is_carried_and_noted_down(tmp_path: Path, echo: int) -> None:
@@ -278,14 +276,14 @@ def test_a_flood_of_connections_to_a_host_that_does_not_answer_is_cut_off(
     answers = threading.Event()
 
     def never(*_: object) -> Any:
-        answers.wait(20)
+        answers.wait(PATIENCE)
         raise NotConnectedError("too late")
 
     made = forwarder(tmp_path, [], ("a.test:443",), never)
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     [way] = ways(Sandbox(network=("a.test:443",)))
     made.serve(listener, way)
-    clients = [socket.create_connection(listener.getsockname(), 5) for _ in range(24)]
+    clients = [socket.create_connection(listener.getsockname(), PATIENCE) for _ in range(24)]
     found = waited_for(tmp_path, 1)
     answers.set()
     made.close()

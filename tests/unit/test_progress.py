@@ -15,6 +15,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -23,6 +24,7 @@ from hatchlock.cli.progress import shortened
 # Shows what it is told on stdin, a line of Python each.
 PROGRAM = """
 import sys
+import time
 import hatchlock.cli.progress as module
 from hatchlock.cli.ui import Ui
 from hatchlock.events import Event
@@ -33,7 +35,7 @@ with module.Progress(shown=True) as progress:
         exec(line)
 """
 CLEAR = "\r\x1b[K"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass
@@ -109,9 +111,9 @@ def width(line: str) -> int:
 
 def test_steps_that_take_long_are_shown_and_gone_before_anything_else_is_said(terminal: Terminal) -> None:
     terminal.tell(event("plan.start", create=3), event("step.start", "env:a"), event("step.start", "server:b"))
-    assert terminal.until("env:a") == "  0 of 3 done; env:a 0 s, server:b 0 s"
+    terminal.until(r"^  0 of 3 done; env:a \d+ s, server:b \d+ s$")
     terminal.tell(event("step.done", "env:a", "create"))
-    assert terminal.until("1 of 3") == "  1 of 3 done; server:b 0 s"
+    terminal.until(r"^  1 of 3 done; server:b \d+ s$")
     terminal.tell(event("step.done", "server:b", "create"))
     shown = terminal.end()
     # each line that stays begins where ours was taken away
@@ -122,9 +124,9 @@ def test_steps_that_take_long_are_shown_and_gone_before_anything_else_is_said(te
 
 def test_bytes_are_shown_of_how_many(terminal: Terminal) -> None:
     terminal.tell(event("fetch.start", message="2 files", files=2))
-    terminal.until("fetching 2 files 0 s")
+    terminal.until(r"fetching 2 files \d+ s")
     terminal.tell(event("fetch.progress", files=2, bytes=1_500_000, of_bytes=4_000_000))
-    assert terminal.until("MB") == "  fetching 2 files (1.5 MB of 4.0 MB) 0 s"
+    terminal.until(r"^  fetching 2 files \(1.5 MB of 4.0 MB\) \d+ s$")
     terminal.tell(event("fetch.done", files=2))
     terminal.until("^$")
     assert terminal.end().endswith(CLEAR)
@@ -136,7 +138,8 @@ def test_what_is_quick_is_never_shown_and_the_line_is_not_drawn_for_nothing(term
     terminal.until("env:slow")
     time.sleep(0.5)
     terminal.read(0.1)
-    assert terminal.shown.count("env:slow 0 s") == 1, "it is drawn again when it says something else"
+    drawn = terminal.shown.split(CLEAR)
+    assert all(one != other for one, other in pairwise(drawn)), "it is drawn again when it says something else"
     assert "env:quick 0 s" not in terminal.end()
 
 
@@ -149,7 +152,7 @@ def test_the_line_fits_a_terminal_that_is_made_narrow_and_wide_again(terminal: T
     assert width(narrow) <= 39
     assert narrow.endswith("…")
     terminal.resize(200)
-    assert "env:more 0 s" in terminal.until("env:more")
+    terminal.until(r"env:more \d+ s")
     terminal.resize(3)
     assert width(terminal.until("^.{1,2}$")) <= 2
 
@@ -160,6 +163,8 @@ def test_what_has_no_end_of_its_own_ends_with_the_next_words(terminal: Terminal)
     terminal.tell(event("verify.start", "image:b"))
     assert "image:a" not in terminal.until("checking image:b")
     terminal.tell("ui.say('Delete this? [y/N]')")
+    while "Delete this" not in terminal.shown:
+        assert terminal.read(PATIENCE)
     time.sleep(0.4)
     terminal.read(0.1)
     assert terminal.line == "", "a question is not drawn over"
@@ -179,7 +184,8 @@ def test_without_a_terminal_only_what_takes_very_long_says_so_once(variables: di
         event("step.start", "env:quick"),
         event("step.done", "env:quick", "create"),
     ]
-    lines = [*words, "import time; time.sleep(0.9)", event("step.done", "env:slow", "create", seconds=9)]
+    told = "while not all(item.is_told for item in progress._items.values()): time.sleep(0.01)"
+    lines = [*words, told, event("step.done", "env:slow", "create", seconds=9)]
     command = [sys.executable, "-c", PROGRAM]
     if variables:  # a terminal that can do nothing
         own, theirs = pty.openpty()
@@ -194,7 +200,9 @@ def test_without_a_terminal_only_what_takes_very_long_says_so_once(variables: di
     else:
         done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True)
         text = done.stderr
-    assert text == "  env:quick  created\n  env:slow 0 s, and goes on\n  env:slow  created (9.0 s)\n"
+    lines = text.splitlines()
+    assert (lines[0], lines[2:]) == ("  env:quick  created", ["  env:slow  created (9.0 s)"])
+    assert re.fullmatch(r"  env:slow \d+ s, and goes on", lines[1])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from hatchlock.serve.remote.streamable import StreamableHttp
 from support.faulty import certificate
 from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Talking:

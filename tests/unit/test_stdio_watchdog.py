@@ -13,7 +13,7 @@ import pytest
 
 from hatchlock.engines.api import EngineUnreachable
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container, end_processes
-from support.runs import wait_for
+from support.runs import PATIENCE, wait_for
 
 
 def test_its_release_ends_its_group_and_removes_the_scratch_directory(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_its_release_ends_its_group_and_removes_the_scratch_directory(tmp_path: 
     watchdog = Watchdog.start(end_processes(scratch, ""))
     server = subprocess.Popen(["/bin/sleep", "600"], process_group=watchdog.group)
     watchdog.release()
-    assert server.wait(10) == -signal.SIGKILL
+    assert server.wait(PATIENCE) == -signal.SIGKILL
     assert wait_for(lambda: not scratch.exists())
 
 
@@ -32,9 +32,9 @@ def test_when_it_was_killed_its_work_is_done_by_the_one_who_releases_it(tmp_path
     watchdog = Watchdog.start(end_processes(scratch, ""))
     server = subprocess.Popen(["/bin/sleep", "600"], process_group=watchdog.group)
     os.kill(watchdog.group, signal.SIGKILL)
-    assert select.select([watchdog.ended], [], [], 10)[0] == [watchdog.ended]
+    assert select.select([watchdog.ended], [], [], PATIENCE)[0] == [watchdog.ended]
     watchdog.release()
-    assert server.wait(10) == -signal.SIGKILL
+    assert server.wait(PATIENCE) == -signal.SIGKILL
     assert not scratch.exists()
 
 
@@ -42,7 +42,7 @@ def test_its_death_can_be_seen() -> None:
     watchdog = Watchdog.start(lambda *_: None)
     assert select.select([watchdog.ended], [], [], 0)[0] == []
     os.kill(watchdog.group, signal.SIGKILL)
-    assert select.select([watchdog.ended], [], [], 10)[0] == [watchdog.ended]
+    assert select.select([watchdog.ended], [], [], PATIENCE)[0] == [watchdog.ended]
     watchdog.release()
 
 
@@ -85,7 +85,7 @@ def test_whoever_is_killed_it_is_cleaned_up_once(tmp_path: Path, order: str) -> 
         os.kill(pid, signal.SIGKILL)
     run.stdin.close()
     run.stdout.close()
-    run.wait(10)
+    run.wait(PATIENCE)
     cleaned = tmp_path / "cleaned"
     assert wait_for(cleaned.exists)
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (watchdog, *second)))
