@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering"]
 
-_TREES = {"envs", "conda", "pythons"}
-"""Below the store: what servers of other users read, too; the directory above keeps everybody else out."""
 _SOURCES = {"source", "base"}
 _LISTS = {"with", "dependencies"}
 
@@ -59,11 +56,15 @@ class Gathering:
             EngineUnreachable, EngineError, EngineFailed: The engine broke off in the middle.
         """
         from hatchlock.security.audit.facts import Facts
+        from hatchlock.usecases.audit_engine import containers, engine_facts, images
+        from hatchlock.usecases.audit_files import paths, secret_files
         from hatchlock.usecases.audit_log import log_facts
 
         emit(Event(name="audit.start", message="plan"))
         plan = self._plan()
-        engine = self._engine()
+        engine = engine_facts(self._project, self._lock)
+        answers = engine is not None and not engine.problem
+        target = self._planned.target if self._planned else None
         emit(Event(name="audit.start", message="containers"))
         values = {**plan, **self._environments(), **self._garbage(), **self._standings(online=online, emit=emit)}
         servers = tuple(self._servers())
@@ -73,11 +74,11 @@ class Gathering:
             process_limits=_process_limits(),
             servers=servers,
             engine=engine,
-            containers=tuple(self._containers(engine)),
-            images=tuple(self._images(engine)),
-            paths=tuple(self._paths()),
+            containers=tuple(containers(self._project, self._manifest.project.name)) if answers else (),
+            images=tuple(images(self._project, target)) if answers and target else (),
+            paths=tuple(paths(self._project, target)),
             log=log_facts(self._project.home.root),
-            secret_files=tuple(item for server in servers for item in self._secret_files(server)),
+            secret_files=tuple(item for server in servers for item in secret_files(self._project, server)),
             indexes=tuple(self._indexes()),
             loose=tuple(self._loose()),
             online=online,
@@ -174,75 +175,6 @@ class Gathering:
         )
         return {"plan": (*steps, *problems)}
 
-    def _engine(self) -> known.EngineFacts | None:
-        from hatchlock.engines.locate import EngineNotFound, find_engine
-        from hatchlock.security.audit.facts import EngineFacts
-
-        runtimes = {*(item.runtime for item in self._lock.servers), *(item.runtime for item in self._lock.environments)}
-        if "container" not in runtimes:
-            return None
-        try:
-            address = find_engine(self._project.environ)
-        except EngineNotFound:
-            return EngineFacts(problem="no container engine answers")
-        return self._asked(address)
-
-    def _asked(self, address: str) -> known.EngineFacts:
-        from hatchlock.engines.api import Engine
-        from hatchlock.engines.facts import read_facts
-        from hatchlock.security.audit.facts import EngineFacts
-
-        try:
-            found = read_facts(Engine(address))
-        except HatchlockError as error:
-            return EngineFacts(address=address, problem=str(error))
-        guards = tuple(item for item in found.guards if not (item == "seccomp" and found.unconfined))
-        place, _, options = address.partition("?")
-        return EngineFacts(
-            address=place,
-            security=guards,
-            unbound=found.unbound,
-            socket_mode=_mode(Path(place.removeprefix("unix://"))) if place.startswith("unix://") else None,
-            tls=bool(options),
-        )
-
-    def _containers(self, engine: known.EngineFacts | None) -> Iterator[known.ContainerFacts]:
-        if engine is None or engine.problem:
-            return
-        from hatchlock.engines.api import Engine, EngineError
-        from hatchlock.engines.locate import find_engine
-        from hatchlock.paths import store_mark
-        from hatchlock.security.audit.containers import container_facts
-        from hatchlock.security.container import LABEL
-        from hatchlock.serve.container import is_leftover, is_of_store
-
-        asked = Engine(find_engine(self._project.environ))
-        for item in asked.list({f"{LABEL}.project": self._manifest.project.name}):
-            if not is_of_store(item, store_mark(self._project.home.root)):
-                continue
-            try:
-                inspected = asked.inspect(item.id)
-            except EngineError:
-                continue  # its session has ended meanwhile
-            found = container_facts(inspected, owner_gone=is_leftover(item), podman=asked.is_podman)
-            if found:
-                yield found
-
-    def _images(self, engine: known.EngineFacts | None) -> Iterator[known.ImageFacts]:
-        if engine is None or engine.problem or self._planned is None:
-            return
-        from hatchlock.engines.docker import Engine
-        from hatchlock.engines.locate import find_engine
-        from hatchlock.security.audit.facts import ImageFacts
-
-        stated = self._project.home.statements()
-        with Engine(find_engine(self._project.environ)) as asked:
-            there = asked.images()
-        for image in self._planned.target.images:
-            tag = image.tag(self._manifest.project.name)
-            if tag in there and image.is_assembled:
-                yield ImageFacts(tag=tag, stated=image.key in stated)
-
     def _environments(self) -> dict[str, Any]:
         from hatchlock.resources.env_health import damages
         from hatchlock.security.audit.facts import Remark
@@ -290,43 +222,6 @@ class Gathering:
         )
         return {"standings": standings, "asked": found.asked}
 
-    def _paths(self) -> Iterator[known.PathFacts]:
-        project, home = self._project, self._project.home
-        if home.root.exists():
-            yield _path(home.root, "store")
-            yield from _open_below(home.root)
-            yield from (_path(path, "secret") for path in sorted(home.root.glob("secrets.*")))
-        for path in (project.manifest, project.overlay, project.lock):
-            if path.exists():
-                yield _path(path, "project")
-        if self._planned:
-            files = {entry.file.path for entry in self._planned.target.entries}
-            yield from (_path(Path(name), "client") for name in sorted(files) if Path(name).exists())
-
-    def _secret_files(self, server: known.ServerFacts) -> Iterator[known.SecretFile]:
-        from hatchlock.security.audit.facts import SecretFile
-        from hatchlock.security.secrets.files import open_to_others, secret_path
-        from hatchlock.security.secrets.tracked import not_ignored
-
-        project = self._project
-        for variable, reference in sorted(server.secrets.items()):
-            kind, _, spec = reference.secret.partition(":")
-            if kind != "file":
-                continue
-            # what follows `#` is a name in the file
-            path = secret_path(spec.partition("#")[0], environ=project.environ, directory=str(project.directory))
-            facts = _stat(path)
-            yield SecretFile(
-                server=server.name,
-                variable=variable,
-                path=str(path),
-                exists=facts is not None,
-                open_to=open_to_others(facts) if facts else "",
-                mine=facts is None or facts.st_uid == os.geteuid(),
-                committed=not_ignored(path, project=project.directory, environ=project.environ),
-                required=reference.required,
-            )
-
     def _indexes(self) -> Iterator[known.IndexFacts]:
         from hatchlock.security.audit.facts import IndexFacts
 
@@ -364,45 +259,3 @@ def _is_plain(url: str) -> bool:
     parts = urlsplit(url)
     host = parts.hostname or ""
     return parts.scheme == "http" and not (host in {"localhost", "::1"} or host.startswith("127."))
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
-def _mode(path: Path) -> int | None:
-    facts = _stat(path)
-    return stat.S_IMODE(facts.st_mode) if facts else None
-
-
-def _path(path: Path, role: Any) -> known.PathFacts:
-    from hatchlock.security.audit.facts import PathFacts
-
-    facts = path.stat()
-    return PathFacts(path=str(path), role=role, mine=facts.st_uid == os.geteuid(), mode=stat.S_IMODE(facts.st_mode))
-
-
-def _open_below(root: Path) -> Iterator[known.PathFacts]:
-    """Yield what below the store somebody else owns or could write to; links belong to nobody."""
-    others = stat.S_IWGRP | stat.S_IWOTH
-    for directory, directories, files in os.walk(root):
-        here = Path(directory)
-        is_kept = here.parent.parent == root / "volumes" or (
-            here.parent.name == "volumes" and here.parent.parent.parent == root / "projects"
-        )
-        if is_kept or (here.parent == root and here.name in _TREES):  # what servers keep is theirs, and is not run
-            directories.clear()
-            continue
-        for name in (*directories, *files):
-            path = here / name
-            try:
-                facts = path.lstat()
-            except OSError:
-                continue  # somebody deletes it at this moment
-            if stat.S_ISLNK(facts.st_mode):
-                continue
-            if facts.st_uid != os.geteuid() or facts.st_mode & others:
-                yield _path(path, "inside")
