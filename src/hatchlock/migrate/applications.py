@@ -19,6 +19,7 @@ from hatchlock.clients.shape import Address, Shape, Start
 from hatchlock.clients.writer import entry_digest
 from hatchlock.manifest.client_fields import FOR_REMOTE
 from hatchlock.manifest.suspicion import looks_secret
+from hatchlock.migrate.env_files import FileVariables, file_variables
 from hatchlock.migrate.model import Left, Proposed, Reading, Secret
 from hatchlock.migrate.no_servers import misspelt
 from hatchlock.migrate.repeated import repeated
@@ -30,7 +31,8 @@ __all__ = ["ApplicationReading", "read_application", "readable_entries"]
 _NO_SERVERS: Mapping[str, frozenset[str]] = {"goose": frozenset({"builtin", "platform", "frontend", "inline_python"})}
 """Application -> values of `type` whose entries are parts of the application, and no servers."""
 _PROGRAM = "hatchlock"
-_ENV_FILE = 'what `envFile` holds reaches hatchlock alone; name each variable: env.NAME = { secret = "env:NAME" }'
+_ENV_FILE = "envFile"
+_EACH = 'what it holds reaches hatchlock alone; name each variable: env.NAME = { secret = "file:PATH#NAME" }'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,12 +80,14 @@ def read_application(
         elif _is_ours(meant):
             ours.append(name)
         else:
-            found = translated(meant, name=name, line=line, directory=directory)
+            variables = _variables(client, entry.value, meant, directory)
+            start = replace(meant, env={**variables.env, **meant.env}) if isinstance(meant, Start) else meant
+            found = translated(start, name=name, line=line, directory=directory)
             if isinstance(found, Left):
                 left.append(found)
                 continue
             own = _Own(client, entry, data)
-            servers.append(_with_own(client, found, own, meant, is_its_own=is_its_own))
+            servers.append(_with_own(client, found, own, start, variables=variables, is_its_own=is_its_own))
             digests[name] = entry_digest(entry.value)
     if isinstance(client.dialect, JsonObject):
         left += repeated(data, client.dialect)
@@ -164,6 +168,14 @@ def _as_text(item: Any) -> Any:
     return str(item) if isinstance(item, int | float) else item
 
 
+def _variables(client: Client, value: Any, meant: Start | Address, directory: str) -> FileVariables:
+    """Return what an entry gets from the file that it names; its own variables go before these."""
+    written = value.get(_ENV_FILE)
+    if not isinstance(meant, Start) or not isinstance(written, str) or _ENV_FILE not in client.fields:
+        return FileVariables()
+    return file_variables(written, directory=directory)
+
+
 def _is_ours(meant: Start | Address) -> bool:
     return isinstance(meant, Start) and Path(meant.command).name == _PROGRAM and meant.args[:1] == ("run",)
 
@@ -182,10 +194,15 @@ def _handing_on(client: Client, kept: Mapping[str, Any], secrets: Iterable[Secre
     return {**kept, "env_vars": [*listed, *more]} if more else dict(kept)
 
 
-def _with_own(client: Client, found: Proposed, own: _Own, meant: Start | Address, *, is_its_own: bool) -> Proposed:
+def _with_own(
+    client: Client, found: Proposed, own: _Own, meant: Start | Address, *, variables: FileVariables, is_its_own: bool
+) -> Proposed:
     table = "env" if isinstance(meant, Start) else "headers"
     taken = {secret.key for secret in found.secrets} | set(found.fields.get(table, {}))
     more = tuple(secret for secret in own.secrets if secret.table == table and secret.key not in taken)
+    if variables.is_read:
+        own.kept.pop(_ENV_FILE, None)
+    unread = (own.as_left(_ENV_FILE, f"{variables.why}; {_EACH}"),) if variables.why else ()
     kept = _handing_on(client, own.kept, (*found.secrets, *more)) if is_its_own else {}
     theirs = (
         ()
@@ -196,8 +213,7 @@ def _with_own(client: Client, found: Proposed, own: _Own, meant: Start | Address
         found,
         secrets=(*found.secrets, *more),
         client_fields=kept,
-        left=(*found.left, *own.left, *theirs),
-        notes=(*found.notes, *([_ENV_FILE] if "envFile" in kept else [])),
+        left=(*found.left, *own.left, *theirs, *unread),
     )
 
 

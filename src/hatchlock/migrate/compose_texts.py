@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.manifest.suspicion import looks_secret
-from hatchlock.migrate.document import Part, decoded
+from hatchlock.migrate.document import Part
+from hatchlock.migrate.env_files import read_env_file
 from hatchlock.migrate.interpolation import Filled, filled
 from hatchlock.migrate.model import Left, Secret
 from hatchlock.migrate.values import at_home, parted, unparted
-from hatchlock.security.secrets.files import dotenv_values
 
 __all__ = ["Surroundings", "Texts", "Variables", "is_secret_name", "pairs", "variables"]
 
@@ -36,7 +36,7 @@ class Surroundings:
     def of(cls, path: Path) -> tuple[Surroundings, tuple[Left, ...]]:
         """Return those of a file, and what of them cannot be read."""
         directory = path.absolute().parent
-        found, left = _dotenv(directory / _DOTENV, _DOTENV, line=0)
+        found, left = read_env_file(directory / _DOTENV, _DOTENV, line=0)
         return cls(directory=directory, known=found or {}), left
 
     def path(self, text: str) -> str:
@@ -187,23 +187,10 @@ def _from_files(part: Part | None, around: Surroundings) -> tuple[dict[str, tupl
         name = item.need("path") if is_table else item
         needed = item.get("required") if is_table else None
         text = filled(name.text(), around.known).value
-        values, lost = _dotenv(Path(at_home(around.path(text))), text, line=item.line)
+        values, lost = read_env_file(Path(at_home(around.path(text))), text, line=item.line)
         if values is None and (needed is None or needed.flag()):
             left.append(Left(line=item.line, what=f"`env_file`: {text} is not there"))
         left += lost
         # a dollar sign there is one
         found |= {key: (value.replace("$", "$$"), item) for key, value in (values or {}).items()}
     return found, left
-
-
-def _dotenv(path: Path, shown: str, *, line: int) -> tuple[dict[str, str] | None, tuple[Left, ...]]:
-    """Return what a file says, None if it is not there; and why it cannot be read."""
-    if not path.is_file():
-        return None, ()
-    try:
-        return dotenv_values(decoded(path.read_bytes(), file=shown)), ()
-    except ValueError as error:
-        at, why = error.args
-        return {}, (Left(line=line, what=f"{shown}:{at}: {why}, so its variables are not carried over"),)
-    except OSError as error:
-        return {}, (Left(line=line, what=f"{shown} cannot be read: {error.strerror}"),)
