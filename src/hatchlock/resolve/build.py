@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
 
 from hatchlock.address import Kind
 from hatchlock.errors import about
@@ -14,24 +13,23 @@ from hatchlock.lock.images import Image
 from hatchlock.lock.model import Archive, Environment, File, Lock, Package, Server
 from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
-from hatchlock.resolve.builds import build_preferences, builds_of, kept_builds, scripts_of, split_packages, with_builds
+from hatchlock.resolve.builds import build_preferences, scripts_of, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.direct import Direct, SameIdentity, normal_form
+from hatchlock.resolve.direct import SameIdentity
 from hatchlock.resolve.dockerfiles import locked_builds
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
-from hatchlock.resolve.freshness import environment_reasons, excludes_more, image_reasons
+from hatchlock.resolve.freshness import excludes_more
+from hatchlock.resolve.images import image_of, images_of_packages, named_images
 from hatchlock.resolve.interpreters import check_interpreters
+from hatchlock.resolve.kept import kept_environment
 from hatchlock.resolve.request import EnvironmentRequest, EnvironmentResult
-from hatchlock.resolve.serving import is_as_declared, is_from_its_index, named_channels
 from hatchlock.resolve.targets import environment_target, glibc_of
 from hatchlock.resolve.wanted import (
     WantedEnvironment,
     container_platforms,
     launch_of,
     wanted_environments,
-    wanted_images,
 )
-from hatchlock.sources.python.wheel_tags import choose_wheel
 
 __all__ = ["build_lock"]
 
@@ -85,11 +83,11 @@ def build_lock(
     check_variables(manifest, entries.values())
     basis = replace(basis, manifest=manifest)
     wanted = wanted_environments(manifest, previous)
-    images = _images(basis, wanted)
+    images = named_images(basis, wanted)
     found = _environments(basis, wanted, images)
     packages = found.packages | {entry.id: entry for entry in entries.values()}
-    images |= _dependencies(basis, packages.values(), images)
-    builds, named = locked_builds(basis, lambda reference, user: _image(basis, reference, user, facts=False))
+    images |= images_of_packages(basis, packages.values(), images)
+    builds, named = locked_builds(basis, lambda reference, user: image_of(basis, reference, user, facts=False))
     images = named | images
     lock = Lock(
         project=manifest.project.name,
@@ -126,16 +124,6 @@ def _archives(basis: Basis, new: Iterable[Archive], packages: Iterable[Package])
     return tuple(known[name] for name in sorted({package.index for package in packages} & known.keys()))
 
 
-def _dependencies(basis: Basis, packages: Iterable[Package], known: Mapping[str, Image]) -> dict[str, Image]:
-    """Return the images that others depend on."""
-    wanted = {package.location: package.id for package in packages if package.kind is Kind.OCI}
-    return {
-        reference: _image(basis, reference, user, facts=False)
-        for reference, user in sorted(wanted.items())
-        if reference not in known
-    }
-
-
 def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str, ...]) -> Lock | None:
     """Return the part of the previous lock that can be taken over: nothing when it is for other platforms."""
     if previous is None or previous.platforms != platforms:
@@ -143,39 +131,6 @@ def _comparable(previous: Lock | None, manifest: Manifest, platforms: tuple[str,
     if bool(manifest.project.exclude_newer) != bool(previous.exclude_newer):
         return None
     return previous
-
-
-def _images(basis: Basis, wanted: Iterable[WantedEnvironment]) -> dict[str, Image]:
-    bases = {item.base: f"env:{item.name}" for item in wanted if item.base}
-    users = {**wanted_images(basis.manifest), **bases}
-    return {
-        reference: _image(basis, reference, user, facts=reference in bases) for reference, user in sorted(users.items())
-    }
-
-
-def _image(basis: Basis, reference: str, user: str, *, facts: bool) -> Image:
-    with about(user):
-        return _kept_image(basis, reference) or _find_image(basis, reference, facts=facts)
-
-
-def _kept_image(basis: Basis, reference: str) -> Image | None:
-    if basis.kept is None or basis.upgrade is None or reference in basis.upgrade:
-        return None
-    return None if list(image_reasons(reference, "", basis.kept)) else basis.kept.image(reference)
-
-
-def _find_image(basis: Basis, reference: str, *, facts: bool) -> Image:
-    """Look an image up: what the previous lock pins, as long as the registry has it and nothing was to move."""
-    from hatchlock.net.registry import UnknownImage  # noqa: PLC0415  a plan, which compiles, asks no registry
-
-    pinned = {image.reference: image.digest for lock in basis.known for image in lock.images}
-    look_up = basis.answers.look_up_image
-    may_move = basis.upgrade is None or reference in basis.upgrade
-    if reference in pinned and not may_move and "@" not in reference:
-        with contextlib.suppress(UnknownImage):
-            found = look_up(f"{reference}@{pinned[reference]}", basis.containers, facts=facts)
-            return replace(found, reference=reference)
-    return look_up(reference, basis.containers, facts=facts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +144,7 @@ class _Found:
 
 
 def _environments(basis: Basis, wanted: Sequence[WantedEnvironment], images: Mapping[str, Image]) -> _Found:
-    kept = {item: locked for item in wanted if (locked := _kept_environment(basis, item, images))}
+    kept = {item: locked for item in wanted if (locked := kept_environment(basis, item, images))}
     stale = [item for item in wanted if item not in kept and item.requirements]
     since = basis.manifest.project.exclude_newer
     limit = moment(since, basis.now) if since and stale else None
@@ -223,77 +178,6 @@ def _excluded(basis: Basis, limit: datetime | None) -> str:
     if limit is None and basis.kept and basis.kept.exclude_newer and not excludes_more(since, basis.kept):
         return basis.kept.exclude_newer
     return moment(since, basis.now).astimezone(UTC).isoformat(timespec="seconds") if since else ""
-
-
-def _kept_environment(
-    basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]
-) -> tuple[Environment, ...] | None:
-    """Return the previous lock's environment and its builds', with the requirements as they are now, if they will do."""
-    kept = basis.kept
-    if kept is None or basis.upgrade is None or list(environment_reasons(wanted, kept)):
-        return None
-    if wanted.requirements and excludes_more(basis.manifest.project.exclude_newer, kept):
-        return None
-    if wanted.base and images[wanted.base] not in kept.images:
-        return None
-    locked = kept.environment(wanted.name, wanted.runtime)
-    builds = builds_of(locked, kept)
-    here = locked.everywhere.union(*(item.everywhere for item in builds))
-    packages = [package for package in kept.packages if package.id in here]
-    channels = named_channels(basis.manifest, packages)
-    used = {package.index for package in packages}
-    if not all(is_as_declared(basis.manifest, archive) for archive in kept.archives if archive.name in used):
-        return None
-    stay = chain(
-        (_may_stay(package, basis, channels) for package in packages),
-        (_fits(basis, item, images) for item in (locked, *builds)),
-        (_needs_the_same(item, packages, basis) for item in builds),
-    )
-    if not all(stay):
-        return None
-    current = replace(
-        locked,
-        trust=wanted.trust,
-        requirements=wanted.requirements,
-        constraints=wanted.constraints,
-        overrides=wanted.overrides,
-        keys={},
-    )
-    return (current, *kept_builds(locked, wanted, kept))
-
-
-def _may_stay(package: Package, basis: Basis, channels: frozenset[str]) -> bool:
-    if not basis.may_keep(package) or not is_from_its_index(basis.manifest, package, channels):
-        return False
-    # only a directory can be another one under the same requirement
-    in_directory = package.kind is Kind.PATH or (package.kind is Kind.HATCH and package.location)
-    return not in_directory or _is_the_same(package, basis.answers.load(package.source, package))
-
-
-def _needs_the_same(building: Environment, packages: Iterable[Package], basis: Basis) -> bool:
-    """Whether the build of a directory needs what it did: that, too, may be decided above it."""
-    made = next((item for item in packages if item.id == building.makes and item.kind is Kind.PATH), None)
-    return made is None or basis.answers.load(made.source, made).build == building.requirements
-
-
-def _is_the_same(package: Package, direct: Direct) -> bool:
-    """Whether a directory is as it was locked. What lies above it, in its workspace, decides on what it needs, too."""
-    needs = {normal_form(text) for text in direct.everything}
-    always = {normal_form(text) for text in direct.package.dependencies if ";" not in text}
-    locked = set(package.dependencies)
-    return direct.package.files == package.files and always <= locked <= needs
-
-
-def _fits(basis: Basis, locked: Environment, images: Mapping[str, Image]) -> bool:
-    """Whether every package has a file for each platform, under the bounds that the manifest sets on platforms now."""
-    if basis.kept is None or not locked.python:
-        return True
-    for platform in basis.containers if locked.runtime == "container" else basis.platforms:
-        target = environment_target(basis.manifest, locked, images, platform)
-        wheels = (package for package in basis.kept.packages_of(locked, platform) if package.kind is Kind.PYPI)
-        if not all(choose_wheel(package.files, target) or package.id in locked.builds for package in wheels):
-            return False
-    return True
 
 
 def _request(basis: Basis, wanted: WantedEnvironment, images: Mapping[str, Image]) -> EnvironmentRequest:
