@@ -14,8 +14,9 @@ from hatchlock.clients.edits import Change, Edit, Taking, changed
 from hatchlock.clients.json_object import JsonObject
 from hatchlock.clients.kept_text import KeptText
 from hatchlock.clients.originals import NO_ORIGINALS, Originals
-from hatchlock.clients.toml_tables import TomlTables
+from hatchlock.clients.toml_tables import TomlArray, TomlTables
 from hatchlock.clients.yaml_servers import YamlServers
+from hatchlock.lock.toml import dump_value
 
 FIRST = {"command": "/s/bin/hatchlock", "args": ["run", "--project", "p", "ours"]}
 LATER = {**FIRST, "env": {"A": "b"}}
@@ -84,10 +85,26 @@ def as_yaml(servers: dict[str, Any], dice: Random) -> bytes:
     return "\n".join([*lines, "last: [1, 2]", ""]).encode()
 
 
+def as_list(servers: dict[str, Any], dice: Random) -> bytes:
+    """Write servers as a list in brackets, on one line or several; some stand there twice, and the last one counts."""
+
+    def element(name: str, value: dict[str, Any]) -> str:
+        pairs = ", ".join(f"{key} = {dump_value(item)}" for key, item in {"name": name, **value}.items())
+        return f"{{ {pairs} }}"
+
+    twice = [element(name, {"command": "first"}) for name in servers if dice.random() < 0.3]
+    elements = [*twice, *(element(name, value) for name, value in servers.items())]
+    gap = dice.choice([", ", ",", ",\n  "])
+    return (
+        f"theme = 1 # c\nmcp_servers = [{gap.join(elements)}{dice.choice(['', ','])}] # end\nlast = [1, 2]\n".encode()
+    )
+
+
 FORMS = st.sampled_from(
     [
         (JsonObject(("mcpServers",)), as_json),
         (TomlTables("mcp_servers"), as_toml),
+        (TomlArray("mcp_servers"), as_list),
         (YamlServers("extensions", name=""), as_yaml),
     ]
 )

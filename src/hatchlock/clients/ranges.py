@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-__all__ = ["Range", "apart", "around", "differences", "trimmed"]
+__all__ = ["Range", "apart", "around", "between", "differences", "trimmed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,25 @@ def differences(before: str, after: str) -> list[Range]:
         one, other = "".join(old[i:j]), "".join(new[k:m])
         head, tail, rest = trimmed(one, other)
         found.append(Range(begin=at + head, end=at + tail, at=where + head, new=other[head:rest]))
+    return found
+
+
+def between(before: str, after: str, places: list[tuple[tuple[int, int], tuple[int, int]]]) -> list[Range]:
+    """Return where two texts differ between places that they have in common, at most one range between two of them.
+
+    Args:
+        before: The first text.
+        after: The second.
+        places: Where each of these is in the first and in the second, in the same order in both.
+    """
+    found: list[Range] = []
+    old, new = 0, 0
+    for (start, old_end), (at, new_end) in [*places, ((len(before), len(before)), (len(after), len(after)))]:
+        one, other = before[old:start], after[new:at]
+        head, tail, rest = trimmed(one, other)
+        if head < max(tail, rest):
+            found.append(Range(begin=old + head, end=old + tail, at=new + head, new=other[head:rest]))
+        old, new = old_end, new_end
     return found
 
 

@@ -19,7 +19,7 @@ from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.kept_text import KeptText, is_suspect
 from hatchlock.clients.put_aside import First, Hunk, Place, Taken
-from hatchlock.clients.ranges import apart, around, differences, trimmed
+from hatchlock.clients.ranges import apart, around, between, differences, trimmed
 from hatchlock.clients.spelling import spelled
 from hatchlock.digest import sha256_bytes
 
@@ -79,7 +79,10 @@ def kept(
     old, new = before.decode(), after.decode()
     spans = {other: _characters(before, entry.span) for other, entry in entries.items() if other != name}
     hidden = [(begin, end) for value in secrets.values() if value for begin, end, _ in spelled(value, old)]
-    ranges = [around(apart(found, old, list(spans.values())), old, hidden) for found in differences(old, new)]
+    ranges = [apart(found, old, list(spans.values())) for found in differences(old, new)]
+    if None in ranges:  # a line has entries of others between what has changed in it
+        ranges = list(between(old, new, _common(spans, after, dialect)))
+    ranges = [around(found, old, hidden) for found in ranges]
     hunks = tuple(
         Hunk(at=found.at, new=found.new, old=KeptText.of(old[found.begin : found.end], secrets))
         for found in ranges
@@ -280,6 +283,19 @@ def _shifts(data: bytes, taken: Taken, dialect: Dialect) -> Iterator[tuple[int, 
         yield (way,) * len(hunks)
         # somebody may have added something between two of them
         yield from ((way,) * count + (grown,) * (len(hunks) - count) for count in range(1, len(hunks)))
+
+
+def _common(
+    spans: Mapping[str, tuple[int, int]], after: bytes, dialect: Dialect
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return where the entries are that an edit leaves, before and after it; those that changed their order are none."""
+    entries = dialect.read(after)
+    found = [(span, _characters(after, entries[name].span)) for name, span in spans.items() if name in entries]
+    in_order: list[tuple[tuple[int, int], tuple[int, int]]] = []
+    for one, other in sorted(found):
+        if not in_order or (in_order[-1][0][1] <= one[0] and in_order[-1][1][1] <= other[0]):
+            in_order.append((one, other))
+    return in_order
 
 
 def _beside(text: str, hunk: Hunk, shift: int = 0) -> str:
