@@ -9,12 +9,14 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from hatchlock.errors import PermissionProblem
 
 __all__ = [
+    "alone_in",
     "atomic_write",
     "begin_file",
     "check_private",
@@ -25,6 +27,7 @@ __all__ = [
     "private_directory",
     "read_optional",
     "refuse_special",
+    "remove_tree",
     "reporting_permission",
 ]
 
@@ -33,6 +36,8 @@ _DENIALS = {
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
 }
+_ATTEMPTS = 20
+_PAUSE = 0.02
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?:tmp|part)")
 
 
@@ -213,6 +218,45 @@ def _delete_if_left(path: Path) -> None:
         path.unlink()
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Be the only one who reads, changes and writes back something in a directory, for that instant; a kill ends it too.
+
+    Raises:
+        OSError: It cannot be opened, or its file system has no locks.
+    """
+    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # one that was forked meanwhile has the descriptor, too
+        os.close(handle)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory with all that is in it, also while somebody who is about to end deletes or writes something there.
+
+    Raises:
+        OSError: Something cannot be deleted, or appears there again and again.
+    """
+    import shutil  # noqa: PLC0415  few commands delete anything
+
+    for _ in range(_ATTEMPTS):
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:  # something in it has gone by itself, or all of it
+            if not path.exists():
+                return
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+    shutil.rmtree(path)
 
 
 def flush_tree(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import hashlib
 import os
@@ -162,6 +163,7 @@ def size_of(tree: Path) -> int:
     sizes: dict[tuple[int, int], int] = {}
     for directory, _, names in os.walk(tree):
         for name in names:
-            facts = os.lstat(f"{directory}/{name}")
-            sizes[facts.st_dev, facts.st_ino] = facts.st_size
+            with contextlib.suppress(FileNotFoundError):  # whoever builds or deletes it has just deleted that
+                facts = os.lstat(f"{directory}/{name}")
+                sizes[facts.st_dev, facts.st_ino] = facts.st_size
     return sum(sizes.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import threading
 from collections import deque
@@ -71,13 +72,19 @@ class LogFile:
             return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
     def _rotate(self) -> None:
-        mine = os.fstat(self._descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            # Another process may have rotated already: then its new file is the one to go on with.
-            if self._path.stat().st_ino == mine.st_ino:
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        os.close(self._descriptor)
-        self._descriptor = self._open()
+        """Begin a new file, unless another process has done so: then that is the one to go on with."""
+        full = self._descriptor
+        with contextlib.suppress(OSError):  # a file system without locks: two that rotate at once lose what is in `.1`
+            fcntl.flock(full, fcntl.LOCK_EX)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == os.fstat(full).st_ino:
+                    self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            self._descriptor = self._open()
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(full, fcntl.LOCK_UN)  # our watchdog has the descriptor, too
+        os.close(full)
 
 
 def open_log(path: Path | None, limit: int) -> LogFile | None:

@@ -7,16 +7,12 @@ another; sessions of the record before may still run, so those of the last few a
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import alone_in, atomic_write, private_directory, read_optional
 
 __all__ = ["NO_COUNTS", "Counts", "add_counts", "counts_path", "last_used", "read_counts"]
 
@@ -95,7 +91,7 @@ def add_counts(path: Path, launch: str, more: Counts) -> None:
         OSError: It cannot be written.
         PermissionProblem: The same.
     """
-    with _alone(private_directory(path.parent)):
+    with alone_in(private_directory(path.parent)):
         known = _all(path)
         counts = _sum(known.pop(launch, NO_COUNTS), more)
         last = [*known.items(), (launch, counts)][-_LAUNCHES:]
@@ -116,17 +112,6 @@ def _sum(one: Counts, other: Counts) -> Counts:
         used=other.used or one.used,
         unauthorized=one.unauthorized + other.unauthorized,
     )
-
-
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Be the only one that adds, for the instant that it takes; a kill ends it too."""
-    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _all(path: Path) -> dict[str, Counts]:

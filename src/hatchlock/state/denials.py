@@ -1,7 +1,7 @@
 """What the sandboxes of a project stopped: `projects/NAME/denials/SERVER.json`, the newest last.
 
-`run` writes it, several of them at once perhaps: each replaces the file as a whole, and what two of them add in the same
-instant may be the last one's only. It belongs to one launch record, and begins anew with another.
+`run` writes it, several of them at once perhaps: one after the other, and each replaces the file as a whole, so that none is
+lost. It belongs to one launch record, and begins anew with another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import alone_in, atomic_write, private_directory, read_optional
 
 __all__ = ["Refusal", "denials_path", "read_denials", "remember_denial"]
 
@@ -63,13 +63,13 @@ def remember_denial(path: Path, launch: str, refusal: Refusal) -> None:
     """Add one at the end, and forget the oldest of more than 20, and what was known of the same host without its port.
 
     Raises:
-        PermissionProblem: It cannot be written.
+        OSError, PermissionProblem: It cannot be written.
     """
     cut = Refusal(kind=refusal.kind, what=refusal.what[:_LONGEST], at=refusal.at[:_LONGEST], when=refusal.when)
     same = {cut.what, cut.what.rpartition(":")[0]} if cut.kind == "network" else {cut.what}
-    others = [item for item in read_denials(path, launch) if item.kind != cut.kind or item.what not in same]
-    private_directory(path.parent)
-    atomic_write(path, canonical_json(_document(launch, [*others, cut][-_MOST:])), durable=False)
+    with alone_in(private_directory(path.parent)):
+        others = [item for item in read_denials(path, launch) if item.kind != cut.kind or item.what not in same]
+        atomic_write(path, canonical_json(_document(launch, [*others, cut][-_MOST:])), durable=False)
 
 
 def _document(launch: str, refusals: Iterable[Refusal]) -> dict[str, object]:

@@ -66,7 +66,10 @@ class Generations:
 
     def numbers(self) -> tuple[int, ...]:
         """Return the numbers of the generations that are there, the oldest first."""
-        names = [path.name for path in self._directory.iterdir()] if self._directory.is_dir() else []
+        try:
+            names = [path.name for path in self._directory.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):  # nothing was applied, or the project is just being destroyed
+            return ()
         return tuple(sorted(int(name) for name in names if _NUMBER.fullmatch(name)))
 
     def newest(self) -> int:

@@ -18,7 +18,7 @@ from hatchlock.errors import PermissionProblem
 from hatchlock.events import Event, Sink, event_to_dict, is_progress
 from hatchlock.files import private_directory, read_optional
 
-__all__ = ["LineWriter", "logging_run", "read_run", "runs"]
+__all__ = ["LineWriter", "logging_run", "read_run", "run_path", "runs"]
 
 _DIRECTORY = "applies"
 _KEPT = 20
@@ -76,10 +76,10 @@ def logging_run(root: Path, emit: Sink) -> Iterator[Sink]:
     """
     try:
         numbers = runs(root)
-        path = _path(root, max(numbers, default=0) + 1)
+        path = run_path(root, max(numbers, default=0) + 1)
         private_directory(path.parent)
         for number in numbers[: max(0, len(numbers) - _KEPT + 1)]:
-            _path(root, number).unlink(missing_ok=True)
+            run_path(root, number).unlink(missing_ok=True)
         writer = LineWriter(path, most=_MOST_BYTES)
     except (OSError, PermissionProblem):
         yield emit
@@ -96,8 +96,10 @@ def logging_run(root: Path, emit: Sink) -> Iterator[Sink]:
 
 def runs(root: Path) -> tuple[int, ...]:
     """Return the numbers of a project's runs that there are, the oldest first."""
-    directory = root / _DIRECTORY
-    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    try:
+        names = [path.name for path in (root / _DIRECTORY).iterdir()]
+    except (FileNotFoundError, NotADirectoryError):  # nothing was applied, or the project is just being destroyed
+        return ()
     return tuple(sorted(int(match[1]) for match in map(_RUN.fullmatch, names) if match))
 
 
@@ -106,7 +108,7 @@ def read_run(root: Path, number: int) -> tuple[dict[str, Any], ...] | None:
 
     A line that is none, since the process was killed or the disk full, is passed over.
     """
-    data = read_optional(_path(root, number))
+    data = read_optional(run_path(root, number))
     return None if data is None else tuple(_events(data))
 
 
@@ -118,5 +120,6 @@ def _events(data: bytes) -> Iterator[dict[str, Any]]:
                 yield document
 
 
-def _path(root: Path, number: int) -> Path:
+def run_path(root: Path, number: int) -> Path:
+    """Return the file that has the events of a project's run, or would."""
     return root / _DIRECTORY / f"{number}.ndjson"

@@ -1,7 +1,8 @@
 """What clients were shown of a server, against its pins: `projects/NAME/surfaces/SERVER.json`.
 
-`run` writes it when it changes, several of them at once perhaps: each replaces the file as a whole. It belongs to one launch
-record, and begins anew with another, so pinning anew forgets what differed before.
+`run` writes it when it changes, several of them at once perhaps: one after the other, and each replaces the file as a whole, so
+that a listing that matches never hides one that differed. It belongs to one launch record, and begins anew with another, so
+pinning anew forgets what differed before.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import alone_in, atomic_write, private_directory, read_optional
 
 __all__ = ["Difference", "SurfaceSeen", "forget_surface", "read_surface", "remember_surface", "surface_path"]
 
@@ -122,14 +123,20 @@ def remember_surface(path: Path, launch: str, difference: Difference, *, now: st
     Raises:
         OSError, PermissionProblem: It cannot be written.
     """
-    known, cut = read_surface(path, launch), difference.cut
+    cut = difference.cut
+    if _with(read_surface(path, launch), launch, cut, now) is None:
+        return
+    with alone_in(private_directory(path.parent)):
+        seen = _with(read_surface(path, launch), launch, cut, now)
+        if seen is not None:
+            atomic_write(path, canonical_json({"format_version": _FORMAT, **asdict(seen)}), durable=False)
+
+
+def _with(known: SurfaceSeen | None, launch: str, cut: Difference, now: str) -> SurfaceSeen | None:
+    """Return what is known with what was seen; None where that says so already."""
     before = known or SurfaceSeen(launch=launch, at="", matches=False)
     seen = replace(before, matches=not cut, differed=cut or before.differed)
-    if seen == known:
-        return
-    seen = replace(seen, at=now, differed_at=now if cut else before.differed_at)
-    private_directory(path.parent)
-    atomic_write(path, canonical_json({"format_version": _FORMAT, **asdict(seen)}), durable=False)
+    return None if seen == known else replace(seen, at=now, differed_at=now if cut else before.differed_at)
 
 
 def forget_surface(path: Path) -> None:

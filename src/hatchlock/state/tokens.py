@@ -75,10 +75,12 @@ def _make(path: Path, *, anew: bool) -> None:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(secrets.token_urlsafe(_BYTES).encode())
-        if anew:
-            part.replace(path)
-            return
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(part)
+            stream.flush()
+            # before it is closed: until then nobody takes it for what a killed writer left
+            if anew:
+                part.replace(path)
+                return
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(part)
     finally:
         part.unlink(missing_ok=True)

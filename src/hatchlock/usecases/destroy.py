@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
+from hatchlock.files import remove_tree
 from hatchlock.process import owner
 from hatchlock.state.fetched import forget_fetched
 from hatchlock.state.keepers import keepers
@@ -321,7 +321,7 @@ def _forget(state: ProjectState) -> None:
         state.generations.forget(number)
     for path in sorted(_what_goes(state), key=lambda path: path.name == "binding.json"):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_tree(path)  # a session that was stopped may still be at its very end
         else:
             path.unlink(missing_ok=True)
 

@@ -341,8 +341,9 @@ def _keep(root: Path, kept: Path, marked: Quarantine, record: LaunchRecord | Non
         private_directory(kept)
         for path in (*sorted(root.glob(f"logs/{marked.server}.*")), *_known(root, marked.server)):
             target = kept / (path.name if path.parent.name == "logs" else f"{path.parent.name}.json")
-            shutil.copyfile(path, target)
-            target.chmod(0o600)
+            with contextlib.suppress(FileNotFoundError):  # a log that another session has just put aside
+                shutil.copyfile(path, target)
+                target.chmod(0o600)
         if record:
             atomic_write(kept / "launch.json", record.to_json())
         atomic_write(kept / "report.json", canonical_json(document))

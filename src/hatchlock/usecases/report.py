@@ -123,6 +123,8 @@ def _texts(
     state: ProjectState | None,
     addresses: tuple[ReportAddress, ...],
 ) -> Iterator[tuple[str, str]]:
+    from hatchlock.state.runlog import run_path, runs
+
     yield "report.txt", _versions(home, environ)
     yield "doctor.txt", _said(lambda: _doctor(home, environ))
     if project is None:
@@ -141,8 +143,8 @@ def _texts(
     for directory, pattern in (("logs", "*"), ("counts", "*.json"), ("denials", "*.json"), ("probes", "*.json")):
         for path in sorted((state.root / directory).glob(pattern)):
             yield f"{directory}/{path.name}", _file(path)
-    for path in sorted((state.root / "applies").glob("*.ndjson"), key=lambda path: path.stat().st_mtime)[-1:]:
-        yield "last-apply.ndjson", _file(path)
+    for number in runs(state.root)[-1:]:
+        yield "last-apply.ndjson", _file(run_path(state.root, number))
 
 
 def _versions(home: Home, environ: Mapping[str, str]) -> str:

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError, SystemProblem
 from hatchlock.events import Sink, discard
-from hatchlock.files import atomic_write, private_directory, read_optional
+from hatchlock.files import atomic_write, private_directory, read_optional, remove_tree
 from hatchlock.paths import MANIFEST_NAME, Home
 from hatchlock.process import owner, process_has_ended
 from hatchlock.usecases.audit_trail import note
@@ -261,7 +260,7 @@ def end_trial(trial: Trial, *, environ: Mapping[str, str]) -> None:
         if _may_have_more(state):
             _destroy(trial.opened(environ))
         with project_lease(trial.home, trial.project, state, purpose="try", timeout=_PATIENCE):
-            shutil.rmtree(state.root)
+            remove_tree(state.root)  # the session may still be at its very end
     memo = trial.home.cache / "memo" / f"{sha256_bytes(bytes(manifest))[:20]}.json"
     memo.unlink(missing_ok=True)
     _remove_directory(trial.directory)
