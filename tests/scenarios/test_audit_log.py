@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from hatchlock.process import owner
 from hatchlock.state.auditlog import audit_path, read_audit
 from support.cats import CAT, CATS, CatProject, apply, start
-from support.runs import HELLO, SERVERS
+from support.runs import HELLO, SERVERS, wait_for
 from support.small_disk import small_disk
 
 SECRET = "hunter2-is-no-good-password"
@@ -110,12 +109,10 @@ def test_a_session_that_was_killed_is_told_of_by_the_next_one(project: CatProjec
         killed.stdin.write(json.dumps(HELLO).encode() + b"\n")
         killed.stdin.flush()
         killed.stdout.readline()
-        while not (begun := entries(project, "run.start")[1:]):
-            time.sleep(0.01)  # it is written while messages pass already
-        pid = int(begun[-1]["who"]["pid"])
+        assert wait_for(lambda: entries(project, "run.start")[1:])  # it is written while messages pass already
+        pid = int(entries(project, "run.start")[-1]["who"]["pid"])
         os.kill(pid, signal.SIGKILL)
-    while owner(pid):
-        time.sleep(0.01)
+    assert wait_for(lambda: not owner(pid))
     launch(project, "cat", b"")
     (told,) = entries(project, "run.killed")
     assert (told["server"], told["pid"], told["launch"]) == ("cat", pid, project.active()["cat"])
@@ -178,6 +175,27 @@ def test_logs_show_it(project: CatProject) -> None:
     assert project.ok("logs", "--audit", "--project", "other").out == ""
     project.fails("logs", "--audit", "--since", "never", status=64)
     project.fails("logs", "--since", "1h", status=64)
+
+
+def test_an_edit_of_it_is_told_with_its_place_and_what_was_kept_of_it_is_compared(project: CatProject) -> None:
+    apply(project)
+    project.ok("plan")
+    whole = project.ok("logs", "--audit", "--verify").out
+    assert whole.startswith("4 entries, each as it was written behind the one before it\nlast hash: ")
+    kept = whole.split()[-1]
+    project.ok("plan")
+    document = project.ok("logs", "--audit", "--verify", "--expect", kept, "--json").document
+    assert (document["entries"], document["breaks"], document["expected"]) == (5, [], True)
+    path = audit_path(project.store)
+    path.write_bytes(path.read_bytes().replace(b'"outcome":"done"', b'"outcome":"none"'))
+    done = project.run("logs", "--audit", "--verify")
+    assert done.status == 2
+    assert done.out.startswith("audit.ndjson:4 (2")
+    document = project.run("logs", "--audit", "--verify", "--json", "--expect", "0" * 64).document
+    assert [(item["line"], item["kind"]) for item in document["breaks"]] == [(4, "changed")]
+    assert document["expected"] is False
+    for words in (["--verify"], ["--audit", "--expect", kept], ["--audit", "--verify", "--expect", "x"]):
+        project.fails("logs", *words, status=64)
 
 
 def test_a_full_disk_ends_no_session(tmp_path: Path) -> None:

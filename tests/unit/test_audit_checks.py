@@ -276,6 +276,12 @@ FAILS: list[Case] = [
     ("audit-log", facts(log=LogFacts(path="/l", problem="cannot be written")), "error", "cannot be written"),
     ("audit-log", facts(log=LogFacts(path="/l", mode=0o644)), "error", "open to others (mode 0644)"),
     ("audit-log", facts(log=LogFacts(path="/l", mine=False)), "error", "open to others"),
+    (
+        "audit-log",
+        facts(log=LogFacts(path="/l", broken=("audit.ndjson:7",))),
+        "warning",
+        "the audit log /l was edited, or something of it was removed, first before audit.ndjson:7",
+    ),
     ("audit-log", facts(log=LogFacts(path="/l", damaged=2)), "warning", "2 lines of the audit log /l cannot be read"),
     ("engine-access", facts(engine=replace(ENGINE, socket_mode=0o666)), "error", "every user may use"),
     ("engine-access", facts(engine=replace(ENGINE, security=())), "note", "root on its machine"),

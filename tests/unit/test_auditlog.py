@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,7 +16,8 @@ import pytest
 
 from hatchlock.errors import UsageError
 from hatchlock.launch import LaunchRecord, SecretReference
-from hatchlock.state.auditlog import AuditNotWritten, append, audit_path, read_audit, record
+from hatchlock.state.audit_chain import check_chain
+from hatchlock.state.auditlog import AuditNotWritten, append, audit_files, audit_path, read_audit, record
 from hatchlock.usecases.audit_log import audit_log, moment_of
 from hatchlock.usecases.audit_trail import doing, note, serving
 from support.runs import wait_for
@@ -59,6 +61,7 @@ def test_many_writers_lose_nothing_and_mix_nothing_also_while_files_fill_up(stor
     write_at_once(store, each=100, limit=20_000)
     trail = read_audit(store)
     assert trail.damaged == 0
+    assert check_chain(audit_files(store)).breaks == ()
     assert len(list(audit_path(store).parent.glob("audit.*.ndjson"))) >= 3
     for name in range(4):
         own = [entry["number"] for entry in trail.entries if entry.get("writer") == str(name)]
@@ -73,17 +76,18 @@ def test_a_file_that_another_process_has_just_put_aside_is_begun_anew(store: Pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         words = [sys.executable, "-c", WRITER, str(store), "late", "1", "300"]
         with subprocess.Popen(words) as writer:
-            assert wait_for(lambda: waits_for(rotating))
+            assert wait_for(lambda: has_open(writer.pid, rotating))
             path.rename(path.with_name("audit.1.ndjson"))
             fcntl.flock(lock, fcntl.LOCK_UN)
     assert writer.returncode == 0
     assert [entry.get("writer") for entry in read_audit(store).entries] == [None, "late"]
 
 
-def waits_for(path: Path) -> bool:
-    """Return whether somebody waits for the lock of a file (proc(5): `->` marks who is blocked)."""
-    lines = Path("/proc/locks").read_text().splitlines()
-    return any("-> FLOCK" in line and f":{path.stat().st_ino} " in line for line in lines)
+def has_open(pid: int, path: Path) -> bool:
+    """Return whether a process has opened a file."""
+    with contextlib.suppress(FileNotFoundError):  # it closes some meanwhile
+        return any(os.path.realpath(item) == str(path) for item in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def test_what_is_dropped_is_counted(store: Path) -> None:

@@ -13,7 +13,7 @@ from hatchlock.paths import Home
 
 __all__ = ["audit_arguments", "last_lines", "show_audit", "start_of"]
 
-_OF_ALL = frozenset({"format_version", "time", "event", "project", "server", "who"})
+_OF_ALL = frozenset({"format_version", "time", "event", "project", "server", "who", "previous"})
 _LONGEST = 160
 _LINES = 50
 
@@ -22,6 +22,10 @@ def audit_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `logs` that are about the audit log."""
     command.add_argument(
         "--audit", action="store_true", help="who has done what with this store; of one project with --project"
+    )
+    command.add_argument("--verify", action="store_true", help="with --audit: whether it was edited; exit 2 if it was")
+    command.add_argument(
+        "--expect", metavar="HASH", help="with --verify: and still holds all that it held when that was its last hash"
     )
     command.add_argument("--since", metavar="TIME", help="from then on: 30m, 2h, 7d, or a date")
 
@@ -45,7 +49,11 @@ def start_of(arguments: argparse.Namespace) -> str:
 
 
 def show_audit(arguments: argparse.Namespace, ui: Ui, home: Home) -> int:
-    """Print the end of the audit log, or with `--since` alone all of it from then on."""
+    """Print the end of the audit log, or with `--since` alone all of it from then on; or with `--verify` whether it is whole."""
+    if arguments.verify or arguments.expect:
+        from hatchlock.cli.audit_verify import verify_audit
+
+        return verify_audit(arguments, ui, home)
     from hatchlock.state.auditlog import audit_path
     from hatchlock.usecases.audit_log import audit_log
     from hatchlock.usecases.server_log import last

@@ -57,7 +57,7 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
 
     if arguments.follow or arguments.others:
         return _follow(arguments, ui)
-    if arguments.audit:
+    if arguments.audit or arguments.verify or arguments.expect:
         return show_audit(arguments, ui, home_of(arguments))
     if arguments.since and (arguments.build or arguments.run is not None):
         raise UsageError(what="--since is not for --apply and --build", advice="hatchlock logs --since 2h NAME")

@@ -1,8 +1,9 @@
 """What was done with a store, and by whom: `audit/audit.ndjson`, a line of JSON each, only ever appended to.
 
-One log for a store, not for a project: it outlives `destroy`. Several processes write at once, each entry with one call. A
-file that is full becomes `audit.N.ndjson`, and a new one begins. The oldest go when there are more than eight, and the first
-entry of the new file says how many entries go with them, so that nothing is missing silently.
+One log for a store, not for a project: it outlives `destroy`. Several processes write, one after the other, each entry with
+one call and with the hash of what stands before it (`audit_chain`). A file that is full becomes `audit.N.ndjson`, and a new one
+begins. The oldest go when there are more than eight, and the first entry of the new file says how many entries go with them, so
+that nothing is missing silently.
 """
 
 from __future__ import annotations
@@ -22,15 +23,33 @@ from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, read_optional, reporting_permission
+from hatchlock.state.audit_chain import DROPPED, end_of, link_of, linked, parse_entry
+from hatchlock.state.stamps import moment
 
-__all__ = ["AUDIT_FORMAT", "AuditNotWritten", "Trail", "append", "audit_path", "read_audit", "record", "session", "who"]
+__all__ = [
+    "AUDIT_FORMAT",
+    "AuditNotWritten",
+    "Trail",
+    "append",
+    "audit_files",
+    "audit_path",
+    "read_audit",
+    "record",
+    "session",
+    "who",
+]
 
 AUDIT_FORMAT = 1
 _LIMIT = 8 << 20
 _KEPT = 8
 _ROTATED = re.compile(r"audit\.(\d+)\.ndjson")
 _NAME = "audit.ndjson"
-_DROPPED = "audit.dropped"
+_LOCK = ".rotating"
+"""Earlier versions hold it, too, while they put a full file aside."""
+_LINK = len(linked(b"{}", "0" * 64)) - len(b"{}")
+_PATIENCE = 2.0
+"""Seconds for another process that writes, which takes far below one millisecond; it may be one that somebody has stopped."""
+_PAUSE = 0.0002
 _NOBODY = 0xFFFFFFFF
 """What the kernel gives as the login's uid where there was no login."""
 
@@ -103,14 +122,16 @@ def append(store: Path, event: str, facts: Mapping[str, object], *, durable: boo
     """
     path = audit_path(store)
     private_directory(path.parent)
-    line = _line(event, facts)
-    with _opened(path) as file:
-        if os.fstat(file).st_size + len(line) <= limit or not os.fstat(file).st_size:
-            _write(file, line, durable=durable)
-            return
-    _rotate(path, limit - len(line))
-    with _opened(path) as file:
-        _write(file, line, durable=durable)
+    body = _body(event, facts)
+    with contextlib.ExitStack() as opened:
+        with _alone(path.parent, os.O_RDWR | os.O_CREAT) as is_alone:
+            if is_alone and _size(path) > max(limit - len(body) - _LINK, 0):
+                _rotate(path)
+            file = opened.enter_context(_opened(path))
+            # what somebody else is about to write cannot be known: the chain begins anew
+            _write(file, linked(body, _link(path.parent, file) if is_alone else ""))
+        if durable:
+            os.fsync(file)  # nobody waits for the disk but us
 
 
 def who() -> dict[str, Any]:
@@ -133,18 +154,30 @@ def session() -> str:
     return os.urandom(6).hex()
 
 
+def audit_files(store: Path) -> list[tuple[str, bytes]]:
+    """Return the names and bytes of the log's files, the oldest first, as they are at one moment.
+
+    Raises:
+        PermissionProblem: They cannot be read.
+    """
+    directory = audit_path(store).parent
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(FileNotFoundError):  # nobody has written yet who would hold it
+            held.enter_context(_alone(directory, os.O_RDONLY))
+        paths = (*_rotated(directory).values(), directory / _NAME)
+        return [(path.name, data) for path in paths if (data := read_optional(path)) is not None]
+
+
 def read_audit(store: Path) -> Trail:
     """Return everything that the log holds.
 
     Raises:
         PermissionProblem: It cannot be read.
     """
-    directory = audit_path(store).parent
     entries, damaged = [], 0
-    for path in (*_rotated(directory).values(), directory / _NAME):
-        whole, _, _ = (read_optional(path) or b"").rpartition(b"\n")  # behind it somebody may just be writing
-        for line in filter(None, whole.splitlines()):
-            entry = _entry(line)
+    for _, data in audit_files(store):
+        for line in filter(None, data.split(b"\n")):
+            entry = parse_entry(line)
             if entry is None:
                 damaged += 1
             else:
@@ -152,63 +185,103 @@ def read_audit(store: Path) -> Trail:
     return Trail(entries=tuple(entries), damaged=damaged)
 
 
-def _line(event: str, facts: Mapping[str, object]) -> bytes:
-    now = time.time()
-    when = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
-    entry = {"format_version": AUDIT_FORMAT, "time": when, "event": event, **facts}
+def _body(event: str, facts: Mapping[str, object]) -> bytes:
+    entry = {"format_version": AUDIT_FORMAT, "time": moment(), "event": event, **facts}
     if "session" not in facts or event.endswith(".start"):
         entry["who"] = who()  # what follows in a session is of whoever has started it
-    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(entry, separators=(",", ":")).encode()
 
 
-def _write(file: int, line: bytes, *, durable: bool) -> None:
+def _write(file: int, line: bytes) -> None:
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
-        # a disk was full in the middle of the entry before, so that one alone is damaged; or it is being written, and this
-        # makes an empty line
-        line = b"\n" + line
+        line = b"\n" + line  # a disk was full in the middle of the entry before, so that one alone is damaged
     if os.write(file, line) != len(line):
         raise OSError(28, os.strerror(28))  # ENOSPC; a part of it stands there
-    if durable:
-        os.fsync(file)
+
+
+def _link(directory: Path, file: int) -> str:
+    """Return the hash of what stands at the end of the log, whose newest file is open."""
+    with contextlib.ExitStack() as opened:
+
+        def files() -> Iterator[int]:
+            yield file  # there is hardly ever a need for more
+            for path in reversed(_rotated(directory).values()):
+                yield opened.enter_context(_opened(path, os.O_RDONLY))
+
+        return link_of(end_of(files()))
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _alone(directory: Path, flags: int) -> Iterator[bool]:
+    """Keep the log to oneself for a moment; False where another process does not let go of it.
+
+    Raises:
+        PermissionProblem, OSError: What says so cannot be opened.
+    """
+    with _opened(directory / _LOCK, flags) as lock:
+        is_alone = _locked(lock)
+        try:
+            yield is_alone
+        finally:
+            if is_alone:
+                fcntl.flock(lock, fcntl.LOCK_UN)  # one that forks meanwhile has the descriptor, too
+
+
+def _locked(lock: int) -> bool:
+    end, pause = 0.0, _PAUSE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            now = time.monotonic()
+            end = end or now + _PATIENCE
+            if now >= end:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 0.01)
+        else:
+            return True
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int = os.O_RDWR | os.O_APPEND | os.O_CREAT) -> Iterator[int]:
     with reporting_permission(path):
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        file = os.open(path, flags, 0o600)
+        file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         yield file
     finally:
         os.close(file)
 
 
-def _rotate(path: Path, room: int) -> None:
-    """Begin a new file, unless another process has done so; the new one says what went with the oldest."""
-    with _opened(path.parent / ".rotating") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            if path.stat().st_size <= max(room, 0):
-                return
-        except FileNotFoundError:  # another process has just put the full one aside, and nothing is written since
-            return
-        known = _rotated(path.parent)
-        path.rename(path.with_name(f"audit.{max(known, default=0) + 1}.ndjson"))
-        old = list(_rotated(path.parent).values())[:-_KEPT]
-        if not old:
-            return
-        gone = _told_of(line for file in old for line in (read_optional(file) or b"").splitlines())
-        with _opened(path) as file:
-            _write(file, _line(_DROPPED, gone), durable=True)
-        for item in old:
-            item.unlink()
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _rotate(path: Path) -> None:
+    """Begin a new file; it says what went with the oldest. To be called by whoever has the log for itself."""
+    known = _rotated(path.parent)
+    path.rename(path.with_name(f"audit.{max(known, default=0) + 1}.ndjson"))
+    old = list(_rotated(path.parent).values())[:-_KEPT]
+    if not old:
+        return
+    gone = _told_of(line for file in old for line in (read_optional(file) or b"").splitlines())
+    with contextlib.ExitStack() as opened:
+        last = link_of(end_of(opened.enter_context(_opened(item, os.O_RDONLY)) for item in reversed(old)))
+        file = opened.enter_context(_opened(path))
+        _write(file, linked(_body(DROPPED, gone | {"last": last}), _link(path.parent, file)))
+        os.fsync(file)
+    for item in old:
+        item.unlink()
 
 
 def _told_of(lines: Iterable[bytes]) -> dict[str, object]:
     """Return how many entries are dropped, from when to when, with those of which one of them tells that they were."""
-    found = [_entry(line) or {} for line in lines] or [{}]  # somebody may have emptied it
-    earlier = [entry for entry in found if entry.get("event") == _DROPPED]
+    found = [parse_entry(line) or {} for line in lines] or [{}]  # somebody may have emptied it
+    earlier = [entry for entry in found if entry.get("event") == DROPPED]
     counts = [entry.get("entries") for entry in earlier]
     count = len(found) - len(earlier) + sum(number for number in counts if isinstance(number, int))
     first, last = (earlier or found)[0], found[-1]
@@ -221,14 +294,6 @@ def _rotated(directory: Path) -> dict[int, Path]:
         int(match[1]): path for path in directory.glob("audit.*.ndjson") if (match := _ROTATED.fullmatch(path.name))
     }
     return dict(sorted(found.items()))
-
-
-def _entry(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("event"), str) else None
 
 
 def _user(uid: int) -> str:

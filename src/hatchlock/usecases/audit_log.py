@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.errors import PermissionProblem, UsageError
-from hatchlock.state.auditlog import Trail, audit_path, read_audit
+from hatchlock.state.auditlog import Trail, audit_files, audit_path, read_audit
 
 if TYPE_CHECKING:
     from hatchlock.security.audit.facts import LogFacts
@@ -47,19 +47,21 @@ def audit_log(store: Path, *, project: str = "", server: str = "", since: str = 
 def log_facts(store: Path) -> LogFacts | None:
     """Return how the audit log of a store is kept, for `audit`; None before its first entry. Reads only."""
     from hatchlock.security.audit.facts import LogFacts
+    from hatchlock.state.audit_chain import check_chain
 
     path = audit_path(store)
     try:
         facts = path.stat()
-        trail = read_audit(store)
+        chain = check_chain(audit_files(store))
     except FileNotFoundError:
         return None
     except (OSError, PermissionProblem) as error:
         return LogFacts(path=str(path), problem=f"cannot be read ({error})")
     return LogFacts(
         path=str(path),
-        entries=len(trail.entries),
-        damaged=trail.damaged,
+        entries=chain.entries,
+        damaged=len(chain.torn),
+        broken=tuple(map(str, (item.place for item in chain.breaks))),
         mine=facts.st_uid == os.geteuid(),
         mode=stat.S_IMODE(facts.st_mode),
         problem="" if os.access(path, os.W_OK) else "cannot be written",

@@ -187,6 +187,7 @@ class LogFacts:
         path: Where it is.
         entries: How many it has.
         damaged: Lines of it that cannot be read.
+        broken: Places of entries before which something else stands than when they were written.
         mine: Whether it belongs to whoever audits.
         mode: Its permission bits.
         problem: Why it cannot be read, or written, as a clause; "" if it can.
@@ -195,6 +196,7 @@ class LogFacts:
     path: str
     entries: int = 0
     damaged: int = 0
+    broken: tuple[str, ...] = ()
     mine: bool = True
     mode: int = 0o600
     problem: str = ""

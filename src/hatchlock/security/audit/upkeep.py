@@ -161,6 +161,9 @@ def _of_log(log: LogFacts) -> Iterator[Finding]:
         yield Finding(
             address="store", level="error", what=what, hint=f"chown it to yourself, and chmod 0600 {log.path}"
         )
+    if log.broken:
+        what = f"the audit log {log.path} was edited, or something of it was removed, first before {log.broken[0]}"
+        yield Finding(address="store", level="warning", what=what, hint="see `hatchlock logs --audit --verify`")
     if log.damaged:
         what = f"{log.damaged} lines of the audit log {log.path} cannot be read: a disk was full, or somebody has edited it"
         yield Finding(address="store", level="warning", what=what, hint=f"look at them, and keep a copy: {log.path}")
