@@ -33,6 +33,13 @@ def wanted(item: Mapping[str, Any]) -> Desired:
     return Desired(**values)
 
 
+def seen(item: Mapping[str, Any]) -> Observed:
+    values = addressed(item)
+    if "stays" in item:
+        values["stays"] = Problem(**addressed({"address": item["address"], **item["stays"]}))
+    return Observed(**values)
+
+
 def addresses(texts: Iterable[str]) -> set[Address]:
     return set(map(Address.parse, texts))
 
@@ -41,7 +48,7 @@ def plan_of(case: Path) -> Plan:
     document = tomllib.loads(case.read_text())
     plan = diff(
         map(wanted, document.get("desired", ())),
-        (Observed(**addressed(item)) for item in document.get("observed", ())),
+        map(seen, document.get("observed", ())),
         (Problem(**addressed(item)) for item in document.get("problems", ())),
         applied={Address.parse(address): key for address, key in document.get("applied", {}).items()},
         forgotten=addresses(document.get("forgotten", ())),

@@ -357,3 +357,9 @@ def test_an_entry_of_ours_with_an_anchor_is_none_while_it_needs_no_step(tmp_path
     assert [str(item.address) for item in plan(desk.resource("tool", more={"timeout": 9})).problems] == [
         "client:goose/tool"
     ]
+    (problem,) = plan(desk.resource()).problems
+    assert str(problem.address) == "client:goose/tool"
+    assert "an anchor, alias or merge key here ties the entry to others" in problem.what
+    desk.path.write_text(desk.path.read_text().replace("tool: &t", "tool:"))
+    desk.apply()
+    assert desk.path.read_text() == "extensions: {}\n"

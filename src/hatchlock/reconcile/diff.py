@@ -34,7 +34,8 @@ def diff(
         observed: What is: the desired resources that exist, and every other one that the project owns and that goes with
             its declaration (servers, client entries). Environments and images that nothing wants are the garbage
             collector's business and are not observed.
-        problems: What cannot be planned. It is left alone, and so is what depends on it.
+        problems: What cannot be planned. It is left alone, and so is what depends on it. What cannot be removed is one of
+            them; it is left with what it needs.
         applied: Address -> the key that the last apply left there. What is declared with that key and has another one, or
             is gone, was changed by somebody else: drift. Where it is not known, nothing is called drift.
         forgotten: What the project gives up: it is left as it is, though it is not declared.
@@ -44,8 +45,10 @@ def diff(
     last = applied or {}
     wanted = {item.address: item for item in desired}
     present = {item.address: item for item in observed}
-    blocked = sorted(problems, key=lambda problem: problem.address.order)
+    staying = {a: seen.stays for a, seen in present.items() if seen.stays and a not in wanted and a not in forgotten}
+    blocked = sorted((*problems, *staying.values()), key=lambda problem: problem.address.order)
     left_alone = _with_dependents({problem.address for problem in blocked}, wanted)
+    left_alone |= _used_by(staying, present)
     found: dict[Address, Step] = {}
     for address, item in wanted.items():
         step = None if address in left_alone else _towards(item, present.get(address), last.get(address), again)
@@ -86,6 +89,15 @@ def _with_dependents(addresses: set[Address], wanted: Mapping[Address, Desired])
     reached = set(addresses)
     while True:
         more = {a for a, item in wanted.items() if a not in reached and not reached.isdisjoint(item.depends_on)}
+        if not more:
+            return reached
+        reached |= more
+
+
+def _used_by(staying: Iterable[Address], present: Iterable[Address]) -> set[Address]:
+    reached = set(staying)
+    while True:
+        more = {a for a in present if a not in reached and any(_uses(user, a) for user in reached)}
         if not more:
             return reached
         reached |= more

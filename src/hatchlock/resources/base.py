@@ -91,6 +91,7 @@ class Observed:
         policy: What to do about that, where nothing is declared that it should be like.
         handover: What the manifest says of where it comes from: "moved from server:old". The whole cause of its step, which
             is no drift.
+        stays: Why it cannot be removed, for one that is not declared; None where nothing is known that speaks against it.
     """
 
     address: Address
@@ -102,6 +103,7 @@ class Observed:
     drifted: bool = False
     policy: DriftPolicy = "correct"
     handover: str = ""
+    stays: Problem | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

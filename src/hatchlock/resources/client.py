@@ -357,6 +357,7 @@ class ClientResource:
             cause=f"imported: {found.read.server} stands for it" if found.read and found.is_removed else "",
             remedy=removal.details,
             handover=handover_of(found),
+            stays=Problem.of(address, found.entry.refusal) if is_going and found.entry.refusal else None,
         )
 
     def _is_as_it_was_left(self, found: Found) -> bool:
