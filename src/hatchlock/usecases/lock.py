@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from hatchlock.lock.diff import Change
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.load import LoadedManifest
+    from hatchlock.manifest.model import Manifest
     from hatchlock.net.http import Http
     from hatchlock.resolve.basis import Upgrade
     from hatchlock.usecases.project import Project
 
-__all__ = ["LockResult", "Sources", "lock_project", "warnings_of"]
+__all__ = ["LockResult", "lock_project", "warnings_of"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -93,26 +94,14 @@ def lock_project(
     """
     will_ask = project.lock_bytes is None or upgrade is None or bool(upgrade)
     http = _connections(project, offline=offline) if will_ask else None
-    from hatchlock.digest import sha256_bytes
-    from hatchlock.engines.process import host_platform
     from hatchlock.lock.diff import diff_locks
-    from hatchlock.lock.store import dumps, write_text
-    from hatchlock.resolve.allowed import idle_permissions
-    from hatchlock.resolve.build import build_lock
-    from hatchlock.resolve.consistent import inconsistencies
-    from hatchlock.resolve.entries import of_other_entries
+    from hatchlock.lock.store import dumps
     from hatchlock.resolve.freshness import stale_reasons
-    from hatchlock.resolve.serving import older_suites
-    from hatchlock.resolve.surfaces import surface_warnings, with_surfaces
-    from hatchlock.resources.image_target import lost_outputs, with_image_keys
-    from hatchlock.usecases.audit_trail import note
-    from hatchlock.usecases.deb_scripts import script_warnings
-    from hatchlock.usecases.profiles import with_profiles
 
     loaded = _loaded(project)
     notes: list[str] = []
     present = _present(project, upgrade, notes)
-    previous = present.locks[0] if present.locks else None
+    previous = present.previous
     if upgrade:
         upgrade = _known_names(upgrade, previous)
     opened = Sources(
@@ -124,10 +113,52 @@ def lock_project(
         upgrading=upgrade is None or bool(upgrade),
         emit=emit,
     )
+    lock, missed = _resolved(loaded.manifest, present, opened, project=project, upgrade=upgrade, prefer=prefer)
+    if images:
+        from hatchlock.usecases.outputs import record_outputs
+
+        recorded = record_outputs(project, loaded.manifest, lock, offline=offline, emit=emit)
+        lock = recorded.lock
+        notes += recorded.notes
+    else:
+        notes += _forgotten_outputs(present, lock)
+    reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
+    text = dumps(lock)
+    differs = text.encode() != project.lock_bytes
+    if differs:
+        _check_sound(loaded.manifest, lock)
+    agree(lock)
+    return LockResult(
+        lock=lock,
+        changes=diff_locks(previous, lock),
+        differs=differs,
+        written=differs and not check and _write(project, lock, text),
+        warnings=(*warnings_of(loaded), *notes, *_warnings(loaded.manifest, present, lock, missed)),
+        reasons=tuple(map(str, reasons)),
+    )
+
+
+def _resolved(
+    manifest: Manifest,
+    present: _Present,
+    opened: Sources,
+    *,
+    project: Project,
+    upgrade: Upgrade,
+    prefer: Sequence[Lock],
+) -> tuple[Lock, Sequence[str]]:
+    """Return the new lock, with what stands in files of the project and in the locks before, and what scripts it leaves out."""
+    from hatchlock.engines.process import host_platform
+    from hatchlock.resolve.build import build_lock
+    from hatchlock.resolve.surfaces import with_surfaces
+    from hatchlock.resources.image_target import with_image_keys
+    from hatchlock.usecases.deb_scripts import script_warnings
+    from hatchlock.usecases.profiles import with_profiles
+
     with opened as sources:
         lock = build_lock(
-            loaded.manifest,
-            previous,
+            manifest,
+            present.previous,
             now=datetime.now(UTC),
             host_platform=host_platform(),
             upgrade=upgrade,
@@ -135,46 +166,56 @@ def lock_project(
             others=(*present.locks[1:], *prefer),
             keep=present.whole,
         )
-        missed = script_warnings(lock, previous, sources, cache=project.home.cache)
-    lock = with_profiles(project, with_image_keys(loaded.manifest, lock, present.locks))
-    lock = with_surfaces(lock, present.locks, loaded.manifest.handover)
-    if images:
-        from hatchlock.usecases.outputs import record_outputs
+        missed = script_warnings(lock, present.previous, sources, cache=project.home.cache)
+    lock = with_profiles(project, with_image_keys(manifest, lock, present.locks))
+    return with_surfaces(lock, present.locks, manifest.handover), missed
 
-        recorded = record_outputs(project, loaded.manifest, lock, offline=offline, emit=emit)
-        lock = recorded.lock
-        notes += recorded.notes
-    elif lost := sorted({name for before in present.locks for name in lost_outputs(before, lock)}):
-        notes.append(
+
+def _forgotten_outputs(present: _Present, lock: Lock) -> Iterator[str]:
+    """Say of which images a lock no longer says what they are."""
+    from hatchlock.resources.image_target import lost_outputs
+
+    if lost := sorted({name for before in present.locks for name in lost_outputs(before, lock)}):
+        yield (
             f"the images of {', '.join(lost)} changed, and the lock no longer says what they are: "
             "`hatchlock lock --images` records it"
         )
-    reasons = stale_reasons(loaded.manifest, previous) if check and previous and present.whole else ()
-    text = dumps(lock)
-    differs = text.encode() != project.lock_bytes
-    if differs and (unsound := stale_reasons(loaded.manifest, lock) or inconsistencies(lock)):
+
+
+def _check_sound(manifest: Manifest, lock: Lock) -> None:
+    from hatchlock.resolve.consistent import inconsistencies
+    from hatchlock.resolve.freshness import stale_reasons
+
+    if unsound := stale_reasons(manifest, lock) or inconsistencies(lock):
         raise UnsoundLock(reasons=tuple(map(str, unsound)))
-    agree(lock)
-    written = differs and not check and write_text(project.lock, text)
+
+
+def _write(project: Project, lock: Lock, text: str) -> bool:
+    """Write a lock, and into the audit log that it was written; return whether the file changed."""
+    from hatchlock.digest import sha256_bytes
+    from hatchlock.lock.store import write_text
+    from hatchlock.usecases.audit_trail import note
+
+    written = write_text(project.lock, text)
     if written:
-        digests = [sha256_bytes(data) if data else "" for data in (project.lock_bytes, text.encode())]
-        note(project.home.root, "lock", project=lock.project, before=digests[0], lock=digests[1])
-    return LockResult(
-        lock=lock,
-        changes=diff_locks(previous, lock),
-        differs=differs,
-        written=written,
-        warnings=(
-            *warnings_of(loaded),
-            *notes,
-            *of_other_entries(lock),
-            *idle_permissions(loaded.manifest, lock),
-            *(older_suites(previous, lock) if previous else ()),
-            *missed,
-            *surface_warnings(lock, present.locks, loaded.manifest.handover),
-        ),
-        reasons=tuple(map(str, reasons)),
-    )
+        before = sha256_bytes(project.lock_bytes) if project.lock_bytes else ""
+        note(project.home.root, "lock", project=lock.project, before=before, lock=sha256_bytes(text.encode()))
+    return written
+
+
+def _warnings(manifest: Manifest, present: _Present, lock: Lock, missed: Sequence[str]) -> Iterator[str]:
+    """Yield what people should know of a lock: what in it is for nothing, is not done, or has changed besides."""
+    from hatchlock.resolve.allowed import idle_permissions
+    from hatchlock.resolve.entries import of_other_entries
+    from hatchlock.resolve.serving import older_suites
+    from hatchlock.resolve.surfaces import surface_warnings
+
+    yield from of_other_entries(lock)
+    yield from idle_permissions(manifest, lock)
+    if present.previous:
+        yield from older_suites(present.previous, lock)
+    yield from missed
+    yield from surface_warnings(lock, present.locks, manifest.handover)
 
 
 def _loaded(project: Project) -> LoadedManifest:
@@ -194,6 +235,10 @@ class _Present:
 
     locks: tuple[Lock, ...]
     whole: bool
+
+    @property
+    def previous(self) -> Lock | None:
+        return self.locks[0] if self.locks else None
 
 
 def _present(project: Project, upgrade: Upgrade, notes: list[str]) -> _Present:
