@@ -213,6 +213,11 @@ def test_entries_of_others_in_the_way_have_one_hint_which_names_import(tmp_path:
     done = project.fails("apply", "--yes", "--no-probe")
     assert done.err.count("was not written by hatchlock") == 2
     assert done.err.count("hint: ") == done.err.count("hint: `hatchlock import`, and the next apply") == 1
+    zed.write_text("{}")
+    done = project.fails("apply", "--yes", "--no-probe")
+    assert "1 done, 1 unchanged, 1 cannot be planned" in done.out
+    assert '"cat"' in zed.read_text()
+    assert cursor(project).read_text() == '{"mcpServers": {"cat": {"command": "cat"}}}'
 
 
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
