@@ -300,7 +300,7 @@ def test_after_a_kill_of_run_it_is_gone(served: Served) -> None:
     with served.run() as run:
         run.hello()
         os.kill(run.process.pid, signal.SIGKILL)
-        assert wait_for(lambda: {item.name for item in served.containers()} == before, patience=30)
+        assert wait_for(lambda: {item.name for item in served.containers()} == before)
 
 
 def test_when_it_is_stopped_by_hand_its_session_ends(served: Served) -> None:

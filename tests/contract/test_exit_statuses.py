@@ -201,7 +201,7 @@ class _Slow(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.set()
-        self.server.answer.wait(30)
+        self.server.answer.wait(60)
         self.send_error(404)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
@@ -215,10 +215,10 @@ def test_130_interrupted(tmp_path: Path) -> None:
         manifest = CAT + f'\n[servers.slow]\nsource = "pypi:slow==1.0"\n\n[indexes.pypi]\nurl = "{url}"\n'
         project = CatProject(tmp_path, manifest)
         with start(project, "lock") as process:
-            assert index.asked.wait(30)
+            assert index.asked.wait(60)
             os.kill(process.pid, signal.SIGINT)
             index.answer.set()
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=60)
         index.shutdown()
     assert process.returncode == 130, err
     assert "Traceback" not in err
@@ -236,7 +236,7 @@ def test_130_interrupted_while_it_waits_for_another_apply(project: CatProject) -
     ):
         assert wait_for(lambda: memo.exists() and any(memo.iterdir())), "it has planned"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     # Python dies by the signal itself, after all is said, when it struck inside `exec` (a dataclass being made at an
     # import); a shell shows 130 for that, too.
     assert process.returncode in {130, -signal.SIGINT}, err
@@ -252,7 +252,7 @@ def test_130_interrupted_while_it_probes_what_it_has_applied(tmp_path: Path) -> 
     with start(project, "apply", "--yes") as process:
         assert wait_for(lambda: sessions.exists() and any(sessions.iterdir())), "the probe has started it"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted: not probed: cat; all steps are done" in err
     assert "Applied: 3 done" in out

@@ -55,7 +55,7 @@ def run(home: Path, group: str) -> Run:
 
 
 def stderr_of(ended: subprocess.Popen[bytes]) -> str:
-    return ended.communicate(timeout=30)[1].decode()
+    return ended.communicate(timeout=60)[1].decode()
 
 
 def test_the_servers_of_a_group_are_one(home: Path) -> None:

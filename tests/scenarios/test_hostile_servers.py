@@ -204,7 +204,7 @@ def test_it_does_not_run_on_after_its_session(scene: Scene, language: Language, 
             assert run.end()[0] == 0
         else:
             run.process.kill()
-    assert wait_for(lambda: sleeping(seconds) == [], patience=10)
+    assert wait_for(lambda: sleeping(seconds) == [])
 
 
 @languages

@@ -24,7 +24,7 @@ from support.faulty import certificate
 from support.network_hosts import echoing, trail
 from support.ports import free_port
 from support.python_image import SERVER, python_image
-from support.runs import BARE, Run, apply_records, run_command, wait_for
+from support.runs import BARE, PATIENCE, Run, apply_records, run_command, wait_for
 
 pytestmark = pytest.mark.engine
 only_docker = pytest.mark.parametrize("image", ["engine"], indirect=True)
@@ -182,8 +182,8 @@ def test_the_death_of_run_by_kill_leaves_nothing(place: Place) -> None:
             if item["Destination"] == "/run/hatchlock/relay"
         ]
         run.process.send_signal(signal.SIGKILL)
-        assert wait_for(lambda: place.containers() == [], patience=10)
-        assert wait_for(lambda: not Path(mount).exists(), patience=5)
+        assert wait_for(lambda: place.containers() == [])
+        assert wait_for(lambda: not Path(mount).exists())
 
 
 def test_a_relay_without_an_interpreter_is_an_error_and_nothing_starts(place: Place) -> None:
@@ -215,7 +215,7 @@ def test_a_port_of_the_server_is_reached_without_a_way_out(place: Place, tmp_pat
     with Run(command=[sys.executable, "-c", PUBLISHING, str(path), str(here), str(place.home)]) as run:
         run.hello()
         assert call(run, "serve", "8000") == "serving"
-        with socket.create_connection(("127.0.0.1", here), 5) as connection:
+        with socket.create_connection(("127.0.0.1", here), PATIENCE) as connection:
             connection.sendall(b"one")
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(100) == b"served one"

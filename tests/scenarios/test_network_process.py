@@ -22,7 +22,7 @@ from hatchlock.security.network import CA_INSIDE, ca_environment
 from support.faulty import certificate
 from support.network_hosts import echoing, trail
 from support.ports import free_port
-from support.runs import BARE, SERVERS, Run, apply_records, python_record, run_command, wait_for
+from support.runs import BARE, PATIENCE, SERVERS, Run, apply_records, python_record, run_command, wait_for
 from support.unavailable import unavailable
 
 ROOT = os.geteuid() == 0
@@ -63,7 +63,7 @@ def call(run: Run, *words: str) -> str:
 
 def passages(home: Path, count: int) -> list[dict[str, Any]]:
     path = trail(home, "trial", "caller")
-    assert wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, patience=5)
+    assert wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") >= count)
     assert path.stat().st_mode & 0o777 == 0o600
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
@@ -180,7 +180,7 @@ def test_nothing_is_left_when_run_is_killed(home: Path, port: int) -> None:
         call(run, "ask", "localhost", str(port))
         run.process.kill()
         run.process.wait()
-        assert wait_for(lambda: run.watchdogs() == [], patience=5)
+        assert wait_for(lambda: run.watchdogs() == [])
 
 
 PUBLISHING = """
@@ -202,11 +202,11 @@ def test_a_port_of_the_server_is_reached_without_a_way_out(tmp_path: Path, home:
     path.write_bytes(caller("none").to_json())
     with Run(command=[sys.executable, "-c", PUBLISHING, str(path), str(here), str(home)]) as run:
         run.hello()
-        with pytest.raises(ConnectionResetError), socket.create_connection(("127.0.0.1", here), 5) as early:
+        with pytest.raises(ConnectionResetError), socket.create_connection(("127.0.0.1", here), PATIENCE) as early:
             assert early.recv(10) != b""
         assert call(run, "serve", "8000") == "serving"
         for text in ("one", "two"):
-            with socket.create_connection(("127.0.0.1", here), 5) as connection:
+            with socket.create_connection(("127.0.0.1", here), PATIENCE) as connection:
                 connection.sendall(text.encode())
                 connection.shutdown(socket.SHUT_WR)
                 assert connection.recv(100) == f"served {text}".encode()

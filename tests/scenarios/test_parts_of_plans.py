@@ -192,7 +192,7 @@ isolation = "best-effort"
         assert "env:tiny: a server runs from it; it was left as it is" in failed.err
         assert "end the sessions of its servers" in failed.err
         session.stdin.close()
-        session.wait(30)
+        session.wait(60)
     project.ok("apply", "--replace", "env:tiny", "--yes", "--no-probe", "--offline")
     assert module.read_bytes() == good
     assert project.steps() == []

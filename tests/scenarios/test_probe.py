@@ -215,7 +215,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("what", WRONG)
 def test_each_way_of_failing_is_said(tmp_path: Path, what: str) -> None:
     replies, expected = WRONG[what]
-    timeout = 1.0 if expected == "no answer within" else 20.0
+    timeout = 1.0 if expected == "no answer within" else 60.0
     assert expected in fails(tmp_path, timeout=timeout, **replies)
 
 
@@ -249,13 +249,13 @@ def test_what_talks_for_ever_and_what_does_not_read_ends_in_time_and_leaves_noth
         with pytest.raises(ProbeFailed, match="no answer within"):
             probe([sys.executable, "-I", "-c", script], timeout=0.3, environ={})
         assert wait_for(lambda word=word: processes_with(word) == [])
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_what_a_server_leaves_when_it_ends_is_ended() -> None:
     child = "import os, time\nif os.fork(): raise SystemExit(5)\nos.close(1)\nos.close(2)\ntime.sleep(600)  # left-by-a-probe"
     with pytest.raises(ProbeFailed, match="it ended with status 5"):
-        probe([sys.executable, "-I", "-c", child], timeout=10, environ={})
+        probe([sys.executable, "-I", "-c", child], timeout=60, environ={})
     assert wait_for(lambda: processes_with("left-by-a-probe") == [])
 
 

@@ -94,7 +94,7 @@ def test_groups_go_with_their_session_also_when_run_is_killed(tmp_path: Path, gr
         assert all(int(path.read_text()) == expected[path.name] for path in swap if path.exists())
         assert all(len((path / "cgroup.procs").read_text().split()) >= 3 for path in made)
         run.process.kill()
-        assert wait_for(lambda: groups() == [], patience=5)
+        assert wait_for(lambda: groups() == [])
 
 
 def test_what_dead_sessions_left_goes_with_the_next(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:

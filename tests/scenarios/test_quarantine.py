@@ -221,7 +221,7 @@ def test_a_tree_of_processes_is_found_stopped_and_killed_by_name() -> None:
     with subprocess.Popen(["/usr/bin/env", "sh", "-c", f"exec python3 -c '{script}' & exec sleep 600"]) as leader:
         assert wait_for(lambda: len(children_of({leader.pid})) == 3)
         frozen = freeze({leader.pid})
-        states = {Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in (*frozen, leader.pid)}
-        assert states == {"T"}
+        stopped = [Path(f"/proc/{pid}/stat") for pid in (*frozen, leader.pid)]
+        assert wait_for(lambda: {path.read_text().rpartition(")")[2].split()[0] for path in stopped} == {"T"})
         kill((*names_of({leader.pid}).values(), *frozen.values()))
     assert wait_for(lambda: not names_of(frozen))

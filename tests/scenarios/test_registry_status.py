@@ -140,7 +140,7 @@ def test_a_registry_that_never_answers_holds_a_plan_up_for_a_moment_only(
         project.edit(registry.url, f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
         assert notes(project) == []
-        assert time.monotonic() - began < 10, "the HTTP client alone would wait half a minute"
+        assert time.monotonic() - began < 25, "the HTTP client alone would wait half a minute"
 
 
 def test_a_registry_that_answers_nonsense_says_nothing(project: CatProject, registry: RegistryServer) -> None:

@@ -162,7 +162,7 @@ def test_a_request_that_is_taken_back_holds_up_nothing(streamable: RemoteServer,
 
     assert status == 0
     assert err == b""
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("way", ["http", "sse"])

@@ -50,7 +50,7 @@ def race(root: Path, way: str, writes: int) -> tuple[int, int]:
                     found = DIALECT.read(file.read_bytes()).get("ours")
                     last = entry_digest(found.value) if found else None
             last = entry_digest(value) if value else None
-        said, _ = application.communicate("", timeout=20)
+        said, _ = application.communicate("", timeout=60)
     *torn, end = said.splitlines()
     assert set(torn) <= {"torn"}
     assert end.startswith("wrote "), end

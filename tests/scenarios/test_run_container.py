@@ -128,7 +128,7 @@ def test_the_death_of_run_by_kill_removes_it(apply: Any, command: list[str], eng
     with Run(command=command) as run:
         run.hello()
         run.process.kill()
-        assert wait_for(lambda: containers(engine, project) == [], patience=5)
+        assert wait_for(lambda: containers(engine, project) == [])
 
 
 def test_a_kill_at_any_moment_of_the_start_leaves_nothing(
@@ -142,7 +142,7 @@ def test_a_kill_at_any_moment_of_the_start_leaves_nothing(
                 run.wait(0.08 + moment * 0.04)
             run.process.kill()
             run.process.wait()
-            assert wait_for(lambda: run.watchdogs() == [], patience=20)
+            assert wait_for(lambda: run.watchdogs() == [])
     assert containers(engine, project) == []
 
 
@@ -152,7 +152,7 @@ def test_the_death_of_the_application_removes_it(apply: Any, command: list[str],
         run.hello()
         run.process.kill()
         run.process.wait()
-        assert wait_for(lambda: containers(engine, project) == [], patience=10)
+        assert wait_for(lambda: containers(engine, project) == [])
 
 
 def test_the_running_container_shows_every_setting(apply: Any, command: list[str], engine: str, project: str) -> None:

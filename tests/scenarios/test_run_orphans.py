@@ -23,7 +23,7 @@ from support.runs import BARE, Run, apply_records, python_record, run_command, w
 from support.unavailable import unavailable
 
 GRACE = 0.3
-PATIENCE = 20.0
+PATIENCE = 60.0
 AT_ONCE = 12
 SANDBOX = Sandbox(stop_grace=GRACE)
 
@@ -65,7 +65,14 @@ def container(tmp_path: Path, tag: str, engine: str) -> Iterator[Place]:
 
 def servers_of(run: int) -> Sequence[int]:
     """Return bubblewrap's process, or the watchdog where there is none: whoever started the server."""
-    return [pid for pid in children_of(run) if b"bwrap" in Path(f"/proc/{pid}/comm").read_bytes()]
+    return [pid for pid in children_of(run) if b"bwrap" in _name(pid)]
+
+
+def _name(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/comm").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return b""
 
 
 def killed(place: Place, number: int, record_property: Callable[[str, object], None]) -> None:

@@ -25,7 +25,18 @@ from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.serve.probe import ProbeFailed, probe
 from hatchlock.state.stamps import split_stamp
-from support.runs import BARE, HELLO, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.runs import (
+    BARE,
+    HELLO,
+    PATIENCE,
+    SERVERS,
+    Run,
+    apply_records,
+    processes_with,
+    python_record,
+    run_command,
+    wait_for,
+)
 from support.unavailable import unavailable
 
 Apply = Callable[..., str]
@@ -99,7 +110,7 @@ def test_an_application_at_the_other_end_of_a_socket_that_goes_without_reading_e
         ours.sendall(json.dumps(HELLO).encode() + b"\n")
         ours.recv(1, socket.MSG_PEEK)  # it has answered, and that is not read: its next read is an error
     try:
-        process.wait(20)
+        process.wait(PATIENCE)
     finally:
         process.kill()
     assert wait_for(lambda: processes_with(tag) == [])
@@ -128,7 +139,7 @@ def test_the_death_of_run_by_kill_ends_a_deaf_server(running: Callable[..., Run]
         run.hello()
         assert wait_for(lambda: processes_with(tag) != [])  # a program that was just begun has no words yet
         run.process.kill()
-        assert wait_for(lambda: processes_with(tag) == [], patience=5)
+        assert wait_for(lambda: processes_with(tag) == [])
 
 
 def test_the_death_of_the_watchdog_stops_the_server(running: Callable[..., Run], tag: str) -> None:
@@ -148,7 +159,7 @@ def test_the_death_of_the_application_ends_it_though_stdin_stays_open(home: Path
         run.hello()
         run.process.kill()
         run.process.wait()
-        assert wait_for(lambda: processes_with(tag) == [], patience=10)
+        assert wait_for(lambda: processes_with(tag) == [])
 
 
 @pytest.fixture
@@ -167,7 +178,7 @@ def test_processes_that_left_the_group_are_found_after_a_kill_of_run(
             lambda: processes_with(f"/bin/sleep\0{escaped}") != []
         )  # a program that was just begun has no words yet
         run.process.kill()
-        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
+        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [])
 
 
 def test_processes_that_left_the_group_do_not_survive_a_normal_end(
@@ -180,7 +191,7 @@ def test_processes_that_left_the_group_do_not_survive_a_normal_end(
             lambda: processes_with(f"/bin/sleep\0{escaped}") != []
         )  # a program that was just begun has no words yet
         assert run.end()[0] == 0
-        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [], patience=5)
+        assert wait_for(lambda: processes_with(f"/bin/sleep\0{escaped}") == [])
 
 
 def test_large_messages_pass_whole_in_both_directions(home: Path, tag: str) -> None:
@@ -415,7 +426,7 @@ def test_a_client_that_we_did_not_write_lists_and_calls_tools(home: Path, tag: s
 
 def test_a_probe_tells_name_protocol_and_tools(home: Path, tag: str) -> None:
     apply(home, tag)
-    result = probe(run_command(home), timeout=30, environ=BARE)
+    result = probe(run_command(home), timeout=60, environ=BARE)
     assert (result.server, result.version) == ("echo", "1.0")
     assert result.protocol >= "2025-06-18"
     assert [tool.name for tool in result.tools] == ["echo", "large", "attempt"]
@@ -427,7 +438,7 @@ def test_a_probe_tells_name_protocol_and_tools(home: Path, tag: str) -> None:
 def test_a_probe_of_what_does_not_answer_ends_in_time_and_says_why(home: Path, tag: str) -> None:
     apply(home, tag, "--stderr", "no configuration", "--exit", "3")
     with pytest.raises(ProbeFailed) as caught:
-        probe(run_command(home), timeout=30, environ=BARE)
+        probe(run_command(home), timeout=60, environ=BARE)
     assert "does not answer as an MCP server: it ended with status 3" in str(caught.value)
     assert any("no configuration" in line for line in caught.value.said)
     with pytest.raises(ProbeFailed, match="no answer within"):

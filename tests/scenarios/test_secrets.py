@@ -106,7 +106,7 @@ def test_on_a_terminal_it_is_asked_for_and_not_shown(project: TrialProject) -> N
     while b"not shown" not in shown:
         shown += os.read(ours, 1024)
     os.write(ours, b"hunter2-typed\n")
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     while b"is set" not in shown:
         shown += os.read(ours, 1024)
     os.close(ours)

@@ -27,7 +27,17 @@ from hatchlock.usecases.probe import probe_server
 from hatchlock.usecases.top import running_servers
 from support.network_hosts import echoing
 from support.ports import free_port
-from support.runs import BARE, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
+from support.runs import (
+    BARE,
+    PATIENCE,
+    SERVERS,
+    Run,
+    apply_records,
+    processes_with,
+    python_record,
+    run_command,
+    wait_for,
+)
 from support.standing import ask_tool, ended, kept, post, servers_of, started, web_record
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
@@ -282,7 +292,7 @@ def test_top_and_logs_tell_of_it(home: Path) -> None:
         assert [item["server"] for item in json.loads(top.stdout.readline())["servers"]] == ["web"]
         for process in (logs, top):
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=PATIENCE)
             assert (process.returncode, said) == (130, "interrupted\n")
 
 

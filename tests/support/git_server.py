@@ -195,7 +195,7 @@ class _Handler(Handler[GitServer]):
             self.wfile.write(data[: state.stall_after])
             self.wfile.flush()
             state.stalled.set()
-            state.resume.wait(30)
+            state.resume.wait(60)
             return
         self.wfile.write(data)
 

@@ -105,7 +105,7 @@ class Victim:
 
     def close(self) -> None:
         """Wait for what we have started ourselves."""
-        self.process.wait(30)
+        self.process.wait(60)
         self._end_input()
 
 

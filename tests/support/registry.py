@@ -71,7 +71,7 @@ def serving_registry(directory: Path, *, behind_login: bool = False, proxy_of: s
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def push(
@@ -132,7 +132,7 @@ class _Push:
 
     def manifest(self, digest: str) -> bytes:
         """Return a manifest's bytes."""
-        connection = http.client.HTTPConnection(self._address, timeout=30)
+        connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
             connection.request("GET", f"/v2/{self._name}/manifests/{digest}", headers={"Accept": MANIFEST})
             return connection.getresponse().read()
@@ -141,7 +141,7 @@ class _Push:
 
     def ask(self, method: str, path: str, data: bytes, headers: dict[str, str]) -> str:
         """Return the answer's `Location`."""
-        connection = http.client.HTTPConnection(self._address, timeout=30)
+        connection = http.client.HTTPConnection(self._address, timeout=60)
         try:
             connection.request(method, path, data, {**headers, **self._login})
             answer = connection.getresponse()

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-SECONDS = 30.0
+SECONDS = 60.0
 HERE = Path(__file__).parent
 
 

@@ -98,7 +98,7 @@ class ScriptedHttp:
                 self.end_headers()
                 for number, part in enumerate(reply.parts, 1):
                     if reply.held and number == len(reply.parts):
-                        reply.held.wait(30)
+                        reply.held.wait(60)
                     self.wfile.write(part)
                     self.wfile.flush()
                 if reply.broken:

@@ -18,7 +18,7 @@ from hatchlock.launch import Endpoint, LaunchRecord
 from hatchlock.resources.keeping import start_keeper, stop_keeper
 from hatchlock.state.keepers import Keeper, keeper_of, keepers
 from support.ports import free_port
-from support.runs import SERVERS, apply_records, processes_with, python_record, wait_for
+from support.runs import PATIENCE, SERVERS, apply_records, processes_with, python_record, wait_for
 
 __all__ = ["ask_tool", "ended", "kept", "post", "servers_of", "started", "web_manifest", "web_record"]
 
@@ -72,7 +72,7 @@ def kept(root: Path, server: str = "web", **facts: Any) -> Keeper:
 def post(url: str, method: str, **params: Any) -> Any:
     """Send a request, and return the result."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
     with contextlib.closing(connection):
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}

@@ -46,7 +46,8 @@ def ended(threads: list[threading.Thread]) -> bool:
 
 def before_the_first(monkeypatch: pytest.MonkeyPatch, of: object, name: str, happens: Callable[[str], object]) -> None:
     """Let something happen right before a function is called for the first time; it is told what that is called with."""
-    real, seen = getattr(of, name), []
+    real = getattr(of, name)
+    seen: list[str] = []
 
     def called(path: str, *others: object, **options: object) -> object:
         if not seen:

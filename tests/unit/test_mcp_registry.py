@@ -27,8 +27,8 @@ THING = "/v0.1/servers/io.github.acme%2Fthing/versions"
 
 
 @contextmanager
-def asking(url: str, cache: Path, **options: Any) -> Iterator[McpRegistry]:
-    with Http(environ={}, patience=Patience(repeats=0, read=1.0)) as http:
+def asking(url: str, cache: Path, *, read: float = 60.0, **options: Any) -> Iterator[McpRegistry]:
+    with Http(environ={}, patience=Patience(repeats=0, read=read)) as http:
         yield McpRegistry(http=http, cache_dir=cache, url=url, **options)
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_breaks_off_or_never_comes_is_not_believed(tmp_path: Path
         assert source.entry(NAME).version == "1.0.0"
     with (
         answering(silence) as faulty,
-        asking(faulty.url, tmp_path / "other") as source,
+        asking(faulty.url, tmp_path / "other", read=0.5) as source,
         pytest.raises(Unreachable, match="too long"),
     ):
         source.entry(NAME)
