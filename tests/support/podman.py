@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from hatchlock.engines.locate import answers
 from support.engine import last_line, unmount_below, wait_until
@@ -33,6 +34,8 @@ def own_podman(*prefix: str) -> Iterator[str]:
     if program is None or runtime is None or os.geteuid() != 0:
         unavailable("Podman cannot be started: that needs root, podman and runc")
     directory = Path(tempfile.mkdtemp(prefix="hatchlock-podman-"))
+    settings = directory / "containers.conf"
+    settings.write_text(_settings())
     address = f"unix://{directory}/sock"
     command = [
         *(
@@ -50,7 +53,8 @@ def own_podman(*prefix: str) -> Iterator[str]:
     ]
     with (directory / "log").open("wb") as log:
         # where it is started its monitor leaves a file of a container that met its limit of memory
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=directory)
+        environ = {**os.environ, "CONTAINERS_CONF": str(settings)}
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=directory, env=environ)
     try:
         if not wait_until(lambda: process.poll() is not None or answers(address)) or process.poll() is not None:
             unavailable(f"podman does not start: {last_line(directory / 'log')}")
@@ -60,3 +64,15 @@ def own_podman(*prefix: str) -> Iterator[str]:
         process.wait(_PATIENCE)
         unmount_below(directory)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _settings() -> str:
+    """Return this machine's settings with locks in the engine's own directory.
+
+    Otherwise all of root's have them in one file in /dev/shm, and each that starts for the first time gives them all free:
+    then two containers of another one may have the same.
+    """
+    usual = Path("/usr/share/containers/containers.conf")
+    settings = tomlkit.parse(usual.read_text() if usual.exists() else "")
+    settings.setdefault("engine", tomlkit.table())["lock_type"] = "file"
+    return tomlkit.dumps(settings)
