@@ -92,7 +92,6 @@ def fetch_project(
         HatchlockError: What fetching raises.
         OSError: The disk is full, or the like.
     """
-    from hatchlock.engines.process import host_platform
     from hatchlock.resources.needed import artefacts_of
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.leases import project_lease
@@ -100,16 +99,10 @@ def fetch_project(
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
     manifest, lock = satisfied_lock(project)
-    for platform in platforms:
-        if platform not in lock.platforms:
-            what = f"--platform {platform}: the lock is for {', '.join(lock.platforms)}"
-            raise UsageError(what=what, advice="choose one of these, or add it to [project] platforms and lock")
-    wanted = lock.platforms if all_platforms else tuple(sorted(set(platforms))) or (host_platform(),)
+    wanted = _chosen(lock, platforms, all_platforms=all_platforms)
     artefacts = {item.digest: item for name in wanted for item in artefacts_of(manifest, lock, name)}
     blobs = Blobs(project.home.blobs)
-    imported = None
-    bundle_size = builds = 0
-    notes: tuple[str, ...] = ()
+    imported, bundled = None, _Bundled()
     held = project_lease(
         project.home,
         lock.project,
@@ -127,31 +120,63 @@ def fetch_project(
         remember_fetched(project.home.root, project.manifest, project.lock_bytes or b"")
         size = sum(blobs.path(digest).stat().st_size for digest in artefacts)
         if target is not None:
-            from hatchlock.usecases.build_results import results_of
-            from hatchlock.usecases.bundle import write_bundle
-
-            results = results_of(project, manifest, lock, wanted)
-            builds, notes = len(results.records), results.notes
-            bundle_size = write_bundle(
-                target,
-                name=lock.project,
-                manifest=project.manifest_bytes,
-                lock=project.lock_bytes or b"",
-                platforms=wanted,
-                digests=[*artefacts, *results.digests],
-                blobs=blobs,
-                builds=results.records,
-            )
+            bundled = _bundle(target, project, manifest, lock, platforms=wanted, digests=artefacts, blobs=blobs)
     return Fetched(
         platforms=wanted,
         files=len(artefacts),
         size=size,
         fetched=fetched,
         imported=imported,
-        bundle_size=bundle_size,
-        builds=builds,
-        notes=notes,
+        bundle_size=bundled.size,
+        builds=bundled.builds,
+        notes=bundled.notes,
     )
+
+
+def _chosen(lock: Lock, platforms: Sequence[str], *, all_platforms: bool) -> tuple[str, ...]:
+    from hatchlock.engines.process import host_platform
+
+    for platform in platforms:
+        if platform not in lock.platforms:
+            what = f"--platform {platform}: the lock is for {', '.join(lock.platforms)}"
+            raise UsageError(what=what, advice="choose one of these, or add it to [project] platforms and lock")
+    return lock.platforms if all_platforms else tuple(sorted(set(platforms))) or (host_platform(),)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bundled:
+    """What went into a bundle: how many bytes, how many results of builds, and what should be known of these."""
+
+    size: int = 0
+    builds: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def _bundle(
+    target: Path,
+    project: Project,
+    manifest: Manifest,
+    lock: Lock,
+    *,
+    platforms: tuple[str, ...],
+    digests: Iterable[str],
+    blobs: Blobs,
+) -> _Bundled:
+    from hatchlock.usecases.build_results import results_of
+    from hatchlock.usecases.bundle import write_bundle
+
+    results = results_of(project, manifest, lock, platforms)
+    size = write_bundle(
+        target,
+        name=lock.project,
+        manifest=project.manifest_bytes,
+        lock=project.lock_bytes or b"",
+        platforms=platforms,
+        digests=[*digests, *results.digests],
+        blobs=blobs,
+        builds=results.records,
+    )
+    return _Bundled(size=size, builds=len(results.records), notes=results.notes)
 
 
 def satisfied_lock(project: Project) -> tuple[Manifest, Lock]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hatchlock import __version__
 from hatchlock.address import ResourceKind
 from hatchlock.digest import canonical_json, sha256_bytes
-from hatchlock.errors import PermissionProblem
+from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.events import Sink, discard
 from hatchlock.lock.memo import recall, remember
 from hatchlock.state.applied import AppliedKeys, read_applied
@@ -167,18 +167,6 @@ def make_plan(
         forgotten=gone.found | {item.address for item in observed if item.address.kind in spared},
     )
     plan = replace(plan, packages=target.packages, held=state.generations.held())
-    notes = (
-        *(Note(address="engine", what=what) for what in target.notes),
-        *(Note(address=str(address), what=what) for address, what in world.containers.unknown.items()),
-        *_left(project, target, world),
-        *(Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage),
-        *_launcher_notes(project, world),
-        *(Note(address=f"server:{name}", what=what) for name, what in stale_notes(target)),
-        *(Note(address=f"server:{name}", what=f"it is {found}") for name, found in quarantined(state.root).items()),
-        *application_notes(project, target),
-        *_unmarked(world),
-        *gone.notes,
-    )
     return Planned(
         plan=plan,
         target=target,
@@ -189,9 +177,23 @@ def make_plan(
         observed=tuple(observed),
         applied=applied,
         given_up=gone,
-        notes=notes,
+        notes=(*_notes(project, target, world, damage), *gone.notes),
         lock_digest=lock_digest,
     )
+
+
+def _notes(project: Project, target: Target, world: World, damage: Iterable[HatchlockError]) -> Iterator[Note]:
+    """What people should know of a world that was observed, and nothing is done about."""
+    yield from (Note(address="engine", what=what) for what in target.notes)
+    yield from (Note(address=str(address), what=what) for address, what in world.containers.unknown.items())
+    yield from _left(project, target, world)
+    yield from (Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage)
+    yield from _launcher_notes(project, world)
+    yield from (Note(address=f"server:{name}", what=what) for name, what in stale_notes(target))
+    apart = quarantined(project.home.project(target.project))
+    yield from (Note(address=f"server:{name}", what=f"it is {found}") for name, found in apart.items())
+    yield from application_notes(project, target)
+    yield from _unmarked(world)
 
 
 def _left(project: Project, target: Target, world: World) -> Iterator[Note]:

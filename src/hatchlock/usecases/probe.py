@@ -120,13 +120,12 @@ def probe_server(
     Raises:
         NoSuchProject, NoSuchServer, BrokenState: It was not applied.
     """
-    from hatchlock.security.secrets.redact import forms, redact
+    from hatchlock.security.secrets.redact import forms
     from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
     from hatchlock.serve.tally import PROBE
     from hatchlock.usecases.bridging import StoppedByHand
     from hatchlock.usecases.run import find_record
-    from hatchlock.usecases.surfaces import seen_surface
 
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
@@ -143,9 +142,8 @@ def probe_server(
         return Probed(server=name, error=error)
     command = [str(home.bin / "hatchlock"), "run", "--home", str(home.root), "--project", project, name]
     command += ["--without-pins"] if record.surface else []
-    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     seconds = timeout or record.startup_timeout + (_CALL_SECONDS if call else 0)
-    counts = _counts(state, record)
+    began = _Began(at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), counts=_counts(state, record))
     try:
         # where an application would start it for this project
         here = record.directory if Path(record.directory).is_dir() else None
@@ -153,27 +151,65 @@ def probe_server(
             command, timeout=seconds, environ={**environ, PROBE: "1"}, directory=here, call=call, capable=capable
         )
     except ProbeFailed as error:
-        if counts.unauthorized != _counts(state, record).unauthorized and (
+        if began.counts.unauthorized != _counts(state, record).unauthorized and (
             wanted := _login_wanted(home, record, environ)
         ):
             return Probed(server=name, error=wanted, skipped=True)
-        error.address = f"server:{name}"
-        error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
-        _explain(error, state, record, since=began)
-        if not capable:
-            _remember(state, record, health="failed", said=error.why)
-        return Probed(server=name, error=error, noise=_counts(state, record).noise - counts.noise)
+        return _unanswered(error, state, record, began=began, hidden=hidden, counts=not capable)
     result = _redacted(found, hidden)
     told = Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
-    if capable:
-        return told
-    failure = (
-        CallFailed(address=f"server:{name}", tool=call.tool, said=result.called) if call and result.failed else None
-    )
+    return told if capable else _answered(told, result, state, record, began=began, call=call, call_counts=call_counts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Began:
+    """When a probe began, and what had been counted of the server's sessions until then."""
+
+    at: str
+    counts: Counts
+
+
+def _unanswered(
+    error: ProbeFailed,
+    state: ProjectState,
+    record: LaunchRecord,
+    *,
+    began: _Began,
+    hidden: tuple[str, ...],
+    counts: bool,
+) -> Probed:
+    """Say why a server did not answer, without what must not be shown; remember it if it counts."""
+    from hatchlock.security.secrets.redact import redact
+
+    error.address = f"server:{record.server}"
+    error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
+    _explain(error, state, record, since=began.at)
+    if counts:
+        _remember(state, record, health="failed", said=error.why)
+    return Probed(server=record.server, error=error, noise=_counts(state, record).noise - began.counts.noise)
+
+
+def _answered(
+    told: Probed,
+    result: ProbeResult,
+    state: ProjectState,
+    record: LaunchRecord,
+    *,
+    began: _Began,
+    call: Call | None,
+    call_counts: bool,
+) -> Probed:
+    """Remember what a server answered, and say how that stands to its pins, and whether its tool failed."""
+    from hatchlock.usecases.surfaces import seen_surface
+
+    failure = None
+    if call and result.failed:
+        failure = CallFailed(address=f"server:{record.server}", tool=call.tool, said=result.called)
     _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
     surface = seen_surface(state.root, record, record.digest)
-    return replace(told, error=failure, noise=_counts(state, record).noise - counts.noise, surface=surface)
+    noise = _counts(state, record).noise - began.counts.noise
+    return replace(told, error=failure, noise=noise, surface=surface)
 
 
 def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
