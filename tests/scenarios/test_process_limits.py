@@ -6,7 +6,6 @@ import json
 import secrets
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,18 @@ def isolated() -> None:
 
 
 @pytest.fixture
-def groups() -> Callable[[], list[Path]]:
-    """Return what lists the groups that were not there when the test began."""
+def grouped() -> None:
+    """Only where this machine lets us make control groups."""
     if GROUPED != CONTROLLERS:
         unavailable("this machine does not let us make control groups")
-    before = set(all_groups())
-    return lambda: [path for path in all_groups() if path not in before]
 
 
-def all_groups() -> list[Path]:
-    return [path for place in PLACES for path in place.directory.glob("hatchlock-*")]
+in_groups = pytest.mark.usefixtures("grouped")
+
+
+def groups_of(run: Run) -> list[Path]:
+    """Return the groups of a session: other tests beside this one have theirs in the same place."""
+    return [path for place in PLACES for path in place.directory.glob(f"hatchlock-{run.process.pid}-*")]
 
 
 def start(home: Path, *options: str, **profile: Any) -> Run:
@@ -49,9 +50,8 @@ def start(home: Path, *options: str, **profile: Any) -> Run:
     return Run(command=run_command(home))
 
 
-def test_memory_is_limited_for_all_processes_together_and_its_end_is_told(
-    tmp_path: Path, groups: Callable[[], list[Path]]
-) -> None:
+@in_groups
+def test_memory_is_limited_for_all_processes_together_and_its_end_is_told(tmp_path: Path) -> None:
     with start(tmp_path / "home", memory="64m") as run:
         assert run.attempt("memory", str(16 << 20)) == f"{16 << 20} bytes"
         # less than a process may have by itself, were it not for the others
@@ -66,7 +66,7 @@ def test_memory_is_limited_for_all_processes_together_and_its_end_is_told(
         assert run.wait() == 128 + signal.SIGKILL
         err = run.end()[2]
     assert b"echo ended with status 137: it needed more than its 64m of memory" in err
-    assert groups() == []
+    assert groups_of(run) == []
 
 
 def test_a_server_gets_the_processes_that_it_is_allowed_and_no_more(tmp_path: Path) -> None:
@@ -75,7 +75,8 @@ def test_a_server_gets_the_processes_that_it_is_allowed_and_no_more(tmp_path: Pa
         assert run.attempt("processes", "20").startswith("denied: BlockingIOError")
 
 
-def test_a_server_gets_its_share_of_a_processor_and_no_more(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:
+@in_groups
+def test_a_server_gets_its_share_of_a_processor_and_no_more(tmp_path: Path) -> None:
     with start(tmp_path / "home", cpus=0.2) as run:
         run.hello()
         before = time.monotonic()
@@ -84,20 +85,22 @@ def test_a_server_gets_its_share_of_a_processor_and_no_more(tmp_path: Path, grou
         assert time.monotonic() - before > 2 * used
 
 
-def test_groups_go_with_their_session_also_when_run_is_killed(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:
+@in_groups
+def test_groups_go_with_their_session_also_when_run_is_killed(tmp_path: Path) -> None:
     with start(tmp_path / "home", "--deaf", stop_grace=0.2) as run:
         run.hello()
-        made = groups()
+        made = groups_of(run)
         assert len(made) == len(PLACES)
         swap = [path / name for path in made for name in ("memory.swap.max", "memory.memsw.limit_in_bytes")]
         expected = {"memory.swap.max": 0, "memory.memsw.limit_in_bytes": 512 << 20}
         assert all(int(path.read_text()) == expected[path.name] for path in swap if path.exists())
         assert all(len((path / "cgroup.procs").read_text().split()) >= 3 for path in made)
         run.process.kill()
-        assert wait_for(lambda: groups() == [])
+        assert wait_for(lambda: groups_of(run) == [])
 
 
-def test_what_dead_sessions_left_goes_with_the_next(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:
+@in_groups
+def test_what_dead_sessions_left_goes_with_the_next(tmp_path: Path) -> None:
     dead = 1 << 22  # no pid is as large
     left = [place.directory / f"hatchlock-{dead}-{secrets.token_hex(4)}" for place in PLACES]
     for path in left:
@@ -108,7 +111,8 @@ def test_what_dead_sessions_left_goes_with_the_next(tmp_path: Path, groups: Call
         assert run.end()[0] == 0
 
 
-def test_a_server_sees_no_group_but_the_top(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:
+@in_groups
+def test_a_server_sees_no_group_but_the_top(tmp_path: Path) -> None:
     with start(tmp_path / "home") as run:
         lines = run.attempt("read", "/proc/self/cgroup").splitlines()
     limited = [line for line in lines if line.split(":")[1] in CONTROLLERS]
@@ -116,7 +120,8 @@ def test_a_server_sees_no_group_but_the_top(tmp_path: Path, groups: Callable[[],
     assert all(line.endswith(":/") for line in limited)
 
 
-def test_without_isolation_the_same_limits_bind(tmp_path: Path, groups: Callable[[], list[Path]]) -> None:
+@in_groups
+def test_without_isolation_the_same_limits_bind(tmp_path: Path) -> None:
     broken = tmp_path / "bin"
     broken.mkdir()
     (broken / "bwrap").write_text("#!/bin/sh\nexit 1\n")
@@ -129,7 +134,7 @@ def test_without_isolation_the_same_limits_bind(tmp_path: Path, groups: Callable
         assert json.loads(run.attempt("facts"))["nofile"] == [1024, 1024]
         assert run.attempt("processes", "50").startswith("denied: BlockingIOError")
         assert run.end()[0] == 0
-    assert groups() == []
+    assert groups_of(run) == []
 
 
 def test_a_group_that_may_not_be_joined_after_all_leaves_the_limits_of_each_process(tmp_path: Path) -> None:
