@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hatchlock.digest import canonical_json, sha256_bytes
@@ -144,7 +144,7 @@ class LaunchRecord:
 
     def to_json(self) -> bytes:
         """Return canonical JSON, with its `format_version`."""
-        values = asdict(self)
+        values = _plain(self)
         sandbox = values["sandbox"]
         # records of servers without these keep the name that they had before there were any
         for place, names in (
@@ -155,7 +155,7 @@ class LaunchRecord:
             for name in names:
                 if not place[name]:
                     del place[name]
-        return canonical_json({"format_version": LAUNCH_FORMAT, **_plain(values)})
+        return canonical_json({"format_version": LAUNCH_FORMAT, **values})
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -204,7 +204,9 @@ if not TYPE_CHECKING:  # which knows them from above
 
 
 def _plain(value: Any) -> Any:
-    """Turn tuples into lists and whole floats into integers, so that JSON is canonical."""
+    """Turn values into mappings, tuples into lists and whole floats into integers, so that JSON is canonical."""
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hatchlock.digest import canonical_json
@@ -52,7 +52,8 @@ def kept(project: Path, session: RunningSession) -> Iterator[None]:
         PermissionProblem: It cannot be written.
     """
     path = private_directory(project / "sessions") / f"{os.urandom(6).hex()}.json"
-    atomic_write(path, canonical_json({"format_version": _FORMAT, **asdict(session)}), durable=False)
+    document = {field.name: getattr(session, field.name) for field in fields(session)}
+    atomic_write(path, canonical_json({"format_version": _FORMAT, **document}), durable=False)
     try:
         yield
     finally:
