@@ -197,7 +197,8 @@ def tree(arguments: argparse.Namespace, ui: Ui) -> int:
     from dataclasses import asdict
 
     from hatchlock.resolve.graph import render_tree
-    from hatchlock.usecases.inspect import read_project_lock, trees_of
+    from hatchlock.usecases.inspect import trees_of
+    from hatchlock.usecases.locked import read_project_lock
 
     trees = trees_of(read_project_lock(project_of(arguments)), name=arguments.name, platform=arguments.platform)
     if ui.json:
@@ -212,7 +213,8 @@ def why(arguments: argparse.Namespace, ui: Ui) -> int:
     from dataclasses import asdict
 
     from hatchlock.resolve.graph import render_why
-    from hatchlock.usecases.inspect import read_project_lock, reasons_of
+    from hatchlock.usecases.inspect import reasons_of
+    from hatchlock.usecases.locked import read_project_lock
 
     reasons = reasons_of(read_project_lock(project_of(arguments)), arguments.package)
     if ui.json:

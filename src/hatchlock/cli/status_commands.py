@@ -166,7 +166,7 @@ def doctor(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _locked_pythons(arguments: argparse.Namespace) -> tuple[str, ...]:
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
 
     try:
         lock = read_project_lock(project_of(arguments))

@@ -88,8 +88,8 @@ def _fresh(project: Project) -> tuple[Manifest, Lock]:
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
-    from hatchlock.usecases.inspect import read_project_lock
     from hatchlock.usecases.live import changed_directories
+    from hatchlock.usecases.locked import read_project_lock
 
     manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest
     lock = read_project_lock(project)

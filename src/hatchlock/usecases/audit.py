@@ -67,7 +67,7 @@ def audit_project(project: Project, *, online: bool = False, emit: Sink = discar
     from hatchlock.manifest.load import load_bytes
     from hatchlock.security.audit.catalogue import evaluate
     from hatchlock.usecases.audit_facts import Gathering
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
 
     loaded = load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes)
     gathering = Gathering(project, loaded.manifest, read_project_lock(project), loaded.text)

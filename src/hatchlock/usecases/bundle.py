@@ -168,13 +168,11 @@ def import_bundle(path: Path, project: Project, blobs: Blobs) -> Imported:
         MissingLock, BadLock, NewerLock: The project has no lock that can be read.
         OSError: The disk is full, or the like.
     """
-    from hatchlock.lock.store import MissingLock, loads
     from hatchlock.resources.needed import locked_files
     from hatchlock.usecases.build_results import take_results, usable_results
+    from hatchlock.usecases.locked import read_project_lock
 
-    if project.lock_bytes is None:
-        raise MissingLock(path=project.lock.name)
-    lock = loads(project.lock_bytes)
+    lock = read_project_lock(project)
     known = locked_files(lock)
     with _reading(path) as archive:
         members = _members(archive, path)

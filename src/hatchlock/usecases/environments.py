@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.launch import Runtime
-from hatchlock.usecases.inspect import NotInLock, platform_of, read_project_lock
+from hatchlock.usecases.inspect import NotInLock, platform_of
+from hatchlock.usecases.locked import read_project_lock
 from hatchlock.usecases.plan import Connection, read_target
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def _record(home: Home, name: str, project: Project | str, runtime: str | None) 
         return _of_server(home, project, name.removeprefix(_SERVER))
     if name.startswith(_ENVIRONMENT):
         return _of_environment(project, name.removeprefix(_ENVIRONMENT), runtime)
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
     from hatchlock.usecases.run import project_name
 
     try:
@@ -148,7 +148,7 @@ def _of_server(home: Home, project: str, name: str) -> LaunchRecord:
 def _of_environment(project: Project, name: str, runtime: str | None) -> LaunchRecord:
     """Return a launch record as a server without a sandbox of its own would get it."""
     from hatchlock.usecases.environments import environment_of
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
     from hatchlock.usecases.plan import read_target
 
     locked, target = environment_of(read_project_lock(project), name, runtime), read_target(project)

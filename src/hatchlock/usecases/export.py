@@ -14,7 +14,8 @@ from hatchlock.address import Kind
 from hatchlock.errors import HatchlockError, RefusedError, UsageError
 from hatchlock.events import Event, Sink
 from hatchlock.files import atomic_write, read_optional
-from hatchlock.usecases.inspect import NotInLock, read_project_lock
+from hatchlock.usecases.inspect import NotInLock
+from hatchlock.usecases.locked import read_project_lock
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment, Lock

@@ -176,7 +176,8 @@ def export_image(
     from hatchlock.resources.dockerfile_spec import DockerfileSpec
     from hatchlock.resources.image_build import check_outputs, composed
     from hatchlock.store.blobs import Blobs
-    from hatchlock.usecases.fetch import fetch, satisfied_lock
+    from hatchlock.usecases.fetch import fetch
+    from hatchlock.usecases.locked import satisfied_lock
 
     manifest, lock = satisfied_lock(project)
     specs = _specs(manifest, lock, name, platforms)

@@ -108,7 +108,7 @@ def export_servers(project: Project, request: ServerRequest) -> Rendered:
     """
     from hatchlock.manifest.load import load_bytes
     from hatchlock.migrate.outgoing.forms import Forms
-    from hatchlock.usecases.fetch import satisfied_lock
+    from hatchlock.usecases.locked import satisfied_lock
 
     _check(request)
     manifest, lock = satisfied_lock(project)

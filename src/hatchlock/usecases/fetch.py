@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
 
-__all__ = ["Fetched", "fetch", "fetch_for", "fetch_project", "satisfied_lock"]
+__all__ = ["Fetched", "fetch", "fetch_for", "fetch_project"]
 
 _THREADS = 8
 _PATIENCE = 3600.0
@@ -95,6 +95,7 @@ def fetch_project(
     from hatchlock.resources.needed import artefacts_of
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.leases import project_lease
+    from hatchlock.usecases.locked import satisfied_lock
 
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
@@ -177,25 +178,6 @@ def _bundle(
         builds=results.records,
     )
     return _Bundled(size=size, builds=len(results.records), notes=results.notes)
-
-
-def satisfied_lock(project: Project) -> tuple[Manifest, Lock]:
-    """Return a project's manifest, without overlay, and the lock that satisfies it.
-
-    Raises:
-        MissingLock, StaleLock, BadLock, NewerLock: There is no such lock.
-    """
-    from hatchlock.lock.store import MissingLock, loads
-    from hatchlock.manifest.load import load_bytes
-    from hatchlock.resolve.freshness import StaleLock, stale_reasons
-
-    manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest
-    if project.lock_bytes is None:
-        raise MissingLock(path=project.lock.name)
-    lock = loads(project.lock_bytes)
-    if reasons := stale_reasons(manifest, lock):
-        raise StaleLock(reasons=reasons)
-    return manifest, lock
 
 
 def fetch_for(project: Project, planned: Planned, *, offline: bool, lock_timeout: float = _PATIENCE, emit: Sink) -> int:

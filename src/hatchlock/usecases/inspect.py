@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
-from hatchlock.lock.store import MissingLock, loads
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Environment, Lock
     from hatchlock.resolve.graph import Reasons, Tree
-    from hatchlock.usecases.project import Project
 
-__all__ = ["NotInLock", "image_platforms", "platform_of", "read_project_lock", "reasons_of", "trees_of"]
+__all__ = ["NotInLock", "image_platforms", "platform_of", "reasons_of", "trees_of"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -47,17 +45,6 @@ def _bases_with(lock: Lock, name: str) -> tuple[str, ...]:
         for image in lock.images
         if any(item.startswith(f"deb:{name}@") for found in image.platforms.values() for item in found.packages)
     )
-
-
-def read_project_lock(project: Project) -> Lock:
-    """Return a project's lock.
-
-    Raises:
-        MissingLock, BadLock, NewerLock: There is none that can be read.
-    """
-    if project.lock_bytes is None:
-        raise MissingLock(path=project.lock.name)
-    return loads(project.lock_bytes)
 
 
 def trees_of(lock: Lock, *, name: str | None, platform: str | None) -> tuple[Tree, ...]:

@@ -69,7 +69,7 @@ def find_outdated(
     from hatchlock.address import Kind
     from hatchlock.manifest.load import load_bytes
     from hatchlock.manifest.model import moment
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
     from hatchlock.usecases.sources import Sources
 
     manifest = load_bytes(project.manifest, project.manifest_bytes, b"").manifest

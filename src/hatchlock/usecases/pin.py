@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.surface import is_torn, shown
+from hatchlock.usecases.locked import read_project_lock, satisfied_lock
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
@@ -138,7 +139,6 @@ def look(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from hatchlock.usecases.fetch import satisfied_lock
     from hatchlock.usecases.inspect import NotInLock
     from hatchlock.usecases.plan import read_target
     from hatchlock.usecases.probe import wanted_probes
@@ -172,7 +172,7 @@ def write_pins(project: Project, looked: Iterable[Looked]) -> tuple[str, ...]:
     """
     from hatchlock.lock.artefact import artefact_of
 
-    lock = _lock_of(project)
+    lock = read_project_lock(project)
     there = {server.name for server in lock.servers}
     pins = {surface.server: surface for surface in lock.surfaces}
     written = []
@@ -201,7 +201,7 @@ def settle_differences(project: Project, looked: Iterable[Looked]) -> None:
     from hatchlock.state.surfaces import forget_surface, surface_path
     from hatchlock.usecases.plan import project_state
 
-    state = project_state(project, _lock_of(project).project)
+    state = project_state(project, read_project_lock(project).project)
     for item in looked:
         if item.state == "unchanged":
             forget_surface(surface_path(state.root, item.server))
@@ -215,20 +215,12 @@ def remove_pins(project: Project, names: Iterable[str]) -> None:
         MissingLock, BadLock, NewerLock: There is no lock.
         PermissionProblem: The lock cannot be written.
     """
-    lock, gone = _lock_of(project), tuple(names)
+    lock, gone = read_project_lock(project), tuple(names)
     pinned = tuple(surface.server for surface in lock.surfaces)
     for name in gone:
         if name not in pinned:
             raise NotPinned(server=name, pinned=pinned)
     _write(project, lock, (item for item in lock.surfaces if item.server not in gone), "pin.remove", gone)
-
-
-def _lock_of(project: Project) -> Lock:
-    from hatchlock.lock.store import MissingLock, loads
-
-    if project.lock_bytes is None:
-        raise MissingLock(path=project.lock.name)
-    return loads(project.lock_bytes)
 
 
 def _write(project: Project, lock: Lock, pins: Iterable[Surface], event: str, servers: Sequence[str]) -> None:

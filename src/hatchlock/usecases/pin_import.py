@@ -38,8 +38,8 @@ def read_pins(project: Project, path: Path, names: Sequence[str] = ()) -> tuple[
     """
     from hatchlock.files import read_optional
     from hatchlock.lock.mcp_pin import read_mcp_pin
-    from hatchlock.usecases.fetch import satisfied_lock
     from hatchlock.usecases.inspect import NotInLock
+    from hatchlock.usecases.locked import satisfied_lock
 
     data = read_optional(path)
     if data is None:

@@ -22,6 +22,7 @@ from hatchlock.usecases.applications import application_notes
 from hatchlock.usecases.forgotten import GivenUp, given_up
 from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
+from hatchlock.usecases.locked import read_project_lock
 from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.standing import Note
 from hatchlock.usecases.surfaces import stale_notes
@@ -305,7 +306,6 @@ def engine_is_the_same(target: Target, environ: Mapping[str, str]) -> bool:
 
 def _compile(project: Project, *, is_live: bool = True) -> tuple[Target, list[str] | None, dict[str, str]]:
     """Return the target, the files that it depends on (None: it depends on more than files), and marks of directories."""
-    from hatchlock.lock.store import MissingLock, loads
     from hatchlock.manifest.load import load_bytes
     from hatchlock.resolve.consistent import inconsistencies
     from hatchlock.resolve.freshness import StaleLock, stale_reasons
@@ -317,9 +317,7 @@ def _compile(project: Project, *, is_live: bool = True) -> tuple[Target, list[st
     merged = (
         load_bytes(project.manifest, project.manifest_bytes, project.overlay_bytes) if project.overlay_bytes else shared
     )
-    if project.lock_bytes is None:
-        raise MissingLock(path=project.lock.name)
-    lock = loads(project.lock_bytes)
+    lock = read_project_lock(project)
     # before they are read: what changes meanwhile has another mark the next time
     directories = signatures(project, lock) if is_live else {}
     reasons = stale_reasons(shared.manifest, lock) or inconsistencies(lock)

@@ -255,7 +255,7 @@ def _with_endpoint(server: ServerStatus, record: LaunchRecord, planned: Planned)
 def _unused(project: Project) -> list[Environment]:
     import tomllib
 
-    from hatchlock.usecases.inspect import read_project_lock
+    from hatchlock.usecases.locked import read_project_lock
 
     # private ones are always used, and a large lock takes seconds to read
     if "environments" not in tomllib.loads(project.manifest_text):

@@ -60,9 +60,9 @@ def keep_trial(trial: Trial, *, environ: Mapping[str, str], emit: Sink = discard
     """
     from hatchlock.engines.process import host_platform
     from hatchlock.usecases import manifest
-    from hatchlock.usecases.inspect import read_project_lock
     from hatchlock.usecases.leases import manifest_lease
     from hatchlock.usecases.lock import lock_project
+    from hatchlock.usecases.locked import read_project_lock
     from hatchlock.usecases.project import open_project
 
     if trial.keep is None:

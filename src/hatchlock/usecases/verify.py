@@ -86,7 +86,7 @@ def verify_project(
     from hatchlock.engines.process import host_platform
     from hatchlock.images.report import Report
     from hatchlock.lock.model import ASSEMBLER
-    from hatchlock.usecases.fetch import satisfied_lock
+    from hatchlock.usecases.locked import satisfied_lock
 
     manifest, lock = satisfied_lock(project)
     theirs = _read(against) if against else None
@@ -145,10 +145,12 @@ class _Chosen:
 
 
 def _stale_pins(lock: Lock, names: Sequence[str]) -> Iterator[str]:
+    from hatchlock.engines.process import host_platform
     from hatchlock.lock.artefact import is_stale
 
+    here = host_platform()
     for surface in lock.surfaces:
-        if is_stale(lock, surface.server) and (not names or surface.server in names):
+        if is_stale(lock, surface.server, here) and (not names or surface.server in names):
             yield (
                 f"the pin of server:{surface.server} is stale, as what it is made of has changed since;"
                 f" `hatchlock pin {surface.server}` looks at it again"
