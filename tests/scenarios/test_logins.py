@@ -346,8 +346,12 @@ def test_a_browser_that_brings_another_state_is_not_heard(project: Project) -> N
 
 
 def test_nobody_comes_back(project: Project) -> None:
-    with pytest.raises(LoginFailed, match="nobody came back from the browser within 3 s"):
-        project.log_in(timeout=2.0, browse=lambda _: None)
+    for seconds in (1.0, 4.0, 16.0):  # it may take a slow machine longer to find out where to log in
+        with pytest.raises(LoginFailed) as caught:
+            project.log_in(timeout=seconds, browse=lambda _: None)
+        if "did not answer" not in str(caught.value):
+            break
+    assert f"nobody came back from the browser within {seconds:g} s" in str(caught.value)
 
 
 def test_an_authorization_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
@@ -368,11 +372,15 @@ def test_an_authorization_server_that_does_not_answer_is_named(tmp_path: Path) -
 
 
 def test_the_address_is_said_before_the_time_is_over(project: Project) -> None:
-    done = project.hatchlock("login", "far", "--no-browser", "--timeout", "3")
+    for seconds in ("2", "8", "32"):  # as above
+        done = project.hatchlock("login", "far", "--no-browser", "--timeout", seconds)
+        if "did not answer" not in done.stderr:
+            break
 
     assert done.returncode == 1
     assert "/authorize?" in done.stderr
-    assert done.stderr.index("/authorize?") < done.stderr.index("nobody came back from the browser within 3 s")
+    told = f"nobody came back from the browser within {seconds} s"
+    assert done.stderr.index("/authorize?") < done.stderr.index(told)
 
 
 def test_a_token_goes_to_no_other_address(project: Project, guarded: RemoteServer, tmp_path: Path) -> None:
