@@ -262,7 +262,8 @@ def _listings() -> st.SearchStrategy[list[Definition]]:
 
 def _surface(varies: bool, tools: list[Definition], prompts: list[Definition], **facts: Any) -> Surface:
     labels = [*(f"tool {item.name}" for item in tools), *(f"prompt {item.name}" for item in prompts)]
-    return surface_of(tools=tools, prompts=prompts, varying=labels[1:] if varies else (), **facts)
+    surface = surface_of(tools=tools, prompts=prompts, varying=labels[1:] if varies else (), **facts)
+    return replace(surface, artefacts={"linux/arm64": surface.artefact} if varies else {})
 
 
 SURFACES: st.SearchStrategy[Surface] = st.builds(

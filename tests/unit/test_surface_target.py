@@ -46,7 +46,7 @@ def changed_server(server: str, **fields: Any) -> Lock:
 
 def test_rules_of_the_manifest_and_pins_of_the_lock_come_together() -> None:
     declared = SurfaceRules(allow=("g*",), changed="warn")
-    rules = surface_rules(declared, pinned(LOCK, "demo"), "demo")
+    rules = surface_rules(declared, pinned(LOCK, "demo"), "demo", MACHINE.platform)
     assert rules is not None
     assert rules.pins is not None
     assert rules == replace(declared, pins=rules.pins)
@@ -60,7 +60,7 @@ def test_rules_of_the_manifest_and_pins_of_the_lock_come_together() -> None:
 
 @pytest.mark.parametrize("declared", [SurfaceRules(), SurfaceRules(changed="warn")])
 def test_a_server_without_rules_and_pins_has_the_launch_record_that_it_had(declared: SurfaceRules) -> None:
-    assert surface_rules(declared, pinned(LOCK, "demo"), "host") is None
+    assert surface_rules(declared, pinned(LOCK, "demo"), "host", MACHINE.platform) is None
 
 
 def test_what_a_server_is_made_of_makes_its_pin_stale() -> None:
@@ -105,5 +105,5 @@ def test_the_launch_record_of_a_program_has_its_pins() -> None:
     lock = pinned(world().lock(text), "host")
     found = compile_target(manifest_of(text), lock, MACHINE)
     (server,) = found.servers
-    assert server.record.surface == surface_rules(SurfaceRules(), lock, "host")
+    assert server.record.surface == surface_rules(SurfaceRules(), lock, "host", MACHINE.platform)
     assert server.record.surface is not None

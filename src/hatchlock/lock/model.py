@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 LOCK_VERSION = 1
-LOCK_MINOR = 4
+LOCK_MINOR = 5
 """What a newer one adds, an older hatchlock can pass over; see `newer`."""
 ASSEMBLER = 1
 """The version of the rules that turn locked files into image bytes."""

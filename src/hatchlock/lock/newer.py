@@ -69,6 +69,8 @@ def minor_of(lock: Lock) -> int:
         any(getattr(value, name) for value in values for name in _FIELDS_OF_1[type(value)]),
         any(server.transport != "stdio" for server in lock.servers),
     )
+    if any(surface.artefacts for surface in lock.surfaces):
+        return 5
     if lock.surfaces or any(getattr(server, name) for server in lock.servers for name in _FIELDS_OF_4):
         return 4
     sandboxes = [server.sandbox for server in lock.servers]

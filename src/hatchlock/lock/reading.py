@@ -185,7 +185,7 @@ def _read_server(data: Mapping[str, Any]) -> Server:
 def _read_surface(data: Mapping[str, Any]) -> Surface:
     lists = {name: tuple(map(_read_definition, data.get(name, ()))) for name in ("tools", "prompts")}
     surface = _read(Surface, data, **lists)
-    _checked(_SHA256, surface.artefact, surface.tools_sha256, surface.prompts_sha256)
+    _checked(_SHA256, surface.artefact, *surface.artefacts.values(), surface.tools_sha256, surface.prompts_sha256)
     _checked(_SHA256, *([surface.instructions_sha256] if surface.instructions_sha256 else []))
     return surface
 

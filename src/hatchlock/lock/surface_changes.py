@@ -67,6 +67,11 @@ def _definitions(
 def _conditions(what: str, old: Surface, new: Surface) -> Iterator[FieldChange]:
     if old.artefact != new.artefact:
         yield FieldChange(sign="~", what=what, field="pinned artefact", before=old.artefact, after=new.artefact)
+    for platform in sorted(old.artefacts.keys() | new.artefacts.keys()):
+        texts = [item.artefacts.get(platform, "") for item in (old, new)]
+        if texts[0] != texts[1]:
+            field = f"pinned artefact on {platform}"
+            yield FieldChange(sign="~", what=what, field=field, before=texts[0], after=texts[1])
     if old.protocol != new.protocol:
         yield FieldChange(sign="~", what=what, field="pinned with protocol", before=old.protocol, after=new.protocol)
     if old.secrets != new.secrets:

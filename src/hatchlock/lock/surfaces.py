@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.surface import Unhashable, definition_hash, instructions_hash, parse_strictly, set_hash, shown
@@ -36,6 +36,8 @@ class Surface:
     Attributes:
         server: The server's name.
         artefact: Digest of what was probed (64 hex digits): it is stale when the lock's server has become something else.
+        artefacts: Platform -> digest of what that was there, once the server has become something else on some platforms and
+            not on all; empty for most.
         protocol: The protocol's version that both agreed on; "" where that was not recorded.
         secrets: Names of the variables and headers whose secrets were there, sorted: lists shrink without credentials.
         instructions: The text; "" for none.
@@ -50,6 +52,7 @@ class Surface:
 
     server: str
     artefact: str
+    artefacts: Mapping[str, str] = field(default_factory=dict)
     protocol: str = ""
     secrets: tuple[str, ...] = ()
     instructions: str = ""

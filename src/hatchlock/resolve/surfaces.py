@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hatchlock.lock.artefact import artefact_of, is_stale
+from hatchlock.lock.artefact import artefact_of, artefacts_of, stale_on
 from hatchlock.lock.model import Lock
 from hatchlock.lock.surfaces import Surface
 from hatchlock.manifest.handover import Handover
@@ -16,7 +16,8 @@ __all__ = ["surface_warnings", "with_surfaces"]
 def with_surfaces(lock: Lock, before: Sequence[Lock], handover: Handover) -> Lock:
     """Return a lock with what earlier ones have pinned of its servers, under their names of now.
 
-    Of a merge's two sides the one whose pin is of what is locked now goes before the other, else the first one.
+    Of a merge's two sides the one whose pin is of what is locked now goes before the other, else the first one. A pin of which
+    only some platforms have become something else gets the digests of each: on the others it goes on to count.
 
     Args:
         lock: The new one.
@@ -35,17 +36,32 @@ def surface_warnings(lock: Lock, before: Sequence[Lock], handover: Handover) -> 
         others = [found for other in known if (found := _named(other, name, handover))]
         if any(_what(other) != _what(surface) for other in others):
             yield f"the two sides of the merge have pinned other tools of server:{name}; see `hatchlock pin --check {name}`"
-        if is_stale(lock, name) and not any(is_stale(other, _known_as(other, name, handover)) for other in known):
+        stale = stale_on(lock, name)
+        if stale and not any(set(stale) <= set(stale_on(other, _known_as(other, name, handover))) for other in known):
+            where = "" if stale == lock.platforms else f" on {', '.join(stale)}"
             yield (
-                f"what server:{name} is made of has changed since it was pinned: after `hatchlock apply`,"
-                f" look at its tools again with `hatchlock pin {name}`"
+                f"what server:{name} is made of{where} has changed since it was pinned: after `hatchlock apply`"
+                f"{' there' if where else ''}, look at its tools again with `hatchlock pin {name}`"
             )
 
 
 def _carried(lock: Lock, name: str, before: Sequence[Lock], handover: Handover) -> Surface | None:
-    found = [replace(item, server=name) for other in before if (item := _named(other, name, handover))]
-    artefact = artefact_of(lock, name) if len(found) > 1 else ""
-    return next((item for item in found if item.artefact == artefact), next(iter(found), None))
+    found = [(other, item) for other in before if (item := _named(other, name, handover))]
+    if not found:
+        return None
+    artefact = artefact_of(lock, name)
+    other, surface = next(((other, item) for other, item in found if item.artefact == artefact), found[0])
+    if surface.artefact != artefact and not surface.artefacts:
+        surface = replace(surface, artefacts=_parts(lock, name, other, surface))
+    return replace(surface, server=name)
+
+
+def _parts(lock: Lock, name: str, before: Lock, surface: Surface) -> dict[str, str]:
+    """Return what a pin was of on each platform, if that is the same on some of them; the lock that it is from still says."""
+    if surface.artefact != artefact_of(before, surface.server):
+        return {}
+    pinned, now = artefacts_of(before, surface.server), artefacts_of(lock, name)
+    return pinned if any(now.get(platform) == digest for platform, digest in pinned.items()) else {}
 
 
 def _named(lock: Lock, name: str, handover: Handover) -> Surface | None:

@@ -279,7 +279,9 @@ class Placing:
             startup_timeout=launch.startup_timeout,
             trust=launch.trust,
             audit=self.manifest.project.audit,
-            surface=surface_rules(self.manifest.servers[launch.name].tools, self.lock, launch.name),
+            surface=surface_rules(
+                self.manifest.servers[launch.name].tools, self.lock, launch.name, self.machine.platform
+            ),
         )
         beside = seatbelt_problems(record) if self.machine.system == "darwin" and launch.runtime == "process" else ()
         if problems := (*unsupported(record, root=self.machine.is_root), *beside):

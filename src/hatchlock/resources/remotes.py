@@ -34,7 +34,7 @@ def remote_spec(manifest: Manifest, lock: Lock, launch: Server, machine: Machine
         directory=str(machine.directory),
         startup_timeout=launch.startup_timeout,
         trust=launch.trust,
-        surface=surface_rules(manifest.servers[launch.name].tools, lock, launch.name),
+        surface=surface_rules(manifest.servers[launch.name].tools, lock, launch.name, machine.platform),
         remote=Remote(
             url=launch.url,
             transport="sse" if launch.transport == "sse" else "http",

@@ -11,13 +11,14 @@ from hatchlock.surface import Pins, SurfaceRules
 __all__ = ["surface_rules"]
 
 
-def surface_rules(declared: SurfaceRules, lock: Lock, server: str) -> SurfaceRules | None:
+def surface_rules(declared: SurfaceRules, lock: Lock, server: str, platform: str) -> SurfaceRules | None:
     """Return the rules of a server's launch record; None where anything may pass.
 
     Args:
         declared: Of the manifest, without pins.
         lock: Has what was pinned.
         server: The server's name.
+        platform: This machine's.
     """
     surface = lock.surface(server)
     if surface is None:
@@ -26,7 +27,7 @@ def surface_rules(declared: SurfaceRules, lock: Lock, server: str) -> SurfaceRul
         tools={item.name: item.sha256 for item in surface.tools},
         prompts={item.name: item.sha256 for item in surface.prompts},
         instructions=surface.instructions_sha256,
-        stale=is_stale(lock, server),
+        stale=is_stale(lock, server, platform),
         varying=surface.varying,
     )
     return replace(declared, pins=pins)

@@ -88,11 +88,14 @@ def compare(
 
 
 def _stale(lock: Lock, name: str) -> Iterator[str]:
-    from hatchlock.lock.artefact import is_stale
+    from hatchlock.lock.artefact import stale_on
 
     for surface in lock.surfaces:
-        if is_stale(lock, surface.server):
-            what = f"the pin of server:{surface.server} is stale in {name}, as what it is made of has changed since"
+        if stale := stale_on(lock, surface.server):
+            where = "" if stale == lock.platforms else f" on {', '.join(stale)}"
+            what = (
+                f"the pin of server:{surface.server} is stale in {name}{where}, as what it is made of has changed since"
+            )
             yield f"{what}; look at it again with `hatchlock pin {surface.server}`"
 
 
