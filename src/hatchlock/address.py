@@ -9,7 +9,17 @@ from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
 
-__all__ = ["Address", "BadSource", "ImageReference", "Kind", "ResourceKind", "Source", "Transport", "is_place"]
+__all__ = [
+    "Address",
+    "BadSource",
+    "ImageReference",
+    "Kind",
+    "ResourceKind",
+    "Source",
+    "Transport",
+    "is_place",
+    "scoped",
+]
 
 
 _PLACES = (".", "~/", "/")
@@ -140,6 +150,18 @@ class Address:
     def order(self) -> tuple[int, str]:
         """The key by which plans and reports sort."""
         return (list(ResourceKind).index(self.kind), self.name)
+
+
+def scoped(client: str, scope: str, entry: str | None = None) -> str:
+    """Return how an application's file is called where each of its scopes counts, `cursor@project`, or an entry in it.
+
+    Args:
+        client: The application's name in the catalogue.
+        scope: Whose file it is.
+        entry: The entry's name; then it is `cursor@project/time`.
+    """
+    file = f"{client}@{scope}"
+    return file if entry is None else f"{file}/{entry}"
 
 
 class Transport(StrEnum):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hatchlock.address import scoped
 from hatchlock.cli.client_words import matcher
 from hatchlock.cli.consent import asker
 from hatchlock.cli.context import home_of, project_of, project_or_none
@@ -206,7 +207,7 @@ def _tell_out(
 
 def _surplus_line(item: Surplus) -> str:
     why = f"  {printable(item.why)}" if item.why else ""
-    return f"- {item.client}@{item.scope}/{printable(item.name)}{why}  ({printable(item.path)})"
+    return f"- {scoped(item.client, item.scope, printable(item.name))}{why}  ({printable(item.path)})"
 
 
 def _surplus_to_dict(item: Surplus) -> dict[str, Any]:
@@ -295,7 +296,7 @@ def _transfer_lines(transfer: Transfer) -> Iterator[str]:
 def _step_line(step: CopyStep) -> str:
     sign = {"create": "+", "replace": "±", "unchanged": " "}.get(step.action, "!")
     why = f": {printable(step.why)}" if step.why else ""
-    return f"{sign} {step.client}@{step.scope}/{printable(step.name)}  {step.action}{why}"
+    return f"{sign} {scoped(step.client, step.scope, printable(step.name))}  {step.action}{why}"
 
 
 def _tell_after(done: Iterable[CopyStep], ui: Ui) -> None:
@@ -320,7 +321,7 @@ def _agreed(arguments: argparse.Namespace, ui: Ui, question: str, text: str) -> 
 
 
 def _failures(failed: Iterable[tuple[Any, HatchlockError]]) -> list[dict[str, Any]]:
-    return [{"entry": f"{item.client}@{item.scope}/{item.name}", **error_to_dict(error)} for item, error in failed]
+    return [{"entry": scoped(item.client, item.scope, item.name), **error_to_dict(error)} for item, error in failed]
 
 
 def _tell_failed(failed: Iterable[tuple[Any, HatchlockError]], ui: Ui) -> None:

@@ -20,7 +20,7 @@ from hatchlock.events import Event, Sink, discard
 from hatchlock.manifest.handover import NO_HANDOVER, Handover
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
-from hatchlock.resources.client_file import ClientFile, EntrySpec, usual_address
+from hatchlock.resources.client_file import ClientFile, EntrySpec, scoped_address, usual_address
 from hatchlock.resources.client_found import Found, handover_of, taken, taking_of
 from hatchlock.resources.client_imports import Read, entries_read
 from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
@@ -144,8 +144,8 @@ class ClientResource:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
                 problems += [Problem.of(address, error) for address in affected]
                 if not affected and self._may_hold_ours(file, error):
-                    whole = Address(kind=ResourceKind.CLIENT, name=f"{file.client}@{file.scope}")
-                    problems.append(Problem.of(whole, error, more="; entries of this project may still be in it"))
+                    more = "; entries of this project may still be in it"
+                    problems.append(Problem.of(scoped_address(file), error, more=more))
         self.problems = tuple(problems)
         return [self._observed(address, found) for address, found in self._found.items()]
 
@@ -338,12 +338,9 @@ class ClientResource:
     def _address(self, found: Found) -> Address:
         """Return the usual address, unless another file's entry has it, or it is one too many."""
         usual = usual_address(found.file, found.now)
-        if found.is_removed:
-            return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
         spec = self._specs.get(usual)
-        if spec.file == found.file if spec else usual not in self._found:
-            return usual
-        return Address(kind=ResourceKind.CLIENT, name=f"{found.file.client}@{found.file.scope}/{found.server}")
+        is_free = spec.file == found.file if spec else usual not in self._found
+        return usual if is_free and not found.is_removed else scoped_address(found.file, found.server)
 
     def _observed(self, address: Address, found: Found) -> Observed:
         path, is_going = Path(found.file.path), address not in self._specs and found.ours

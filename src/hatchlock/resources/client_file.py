@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, ResourceKind, scoped
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.shape import Shape
 
-__all__ = ["ClientFile", "EntrySpec", "usual_address"]
+__all__ = ["ClientFile", "EntrySpec", "scoped_address", "usual_address"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -74,3 +74,11 @@ class EntrySpec:
 def usual_address(file: ClientFile, server: str) -> Address:
     """Return the address of a server's entry in a file: `client:CLIENT/SERVER`."""
     return Address(kind=ResourceKind.CLIENT, name=f"{file.client}/{server}")
+
+
+def scoped_address(file: ClientFile, server: str | None = None) -> Address:
+    """Return the address of a server's entry where the application's other file has one, too: `client:CLIENT@SCOPE/SERVER`.
+
+    Without a server it is that of the file.
+    """
+    return Address(kind=ResourceKind.CLIENT, name=scoped(file.client, file.scope, server))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, ResourceKind, scoped
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.originals import read_originals
 from hatchlock.clients.owners import owner_of
@@ -98,7 +98,7 @@ def applied_names(file: ClientFile, files: Collection[ClientFile], applied: Iter
     names = set()
     for address in applied:
         client, _, name = address.name.partition("/")
-        is_here = client == f"{file.client}@{file.scope}" or (is_only and client == file.client)
+        is_here = client == scoped(file.client, file.scope) or (is_only and client == file.client)
         if is_here and address.kind is ResourceKind.CLIENT:
             names.add(name)
     return names

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hatchlock.address import scoped
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.surface import shown
@@ -142,7 +143,7 @@ def take_out(home: Home, command: str, entries: Iterable[Surplus], *, emit: Sink
 
     items = tuple(entries)
     gone, failed = [], []
-    named = [f"{item.client}@{item.scope}/{item.name}" for item in items]
+    named = [scoped(item.client, item.scope, item.name) for item in items]
     with doing(home.root, command.replace(" ", "."), entries=named) as facts:
         for item in items:
             path = Path(item.path)

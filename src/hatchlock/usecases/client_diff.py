@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, ResourceKind, scoped
 from hatchlock.usecases.client_places import file_of
 from hatchlock.usecases.plan import make_plan
 
@@ -72,7 +72,7 @@ def client_diff(project: Project, clients: Collection[str]) -> ClientDiff:
         if address.kind is not ResourceKind.CLIENT:
             return False
         file = file_of(planned, address)
-        return not clients or not {file.client, f"{file.client}@{file.scope}"}.isdisjoint(clients)
+        return not clients or not {file.client, scoped(file.client, file.scope)}.isdisjoint(clients)
 
     return ClientDiff(
         entries=tuple(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hatchlock.address import Address, ResourceKind
+from hatchlock.address import Address, ResourceKind, scoped
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.handover import covers
 from hatchlock.paths import user_home
@@ -378,7 +378,7 @@ def _given_up(root: Path | None) -> tuple[Address, ...]:
 
 def _addresses(file: ClientFile, name: str) -> tuple[Address, ...]:
     """Return the addresses that an entry may have had in plans."""
-    names = (f"{file.client}/{name}", f"{file.client}@{file.scope}/{name}")
+    names = (f"{file.client}/{name}", scoped(file.client, file.scope, name))
     return tuple(Address(kind=ResourceKind.CLIENT, name=text) for text in names)
 
 

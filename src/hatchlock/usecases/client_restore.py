@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.address import Address
+from hatchlock.address import Address, scoped
 from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.events import Sink, discard
 from hatchlock.usecases.client_places import file_of
@@ -192,7 +192,7 @@ def restore(
 
 
 def _shown(client: str, scope: str) -> str:
-    return f"{client}@{scope}" if scope else client
+    return scoped(client, scope) if scope else client
 
 
 def _why_nothing(problems: tuple[Problem, ...]) -> HatchlockError | None:

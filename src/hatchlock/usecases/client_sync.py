@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from hatchlock.address import scoped
 from hatchlock.errors import HatchlockError, UsageError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.surface import shown
@@ -167,7 +168,7 @@ def sync(home: Home, transfer: Transfer, *, emit: Sink = discard) -> Synced:
 
     steps = [step for step in transfer.steps if step.is_done]
     done, failed = [], []
-    named = [f"{step.client}@{step.scope}/{step.name}" for step in steps]
+    named = [scoped(step.client, step.scope, step.name) for step in steps]
     with doing(home.root, "client.sync", source=transfer.source, entries=named) as facts:
         for step in steps:
             path = Path(step.path)
