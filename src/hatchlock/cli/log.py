@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from typing import TYPE_CHECKING
 
+from hatchlock.errors import PermissionProblem
 from hatchlock.events import Event, Sink, is_progress
 from hatchlock.files import private_directory
 
@@ -13,10 +15,13 @@ if TYPE_CHECKING:
     from structlog.typing import BindableLogger
 
     from hatchlock.paths import Home
+    from hatchlock.serve.talk import LogFile
 
 __all__ = ["EVENT_LOG", "logged"]
 
 EVENT_LOG = "logs/events.ndjson"
+_LIMIT = 8 << 20
+"""Bytes of it; what was before is in `.1`, and what was before that is gone."""
 
 
 def logged(sink: Sink, home: Home, command: str) -> Sink:
@@ -42,15 +47,33 @@ def logged(sink: Sink, home: Home, command: str) -> Sink:
     return write
 
 
+class _Lines:
+    """A log as a file of text; it is closed when nobody has it any more."""
+
+    def __init__(self, log: LogFile) -> None:
+        self._log = log
+        weakref.finalize(self, log.close)
+
+    def write(self, text: str) -> None:
+        self._log.write(text.encode())
+
+    def flush(self) -> None:
+        pass
+
+
 def _open(home: Home, command: str) -> BindableLogger:
     import structlog
 
+    from hatchlock.serve.talk import LogFile
+
     path = home.root / EVENT_LOG
     private_directory(home.root)
-    private_directory(path.parent)
-    stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", buffering=1)
+    try:
+        log = LogFile(path, _LIMIT)
+    except PermissionProblem as error:
+        raise OSError(str(error)) from error
     logger: BindableLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
+        structlog.WriteLogger(_Lines(log)),  # type: ignore[arg-type]
         processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()],
         command=command,
         pid=os.getpid(),
