@@ -78,9 +78,12 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _path(path: Path, role: Any) -> known.PathFacts:
+    return _of(path, role, path.stat())
+
+
+def _of(path: Path, role: Any, facts: os.stat_result) -> known.PathFacts:
     from hatchlock.security.audit.facts import PathFacts
 
-    facts = path.stat()
     return PathFacts(path=str(path), role=role, mine=facts.st_uid == os.geteuid(), mode=stat.S_IMODE(facts.st_mode))
 
 
@@ -104,4 +107,4 @@ def _open_below(root: Path) -> Iterator[known.PathFacts]:
             if stat.S_ISLNK(facts.st_mode):
                 continue
             if facts.st_uid != os.geteuid() or facts.st_mode & others:
-                yield _path(path, "inside")
+                yield _of(path, "inside", facts)
