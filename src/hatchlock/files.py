@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from hatchlock.errors import PermissionProblem
 
@@ -28,6 +29,7 @@ __all__ = [
     "read_optional",
     "refuse_special",
     "remove_tree",
+    "replacing",
     "reporting_permission",
 ]
 
@@ -152,12 +154,19 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
         PermissionProblem: The directory cannot be written to, or `path` is a device or the like.
         OSError: The disk is full, or the like; `path` is as it was.
     """
+    with replacing(path, mode=mode, durable=durable) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterator[BinaryIO]:
+    """Have a stream for what replaces `path` when the block ends well; the rest as `atomic_write`."""
     refuse_special(path)
     with reporting_permission(path):
         handle, temporary = begin_file(path)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             if durable:

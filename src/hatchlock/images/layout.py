@@ -22,11 +22,10 @@ from hatchlock.digest import canonical_json, digest_file
 from hatchlock.errors import HatchlockError
 from hatchlock.files import (
     atomic_write,
-    begin_file,
     clear_unfinished,
     fsync_directory,
     read_optional,
-    refuse_special,
+    replacing,
     reporting_permission,
 )
 from hatchlock.images.layer import tar_chunks, tar_header
@@ -114,21 +113,9 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
         PermissionProblem: It cannot be written, or is a device or the like.
         OSError: The disk is full, or the like; the file is as it was.
     """
-    refuse_special(path)
     clear_unfinished(path.parent, path.name)
-    with reporting_permission(path):
-        handle, temporary = begin_file(path)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.writelines(chunks)
-                stream.flush()
-                os.fchmod(stream.fileno(), _FILE_MODE)
-                os.fsync(stream.fileno())
-                temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    fsync_directory(path.parent)
+    with reporting_permission(path), replacing(path, mode=_FILE_MODE) as stream:
+        stream.writelines(chunks)
 
 
 def _fill(directory: Path, packed: Packed, descriptors: Iterable[Mapping[str, Any]]) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from hatchlock.digest import algorithm_of, canonical_json, sha256_bytes
 from hatchlock.errors import HatchlockError
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, refuse_special, reporting_permission
+from hatchlock.files import clear_unfinished, replacing, reporting_permission
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME
 from hatchlock.store.blobs import Blobs, WrongHash
 
@@ -142,7 +141,8 @@ def write_bundle(
         "blobs": [{"digest": digest, "size": size} for digest, size in sizes.items()],
         **({"builds": builds} if builds else {}),
     }
-    with _replacing(path) as stream:
+    clear_unfinished(path.parent, path.name)
+    with replacing(path) as stream:
         for member, data in ((_INDEX, canonical_json(index)), (MANIFEST_NAME, manifest), (LOCK_NAME, lock)):
             _add(stream, member, [data], len(data))
         for digest, size in sizes.items():
@@ -240,24 +240,6 @@ def _checked(blobs: Blobs, digest: str) -> Iterator[bytes]:
         raise WrongHash(
             what="a blob of the store", expected=digest, actual=seen.hexdigest(), where=str(blobs.path(digest))
         )
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    refuse_special(path)
-    clear_unfinished(path.parent, path.name)
-    with reporting_permission(path):
-        handle, temporary = begin_file(path)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync_directory(path.parent)
 
 
 @contextlib.contextmanager
