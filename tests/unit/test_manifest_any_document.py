@@ -78,7 +78,9 @@ def strange(draw: st.DrawFn, document: dict[str, Any]) -> str:
 
 
 @given(main=st.sampled_from(DOCUMENTS).flatmap(strange), local=strange(OVERLAY))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_strange_value_anywhere_is_read_or_reported(tmp_path: Path, main: str, local: str) -> None:
     path, overlay = tmp_path / "hatchlock.toml", tmp_path / "hatchlock.local.toml"
     path.write_text(main)

@@ -65,7 +65,9 @@ ATOMS += [
 LINES = st.lists(st.lists(st.sampled_from(ATOMS), min_size=1, max_size=6).map("".join), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(top=LINES, inner=LINES, newline=st.sampled_from(["\n", "\r\n"]))
 @example(top=["a**/e", "d/**/a"], inner=["**"], newline="\n")  # git takes what is before `*` off first
 @example(top=["*", "!*/", "!*.py"], inner=["!a", "/b"], newline="\r\n")
@@ -76,7 +78,9 @@ def test_the_files_are_those_that_git_lists(repository: Path, top: list[str], in
     assert paths(repository) == of_git(repository)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(top=LINES, inner=LINES)
 def test_the_rules_above_a_subdirectory_count_as_git_counts_them(
     repository: Path, top: list[str], inner: list[str]
