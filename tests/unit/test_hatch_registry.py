@@ -18,6 +18,7 @@ from hatchlock.net.http import Http, Offline, Unreachable
 from hatchlock.net.patience import Patience
 from hatchlock.realise.unpack import BadArchive
 from hatchlock.sources.base import BadAnswer, UnknownPackage
+from hatchlock.sources.claims import ClaimedTwice
 from hatchlock.sources.hatch.archive import read_archive, unpack_archive
 from hatchlock.sources.hatch.documents import DEFAULT_URL
 from hatchlock.sources.hatch.index import IndexPackage, read_index
@@ -25,7 +26,6 @@ from hatchlock.sources.hatch.problems import BadHatchMetadata, BadHatchPackage
 from hatchlock.sources.hatch.registry import HatchIndex, HatchRegistry
 from hatchlock.sources.hatch.trouble import (
     HatchArchiveTooLarge,
-    HatchClaimedTwice,
     NoHatchVersion,
     SeveralRepositories,
     UnknownRepository,
@@ -314,7 +314,7 @@ def test_an_index_claims_names_and_no_other_has_them(tmp_path: Path) -> None:
             with pytest.raises(UnknownPackage, match="acme_two"):
                 registry.versions("acme_two")
         twice = [HatchIndex(name=name, url=own.index_url, packages=("acme_*",)) for name in ("a", "b")]
-        with asking("", tmp_path, indexes=twice) as registry, pytest.raises(HatchClaimedTwice, match="a, b"):
+        with asking("", tmp_path, indexes=twice) as registry, pytest.raises(ClaimedTwice, match="a, b"):
             registry.versions("acme_one")
 
 

@@ -15,7 +15,8 @@ from hatchlock.lock.model import File, Package
 from hatchlock.net.http import Http, Refused, Unreachable
 from hatchlock.net.patience import Patience
 from hatchlock.sources.base import BadAnswer, FileGone, MissingHash, UnknownPackage
-from hatchlock.sources.npm.indexes import NpmClaimedTwice, NpmIndex
+from hatchlock.sources.claims import ClaimedTwice
+from hatchlock.sources.npm.indexes import NpmIndex
 from hatchlock.sources.npm.names import BadNpmName
 from hatchlock.sources.npm.ranges import NpmVersion
 from hatchlock.sources.npm.registry import NpmFacts, NpmSource
@@ -290,13 +291,13 @@ def test_a_name_that_two_indexes_claim_is_refused(tmp_path: Path) -> None:
         NpmIndex(name="two", url=closed_address("/"), packages=("@acme/t*", "tool-*")),
     ]
     with asking(closed_address("/"), tmp_path, indexes=indexes) as source:
-        with pytest.raises(NpmClaimedTwice, match="one, two"):
+        with pytest.raises(ClaimedTwice, match="one, two"):
             source.versions("@acme/tool")
         with pytest.raises(Unreachable):
             source.versions("@acme/other")
     with (
         asking("", tmp_path, indexes=[NpmIndex(name=name, url="http://127.0.0.1:1") for name in ("a", "b")]) as source,
-        pytest.raises(NpmClaimedTwice),
+        pytest.raises(ClaimedTwice),
     ):
         source.versions("thing")
 

@@ -16,12 +16,12 @@ from hatchlock.lock.model import File
 from hatchlock.net.cache import Cache
 from hatchlock.net.http import Http, Offline
 from hatchlock.sources.base import BadAnswer, UnknownPackage
+from hatchlock.sources.claims import entitled
 from hatchlock.sources.hatch.declared import version_of
 from hatchlock.sources.hatch.documents import HatchIndex, IndexDocuments, file_of
 from hatchlock.sources.hatch.index import HatchRelease, IndexPackage, read_index
 from hatchlock.sources.hatch.trouble import (
     HatchArchiveTooLarge,
-    HatchClaimedTwice,
     NoHatchVersion,
     SeveralRepositories,
     UnknownRepository,
@@ -101,7 +101,7 @@ class HatchRegistry:
             UnknownPackage: Its index has no such package.
             UnknownRepository: Its index has no such repository.
             SeveralRepositories: Several have it, and none was said.
-            HatchClaimedTwice: Two indexes claim it.
+            ClaimedTwice: Two indexes claim it.
             Refused: The index wants (other) credentials.
             Unreachable: It cannot be asked, and nothing is kept.
             BadAnswer: It answers something else than its format, or a version's differences lead nowhere.
@@ -237,11 +237,7 @@ class HatchRegistry:
         return found[0]
 
     def _index_of(self, name: str) -> HatchIndex:
-        claiming = [index for index in self._indexes if index.claims(name)]
-        found = claiming or [index for index in self._indexes if not index.packages]
-        if len(found) > 1:
-            raise HatchClaimedTwice(name=name, indexes=tuple(sorted(index.name for index in found)))
-        return found[0]
+        return entitled(name, self._indexes, kind=Kind.HATCH) or HatchIndex()
 
     def _repositories(self, index: HatchIndex) -> dict[str, tuple[IndexPackage, ...]]:
         with self._lock:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.manifest.problem import did_you_mean
 
-__all__ = ["HatchArchiveTooLarge", "HatchClaimedTwice", "NoHatchVersion", "SeveralRepositories", "UnknownRepository"]
+__all__ = ["HatchArchiveTooLarge", "NoHatchVersion", "SeveralRepositories", "UnknownRepository"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,22 +63,6 @@ class NoHatchVersion(HatchlockError):
 
     def _hint(self) -> str:
         return "ask for another version, or ask the index again with --refresh"
-
-
-@dataclass(kw_only=True, eq=False)
-class HatchClaimedTwice(HatchlockError):
-    """Two indexes both are the only one for a package."""
-
-    code: ClassVar[str] = "claimed-twice"
-
-    name: str
-    indexes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"hatch:{self.name} would come from more than one index: {', '.join(self.indexes)}"
-
-    def _hint(self) -> str:
-        return "give each index `packages = [...]` so that one of them, and no other, has the name"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -6,12 +6,12 @@ import fnmatch
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from hatchlock.errors import HatchlockError
+from hatchlock.address import Kind
+from hatchlock.sources.claims import entitled
 from hatchlock.sources.npm.npmrc import Npmrc
 
-__all__ = ["Indexes", "NpmClaimedTwice", "NpmIndex"]
+__all__ = ["Indexes", "NpmIndex"]
 
 _DEFAULT_NAME = "npm"
 
@@ -39,22 +39,6 @@ class NpmIndex:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.packages)
 
 
-@dataclass(kw_only=True, eq=False)
-class NpmClaimedTwice(HatchlockError):
-    """Two registries both are the only one for a package."""
-
-    code: ClassVar[str] = "claimed-twice"
-
-    name: str
-    indexes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"npm:{self.name} would come from more than one index: {', '.join(self.indexes)}"
-
-    def _hint(self) -> str:
-        return "give each index `packages = [...]` so that one of them, and no other, has the name"
-
-
 class Indexes:
     """Every registry, and the choice between them. Thread safe.
 
@@ -78,19 +62,13 @@ class Indexes:
         """Return the one registry of a package, with its address.
 
         Raises:
-            NpmClaimedTwice: Several claim it.
+            ClaimedTwice: See `claims.entitled`.
         """
-        claiming = [index for index in self._declared if index.claims(name)]
-        general = [index for index in self._declared if not index.packages]
-        if len(claiming) > 1 or (not claiming and len(general) > 1):
-            found = claiming or general
-            raise NpmClaimedTwice(name=name, indexes=tuple(sorted(index.name for index in found)))
-        if claiming:
-            return self._addressed(claiming[0])
+        found = entitled(name, self._declared, kind=Kind.NPM)
         scope = name.partition("/")[0]
-        if scope in self._npmrc.scopes:
+        if scope in self._npmrc.scopes and not (found and found.packages):
             return NpmIndex(url=self._npmrc.scopes[scope])
-        return self._addressed(general[0] if general else NpmIndex())
+        return self._addressed(found or NpmIndex())
 
     def _addressed(self, index: NpmIndex) -> NpmIndex:
         url = index.url or self._npmrc.registry or self._npms_own()

@@ -135,7 +135,7 @@ class NpmSource:
 
         Raises:
             BadNpmName: No package can have that name.
-            NpmClaimedTwice: Two indexes claim it.
+            ClaimedTwice: Two indexes claim it.
             UnknownPackage: Its index has no such package.
             Refused: The index wants (other) credentials.
             Unreachable: Neither it nor a mirror answers, and nothing is in the cache.
