@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 import time
 from pathlib import Path
@@ -242,10 +243,11 @@ def test_pages_without_end_end(tmp_path: Path) -> None:
 
 
 def test_what_talks_for_ever_and_what_does_not_read_ends_in_time_and_leaves_nothing() -> None:
-    flood = "import sys\nwhile True: print('x' * 65536, file=sys.stderr)  # flood-of-a-probe"
-    deaf = "import os, time\nos.fork()\ntime.sleep(600)  # deaf-to-a-probe"
+    tag = secrets.token_hex(6)
+    flood = f"import sys\nwhile True: print('x' * 65536, file=sys.stderr)  # flood-{tag}"
+    deaf = f"import os, time\nos.fork()\ntime.sleep(600)  # deaf-{tag}"
     began = time.monotonic()
-    for script, word in ((flood, "flood-of-a-probe"), (deaf, "deaf-to-a-probe")):
+    for script, word in ((flood, f"flood-{tag}"), (deaf, f"deaf-{tag}")):
         with pytest.raises(ProbeFailed, match="no answer within"):
             probe([sys.executable, "-I", "-c", script], timeout=0.3, environ={})
         assert wait_for(lambda word=word: processes_with(word) == [])
@@ -253,10 +255,11 @@ def test_what_talks_for_ever_and_what_does_not_read_ends_in_time_and_leaves_noth
 
 
 def test_what_a_server_leaves_when_it_ends_is_ended() -> None:
-    child = "import os, time\nif os.fork(): raise SystemExit(5)\nos.close(1)\nos.close(2)\ntime.sleep(600)  # left-by-a-probe"
+    tag = f"left-{secrets.token_hex(6)}"
+    child = f"import os, time\nif os.fork(): raise SystemExit(5)\nos.close(1)\nos.close(2)\ntime.sleep(600)  # {tag}"
     with pytest.raises(ProbeFailed, match="it ended with status 5"):
         probe([sys.executable, "-I", "-c", child], timeout=60, environ={})
-    assert wait_for(lambda: processes_with("left-by-a-probe") == [])
+    assert wait_for(lambda: processes_with(tag) == [])
 
 
 def test_a_call_may_be_larger_than_a_pipe(tmp_path: Path) -> None:
