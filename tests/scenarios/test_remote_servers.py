@@ -134,7 +134,7 @@ async def _with_the_sdk(command: list[str]) -> list[str]:
         for name in ("think", "ask", "grow"):
             result = await session.call_tool(name, {})
             said.append(str(result.content[0].text))  # type: ignore[union-attr]
-        await asyncio.wait_for(changed.wait(), 20)
+        await asyncio.wait_for(changed.wait(), 60)
         said.append("notifications/tools/list_changed")
     return said
 

@@ -103,7 +103,7 @@ def test_each_message_leaves_at_once(start: Callable[..., Run], tmp_path: Path) 
         for count in range(1, 30):
             run.write({"jsonrpc": "2.0", "method": "x"})
             size = count * (len(json.dumps({"jsonrpc": "2.0", "method": "x"})) + 1)
-            assert wait_for(lambda: heard.stat().st_size == size, 5)  # noqa: B023
+            assert wait_for(lambda: heard.stat().st_size == size)  # noqa: B023
         assert run.end()[0] == 0
 
 

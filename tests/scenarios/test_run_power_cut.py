@@ -110,7 +110,7 @@ def test_a_process_without_a_sandbox(bare: tuple[TrialProject, dict[str, str], s
     for words in REMOVING:
         cut_and_told(project, left, env, "hatchlock-bare-", words[0])
         project.run(*words, env=env)
-        assert wait_for(lambda: left() == [], 5), left()
+        assert wait_for(lambda: left() == []), left()
         assert list(project.store.glob("projects/*/sessions/*")) == []
     with Run(command=project.launch_command("deaf"), env=env) as run:
         assert wait_for(lambda: left() != [])

@@ -83,7 +83,7 @@ def test_a_server_that_stays_is_reached_and_run_leads_to_it(home: Path) -> None:
     assert 'web: "POST /mcp' in log(home)
     assert "not allowed" not in log(home)
     assert stop_keeper(root(home), "web", grace=1)
-    assert processes_with(str(home)) == []
+    assert wait_for(lambda: processes_with(str(home)) == [])
     assert is_gone(keeper.port)
     assert keeper_of(root(home), "web") is None
 
@@ -112,7 +112,7 @@ def test_with_the_keeper_goes_everything(home: Path, also: tuple[str, ...]) -> N
     for pid in (before.pid, *(victims[name] for name in also)):
         os.kill(pid, signal.SIGKILL)
 
-    assert wait_for(lambda: processes_with(str(home)) == [] and servers_of(before.port) == [], 8)
+    assert wait_for(lambda: processes_with(str(home)) == [] and servers_of(before.port) == [])
     assert keeper_of(root(home), "web") is None
     assert is_gone(before.port)
 
@@ -123,7 +123,7 @@ def test_a_keeper_that_is_killed_at_once_leaves_nothing(home: Path) -> None:
     keeper = started(home, web_record(sandbox=Sandbox(stop_grace=0.5)))
     os.kill(keeper.pid, signal.SIGKILL)
 
-    assert wait_for(lambda: processes_with(str(home)) == [], 8)
+    assert wait_for(lambda: processes_with(str(home)) == [])
     assert is_gone(keeper.port)
 
 
@@ -139,7 +139,7 @@ def test_however_many_start_it_there_is_one(home: Path) -> None:
     assert len({item.pid for item in done}) == 1
     assert len(servers_of(before.port)) == 1
     assert [item.did for item in stop(place, "trial", [])] == ["stopped"]
-    assert wait_for(lambda: processes_with(str(home)) == [], 3)  # nobody has waited to take over
+    assert wait_for(lambda: processes_with(str(home)) == [], 30)  # nobody waits to take over, which takes a minute
 
 
 def test_what_is_stopped_by_hand_stays_so_until_it_is_started(home: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
     assert after.url == before.url
     os.kill(after.pid, signal.SIGKILL)
 
-    assert wait_for(lambda: processes_with(str(home)) == [], 8)
+    assert wait_for(lambda: processes_with(str(home)) == [])
     assert is_gone(after.port)
 
 
@@ -268,7 +268,7 @@ def test_a_state_that_was_deleted_has_no_keepers(home: Path) -> None:
     kept(root(home))
     (root(home) / "keepers" / "web.lock").unlink()
 
-    assert wait_for(lambda: processes_with(str(home)) == [], 12)
+    assert wait_for(lambda: processes_with(str(home)) == [])
 
 
 def test_top_and_logs_tell_of_it(home: Path) -> None:
