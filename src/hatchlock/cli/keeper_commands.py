@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hatchlock.cli.context import home_of, project_name_of
 from hatchlock.cli.ui import Ui, printable
@@ -120,7 +120,7 @@ def _usage(found: Sequence[Running]) -> str:
     return table(rows)
 
 
-def follow(arguments: argparse.Namespace, ui: Ui) -> int:
+def follow(arguments: argparse.Namespace, ui: Ui) -> NoReturn:
     """Print what servers write, until somebody ends it."""
     from hatchlock.cli.audit_log_command import last_lines, start_of
     from hatchlock.usecases.follow import follow_logs
@@ -137,7 +137,6 @@ def follow(arguments: argparse.Namespace, ui: Ui) -> int:
 
     lines, start = last_lines(arguments), start_of(arguments)
     follow_logs(home_of(arguments), project_name_of(arguments), names, told, lines=lines, start=start)
-    return 0
 
 
 def _sessions(count: int) -> str:

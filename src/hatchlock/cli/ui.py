@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hatchlock.cli.layout import printable
 from hatchlock.cli.progress import Progress
@@ -21,8 +21,6 @@ _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 _SLOW = 1.0
 """Seconds from which a step says how long it took."""
 _SIGNS = {"+ ": "green", "- ": "red", "~ ": "yellow", "! ": "red"}
-
-Colour = Literal["red", "green", "yellow", "cyan"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

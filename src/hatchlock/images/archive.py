@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from hatchlock.digest import hex_of, sha256_bytes
 from hatchlock.images.layer import tar_chunks, tar_header
 from hatchlock.images.layers_read import BadLayer
 from hatchlock.realise.zstd import ZSTD_HEAD, DamagedZstd, is_zstd, open_zstd
 
-__all__ = ["ArchiveLayer", "archive_chunks", "write_archive"]
+__all__ = ["ArchiveLayer", "archive_chunks"]
 
 _CHUNK = 1 << 20
 
@@ -59,16 +58,6 @@ def archive_chunks(*, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -
             yield tar_header(names[diff_id], size=size)
             yield from tar_chunks(_file(path), size)
     yield bytes(1024)
-
-
-def write_archive(out: BinaryIO, *, config: bytes, layers: Sequence[ArchiveLayer], tag: str) -> None:
-    """Write what `archive_chunks` yields.
-
-    Raises:
-        BadLayer: A layer is compressed with zstd, and damaged or cut off.
-        OSError: A layer cannot be read, or `out` not be written.
-    """
-    out.writelines(archive_chunks(config=config, layers=layers, tag=tag))
 
 
 def _member(name: str, data: bytes) -> Iterator[bytes]:

@@ -29,7 +29,6 @@ __all__ = [
     "loads",
     "loads_sides",
     "read_lock",
-    "write_lock",
     "write_text",
 ]
 
@@ -178,17 +177,12 @@ def read_lock(path: Path, *, warn: Callable[[str], object] = _unheard) -> Lock:
     return loads(data, file=path.name, warn=warn)
 
 
-def write_lock(path: Path, lock: Lock) -> bool:
-    """Write the lock, whole or not at all, and return whether its bytes changed; equal bytes are left alone.
+def write_text(path: Path, text: str) -> bool:
+    """Write what `dumps` gave, whole or not at all, and return whether the bytes changed; equal bytes are left alone.
 
     Raises:
         PermissionProblem: The directory cannot be written to.
     """
-    return write_text(path, dumps(lock))
-
-
-def write_text(path: Path, text: str) -> bool:
-    """Write what `dumps` gave; see `write_lock`."""
     data = text.encode()
     clear_unfinished(path.parent, path.name)
     if read_optional(path) == data:

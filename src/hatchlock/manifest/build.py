@@ -112,7 +112,10 @@ def build(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> Manifest:
     servers = merged_servers(document, overlay)
     machines = {key: overlay[key] for key in ("indexes", "registries", "clients") if key in overlay}
     merged = Document.model_validate({**_merge(document, machines), "servers": servers})
-    environments = {name: _environment(name, table) for name, table in (merged.environments or {}).items()}
+    environments = {
+        name: _environment(name, table, table.dependencies, description=table.description or "")
+        for name, table in (merged.environments or {}).items()
+    }
     return Manifest(
         project=_project(merged.project),
         environments=environments,
@@ -201,30 +204,17 @@ def _base(text: str | None) -> Source | None:
     return Source.parse(text) if text else None
 
 
-def _environment(name: str, table: EnvironmentTable) -> EnvironmentSpec:
+def _environment(
+    name: str, table: EnvironmentTable | ServerTable, dependencies: list[str] | None, *, description: str = ""
+) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=name,
-        description=table.description or "",
+        description=description,
         python=table.python or "",
         node=table.node or "",
         base=_base(table.base),
         trust=table.trust or "",
-        dependencies=_sources(table.dependencies),
-        constraints=_sources(table.constraints),
-        overrides=_sources(table.overrides),
-        allow_build=_names(table.allow_build),
-        allow_scripts=tuple(sorted(set(table.allow_scripts or ()))),
-    )
-
-
-def _private(name: str, table: ServerTable) -> EnvironmentSpec:
-    return EnvironmentSpec(
-        name=name,
-        python=table.python or "",
-        node=table.node or "",
-        base=_base(table.base),
-        trust=table.trust or "",
-        dependencies=_sources(table.with_),
+        dependencies=_sources(dependencies),
         constraints=_sources(table.constraints),
         overrides=_sources(table.overrides),
         allow_build=_names(table.allow_build),
@@ -252,7 +242,7 @@ def _server(name: str, table: ServerTable, environments: Mapping[str, Environmen
         groups=tuple(sorted(set(table.groups or ()))),
         trust=table.trust or (environments[table.environment].trust if table.environment else ""),
         environment=table.environment,
-        private=_private(name, table),
+        private=_environment(name, table, table.with_),
         sandbox=_sandbox(table.sandbox),
         startup_timeout=_or(table.startup_timeout, 30.0),
         build=_build(table.build) if table.build is not None else None,

@@ -80,10 +80,6 @@ class Handover:
         """Return what something begins with that is taken over, "" for a client entry; None if it is not taken over."""
         return self.adopted.get(_plain(address))
 
-    def is_forgotten(self, address: Address) -> bool:
-        """Whether something is given up: itself, or the server whose entry or volume it is."""
-        return any(covers(given_up, address) for given_up in self.forgotten)
-
 
 NO_HANDOVER = Handover()
 """Of a manifest that has none of the three lists."""

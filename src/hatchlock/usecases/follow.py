@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hatchlock.errors import UsageError
 from hatchlock.state.stamps import since, split_stamp
@@ -93,9 +93,8 @@ def follow_logs(
     *,
     lines: int | None,
     start: str = "",
-    is_over: Callable[[], bool] = lambda: False,
-) -> None:
-    """Tell what servers write to their logs, from their last lines on, until it is over, or for ever.
+) -> NoReturn:
+    """Tell what servers write to their logs, from their last lines on, for ever: a signal ends it.
 
     Args:
         home: The store.
@@ -104,7 +103,6 @@ def follow_logs(
         told: Told a server's name and a line.
         lines: How many lines that are there already come first, of each server; None for all.
         start: Of these only what was written from this moment on; "" for all.
-        is_over: Asked now and then.
 
     Raises:
         NoSuchProject, BrokenState: It was not applied.
@@ -120,8 +118,6 @@ def follow_logs(
             for name, tail in tails.items():
                 for line in tail.lines():
                     told(name, line)
-            if is_over():
-                return
             time.sleep(_PAUSE)
     finally:
         for tail in tails.values():

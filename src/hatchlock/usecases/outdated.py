@@ -24,7 +24,6 @@ __all__ = ["Outdated", "find_outdated"]
 
 _THREADS = 16
 _Found = TypeVar("_Found", bound="Standing | None")
-_HOUR = 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
