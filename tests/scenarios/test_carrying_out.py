@@ -42,12 +42,13 @@ url = "{index}"
 """
 APPLY = ("apply", "--yes", "--no-probe")
 PATIENCE = 120.0
+_MODULES = 50
 
 
 def _slow(directory: Path) -> Release:
     """A wheel that takes its time to be installed: its many modules are compiled."""
     body = "".join(f"def f{number}(x):\n    return [x, {{'k': x}}]\n" for number in range(400)).encode()
-    files = {f"slow_server/m{number}.py": body for number in range(50)}
+    files = {f"slow_server/m{number}.py": body for number in range(_MODULES)}
     return _wheel(directory, "slow_server", files)
 
 
@@ -135,6 +136,11 @@ def working_for(project: TrialProject) -> list[str]:
     return found
 
 
+def compiled(project: TrialProject) -> int:
+    """Return how many modules of the wheel that takes its time are ready, which is the last that is done."""
+    return len(list(project.store.glob("envs/*/lib/python*/site-packages/slow_server/__pycache__/m*.pyc")))
+
+
 def converges(project: TrialProject) -> None:
     project.ok(*APPLY)
     assert project.steps() == []
@@ -166,10 +172,12 @@ def test_sigterm_twice_ends_it_at_once_with_all_that_works_for_it(slow: TrialPro
     assert done.status == 130, done.said
     assert "stopped at once" in done.err
     assert time.monotonic() - began < PATIENCE
-    assert wait_for(lambda: not working_for(slow), patience=0.5), "what works for it goes on without it"
+    assert wait_for(lambda: not working_for(slow))
+    assert compiled(slow) < _MODULES, "what works for it went on without it"
     assert len(slow.environments()) < 2
     assert "it has no end" in slow.ok("logs", "--apply").out
     converges(slow)
+    assert compiled(slow) == _MODULES
 
 
 @pytest.fixture(scope="module")
