@@ -222,9 +222,12 @@ def test_a_generation_that_cannot_be_read_is_no_way_back_and_hinders_no_apply(
     (state_of(project) / "journal.ndjson").write_text('{"event":"begin","command":"apply"}\n')
     project.ok(*APPLY)
     assert project.plan()["steps"] == []
-    told = project.fails("history").err
-    assert f"{facts} cannot be read" in told
-    assert "move the directory that it is in away" in told
+    told = project.ok("history")
+    assert f"note: generation 1 is left out: {facts} cannot be read" in told.err
+    assert "move the directory that it is in away" in told.err
+    assert "* 2" in " ".join(told.out.split())
+    assert [item["number"] for item in project.ok("history", "--json").document["unreadable"]] == [1]
+    assert f"{facts} cannot be read" in project.fails("history", "1").err
     project.ok("gc", "--yes")  # the apply has left one of the same files, so this one is no way back
     assert "* 2" in " ".join(project.ok("history").out.split())
     assert not facts.exists()

@@ -13,7 +13,7 @@ from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import project_of
 from hatchlock.cli.layout import table
 from hatchlock.cli.plan_commands import tell_problems
-from hatchlock.cli.ui import Ui
+from hatchlock.cli.ui import Ui, printable
 from hatchlock.errors import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -34,12 +34,17 @@ def history(arguments: argparse.Namespace, ui: Ui) -> int:
     found = project_history(project_of(arguments), arguments.number)
     if ui.json:
         generations = [_past_to_dict(item) for item in found.generations]
+        unreadable = [
+            {"number": item.number, "path": item.error.path, "why": item.error.why} for item in found.unreadable
+        ]
         document = {"project": found.project, "current": found.current, "held": found.held, "generations": generations}
-        ui.document(document)
+        ui.document({**document, "unreadable": unreadable})
     elif arguments.number is not None:
         ui.result(_one(found.generations[0]))
     else:
         ui.result(_overview(found))
+        for item in found.unreadable:
+            ui.say(f"note: generation {item.number} is left out: {printable(str(item.error))}\nhint: {item.error.hint}")
     return 0
 
 

@@ -18,7 +18,7 @@ from hatchlock.files import atomic_write, fsync_directory, private_directory, re
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME
 from hatchlock.state.documents import BadState, document_bytes, read_document, write_document
 
-__all__ = ["Generation", "Generations"]
+__all__ = ["Generation", "Generations", "Unreadable"]
 
 _FACTS = "generation.json"
 _TARGET = "target.json"
@@ -49,6 +49,19 @@ class Generation:
     counts: Mapping[str, int] = field(default_factory=dict)
     lock: str = ""
     uses: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A generation whose facts cannot be read. Its other files may be whole.
+
+    Attributes:
+        number: Its number.
+        error: Why.
+    """
+
+    number: int
+    error: BadState
 
 
 class Generations:
@@ -118,6 +131,22 @@ class Generations:
             return _generation(number, document)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadState(path=str(path), why=f"{type(error).__name__} {error}") from error
+
+    def readable(self) -> tuple[tuple[Generation, ...], tuple[Unreadable, ...]]:
+        """Return what is known of the generations, the oldest first, and those of which nothing can be read.
+
+        Raises:
+            NewerState: A newer version wrote one of them.
+        """
+        found, damaged = [], []
+        for number in self.numbers():
+            try:
+                generation = self.read(number)
+            except BadState as error:
+                damaged.append(Unreadable(number=number, error=error))
+            else:
+                found += [generation] if generation else []
+        return tuple(found), tuple(damaged)
 
     def lock(self, number: int) -> bytes | None:
         """Return the lock that a generation was applied from; None when there is no such generation."""

@@ -24,6 +24,7 @@ from hatchlock.usecases.remains import left_names, remove_left
 from hatchlock.usecases.uses import TREES, Uses, active_uses, generation_uses, target_uses
 
 if TYPE_CHECKING:
+    from hatchlock.state.generations import Unreadable
     from hatchlock.usecases.project import Project
 
 __all__ = ["KEEP", "collect_garbage", "find_garbage"]
@@ -46,7 +47,7 @@ def find_garbage(project: Project, *, keep: int = KEEP) -> Garbage:
 
     Raises:
         BoundElsewhere: The project belongs to another directory.
-        BadState: A project's state cannot be read, so nobody knows what it needs.
+        BadState: A project's state cannot be read, generations apart, so nobody knows what it needs.
         EngineFailed, EngineError, EngineUnreachable: The engine was found, and does not say what it has.
     """
     return _Survey(project, keep).garbage()
@@ -125,6 +126,7 @@ class _Survey:
         self._state.check_binding(self._name, project.directory)
         stay = {*newest_different(self._state.generations, keep), self._state.current()}
         self._old = tuple(number for number in self._state.generations.numbers() if number not in stay)
+        self._unreadable: list[Kept] = []
         self._used = self._in_use()
         self._running: list[Kept] = []
         self._images = EngineGarbage(project, self._name, self._used)
@@ -135,11 +137,11 @@ class _Survey:
             *(Item(kind="session", name=name) for name in left_names(self._state.root)),
             *self._images.networks(self._state),
             *(Item(kind="generation", name=str(number)) for number in self._old),
-            *self._images.unused(),
+            *(self._images.unused() if not self._used.more else ()),
             *self._trees(),
             *(Item(kind="unfinished", name=str(self._below(path))) for path in self._state.generations.unfinished()),
         ]
-        kept = [*self._images.kept(), *self._running]
+        kept = [*self._images.kept(), *self._running, *self._unreadable]
         return Garbage(items=tuple(items), kept=tuple(kept))
 
     def delete(self, item: Item) -> str:
@@ -159,9 +161,10 @@ class _Survey:
         from hatchlock.state.sessions import running
 
         named = {*self._state.active().values(), *(session.launch for session in running(self._state.root))}
-        for number in self._state.generations.numbers():
-            generation = self._state.generations.read(number)
-            named.update(generation.servers.values() if generation else ())
+        known, unreadable = self._state.generations.readable()
+        if unreadable:
+            return  # any of them may be one of theirs
+        named.update(digest for generation in known for digest in generation.servers.values())
         for digest in self._state.records():
             if digest not in named:
                 self._state.forget_record(digest)
@@ -170,6 +173,8 @@ class _Survey:
         """Delete what was written beside images that no project uses any more."""
         from hatchlock.images.key import key_of_tag
 
+        if self._used.more:
+            return
         keys = {key_of_tag(tag) for tag in self._used.images}
         for key, path in self._home.statements().items():
             if key not in keys:
@@ -179,9 +184,12 @@ class _Survey:
         used = self._wanted()
         for name, state in all_projects(self._home).items():
             used |= active_uses(state, self._home)
+            going = self._old if name == self._name else ()
             for number in state.generations.numbers():
-                if name != self._name or number not in self._old:
+                if number not in going:
                     used |= generation_uses(state, number, self._home)
+            _, unreadable = state.generations.readable()
+            self._unreadable += [_left_alone(name, item) for item in unreadable if item.number not in going]
         return used
 
     def _wanted(self) -> Uses:
@@ -204,7 +212,7 @@ class _Survey:
                 name = str(self._below(path))
                 if not finished(path):
                     yield Item(kind="unfinished", name=name, size=size_of(path))
-                elif name in self._used.trees:
+                elif name in self._used.trees or self._used.more:
                     continue
                 elif is_used(path):
                     self._running.append(Kept(name=name, why=_RUNNING))
@@ -213,6 +221,11 @@ class _Survey:
 
     def _below(self, path: Path) -> Path:
         return path.relative_to(self._home.root)
+
+
+def _left_alone(project: str, item: Unreadable) -> Kept:
+    why = f"{item.error}; whatever it may need stays too, until you move the directory that it is in away"
+    return Kept(name=f"generation {item.number} of {project}", why=why)
 
 
 def _directories(root: Path) -> list[Path]:

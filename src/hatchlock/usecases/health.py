@@ -152,8 +152,8 @@ def _plural(what: str, number: int) -> str:
 
 def _generations(state: ProjectState) -> Mapping[str, int]:
     """Return digest of a launch record -> the newest generation that has it."""
-    known = (state.generations.read(number) for number in state.generations.numbers())
-    return {digest: item.number for item in known if item for digest in item.servers.values()}
+    known, _ = state.generations.readable()  # `history` and `gc` tell of the others
+    return {digest: item.number for item in known for digest in item.servers.values()}
 
 
 def _session(path: Path, session: RunningSession, generation: int, *, current: bool) -> SessionStatus:

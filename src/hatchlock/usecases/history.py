@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from hatchlock.usecases.generations import NoSuchGeneration
 
 if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
-    from hatchlock.state.generations import Generation, Generations
+    from hatchlock.state.generations import Generation, Generations, Unreadable
     from hatchlock.usecases.project import Project
 
 __all__ = ["Change", "History", "Past", "project_history"]
@@ -66,13 +66,15 @@ class History:
         project: Its name.
         current: The one that it is at; 0 before the first.
         held: The same, if a rollback went there; 0 otherwise.
-        generations: The newest first.
+        generations: The newest first, but for those that cannot be read.
+        unreadable: These.
     """
 
     project: str
     current: int
     held: int
     generations: tuple[Past, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 def project_history(project: Project, number: int | None = None) -> History:
@@ -87,7 +89,7 @@ def project_history(project: Project, number: int | None = None) -> History:
     Raises:
         NoSuchGeneration: There is none of that number.
         BoundElsewhere: The project belongs to another directory.
-        BadState: A generation is not what we wrote.
+        BadState: The one that was named is not what we wrote, or something else of the state is not.
     """
     from hatchlock.state.sessions import running
     from hatchlock.usecases.plan import project_state
@@ -99,6 +101,10 @@ def project_history(project: Project, number: int | None = None) -> History:
     known = state.generations.numbers()
     if number is not None and number not in known:
         raise NoSuchGeneration(project=name, wanted=str(number), known=known)
+    found, unreadable = state.generations.readable()
+    for item in unreadable:
+        if item.number == number:
+            raise item.error
     started = {session.launch: session.server for session in running(state.root)}
     past = _Changes(state.generations)
     current = state.current()
@@ -113,15 +119,15 @@ def project_history(project: Project, number: int | None = None) -> History:
                 is_current=generation.number == current,
                 sessions=tuple(sorted(started[digest] for digest in generation.servers.values() if digest in started)),
             )
-            for before, generation in _pairs(state.generations)
+            for before, generation in _pairs(found)
             if number in {None, generation.number}
         ),
+        unreadable=unreadable if number is None else (),
     )
 
 
-def _pairs(generations: Generations) -> Iterator[tuple[Generation | None, Generation]]:
+def _pairs(found: Sequence[Generation]) -> Iterator[tuple[Generation | None, Generation]]:
     """Yield each generation behind the one before it, the newest first."""
-    found = [generation for number in generations.numbers() if (generation := generations.read(number))]
     before: list[Generation | None] = [None, *found]
     yield from reversed(list(zip(before, found, strict=False)))
 

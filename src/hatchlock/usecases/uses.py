@@ -28,13 +28,15 @@ class Uses:
     Attributes:
         trees: Below the store: `envs/KEY`, `conda/KEY`, `pythons/KEY`.
         images: Tags.
+        more: Nobody can say what else.
     """
 
     trees: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
+    more: bool = False
 
     def __or__(self, other: Uses) -> Uses:
-        return Uses(trees=self.trees | other.trees, images=self.images | other.images)
+        return Uses(trees=self.trees | other.trees, images=self.images | other.images, more=self.more or other.more)
 
 
 def active_uses(state: ProjectState, home: Home) -> Uses:
@@ -49,10 +51,17 @@ def active_uses(state: ProjectState, home: Home) -> Uses:
 def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
     """Return what a generation uses: its launch records, and what it says of environments without a server.
 
+    One that cannot be read may use whatever its target has, and any launch record; without that, anything at all.
+
     Raises:
-        BadState: It is not what we wrote.
+        NewerState: A newer version wrote it.
     """
-    generation = state.generations.read(number)
+    from hatchlock.state.documents import BadState
+
+    try:
+        generation = state.generations.read(number)
+    except BadState:
+        return _unreadable_uses(state, number, home)
     if generation is None:
         return Uses()
     said = generation.uses
@@ -60,6 +69,15 @@ def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
     # no apply mends an old record, and what is damaged starts nothing; what it needed is told besides
     whole = [digest for digest in generation.servers.values() if state.record(digest) is not None]
     return own | _of_records(state, whole, home)
+
+
+def _unreadable_uses(state: ProjectState, number: int, home: Home) -> Uses:
+    from hatchlock.usecases.generations import kept_target
+
+    whole = [digest for digest in state.records() if state.record(digest) is not None]
+    records = _of_records(state, whole, home)
+    target = kept_target(state.generations, number)
+    return records | (target_uses(target, home) if target is not None else Uses(more=True))
 
 
 def target_uses(target: Target, home: Home) -> Uses:
