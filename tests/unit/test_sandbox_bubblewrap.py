@@ -13,6 +13,7 @@ from hatchlock.security.bubblewrap import (
     bubblewrap_options,
     identity_files,
     limits,
+    limits_of_each,
     system_calls,
 )
 from hatchlock.security.seccomp import SeccompProfileUnusable
@@ -121,6 +122,19 @@ def test_limits_bind_and_never_exceed_the_machines() -> None:
         "--nproc=128:128",
     )
     assert "--nofile=512:512" in limits(Sandbox(), replace(ROOT, max_files=512))
+
+
+def test_what_was_limited_beforehand_needs_no_program_inside() -> None:
+    sandbox = Sandbox()
+    before = replace(ROOT, limited=True)
+    assert limits(sandbox, before) == ("--nproc=128:128",), "it counts where the server does"
+    assert limits_of_each(sandbox, before) == {"nofile": 1024, "core": 1, "data": 512 << 20}
+    grouped = replace(before, grouped=frozenset({"memory", "pids"}))
+    assert limits(sandbox, grouped) == ()
+    assert limits_of_each(sandbox, grouped) == {"nofile": 1024, "core": 1}
+    argv = bubblewrap_argv(RECORD, grouped, args=3, info=4)
+    assert ROOT.prlimit not in argv
+    assert argv[argv.index("--") + 1] == ROOT.setpriv
 
 
 def test_what_a_group_limits_is_not_limited_for_each_process_besides() -> None:

@@ -3,10 +3,10 @@
 The options go to bubblewrap through a file descriptor (`--args`), because they hold the environment and with it
 secrets, which must be neither in an argument list nor in the environment of a process outside the sandbox.
 
-Limits are those of control groups where this machine lets us make some (`engines.cgroups`), else rlimits, set inside by
-`prlimit`: RLIMIT_NPROC counts by uid and user namespace, so it must be set where the server's own count begins. Memory is
-RLIMIT_DATA and not RLIMIT_AS, since V8 and others reserve address space that they never use; it binds each process for
-itself.
+Limits are those of control groups where this machine lets us make some (`engines.cgroups`), else rlimits. Whoever starts
+bubblewrap sets them beforehand, or `prlimit` inside, which takes 2 ms: RLIMIT_NPROC counts by uid and user namespace, so it must
+be set where the server's own count begins. Memory is RLIMIT_DATA and not RLIMIT_AS, since V8 and others reserve address space
+that they never use; it binds each process for itself.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ __all__ = [
     "bubblewrap_options",
     "identity_files",
     "limits",
+    "limits_of_each",
     "system_calls",
 ]
 
@@ -89,6 +90,7 @@ class System:
         grouped: What is limited for all processes of the server together, by a control group: "memory", "cpu", "pids". There
             no limit of each process's own is set besides, since it would count what is reserved and not used.
         no_programs: Whether what can be written to is mounted beforehand, so that no program is started from there.
+        limited: Whether `limits_of_each` are those of the process that becomes bubblewrap.
     """
 
     bwrap: str
@@ -108,6 +110,7 @@ class System:
     seccomp: bytes = b""
     grouped: frozenset[str] = frozenset()
     no_programs: bool = False
+    limited: bool = False
 
 
 def system_calls(sandbox: Sandbox, system: System, profile: bytes) -> bytes:
@@ -179,23 +182,25 @@ def bubblewrap_argv(
     return (
         *(system.bwrap, "--args", str(args), "--info-fd", str(info)),
         *(("--block-fd", str(block), "--") if block is not None else ("--",)),
-        *(system.prlimit, *limits(record.sandbox, system), "--"),
+        *((system.prlimit, *inside, "--") if (inside := limits(record.sandbox, system)) else ()),
         *(_drop_to(*_identity(record, system), system) if system.root else ()),
         *record.argv,
     )
 
 
 def limits(sandbox: Sandbox, system: System) -> tuple[str, ...]:
-    """Return prlimit's options for a profile: soft and hard limits, never above the machine's own."""
-    memory = size_in_bytes(sandbox.memory)
-    files = min(sandbox.files, system.max_files)
-    # one byte and not none: none does not stop a dump that goes to a program of the machine
-    options = [f"--nofile={files}:{files}", "--core=1:1"]
-    if "memory" not in system.grouped:
-        options.append(f"--data={memory}:{memory}")
+    """Return prlimit's options for a profile, inside: soft and hard limits, never above the machine's own."""
+    each = {} if system.limited else limits_of_each(sandbox, system)
     if "pids" not in system.grouped and (system.root or system.counts_by_namespace):
-        options.append(f"--nproc={sandbox.pids}:{sandbox.pids}")
-    return tuple(options)
+        each = {**each, "nproc": sandbox.pids}
+    return tuple(f"--{name}={value}:{value}" for name, value in each.items())
+
+
+def limits_of_each(sandbox: Sandbox, system: System) -> dict[str, int]:
+    """Return the limits of a profile that each process has for itself, wherever they are set; prlimit's names."""
+    # one byte and not none: none does not stop a dump that goes to a program of the machine
+    each = {"nofile": min(sandbox.files, system.max_files), "core": 1}
+    return each if "memory" in system.grouped else {**each, "data": size_in_bytes(sandbox.memory)}
 
 
 def identity_files(record: LaunchRecord, system: System) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from hatchlock.engines.cgroups import NO_GROUPS, Group, remove_groups
+from hatchlock.engines.limits import own_limits
 from hatchlock.files import memory_file
 from hatchlock.launch import LaunchRecord, Sandbox, size_in_bytes
 from hatchlock.process import ProcessFailed
@@ -179,8 +180,10 @@ def start_isolated(
 
     def start(groups: Group) -> subprocess.Popen[bytes]:
         here = replace(system, grouped=groups.bound)
+        own = own_limits(record.sandbox, here)
+        here = replace(here, limited=bool(own))
         argv = bubblewrap_argv(record, here, args=options, info=info_in, block=block)
-        before = _preparation(groups, here, record.sandbox)
+        before = _preparation(groups, here, record.sandbox, own)
         return _start(argv, env={}, cwd="/", group=group, inherited=inherited, piped=piped, before=before)
 
     try:
@@ -301,15 +304,22 @@ def _start(
         raise ProcessFailed(argv=tuple(argv), status=None, output=str(error)) from error
 
 
-def _preparation(groups: Group, system: System, sandbox: Sandbox) -> Callable[[], None] | None:
-    """Return what is done in the child before it becomes bubblewrap; None for nothing."""
-    if not system.no_programs:
-        return groups.join if groups.places else None
-    from hatchlock.engines.temporary import mount_temporary  # noqa: PLC0415  it loads ctypes
+def _preparation(groups: Group, system: System, sandbox: Sandbox, limits: Mapping[int, int]) -> Callable[[], None]:
+    """Return what is done in the child before it becomes bubblewrap."""
+    import resource  # noqa: PLC0415  not on every system
+
+    mount: Callable[[], None] | None = None
+    if system.no_programs:
+        from hatchlock.engines.temporary import mount_temporary  # noqa: PLC0415  it loads ctypes
+
+        mount = functools.partial(mount_temporary, TEMPORARY.values(), size=size_in_bytes(sandbox.tmp))
 
     def prepare() -> None:
         groups.join()
-        mount_temporary(TEMPORARY.values(), size=size_in_bytes(sandbox.tmp))
+        if mount:
+            mount()
+        for kind, value in limits.items():
+            resource.setrlimit(kind, (value, value))
 
     return prepare
 
