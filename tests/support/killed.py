@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 
 from support.kill_count import KILLS
+from support.loaded import run_loaded
 from support.project import TrialProject
 
 __all__ = ["KilledProject"]
@@ -79,15 +79,8 @@ class KilledProject(TrialProject):
         return int((self.root / "seen").read_text())
 
     def _driven(self, mode: str, number: int, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", _DRIVER, mode, str(number), str(self.root / "seen"), *words],
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = (mode, str(number), str(self.root / "seen"), *words)
+        return run_loaded(words, cwd=self.directory, env=self.env, program=_DRIVER)
 
     def killed_after(self, seconds: float, *words: str) -> bool:
         """Start a command, kill it after some time, and return whether that was before its end."""

@@ -15,7 +15,9 @@ import anyio
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from support.index import Release
+from support.loaded import can_be_loaded, run_loaded
 from support.runs import SERVERS
+from support.tmp import own_tmp
 from support.wheels import make_wheel
 
 _PATIENCE = 300.0
@@ -53,7 +55,8 @@ class TrialProject:
         for directory in (self.directory, self.user_home):
             directory.mkdir(parents=True, exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
-        self.env = {**kept, "HOME": str(self.user_home), "HATCHLOCK_HOME": str(self.store), **variables}
+        places = {"HOME": str(self.user_home), "HATCHLOCK_HOME": str(self.store), "TMPDIR": own_tmp()}
+        self.env = {**kept, **places, **variables}
         if manifest:
             self.write(manifest)
 
@@ -88,18 +91,25 @@ class TrialProject:
         prefix: Sequence[str] = (),
         umask: int = -1,
     ) -> Done:
-        """Run a command of hatchlock to its end, in the project's directory unless said otherwise."""
-        done = subprocess.run(
-            [*prefix, *self.command(*words)],
-            cwd=cwd or self.directory,
-            env={**self.env, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            umask=umask,
-            check=False,
-        )
+        """Run a command of hatchlock to its end, in the project's directory unless said otherwise.
+
+        It is a process of its own, in most cases one that need not load anything first (`support.loaded`).
+        """
+        environment = {**self.env, **(env or {})}
+        if not prefix and can_be_loaded(words, environment):
+            done = run_loaded(words, cwd=cwd or self.directory, env=environment, umask=umask)
+        else:
+            done = subprocess.run(
+                [*prefix, *self.command(*words)],
+                cwd=cwd or self.directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_PATIENCE,
+                umask=umask,
+                check=False,
+            )
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return Done(status=done.returncode, out=done.stdout, err=done.stderr)
 
