@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.base_image import base_image, node_image
 from support.dockerfiles import busybox
@@ -15,6 +16,7 @@ from support.kill_count import show_kills
 from support.memory import memory
 from support.podman import podman
 from support.registry import registry
+from support.shared_out import pytest_runtestloop
 
 __all__ = [
     "base_image",
@@ -26,11 +28,16 @@ __all__ = [
     "node_image",
     "podman",
     "podman_project",
+    "pytest_runtestloop",
     "pytest_terminal_summary",
     "registry",
     "sdk",
     "world",
 ]
+
+# how long an example takes is the machine's affair, and so it is in CI, where hypothesis does the same by itself
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
