@@ -32,9 +32,10 @@ class Lines:
         text: Only a line feed ends a line.
     """
 
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+    def __init__(self, text: str | bytes) -> None:
+        found = re.finditer("\n", text) if isinstance(text, str) else re.finditer(b"\n", text)
+        self._starts = [0, *(match.end() for match in found)]
 
     def at(self, offset: int) -> int:
-        """Return the line, counted from 1, that an offset in characters is in."""
+        """Return the line, counted from 1, that an offset is in: in characters, or bytes, as the text is."""
         return bisect.bisect_right(self._starts, offset)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.clients import toml_tables
+from hatchlock.clients import toml_scan, toml_tables
 from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.file_text import Unparsable
 from hatchlock.clients.shape import Address, Shape, Start, UrlShape
@@ -446,3 +446,23 @@ def test_an_entry_gets_another_value_in_the_way_it_is_written(before: str, after
 )
 def test_an_entry_is_renamed_in_the_way_it_is_written(before: str, after: str) -> None:
     assert CODEX.rename(before.encode(), "x", "new one", {"b": 2}).decode() == after
+
+
+@pytest.mark.parametrize("path", sorted(GOOD.values()), ids=lambda path: path.name)
+def test_one_walk_finds_what_a_walk_for_each_would(path: Path) -> None:
+    statements = toml_scan.scan(path.read_text())
+    below = {(item.path[0], item.path[1]) for item in statements if len(item.path) > 1}
+    for table in {first for first, _ in below}:
+        found = toml_scan.first_runs(statements, (table,))
+        assert set(found) == {part for first, part in below if first == table}
+        for part, run in found.items():
+            assert run == toml_scan.runs(statements, (table, part))[0]
+
+
+def test_places_count_bytes() -> None:
+    data = '[mcp_servers."é"]\ncommand = "ü"\n# ö\n[mcp_servers.b]\ncommand = "ä"\n'.encode()
+    entries = CODEX.read(data)
+    assert [data[slice(*entry.span)].decode() for entry in entries.values()] == [
+        '[mcp_servers."é"]\ncommand = "ü"',
+        '[mcp_servers.b]\ncommand = "ä"',
+    ]

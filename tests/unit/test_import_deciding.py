@@ -11,6 +11,7 @@ import pytest
 
 from hatchlock.errors import UsageError
 from hatchlock.manifest.load import loads
+from hatchlock.migrate import deciding
 from hatchlock.migrate.deciding import Decision, Wishes, decide
 from hatchlock.migrate.merging import Found, Merged, Origin, free_name, merged
 from hatchlock.migrate.model import Left, Proposed, Secret
@@ -102,9 +103,9 @@ def test_what_is_asked_for_under_different_names_makes_different_servers() -> No
 
 def test_a_free_name_is_never_too_long() -> None:
     long = "x" * 64
-    assert free_name(long, [long], hint="cursor") == f"{'x' * 57}-cursor"
-    assert free_name("a", ["a", "a-cursor"], hint="cursor") == "a-2"
-    assert free_name("a", ["a", "a-2"]) == "a-3"
+    assert free_name(long, [long].__contains__, hint="cursor") == f"{'x' * 57}-cursor"
+    assert free_name("a", ["a", "a-cursor"].__contains__, hint="cursor") == "a-2"
+    assert free_name("a", ["a", "a-2"].__contains__) == "a-3"
 
 
 def names(*items: Merged, taken: tuple[str, ...] = ()) -> dict[str, str]:
@@ -271,6 +272,30 @@ def test_what_no_manifest_may_have_is_refused_and_stops_nothing_else() -> None:
     (refused,) = [item for item in decision.outcomes if item.state == "refused"]
     assert "reason" in refused.why
     assert sorted(servers(decision)) == ["a", "c"]
+
+
+def test_a_manifest_that_many_are_added_to_is_read_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def counted(text: str, *, shown: str) -> Any:
+        reads.append(text)
+        return loads(text, shown=shown)
+
+    monkeypatch.setattr(deciding, "loads", counted)
+    many = [found(f"s{number}", f"pypi:s{number}") for number in range(64)]
+    assert set(states(decided(*many)).values()) == {"added"}
+    assert len(reads) == 2
+    reads.clear()
+    bad = found("bad", "pypi:bad", fields={"sandbox": {"network": "internet"}})
+    decision = decided(*many[:20], bad, *many[20:])
+    assert [name for name, state in states(decision).items() if state == "refused"] == ["bad"]
+    assert len(reads) < 20
+    reads.clear()
+    port = {"transport": "http", "port": 80, "host-port": 8001}
+    both = [found(name, f"pypi:{name}", fields=port) for name in ("one", "two", "three")]
+    decision = decided(*both[:1], *many[:20], *both[1:2], *many[20:], *both[2:])
+    assert [name for name, state in states(decision).items() if state == "refused"] == ["two", "three"]
+    assert len(reads) < 40
 
 
 def test_only_environments_and_scopes_that_are_used_are_written() -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from hatchlock.clients.file_text import BOM
 
-__all__ = ["Item", "Run", "Span", "Statement", "items", "members", "runs", "scan"]
+__all__ = ["Item", "Run", "Span", "Statement", "first_runs", "items", "members", "runs", "scan"]
 
 Path = tuple[str | int, ...]
 
@@ -114,6 +115,18 @@ def runs(statements: Sequence[Statement], prefix: Path) -> tuple[Run, ...]:
         elif found[-1]:
             found.append([])
     return tuple(Run(first=run[0], second=run[1] if len(run) > 1 else None, last=run[-1]) for run in found if run)
+
+
+def first_runs(statements: Sequence[Statement], prefix: Path) -> Mapping[str | int, Run]:
+    """Return what stands right below a key path -> the first of its `runs`; for all of it in one walk."""
+    found: dict[str | int, Run] = {}
+    size = len(prefix)
+    below = (item.path[size] if item.path[:size] == prefix and len(item.path) > size else None for item in statements)
+    for part, group in groupby(zip(below, statements, strict=True), key=lambda pair: pair[0]):
+        run = [statement for _, statement in group]
+        if part is not None:
+            found.setdefault(part, Run(first=run[0], second=run[1] if len(run) > 1 else None, last=run[-1]))
+    return found
 
 
 class _Scanner:

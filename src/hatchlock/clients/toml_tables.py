@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from itertools import pairwise
 from math import isfinite
 from typing import Any, NoReturn
 
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.file_text import BOM, Unparsable, decoded
-from hatchlock.clients.toml_scan import Span, Statement, items, members, runs, scan
+from hatchlock.clients.toml_scan import Span, Statement, first_runs, items, members, runs, scan
 from hatchlock.clients.toml_text import (
     add_block,
     add_item,
@@ -52,9 +53,11 @@ class TomlTables:
     def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
         """See `Dialect.read`."""
         file = _parsed(data, path)
+        servers = self._servers(file)
+        spans = self._spans(file) if servers else {}
+        places = _in_bytes(file.text, [spans[name] for name in servers])
         return {
-            name: Entry(value=value, span=_in_bytes(file.text, self._span(file, name)))
-            for name, value in self._servers(file).items()
+            name: Entry(value=value, span=span) for (name, value), span in zip(servers.items(), places, strict=True)
         }
 
     def set(self, data: bytes, name: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
@@ -95,14 +98,19 @@ class TomlTables:
             _refuse(file, self.table, "no table")
         return servers
 
-    def _span(self, file: _File, name: str) -> Span:
+    def _spans(self, file: _File) -> dict[str | int, Span]:
         if container := _inline(file.statements, self.table):
-            member = next(member for member in members(file.text, container) if member.key[0] == name)
-            return member.value if member.key == (name,) else Span(start=member.start, end=member.value.end)
-        run = runs(file.statements, (self.table, name))[0]
-        if run.first.value and run.first.path == (self.table, name):
-            return run.first.value
-        return Span(start=run.first.start, end=run.last.end)
+            found: dict[str | int, Span] = {}
+            for member in members(file.text, container):
+                whole = Span(start=member.start, end=member.value.end)
+                found.setdefault(member.key[0], member.value if len(member.key) == 1 else whole)
+            return found
+        return {
+            name: run.first.value
+            if run.first.value and run.first.path == (self.table, name)
+            else Span(start=run.first.start, end=run.last.end)
+            for name, run in first_runs(file.statements, (self.table,)).items()
+        }
 
     def _header(self, name: str) -> str:
         return f"[{dump_key(self.table)}.{dump_key(name)}]"
@@ -156,12 +164,14 @@ class TomlArray:
     def read(self, data: bytes, *, path: str = "") -> Mapping[str, Entry]:
         """See `Dialect.read`."""
         file = _parsed(data, path)
+        named = self._named(self._elements(file))
+        spans = self._spans(file) if named else {}
+        places = _in_bytes(file.text, [spans[index] for index, _ in named])
         return {
             element[self.name]: Entry(
-                value={key: value for key, value in element.items() if key != self.name},
-                span=_in_bytes(file.text, self._span(file, index)),
+                value={key: value for key, value in element.items() if key != self.name}, span=span
             )
-            for index, element in self._named(self._elements(file))
+            for (_, element), span in zip(named, places, strict=True)
         }
 
     def set(self, data: bytes, name: str, value: Mapping[str, Any], *, path: str = "") -> bytes:
@@ -221,11 +231,13 @@ class TomlArray:
     def _element(self, name: str, value: Mapping[str, Any]) -> dict[str, Any]:
         return {self.name: name, **{key: item for key, item in _writable(value).items() if key != self.name}}
 
-    def _span(self, file: _File, index: int) -> Span:
+    def _spans(self, file: _File) -> dict[str | int, Span]:
         if container := _inline(file.statements, self.array):
-            return items(file.text, container)[index].value
-        run = runs(file.statements, (self.array, index))[0]
-        return Span(start=run.first.start, end=run.last.end)
+            return {index: item.value for index, item in enumerate(items(file.text, container))}
+        return {
+            index: Span(start=run.first.start, end=run.last.end)
+            for index, run in first_runs(file.statements, (self.array,)).items()
+        }
 
     def _added(self, file: _File, element: Mapping[str, Any]) -> str:
         if container := _inline(file.statements, self.array):
@@ -363,8 +375,10 @@ def _judged(file: _File, text: str, name: str, servers: dict[str, Any] | list[An
     return text.encode()
 
 
-def _in_bytes(text: str, span: Span) -> tuple[int, int]:
+def _in_bytes(text: str, spans: Sequence[Span]) -> list[tuple[int, int]]:
     if text.isascii():
-        return span.start, span.end
-    start = len(text[: span.start].encode())
-    return start, start + len(text[span.start : span.end].encode())
+        return [(span.start, span.end) for span in spans]
+    sizes = {0: 0}
+    for before, at in pairwise(sorted({0, *(at for span in spans for at in (span.start, span.end))})):
+        sizes[at] = sizes[before] + len(text[before:at].encode())
+    return [(sizes[span.start], sizes[span.end]) for span in spans]

@@ -24,6 +24,8 @@ from hatchlock.paths import MANIFEST_NAME
 __all__ = ["ServerExists", "UnknownServer", "add_server", "add_tables", "new_manifest", "remove_server"]
 
 _WIDTH = 100
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
+"""Texts that stand in quotation marks as they are: nearly all, and tomlkit takes its time with each."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -183,6 +185,8 @@ def _value(value: Any) -> str:
         items = [_value(item) for item in value]
         line = f"[{', '.join(items)}]"
         return line if len(line) <= _WIDTH else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return f'"{value}"'
     return str(tomlkit.item(value).as_string())
 
 

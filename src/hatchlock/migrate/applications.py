@@ -25,6 +25,7 @@ from hatchlock.migrate.no_servers import misspelt
 from hatchlock.migrate.repeated import repeated
 from hatchlock.migrate.translate import translated
 from hatchlock.migrate.vscode_inputs import unused_inputs
+from hatchlock.place import Lines
 
 __all__ = ["ApplicationReading", "read_application", "readable_entries"]
 
@@ -70,8 +71,9 @@ def read_application(
     left: list[Left] = []
     digests: dict[str, str] = {}
     ours: list[str] = []
+    lines = Lines(data)
     for name, entry in _entries(client, data, file):
-        line = data.count(b"\n", 0, entry.span[0]) + 1
+        line = lines.at(entry.span[0])
         meant = _meant(client, entry.value)
         if meant is None:
             left.append(
@@ -86,7 +88,7 @@ def read_application(
             if isinstance(found, Left):
                 left.append(found)
                 continue
-            own = _Own(client, entry, data)
+            own = _Own(client, entry, data, lines)
             servers.append(_with_own(client, found, own, start, variables=variables, is_its_own=is_its_own))
             digests[name] = entry_digest(entry.value)
     if isinstance(client.dialect, JsonObject):
@@ -105,7 +107,8 @@ def readable_entries(client: Client, data: bytes, *, file: str) -> tuple[int, in
         Unparsable: It is not of the application's form.
     """
     meant = [entry for _, entry in _entries(client, data, file) if _meant(client, entry.value)]
-    return len(meant), sum(len(_Own(client, entry, data).unknown) for entry in meant)
+    lines = Lines(data)
+    return len(meant), sum(len(_Own(client, entry, data, lines).unknown) for entry in meant)
 
 
 def _entries(client: Client, data: bytes, file: str) -> Iterator[tuple[str, Entry]]:
@@ -227,9 +230,10 @@ class _Own:
         unknown: The names of those that the application does not know itself, as far as we know.
     """
 
-    def __init__(self, client: Client, entry: Entry, data: bytes) -> None:
+    def __init__(self, client: Client, entry: Entry, data: bytes, lines: Lines) -> None:
         self._entry = entry
         self._data = data
+        self._lines = lines
         self.kept: dict[str, Any] = {}
         self.left: list[Left] = []
         self.unknown: list[str] = []
@@ -262,7 +266,7 @@ class _Own:
         """Return that a member cannot be carried over, with its own line."""
         first, end = self._entry.span
         at = self._data.find(name.encode(errors="surrogatepass"), first, end)
-        return Left(line=self._data.count(b"\n", 0, max(at, first)) + 1, what=f"`{name}`: {why}")
+        return Left(line=self._lines.at(max(at, first)), what=f"`{name}`: {why}")
 
 
 _KEY_OF_VIBE = frozenset({"api_key_env", "api_key_header", "api_key_format"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from hatchlock.clients.catalogue import Scope
@@ -12,7 +14,7 @@ from hatchlock.errors import HatchlockError, ManyErrors, UsageError
 from hatchlock.manifest.edit import add_tables
 from hatchlock.manifest.load import loads
 from hatchlock.manifest.problem import did_you_mean
-from hatchlock.migrate.merging import Merged, entries_beside, free_name, is_same, references_of
+from hatchlock.migrate.merging import Known, Merged, Neighbours, Origin, free_name, references_of
 from hatchlock.migrate.model import Secret
 from hatchlock.migrate.secret_names import named_secrets
 from hatchlock.state.imported import Imported
@@ -121,7 +123,9 @@ def decide(
     known = tomllib.loads(text).get("servers", {})
     read = [item for item in imported if item.server in known]
     earlier = {(item.file, item.entry, item.digest): item.server for item in read}
-    said = {name: portable(fields) for name, fields in known.items()}
+    said = Known({name: portable(fields) for name, fields in known.items()})
+    beside = Neighbours(origin for server in servers for origin in server.origins)
+    taken = set(known)
     usual = loads(text, shown=_SHOWN).manifest.servers
     outcomes: list[Outcome] = []
     fresh: list[Merged] = []
@@ -133,11 +137,12 @@ def decide(
             outcomes.append(Outcome(name=name, state="there", server=server, clients=clients, references=references))
         elif (named := renamed.get(server.name, server.name)) in known:
             outcomes.append(Outcome(name=named, state="conflict", server=server, why=_conflict(server, named, read)))
-        elif why := _beside(server, named, servers):
+        elif why := _beside(server, named, beside):
             outcomes.append(Outcome(name=named, state="conflict", server=server, why=why))
         else:
-            taken = {*known, *(item.name for item in fresh), *entries_beside(server, servers)}
-            fresh.append(replace(server, name=free_name(named, taken)))
+            name = free_name(named, partial(_is_taken, names=taken, beside=beside, own=server.origins))
+            taken.add(name)
+            fresh.append(replace(server, name=name))
     there = [(item.server, item.references) for item in outcomes if item.state == "there"]
     names = named_secrets(fresh, is_free=is_free, known=there)
     base = _Base(text=text, environments=environments, scopes=scopes)
@@ -151,13 +156,12 @@ def decide(
     )
 
 
-def _there(server: Merged, known: Mapping[str, Any], earlier: Mapping[tuple[str, str, str], str]) -> str:
+def _there(server: Merged, known: Known, earlier: Mapping[tuple[str, str, str], str]) -> str:
     """Return the name that a manifest's server has which is this one; "" if none is."""
     for origin in server.origins:
         if name := earlier.get((origin.record, origin.entry, origin.digest)):
             return name
-    first = [name for name in (server.name, server.wanted) if name in known]
-    return next((name for name in (*first, *known) if is_same(server, known[name])), "")
+    return known.same(server)
 
 
 def _conflict(server: Merged, name: str, read: Iterable[Imported]) -> str:
@@ -170,12 +174,16 @@ def _conflict(server: Merged, name: str, read: Iterable[Imported]) -> str:
     return f"there is another server of that name: add it with --rename {name}=NAME, or remove the other"
 
 
-def _beside(server: Merged, name: str, servers: Iterable[Merged]) -> str:
+def _beside(server: Merged, name: str, beside: Neighbours) -> str:
     """Return why a server cannot be given a name that another entry of one of its files has, also if that gets a new one itself."""
-    if file := entries_beside(server, servers).get(name):
+    if file := beside.file_with(name, server.origins):
         way = f"choose another with --rename {server.name}=NAME"
         return f"{file} has another entry {name!r}, and no two can have one name there: {way}"
     return ""
+
+
+def _is_taken(name: str, *, names: Container[str], beside: Neighbours, own: Sequence[Origin]) -> bool:
+    return name in names or bool(beside.file_with(name, own))
 
 
 def _renamed(servers: Sequence[Merged], renames: Mapping[str, str]) -> dict[str, str]:
@@ -261,18 +269,42 @@ def _may_choose(fields: Mapping[str, Any]) -> bool:
 
 
 def _judged(base: _Base, drafts: Sequence[_Draft]) -> Iterator[_Draft]:
-    """Yield each server, refused if a manifest may not have it: first each by itself, then, if need be, all in their order."""
-    alone = [(draft, base.wrong_with([draft])) for draft in drafts]
-    good = [draft for draft, wrong in alone if not wrong]
-    is_good = not base.wrong_with(good)
+    """Yield each server, refused if a manifest may not have it: by itself, or with those before it.
+
+    The manifest is read for all at once, and again only for parts of them where that is wrong: there may be thousands.
+    """
+    if not drafts or not base.wrong_with(drafts):
+        yield from drafts
+        return
+    wrong = dict(_wrong_alone(base, drafts))
+    good = [draft for draft in drafts if draft.outcome.name not in wrong]
+    wrong |= _wrong_together(base, good)
+    for draft in drafts:
+        why = wrong.get(draft.outcome.name)
+        yield replace(draft, outcome=replace(draft.outcome, state="refused", why=why)) if why else draft
+
+
+def _wrong_alone(base: _Base, drafts: Sequence[_Draft]) -> Iterator[tuple[str, str]]:
+    why = base.wrong_with(drafts)
+    if why and len(drafts) == 1:
+        yield drafts[0].outcome.name, why
+    elif why:
+        middle = len(drafts) // 2
+        yield from _wrong_alone(base, drafts[:middle])
+        yield from _wrong_alone(base, drafts[middle:])
+
+
+def _wrong_together(base: _Base, drafts: Sequence[_Draft]) -> dict[str, str]:
+    """Return those with which the manifest goes wrong, one after another, although each by itself is right."""
+    wrong: dict[str, str] = {}
     before: list[_Draft] = []
-    for draft, by_itself in alone:
-        wrong = by_itself or ("" if is_good else base.wrong_with([*before, draft]))
-        if wrong:
-            yield replace(draft, outcome=replace(draft.outcome, state="refused", why=wrong))
-        else:
-            before.append(draft)
-            yield draft
+    rest = drafts
+    while base.wrong_with([*before, *rest]):
+        first = bisect_left(range(1, len(rest)), 1, key=lambda size: bool(base.wrong_with([*before, *rest[:size]])))
+        wrong[rest[first].outcome.name] = base.wrong_with([*before, *rest[: first + 1]])
+        before += rest[:first]
+        rest = rest[first + 1 :]
+    return wrong
 
 
 def _said(error: HatchlockError) -> str:

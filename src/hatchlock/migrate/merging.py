@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Any
 
 from hatchlock.manifest.words import NAME_LENGTH
 from hatchlock.migrate.model import Left, Proposed, Secret
 
-__all__ = ["Found", "Merged", "Origin", "entries_beside", "free_name", "is_same", "merged", "references_of"]
+__all__ = ["Found", "Known", "Merged", "Neighbours", "Origin", "free_name", "merged", "references_of"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,51 +91,87 @@ def merged(found: Iterable[Found]) -> tuple[Merged, ...]:
     groups: dict[str, list[Found]] = {}
     for item in found:
         groups.setdefault(_identity(item.server), []).append(item)
-    present: dict[str, set[str]] = {}
-    for group in groups.values():
-        for item in group:
-            present.setdefault(item.origin.record, set()).add(item.origin.entry)
+    beside = Neighbours(item.origin for group in groups.values() for item in group)
     taken: set[str] = set()
     result = []
     for group in groups.values():
         wanted = _usual_name(group)
-        name = free_name(wanted, taken | _of_others(group, present), hint=group[0].origin.client)
+        is_taken = partial(_is_taken, names=taken, beside=beside, group=group)
+        name = free_name(wanted, is_taken, hint=group[0].origin.client)
         taken.add(name)
         result.append(_one(group, name, wanted))
     return tuple(result)
 
 
-def entries_beside(server: Merged, servers: Iterable[Merged]) -> dict[str, str]:
-    """Return the entries of other servers in the files into which an apply writes this one: their names -> the file.
+class Neighbours:
+    """The entries of everything that was read, by the files into which an apply writes: no two can have one name there.
 
     Args:
-        server: What was read.
-        servers: Everything that was.
+        origins: Where everything was found.
     """
-    own = {(origin.record, origin.entry) for origin in server.origins if origin.record}
-    records = {record for record, _ in own}
-    every = (origin for other in servers for origin in other.origins)
-    return {item.entry: item.file for item in every if item.record in records and (item.record, item.entry) not in own}
+
+    def __init__(self, origins: Iterable[Origin]) -> None:
+        self._entries: dict[str, dict[str, str]] = {}
+        for origin in origins:
+            if origin.record:
+                self._entries.setdefault(origin.record, {})[origin.entry] = origin.file
+
+    def file_with(self, name: str, own: Iterable[Origin]) -> str:
+        """Return the file, as it is shown, in which another entry has a name; "" for none.
+
+        Args:
+            name: The name.
+            own: Where the server was found that is to have it: only the files of these matter.
+        """
+        places = {(origin.record, origin.entry) for origin in own if origin.record}
+        for record in dict.fromkeys(origin.record for origin in own if origin.record):
+            if (record, name) not in places and (file := self._entries[record].get(name)):
+                return file
+        return ""
 
 
-def free_name(wanted: str, taken: Iterable[str], *, hint: str = "") -> str:
+def free_name(wanted: str, is_taken: Callable[[str], bool], *, hint: str = "") -> str:
     """Return a name that nothing has: the wanted one, else with the hint behind it, else with a number."""
-    others = set(taken)
-    for number in range(len(others) + 3):
+    for number in count():
         end = "" if number == 0 else f"-{hint}" if number == 1 and hint else f"-{number + 1 - bool(hint)}"
         name = f"{wanted[: NAME_LENGTH - len(end)].rstrip('._-')}{end}"
-        if name not in others:
+        if not is_taken(name):
             return name
     raise AssertionError(wanted)
 
 
-def is_same(server: Merged, fields: Mapping[str, Any]) -> bool:
-    """Return whether a manifest's server is this one, whatever its secrets are called there, and whoever lists it.
+class Known:
+    """The servers of a manifest, to find those that were read among them.
 
     Args:
-        server: What was read.
-        fields: The keys of `[servers.NAME]`.
+        servers: Name -> the keys of `[servers.NAME]`.
     """
+
+    def __init__(self, servers: Mapping[str, Mapping[str, Any]]) -> None:
+        self._servers = servers
+        self._alike: dict[str, list[str]] = {}
+        for name, fields in servers.items():
+            self._alike.setdefault(_essence(fields), []).append(name)
+
+    def same(self, server: Merged) -> str:
+        """Return the name of the server that is this one, whatever its secrets are called there, and whoever lists it.
+
+        One that has its name goes before others; "" for none.
+        """
+        alike = self._alike.get(_essence(server.fields), ())
+        first = [name for name in (server.name, server.wanted) if name in alike]
+        return next((name for name in (*first, *alike) if _is_same(server, self._servers[name])), "")
+
+
+def _essence(fields: Mapping[str, Any]) -> str:
+    """Return what two servers have in common that are the same, to find them by."""
+    essential = [fields.get(key) for key in ("source", "url", "build", "command", "args")]
+    return json.dumps(
+        essential, sort_keys=True, default=lambda item: dict(item) if isinstance(item, Mapping) else str(item)
+    )
+
+
+def _is_same(server: Merged, fields: Mapping[str, Any]) -> bool:
     named = references_of(server, fields)
     if len(named) != len([secret for secret in server.secrets if not secret.reference]):
         return False
@@ -155,10 +193,8 @@ def references_of(server: Merged, fields: Mapping[str, Any]) -> dict[Secret, str
     return found
 
 
-def _of_others(group: Sequence[Found], present: Mapping[str, set[str]]) -> set[str]:
-    """Return the names that entries of other servers have in its files: no entry of ours can be put where one of them stands."""
-    own = {(item.origin.record, item.origin.entry) for item in group}
-    return {name for record, _ in own if record for name in present[record] if (record, name) not in own}
+def _is_taken(name: str, *, names: Container[str], beside: Neighbours, group: Sequence[Found]) -> bool:
+    return name in names or bool(beside.file_with(name, [item.origin for item in group]))
 
 
 def _identity(server: Proposed) -> str:

@@ -233,7 +233,7 @@ class _Gathered:
         names = {}
         for name, fields in reading.environments.items():
             same = (other for other, known in self._environments.items() if known == fields and other.startswith(name))
-            names[name] = next(same, "") or free_name(name, self._environments)
+            names[name] = next(same, "") or free_name(name, self._environments.__contains__)
             self._environments[names[name]] = fields
         return names
 

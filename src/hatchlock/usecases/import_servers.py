@@ -151,7 +151,7 @@ def _apart_from(text: str, sources: Sources) -> tuple[list[Found], dict[str, Map
     fresh: dict[str, Mapping[str, Any]] = {}
     for name, fields in sources.environments.items():
         is_there = known.get(name) == fields
-        names[name] = name if is_there else free_name(name, {*known, *fresh})
+        names[name] = name if is_there else free_name(name, {*known, *fresh}.__contains__)
         if not is_there:
             fresh[names[name]] = fields
     found = [replace(item, server=with_environments(item.server, names)) for item in sources.found]
