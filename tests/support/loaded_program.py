@@ -43,7 +43,8 @@ def _load() -> None:
 
     for module in pkgutil.walk_packages(hatchlock.__path__, "hatchlock."):
         if not module.name.endswith(".__main__"):
-            importlib.import_module(module.name)
+            with contextlib.suppress(Exception):  # a module that is being edited fails where somebody needs it
+                importlib.import_module(module.name)
     for name in _BESIDES:
         importlib.import_module(name)
     gc.collect()

@@ -16,13 +16,14 @@ import pytest
 from support.loaded import can_be_loaded, run_loaded
 
 FACTS = """
-import json, os, signal, sys, threading, time
+import json, os, signal, sys, tempfile, threading, time
 facts = {
     "words": sys.argv[1:],
     "directory": os.getcwd(),
     "environment": dict(os.environ),
     "mask": os.umask(0),
     "zone": time.tzname,
+    "temporary": tempfile.gettempdir(),
     "open": sorted(os.listdir("/proc/self/fd")),
     "handlers": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD)],
     "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
@@ -43,7 +44,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def test_a_program_finds_what_it_would_find_if_it_had_just_been_started(tmp_path: Path) -> None:
-    env = environment(TZ="Asia/Tokyo", HOME="/nowhere")
+    env = environment(TZ="Asia/Tokyo", HOME="/nowhere", TMPDIR=str(tmp_path))
     if not can_be_loaded((), env):
         pytest.skip("this system has no descriptors of processes")
     words = ("first", "é", "")
