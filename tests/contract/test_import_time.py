@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from support.runs import apply_records, python_record, run_command
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 HEAVY = {
     *("docker", "networkx", "pydantic", "resolvelib", "tomlkit", "structlog", "urllib3", "requests", "packaging"),
@@ -65,8 +64,7 @@ LATER = {
 
 
 def test_a_server_is_started_before_what_its_session_needs_is_loaded(tmp_path: Path) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     apply_records(home, [python_record()])

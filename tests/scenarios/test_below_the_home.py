@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from support.project import TrialProject
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """
 [project]
@@ -30,8 +29,7 @@ command = "~/tools/echo/echo.sh"
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 def person(root: Path, name: str) -> TrialProject:

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.engine import wait_until
 from support.index import Release, serving
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import Done, TrialProject
 from support.sdists import source_release
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 from support.wheels import make_wheel
 
 MANIFEST = f"""\
@@ -104,8 +104,7 @@ def helper(directory: Path) -> Release:
 
 @pytest.fixture
 def project(tmp_path: Path) -> TrialProject:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     return TrialProject(tmp_path)
 
 

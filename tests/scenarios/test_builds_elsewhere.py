@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.docker import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from support.dockerfiles import PLAIN, RANDOM, built_project, forget, tags, write
 from support.index import serving
 from support.project import TrialProject
 from support.sdists import source_release
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 PACKAGE = f"""\
 [project]
@@ -63,8 +63,7 @@ NOT_REPRODUCIBLE = "not reproducible: the same input gave two different images"
 
 @pytest.fixture
 def project(tmp_path: Path) -> TrialProject:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     return TrialProject(tmp_path)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.state.journal import Journal
 from hatchlock.state.lease import lease
 from support.engine_images import untag_all
@@ -22,7 +22,7 @@ from support.links_image import links_image
 from support.project import TrialProject, server_release
 from support.runs import wait_for
 from support.traced import begin, events, held_twice, out_of_order
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 [project]
@@ -60,8 +60,7 @@ CURSOR = '{"mcpServers": {"theirs": {"command": "their-server"}},   "left": [1,2
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     wheels = tmp_path_factory.mktemp("wheels")
     names = ("tiny-server", *PAIRS)
     with serving(*(server_release(wheels, name=name) for name in names)) as served:

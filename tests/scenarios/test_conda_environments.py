@@ -12,7 +12,7 @@ import pytest
 
 from hatchlock.address import Kind
 from hatchlock.engines.docker import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from support import pythons
 from support.cats import start
@@ -29,7 +29,7 @@ from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Index, Release, serving
 from support.project import TrialProject, server_release
 from support.runs import Run
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 from support.wheels import make_wheel
 
 SUBDIRS = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64", "darwin/arm64": "osx-arm64"}
@@ -179,8 +179,7 @@ def trial(tmp_path: Path, channel: ServedChannel, index: Index) -> Trial:
 
 @pytest.fixture
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 CONDA = (f"conda:python={pythons.MINOR}", "conda:numlib>=1", "pypi:tiny-server")

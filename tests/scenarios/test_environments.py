@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.cats import CatProject
 from support.index import Release, serving
 from support.project import TrialProject, server_release, snapshot
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = f"""\
 [project]
@@ -77,8 +77,7 @@ def adder() -> Release:
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[TrialProject]:
     """A locked project: two servers in one environment, and an environment for nobody."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     with serving(server_release(tmp_path / "wheels"), adder()) as index:
         project = CatProject(tmp_path, MANIFEST.replace("URL", index.url))
         project.ok("lock")

@@ -17,12 +17,12 @@ from typing import Self
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.cats import CatProject, start
 from support.index import serving
 from support.project import TrialProject, server_release
 from support.runs import PATIENCE, processes_with, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = f"""\
 [project]
@@ -60,8 +60,7 @@ reason = "a test"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> TrialProject:
     """An applied project: an environment without a server, and a server with a sandbox of its own."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     directory = tmp_path_factory.mktemp("exec")
     with serving(server_release(directory / "wheels")) as index:
         project = TrialProject(directory, MANIFEST.replace("URL", index.url), TINY_TOKEN="s3cret")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.state.lease import lease
 from hatchlock.store.receipts import is_used
 from support.cats import CatProject, start
@@ -20,7 +20,7 @@ from support.killed import KilledProject
 from support.project import TrialProject, server_release, snapshot
 from support.runs import BARE, Run, wait_for
 from support.terminal import at_terminal
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 [project]
@@ -46,8 +46,7 @@ APPLY = ("apply", "--yes", "--no-probe", "--allow-mass-removal")
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     wheels = tmp_path_factory.mktemp("wheels")
     versions = [server_release(wheels, version=f"{number}.0") for number in (1, 2, 3)]
     with serving(*versions, server_release(wheels, name="tool")) as served:

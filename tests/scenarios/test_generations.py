@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.process import owner
 from hatchlock.state.lease import lease
 from hatchlock.state.sessions import RunningSession
@@ -28,7 +28,7 @@ from support.killed import KilledProject
 from support.project import server_release
 from support.runs import BARE, Run, wait_for
 from support.terminal import at_terminal
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 TWO = '\n[servers.two]\ncommand = ["/bin/cat"]\n'
 APPLY = ("apply", "--yes", "--no-probe", "--allow-mass-removal")
@@ -507,8 +507,7 @@ def test_the_way_back_after_a_failure_loses_nothing_that_nobody_agreed_to_lose(
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     wheels = tmp_path_factory.mktemp("wheels")
     with serving(*(server_release(wheels, version=f"{number}.0") for number in (1, 2))) as served:
         yield served
@@ -589,8 +588,7 @@ def test_a_server_that_does_not_answer_any_more_is_taken_back(tiny: Project) -> 
 
 def test_what_is_made_from_a_directory_that_has_changed_since(tmp_path: Path) -> None:
     """What was built of it is there and used; what would have to be built again says that the directory is another one."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     source = tmp_path / "project" / "server"
     source.mkdir(parents=True)
     (source / "pyproject.toml").write_text(

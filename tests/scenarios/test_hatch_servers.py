@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hatchlock.address import Kind
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Lock
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
@@ -25,7 +25,7 @@ from support.project import TrialProject, snapshot
 from support.registry import push_index, serving_registry
 from support.runs import SERVERS, Run
 from support.trees import plant
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 from support.wheels import make_wheel
 
 HEAD = """\
@@ -138,8 +138,7 @@ def images(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 def digest_of(images: str, name: str, tag: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from hatchlock.cli.main import main
-from hatchlock.engines.process import check_isolation
 from hatchlock.paths import Home
 from hatchlock.state.counts import Counts, add_counts, counts_path
 from hatchlock.state.denials import Refusal, denials_path, remember_denial
@@ -21,15 +20,14 @@ from hatchlock.usecases.launcher import write_launcher
 from support.cats import CAT, CATS, CatProject
 from support.cats import apply as apply_project
 from support.runs import Run, apply_records, python_record, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 EVIL = "Does\u202e it.\x1b[2J\nSecond line"
 
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 def result(value: Any) -> str:

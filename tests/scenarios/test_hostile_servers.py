@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import Sandbox
 from support.engine import OwnEngine
 from support.hostile import (
@@ -33,7 +32,7 @@ from support.hosts import World
 from support.links_image import links_image
 from support.podman import own_podman
 from support.runs import processes_with, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 pytestmark = pytest.mark.engine
 
@@ -49,8 +48,7 @@ full = pytest.mark.full
 
 @pytest.fixture(scope="module")
 def process(world: World) -> Iterator[Scene]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     with Scene(world, "process") as scene:
         yield scene
 

@@ -11,13 +11,13 @@ import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.shape import Start
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.careless_home import ABOUT, TOKENS, WHERE, careless_home
 from support.index import serving
 from support.npm_registry import NpmRelease, serving_npm
 from support.project import Done, TrialProject, server_release
 from support.runs import SERVERS
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 # of this household
@@ -55,8 +55,7 @@ class Home:
     """The project, what stood in the files, and everything that was said since."""
 
     def __init__(self, root: Path, manifest: str, *, github: str, time: str) -> None:
-        if problem := check_isolation():
-            unavailable(problem)
+        need_isolation()
         self.project = TrialProject(root, manifest, name="home")
         self.files = careless_home(self.project.user_home, github=github, time=time)
         self.said: list[Done] = []

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.imports import IMPORTS
 from support.project import TrialProject
 from support.runs import SERVERS
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 TOKEN = "ghp_0f1e2d3c4b5a69788796a5b4c3d2e1f0ABCD"
 MANIFEST = f"""\
@@ -31,8 +31,7 @@ def project(tmp_path: Path) -> TrialProject:
 
 
 def test_a_bundle_that_claude_desktop_has_unpacked_answers_again(project: TrialProject) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     support = project.user_home / "Claude"
     bundle = support / "Claude Extensions/local.echo"
     bundle.mkdir(parents=True)

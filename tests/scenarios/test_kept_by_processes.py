@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.project import TrialProject
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = f"""\
 [project]
@@ -38,8 +37,7 @@ NO_LINKS = json.dumps(
 
 @pytest.fixture
 def project(tmp_path: Path) -> TrialProject:
-    if problem := check_isolation(os.environ):
-        unavailable(f"processes cannot be isolated: {problem}")
+    need_isolation()
     made = TrialProject(tmp_path, MANIFEST)
     (made.directory / "strict.json").write_text(NO_LINKS)
     made.ok("lock")

@@ -20,7 +20,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from hatchlock.errors import UsageError
-from hatchlock.launch import LaunchRecord, Remote
 from hatchlock.net.exchange import Unreachable
 from hatchlock.paths import Home
 from hatchlock.security.secrets.logins import Login, Logins, end_of
@@ -30,7 +29,7 @@ from hatchlock.usecases.logins import NotLoggedIn, declared_remotes, list_logins
 from hatchlock.usecases.logins import RemoteServer as Declared
 from hatchlock.usecases.project import open_project
 from support.project import TrialProject
-from support.remote_server import RemoteServer, remote_server
+from support.remote_server import RemoteServer, record_of, remote_server
 from support.runs import BARE, HELLO, Run, apply_records, run_command
 from support.scripted_http import Asked, Reply, polite, scripted_http
 
@@ -109,16 +108,7 @@ class Project:
 def project(guarded: RemoteServer, tmp_path: Path) -> Project:
     guarded.control("lifetime=3600")
     found = Project(tmp_path, guarded.url)
-    record = LaunchRecord(
-        project="trial",
-        server="far",
-        runtime="process",
-        argv=(),
-        key="",
-        directory="/",
-        remote=Remote(url=guarded.url),
-    )
-    apply_records(found.home, [record])
+    apply_records(found.home, [record_of(guarded.url)])
     return found
 
 
@@ -388,16 +378,7 @@ def test_a_token_goes_to_no_other_address(project: Project, guarded: RemoteServe
     project.log_in()
     token = project.kept.access_token
     with scripted_http(polite) as other:
-        record = LaunchRecord(
-            project="trial",
-            server="far",
-            runtime="process",
-            argv=(),
-            key="",
-            directory="/",
-            remote=Remote(url=other.url),
-        )
-        apply_records(project.home, [record])
+        apply_records(project.home, [record_of(other.url)])
         with running(project) as run:
             run.hello()
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from support.cats import CatProject
 from support.index import Release, serving
 from support.pythons import FULL, MINOR, make_python_archive
 from support.runs import Run
 from support.static_files import serving_files
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 from support.wheels import make_wheel
 
 HERE = host_platform()
@@ -59,8 +59,7 @@ def main():
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     return make_python_archive(tmp_path_factory.mktemp("python") / "python.tar.gz").read_bytes()
 
 

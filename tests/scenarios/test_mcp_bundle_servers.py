@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.archives import Item
 from support.index import serving
 from support.mcp_bundles import bundle_manifest, make_bundle
@@ -17,7 +17,7 @@ from support.mcp_registry import RegistryServer, published, serving_mcp
 from support.project import TrialProject
 from support.runs import SERVERS
 from support.static_files import serving_files
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 MANIFEST = """\
@@ -59,8 +59,7 @@ def project(tmp_path: Path, bundle: Path) -> Iterator[tuple[TrialProject, Regist
 
 
 def test_a_bundle_becomes_a_server_that_runs(project: tuple[TrialProject, RegistryServer]) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     trial, _ = project
     trial.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
     assert f'python = "{VERSION}"\nruntime = "process"\n' in trial.manifest.read_text()

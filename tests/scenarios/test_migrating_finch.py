@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from support.git_server import Repository, serving_git
 from support.index import serving
@@ -21,7 +21,7 @@ from support.project import server_release
 from support.registry import push
 from support.runs import SERVERS
 from support.trees import plant
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 Check = Callable[[World], object]
 ROWS = rows("finch-mcp")
@@ -63,8 +63,7 @@ mcp:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     root = tmp_path_factory.mktemp("finch")
     tools = Repository(root / "git/tools")
     tools.commit(

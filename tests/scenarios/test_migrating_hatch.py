@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from support.hatch_registry import HatchPackage, hatch_metadata, serving_hatch
 from support.index import serving
@@ -19,7 +19,7 @@ from support.migrating import World, quick_collections, rows
 from support.project import snapshot
 from support.runs import SERVERS
 from support.trees import plant
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 ROWS = rows("hatch")
 SECTIONS = list(dict.fromkeys(row.section for row in ROWS))
@@ -89,8 +89,7 @@ def hatch_home(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     units = [
         HatchPackage(name="units_kit", version=version, files={"server.py": ECHO}, metadata={"tools": []})
         for version in ("1.0.0", "2.0.0")

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from support.engine_images import untag_all
 from support.source_tree import ROOT
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -134,16 +133,14 @@ def test_the_server_in_an_image_of_every_kind_answers_and_finds_what_it_is_made_
 
 
 def test_the_server_that_is_a_process_answers(results: Results) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     assert results.status("probe") == 0, results.err("probe")
     assert [tool["name"] for tool in results.document("probe")["tools"]] == ["convert"]
     assert results.document("after")["steps"] == []
 
 
 def test_a_bundle_is_all_that_another_store_needs(results: Results) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     assert results.status("bundle") == 0, results.err("bundle")
     assert (results.directory / "other-store" / "cache").is_dir()
     kept = {path.name for path in (results.directory / "third-store" / "cache").iterdir()}

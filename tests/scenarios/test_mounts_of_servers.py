@@ -7,16 +7,14 @@ from typing import Literal
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import WORKSPACE, Mount, Sandbox
 from support.runs import BARE, Run, apply_records, python_record, run_command
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     tmp_path.chmod(0o755)
     directory = tmp_path / "project"
     directory.mkdir(mode=0o755)

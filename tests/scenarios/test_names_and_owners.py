@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from hatchlock.cli.main import main
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.project import Done, TrialProject, snapshot
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 HEAD = f"""\
 [project]
@@ -61,8 +61,7 @@ class QuickProject(TrialProject):
 
 @pytest.fixture
 def project(tmp_path: Path) -> TrialProject:
-    if problem := check_isolation(os.environ):
-        unavailable(f"processes cannot be isolated: {problem}")
+    need_isolation()
     return QuickProject(tmp_path, HEAD + SERVER.format(name="old") + BARE.format(name="other"))
 
 

@@ -16,22 +16,20 @@ from typing import Any
 import pytest
 
 import hatchlock
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.security.network import CA_INSIDE, ca_environment
 from support.faulty import certificate
 from support.network_hosts import echoing, trail
 from support.ports import free_port
 from support.runs import BARE, PATIENCE, SERVERS, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 ROOT = os.geteuid() == 0
 
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

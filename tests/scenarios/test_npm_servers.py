@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Lock
 from hatchlock.lock.store import read_lock
 from support.archives import tree_of
@@ -20,7 +20,7 @@ from support.cats import CatProject
 from support.npm_registry import NpmRegistry, NpmRelease, serving_npm
 from support.project import TrialProject
 from support.runs import SERVERS, Run
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 [project]
@@ -96,8 +96,7 @@ def made(root: Path, url: str, *copied: TrialProject) -> CatProject:
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> CatProject:
     """A project whose server was locked, applied and probed; its registry is gone afterwards."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     root = tmp_path_factory.mktemp("applied")
     with serving_npm(*releases()) as registry:
         project = made(root, registry.url)

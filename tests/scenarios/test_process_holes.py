@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 
 import hatchlock
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from support.runs import BARE, SERVERS
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 ROOT = os.geteuid() == 0
 PYTHON = "/usr/bin/python3.11"
@@ -39,8 +38,7 @@ Facts = dict[str, Any]
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """A directory that an ordinary user can read, with our own code and a program that is setuid root."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     if not Path(PYTHON).exists():
         unavailable(f"an ordinary user needs a Python that it can read: {PYTHON}")
     with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as name:

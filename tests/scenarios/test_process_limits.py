@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.cgroups import CONTROLLERS, Group, Place, bound, find_places
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import Sandbox
 from hatchlock.serve.local import start_bare
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 PLACES = find_places()
 GROUPED = bound(PLACES)
@@ -25,8 +24,7 @@ GROUPED = bound(PLACES)
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

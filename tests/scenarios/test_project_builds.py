@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.git_server import Repository
 from support.index import serving
 from support.npm_registry import NpmRegistry, NpmRelease, serving_npm
 from support.project import TrialProject
 from support.sdists import BACKEND
 from support.trees import plant
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 MANIFEST = f"""\
 [project]
@@ -108,8 +108,7 @@ def weather(root: Path, registry: NpmRegistry, *, word: str = "sunny", **changes
 
 @pytest.fixture
 def project(tmp_path: Path) -> TrialProject:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     if shutil.which("node") is None:
         unavailable("there is no Node")
     return TrialProject(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.lock.model import Lock, Package
 from hatchlock.lock.store import read_lock
 from support.archives import Item, make_tar
@@ -24,7 +24,7 @@ from support.project import TrialProject
 from support.runs import SERVERS, Run
 from support.static_files import serving_files
 from support.trees import plant
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 from support.wheels import make_wheel
 
 HERE = host_platform()
@@ -64,8 +64,7 @@ done
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

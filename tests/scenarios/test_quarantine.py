@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from hatchlock.cli.main import main
-from hatchlock.engines.process import check_isolation
 from hatchlock.engines.trees import children_of, freeze, kill, names_of
 from hatchlock.files import private_directory
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
@@ -24,13 +23,12 @@ from hatchlock.state.quarantine import Quarantine, begin_quarantine, quarantine_
 from hatchlock.state.sessions import running
 from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ended, kept, started, web_record
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Index, serving
 from support.mcp_registry import OFFICIAL, RegistryServer, published, real_entries, serving_mcp
 from support.project import TrialProject, server_release
 from support.terminal import Session, at_terminal
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 [project]
@@ -216,8 +216,7 @@ def test_who_is_asked_is_warned_first(project: TrialProject, registry: RegistryS
 
 
 def test_an_entry_becomes_a_server_that_runs(project: TrialProject, registry: RegistryServer) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     registry.entries = [tiny(environmentVariables=[{"name": "LEVEL", "default": "info"}])]
     project.ok("add", "mcp:io.github.acme/tiny", "--runtime", "process")
     registry.entries = []

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from hatchlock.launch import LaunchRecord, Remote, SecretReference
+from hatchlock.launch import SecretReference
 from hatchlock.state.counts import counts_path, read_counts
 from support.project import TrialProject
-from support.remote_server import RemoteServer, remote_server
+from support.remote_server import RemoteServer, record_of, remote_server
 from support.runs import BARE, HELLO, Run, apply_records, run_command, wait_for
 from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
 
@@ -46,21 +46,6 @@ def stateless() -> Iterator[RemoteServer]:
 def far(request: pytest.FixtureRequest) -> RemoteServer:
     found: RemoteServer = request.getfixturevalue(request.param)
     return found
-
-
-def record_of(url: str, *, transport: str = "", **fields: Any) -> LaunchRecord:
-    way = transport or ("sse" if url.endswith("/sse") else "http")
-    remote = {name: fields.pop(name) for name in ("headers", "secrets") if name in fields}
-    return LaunchRecord(
-        project="trial",
-        server="far",
-        runtime="process",
-        argv=(),
-        key="",
-        directory="/",
-        remote=Remote(url=url, transport=way, **remote),  # type: ignore[arg-type]
-        **fields,
-    )
 
 
 def running(home: Path, url: str, env: Mapping[str, str] = BARE, **fields: Any) -> Run:

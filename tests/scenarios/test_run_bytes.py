@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import Mount, Sandbox
 from hatchlock.state.counts import counts_path, read_counts
 from support.runs import BARE, HELLO, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 RUNNER_LIMIT = 40 << 20
 MESSAGES = {
@@ -40,8 +39,7 @@ MESSAGES = {
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Run]:
     """Start `fixtures/servers/bytes.py` with a directory of ours at /data."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     (tmp_path / "home").mkdir(mode=0o700)
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(0o777)

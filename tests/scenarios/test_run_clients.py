@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation, find_program
+from hatchlock.engines.process import find_program
 from hatchlock.launch import Sandbox
 from support.npm_parts import CONFORMANCE, installed
 from support.runs import SERVERS, apply_records, processes_with, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 pytestmark = pytest.mark.network
 
@@ -33,8 +33,7 @@ def node() -> str:
 
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     apply_records(home, [python_record(sandbox=Sandbox(stop_grace=0.5))])

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.state.counts import counts_path, read_counts
 from support.links_image import links_image, programs
 from support.runs import BARE, HELLO, apply_records, processes_with, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 SERVERS = 10
 CALLS = 100
@@ -121,8 +120,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.full)])
 def test_processes(home: Path, count: int, record_property: Callable[[str, object], None]) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     apply_records(home, records(python_record(sandbox=SANDBOX)))
     sizes = all_at_once(home, "trial", count)
     record_property("a runner at most, kB", max(sizes) >> 10)

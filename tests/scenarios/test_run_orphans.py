@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Sandbox
 from support.links_image import links_image, programs
 from support.orphans import Place, children_of, groups_of, strike_all
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 GRACE = 0.3
 PATIENCE = 60.0
@@ -44,8 +43,7 @@ def tag() -> str:
 
 @pytest.fixture
 def process(tmp_path: Path, tag: str) -> Place:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     return place(tmp_path, python_record("--stderr", tag, sandbox=SANDBOX), tag)
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from support.engine_images import untag_all
 from support.links import links_record
 from support.links_image import links_image
 from support.orphans import family
 from support.project import TrialProject
 from support.runs import Run, processes_with, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 HEAD = """\
 [project]
@@ -82,8 +82,7 @@ def cut_and_told(
 @pytest.fixture
 def bare(tmp_path: Path) -> Iterator[tuple[TrialProject, dict[str, str], str]]:
     """A project whose server runs without isolation, since bubblewrap fails, and hears of no end."""
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     seconds = f"600.{secrets.randbelow(10**9):09}"
     project = TrialProject(
         tmp_path, HEAD.format(name="trial", platform=host_platform()) + PROCESS.format(seconds=seconds)

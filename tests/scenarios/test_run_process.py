@@ -21,7 +21,6 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 
 import hatchlock
 from hatchlock.engines.cgroups import bound, find_places
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.serve.probe import ProbeFailed, probe
 from hatchlock.state.stamps import split_stamp
@@ -37,7 +36,7 @@ from support.runs import (
     run_command,
     wait_for,
 )
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 Apply = Callable[..., str]
 ROOT = os.geteuid() == 0
@@ -47,8 +46,7 @@ ISOLATIONS = ["required", "best-effort"]
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.security.denials import Denial, changes_of
 from hatchlock.state.denials import Refusal, denials_path, read_denials
@@ -25,15 +24,14 @@ from support.links import links_record
 from support.links_image import links_image
 from support.project import TrialProject
 from support.runs import BARE, SERVERS, Run, apply_records, processes_with, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation, unavailable
 
 NARROW = Sandbox(memory="256m", tmp="1m", pids=40, stop_grace=0.3)
 
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.process import check_isolation
 from hatchlock.launch import LaunchRecord, SecretReference
 from hatchlock.security.secrets.programs import Keyring
 from hatchlock.security.secrets.store import SecretStore
 from support.cats import CAT, CatProject, apply
 from support.project import TrialProject
 from support.runs import BARE, Run, apply_records, python_record, run_command, wait_for
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 [project]
@@ -130,8 +129,7 @@ def test_lock_and_validate_refuse_a_file_that_git_would_commit_or_others_can_rea
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     directory = tmp_path / "home"
     directory.mkdir(mode=0o700)
     return directory

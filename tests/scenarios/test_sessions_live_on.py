@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.store.receipts import is_used
 from support.cats import CatProject
 from support.engine_images import untag_all
@@ -21,7 +21,7 @@ from support.links import links_record
 from support.links_image import links_image
 from support.project import TrialProject, server_release
 from support.runs import BARE, Run
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 PROCESS = """\
 [project]
@@ -56,8 +56,7 @@ GC = ("gc", "--yes", "--keep", "1")
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     wheels = tmp_path_factory.mktemp("wheels")
     with serving(*(server_release(wheels, version=f"{number}.0") for number in (1, 2))) as served:
         yield served

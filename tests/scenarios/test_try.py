@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.api import Engine
-from hatchlock.engines.process import check_isolation, host_platform
+from hatchlock.engines.process import host_platform
 from hatchlock.engines.tagged import images_of
 from hatchlock.errors import INTERRUPTED
 from hatchlock.paths import Home
@@ -29,7 +29,7 @@ from support.links_image import links_image
 from support.project import Done, TrialProject, server_release
 from support.runs import HELLO, SERVERS
 from support.scripted_http import polite, scripted_http
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MANIFEST = """\
 # ours
@@ -51,8 +51,7 @@ PATIENCE = 60.0
 
 @pytest.fixture(autouse=True)
 def isolated() -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,10 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from hatchlock.launch import LaunchRecord
+from hatchlock.launch_rare import Remote
 
 SECONDS = 60.0
 HERE = Path(__file__).parent
@@ -72,3 +76,19 @@ def remote_server(way: str) -> Iterator[RemoteServer]:
         yield server
     finally:
         server.close()
+
+
+def record_of(url: str, *, transport: str = "", **fields: Any) -> LaunchRecord:
+    """Return a record of a server `far` at an address; without a transport it follows from the address."""
+    way = transport or ("sse" if url.endswith("/sse") else "http")
+    remote = {name: fields.pop(name) for name in ("headers", "secrets") if name in fields}
+    return LaunchRecord(
+        project="trial",
+        server="far",
+        runtime="process",
+        argv=(),
+        key="",
+        directory="/",
+        remote=Remote(url=url, transport=way, **remote),  # type: ignore[arg-type]
+        **fields,
+    )

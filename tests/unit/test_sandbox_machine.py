@@ -11,14 +11,13 @@ import pytest
 
 from hatchlock.engines.process import (
     InterpreterMissing,
-    check_isolation,
     find_bwrap,
     find_interpreter,
     find_program,
     host_platform,
     isolation_system,
 )
-from support.unavailable import unavailable
+from support.unavailable import need_isolation
 
 MINOR = f"3.{sys.version_info.minor}"
 
@@ -61,8 +60,7 @@ def test_programs_are_found_on_path_first_and_only_when_executable(tmp_path: Pat
 
 
 def test_a_trial_is_remembered_until_something_changes_that_decides_on_it(tmp_path: Path) -> None:
-    if problem := check_isolation():
-        unavailable(problem)
+    need_isolation()
     memory = tmp_path / "cache" / "trial"
     counter = tmp_path / "count"
     program = tmp_path / "bwrap"
