@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hatchlock.usecases.run import BrokenState, project_name
@@ -37,6 +37,10 @@ VALUES = ['"a"', '"a.b-c_d"', '"a" # b', '"a\\u0062"', "'a'", '"""a"""', '"é"',
     ),
     st.sampled_from(["\n", "\r\n"]),
 )
+@example(above=[], keys=['names = "b"', 'name = "a"'], end="\n")
+@example(above=["[[x]]", 'name = "b"'], keys=['name = "a"'], end="\n")
+@example(above=[], keys=["name = 'a'"], end="\r\n")
+@example(above=[], keys=['name = "a\\u0062"'], end="\n")
 def test_it_is_the_one_that_the_whole_manifest_gives(above: list[str], keys: list[str], end: str) -> None:
     text = end.join([*above, "[project]", *keys, ""])
     with contextlib.suppress(tomllib.TOMLDecodeError, KeyError, TypeError), tempfile.TemporaryDirectory() as directory:
