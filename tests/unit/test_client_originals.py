@@ -363,3 +363,24 @@ def test_an_entry_of_ours_with_an_anchor_is_none_while_it_needs_no_step(tmp_path
     desk.path.write_text(desk.path.read_text().replace("tool: &t", "tool:"))
     desk.apply()
     assert desk.path.read_text() == "extensions: {}\n"
+
+
+def test_a_file_with_another_name_parts_from_it_and_that_is_said(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, '{"theme": 1}\n')
+    copy = tmp_path / "backup.json"
+    copy.hardlink_to(desk.path)
+    resource = desk.resource("tool")
+    made = plan(resource)
+    addresses = {step.address for step in made.steps}
+    said = (
+        f"{desk.path} has another name (a hard link), which keeps what stands there now: what is written is a new file"
+    )
+    assert [(str(item.address), item.what) for item in resource.parted(addresses)] == [
+        ("client:cursor", f"{said}; a symlink would follow it")
+    ]
+    assert not list(resource.parted(set()))
+    desk.apply("tool", "other")
+    assert [text for text in desk.told if "hard link" in text] == [f"{said}; a symlink would follow it"]
+    assert copy.read_text() == '{"theme": 1}\n'
+    copy.unlink()
+    assert not list(desk.resource("tool").parted(addresses))

@@ -73,6 +73,7 @@ class FileState:
         gid: Its group; None when there is no file.
         changed: When it was written last, in seconds since 1970; 0 when there is no file.
         inode: The file itself, whatever is in it; 0 when there is none.
+        names: How many names the file has; one that is replaced parts from all but this one.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class FileState:
     gid: int | None = None
     changed: float = 0.0
     inode: int = 0
+    names: int = 0
 
 
 def observe(path: Path) -> FileState:
@@ -117,6 +119,7 @@ def observe(path: Path) -> FileState:
         gid=facts.st_gid,
         changed=facts.st_mtime,
         inode=facts.st_ino,
+        names=facts.st_nlink,
     )
 
 

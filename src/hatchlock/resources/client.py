@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from hatchlock.resources.client_file import ClientFile, EntrySpec, scoped_addres
 from hatchlock.resources.client_found import Found, handover_of, taken, taking_of
 from hatchlock.resources.client_imports import Read, entries_read
 from hatchlock.resources.client_kept import NO_REMOVAL, KeptEntries, how_put_back
+from hatchlock.resources.client_links import Parted, parted_by, what_parts
 from hatchlock.resources.client_unmarked import Unmarked, applied_names, unmarked_among
 from hatchlock.state.documents import BadState
 from hatchlock.state.imported import Imported
@@ -91,6 +92,7 @@ class ClientResource:
         self._emit = emit
         self._found: dict[Address, Found] = {}
         self._unmarked: list[Unmarked] = []
+        self._names: dict[ClientFile, int] = {}
         self._written: dict[Address, Written] = {}
         self.problems: tuple[Problem, ...] = ()
 
@@ -105,6 +107,11 @@ class ClientResource:
         """
         wanted = {(spec.file, spec.server) for spec in self._specs.values()}
         return tuple(item for item in self._unmarked if item.is_there or (item.file, item.name) not in wanted)
+
+    def parted(self, steps: Container[Address]) -> Iterable[Parted]:
+        """Return the files that steps write and that have several names, of which the others keep what they have now."""
+        entries = {address: spec.file for address, spec in self._specs.items()}
+        return parted_by(steps, self._names, entries=entries, found=self._found)
 
     def desired(self) -> Iterable[Desired]:
         """Return every entry; each needs its server."""
@@ -245,6 +252,8 @@ class ClientResource:
         if written is None:
             return
         self._written[step.address] = written
+        if written.before.names > 1:
+            self._note(step.address, what_parts(known.file.path, written.before.names))
         for name, how in written.change.put_back:
             if what := how_put_back(how, path):
                 self._note(step.address, f"the entry {name!r} {what}")
@@ -267,7 +276,9 @@ class ClientResource:
         )
 
     def _there(self, file: ClientFile) -> _There | None:
-        data = observe(Path(file.path)).data
+        state = observe(Path(file.path))
+        self._names[file] = state.names
+        data = state.data
         return None if data is None else _There(data=data, entries=file.dialect.read(data, path=file.path))
 
     def _entries(self, file: ClientFile, there: _There) -> Iterator[Found]:

@@ -178,7 +178,7 @@ def make_plan(
         observed=tuple(observed),
         applied=applied,
         given_up=gone,
-        notes=(*_notes(project, target, world, damage), *gone.notes),
+        notes=(*_notes(project, target, world, damage), *_parted(world, plan), *gone.notes),
         lock_digest=lock_digest,
     )
 
@@ -209,6 +209,11 @@ def _left(project: Project, target: Target, world: World) -> Iterator[Note]:
 def _unmarked(world: World) -> Iterator[Note]:
     for item in world.clients.unmarked():
         yield Note(address=str(item.address), what=f"the entry {item.name!r} in {item.file.path} was {item.what}")
+
+
+def _parted(world: World, plan: Plan) -> Iterator[Note]:
+    for item in world.clients.parted({step.address for step in plan.steps}):
+        yield Note(address=str(item.address), what=item.what)
 
 
 def _launcher_notes(project: Project, world: World) -> Iterator[Note]:
