@@ -80,13 +80,15 @@ found = [Other.__init__.__code__.co_varnames, list(inspect.signature(Other).para
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("import pathlib\nfound = [pathlib.Path('/a b').as_uri(), 'ipaddress' in sys.modules]", ["file:///a%20b", True]),
-        ("import pathlib\nfound = ['ipaddress' in sys.modules]", [False]),
+        ("import pathlib\nfound = pathlib.Path('/a b').as_uri()", "file:///a%20b"),
+        ("import pathlib\nfound = type(sys.modules['urllib.parse']).__name__", "_Later"),
+        ("import urllib.parse\nfound = urllib.parse.urlsplit('http://[::1]:1/').hostname", "::1"),
         ("import urllib.parse\nfound = urllib.parse.urlsplit('http://h/p').path", "/p"),
         ("from urllib.parse import quote\nimport urllib.parse\nfound = [quote('a b'), urllib.parse.quote is quote]", ["a%20b", True]),
         ("import copy\nfirst = [[]]\nfound = [copy.deepcopy(first) == first, copy.deepcopy(first)[0] is first[0]]", [True, False]),
         ("from inspect import isclass\nfound = [isclass(int), isclass(1)]", [True, False]),
         ("import locale, copy\nlocale.getlocale, copy.copy\nfound = [type(sys.modules[n]).__name__ for n in ('locale', 'copy')]", ["module"] * 2),
+        ("import urllib.parse\nurllib.parse.quote\nfound = type(sys.modules['ipaddress']).__name__", "_Later"),
         ("import copy\nfound = [hasattr(copy, 'nothing'), hasattr(copy, '__path__')]", [False, False]),
     ],
 )  # fmt: skip

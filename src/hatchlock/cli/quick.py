@@ -46,14 +46,14 @@ def _loaded(stand_in: _Later) -> ModuleType:
 def quicken() -> None:
     """Begin a start: to be called in a process that has loaded next to nothing. `gc.enable()` ends it."""
     gc.disable()
-    for name in ("copy", "inspect", "locale"):
+    for name in ("copy", "inspect", "ipaddress", "locale"):
         sys.modules.setdefault(name, _Later(name))
     _put_off_addresses()
     _put_off_methods()
 
 
 def _put_off_addresses() -> None:
-    """`pathlib` loads what takes addresses apart, and with it `ipaddress`, to make addresses of paths."""
+    """`pathlib` loads what takes addresses apart, to make addresses of paths."""
     if "urllib.parse" in sys.modules:
         return
     import urllib
