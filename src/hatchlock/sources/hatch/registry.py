@@ -15,6 +15,7 @@ from hatchlock.address import Kind
 from hatchlock.lock.model import File
 from hatchlock.net.cache import Cache
 from hatchlock.net.http import Http, Offline
+from hatchlock.sources.ages import too_new
 from hatchlock.sources.base import BadAnswer, UnknownPackage
 from hatchlock.sources.claims import entitled
 from hatchlock.sources.hatch.declared import version_of
@@ -107,7 +108,7 @@ class HatchRegistry:
             BadAnswer: It answers something else than its format, or a version's differences lead nowhere.
         """
         found = self._package(name, repository).releases()
-        return tuple(item for item in found if self.exclude_newer is None or _is_older(item, self.exclude_newer))
+        return tuple(item for item in found if not too_new(item.added, self.exclude_newer))
 
     def release(self, name: str, version: str, repository: str = "") -> HatchRelease:
         """Return one version of a package, however the number is written (`1.0` is `1.0.0`).
@@ -279,11 +280,3 @@ class HatchRegistry:
 def _with_default(declared: Sequence[HatchIndex]) -> tuple[HatchIndex, ...]:
     is_complete = any(not index.packages for index in declared)
     return tuple(declared) if is_complete else (*declared, HatchIndex())
-
-
-def _is_older(release: HatchRelease, limit: datetime) -> bool:
-    try:
-        added = datetime.fromisoformat(release.added)
-    except ValueError:
-        return False
-    return (added if added.tzinfo else added.replace(tzinfo=UTC)) < limit

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from hatchlock.sources import ages
 from hatchlock.sources.npm.names import Wanted
 from hatchlock.sources.npm.packument import Packument
 from hatchlock.sources.npm.ranges import BadNpmRange, BadNpmVersion, NpmRange, NpmVersion
@@ -87,13 +88,7 @@ def offer(
 
 def too_new(document: Packument, version: NpmVersion, limit: datetime | None) -> bool:
     """Return whether a version was uploaded at a moment or later, or may have been."""
-    if limit is None:
-        return False
-    try:
-        uploaded = datetime.fromisoformat(document.release(document.spelling(version) or "").uploaded)
-    except ValueError:
-        return True
-    return (uploaded if uploaded.tzinfo else uploaded.replace(tzinfo=UTC)) >= limit
+    return limit is not None and ages.too_new(document.release(document.spelling(version) or "").uploaded, limit)
 
 
 def node_allows(engines: str, node: str) -> bool:

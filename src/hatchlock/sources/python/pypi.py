@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Self, TypeVar
@@ -18,6 +18,7 @@ from packaging.version import Version
 from hatchlock.address import Kind
 from hatchlock.lock.model import File, Package
 from hatchlock.net.http import Http, Refused, Unreachable
+from hatchlock.sources.ages import too_new
 from hatchlock.sources.base import BadAnswer, FileGone, MissingHash
 from hatchlock.sources.python.direct_wheel import DirectFiles, named_file
 from hatchlock.sources.python.indexes import Indexes, PythonIndex
@@ -384,13 +385,7 @@ class PypiSource:
         return min(ranked, key=lambda item: item[:3])[3] if ranked else None
 
     def _too_new(self, file: IndexFile) -> bool:
-        if self.exclude_newer is None:
-            return False
-        try:
-            uploaded = datetime.fromisoformat(file.uploaded)
-        except ValueError:
-            return True
-        return (uploaded if uploaded.tzinfo else uploaded.replace(tzinfo=UTC)) >= self.exclude_newer
+        return too_new(file.uploaded, self.exclude_newer)
 
 
 @lru_cache(maxsize=4096)
