@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -53,10 +54,26 @@ def test_who_waits_for_one_project_keeps_no_other_waiting(home: Home) -> None:
     state = ProjectState(home.project("b"))
     with project_lease(home, "b", state, purpose="apply", timeout=0):
         collector.start()
-        assert told.wait(30)
+        assert told.wait(60)
         assert "the project 'b', held by `apply`" in said[0].message
         assert [held(home, name) for name in ("a", "c", "new")] == [False] * 3
         assert not got.is_set()
+    collector.join(60)
+    assert got.is_set()
+
+
+def test_who_waits_for_a_trial_that_ends_with_all_of_its_state_goes_on_without_it(home: Home) -> None:
+    told, got = threading.Event(), threading.Event()
+
+    def collect() -> None:
+        with all_leases(home, purpose="gc", timeout=60, emit=lambda _: told.set()):
+            got.set()
+
+    collector = threading.Thread(target=collect)
+    with project_lease(home, "b", ProjectState(home.project("b")), purpose="try", timeout=0):
+        collector.start()
+        assert told.wait(60)
+        shutil.rmtree(home.project("b"))
     collector.join(60)
     assert got.is_set()
 

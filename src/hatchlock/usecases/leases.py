@@ -84,7 +84,8 @@ def all_leases(home: Home, *, purpose: str, timeout: float, emit: Sink = discard
                 return
         path, what = held
         left = max(deadline - time.monotonic(), 0.0)
-        with lease(path, what=what, purpose=purpose, timeout=left, emit=emit):
+        # a trial that ends takes its state with it, and the lock that is waited for
+        with contextlib.suppress(FileNotFoundError), lease(path, what=what, purpose=purpose, timeout=left, emit=emit):
             pass  # it is free now; whether all the others are shows when they are asked for
 
 
@@ -101,7 +102,8 @@ def _every_lease(home: Home) -> Iterator[tuple[Path, str]]:
     """Yield the store's own, and then, when that is held, those of the projects that there are."""
     yield _newcomers(home), "the store"
     for name, state in all_projects(home).items():
-        yield state.lease_path, f"the project {name!r}"
+        if state.root.is_dir():  # a trial may have ended since they were listed: nobody is to make its directory anew
+            yield state.lease_path, f"the project {name!r}"
 
 
 def _newcomers(home: Home) -> Path:
