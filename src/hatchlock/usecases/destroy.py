@@ -254,7 +254,7 @@ def _what_stays(project: Project, ruin: Ruin) -> tuple[Kept, ...]:
 def known_target(project: Project, name: str, state: ProjectState) -> Target:
     """Return what says where the project's own is to be looked for."""
     from hatchlock.resources.target import Target
-    from hatchlock.usecases.generations import kept_target
+    from hatchlock.usecases.kept_target import kept_target
 
     try:
         return read_target(project)

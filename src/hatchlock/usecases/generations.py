@@ -10,6 +10,7 @@ from hatchlock import __version__
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.state.fetched import forget_fetched
+from hatchlock.usecases.kept_target import kept_target
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Outcome
@@ -23,7 +24,6 @@ __all__ = [
     "NoSuchGeneration",
     "is_owed",
     "is_same",
-    "kept_target",
     "leave_generation",
     "newest_different",
     "project_at",
@@ -174,16 +174,3 @@ def target_at(then: Project, state: ProjectState, number: int) -> Target:
     if kept is not None and engine_is_the_same(kept, then.environ):
         return kept
     return compile_again(then)
-
-
-def kept_target(generations: Generations, number: int) -> Target | None:
-    """Return the target that a generation has kept; None where it has none of this version."""
-    from hatchlock.resources.target import TARGET_FORMAT, target_from_dict
-
-    document = generations.target(number)
-    if document is None or document.get("target_format") != TARGET_FORMAT:
-        return None
-    try:
-        return target_from_dict(document["target"])
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return None

@@ -72,7 +72,7 @@ def generation_uses(state: ProjectState, number: int, home: Home) -> Uses:
 
 
 def _unreadable_uses(state: ProjectState, number: int, home: Home) -> Uses:
-    from hatchlock.usecases.generations import kept_target
+    from hatchlock.usecases.kept_target import kept_target
 
     whole = [digest for digest in state.records() if state.record(digest) is not None]
     records = _of_records(state, whole, home)
