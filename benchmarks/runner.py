@@ -221,7 +221,8 @@ def main() -> None:
         latencies(peers, options.messages)
         memory("run", peers["run"])
         throughput(peers, options.rounds)
-        memory("run, after large messages", peers["run"])
+        for name in ("run", "pinned"):
+            memory(f"{name}, after large messages", peers[name])
         for peer in peers.values():
             peer.end()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hatchlock.serve import gate as gate_module
+from hatchlock.serve import long_messages
 from hatchlock.serve.gate import Gate
 from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, is_message
 from hatchlock.serve.outline import Edit, edited, items, members, whole
@@ -16,6 +20,15 @@ from hatchlock.serve.passages import Passing
 from support.rug_pulls import EVIL, QUESTIONS, request, rugpull, rules
 
 SURFACE = rugpull.SURFACE
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_messages_are_long() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(long_messages, "_FIRST_LOOK", 0)
+        yield
+
+
 texts = st.text() | st.sampled_from(["tools", "Tools", 'tools"', "prompts", "instructions", "\u202e", "to\u017fols"])
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -116,6 +129,66 @@ def test_no_spelling_of_what_was_not_pinned_comes_through(messages: list[str], i
     for text in [f"[{','.join(messages)}]"] if is_batch else messages:
         verdict = gate.received(text.encode() + b"\n")
         assert EVIL.encode() not in verdict.forward + verdict.answer
+
+
+ENVELOPE_ORDERS = (
+    '{"jsonrpc":"2.0","id":1,"result":RESULT}',
+    '{"result":RESULT,"jsonrpc":"2.0","id":1}',
+    '{"jsonrpc":"2.0","result":RESULT,"id":1,"ID":2}',
+    '{"jsonrpc":"2.0","id":1,"result":RESULT,"result":{}}',
+    '{"jsonrpc":"2.0","id":1, "result" : RESULT , "Result":{}}',
+)
+contents = st.lists(
+    st.text() | st.sampled_from(['\\"', "\\\\", '"tools":[', "\u017f", "😀" * 9, "x" * 99]), max_size=4
+).map("".join)
+deep = st.lists(st.tuples(st.just('"text"'), contents.map(json.dumps)) | others, max_size=3).map(as_object)
+deeps = st.lists(deep, min_size=1, max_size=3).map(lambda found: f"[{','.join(found)}]")
+long_objects = st.lists(
+    st.tuples(st.sampled_from(['"content"', '"structuredContent"']), deeps) | listed | others, max_size=4
+).map(as_object)
+long_answers = st.tuples(st.sampled_from(ENVELOPE_ORDERS), long_objects).map(
+    lambda drawn: drawn[0].replace("RESULT", drawn[1])
+)
+
+
+def judged(line: bytes, changed: Any, places: list[int] | None) -> tuple[bytes, list[Any], list[type]]:
+    """Return what an application gets of a line, as a whole or in pieces; what was found; and why the session ended."""
+    put: list[bytes] = []
+    found: list[Any] = []
+    ends: list[type] = []
+    gate = Gate(rules(changed=changed), server="calc", report=lambda difference, _: found.append(difference))
+    passing = Passing(gate, send=lambda _: None, put=put.append, end=lambda error: ends.append(type(error)))
+    passing.sent(json.dumps(request(1, "tools/list")).encode())
+    first, *pieces = filter(None, [*cut(line[:-1], places or []), b"\n"])
+    take = None if places is None else passing.begun([first], found.append)
+    if take is None:
+        passing.received(line)
+    else:
+        for piece in pieces:
+            take(piece)
+    return b"".join(put), found, ends
+
+
+@settings(max_examples=100, deadline=None)
+@given(long_answers, st.lists(st.integers(0), max_size=6), st.sampled_from(["refuse", "filter", "warn"]))
+def test_a_message_that_goes_on_while_it_comes_is_judged_as_it_is_when_it_is_whole(
+    text: str, places: list[int], changed: Any
+) -> None:
+    line = f"{text}\n".encode()
+    put, *_ = judged(line, changed, places)
+    assert changed == "warn" or EVIL.encode() not in put
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gate_module, "may_list", lambda _: True)  # each is looked at, however it is
+        whole_put, *whole_found = judged(line, changed, None)
+        put, *found = judged(line, changed, places)
+    assert found == whole_found
+    if put != whole_put:
+        begun, rest = put.split(b"\n", 1)
+        assert line.startswith(begun)
+        assert rest == whole_put
+        assert EVIL.encode() not in put
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(begun)
 
 
 @given(st.dictionaries(texts, st.lists(anything, max_size=4), max_size=4), styles)

@@ -24,6 +24,7 @@ from support.rug_pulls import EVIL, QUESTIONS, TOOLS, hashes, hello, honest_pins
 from support.runs import BARE, SERVERS, Run, apply_records, python_record, run_command
 
 REFUSED = 3
+RUNNER_LIMIT = 40 << 20
 McpError: type[Exception] = mcp.MCPError if hasattr(mcp, "MCPError") else vars(mcp)["McpError"]
 
 
@@ -252,6 +253,11 @@ def test_the_prober_sees_everything(home: Path) -> None:
     assert names == ["add", "sub", "mul", "evil"]
 
 
+def peak_memory(run: Run) -> int:
+    (line,) = [it for it in Path(f"/proc/{run.process.pid}/status").read_text().splitlines() if it.startswith("VmHWM:")]
+    return int(line.split()[1]) << 10
+
+
 def test_large_messages_pass_through_the_gate_as_they_are(home: Path) -> None:
     echo: dict[str, Any] = {}
     exec(compile((SERVERS / "echo.py").read_text(), "echo.py", "exec"), echo)
@@ -261,6 +267,7 @@ def test_large_messages_pass_through_the_gate_as_they_are(home: Path) -> None:
         run.hello()
         assert len(run.ask("tools/list")["tools"]) == 3
         assert run.call("large", size=20_000_000) == "x" * 20_000_000
+        assert peak_memory(run) < RUNNER_LIMIT
         assert run.call("echo", text="y" * 20_000_000) == "y" * 20_000_000
         assert run.end()[0] == 0
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message, streamed
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, begins_as_message, failure_in, is_message, streamed
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"a", b"\n")), max_size=20))
@@ -89,28 +90,60 @@ def test_no_other_message_is_read(message: bytes) -> None:
 
 
 LONG = b'{"jsonrpc":"2.0","method":"' + b"x" * (3 << 20) + b'"}\n'
-LATE = b'{"result":"' + b"x" * (3 << 20) + b'","jsonrpc":"2.0"}\n'
+FIRST = b' { "result" : {"x":"' + b"x" * (3 << 20) + b'"},"jsonrpc":"2.0"}\n'
+LATE = b'{"id":"' + b"x" * (3 << 20) + b'","jsonrpc":"2.0"}\n'
 
 
 @pytest.mark.parametrize("size", [1 << 10, 65_536, (1 << 20) + 1, 9 << 20])
 def test_a_long_message_is_passed_on_before_its_end_and_nothing_else_is(size: int) -> None:
     short, noise = b'{"jsonrpc":"2.0","method":"a"}\n', b"n" * (2 << 20) + b"\n"
-    said = short + LONG + noise + LATE + short + LONG + short
+    said = short + LONG + noise + LATE + short + FIRST + LONG + short
     put: list[bytes] = []
     taken: list[bytes] = []
-    begun: list[int] = []
+    begun: list[bytes] = []
 
     def both(data: bytes) -> None:
         taken.append(data)
         put.append(data)
 
+    def begin(pieces: Sequence[bytes]) -> Callable[[bytes], None] | None:
+        beginning = b"".join(pieces)
+        if not begins_as_message(beginning):
+            return None
+        begun.append(beginning)
+        put.append(beginning)
+        return put.append
+
     lines = Lines(LONGEST_MESSAGE)
-    feed = streamed(lines, both, put.append, lambda: begun.append(1))
+    feed, end = streamed(lines, both, begin)
     for at in range(0, len(said), size):
         feed(said[at : at + size])
+        feed(b"")
+    end()
     assert b"".join(put) == said
     if size <= 65_536:
         assert taken == [short, noise, LATE, short, short]
-        assert len(begun) == 2
+        assert len(begun) == 3
         assert max(len(piece) for piece in put if piece not in taken) < (1 << 20) + size + 1
     assert lines.held == 0
+
+
+def test_the_end_of_a_stream_is_the_end_of_what_is_unfinished() -> None:
+    taken: list[bytes] = []
+    rest: list[bytes] = []
+    for pieces in ([b"a\nb"], [LONG[:-1]], [LONG[: 2 << 20], LONG[2 << 20 : -1]], [LONG]):
+        feed, end = streamed(Lines(LONGEST_MESSAGE), taken.append, lambda _: rest.append)
+        for piece in pieces:
+            feed(piece)
+        end()
+    assert taken == [b"a\n", b"b", LONG]
+    assert rest == [b"", LONG[2 << 20 : -1], b""]
+
+
+@pytest.mark.parametrize("end", [b"}\n", b"}", b"} \n", b"}\r\n", b"]\n", b"x\n", b"\n", b"}}\n\n"])
+@pytest.mark.parametrize("start", [b"{", b" {", b"[", b"x"])
+@pytest.mark.parametrize("name", [b'"jsonrpc"', b'"json"'])
+def test_a_long_line_is_judged_by_its_ends(start: bytes, name: bytes, end: bytes) -> None:
+    line = start + name + b" " * (1 << 20) + end
+    ends = (line.strip()[:1], line.strip()[-1:])
+    assert is_message(line) == (ends in {(b"{", b"}"), (b"[", b"]")} and name == b'"jsonrpc"')

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["LONGEST_MESSAGE", "Lines", "failure_in", "is_message", "streamed"]
+__all__ = ["LONGEST_MESSAGE", "Lines", "begins_as_message", "failure_in", "is_message", "streamed"]
 
 LONGEST_MESSAGE = 128 << 20
 """Bytes of one line; a longer one is cut, and its parts are no messages."""
 
 _PARSED = 1 << 20
 _LONGEST_FAILURE = 1 << 14
+# where `jsonrpc` comes last, as in answers of servers that use the SDK for TypeScript
+_RESULT_FIRST = re.compile(rb'\s*\{\s*"result"\s*:\s*\{')
+_ENDS = {(b"{", b"}"), (b"[", b"]")}
+_LONG_ENDS = {(first, last + b"\n") for first, last in _ENDS}
 _FAILED = (b'"isError":true', b'"isError": true', b'"error":')
 
 
@@ -43,54 +48,73 @@ class Lines:
         """How many bytes of a line there are whose end has not come."""
         return self._held
 
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """These bytes, as they came."""
+        return self._parts
+
     def rest(self) -> bytes:
         """Return what came after the last newline, and forget it."""
         return self._joined(b"")
 
+    def forget(self) -> None:
+        """Forget what came after the last newline."""
+        self._parts, self._held = [], 0
+
     def _joined(self, end: bytes) -> bytes:
         line = b"".join((*self._parts, end))
-        self._parts, self._held = [], 0
+        self.forget()
         return line
 
 
 def streamed(
-    lines: Lines, take: Callable[[bytes], None], put: Callable[[bytes], None], begun: Callable[[], None]
-) -> Callable[[bytes], None]:
-    """Return what takes a stream, and does not wait for the end of a line that is beyond 1 MiB and begins as a message does.
+    lines: Lines, take: Callable[[bytes], None], begun: Callable[[Sequence[bytes]], Callable[[bytes], None] | None]
+) -> tuple[Callable[[bytes], None], Callable[[], None]]:
+    """Cut a stream, and do not wait for the end of a line that is beyond 1 MiB, if that may go on before.
 
-    Such a line is as good as judged, and whoever kept it would keep 50 MB, and let nobody read while somebody writes.
+    Who kept it would keep 50 MB, and let nobody read while somebody writes.
 
     Args:
         lines: Cuts it.
         take: Gets each other line.
-        put: Gets the pieces of a long one, as they come.
-        begun: Called before the first piece of each.
+        begun: Gets the beginning of a long line, in pieces. Returns what takes the pieces that follow, the last of which ends
+            with the newline, or is empty at the end of the stream; or None for a line that has to be whole.
+
+    Returns:
+        What takes the pieces of the stream; and what is called at its end.
     """
-    looked_at = passes = False
+    rest: Callable[[bytes], None] | None = None
+    is_kept = False
 
     def feed(data: bytes) -> None:
-        nonlocal looked_at, passes
-        if passes:
+        nonlocal rest, is_kept
+        if rest is not None and data:
             end = data.find(b"\n") + 1
-            put(data[:end] if end else data)
-            passes = not end
-            data = data[end:] if end else b""
+            rest(data[:end] if end else data)
+            if not end:
+                return
+            rest, data = None, data[end:]
         for line in lines.feed(data):
-            looked_at = False
+            is_kept = False
             take(line)
-        if lines.held <= _PARSED:
-            looked_at = False
-        elif not looked_at:
-            looked_at, beginning = True, lines.rest()
-            passes = beginning.lstrip()[:1] in {b"{", b"["} and b'"jsonrpc"' in beginning
-            if passes:
-                begun()
-                put(beginning)
-            else:
-                for line in lines.feed(beginning):
-                    take(line)
+        if lines.held > _PARSED and not is_kept:
+            rest = begun(lines.pieces)
+            is_kept = rest is None
+            if rest is not None:
+                lines.forget()
 
-    return feed
+    def end() -> None:
+        if rest is not None:
+            rest(b"")
+        elif last := lines.rest():
+            take(last)
+
+    return feed, end
+
+
+def begins_as_message(line: bytes) -> bool:
+    """Whether a long line begins as a message does: with an object or a batch that names `"jsonrpc"`, or with a result."""
+    return (line.lstrip()[:1] in {b"{", b"["} and b'"jsonrpc"' in line) or _RESULT_FIRST.match(line) is not None
 
 
 def is_message(line: bytes) -> bool:
@@ -98,8 +122,12 @@ def is_message(line: bytes) -> bool:
 
     Lines beyond 1 MiB are judged by their ends and by naming `"jsonrpc"`, since parsing them would delay them.
     """
+    if b'"jsonrpc"' not in line:
+        return False
+    if len(line) > _PARSED and (line[:1], line[-2:]) in _LONG_ENDS:
+        return True  # without a copy of it
     text = line.strip()
-    if (text[:1], text[-1:]) not in {(b"{", b"}"), (b"[", b"]")} or b'"jsonrpc"' not in text:
+    if (text[:1], text[-1:]) not in _ENDS:
         return False
     if len(text) > _PARSED:
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +13,9 @@ from typing import ClassVar
 from hatchlock.errors import HatchlockError, PermissionProblem, RefusedError
 from hatchlock.launch import LaunchRecord
 from hatchlock.serve.gate import Gate
-from hatchlock.serve.passage import Passage
+from hatchlock.serve.lines import is_message
+from hatchlock.serve.long_messages import LongMessage
+from hatchlock.serve.passage import Passage, Verdict
 from hatchlock.serve.traffic import in_thread
 from hatchlock.state.surfaces import Difference, remember_surface, surface_path
 from hatchlock.surface import SurfaceRules, value_hash
@@ -83,7 +85,7 @@ def _load_hashing() -> None:
 
 
 class Passing:
-    """A session's messages on their way through its passages: the two methods are called by a thread each.
+    """A session's messages on their way through its passages: `sent` is called by one thread, the other methods by another.
 
     Attributes:
         refused: Why the session was ended; None while it was not.
@@ -110,6 +112,8 @@ class Passing:
         self._put = put
         self._end = end
         self._putting = threading.Lock()
+        self._is_within = False
+        self._waiting = b""
         self.refused: HatchlockError | None = None
 
     def sent(self, line: bytes) -> None:
@@ -124,10 +128,59 @@ class Passing:
         verdict = self._passage.received(line)
         self._answer(verdict.answer + verdict.forward, verdict.end)
 
+    def begun(self, pieces: Iterable[bytes], noise: Callable[[bytes], None]) -> Callable[[bytes], None] | None:
+        """Take the beginning of a long message of the server's, if it may go on before its end has come.
+
+        At its end the passage decides about it without the inside of the strings that have gone on. What it does not let pass
+        then is an unfinished line, and what it answers comes behind that.
+
+        Args:
+            pieces: The beginning, without the end of the line.
+            noise: Gets it at its end, if it is no message after all.
+
+        Returns:
+            What takes the pieces that follow: the last one ends with the newline, or is empty at the end of the stream. None
+            for a message that has to be whole.
+        """
+        message = LongMessage()
+        going = [message.feed(piece) for piece in pieces]
+        if self.refused or not message.gone:
+            return None
+        with self._putting:
+            self._is_within = True  # from here on nobody else puts anything
+        for piece in going:
+            self._put(piece)
+
+        def take(piece: bytes) -> None:
+            self._put(message.feed(piece))
+            if not piece or piece.endswith(b"\n"):
+                self._finish(message, noise)
+
+        return take
+
+    def _finish(self, message: LongMessage, noise: Callable[[bytes], None]) -> None:
+        line, verdict = message.gone + message.kept, Verdict()
+        if is_message(line):
+            verdict = self._passage.received(line)
+        else:
+            noise(line)
+        rest = verdict.forward.removeprefix(message.gone) if verdict.forward.startswith(message.gone) else b"\n"
+        with self._putting:
+            self._put(rest + verdict.answer + self._waiting)
+            self._waiting = b""
+            self._is_within = False
+        self._ended(verdict.end)
+
     def _answer(self, data: bytes, end: HatchlockError | None) -> None:
         if data:
             with self._putting:
-                self._put(data)
+                if self._is_within:
+                    self._waiting += data
+                else:
+                    self._put(data)
+        self._ended(end)
+
+    def _ended(self, end: HatchlockError | None) -> None:
         if end:
             self.refused = end
             self._end(end)

@@ -88,7 +88,7 @@ def converse(
     put = written_to(stdout, lambda: reasons.put(End.STDOUT))
     calls = _calls(start, talk)
     passing = _passing(start, server, reasons, talk, put, calls=calls)
-    out = readers(server, traffic, talk, passing.received if passing else put, whole=passing is not None)
+    out = readers(server, traffic, talk, *((passing.received, passing.begun) if passing else (put,)))
     take = passing.sent if passing else None
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
     ended: list[int] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, failure_in, is_message, streamed
+from hatchlock.serve.lines import LONGEST_MESSAGE, Lines, begins_as_message, failure_in, is_message, streamed
 from hatchlock.serve.server import Server
 from hatchlock.serve.talk import Talk, write_all
 from hatchlock.serve.tally import NOT_COUNTED
@@ -16,6 +16,9 @@ from hatchlock.serve.tally import NOT_COUNTED
 __all__ = ["Traffic", "forward", "in_thread", "readers", "written_to"]
 
 _CHUNK = 1 << 16
+
+Begun = Callable[[Sequence[bytes], Callable[[bytes], None]], Callable[[bytes], None] | None]
+"""As `passages.Passing.begun`."""
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ def _read(stdin: int) -> bytes:
 
 
 def readers(
-    server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes], None], *, whole: bool = True
+    server: Server, traffic: Traffic, talk: Talk, take: Callable[[bytes], None], begun: Begun | None = None
 ) -> list[threading.Thread]:
     """Start threads that pass on what the server says.
 
@@ -99,35 +102,43 @@ def readers(
         traffic: Counts it.
         talk: Gets its stderr, and what of its stdout is no message.
         take: Gets its messages, one at a time.
-        whole: Whether it has to get them whole; else long ones come in pieces, as the server says them.
+        begun: Decides which long ones need not be whole (`passages.Passing`); None where nobody has to see them, so that `take`
+            gets them in pieces.
     """
-    lines = Lines(LONGEST_MESSAGE)
+
+    def noise(line: bytes) -> None:
+        traffic.noise += 1
+        talk.noise(line)
+        if traffic.noise == 1:
+            traffic.first_noise()
 
     def pass_on(line: bytes) -> None:
         if not is_message(line):
-            traffic.noise += 1
-            talk.noise(line)
-            if traffic.noise == 1:
-                traffic.first_noise()
+            noise(line)
             return
         traffic.messages += 1
         take(line)
         # a tool says there what its sandbox has stopped, and often nowhere else
         talk.overhear(failure_in(line))
 
-    def in_lines(data: bytes) -> None:
-        for line in lines.feed(data):
-            pass_on(line)
+    def at_once(pieces: Sequence[bytes], _: Callable[[bytes], None]) -> Callable[[bytes], None] | None:
+        beginning = b"".join(pieces)
+        if not begins_as_message(beginning):
+            return None
+        take(beginning)
+        return take
 
-    def begun() -> None:
-        traffic.messages += 1
+    def begin(pieces: Sequence[bytes]) -> Callable[[bytes], None] | None:
+        rest = (begun or at_once)(pieces, noise)
+        traffic.messages += rest is not None
+        return rest
 
-    out = in_lines if whole else streamed(lines, pass_on, take, begun)
-
-    def until_end(read: Callable[[], None]) -> None:
-        read()
-        if rest := lines.rest():
-            pass_on(rest)
+    out, end = streamed(Lines(LONGEST_MESSAGE), pass_on, begin)
 
     out_reader, *others = server.readers(out, talk.heard)
-    return [in_thread(lambda: until_end(out_reader)), *(in_thread(other) for other in others)]
+
+    def until_end() -> None:
+        out_reader()
+        end()
+
+    return [in_thread(until_end), *(in_thread(other) for other in others)]
