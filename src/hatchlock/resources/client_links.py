@@ -37,9 +37,8 @@ class Parted:
 
 def what_parts(path: str, names: int) -> str:
     """Return what becomes of the other names of a file that is written, as a sentence."""
-    others = (
-        "another name (a hard link), which keeps" if names == 2 else f"{names - 1} other names (hard links), which keep"
-    )  # noqa: PLR2004
+    more = names - 1
+    others = "another name (a hard link), which keeps" if more == 1 else f"{more} other names (hard links), which keep"
     return f"{path} has {others} what stands there now: what is written is a new file; a symlink would follow it"
 
 
