@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.engines.api import Engine
+from hatchlock.engines.api import Container, Engine
 from hatchlock.engines.process import host_platform
 from support.engine_images import untag_all
 from support.links import links_record
@@ -64,11 +64,17 @@ def cut(run: Run) -> None:
 
 
 def cut_and_told(
-    project: TrialProject, left: Callable[[], list[object]], env: dict[str, str], word: str, by: str
+    project: TrialProject,
+    left: Callable[[], list[object]],
+    env: dict[str, str],
+    word: str,
+    by: str,
+    *,
+    runs: Callable[[], object],
 ) -> None:
-    """Leave something of a session, and assert that reading commands tell of it and leave it where it is."""
+    """Leave something of a session whose server runs, and assert that reading commands tell of it and leave it where it is."""
     with Run(command=project.launch_command("deaf"), env=env) as run:
-        assert wait_for(lambda: left() != [])
+        assert wait_for(runs)
         cut(run)
     before = left()
     assert before != []
@@ -103,16 +109,19 @@ def bare(tmp_path: Path) -> Iterator[tuple[TrialProject, dict[str, str], str]]:
 def test_a_process_without_a_sandbox(bare: tuple[TrialProject, dict[str, str], str]) -> None:
     project, env, seconds = bare
 
+    def runs() -> list[int]:
+        return processes_with(f"sleep\0{seconds}")
+
     def left() -> list[object]:
-        return [*processes_with(f"sleep\0{seconds}"), *sorted(Path(env["TMPDIR"]).iterdir())]
+        return [*runs(), *sorted(Path(env["TMPDIR"]).iterdir())]
 
     for words in REMOVING:
-        cut_and_told(project, left, env, "hatchlock-bare-", words[0])
+        cut_and_told(project, left, env, "hatchlock-bare-", words[0], runs=runs)
         project.run(*words, env=env)
         assert wait_for(lambda: left() == []), left()
         assert list(project.store.glob("projects/*/sessions/*")) == []
     with Run(command=project.launch_command("deaf"), env=env) as run:
-        assert wait_for(lambda: left() != [])
+        assert wait_for(runs)
         cut(run)
     assert "hatchlock-bare-" in project.run("doctor", env=env).out
     project.run("run", "deaf", env=env)
@@ -136,11 +145,17 @@ def test_a_container(tmp_path: Path, engine: str) -> None:
         project = TrialProject(tmp_path, text, name=name, DOCKER_HOST=engine)
         project.ok("up", "--yes", "--no-probe")
 
+        def containers() -> list[Container]:
+            return Engine(engine).list({"dev.hatchlock.project": name})
+
+        def runs() -> bool:
+            return any(item.state == "running" for item in containers())
+
         def left() -> list[object]:
-            return [item.name for item in Engine(engine).list({"dev.hatchlock.project": name})]
+            return [item.name for item in containers()]
 
         for words in REMOVING:
-            cut_and_told(project, left, {**project.env}, f"container:hatchlock-{name}-deaf-", words[0])
+            cut_and_told(project, left, {**project.env}, f"container:hatchlock-{name}-deaf-", words[0], runs=runs)
             project.run(*words)
             assert left() == []
         assert "killed" not in project.ok("plan").out
