@@ -409,6 +409,28 @@ def test_a_listing_in_any_spelling_is_looked_at(text: str, padding: str) -> None
     assert may_list(f'{{"padding":"{padding}",{text[1:]}'.encode())
 
 
+@pytest.mark.parametrize(
+    "name", [b"to\xed\xa0\x80ols", b"\xfftools", b"t\xc5ools", b"tool\xff\xc5\xbf", b"inst\xe2\x82ructions"]
+)
+def test_what_a_client_reads_that_passes_over_what_is_no_utf_8_is_looked_at(name: bytes) -> None:
+    """As the SDK for Python does with `encoding_error_handler="ignore"`; halves of pairs are UTF-8 for some, for us too."""
+    gate = Gate(rules(), server="calc", report=lambda *_: None)
+    for before in (b"", b"1," * (1 << 19)):
+        line = b'{"jsonrpc":"2.0","id":2,"result":{"x":[' + before + b'1],"' + name + b'":[{"name":"evil"}]}}\n'
+        assert gate.received(line).forward == b""
+
+
+@pytest.mark.parametrize(
+    "name", [b"t\\ools", b"\\instructions", b"\\x74ools", b"\\u{74}ools", b"too\\l\\s", b"promp\\'ts"]
+)
+def test_escapes_that_json_does_not_have_are_looked_at_where_nobody_has_parsed(name: bytes) -> None:
+    """Ruby's parser takes them for the letter behind the backslash."""
+    start = b'{"jsonrpc":"2.0","id":2,"result":{"' + name + b'":[{"name":"evil"}],"x":['
+    assert may_list(start + b"1," * (1 << 19) + b"1]}}\n")
+    assert may_list(start.replace(name, b"x") + b"1," * (1 << 19) + b'1],"' + name + b'":[]}}\n')
+    assert not may_list(b'{"x":["C:\\\\other\\\\u","\\n\\\\\\"",' + b"1," * (1 << 19) + b"1]}\n")
+
+
 def test_a_listing_across_the_pieces_of_a_large_message_is_seen() -> None:
     for before in range((1 << 20) - 20, (1 << 20) + 4):
         assert may_list(b"x" * before + b'"tools":[]' + b"y" * 100)

@@ -20,6 +20,8 @@ _MOST_STRINGS = 1000
 _GLANCE = 1 << 16
 _FIRST_LOOK = 1 << 16
 """Bytes after a long string, in which there may be another one."""
+_MOST_AROUND = 1 << 20
+"""Bytes of what is in no long string, beyond which no further one is looked for: each time all of them are read again."""
 _LOOKED_AT = 2
 """How deep in a message is what the passages look at: a message's members, and those of its result."""
 _LONGEST_ESCAPE = 6
@@ -60,10 +62,10 @@ class LongMessage:
         if self._is_inside and not self._kept and _is_plain(data) and _characters(data) == len(data):
             return data
         self._kept += data
-        if len(self._kept) > LONGEST_MESSAGE:
+        if len(self._gone) + len(self._kept) > LONGEST_MESSAGE:
             self._kept[:] = b"\0"  # with which it is no message
         passed = self._inside() if self._is_inside else b""
-        if not self._is_inside and len(self._kept) > self._next_look:
+        if not self._is_inside and len(self._kept) > self._next_look and len(self._gone) <= _MOST_AROUND:
             self._next_look = 2 * len(self._kept)  # so that all looks together cost no more than the last
             passed += self._before()
         return passed
@@ -83,14 +85,12 @@ class LongMessage:
         """Pass on how far the string goes that it is inside of."""
         text = _text(self._kept[: _characters(self._kept)])
         length = _without_half_an_escape(text)
-        try:
-            end = value(f'"{text[:length]}"', 0)[1] - 2
-        except Unreadable:
-            end = 0
-        if end < length or len(self._kept) - length > _LONGEST_HALF:  # else what is no UTF-8 is read again each time
+        end = _end_of_string(text[:length])
+        if end < length or len(self._kept) - length > _LONGEST_HALF:
             self._is_inside = False
-            self._next_look = _FIRST_LOOK
-        return self._taken(end)
+            # what is no string now is none later: looked at again, all that is kept would be read for each piece
+            self._next_look = _FIRST_LOOK if 0 <= end < length else LONGEST_MESSAGE
+        return self._taken(max(end, 0))
 
     def _taken(self, end: int) -> bytes:
         taken = bytes(self._kept[:end])
@@ -115,6 +115,14 @@ def _characters(data: bytes | bytearray) -> int:
 def _text(data: bytes | bytearray) -> str:
     """Return a character for each byte: what JSON is made of is ASCII, and places stay what they are."""
     return data.decode("latin-1")
+
+
+def _end_of_string(text: str) -> int:
+    """Return where a string ends whose inside begins a text; its length where it does not end, -1 where it is no string."""
+    try:
+        return value(f'"{text}"', 0)[1] - 2
+    except Unreadable:
+        return -1
 
 
 def _without_half_an_escape(text: str) -> int:

@@ -1,8 +1,8 @@
 """What the gate looks for: listings in what a server says, and what an application asks for and calls.
 
 Clients and servers do not read JSON alike: of a repeated member one takes the first and another the last, some do not tell
-`Tools` from `tools`, some end a name at a NUL, some lines at a carriage return. So a message in which members that matter can
-be read in two ways is unclear, and nothing of it is believed.
+`Tools` from `tools`, some end a name at a NUL, some lines at a carriage return, some pass over bytes that are no UTF-8. So a
+message in which members that matter can be read in two ways is unclear, and nothing of it is believed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _ENDS_OF_NAMES = tuple(f'{name}"'.encode() for name in _LISTS)
 _NAMES = tuple(name.encode() for name in _LISTS)
 _LONG_S = "\u017f".encode()  # for some parsers it is an s
 _OTHER_SPELLING = re.compile(rb"\\u(?:00(?:00|[4-7])|017[fF])")
+_NO_ESCAPE = re.compile(rb'\\(?<!\\\\)(?:[^"\\/bfnrtu]|u(?![0-9a-fA-F]{4}))')
+_NOT_ASCII = bytes(range(0x80, 0x100))
 
 _ENVELOPE = {name: name for name in ("jsonrpc", "id", "method", "params", "result", "error")}
 _RESULT = {name.casefold(): name for name in (*_LISTS, "nextCursor")}
@@ -86,11 +88,21 @@ def may_list(line: bytes) -> bool:
     """Whether a server's message could have a listing, or instructions, in it for any client: a quick look, seldom wrong.
 
     Text inside of a result has its quotes escaped, so `tools"` is the end of a whole string. Of messages beyond 1 MiB, which
-    nobody has parsed, the mere words are enough.
+    nobody has parsed, the mere words are enough, and escapes that JSON does not have: some parsers take a letter behind
+    any backslash for itself.
     """
-    if len(line) <= _PIECE:
-        return _looks_so(line, _ENDS_OF_NAMES)
-    return any(_looks_so(line[at : at + _PIECE + _OVERLAP], _NAMES) for at in range(0, len(line), _PIECE))
+    words = _ENDS_OF_NAMES if len(line) <= _PIECE else _NAMES
+    if _has(line, words):
+        return True
+    # a client may pass over what is no UTF-8: the SDK for Python does with errors="ignore"
+    return not line.isascii() and _has(line.translate(None, _NOT_ASCII), words)
+
+
+def _has(line: bytes, words: tuple[bytes, ...]) -> bool:
+    if words is _ENDS_OF_NAMES:
+        return _looks_so(line, words)
+    pieces = (line[at : at + _PIECE + _OVERLAP] for at in range(0, len(line), _PIECE))
+    return any(_looks_so(piece, words) or _NO_ESCAPE.search(piece) is not None for piece in pieces)
 
 
 def _looks_so(piece: bytes, words: tuple[bytes, ...]) -> bool:
