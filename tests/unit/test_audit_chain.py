@@ -202,6 +202,38 @@ def test_a_process_that_was_stopped_while_it_wrote_stops_nobody(store: Path, mon
     assert [place.line for place in found.anew] == [3]
 
 
+def test_one_that_waited_too_long_and_came_between_is_told_of_and_breaks_nothing(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the log to itself may be stopped when it knows what stands there, and has not written yet."""
+    link, names = auditlog._link, iter(["one", "two"])
+
+    def slow(directory: Path, file: int) -> str:
+        found = link(directory, file)
+        for name in names:
+            monkeypatch.setattr(auditlog, "_PATIENCE", 0.01)
+            append(store, name, {"session": "x"})
+        return found
+
+    written(store, 2)
+    monkeypatch.setattr(auditlog, "_link", slow)
+    written(store, 1)
+    monkeypatch.undo()
+    written(store, 1)
+    found = chain(store)
+    assert (found.entries, found.breaks, [place.line for place in found.anew]) == (7, (), [3, 4])
+    assert json.loads(audit_path(store).read_bytes().splitlines()[5])["event"] == "audit.crossed"
+
+    edited(audit_path(store), lambda lines: lines.insert(1, lines[2]))
+    assert breaks(store) == [("audit.ndjson", 3, "inserted")], "another entry put in elsewhere"
+    edited(audit_path(store), lambda lines: lines.pop(1))
+    edited(audit_path(store), lambda lines: lines.insert(4, lines[5]))
+    assert breaks(store) != [], "nobody else's word on an entry counts"
+    edited(audit_path(store), lambda lines: lines.pop(4))
+    edited(audit_path(store), lambda lines: lines.pop(1))
+    assert breaks(store) == [("audit.ndjson", 4, "changed")], "what it knew of is gone"
+
+
 def test_a_descriptor_that_a_fork_has_kept_holds_nobody_up(store: Path) -> None:
     written(store, 1)
     rotating = audit_path(store).parent / ".rotating"

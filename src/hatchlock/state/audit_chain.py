@@ -16,6 +16,7 @@ from typing import Any, Literal
 from hatchlock.digest import sha256_bytes
 
 __all__ = [
+    "CROSSED",
     "DROPPED",
     "PREVIOUS",
     "Break",
@@ -31,6 +32,8 @@ __all__ = [
 PREVIOUS = "previous"
 """The member of an entry that has the hash; "" where the chain begins, none in entries of before there were chains."""
 DROPPED = "audit.dropped"
+CROSSED = "audit.crossed"
+"""What tells of an `entry` (its hash) that another one came before it while it was written, which had waited for too long."""
 _FIRST = 1 << 12
 
 
@@ -177,7 +180,8 @@ class _Walk:
         self._unlinked: list[Place] = []
         self._anew: list[Place] = []
         self._torn: list[Place] = []
-        self._breaks: list[Break] = []
+        self._breaks: list[tuple[Break, str]] = []  # with the hash of the entry
+        self._crossed: set[str] = set()
 
     def take(self, place: Place, line: bytes) -> None:
         """Take the next line."""
@@ -191,14 +195,16 @@ class _Walk:
         place = Place(file=place.file, line=place.line, time=str(entry.get("time", "")))
         here = link_of(self._behind)
         self._links.add(here)
-        self._follow(place, entry.get(PREVIOUS), here)
+        self._follow(place, entry.get(PREVIOUS), here, link_of([line]))
+        if entry["event"] == CROSSED and entry.get(PREVIOUS) == here:
+            self._crossed.add(str(entry.get("entry", "")))
         if entry["event"] == DROPPED:
             self._dropped += entry["entries"] if isinstance(entry.get("entries"), int) else 0
             self._told.add(str(entry.get("last", "")))
         self._behind = [line]
         self._entries += 1
 
-    def _follow(self, place: Place, said: object, here: str) -> None:
+    def _follow(self, place: Place, said: object, here: str, own: str) -> None:
         if not isinstance(said, str):
             if self._is_linked:
                 self._unlinked.append(place)
@@ -214,7 +220,7 @@ class _Walk:
         elif not said:
             self._anew.append(place)
         else:
-            self._breaks.append(Break(place=place, kind="inserted" if said in self._links else "changed"))
+            self._breaks.append((Break(place=place, kind="inserted" if said in self._links else "changed"), own))
 
     def end(self, names: Sequence[str]) -> Chain:
         """Return what was found."""
@@ -224,7 +230,9 @@ class _Walk:
         told = self._told - {""}
         missing = [self._first] if self._first and self._beginning not in told and not told & self._links else []
         gaps = _gaps(names)
-        breaks = [_with_gap(item, gaps) for item in (*missing, *self._breaks)]
+        # only what follows an entry that its writer has seen, and that is held by what follows that one, takes a break away
+        broken = [item for item, own in self._breaks if item.kind != "inserted" or own not in self._crossed]
+        breaks = [_with_gap(item, gaps) for item in (*missing, *broken)]
         return Chain(
             entries=self._entries,
             older=self._older,

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError, PermissionProblem
 from hatchlock.files import private_directory, read_optional, reporting_permission
-from hatchlock.state.audit_chain import DROPPED, end_of, link_of, linked, parse_entry
+from hatchlock.state.audit_chain import CROSSED, DROPPED, end_of, link_of, linked, parse_entry
 from hatchlock.state.stamps import moment
 
 __all__ = [
@@ -128,8 +128,12 @@ def append(store: Path, event: str, facts: Mapping[str, object], *, durable: boo
             if is_alone and _size(path) > max(limit - len(body) - _LINK, 0):
                 _rotate(path)
             file = opened.enter_context(_opened(path))
-            # what somebody else is about to write cannot be known: the chain begins anew
-            _write(file, linked(body, _link(path.parent, file) if is_alone else ""))
+            if is_alone:
+                _add(path.parent, file, body)
+            else:
+                _write(
+                    file, linked(body, "")
+                )  # what somebody else is about to write cannot be known: the chain begins anew
         if durable:
             os.fsync(file)  # nobody waits for the disk but us
 
@@ -192,12 +196,22 @@ def _body(event: str, facts: Mapping[str, object]) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode()
 
 
-def _write(file: int, line: bytes) -> None:
+def _add(directory: Path, file: int, body: bytes) -> None:
+    """Write an entry with the hash of what stands before it, and say so where another one came in between."""
+    size = os.fstat(file).st_size
+    line = linked(body, _link(directory, file))
+    if _write(file, line) != size:
+        _write(file, linked(_body(CROSSED, {"entry": link_of([line[:-1]])}), _link(directory, file)))
+
+
+def _write(file: int, line: bytes) -> int:
+    """Write a line at the end, and return where that was."""
     size = os.fstat(file).st_size
     if size and os.pread(file, 1, size - 1) != b"\n":
         line = b"\n" + line  # a disk was full in the middle of the entry before, so that one alone is damaged
     if os.write(file, line) != len(line):
         raise OSError(28, os.strerror(28))  # ENOSPC; a part of it stands there
+    return os.lseek(file, 0, os.SEEK_CUR) - len(line)
 
 
 def _link(directory: Path, file: int) -> str:
@@ -272,7 +286,7 @@ def _rotate(path: Path) -> None:
     with contextlib.ExitStack() as opened:
         last = link_of(end_of(opened.enter_context(_opened(item, os.O_RDONLY)) for item in reversed(old)))
         file = opened.enter_context(_opened(path))
-        _write(file, linked(_body(DROPPED, gone | {"last": last}), _link(path.parent, file)))
+        _add(path.parent, file, _body(DROPPED, gone | {"last": last}))
         os.fsync(file)
     for item in old:
         item.unlink()
