@@ -206,32 +206,47 @@ def test_one_that_waited_too_long_and_came_between_is_told_of_and_breaks_nothing
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has the log to itself may be stopped when it knows what stands there, and has not written yet."""
-    link, names = auditlog._link, iter(["one", "two"])
+    end, names = auditlog._end, iter([["one", "two"], ["three"]])
 
-    def slow(directory: Path, file: int) -> str:
-        found = link(directory, file)
-        for name in names:
+    def slow(directory: Path, file: int) -> tuple[int, str]:
+        found = end(directory, file)
+        for name in next(names, ()):
             monkeypatch.setattr(auditlog, "_PATIENCE", 0.01)
             append(store, name, {"session": "x"})
         return found
 
     written(store, 2)
-    monkeypatch.setattr(auditlog, "_link", slow)
+    monkeypatch.setattr(auditlog, "_end", slow)
     written(store, 1)
     monkeypatch.undo()
     written(store, 1)
     found = chain(store)
-    assert (found.entries, found.breaks, [place.line for place in found.anew]) == (7, (), [3, 4])
-    assert json.loads(audit_path(store).read_bytes().splitlines()[5])["event"] == "audit.crossed"
+    assert (found.entries, found.breaks, [place.line for place in found.anew]) == (9, (), [3, 4, 6])
+    assert len(json.loads(audit_path(store).read_bytes().splitlines()[7])["entries"]) == 2
 
     edited(audit_path(store), lambda lines: lines.insert(1, lines[2]))
     assert breaks(store) == [("audit.ndjson", 3, "inserted")], "another entry put in elsewhere"
     edited(audit_path(store), lambda lines: lines.pop(1))
-    edited(audit_path(store), lambda lines: lines.insert(4, lines[5]))
-    assert breaks(store) != [], "nobody else's word on an entry counts"
-    edited(audit_path(store), lambda lines: lines.pop(4))
-    edited(audit_path(store), lambda lines: lines.pop(1))
-    assert breaks(store) == [("audit.ndjson", 4, "changed")], "what it knew of is gone"
+    edited(audit_path(store), lambda lines: lines.pop(7))
+    assert [line for _, line, _ in breaks(store)] == [5, 7, 8], "nobody says any more that it was so"
+
+
+def test_what_somebody_is_just_writing_is_read_when_it_is_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions of before the chain wait for nobody."""
+    link = auditlog._link
+
+    def beside(directory: Path, file: int) -> str:
+        found = link(directory, file)
+        with audit_path(store).open("ab") as log:
+            log.write(next(halves, b""))
+        return found
+
+    written(store, 2)
+    line = without_hash(audit_path(store).read_bytes().splitlines()[1]) + b"\n"
+    halves = iter([line[:20], line[20:]])
+    monkeypatch.setattr(auditlog, "_link", beside)
+    written(store, 1)
+    assert (chain(store).entries, breaks(store)) == (4, [])
 
 
 def test_a_descriptor_that_a_fork_has_kept_holds_nobody_up(store: Path) -> None:

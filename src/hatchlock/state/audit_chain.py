@@ -33,7 +33,7 @@ PREVIOUS = "previous"
 """The member of an entry that has the hash; "" where the chain begins, none in entries of before there were chains."""
 DROPPED = "audit.dropped"
 CROSSED = "audit.crossed"
-"""What tells of an `entry` (its hash) that another one came before it while it was written, which had waited for too long."""
+"""What tells of `entries` (their hashes) that others came before them while they were written, which did not wait."""
 _FIRST = 1 << 12
 
 
@@ -197,7 +197,8 @@ class _Walk:
         self._links.add(here)
         self._follow(place, entry.get(PREVIOUS), here, link_of([line]))
         if entry["event"] == CROSSED and entry.get(PREVIOUS) == here:
-            self._crossed.add(str(entry.get("entry", "")))
+            told = entry.get("entries")
+            self._crossed.update(filter(lambda it: isinstance(it, str), told if isinstance(told, list) else ()))
         if entry["event"] == DROPPED:
             self._dropped += entry["entries"] if isinstance(entry.get("entries"), int) else 0
             self._told.add(str(entry.get("last", "")))

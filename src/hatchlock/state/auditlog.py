@@ -50,6 +50,7 @@ _LINK = len(linked(b"{}", "0" * 64)) - len(b"{}")
 _PATIENCE = 2.0
 """Seconds for another process that writes, which takes far below one millisecond; it may be one that somebody has stopped."""
 _PAUSE = 0.0002
+_MOST_CROSSED = 100
 _NOBODY = 0xFFFFFFFF
 """What the kernel gives as the login's uid where there was no login."""
 
@@ -198,10 +199,26 @@ def _body(event: str, facts: Mapping[str, object]) -> bytes:
 
 def _add(directory: Path, file: int, body: bytes) -> None:
     """Write an entry with the hash of what stands before it, and say so where another one came in between."""
-    size = os.fstat(file).st_size
-    line = linked(body, _link(directory, file))
-    if _write(file, line) != size:
-        _write(file, linked(_body(CROSSED, {"entry": link_of([line[:-1]])}), _link(directory, file)))
+    crossed: list[str] = []
+    for _ in range(_MOST_CROSSED):
+        size, previous = _end(directory, file)
+        line = linked(body, previous)
+        if _write(file, line) == size:
+            return
+        crossed.append(link_of([line[:-1]]))
+        body = _body(
+            CROSSED, {"entries": crossed}
+        )  # an earlier version waits for nobody, and may come before this, too
+
+
+def _end(directory: Path, file: int) -> tuple[int, str]:
+    """Return how long the newest file is, and the hash of what stands at its end, where nobody was just writing."""
+    for _ in range(_MOST_CROSSED):
+        size = os.fstat(file).st_size
+        previous = _link(directory, file)
+        if os.fstat(file).st_size == size:
+            break
+    return size, previous
 
 
 def _write(file: int, line: bytes) -> int:
