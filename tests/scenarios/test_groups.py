@@ -106,6 +106,16 @@ def test_what_is_asked_before_stdin_ends_is_answered(home: Path) -> None:
     assert "goes on without" not in ended.stderr.replace("broken has ended; the group dev goes on without it", "")
 
 
+def test_the_end_of_stdin_is_no_failure_where_python_does_not_buffer(home: Path) -> None:
+    command = [word for word in hatchlock(home, "run", "--group", "dev") if word != "-I"]
+    env = {**BARE, "PYTHONUNBUFFERED": "1"}  # as many containers and CI machines set it
+    ended = subprocess.run(
+        command, input=json.dumps(HELLO) + "\n", env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, len(ended.stdout.splitlines())) == (0, 1), ended.stderr
+    assert "error:" not in ended.stderr
+
+
 def test_pins_hold_for_each_and_take_one_server_away(home: Path) -> None:
     with run(home, "pins") as session:
         session.hello()

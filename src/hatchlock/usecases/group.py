@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -97,4 +98,6 @@ def run_group(home: Home, project: str, name: str, environ: Mapping[str, str]) -
         )
         for record in group.records
     ]
-    return serve_group(name, members, environ=environ, missing=group.missing, stdin=0, stdout=1, stderr=2)
+    # it is closed at the end, and Python itself writes to stdout once more before it ends
+    stdout = os.dup(1)
+    return serve_group(name, members, environ=environ, missing=group.missing, stdin=0, stdout=stdout, stderr=2)
