@@ -218,6 +218,11 @@ def test_entries_of_others_in_the_way_have_one_hint_which_names_import(tmp_path:
     assert "1 done, 1 unchanged, 1 cannot be planned" in done.out
     assert '"cat"' in zed.read_text()
     assert cursor(project).read_text() == '{"mcpServers": {"cat": {"command": "cat"}}}'
+    assert "so no generation was recorded" in done.err
+    assert "only a part of it" in project.ok("history").out
+    assert "see what is left with `hatchlock plan`" in project.fails("rollback", "--yes").err
+    said, *_ = project.ok("status").out.splitlines()
+    assert said == "project trial, no generation: the whole was not applied yet, only a part of it"
 
 
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")

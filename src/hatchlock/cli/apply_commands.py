@@ -164,6 +164,10 @@ def _tell_partial(plan: Plan, ui: Ui) -> None:
     if plan.only:
         words = ", ".join(plan.only)
         ui.say(f"note: only {words}, so no generation was recorded; `hatchlock apply` does the rest")
+    elif plan.problems:
+        ui.say(
+            "note: something cannot be planned, so no generation was recorded; the next apply of the whole records one"
+        )
 
 
 def _client_notes(applied: Applied) -> set[str]:

@@ -50,7 +50,9 @@ def history(arguments: argparse.Namespace, ui: Ui) -> int:
 
 def _overview(found: History) -> str:
     if not found.generations:
-        return f"project {found.project}: nothing was applied yet"
+        from hatchlock.usecases.generations import none_yet
+
+        return f"project {found.project}: {none_yet(is_begun=found.is_begun)}"
     held = f", held at generation {found.held} since a rollback" if found.held else ""
     rows: list[tuple[str, ...]] = [("", "GENERATION", "WHEN", "HATCHLOCK", "CHANGES", "")]
     rows += [_row(item) for item in found.generations]

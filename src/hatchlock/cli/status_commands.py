@@ -72,7 +72,7 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.say(f"note: {found.interrupted}")
     rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
     rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
-    blocks = [f"project {found.project}, generation {found.generation}", table(rows)]
+    blocks = [f"project {found.project}, {_generation(found)}", table(rows)]
     blocks += health_blocks(found.servers, verbose=arguments.verbose)
     blocks += after_blocks(found.after)
     if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
@@ -91,6 +91,14 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
         blocks.append("\n".join(f"! {note.address}  {note.what}" for note in found.notes))
     ui.result("\n\n".join(blocks))
     return 0
+
+
+def _generation(found: Status) -> str:
+    if found.generation:
+        return f"generation {found.generation}"
+    from hatchlock.usecases.generations import none_yet
+
+    return f"no generation: {none_yet(is_begun=found.is_begun)}"
 
 
 def _stopped_to_dict(what: Stopped) -> dict[str, str]:

@@ -26,6 +26,7 @@ __all__ = [
     "is_same",
     "leave_generation",
     "newest_different",
+    "none_yet",
     "project_at",
     "target_at",
 ]
@@ -40,13 +41,21 @@ class NoSuchGeneration(HatchlockError):
     project: str
     wanted: str
     known: tuple[int, ...]
+    is_begun: bool = False
 
     def __str__(self) -> str:
-        known = f"it has {', '.join(map(str, self.known))}" if self.known else "nothing was applied yet"
+        known = f"it has {', '.join(map(str, self.known))}" if self.known else none_yet(is_begun=self.is_begun)
         return f"the project {self.project} has no generation {self.wanted}; {known}"
 
     def _hint(self) -> str:
-        return "see `hatchlock history`" if self.known else "run `hatchlock apply` first"
+        if self.known:
+            return "see `hatchlock history`"
+        return "see what is left with `hatchlock plan`" if self.is_begun else "run `hatchlock apply` first"
+
+
+def none_yet(*, is_begun: bool) -> str:
+    """Return why a project has no generation; `is_begun` says that something of it is applied all the same."""
+    return "the whole was not applied yet, only a part of it" if is_begun else "nothing was applied yet"
 
 
 def leave_generation(project: Project, planned: Planned, outcome: Outcome) -> int:

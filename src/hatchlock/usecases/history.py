@@ -68,6 +68,7 @@ class History:
         held: The same, if a rollback went there; 0 otherwise.
         generations: The newest first, but for those that cannot be read.
         unreadable: These.
+        is_begun: There is no generation, and servers of it are active all the same.
     """
 
     project: str
@@ -75,6 +76,7 @@ class History:
     held: int
     generations: tuple[Past, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    is_begun: bool = False
 
 
 def project_history(project: Project, number: int | None = None) -> History:
@@ -100,7 +102,7 @@ def project_history(project: Project, number: int | None = None) -> History:
     state.check_binding(name, project.directory)
     known = state.generations.numbers()
     if number is not None and number not in known:
-        raise NoSuchGeneration(project=name, wanted=str(number), known=known)
+        raise NoSuchGeneration(project=name, wanted=str(number), known=known, is_begun=bool(state.active()))
     found, unreadable = state.generations.readable()
     for item in unreadable:
         if item.number == number:
@@ -123,6 +125,7 @@ def project_history(project: Project, number: int | None = None) -> History:
             if number in {None, generation.number}
         ),
         unreadable=unreadable if number is None else (),
+        is_begun=not known and bool(state.active()),
     )
 
 

@@ -195,14 +195,15 @@ def _chosen(project: str, state: ProjectState, number: int | None) -> int:
     known = state.generations.numbers()
     if number is not None:
         if number not in known:
-            raise NoSuchGeneration(project=project, wanted=str(number), known=known)
+            raise NoSuchGeneration(project=project, wanted=str(number), known=known, is_begun=bool(state.active()))
         return number
     if (begun := _begun(state)) in known:
         return begun
     current = state.current()
     before = [item for item in known if item < current]
     if not before:
-        raise NoSuchGeneration(project=project, wanted=f"before {current}" if current else "to go back to", known=known)
+        wanted = f"before {current}" if current else "to go back to"
+        raise NoSuchGeneration(project=project, wanted=wanted, known=known, is_begun=bool(state.active()))
     # an apply after a rollback leaves once more what had been there: going back to that would change nothing
     others = [item for item in before if not is_same(state.generations, item, current)]
     return (others or before)[-1]

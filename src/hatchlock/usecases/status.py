@@ -113,6 +113,7 @@ class Status:
         environments: Those that no server uses, by name.
         notes: What else people should know: containers with our labels that nobody knows, what the engine lacks.
         after: What people have to do before everything runs as it was applied.
+        is_begun: Whether servers of it are active, with a generation or without one.
     """
 
     project: str
@@ -122,6 +123,7 @@ class Status:
     environments: tuple[EnvironmentStatus, ...] = ()
     notes: tuple[Note, ...] = ()
     after: After = field(default_factory=After)
+    is_begun: bool = False
 
 
 def project_status(project: Project, *, offline: bool = False, check_secrets: bool = False) -> Status:
@@ -176,6 +178,7 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         environments=tuple(_environment(item, syncs) for item in _unused(project)),
         notes=planned.notes,
         after=after_change(planned.state, running),
+        is_begun=bool(active),
     )
 
 
