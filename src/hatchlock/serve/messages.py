@@ -102,7 +102,7 @@ def _has(line: bytes, words: tuple[bytes, ...]) -> bool:
     if words is _ENDS_OF_NAMES:
         return _looks_so(line, words)
     pieces = (line[at : at + _PIECE + _OVERLAP] for at in range(0, len(line), _PIECE))
-    return any(_looks_so(piece, words) or _NO_ESCAPE.search(piece) is not None for piece in pieces)
+    return any(_looks_so(piece, words) or (b"\\" in piece and _NO_ESCAPE.search(piece) is not None) for piece in pieces)
 
 
 def _looks_so(piece: bytes, words: tuple[bytes, ...]) -> bool:
