@@ -393,6 +393,21 @@ def test_secrets_are_listed_in_columns(project: TrialProject) -> None:
     assert len({line.index("not kept") for line in lines[at : at + 2]}) == 1
 
 
+def test_a_file_of_secrets_that_others_can_read_is_said_before_a_server_is_refused_for_it(
+    project: TrialProject,
+) -> None:
+    keys = project.user_home / "my keys.env"
+    keys.write_text(f"GITHUB_TOKEN={TOKEN}\n")
+    keys.chmod(0o644)
+    cursor(project, a={**TIME, "envFile": str(keys)}, time=TIME)
+    said = f"  a: {keys} holds secrets and can be read by every user (mode 0644), so no server gets any from it: chmod 600 '{keys}'"
+
+    assert said in project.ok("import").out.splitlines()
+    assert said in project.ok("import").out.splitlines()  # as long as it is so
+    keys.chmod(0o600)
+    assert "can be read" not in project.ok("import").out
+
+
 def test_one_scope_of_an_application_can_be_named(project: TrialProject) -> None:
     cursor(project, time=TIME)
     put(project.directory / ".cursor/mcp.json", github=GITHUB)

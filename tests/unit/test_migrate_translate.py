@@ -12,7 +12,7 @@ from hatchlock.manifest.takeover import CannotTakeOver
 from hatchlock.migrate.finish import NO_NETWORK
 from hatchlock.migrate.image_use import ImageUse, Mount, proposed_image
 from hatchlock.migrate.model import Left, Proposed, Secret
-from hatchlock.migrate.translate import taken_over, translated
+from hatchlock.migrate.translate import taken_over, translated, typed
 
 TOKEN = "abcdefgh12345678"  # what a secret looks like
 REASON = "taken over from what started it before"
@@ -395,6 +395,29 @@ def test_a_program_of_this_machine_sees_itself(tmp_path: Path) -> None:
     mounts = proposed(f"{tmp_path}/venv/bin/python -m nobody.knows").fields["sandbox"]["mounts"]
     assert [mount["source"] for mount in mounts] == [f"{tmp_path}/venv", f"{tmp_path}/base"]
     assert "sandbox" not in proposed("/bin/cat -u").fields
+
+
+def test_a_program_of_our_own_environment_is_not_what_an_application_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ours", "other"):
+        (tmp_path / name / "bin").mkdir(parents=True)
+        (tmp_path / name / "bin" / "python3").touch(mode=0o755)
+    (tmp_path / "ours" / "pyvenv.cfg").touch()
+    (tmp_path / "ours" / "bin" / "only-here").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/ours/bin:{tmp_path}/other/bin")
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "ours"))
+    other = f"{tmp_path}/other/bin/python3"
+
+    found = proposed("python3 /nowhere/server.py")
+
+    assert found.fields["command"] == other
+    assert [mount["source"] for mount in found.fields["sandbox"]["mounts"]] == [other]
+    assert any(note.startswith(f"{other} is meant") for note in found.notes)
+    assert proposed("python3 -m nobody.knows").fields["command"] == [other, "-m", "nobody.knows"]
+    assert proposed(f"{tmp_path}/ours/bin/python3 a.py").fields["command"] == f"{tmp_path}/ours/bin/python3"
+    assert proposed("only-here").fields["command"] == "only-here"
+    assert typed(["python3", "a.py"]).fields["command"] == "python3"
 
 
 def test_a_module_is_a_package_only_where_an_environment_says_so(tmp_path: Path) -> None:

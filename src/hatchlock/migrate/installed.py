@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from email.parser import HeaderParser
 from pathlib import Path
@@ -12,7 +14,28 @@ from typing import Any
 
 from hatchlock.migrate.values import at_home
 
-__all__ = ["module_source", "program_places", "program_source"]
+__all__ = ["module_source", "past_our_own", "program_places", "program_source"]
+
+
+def past_our_own(command: str) -> str:
+    """Return the program that a name stands for where the first one of that name on PATH is in our own environment.
+
+    Who follows the instructions to install us has that environment on PATH while typing, and no application has: what it starts
+    as `python3` is another one.
+
+    Args:
+        command: A path, or a name that is looked for on PATH.
+
+    Returns:
+        The other program's path; "" where the first one is none of ours, or there is no other.
+    """
+    own = os.path.realpath(Path(sys.prefix) / "bin")
+    if "/" in command or sys.prefix == sys.base_prefix or (place := shutil.which(command)) is None:
+        return ""
+    if os.path.realpath(Path(place).parent) != own:
+        return ""
+    others = (path for path in os.get_exec_path() if os.path.realpath(path) != own)
+    return shutil.which(command, path=os.pathsep.join(others)) or ""
 
 
 def program_source(command: str) -> str:

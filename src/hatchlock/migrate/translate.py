@@ -19,7 +19,7 @@ from hatchlock.migrate.finish import finished
 from hatchlock.migrate.fitting import without_tokens
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
 from hatchlock.migrate.image_use import ImageUse, proposed_image
-from hatchlock.migrate.installed import program_places
+from hatchlock.migrate.installed import past_our_own, program_places
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
@@ -254,6 +254,9 @@ def _of_package(
     elif isinstance(command, str):
         fields["command"] = _program(command, cwd)
         notes += (_RELATIVE,) if _is_relative(fields["command"]) else ()
+    if other := "" if "source" in fields else past_our_own(_first(fields)):
+        fields["command"] = [other, *fields["command"][1:]] if isinstance(fields["command"], list) else other
+        notes += (f"{other} is meant: the one before it on this PATH is hatchlock's own, which no application starts",)
     keeps_directory = bool(cwd) and not described.is_project
     own = _own_places(fields)
     needed = [*described.seen, *([cwd] if keeps_directory else []), *own]
@@ -301,10 +304,14 @@ def _program(command: str, cwd: str) -> str:
 
 def _own_places(fields: Mapping[str, Any]) -> list[str]:
     """Return what a program of this machine needs to see of itself."""
-    command = fields.get("command")
-    if "source" in fields or not command:
-        return []
-    return program_places(command if isinstance(command, str) else command[0])
+    program = _first(fields)
+    return program_places(program) if program and "source" not in fields else []
+
+
+def _first(fields: Mapping[str, Any]) -> str:
+    """Return the program of a server's command; "" where it has none."""
+    command = fields.get("command") or ""
+    return command if isinstance(command, str) else command[0]
 
 
 def _is_relative(command: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from hatchlock.migrate.deciding import Outcome
     from hatchlock.usecases.project import Project
 
-__all__ = ["KeptSecret", "SecretDesk"]
+__all__ = ["KeptSecret", "SecretDesk", "exposed_files"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,31 @@ class KeptSecret:
     used_by: tuple[str, ...]
     value: str = field(repr=False)
     is_there: bool
+
+
+def exposed_files(outcomes: Iterable[Outcome], project: Project) -> Iterator[tuple[str, str]]:
+    """Yield which files of secrets somebody else can read or change, by the servers that are refused for that.
+
+    Args:
+        outcomes: The servers that are in the manifest afterwards.
+        project: Whose directory relative paths start in.
+    """
+    from hatchlock.launch import SecretReference
+    from hatchlock.security.secrets.files import open_to_others, secret_path
+
+    for outcome in outcomes:
+        references = (SecretReference(secret=item.reference) for item in outcome.server.secrets if item.reference)
+        named = dict.fromkeys(reference.file[0] for reference in references if reference.kind == "file")
+        for written in named:
+            path = secret_path(written, environ=project.environ, directory=str(project.directory))
+            try:
+                facts = path.stat()
+            except OSError:
+                continue  # `secret check` says so, when there is a server that needs it
+            if who := open_to_others(facts):
+                mode = stat.S_IMODE(facts.st_mode)
+                what = f"{path} holds secrets and can be read by {who} (mode {mode:04o}), so no server gets any from it"
+                yield outcome.name, f"{what}: chmod 600 {shlex.quote(str(path))}"
 
 
 class SecretDesk:

@@ -94,7 +94,7 @@ def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPla
     from hatchlock.state.imported import read_imported
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.import_reading import open_or_new
-    from hatchlock.usecases.import_secrets import SecretDesk
+    from hatchlock.usecases.import_secrets import SecretDesk, exposed_files
 
     text, is_new = open_or_new(project)
     manifest = loads(text, shown=project.manifest.name).manifest
@@ -125,7 +125,10 @@ def plan_import(project: Project, sources: Sources, wishes: Wishes) -> ImportPla
         decision=decision,
         secrets=tuple(desk.listed(present)),
         left=(*sources.left, *_left(decision.outcomes)),
-        notes=tuple((item.name, note) for item in present if item.state == "added" for note in item.server.notes),
+        notes=(
+            *((item.name, note) for item in present if item.state == "added" for note in item.server.notes),
+            *exposed_files(present, project),
+        ),
         staying=tuple(_staying(present, sources.asides, effective)),
     )
 
