@@ -543,6 +543,10 @@ def test_an_environment_that_is_gone_is_made_again_by_the_generations_own_lock(t
     shutil.rmtree(tiny.store / "envs" / first)
     tiny.ok("rollback", "1", "--yes", "--offline")
     assert first in tiny.environments()
+    moved = "Since generation 1:\n  ~ pypi:tiny-server 1.0 -> 2.0\n"
+    assert tiny.ok("plan").out.endswith(f"\n\n{moved}")
+    assert moved in tiny.ok(*APPLY, "--offline").err
+    assert "Since" not in tiny.ok("plan").out
 
 
 def test_a_session_lives_through_a_rollback_and_destroy_asks_for_its_end(tiny: Project) -> None:

@@ -22,7 +22,7 @@ from hatchlock.cli.carrying import (
 from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, project_of
 from hatchlock.cli.lock_views import change_lines
-from hatchlock.cli.plan_commands import selection_of, tell_problems
+from hatchlock.cli.plan_commands import moved_by, selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.usecases.apply import Applied
+    from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.probe import Probed
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.undo import Undone
@@ -59,14 +60,16 @@ def up(arguments: argparse.Namespace, ui: Ui) -> int:
     for line in change_lines(result.changes, verbose=arguments.verbose):
         ui.say(f"hatch.lock: {line}")
     try:
-        return _apply(arguments, ui, project_of(arguments), None)
+        return _apply(arguments, ui, project_of(arguments), None, is_told=bool(result.changes))
     except RefusedError:
         if result.written:
             ui.say("note: hatch.lock was written before; that stays, and nothing else was done")
         raise
 
 
-def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None) -> int:
+def _apply(
+    arguments: argparse.Namespace, ui: Ui, project: Project, saved: SavedPlan | None, *, is_told: bool = False
+) -> int:
     from hatchlock.usecases.apply import apply_project
     from hatchlock.usecases.seen import after_change
 
@@ -76,7 +79,7 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         applied = apply_project(
             project,
             consent=consent_of(arguments),
-            confirm=ask and (lambda planned: ask(str(planned.plan))),
+            confirm=ask and (lambda planned: ask(_asked(planned, project, arguments))),
             saved=saved,
             selection=selection_of(arguments),
             bundle=Path(arguments.source) if getattr(arguments, "source", None) else None,
@@ -98,6 +101,8 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
             {**outcome_to_dict(outcome), **facts, "rolled_back": undone_to_dict(undone), **after_to_dict(after)}
         )
         if not ui.json:
+            if not ask and not is_told and (moved := _moved(applied, project, arguments)):
+                ui.say(moved)
             _show_applied(applied, ui, time.perf_counter() - began, arguments)
             for line in older_lines(after):
                 ui.say(f"note: {line}")
@@ -109,6 +114,22 @@ def _apply(arguments: argparse.Namespace, ui: Ui, project: Project, saved: Saved
         return INTERRUPTED
     is_partial = outcome is not None and not outcome.is_complete
     return 1 if is_partial or unhealthy or applied.planned.plan.problems else 0
+
+
+def _asked(planned: Planned, project: Project, arguments: argparse.Namespace) -> str:
+    moved = moved_by(planned, project, verbose=arguments.verbose)
+    return f"{planned.plan}\n\n{moved}" if moved else str(planned.plan)
+
+
+def _moved(applied: Applied, project: Project, arguments: argparse.Namespace) -> str:
+    """Return which versions have changed, for whoever has not seen the plan."""
+    if not applied.generation or not applied.before:
+        return ""
+    from hatchlock.cli.lock_views import moved_text
+    from hatchlock.usecases.version_moves import version_moves
+
+    changes = version_moves(applied.planned.state, applied.before, project.lock_bytes or b"")
+    return moved_text(changes, applied.before, verbose=arguments.verbose)
 
 
 def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, emit: Sink) -> Undone | None:

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from hatchlock.usecases.diff import Compared
     from hatchlock.usecases.outdated import Outdated
 
-__all__ = ["change_lines", "diff_document", "diff_markdown", "diff_text", "outdated_document", "outdated_text"]
+__all__ = [
+    "change_lines",
+    "diff_document",
+    "diff_markdown",
+    "diff_text",
+    "moved_text",
+    "outdated_document",
+    "outdated_text",
+]
 
 _FEW = 5
 _KINDS = frozenset(Kind)
@@ -44,6 +52,12 @@ def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
             counts = Counter(map(_kind, packages))
             yield f"{sign} {', '.join(f'{number} of {kind}:' for kind, number in counts.items())} (-v names them)"
     yield from map(str, shown)
+
+
+def moved_text(changes: Iterable[Change], number: int, *, verbose: bool) -> str:
+    """Return what changed in versions since a generation as lines below a plan; "" for nothing."""
+    lines = [f"  {printable(line)}" for line in change_lines(changes, verbose=verbose)]
+    return "\n".join([f"Since generation {number}:", *lines]) if lines else ""
 
 
 def _kind(change: Change) -> str:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
     from hatchlock.usecases.plan import Planned
+    from hatchlock.usecases.project import Project
     from hatchlock.usecases.standing import Note
 
-__all__ = ["plan", "selection_of", "show", "tell_hints", "tell_problems"]
+__all__ = ["moved_by", "plan", "selection_of", "show", "tell_hints", "tell_problems"]
 
 CHANGES = 2
 
@@ -58,12 +59,25 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
         write_plan(Path(arguments.out), SavedPlan(plan=planned.plan, bindings=plan_bindings(project, planned)))
     if not ui.json:
         _tell_interrupted(planned, ui)
-    _show(planned.plan, notes, arguments, ui, took=f" ({time.perf_counter() - began:.2f} s)")
+    took = f" ({time.perf_counter() - began:.2f} s)"
+    moved = "" if ui.json or arguments.markdown else moved_by(planned, project, verbose=arguments.verbose)
+    _show(planned.plan, notes, arguments, ui, took=took, moved=moved)
     if arguments.out and not ui.json:
         ui.say(" ".join([f"saved: hatchlock apply {arguments.out}", *planned.plan.consents]))
     elif planned.plan.consents and not ui.json:
         ui.say(f"note: this takes `hatchlock apply {' '.join(planned.plan.consents)}`")
     return _status(planned.plan, arguments)
+
+
+def moved_by(planned: Planned, project: Project, *, verbose: bool) -> str:
+    """Return which versions a whole plan changes, as text below it; "" where it changes none."""
+    if not planned.plan.steps or planned.plan.only:
+        return ""
+    from hatchlock.cli.lock_views import moved_text
+    from hatchlock.usecases.version_moves import version_moves
+
+    number = planned.state.current()
+    return moved_text(version_moves(planned.state, number, project.lock_bytes or b""), number, verbose=verbose)
 
 
 def _check_out(path: Path) -> None:
@@ -93,7 +107,14 @@ def _plan_assumed(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _show(
-    plan: Plan, notes: Sequence[Note], arguments: argparse.Namespace, ui: Ui, *, took: str = "", about: str = ""
+    plan: Plan,
+    notes: Sequence[Note],
+    arguments: argparse.Namespace,
+    ui: Ui,
+    *,
+    took: str = "",
+    about: str = "",
+    moved: str = "",
 ) -> None:
     if ui.json:
         from hatchlock.reconcile.planfile import plan_to_dict
@@ -105,7 +126,9 @@ def _show(
 
         ui.result(plan_markdown(plan, notes=notes, about=about))
         return
-    ui.result("\n".join([f"{plan}{'' if plan.steps else took}", *(f"! {note.address}  {note.what}" for note in notes)]))
+    below = [f"\n{moved}"] if moved else []
+    below += [f"! {note.address}  {note.what}" for note in notes]
+    ui.result("\n".join([f"{plan}{'' if plan.steps else took}", *below]))
     tell_hints((problem.hint for problem in plan.problems), ui)
 
 
