@@ -43,8 +43,7 @@ def _load() -> None:
 
     for module in pkgutil.walk_packages(hatchlock.__path__, "hatchlock."):
         if not module.name.endswith(".__main__"):
-            with contextlib.suppress(Exception):  # a module that is being edited fails where somebody needs it
-                importlib.import_module(module.name)
+            importlib.import_module(module.name)
     for name in _BESIDES:
         importlib.import_module(name)
     gc.collect()
