@@ -270,5 +270,7 @@ def test_an_index_that_cannot_be_reached_is_answered_for_by_the_cache_and_that_i
     pages = {path: path.read_bytes() for path in (project.store / "cache").glob("pages-*/*/*")}
     done = project.ok("lock")
     assert "note: pypi: it could not be asked: what the cache has about tiny-server is out of date" in done.err
+    not_asked = project.ok("lock", "--upgrade", "--offline").err
+    assert "note: pypi: it was not asked: what the cache has about tiny-server is out of date" in not_asked
     assert pages
     assert {path: path.read_bytes() for path in (project.store / "cache").glob("pages-*/*/*")} == pages

@@ -404,7 +404,7 @@ def test_destroy_shows_what_goes_and_asks(applied: Project) -> None:
     command, env = applied.command("destroy"), {**applied.env, "CI": ""}
     refused = at_terminal(command, [("Destroy this? [y/N]", "n")], cwd=applied.directory, env=env)
     assert refused.status == 3
-    assert "- client:cursor/two" in refused.shown
+    assert "- client:cursor/two  its project is destroyed" in refused.shown
     assert "- generation 1, 2" in refused.shown
     assert applied.world() == applied.second  # type: ignore[attr-defined]
 

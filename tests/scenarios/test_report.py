@@ -125,7 +125,7 @@ def test_what_is_broken_can_be_reported(project: CatProject) -> None:
     project.ok("report", "--bundle", "bug.tar.gz")
     found = members(project.directory / "bug.tar.gz")
     assert "nonsense" in found["hatchlock.toml"]
-    assert found["plan.txt"].startswith("it cannot be said: ")
+    assert found["plan.txt"] == "it cannot be said: hatchlock.toml:19: servers.cat.nonsense: unknown key\n"
     assert found["hatch.lock"] == "version = what\n"
 
 

@@ -82,3 +82,5 @@ def test_what_is_stale_is_told_with_its_age(ages: dict[str, float], said: str, d
     event = stale_event("pypi", ages)
     assert (event.name, event.address, event.data) == ("cache.stale", "pypi", data)
     assert event.message == f"it could not be asked: what the cache has about {said}"
+    unasked = stale_event("pypi", ages, is_asked=False)
+    assert unasked.message == f"it was not asked: what the cache has about {said}"

@@ -102,17 +102,19 @@ class Cache:
         return self.root / name[:2] / name
 
 
-def stale_event(source: str, ages: Mapping[str, float]) -> Event:
+def stale_event(source: str, ages: Mapping[str, float], *, is_asked: bool = True) -> Event:
     """Return the event that tells of answers which are older than they should be, and were used all the same.
 
     Args:
         source: Whose answers: `pypi`.
         ages: What was asked for -> seconds since it was fetched; at least one.
+        is_asked: Whether it was tried to get newer ones; false where no network may be asked.
     """
     first, *others = sorted(ages)
     oldest = max(ages.values())
     which = f"what the cache has about {first}" + (f" and {len(others)} more" if others else "")
-    message = f"it could not be asked: {which} is out of date, {_in_words(oldest)} old"
+    why = "it could not be asked" if is_asked else "it was not asked"
+    message = f"{why}: {which} is out of date, {_in_words(oldest)} old"
     data = {"answers": len(ages), **({"age": round(oldest)} if math.isfinite(oldest) else {})}
     return Event(name="cache.stale", address=source, message=message, data=data)
 

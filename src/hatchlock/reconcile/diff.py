@@ -7,7 +7,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from hatchlock.address import Address, ResourceKind
-from hatchlock.reconcile.plan import Drifted, Plan
+from hatchlock.reconcile.plan import NOT_DECLARED, Drifted, Plan
 from hatchlock.resources.base import Action, Desired, DriftPolicy, Observed, Problem, Step
 
 __all__ = ["diff"]
@@ -162,7 +162,7 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
     return Step(
         address=seen.address,
         action=Action.DELETE,
-        cause=seen.cause or "not declared any more",
+        cause=seen.cause or NOT_DECLARED,
         before=seen.key,
         details=dict(seen.remedy),
         drift=seen.drifted,

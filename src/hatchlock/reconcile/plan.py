@@ -10,7 +10,10 @@ from hatchlock.address import Address, ResourceKind
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.resources.package_counts import PackageCounts, counted
 
-__all__ = ["Drifted", "Plan", "because_of_drift"]
+__all__ = ["NOT_DECLARED", "Drifted", "Plan", "because_of_drift"]
+
+NOT_DECLARED = "not declared any more"
+"""The cause of a step that removes something, where nothing else is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.reconcile.execute import Outcome
+    from hatchlock.resources.base import Step
     from hatchlock.resources.target import Target
     from hatchlock.state.project import ProjectState
     from hatchlock.usecases.carry_out import Pace
@@ -150,7 +151,7 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
     )
     return Ruin(
         project=name,
-        planned=replace(planned, plan=replace(planned.plan, held=0)),
+        planned=replace(planned, plan=replace(planned.plan, held=0, steps=tuple(map(_of_destroy, planned.plan.steps)))),
         items=items,
         kept=tuple(engine.kept()),
         sessions=_of_applications(state),
@@ -273,6 +274,13 @@ def without_anything(target: Target) -> Target:
         engine=target.engine,
         handover=target.handover,
     )
+
+
+def _of_destroy(step: Step) -> Step:
+    """Nothing is wanted here, so what is declared all the same would be told to be declared no more."""
+    from hatchlock.reconcile.plan import NOT_DECLARED
+
+    return replace(step, cause="its project is destroyed") if step.cause == NOT_DECLARED else step
 
 
 def _in_engine(project: Project, known: Target, state: ProjectState) -> EngineGarbage:

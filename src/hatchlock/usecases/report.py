@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock import __version__
-from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.errors import HatchlockError, ManyErrors, SystemProblem
 from hatchlock.files import read_optional
 from hatchlock.usecases.report_addresses import ReportAddress, addresses_of, own_address
 
@@ -197,7 +197,8 @@ def _said(say: Callable[[], str]) -> str:
         return say()
     except (HatchlockError, OSError) as error:
         known = SystemProblem.known(error)
-        return f"it cannot be said: {known.address or known.code}: {known}\n"
+        each = known.errors if isinstance(known, ManyErrors) else (known,)
+        return "".join(f"it cannot be said: {item.place or item.address or item.code}: {item}\n" for item in each)
 
 
 def _file(path: Path) -> str:

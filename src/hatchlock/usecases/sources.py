@@ -120,7 +120,7 @@ class Sources:
         archives = self.opened["debian"].opened if "debian" in self.opened else ()
         for label, source in (*opened, *(("debian", archive) for archive in archives)):
             if source and source.stale:
-                self._emit(stale_event(label, source.stale))
+                self._emit(stale_event(label, source.stale, is_asked=not self._offline))
 
     def _asking(self) -> _Asking:
         return {

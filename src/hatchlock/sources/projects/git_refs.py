@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hatchlock.events import Sink
 from hatchlock.net.cache import Cache, stale_event
-from hatchlock.net.failures import Unreachable
+from hatchlock.net.failures import Offline, Unreachable
 from hatchlock.sources.projects.git_errors import UnknownRef
 from hatchlock.sources.projects.git_reference import GitReference
 
@@ -70,11 +70,11 @@ class Refs:
             return kept.body.decode()
         try:
             found = self._ask(reference)
-        except Unreachable:
+        except Unreachable as error:
             if kept is None:
                 raise
-            age = self._cache.age(kept)
-            self._emit(stale_event(f"git:{reference.url}", {reference.ref or "its default branch": age}))
+            ages = {reference.ref or "its default branch": self._cache.age(kept)}
+            self._emit(stale_event(f"git:{reference.url}", ages, is_asked=not isinstance(error, Offline)))
             return kept.body.decode()
         self._cache.save(name, found.encode())
         return found
