@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> TrialProject:
 def test_several_servers_are_added_at_once_and_no_token_is_anywhere(project: TrialProject) -> None:
     done = project.ok("add", json.dumps({"mcpServers": {"tracker": TRACKER, "cat": CAT}}), "--runtime", "process")
     assert done.out.splitlines()[0] == "hatchlock.toml: + server:tracker, + server:cat"
-    assert "next: hatchlock secret set tracker-authorization" in done.err
+    assert "next: hatchlock secret set tracker-authorization --project trial" in done.err
     assert "note: server:cat: not carried over: `disabled`" in done.err
     servers = tomllib.loads(project.manifest.read_text())["servers"]
     assert servers["tracker"] == {

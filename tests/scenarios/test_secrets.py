@@ -47,7 +47,7 @@ def given(project: TrialProject, value: str, *words: str) -> None:
 def test_a_missing_secret_is_named_with_the_command_that_sets_it_and_then_it_is_there(project: TrialProject) -> None:
     missing = project.run("secret", "check")
     assert missing.status == 1
-    assert "hint: set it with `hatchlock secret set acme`" in missing.err
+    assert "hint: set it with `hatchlock secret set acme --project trial`" in missing.err
     assert f"hint: write OTHER=… into {project.directory}/.env" in missing.err
     assert "MAYBE" in missing.out
 
@@ -227,4 +227,4 @@ def test_a_missing_keyring_secret_keeps_a_server_from_starting_and_says_how_to_s
     with Run(command=run_command(home)) as run:
         status, out, err = run.end()
     assert (status, out) == (1, b"")
-    assert b"hint: set it with `hatchlock secret set acme`" in err
+    assert b"hint: set it with `hatchlock secret set acme --project trial`" in err

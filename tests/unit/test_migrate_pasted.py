@@ -180,6 +180,8 @@ def test_secrets_get_names_and_are_to_be_set() -> None:
         f"next: hatchlock secret set {name}" for name in ("gh-api-key-2", "github-token", "s-authorization")
     ]
     assert TOKEN not in repr(found)
+    own = from_text(text, project="work")
+    assert "next: hatchlock secret set github-token --project work" in own.notes
 
 
 def test_every_reason_is_told_at_once_with_its_line() -> None:

@@ -83,7 +83,11 @@ def test_as_a_file_the_server_gets_its_path_and_a_whole_file_stays_whole(tmp_pat
         ("env:TOKEN", "the variable is not set", "export TOKEN=…"),
         ("env:EMPTY", "it is empty", "export EMPTY=…"),
         ("file:/nonexistent/token", "No such file or directory", "install -m 600 /dev/stdin /nonexistent/token"),
-        ("keyring:acme", "neither the keyring of this system nor the store has it", "`hatchlock secret set acme`"),
+        (
+            "keyring:acme",
+            "neither the keyring of this system nor the store has it",
+            "`hatchlock secret set acme --project trial`",
+        ),
         (
             "command:/nonexistent/tool read x",
             "there is no program /nonexistent/tool",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +58,12 @@ def taken_over(
     """
     from hatchlock.usecases.pasted import from_text, from_words
 
-    name = arguments.name or ""
+    name, project = arguments.name or "", _project_in(manifest)
     if arguments.words:
-        found = from_words(arguments.words, manifest=manifest)
+        found = from_words(arguments.words, manifest=manifest, project=project)
     else:
         text = sys.stdin.read() if arguments.source == "-" else arguments.source
-        found = from_text(text, name=name, manifest=manifest)
+        found = from_text(text, name=name, manifest=manifest, project=project)
     tables = given.keys()
     if len(found.servers) > 1 and (name or tables):
         option = "--name" if name else "--env and --secret"
@@ -72,6 +73,15 @@ def taken_over(
         )
     servers = {(name or key): _with(fields, tables) for key, fields in found.servers.items()}
     return servers, tuple(note if note.startswith("next: ") else f"note: {note}" for note in found.notes)
+
+
+def _project_in(manifest: str) -> str:
+    """Return the project's name; "" for a broken manifest, which whoever changes it reports."""
+    try:
+        name = tomllib.loads(manifest)["project"]["name"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(name)
 
 
 def _with(fields: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def main(words: list[str]) -> int:
 
 def _served(trial: Trial, ui: Ui, *, debug: bool) -> int:
     from hatchlock.cli.context import working_directory
+    from hatchlock.security.secrets.resolve import MissingSecret
     from hatchlock.usecases.run import run
 
     workspace = Path(os.path.realpath(working_directory()))
@@ -62,6 +63,8 @@ def _served(trial: Trial, ui: Ui, *, debug: bool) -> int:
     except HatchlockError as error:
         if debug:
             raise
+        if isinstance(error, MissingSecret):
+            error.project = ""  # the trial's is gone in a moment
         ui.error(error)
         return error.exit_status
 

@@ -36,13 +36,14 @@ def is_pasted(text: str) -> bool:
     return looks_pasted(text)
 
 
-def from_text(text: str, *, name: str = "", manifest: str = "") -> TakenOver:
+def from_text(text: str, *, name: str = "", manifest: str = "", project: str = "") -> TakenOver:
     """Return the servers of what was pasted.
 
     Args:
         text: See `migrate.pasted`.
         name: What an entry is called that does not say it itself.
         manifest: The manifest's text: names of secrets that it has are not given again.
+        project: The project's name: for whom the secrets are to be set; "" for everybody.
 
     Raises:
         ManyErrors: Some of it can be no server of a manifest: each with its line and why.
@@ -51,10 +52,10 @@ def from_text(text: str, *, name: str = "", manifest: str = "") -> TakenOver:
     """
     from hatchlock.migrate.pasted import pasted
 
-    return _taken_over(pasted(text, name=name), manifest)
+    return _taken_over(pasted(text, name=name), manifest, project)
 
 
-def from_words(words: Sequence[str], *, name: str = "", manifest: str = "") -> TakenOver:
+def from_words(words: Sequence[str], *, name: str = "", manifest: str = "", project: str = "") -> TakenOver:
     """Return the servers of a command line, likewise.
 
     Raises:
@@ -62,10 +63,10 @@ def from_words(words: Sequence[str], *, name: str = "", manifest: str = "") -> T
     """
     from hatchlock.migrate.pasted import pasted_words
 
-    return _taken_over(pasted_words(words, name=name), manifest)
+    return _taken_over(pasted_words(words, name=name), manifest, project)
 
 
-def _taken_over(reading: Reading, manifest: str) -> TakenOver:
+def _taken_over(reading: Reading, manifest: str, project: str) -> TakenOver:
     from hatchlock.migrate.merging import Found, Origin, merged
     from hatchlock.migrate.secret_names import named_secrets
 
@@ -83,7 +84,7 @@ def _taken_over(reading: Reading, manifest: str) -> TakenOver:
             )
             for server in servers
         },
-        notes=tuple(_notes(servers, sorted(set(names.values())))),
+        notes=tuple(_notes(servers, sorted(set(names.values())), project=project)),
     )
 
 
@@ -95,9 +96,10 @@ def _refused(reading: Reading, left: Left) -> HatchlockError:
     return CannotTakeOver(place=place, what=what, advice=advice)
 
 
-def _notes(servers: Sequence[Merged], secrets: Sequence[str]) -> Iterable[str]:
+def _notes(servers: Sequence[Merged], secrets: Sequence[str], *, project: str) -> Iterable[str]:
     for server in servers:
         lost = (left.what.removeprefix(f"{server.origins[0].entry}: ") for _, left in server.left)
         yield from (f"server:{server.name}: not carried over: {what}" for what in lost)
         yield from (f"server:{server.name}: {note}" for note in server.notes)
-    yield from (f"next: hatchlock secret set {name}" for name in secrets)
+    own = f" --project {project}" if project else ""
+    yield from (f"next: hatchlock secret set {name}{own}" for name in secrets)

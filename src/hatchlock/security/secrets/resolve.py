@@ -30,6 +30,7 @@ class MissingSecret(HatchlockError):
         variable: The variable that needs it.
         reference: The reference, with an absolute path where it is a file.
         why: Why there is no value.
+        project: For whose server one would be kept; "" where it is nobody's in particular.
     """
 
     code: ClassVar[str] = "missing-secret"
@@ -37,6 +38,7 @@ class MissingSecret(HatchlockError):
     variable: str
     reference: str
     why: str
+    project: str = ""
 
     def __str__(self) -> str:
         return f"the secret {self.reference} for {self.variable} has no value: {self.why}"
@@ -46,7 +48,8 @@ class MissingSecret(HatchlockError):
         if reference.kind == "env":
             return f"set it where the application that starts the server sees it: export {reference.spec}=…; applications often pass on only HOME and PATH, then use keyring: or file: instead"
         if reference.kind == "keyring":
-            return f"set it with `hatchlock secret set {reference.spec}`"
+            own = f" --project {self.project}" if self.project else ""
+            return f"set it with `hatchlock secret set {reference.spec}{own}`"
         if reference.kind == "command":
             return f"run it by hand, without a terminal: {reference.spec} </dev/null"
         path, name = reference.file
@@ -128,7 +131,7 @@ def _required(variable: str, reference: SecretReference, asked: _Asked) -> str:
         if not reference.required:
             return ""
         shown = asked.shown(reference)
-        raise MissingSecret(variable=variable, reference=shown, why=str(error)) from None
+        raise MissingSecret(variable=variable, reference=shown, why=str(error), project=asked.project) from None
 
 
 def _usable(value: str) -> str:
@@ -150,6 +153,10 @@ class _Asked:
         self._places = places
         self._known: dict[str, str | _NoValueError] = {}
         self._opened: Keyring | None = None
+
+    @property
+    def project(self) -> str:
+        return self._places.project
 
     def value(self, variable: str, reference: SecretReference) -> str:
         known = self._known.get(reference.secret)
