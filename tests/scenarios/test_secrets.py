@@ -113,6 +113,32 @@ def test_on_a_terminal_it_is_asked_for_and_not_shown(project: TrialProject) -> N
     assert "hunter2-typed" in (project.store / "secrets.json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ("{", 0o600, "it is damaged"),
+        ('{"format_version": 1, "secrets": {}}', 0o644, "another user owns it or can read it"),
+    ],
+)
+def test_a_store_of_secrets_that_gives_nothing_is_told_where_servers_ask_it(
+    tmp_path: Path, text: str, mode: int, said: str
+) -> None:
+    project = CatProject(tmp_path, f'{CAT}\n[servers.cat.env]\nTOKEN = {{ secret = "keyring:acme" }}\n')
+    apply(project)
+    kept = project.store / "secrets.json"
+    kept.write_text(text)
+    kept.chmod(mode)
+    [server] = project.ok("status", "--json").document["servers"]
+    assert (server["sync"], server["health"]) == ("synced", "failed")
+    assert server["said"].startswith("it cannot start: ")
+    assert said in server["said"]
+    assert f"! secrets  {kept}" in (planned := project.ok("plan").out)
+    assert said in planned
+    project.write(CAT)
+    project.ok("lock")
+    assert "! secrets" not in project.ok("plan").out, "nobody asks it"
+
+
 def test_lock_and_validate_refuse_a_file_that_git_would_commit_or_others_can_read(project: TrialProject) -> None:
     subprocess.run(["git", "init", "-q", str(project.directory)], check=True)
     error = project.fails("lock").err

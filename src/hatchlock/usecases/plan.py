@@ -24,6 +24,7 @@ from hatchlock.usecases.launcher import launcher_problem
 from hatchlock.usecases.live import are_unchanged, changed_directories, signatures
 from hatchlock.usecases.locked import read_project_lock
 from hatchlock.usecases.profiles import profile_paths
+from hatchlock.usecases.secrets import store_problem
 from hatchlock.usecases.standing import Note
 from hatchlock.usecases.surfaces import stale_notes
 
@@ -194,6 +195,8 @@ def _notes(project: Project, target: Target, world: World, damage: Iterable[Hatc
     apart = quarantined(project.home.project(target.project))
     yield from (Note(address=f"server:{name}", what=f"it is {found}") for name, found in apart.items())
     yield from application_notes(project, target)
+    if what := store_problem(project.home, (spec.record for spec in target.servers)):
+        yield Note(address="secrets", what=what)
     yield from _unmarked(world)
 
 

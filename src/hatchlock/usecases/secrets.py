@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hatchlock.errors import HatchlockError, UsageError
+from hatchlock.errors import HatchlockError, PermissionProblem, UsageError
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord, SecretReference
@@ -31,6 +31,7 @@ __all__ = [
     "missing_secret",
     "remove_secret",
     "set_secret",
+    "store_problem",
 ]
 
 
@@ -345,6 +346,19 @@ def missing_secret(home: Home, record: LaunchRecord, environ: Mapping[str, str])
         return str(error)
     except HatchlockError:  # `secret check` says what is wrong with it
         return ""
+    return ""
+
+
+def store_problem(home: Home, records: Iterable[LaunchRecord]) -> str:
+    """Return why servers that ask the store of secrets get nothing from it, as a sentence; "" where none asks, or it is whole."""
+    if not any(item.kind == "keyring" for record in records for item in record.references.values()):
+        return ""
+    from hatchlock.security.secrets.store import SecretStore
+
+    try:
+        SecretStore(home.root).names()
+    except PermissionProblem as error:
+        return str(error)
     return ""
 
 

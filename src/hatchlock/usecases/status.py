@@ -189,11 +189,16 @@ def _restarts(project: Project, planned: Planned) -> dict[str, str]:
 
 
 def _with_missing(server: ServerStatus, project: Project, planned: Planned, digest: str) -> ServerStatus:
-    """Add why nothing is known of a server: without its secrets it cannot be probed."""
-    from hatchlock.usecases.secrets import missing_secret
+    """Add why nothing is known of a server: without its secrets it cannot be probed; or why it does not start any more."""
+    from hatchlock.usecases.secrets import missing_secret, store_problem
 
-    record = planned.state.record(digest) if digest and server.health == "unknown" else None
-    missing = missing_secret(project.home, record, project.environ) if record and record.references else ""
+    record = planned.state.record(digest) if digest else None
+    if record is None or not record.references:
+        return server
+    if said := store_problem(project.home, [record]):
+        said = f"it cannot start: {said}"
+        return replace(server, health="failed", said=said, detail="; ".join(filter(None, (server.detail, said))))
+    missing = missing_secret(project.home, record, project.environ) if server.health == "unknown" else ""
     return (
         replace(server, said=missing, detail="; ".join(filter(None, (server.detail, missing)))) if missing else server
     )
