@@ -30,7 +30,7 @@ from hatchlock.serve.starting import prepared, started
 from hatchlock.serve.talk import Talk
 from hatchlock.serve.tally import Tally
 from hatchlock.serve.traffic import in_thread
-from hatchlock.store.receipts import using
+from hatchlock.serve.unfinished import finished_paths
 
 __all__ = ["NotStanding", "stand"]
 
@@ -127,7 +127,7 @@ def _stand(
     with (
         reported_signals(reasons),
         remembered(applied, start.secrets, store),
-        using(map(Path, record.read_only_paths)),
+        finished_paths(record, store),
         started(start, talk) as (server, watchdog),
     ):
         watched = watchdog.ended if watchdog else None

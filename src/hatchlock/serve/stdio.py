@@ -27,7 +27,7 @@ from hatchlock.serve.secrets import remembered
 from hatchlock.serve.server import Server
 from hatchlock.serve.starting import Start, prepared, started
 from hatchlock.serve.talk import Talk
-from hatchlock.store.receipts import using
+from hatchlock.serve.unfinished import finished_paths
 
 __all__ = ["serve"]
 
@@ -123,7 +123,7 @@ def _serve(
 @contextlib.contextmanager
 def _server(start: Start, talk: Talk, reasons: Reasons) -> Iterator[Server]:
     record = start.record
-    with using(map(Path, record.read_only_paths)), started(start, talk) as (server, watchdog):
+    with finished_paths(record, start.store), started(start, talk) as (server, watchdog):
         threading.Thread(
             target=watch, args=(os.getppid(), watchdog.ended if watchdog else None, reasons), daemon=True
         ).start()

@@ -55,6 +55,8 @@ def building(tree: Path, receipt: Mapping[str, Any]) -> Iterator[None]:
     import shutil  # noqa: PLC0415  whoever only asks whether a tree is finished does without
 
     private_directory(tree.parent)
+    with contextlib.suppress(OSError):  # first of all: who starts from a tree that is no longer whole sees it by that
+        (tree / RECEIPT_NAME).unlink()
     shutil.rmtree(tree, ignore_errors=True)
     try:
         yield

@@ -104,11 +104,13 @@ def execute(
     from hatchlock.security.provided import NOTHING
     from hatchlock.serve.command import run_command
     from hatchlock.serve.profile import with_profile
+    from hatchlock.serve.unfinished import await_finished
     from hatchlock.usecases.elsewhere import check_runs_here
 
     # the port of a server that stays is the server's own
     found = replace(_record(home, name, project, runtime), endpoint=None)
     check_runs_here(found)
+    await_finished(found, home.root, stderr=2)
     record = settled(found, home, workspace or Path.cwd(), environ)
     if record.runtime == "process" and record.key:
         # what stands here names the directory that comes first on PATH

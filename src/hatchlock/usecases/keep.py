@@ -75,6 +75,7 @@ def stand_here(
         HatchlockError: It could not be started; nothing is left.
     """
     from hatchlock.serve.standing import stand
+    from hatchlock.serve.unfinished import await_finished
     from hatchlock.state.keepers import keeper_of
     from hatchlock.state.quarantine import check_quarantine
 
@@ -89,6 +90,7 @@ def stand_here(
             told.append(record.endpoint.url)
             ready(record.endpoint.url)
 
+    await_finished(record, home.root, stderr=2)
     return stand(
         settled(record, home, Path(record.directory), environ),
         applied=record,

@@ -54,8 +54,10 @@ def main(home: str, project: str, server: str, launch: str, keeper: str) -> int:
 
 def _stand(home: Home, record: LaunchRecord, parent: int) -> int:
     from hatchlock.serve.standing import stand
+    from hatchlock.serve.unfinished import await_finished
     from hatchlock.usecases.audit_trail import serving
 
+    await_finished(record, home.root, stderr=2)
     with serving(home.root, record, {"kept": True}) as told:
         told["exit"] = status = stand(
             settled(record, home, Path(record.directory), os.environ),

@@ -144,10 +144,12 @@ def run(
     """
     from hatchlock.serve.observer import NOBODY
     from hatchlock.serve.stdio import serve
+    from hatchlock.serve.unfinished import await_finished
     from hatchlock.usecases.audit_trail import serving
 
     applied = find_record(home, project or _project_of(cwd), name)
     check_quarantine(home.project(applied.project), name)
+    await_finished(applied, home.root, stderr=2)
     record = settled(applied, home, workspace or cwd, environ)
     if applied.speaks_http:
         from hatchlock.usecases.bridging import bridged
