@@ -123,6 +123,21 @@ def test_each_state_is_told(project: CatProject) -> None:
     }
 
 
+def test_what_was_imported_under_another_name_is_said_to_be_replaced(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, manifest())
+    cursor(project).parent.mkdir()
+    cursor(project).write_text(json.dumps({"mcpServers": {"a": {"command": "/bin/cat"}, "b": {"command": "/bin/ls"}}}))
+    project.ok("import", "cursor", "--rename", "a=a-cursor")
+
+    said = project.ok("client", "show", "cursor").out
+
+    assert "a  foreign: it was imported: `apply` puts this project's a-cursor into its place" in said
+    assert "a-cursor  missing: `apply` writes it" in said
+    assert "b  foreign: it was imported: `apply` puts this project's into its place" in said
+    edit(project, "a", {"command": "/bin/echo"})
+    assert "a-cursor into its place" not in project.ok("client", "show", "cursor").out
+
+
 def test_nothing_that_may_be_a_secret_is_shown(project: CatProject) -> None:
     apply(project)
     for words in (["list"], ["show"], ["show", "cursor", "gh"], ["diff"], ["sync", "cursor", "codex", "--dry-run"]):

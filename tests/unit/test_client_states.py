@@ -6,7 +6,7 @@ import pytest
 
 from hatchlock.clients.owners import Mark, mark_of
 from hatchlock.clients.shape import Address, Start
-from hatchlock.clients.states import ENTRY_STATES, Owner, declared_standing, undeclared_standing
+from hatchlock.clients.states import ENTRY_STATES, Owner, declared_standing, replaced_standing, undeclared_standing
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,12 @@ def test_an_entry_that_was_imported_is_told_from_one_that_is_in_the_way() -> Non
 )
 def test_what_is_not_declared(owner: Owner, gone: str, state: str) -> None:
     assert undeclared_standing(owner=owner, gone=gone).state == state
+
+
+def test_an_entry_that_becomes_one_of_another_name_says_so() -> None:
+    renamed = replaced_standing(owner="nobody", by="time-cursor")
+    assert renamed.state == "foreign"
+    assert renamed.detail == "it was imported: `apply` puts this project's time-cursor into its place"
 
 
 def test_what_moves_or_was_given_up_is_no_orphan() -> None:

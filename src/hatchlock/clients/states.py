@@ -6,7 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ENTRY_STATES", "EntryState", "Owner", "Standing", "declared_standing", "undeclared_standing"]
+__all__ = [
+    "ENTRY_STATES",
+    "EntryState",
+    "Owner",
+    "Standing",
+    "declared_standing",
+    "replaced_standing",
+    "undeclared_standing",
+]
 
 EntryState = Literal["in-sync", "changed", "drifted", "missing", "foreign", "other-project", "orphaned"]
 ENTRY_STATES: tuple[EntryState, ...] = (
@@ -76,6 +84,17 @@ def _not_in_sync(*, is_as_wanted: bool, is_as_left: bool) -> Standing:
     if is_as_left:
         return Standing(state="changed", detail="`apply` brings it to what is declared")
     return Standing(state="drifted", detail="edited since it was applied; `apply --allow-destructive` undoes that")
+
+
+def replaced_standing(*, owner: Owner, by: str) -> Standing:
+    """Return how an entry stands that `import` has read, and that another one takes the place of.
+
+    Args:
+        owner: Whose it is.
+        by: The name of the server that it has become.
+    """
+    detail = f"it was imported: `apply` puts this project's {by} into its place"
+    return Standing(state="foreign" if owner == "nobody" else "other-project", detail=detail)
 
 
 def undeclared_standing(*, owner: Owner, gone: str, moved_to: str = "", is_given_up: bool = False) -> Standing:

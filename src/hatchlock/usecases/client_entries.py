@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hatchlock.clients.states import EntryState, Owner, Standing
     from hatchlock.manifest.handover import Handover
     from hatchlock.manifest.model import Manifest
-    from hatchlock.paths import Home
     from hatchlock.resources.client import ClientFile, EntrySpec
     from hatchlock.resources.machine import Machine
     from hatchlock.usecases.project import Project
@@ -183,7 +182,7 @@ class _Survey:
         root = project.home.project(self._name) if loaded else None
         self._left = read_applied(root).keys if root else {}
         self._active = _active(root)
-        self._imported = {(item.file, item.entry): item.digest for item in (known_imported(root) if root else ())}
+        self._imported = known_imported(root) if root else ()
         self._given_up = (*_given_up(root), *(self._handover.forgotten if self._handover else ()))
 
     def files(self) -> list[ClientFile]:
@@ -215,8 +214,11 @@ class _Survey:
         except HatchlockError as error:
             yield _unread(file, error)
             return
-        kept = self._kept(file, entries)
-        there = [self._entry(file, name, entry.value, kept.get(name, "")) for name, entry in entries.items()]
+        kept, replaced = self._kept(file, entries), self._replaced(file, entries)
+        there = [
+            self._entry(file, name, entry.value, kept=kept.get(name, ""), replaced_by=replaced.get(name, ""))
+            for name, entry in entries.items()
+        ]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
         ]
@@ -244,11 +246,32 @@ class _Survey:
 
         return {name: item.kept_where for name, item in unmarked_among(self._home, file, entries).items()}
 
-    def _entry(self, file: ClientFile, name: str, value: Any, kept: str) -> ListedEntry:
+    def _replaced(self, file: ClientFile, entries: Mapping[str, Entry]) -> dict[str, str]:
+        """Return which entries `import` has read that `apply` puts others into the place of, and which servers these are."""
+        from hatchlock.resources.client_imports import entries_read
+
+        if self._handover is None:
+            return {}
+        found = entries_read(
+            [item for item in self._imported if item.file == str(file)],
+            entries,
+            is_ours=lambda name: self._is_ours(file, name, entries[name].value),
+            is_wanted=lambda server: (file, server) in self._wanted,
+            handover=self._handover,
+        )
+        return {name: read.server for name, read in found.items() if not read.is_left}
+
+    def _is_ours(self, file: ClientFile, name: str, value: Any) -> bool:
+        from hatchlock.clients.owners import owner_of
+
+        whose = owner_of(file.shape.read(value), scope=file.scope, home=self._home)
+        return bool(self._name) and whose in {(self._name, name), ("", name)}
+
+    def _entry(self, file: ClientFile, name: str, value: Any, *, kept: str, replaced_by: str) -> ListedEntry:
         from hatchlock.clients.owners import mark_of
 
         mark = mark_of(file.shape.read(value), scope=file.scope)
-        standing = self._standing(file, name, value, mark)
+        standing = self._standing(file, name, value, mark, replaced_by)
         return ListedEntry(
             name=name,
             state=standing.state,
@@ -259,14 +282,13 @@ class _Survey:
             value=value,
         )
 
-    def _standing(self, file: ClientFile, name: str, value: Any, mark: Mark | None) -> Standing:
-        from hatchlock.clients.owners import owner_of
-        from hatchlock.clients.states import declared_standing, undeclared_standing
+    def _standing(self, file: ClientFile, name: str, value: Any, mark: Mark | None, replaced_by: str) -> Standing:
+        from hatchlock.clients.states import declared_standing, replaced_standing, undeclared_standing
         from hatchlock.clients.writer import entry_digest
+        from hatchlock.usecases.client_gone import gone_of
 
         owner: Owner = "nobody" if mark is None else "another project"
-        whose = owner_of(file.shape.read(value), scope=file.scope, home=self._home)
-        if self._name and whose in {(self._name, name), ("", name)}:
+        if self._is_ours(file, name, value):
             owner = "this project"
         addresses = _addresses(file, name)
         if spec := self._wanted.get((file, name)):
@@ -276,13 +298,15 @@ class _Survey:
                 entry_digest(spec.value),
                 owner=owner,
                 left=[self._left[address] for address in addresses if address in self._left],
-                is_imported=self._imported.get((str(file), name)) == digest,
+                is_imported=bool(replaced_by),
                 starts_something=self._active is None or name in self._active,
             )
+        if replaced_by:
+            return replaced_standing(owner=owner, by=replaced_by)
         moved = self._handover.name_now(name) if self._handover else name
         return undeclared_standing(
             owner=owner,
-            gone=_gone(mark, self._home, in_project=bool(self._name)) if mark else "",
+            gone=gone_of(mark, self._home, in_project=bool(self._name)) if mark else "",
             moved_to=moved if moved != name and (file, moved) in self._wanted else "",
             is_given_up=owner == "this project"
             and any(covers(word, address) for word in self._given_up for address in addresses),
@@ -315,41 +339,6 @@ def _of_directories(file: ClientFile, data: bytes) -> Iterator[ApplicationFile]:
 
 def _unread(file: ClientFile, error: HatchlockError) -> ApplicationFile:
     return ApplicationFile(scope=file.scope, path=file.path, exists=True, problem=str(error), hint=error.hint)
-
-
-def _gone(mark: Mark, own: Home, *, in_project: bool) -> str:
-    """Return what of what an entry starts is gone, as a clause; "" for nothing, or where nobody can say.
-
-    Args:
-        mark: The entry's.
-        own: Our store.
-        in_project: Whether there is a manifest here, beside which the files of a project lie.
-    """
-    launcher = Path(mark.launcher)
-    if not mark.project:
-        return "" if in_project else "there is no manifest where its file is"
-    if launcher.is_absolute() and not launcher.exists():
-        return f"{launcher}, which it starts, is gone"
-    if not mark.home and not launcher.is_absolute() and not own.is_default:
-        return ""  # whoever starts it has a PATH of their own, and a store that we do not know
-    usual = launcher.parent.parent if launcher.is_absolute() else own.root
-    return _gone_from(Path(mark.home) if mark.home else usual, mark)
-
-
-def _gone_from(store: Path, mark: Mark) -> str:
-    root = store / "projects" / mark.project
-    if "/" in mark.project or not root.is_dir():
-        return f"the store {store} has no project {mark.project!r}"
-    state = ProjectState(root)
-    try:
-        bound, active = state.bound_to(), state.active()
-    except HatchlockError:
-        return ""  # damaged, or of a newer version: neither says that something is gone
-    if mark.server not in active:
-        return f"the project {mark.project!r} has no server {mark.server!r} any more"
-    if bound and not Path(bound).exists():
-        return f"the directory of the project {mark.project!r} is gone: {bound}"
-    return ""
 
 
 def _entry_files(state: ProjectState) -> tuple[str, ...]:
