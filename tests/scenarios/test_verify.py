@@ -13,6 +13,7 @@ import pytest
 from hatchlock.lock.images import ImageOutput
 from hatchlock.lock.model import Environment
 from hatchlock.lock.store import read_lock
+from hatchlock.store.contents import CONTENTS_NAME
 from support.cats import CatProject
 from support.index import Index, serving
 from support.project import server_release
@@ -246,10 +247,29 @@ def test_an_environment_of_processes_is_compared_with_what_was_installed(project
     assert "· env:tool" in project.ok("verify").out
     project.run("apply", "--yes", "--no-probe")
     assert ": as it was installed, " in project.ok("verify").out
-    (tree,) = (project.store / "envs").glob("*/lib/python3.11/site-packages")
-    module = tree / "tool.py"
+    (site,) = (project.store / "envs").glob("*/lib/python3.11/site-packages")
+    module = site / "tool.py"
+    kept = module.read_bytes()
     module.chmod(0o644)
     module.write_text("other = 1\n")
     done = project.run("verify")
     assert done.status == 2
     assert "its file lib/python3.11/site-packages/tool.py is not what was installed" in done.out
+    assert "`hatchlock apply --replace env:tool` makes it anew" in done.err
+    assert [item["hint"] for item in undamaged(project)] == ["hatchlock apply --replace env:tool"]
+    (site.parents[2] / CONTENTS_NAME).unlink()
+    module.write_bytes(kept)
+    assert undamaged(project) == []
+    done = project.run("verify")
+    assert (done.status, done.out[0]) == (1, "?")
+    assert "files of Python packages could be compared: it was built before" in done.out
+    assert "`hatchlock apply --replace env:tool` makes it anew" in done.err
+    assert project.run("env", "show", "tool", "--verify").status == 1
+
+
+def undamaged(project: CatProject) -> list[dict[str, str]]:
+    """What the audit finds of environments; that it does not pass is given."""
+    (check,) = [item for item in project.run("audit", "--json").document["checks"] if item["id"] == "undamaged"]
+    assert check["state"] in {"fail", "unknown"}
+    found: list[dict[str, str]] = check["findings"]
+    return found

@@ -312,6 +312,13 @@ UNKNOWN: list[tuple[str, Facts, str]] = [
     ("signatures", facts(), "what registries say: 1 attested"),
     ("updated", facts(standings_unknown="no cache"), "no cache"),
     (
+        "undamaged",
+        facts(
+            environments=("env:time",), uncompared=(Remark(address="env:time", what="only 5 files could be compared"),)
+        ),
+        "env:time: only 5 files could be compared",
+    ),
+    (
         "updated",
         facts(standings=(Standing(what="pypi:a", current="1", compatible="1", newest="1", state="unknown"),), asked=1),
         "nothing is known of pypi:a in the cache; ask with --online",

@@ -91,7 +91,9 @@ def _show(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.result("\n".join([*_facts(found), "", *_packages(found)]))
         if found.view.state == "damaged":
             ui.say(f"\nhint: delete {found.path}, then run `hatchlock apply`: it builds it again")
-    is_bad = found.view.state == "damaged" or (found.verified is not None and found.verified.altered)
+        elif found.verified is not None and not found.verified.is_whole:
+            ui.say(f"\nhint: `hatchlock apply --replace env:{found.view.name}` makes it anew")
+    is_bad = found.view.state == "damaged" or (found.verified is not None and not found.verified.is_whole)
     return 1 if arguments.verify and is_bad else 0
 
 
@@ -139,9 +141,10 @@ def _base(found: EnvironmentDetails) -> str:
 def _verified(found: EnvironmentDetails) -> str:
     if found.verified is None:
         return ""
-    altered = found.verified.altered
+    altered, count = found.verified.altered, found.verified.files
     said = f"{len(altered)} altered: {', '.join(altered)}" if altered else "none altered"
-    return f"{found.verified.files} files of Python packages, {said}"
+    compared = f"{count} {'file' if count == 1 else 'files'} compared, {said}"
+    return "; ".join(filter(None, (compared, *found.verified.damaged, found.verified.unknown)))
 
 
 def _packages(found: EnvironmentDetails) -> Iterator[str]:

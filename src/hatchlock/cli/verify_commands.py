@@ -41,11 +41,10 @@ def verify(arguments: argparse.Namespace, ui: Ui) -> int:
         for note in found.notes:
             ui.say(f"note: {note}")
         ui.result("\n".join(line for item in found.findings for line in _lines(item)) or "nothing to verify")
-        for address in (
-            f"{item.kind}:{item.name}" for item in found.findings if item.kind == "env" and item.files and item.drift
-        ):
-            ui.say(f"\nhint: `hatchlock apply --replace {address}` makes it anew")
-        if not found.is_complete:
+        for item in found.findings:
+            if item.kind == "env" and item.files and item.state in {"different", "incomplete"}:
+                ui.say(f"\nhint: `hatchlock apply --replace env:{printable(item.name)}` makes it anew")
+        if any(item.state == "incomplete" and item.kind != "env" for item in found.findings):
             ui.say("\nhint: `hatchlock fetch` brings what the store lacks, for other machines `--platform`")
     if found.differs:
         return DIFFERENCES
@@ -58,6 +57,8 @@ def _lines(item: Finding) -> Iterator[str]:
         left = f"; left as it is, drift is {item.policy!r}" if item.drift and item.policy != "correct" else ""
         yield from (f"{head}: {_cut(clause)}{left}" for clause in item.differences)
         yield from (f"    {name}: {_cut(value)}" for name, value in item.details.items())
+        if item.reason:
+            yield f"    {_cut(item.reason)}"
         return
     yield f"{head}: {_cut(_told(item))}"
 

@@ -14,11 +14,14 @@ from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
 from hatchlock.resources.base import Action, Artefact, Desired, Observed, Step
 from hatchlock.resources.build_facts import missing_inputs, told_of_builds
+from hatchlock.resources.env_receipt import receipt_damage
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.receipts import discard as discard_tree
 from hatchlock.store.receipts import finished
 
 __all__ = ["EnvResource", "EnvironmentInUse"]
+
+_DAMAGED = "damaged"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -66,7 +69,10 @@ class EnvResource:
         return [seen for address in self._specs if (seen := self.observe_one(address))]
 
     def observe_one(self, address: Address) -> Observed | None:
-        """Return the environment if its receipt is there, and its interpreters and what conda has for it still exist."""
+        """Return the environment if its receipt is there, and its interpreters and what conda has for it still exist.
+
+        One whose receipt is damaged has another key: what it was made from, nobody can say.
+        """
         spec = self._specs[address]
         key = spec.key
         tree = self._home.envs / key
@@ -76,6 +82,8 @@ class EnvResource:
             return None
         if spec.conda and not finished(Path(spec.conda.root)):
             return None
+        if damage := receipt_damage(spec, tree):
+            return Observed(address=address, key=_DAMAGED, facts=self._facts(spec), cause=f"({damage})")
         return Observed(address=address, key=key)
 
     def artefacts(self, address: Address) -> Sequence[Artefact]:
@@ -83,7 +91,7 @@ class EnvResource:
         return missing_inputs(self._specs[address], self._home).artefacts
 
     def apply(self, step: Step) -> None:
-        """Build the environment. Two projects that want the same one build it once.
+        """Build the environment. Two projects that want the same one build it once; what is damaged of one is deleted before.
 
         Raises:
             EnvironmentInUse: It is to be made anew, and a server runs from it.
@@ -104,7 +112,9 @@ class EnvResource:
             self._building[spec.key],
             lease(path, what=what, purpose=self._purpose, timeout=self._lock_timeout, emit=self._emit),
         ):
-            if step.action is Action.REPLACE and not discard_tree(tree):
+            seen = self.observe_one(step.address)
+            in_the_way = step.action is Action.REPLACE or (seen is not None and seen.key == _DAMAGED)
+            if in_the_way and not discard_tree(tree):
                 raise EnvironmentInUse(address=str(step.address))
             if self.observe_one(step.address) is None:
                 with after_orphans(path.with_suffix(".build")) as held:

@@ -20,9 +20,11 @@ from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_builds import built_environment, sandbox_of_processes
 from hatchlock.resources.env_layout import checked, lay_out_applications, lay_out_modules, minor_version
 from hatchlock.resources.env_parts import CondaSpec
+from hatchlock.resources.env_receipt import receipt_of
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.state.lease import lease
 from hatchlock.store.blobs import Blobs
+from hatchlock.store.contents import record_contents
 from hatchlock.store.receipts import building, finished
 
 __all__ = ["after_orphans", "build"]
@@ -64,7 +66,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path, emit:
         WrongHash: A blob of the store is damaged; it is removed.
     """
     blobs = Blobs(home.blobs)
-    receipt = {"python": spec.python, "python_version": spec.python_version, "files": [a.name for a in spec.artefacts]}
+    receipt = receipt_of(spec)
     if spec.interpreter:
         _unpack_interpreter(spec, blobs, home, emit)
     if spec.conda:
@@ -82,6 +84,7 @@ def build(spec: EnvSpec, tree: Path, *, home: Home, held: int, logs: Path, emit:
         public_directory(tree)  # all that it has may be packages of the host
         if spec.python:
             _compile(spec, tree, scratch, held)
+        record_contents(tree)
 
 
 def _install_python(spec: EnvSpec, tree: Path, blobs: Blobs, scratch: Path, held: int) -> None:
@@ -158,6 +161,7 @@ def _install_conda(conda: CondaSpec, spec: EnvSpec, blobs: Blobs, home: Home, em
             if conda.has_python and (compiler := _compiler(spec)):
                 compile_all = [compiler, "-I", "-S", "-c", _COMPILE, f"{root}/lib"]
                 run(compile_all, env=_environment(scratch), timeout=_BUILD_TIMEOUT)
+            record_contents(root)
 
 
 @contextlib.contextmanager

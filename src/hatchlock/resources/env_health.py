@@ -9,18 +9,47 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from hatchlock.resources.base import Artefact
+from hatchlock.resources.env_receipt import receipt_damage
 from hatchlock.resources.env_spec import EnvSpec
-from hatchlock.store.blobs import Blobs
-from hatchlock.store.receipts import finished, read_receipt
+from hatchlock.store.blobs import Blobs, WrongHash
+from hatchlock.store.contents import compare_contents
+from hatchlock.store.receipts import finished
 
-__all__ = ["altered_files", "altered_members", "damages", "size_of"]
+__all__ = ["Contents", "contents_of", "damages", "size_of"]
 
 _RUN = re.compile(r"[-_.]+")
 _INFO = ".dist-info"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """What reading the files of an environment again gave.
+
+    Attributes:
+        files: How many were compared.
+        altered: Paths of those that are others or gone, below it, sorted; whole ones of what conda has for it.
+        added: Of those that were not installed, sorted.
+        damaged: What else is wrong, one clause each.
+        unknown: What of it cannot be compared, and why, as a clause; "" if everything was.
+    """
+
+    files: int
+    altered: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    unknown: str = ""
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What is not as it was installed, one clause each."""
+        altered = (f"its file {path} is not what was installed" for path in self.altered)
+        added = (f"its file {path} was not installed, but added" for path in self.added)
+        return (*self.damaged, *altered, *added)
 
 
 def damages(spec: EnvSpec, tree: Path) -> Iterator[str]:
@@ -30,14 +59,8 @@ def damages(spec: EnvSpec, tree: Path) -> Iterator[str]:
         spec: What it should be.
         tree: Where it is; its receipt is there.
     """
-    try:
-        receipt = read_receipt(tree)
-    except ValueError:
-        receipt = None
-    if receipt is None or not isinstance(receipt, Mapping):
-        yield "its receipt cannot be read"
-    elif receipt.get("files") != [artefact.name for artefact in spec.artefacts]:
-        yield "its receipt is that of another environment"
+    if damage := receipt_damage(spec, tree):
+        yield damage
     if spec.python:
         yield from _interpreter_damages(spec, tree)
     if spec.conda and not finished(Path(spec.conda.root)):
@@ -81,11 +104,56 @@ def _normal(text: str) -> str:
     return _RUN.sub("-", text).lower()
 
 
-def altered_files(tree: Path) -> tuple[int, tuple[str, ...]]:
-    """Compare the files of Python packages with their RECORDs (the installation's own list of hashes).
+def contents_of(spec: EnvSpec, tree: Path, blobs: Blobs) -> Contents:
+    """Compare every file of a finished environment, and of what conda has for it, with what was written down when it was built.
+
+    The files of wheels are compared with the wheels as well, as far as the store has these: whoever changes a file may change a
+    list of hashes too. Of what an earlier version has built there is no list but those of Python packages themselves.
 
     Args:
-        tree: A finished environment.
+        spec: What the environment should be.
+        tree: Where it is.
+        blobs: The store's.
+
+    Raises:
+        OSError: A list is there and cannot be read.
+    """
+    parts = {"": compare_contents(tree)}
+    if spec.conda and finished(Path(spec.conda.root)):
+        parts[f"{spec.conda.root}/"] = compare_contents(Path(spec.conda.root))
+    listed = {place: found for place, found in parts.items() if found}
+    files = sum(found.files for found in listed.values())
+    altered = {place + path for place, found in listed.items() for path in found.altered}
+    if "" not in listed:
+        recorded, others = _altered_files(tree)
+        files += recorded
+        altered.update(others)
+    damaged = []
+    try:
+        members, others = _altered_members(spec, tree, blobs)
+        files = max(files, members)
+        altered.update(others)
+    except WrongHash as error:
+        damaged.append(str(error))
+    return Contents(
+        files=files,
+        altered=tuple(sorted(altered)),
+        added=tuple(sorted(place + path for place, found in listed.items() for path in found.added)),
+        damaged=tuple(damaged),
+        unknown="" if len(listed) == len(parts) else _unlisted(spec, files, alone="" not in listed),
+    )
+
+
+def _unlisted(spec: EnvSpec, files: int, *, alone: bool) -> str:
+    why = "built before hatchlock wrote down what is in one"
+    if not alone:
+        assert spec.conda is not None  # noqa: S101  nothing else is beside it
+        return f"what conda has for it, {spec.conda.root}, cannot be compared: it was {why}"
+    return f"only {files} files of Python packages could be compared: it was {why}"
+
+
+def _altered_files(tree: Path) -> tuple[int, tuple[str, ...]]:
+    """Compare the files of Python packages with their RECORDs (the installation's own list of hashes).
 
     Returns:
         How many files have a hash, and the paths, below the environment and sorted, of those that are others or gone.
@@ -122,19 +190,11 @@ def _hash_of(data: bytes) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def altered_members(spec: EnvSpec, tree: Path, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
+def _altered_members(spec: EnvSpec, tree: Path, blobs: Blobs) -> tuple[int, tuple[str, ...]]:
     """Compare the files of Python packages with the wheels that they came from, as far as the store has these.
 
-    Whoever changes a file may change the installation's list of hashes as well; a wheel is checked before it is believed. What
-    an installation writes by itself, commands and what goes elsewhere than the import path, is not looked at.
-
-    Args:
-        spec: What the environment should be.
-        tree: Where it is.
-        blobs: The store's.
-
-    Returns:
-        As `altered_files`.
+    A wheel is checked before it is believed. What an installation writes by itself, commands and what goes elsewhere than the
+    import path, is not looked at.
 
     Raises:
         WrongHash: A blob of the store is damaged; it is removed.

@@ -176,18 +176,26 @@ class Gathering:
         return {"plan": (*steps, *problems)}
 
     def _environments(self) -> dict[str, Any]:
-        from hatchlock.resources.env_health import damages
+        from hatchlock.resources.env_health import contents_of, damages
         from hatchlock.security.audit.facts import Remark
+        from hatchlock.store.blobs import Blobs
         from hatchlock.store.receipts import finished
 
         if self._planned is None:
             return {}
-        trees = [(spec, self._project.home.envs / spec.key) for spec in self._planned.target.environments]
+        home = self._project.home
+        trees = [(spec, home.envs / spec.key) for spec in self._planned.target.environments]
         built = [(spec, tree) for spec, tree in trees if finished(tree)]
+        contents = {spec.address: contents_of(spec, tree, Blobs(home.blobs)) for spec, tree in built}
         return {
             "environments": tuple(str(spec.address) for spec, _ in built),
             "damages": tuple(
-                Remark(address=str(spec.address), what=what) for spec, tree in built for what in damages(spec, tree)
+                Remark(address=str(spec.address), what=what, hint=f"hatchlock apply --replace {spec.address}")
+                for spec, tree in built
+                for what in (*damages(spec, tree), *contents[spec.address].differences)
+            ),
+            "uncompared": tuple(
+                Remark(address=str(address), what=found.unknown) for address, found in contents.items() if found.unknown
             ),
         }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hatchlock.lock.model import Environment, Lock, Package
+    from hatchlock.paths import Home
     from hatchlock.resources.base import Artefact
     from hatchlock.resources.env_spec import EnvSpec
     from hatchlock.resources.target import Target
@@ -117,12 +118,21 @@ class Verified:
     """What reading the installed files again gave.
 
     Attributes:
-        files: How many files have a recorded hash.
-        altered: Those that are others or gone, below the environment, sorted.
+        files: How many were compared with what was written down when it was built.
+        altered: Those that are others or gone, below the environment, and then those that were added.
+        damaged: What else is wrong, one clause each.
+        unknown: What of it cannot be compared, and why, as a clause; "" if everything was.
     """
 
     files: int
-    altered: tuple[str, ...]
+    altered: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    unknown: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything could be compared, and is as it was installed."""
+        return not (self.altered or self.damaged or self.unknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +216,7 @@ def show_environment(
     artefacts = {item.digest: item for item in artefacts_of_environment(manifest, lock, locked, where)}.values()
     base = _base(lock, locked, where)
     _, tree = here.directory(locked) or (None, None)
-    built = tree if view.state in {"present", "damaged"} else None
+    built = here.directory(locked) if view.state in {"present", "damaged"} else None
     declared = manifest.environments.get(locked.name)
     return EnvironmentDetails(
         view=view,
@@ -220,8 +230,8 @@ def show_environment(
         base=base,
         clients={server: manifest.servers[server].clients for server in view.servers},
         path=str(tree or next(iter(here.tags(locked)), "")),
-        size=size_of(built) if built else None,
-        verified=_verified(built) if built and verify else None,
+        size=size_of(built[1]) if built else None,
+        verified=_verified(*built, project.home) if built and verify else None,
     )
 
 
@@ -311,11 +321,13 @@ def _state_of_directory(spec: EnvSpec, tree: Path) -> tuple[State, tuple[str, ..
     return ("damaged" if found else "present"), found
 
 
-def _verified(tree: Path) -> Verified:
-    from hatchlock.resources.env_health import altered_files
+def _verified(spec: EnvSpec, tree: Path, home: Home) -> Verified:
+    from hatchlock.resources.env_health import contents_of
+    from hatchlock.store.blobs import Blobs
 
-    files, altered = altered_files(tree)
-    return Verified(files=files, altered=altered)
+    found = contents_of(spec, tree, Blobs(home.blobs))
+    altered = (*found.altered, *found.added)
+    return Verified(files=found.files, altered=altered, damaged=found.damaged, unknown=found.unknown)
 
 
 def _view(locked: Environment, lock: Lock, here: _Here) -> EnvironmentView:

@@ -35,14 +35,15 @@ class Finding:
         kind: Of what.
         name: Of the environment; of an image as it is, of the server; of a build what `logs --build` calls it.
         platform: Its platform; "" where it has none.
-        state: "same"; "different"; "incomplete" (the store lacks what it is made from); "alone" (it was assembled, and there
+        state: "same"; "different"; "incomplete" (the store lacks what it is made from, or of an environment not everything can
+            be compared); "alone" (it was assembled, and there
             is nothing to compare it with); or "absent" (it is not on this machine, or not from the lock alone).
         compared: With what it was: "lock", "engine", "report"; "files" of an environment; "build" of a build;
             "declaration" of everything else; "tools" of a server that was pinned.
         differences: One clause each.
-        reason: Why it is "incomplete" or "absent", as a clause.
+        reason: Why it is "incomplete" or "absent", as a clause; of an environment that differs, what else cannot be compared.
         key: Its input key, or an environment's name in the store; "" if that is not known.
-        files: Of an environment: how many files were compared, with wheels of the store or the installation's own hashes.
+        files: Of an environment: how many files were compared, with what was written down when it was built.
         image: The image as it was put together; None if it was not.
         details: Field -> what it is, and what it should be.
         drift: Somebody else has changed it since it was applied.
@@ -85,8 +86,8 @@ class Verifier:
     def environment(self, locked: Environment) -> Iterator[Finding]:
         """Yield what is to be said of an environment of the process runtime."""
         from hatchlock.engines.process import host_platform
-        from hatchlock.resources.env_health import altered_files, altered_members, damages
-        from hatchlock.store.blobs import Blobs, WrongHash
+        from hatchlock.resources.env_health import contents_of, damages
+        from hatchlock.store.blobs import Blobs
         from hatchlock.store.receipts import finished
 
         here = host_platform()
@@ -100,23 +101,18 @@ class Verifier:
         if not finished(tree):
             yield absent("env", locked.name, here, "it was not built on this machine", key=spec.key)
             return
-        files, altered = altered_files(tree)
-        differences = [*damages(spec, tree)]
-        members, others = 0, tuple[str, ...]()
-        try:
-            members, others = altered_members(spec, tree, Blobs(self._project.home.blobs))
-        except WrongHash as error:
-            differences.append(str(error))
-        differences += (f"its file {path} is not what was installed" for path in sorted({*altered, *others}))
+        contents = contents_of(spec, tree, Blobs(self._project.home.blobs))
+        differences = (*damages(spec, tree), *contents.differences)
         yield Finding(
             kind="env",
             name=locked.name,
             platform=here,
-            state="different" if differences else "same",
+            state="different" if differences else "incomplete" if contents.unknown else "same",
             compared=("files",),
-            differences=tuple(differences),
+            differences=differences,
+            reason=contents.unknown,
             key=spec.key,
-            files=max(files, members),
+            files=contents.files,
         )
 
     def assembled(self, locked: Environment, platform: str) -> Finding:

@@ -301,6 +301,7 @@ class Facts:
         loose: In the order of the manifest.
         plan: What an apply would do, and what cannot be planned.
         damages: Of environments that were built.
+        uncompared: What of them cannot be compared with what was installed.
         environments: `env:NAME` of those.
         garbage: What nobody uses any more.
         standings: What is outdated, yanked, deprecated or gone.
@@ -323,6 +324,7 @@ class Facts:
     plan: tuple[Remark, ...] = ()
     plan_unknown: str = ""
     damages: tuple[Remark, ...] = ()
+    uncompared: tuple[Remark, ...] = ()
     environments: tuple[str, ...] = ()
     garbage: tuple[str, ...] = ()
     garbage_unknown: str = ""

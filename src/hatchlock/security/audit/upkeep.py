@@ -90,7 +90,10 @@ def _undamaged(facts: Facts) -> Outcome:
         Finding(address=item.address, level="error", what=item.what, hint=item.hint or "hatchlock apply mends it")
         for item in facts.damages
     )
-    return Outcome(looked_at=facts.environments, findings=findings)
+    unknown = "; ".join(f"{item.address}: {item.what}" for item in facts.uncompared)
+    not_whole = {item.address for item in facts.uncompared} - {item.address for item in facts.damages}
+    looked_at = tuple(address for address in facts.environments if address not in not_whole)
+    return Outcome(looked_at=looked_at, findings=findings, unknown=unknown)
 
 
 def _orphans(facts: Facts) -> Outcome:
