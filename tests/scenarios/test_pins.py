@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from hatchlock.usecases.project import Project, open_project
 from hatchlock.usecases.status import ServerStatus, project_status
 from hatchlock.usecases.verify import verify_project
 from support.project import TrialProject
-from support.runs import SERVERS
+from support.runs import SERVERS, processes_with, wait_for
 from support.terminal import at_terminal
 from support.unavailable import need_isolation
 
@@ -88,6 +89,27 @@ def what_was_refused_stays(project: Shelf, path: Path) -> None:
     assert project.standing.sync == "drifted"
     project.ok("pin", "shelf")
     assert (project.standing.sync, seen(project.standing)) == ("synced", "unseen"), "somebody has looked at it"
+
+
+def test_an_interrupt_ends_it_at_once_and_starts_no_server_more(tmp_path: Path) -> None:
+    project = Shelf(tmp_path)
+    silent = [f"silent{number}" for number in range(5)]  # one more than are looked at together
+    project.write(HEAD + "".join(f'\n[servers.{name}]\ncommand = ["/bin/grep", "nothing of it"]\n' for name in silent))
+    lock_project(project.opened)
+    project.ok("apply", "--yes", "--no-probe")
+    pinning = subprocess.Popen(
+        project.command("-v", "pin"), env=project.env, cwd=project.directory, stderr=subprocess.PIPE, text=True
+    )
+    with pinning:
+        assert pinning.stderr
+        begun = [pinning.stderr.readline() for _ in silent[1:]]
+        pinning.send_signal(signal.SIGINT)
+        _, said = pinning.communicate(timeout=20)  # a probe waits for half a minute
+    assert (pinning.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    assert [line.split()[-1] for line in begun] == ["once"] * 4
+    assert "once" not in said
+    assert project.pins == {}
+    assert wait_for(lambda: not processes_with(str(project.store)))
 
 
 def test_what_was_pinned_is_what_counts(tmp_path: Path) -> None:

@@ -119,6 +119,10 @@ class Looked:
         return "unchanged" if self.before.artefact == self.after.artefact else "renewed"
 
 
+class _GivenUp(Exception):
+    """Somebody has interrupted: nobody waits any more for what is looked at."""
+
+
 def look(
     project: Project, names: Sequence[str] = (), *, timeout: float | None = None, emit: Sink = discard
 ) -> tuple[Looked, ...]:
@@ -136,8 +140,10 @@ def look(
     Raises:
         MissingLock, StaleLock, BadLock, NewerLock: There is no lock that satisfies the manifest.
         NotInLock: It has no such server.
+        KeyboardInterrupt: Somebody has interrupted; what is being probed just then is left to end with this process.
     """
     from concurrent.futures import ThreadPoolExecutor
+    from threading import Event as Flag
 
     from hatchlock.usecases.inspect import NotInLock
     from hatchlock.usecases.plan import read_target
@@ -151,11 +157,24 @@ def look(
     target = read_target(project)
     seconds = {name: spec.timeout for name, spec in wanted_probes(project, known)}
 
-    def work(name: str) -> Looked:
-        return _looked_at(project, lock, target, name, timeout=timeout or seconds.get(name) or None, emit=emit)
+    given_up = Flag()
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    def tell(event: Event) -> None:
+        if given_up.is_set():
+            raise _GivenUp  # nothing more is started
+        emit(event)
+
+    def work(name: str) -> Looked:
+        return _looked_at(project, lock, target, name, timeout=timeout or seconds.get(name) or None, emit=tell)
+
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
         return tuple(pool.map(work, sorted(set(names)) or sorted(seconds)))
+    except KeyboardInterrupt:
+        given_up.set()
+        raise
+    finally:
+        pool.shutdown(wait=not given_up.is_set(), cancel_futures=True)
 
 
 def write_pins(project: Project, looked: Iterable[Looked]) -> tuple[str, ...]:
