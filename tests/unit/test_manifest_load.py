@@ -229,7 +229,7 @@ def test_no_message_repeats_a_value_that_may_be_a_secret() -> None:
     [
         ("a = 1\nb\n", "m:2: it is not valid TOML: expected '=' after a key in a key/value pair"),
         ("[project]\nname = 'x'\n\nname = 'y'\n", "m:4: it is not valid TOML: cannot overwrite a value"),
-        ("[project]\n\n[project]\n", "m:3: it is not valid TOML: cannot declare ('project',) twice"),
+        ("[project]\n\n[project]\n", "m:3: it is not valid TOML: project stands there twice"),
         ("[project]\nname = ['x',\n", "m:2: it is not valid TOML: invalid value"),
         ("a = " + "[" * 20_000, "m:1: it is nested too deeply"),
     ],
@@ -239,6 +239,22 @@ def test_what_is_no_toml_is_reported_with_its_line(text: str, expected: str) -> 
         loads(text, shown="m")
 
     assert [f"{error.place}: {error}" for error in caught.value.errors] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[servers.'a b']\n[servers.'a b']\n", "put what both say into one table, or give one of them another name"),
+        ("[project]\nname = typo\n", 'text stands in quotes: name = "value"'),
+        (PROJECT + '[servers.a]\nargs = "--zone UTC"\ncommand = ["x"]\n', 'write args = ["--zone", "UTC"]'),
+    ],
+)
+def test_what_is_usually_written_wrong_has_a_hint(text: str, hint: str) -> None:
+    with pytest.raises(ManyErrors) as caught:
+        loads(text, shown="m")
+
+    assert [error.hint for error in caught.value.errors] == [hint]
+    assert "(" not in str(caught.value.errors[0])
 
 
 def test_bytes_that_are_no_utf8_are_reported_with_their_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

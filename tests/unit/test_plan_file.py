@@ -147,12 +147,13 @@ def test_what_is_no_document_of_ours_is_no_plan(path: Path, text: str) -> None:
     [
         ("{}", "it has no 'format_version'"),
         ("x", "it is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        ("[]", "it has something that no plan has ("),
+        ("[]", "it has something that no plan has"),
+        (b"\xff", "it is not UTF-8"),
     ],
 )
-def test_why_it_is_none_is_said_in_words(tmp_path: Path, text: str, why: str) -> None:
+def test_why_it_is_none_is_said_in_words(tmp_path: Path, text: str | bytes, why: str) -> None:
     path = tmp_path / "plan.json"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(BadPlanFile) as caught:
         read_plan(path)
-    assert str(caught.value).startswith(f"{path} is not a saved plan: {why}")
+    assert str(caught.value) == f"{path} is not a saved plan: {why}"

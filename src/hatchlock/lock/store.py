@@ -93,7 +93,8 @@ def _load(data: bytes, *, file: str, warn: Callable[[str], object]) -> Lock:
         if conflict_sides(data, file=file):
             advice = "run `hatchlock lock`: it takes both sides as preferred pins"
             raise BadLock(place=Place(file=file), why="it has git conflict markers", advice=advice) from error
-        raise BadLock(place=Place(file=file), why=str(error)) from error
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise BadLock(place=Place(file=file), why=why) from error
     _check_versions(document, file)
     minor = _minor(document, file)
     if minor > LOCK_MINOR:

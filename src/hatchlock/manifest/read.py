@@ -9,6 +9,7 @@ from typing import Any
 
 from hatchlock.manifest.lines import line_of
 from hatchlock.manifest.problem import KeyPath, ManifestProblem
+from hatchlock.manifest.toml_words import toml_words
 from hatchlock.place import Place
 
 __all__ = ["Toml", "check_depth", "parse"]
@@ -69,7 +70,5 @@ def _syntax(shown: str, text: str, message: str) -> ManifestProblem:
     match = _POSITION.search(message)
     last = text.rstrip("\n").count("\n") + 1
     line = int(match[1]) if match and match[1] else last
-    sentence = _POSITION.sub("", message)
-    return ManifestProblem(
-        place=Place(file=shown, line=line), what=f"it is not valid TOML: {sentence[:1].lower()}{sentence[1:]}"
-    )
+    words, hint = toml_words(_POSITION.sub("", message))
+    return ManifestProblem(place=Place(file=shown, line=line), what=f"it is not valid TOML: {words}", advice=hint)

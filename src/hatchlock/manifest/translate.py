@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -46,6 +47,7 @@ _ELSEWHERE = {
 """Keys of a sandbox in other tools."""
 _A_WORD = "a word"
 """The tag of a union's side that is no table (`schema_base.word_or_table`)."""
+_LONG = 80
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -86,7 +88,8 @@ def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, ov
     if kind in _WANTED:
         wanted = "true, false or a table" if kind == "bool_type" and error["loc"][-1] == _A_WORD else _WANTED[kind]
         what = f"it must be {wanted}, not {_GIVEN[type(error['input'])]}"
-        return Finding(path=path, what=what, advice=_as_table(path, error) or _with_unit(path, error["input"]))
+        advice = _as_table(path, error) or _as_words(path, error) or _with_unit(path, error["input"])
+        return Finding(path=path, what=what, advice=advice)
     return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
 
 
@@ -104,6 +107,15 @@ def _as_table(path: KeyPath, error: Any) -> str:
     """A list of tables has two brackets around its name."""
     is_one = len(path) == 1 and error["type"] == "list_type" and isinstance(error["input"], dict)
     return f"write [[{path[0]}]]" if is_one else ""
+
+
+def _as_words(path: KeyPath, error: Any) -> str:
+    """A list of texts has its brackets, and of a command line each word is one of them."""
+    given = error["input"]
+    if error["type"] != "list_type" or not isinstance(given, str) or len(given) > _LONG:
+        return ""
+    words = given.split() if path[-1] in {"args", "command"} else [given]
+    return f"write {path[-1]} = {json.dumps(words, ensure_ascii=False)}"
 
 
 def _with_unit(path: KeyPath, given: object) -> str:

@@ -106,10 +106,10 @@ def read_plan(path: Path) -> SavedPlan:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
-        return f"it is no JSON ({error})"
+        return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"it is no JSON ({error})"
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]!r}"
-    return f"it has something that no plan has ({error})"
+    return "it has something that no plan has"
 
 
 def _to_dict(item: Step | Problem | Drifted) -> dict[str, Any]:
