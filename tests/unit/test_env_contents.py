@@ -15,10 +15,11 @@ from hatchlock.reconcile.diff import diff
 from hatchlock.resources.base import Action, Artefact
 from hatchlock.resources.env import EnvironmentInUse, EnvResource
 from hatchlock.resources.env_health import Contents, contents_of
-from hatchlock.resources.env_parts import ModuleSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_parts import CondaSpec, ModuleSpec, ProgramSpec, ProjectSpec
+from hatchlock.resources.env_shared import discard_altered
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.blobs import Blobs
-from hatchlock.store.contents import CONTENTS_NAME
+from hatchlock.store.contents import CONTENTS_NAME, record_contents
 from hatchlock.store.receipts import RECEIPT_NAME, using
 from support.archives import Item, make_tar
 from support.wheels import make_wheel
@@ -155,3 +156,28 @@ def test_one_that_a_server_runs_from_is_left_though_its_receipt_is_damaged(built
         assert file.read_text() == "x"
     finally:
         file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_what_environments_share_is_compared_and_made_anew_too(tmp_path: Path, *, is_listed: bool) -> None:
+    root = tmp_path / "conda"
+    (root / "lib").mkdir(parents=True)
+    (root / "lib" / "a.so").write_text("a")
+    if is_listed:
+        record_contents(root)
+    (root / RECEIPT_NAME).write_text("{}")
+    spec = EnvSpec(name="one", conda=CondaSpec(root=str(root), platform="linux/amd64", artefacts=()))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    record_contents(tree)
+    blobs = Blobs(tmp_path / "blobs")
+    why = "" if is_listed else f"{root} cannot be compared: it was built before hatchlock wrote down what is in one"
+    assert contents_of(spec, tree, blobs) == Contents(files=int(is_listed), unknown=why)
+    assert not is_listed or (discard_altered(root) and root.exists()), "nobody changed it"
+    (root / "lib" / "a.so").write_text("b")
+    assert contents_of(spec, tree, blobs).altered == ((f"{root}/lib/a.so",) if is_listed else ())
+    with using([root]):
+        assert discard_altered(root) is not is_listed
+        assert root.exists()
+    assert discard_altered(root)
+    assert not root.exists()

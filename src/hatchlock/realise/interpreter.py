@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hatchlock.process import run
 from hatchlock.realise.unpack import BadArchive, unpack
+from hatchlock.store.contents import record_contents
 from hatchlock.store.receipts import building, finished
 
 __all__ = ["install_interpreter"]
@@ -46,6 +47,7 @@ def install_interpreter(archive: Path, tree: Path, *, name: str = "") -> Path:
             raise BadArchive(archive=name, why="it has no interpreter in its bin directory")
         compile_all = [str(program), "-I", "-S", "-c", _COMPILE, str(tree / "lib")]
         run(compile_all, env={"PATH": "/usr/bin:/bin"}, timeout=_COMPILE_TIMEOUT)
+        record_contents(tree)
     return program
 
 

@@ -93,8 +93,10 @@ class EnvResource:
     def apply(self, step: Step) -> None:
         """Build the environment. Two projects that want the same one build it once; what is damaged of one is deleted before.
 
+        One that is to be made anew gets what it shares with others anew as well, if that is not what was installed.
+
         Raises:
-            EnvironmentInUse: It is to be made anew, and a server runs from it.
+            EnvironmentInUse: It is to be made anew, and a server runs from it, or from what it shares.
             ProcessFailed: uv could not build it.
             BuildFailed, BadBuildResult, BuildNotIsolated: A package of it cannot be built.
             BadArchive: An archive cannot be unpacked.
@@ -114,11 +116,16 @@ class EnvResource:
         ):
             seen = self.observe_one(step.address)
             in_the_way = step.action is Action.REPLACE or (seen is not None and seen.key == _DAMAGED)
-            if in_the_way and not discard_tree(tree):
+            if in_the_way and not (self._without_altered(spec) and discard_tree(tree)):
                 raise EnvironmentInUse(address=str(step.address))
             if self.observe_one(step.address) is None:
                 with after_orphans(path.with_suffix(".build")) as held:
                     build(spec, tree, home=self._home, held=held, logs=self._logs, emit=self._emit)
+
+    def _without_altered(self, spec: EnvSpec) -> bool:
+        from hatchlock.resources.env_shared import discard_altered, shared_trees  # noqa: PLC0415  as above
+
+        return all(discard_altered(root) for root in shared_trees(spec))
 
     def _facts(self, spec: EnvSpec) -> Mapping[str, str]:
         return {**spec.facts, **told_of_builds(spec, self._home)}

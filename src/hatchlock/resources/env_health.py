@@ -9,12 +9,13 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hatchlock.resources.base import Artefact
 from hatchlock.resources.env_receipt import receipt_damage
+from hatchlock.resources.env_shared import shared_trees
 from hatchlock.resources.env_spec import EnvSpec
 from hatchlock.store.blobs import Blobs, WrongHash
 from hatchlock.store.contents import compare_contents
@@ -32,7 +33,7 @@ class Contents:
 
     Attributes:
         files: How many were compared.
-        altered: Paths of those that are others or gone, below it, sorted; whole ones of what conda has for it.
+        altered: Paths of those that are others or gone, below it, sorted; whole ones of what it shares.
         added: Of those that were not installed, sorted.
         damaged: What else is wrong, one clause each.
         unknown: What of it cannot be compared, and why, as a clause; "" if everything was.
@@ -105,7 +106,7 @@ def _normal(text: str) -> str:
 
 
 def contents_of(spec: EnvSpec, tree: Path, blobs: Blobs) -> Contents:
-    """Compare every file of a finished environment, and of what conda has for it, with what was written down when it was built.
+    """Compare every file of a finished environment, and of what it shares with others, with what was written down of it.
 
     The files of wheels are compared with the wheels as well, as far as the store has these: whoever changes a file may change a
     list of hashes too. Of what an earlier version has built there is no list but those of Python packages themselves.
@@ -118,9 +119,7 @@ def contents_of(spec: EnvSpec, tree: Path, blobs: Blobs) -> Contents:
     Raises:
         OSError: A list is there and cannot be read.
     """
-    parts = {"": compare_contents(tree)}
-    if spec.conda and finished(Path(spec.conda.root)):
-        parts[f"{spec.conda.root}/"] = compare_contents(Path(spec.conda.root))
+    parts = {"": compare_contents(tree)} | {f"{root}/": compare_contents(root) for root in shared_trees(spec)}
     listed = {place: found for place, found in parts.items() if found}
     files = sum(found.files for found in listed.values())
     altered = {place + path for place, found in listed.items() for path in found.altered}
@@ -140,16 +139,15 @@ def contents_of(spec: EnvSpec, tree: Path, blobs: Blobs) -> Contents:
         altered=tuple(sorted(altered)),
         added=tuple(sorted(place + path for place, found in listed.items() for path in found.added)),
         damaged=tuple(damaged),
-        unknown="" if len(listed) == len(parts) else _unlisted(spec, files, alone="" not in listed),
+        unknown=_unlisted([place for place in parts if place not in listed], files),
     )
 
 
-def _unlisted(spec: EnvSpec, files: int, *, alone: bool) -> str:
+def _unlisted(places: Sequence[str], files: int) -> str:
     why = "built before hatchlock wrote down what is in one"
-    if not alone:
-        assert spec.conda is not None  # noqa: S101  nothing else is beside it
-        return f"what conda has for it, {spec.conda.root}, cannot be compared: it was {why}"
-    return f"only {files} files of Python packages could be compared: it was {why}"
+    if "" in places:
+        return f"only {files} files of Python packages could be compared: it was {why}"
+    return "; ".join(f"{place.rstrip('/')} cannot be compared: it was {why}" for place in places)
 
 
 def _altered_files(tree: Path) -> tuple[int, tuple[str, ...]]:
