@@ -138,6 +138,12 @@ class LaunchRecord:
         return self.endpoint is not None and self.endpoint.port > 0
 
     @property
+    def is_tried(self) -> bool:
+        """Whether it is a server of `try`, which no other command knows (`usecases.trial`)."""
+        kind, _, trial = self.project.partition("-")
+        return kind == "try" and self.directory.endswith(f"/tries/{trial}")
+
+    @property
     def references(self) -> Mapping[str, SecretReference]:
         """Every secret that it is started with, by what it is for: a variable, or a header of one that is remote."""
         return {**self.secrets, **self.remote.secrets} if self.remote else self.secrets

@@ -28,7 +28,7 @@ from support.links import links_record
 from support.links_image import links_image
 from support.project import Done, TrialProject, server_release
 from support.runs import HELLO, SERVERS
-from support.scripted_http import polite, scripted_http
+from support.scripted_http import Reply, polite, scripted_http
 from support.unavailable import need_isolation
 
 MANIFEST = """\
@@ -137,6 +137,21 @@ def test_a_program_that_is_no_server_fails_as_run_does(outside: TrialProject) ->
     assert (done.status, done.out) == (1, "")
     assert "without one JSON-RPC message" in done.err
     assert "false was only tried" in done.err
+    assert "hatchlock logs" not in done.err
+    assert "\nhint: what it lacks may be a variable (--env)" in done.err
+    assert left(outside) == []
+
+
+def test_who_has_to_say_who_asks_is_told_how_a_trial_says_it(outside: TrialProject) -> None:
+    with scripted_http(lambda _: Reply(status=401)) as server:
+        done = outside.run("try", "--probe", server.url)
+        assert done.status == 1
+        assert "answers only who has logged in (HTTP 401)\n\nhint: say who asks" in done.err
+        told = talk(outside, "--header", "Authorization=Bearer env:MINE", server.url, MINE="wrong")
+    assert "does not accept its header Authorization (HTTP 401)\n\nhint: say who asks" in told.err
+    for said in (done.err, told.err):
+        assert "manifest" not in said
+        assert "hatchlock login" not in said
     assert left(outside) == []
 
 

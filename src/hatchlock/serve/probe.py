@@ -43,6 +43,7 @@ class ProbeFailed(HatchlockError):
         said: The last lines that it, or `run`, wrote to stderr.
         stopped: What its sandbox stopped meanwhile, in words.
         permit: The lines of the manifest that would permit that; "" for none.
+        tried: Whether it is a server of `try`, which no other command knows.
     """
 
     code: ClassVar[str] = "probe-failed"
@@ -51,6 +52,7 @@ class ProbeFailed(HatchlockError):
     said: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     permit: str = ""
+    tried: bool = False
 
     def __str__(self) -> str:
         said = "".join(f"\n  {line}" for line in self.said)
@@ -61,6 +63,8 @@ class ProbeFailed(HatchlockError):
         return (f"its sandbox stopped it: {'; '.join(self.stopped)}",) if self.stopped else ()
 
     def _hint(self) -> str:
+        if self.tried:
+            return "what it lacks may be a variable (--env), a path (--mount) or the network (--network); without --probe you speak with it"
         if self.permit:
             lines = "".join(f"\n    {line}" for line in self.permit.splitlines())
             return f"if it may do that, write into hatchlock.toml, then `hatchlock lock` and `hatchlock apply`:{lines}"

@@ -41,6 +41,7 @@ class ServerFailed(HatchlockError):
     noise: int
     why: str
     last_words: tuple[str, ...]
+    tried: bool = False
 
     def __str__(self) -> str:
         from hatchlock.surface import shown  # noqa: PLC0415  a session that goes well does without
@@ -56,6 +57,8 @@ class ServerFailed(HatchlockError):
     def _hint(self) -> str:
         if self.noise:
             return "an MCP server must log to stderr only; look for an option or a variable that turns its output off"
+        if self.tried:
+            return "what it lacks may be a variable (--env), a path (--mount) or the network (--network)"
         return f"see `hatchlock logs {self.server}`; a read-only file system, no network and limits are its sandbox, `hatchlock plan` shows it"
 
 
@@ -111,7 +114,7 @@ def converse(
         by_itself = reason is End.SERVER or bool(
             record.remote and own
         )  # what was asked may have ended before it failed
-        status = _verdict(server, own, traffic, talk, name=record.server, by_itself=by_itself, forced=forced)
+        status = _verdict(server, own, traffic, talk, record=record, by_itself=by_itself, forced=forced)
     else:
         status = told(reason, record.server, talk)
     wanted = isinstance(reason, signal.Signals) or reason is End.PARENT
@@ -182,23 +185,24 @@ def _first_reason(reasons: Reasons, record: LaunchRecord, traffic: Traffic, talk
 
 
 def _verdict(
-    server: Server, status: int, traffic: Traffic, talk: Talk, *, name: str, by_itself: bool, forced: bool
+    server: Server, status: int, traffic: Traffic, talk: Talk, *, record: LaunchRecord, by_itself: bool, forced: bool
 ) -> int:
     """Return the status of a session that the server or the end of a stream ended, and say what went wrong."""
     unheard = by_itself or traffic.noise > 0 or (status != 0 and not forced)
     if unheard and not traffic.messages:
         why = server.explain(status)
         failure = ServerFailed(
-            address=f"server:{name}",
-            server=name,
+            address=f"server:{record.server}",
+            server=record.server,
             status=status,
             noise=traffic.noise,
             why=why,
             last_words=talk.last_words(),
+            tried=record.is_tried,
         )
         talk.fail(failure)
         return status or 1
     if by_itself and status != 0:
         why = server.explain(status)
-        talk.say(f"{name} ended with status {status}" + (f": {why}" if why else ""))
+        talk.say(f"{record.server} ended with status {status}" + (f": {why}" if why else ""))
     return status if by_itself else 0

@@ -181,7 +181,7 @@ def _unanswered(
     """Say why a server did not answer, without what must not be shown; remember it if it counts."""
     from hatchlock.security.secrets.redact import redact
 
-    error.address = f"server:{record.server}"
+    error.address, error.tried = f"server:{record.server}", record.is_tried
     error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
     _explain(error, state, record, since=began.at)
     if counts:
@@ -238,7 +238,13 @@ def _login_wanted(home: Home, record: LaunchRecord, environ: Mapping[str, str]) 
         return None
     login = Logins(home.root, record.project, environ).get(record.server)
     told = "the login" if login and login.url == remote.url else ""
-    return LoginNeeded(address=f"server:{record.server}", url=bare_address(remote.url), server=record.server, told=told)
+    return LoginNeeded(
+        address=f"server:{record.server}",
+        url=bare_address(remote.url),
+        server=record.server,
+        told=told,
+        tried=record.is_tried,
+    )
 
 
 def _explain(error: ProbeFailed, state: ProjectState, record: LaunchRecord, *, since: str) -> None:

@@ -37,7 +37,7 @@ class Headers:
         """A header, if there is one by which servers know people."""
         known = {"authorization", "x-api-key", "api-key", "cookie"}
         found = next((name for name in self._headers if name.lower() in known), "")
-        return f"a header of the manifest ({found})" if found else ""
+        return f"its header {found}" if found else ""
 
     def headers(self) -> Mapping[str, str]:
         """Return all of them."""

@@ -22,7 +22,8 @@ class LoginNeeded(HatchlockError):
     Attributes:
         url: Its address.
         server: Its name, for the command that helps; "" where none does.
-        told: What it was told: `a header of the manifest`, `a login`; "" for nothing.
+        told: What it was told: `its header NAME`, `a login`; "" for nothing.
+        tried: Whether it is a server of `try`, which no other command knows.
     """
 
     code: ClassVar[str] = "login-needed"
@@ -30,6 +31,7 @@ class LoginNeeded(HatchlockError):
     url: str
     server: str
     told: str
+    tried: bool = False
 
     def __str__(self) -> str:
         if not self.told:
@@ -37,7 +39,9 @@ class LoginNeeded(HatchlockError):
         return f"{self.url} does not accept {self.told} (HTTP 401)"
 
     def _hint(self) -> str:
-        if self.told.startswith("a header"):
+        if self.tried:
+            return "say who asks, with a secret that it accepts: --header 'Authorization=Bearer env:NAME'"
+        if self.told.startswith("its header"):
             return "the secret of its headers has expired, or is another one: set it again"
         return f"hatchlock login {self.server}" if self.server else "look at what it was started with"
 

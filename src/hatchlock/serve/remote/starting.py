@@ -93,6 +93,7 @@ def remote_server(
 
     def fail(error: HatchlockError) -> None:
         if isinstance(error, LoginNeeded):
+            error.tried = record.is_tried
             refused()
         talk.fail(error)
 
