@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.engines.process import host_platform
+from support.cats import CAT, CatProject
 from support.index import Index, Release, serving
 from support.ports import free_port
 from support.project import Done, TrialProject, server_release, snapshot
@@ -54,6 +55,16 @@ def manifest(index: str, servers: str) -> str:
 
 def server(source: str, more: str = "") -> str:
     return f'[servers.x]\nsource = "pypi:{source}"\nruntime = "process"\n{more}\n'
+
+
+def test_an_unknown_server_is_the_same_error_whoever_is_asked(tmp_path: Path) -> None:
+    project = CatProject(tmp_path, CAT)
+    project.ok("lock")
+    project.ok("apply", "--yes", "--no-probe")
+    for words in (["top"], ["secret", "check"], ["logs"], ["logs", "-f"], ["probe"], ["pin"], ["stop"]):
+        done = project.run(*words, "cet")
+        assert done.status == 1, (words, done.said)
+        assert "\nhint: did you mean" in done.err, (words, done.said)
 
 
 def ordinary() -> list[str]:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from hatchlock.errors import UsageError
 from hatchlock.state.stamps import since, split_stamp
-from hatchlock.usecases.run import applied_servers, log_path
+from hatchlock.usecases.run import NoSuchServer, applied_servers, log_path
 from hatchlock.usecases.server_log import last
 
 if TYPE_CHECKING:
@@ -105,12 +104,11 @@ def follow_logs(
         start: Of these only what was written from this moment on; "" for all.
 
     Raises:
-        NoSuchProject, BrokenState: It was not applied.
-        UsageError: No such server is applied.
+        NoSuchProject, NoSuchServer, BrokenState: It was not applied.
     """
     known = applied_servers(home, project)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(what=f"there is no applied server {unknown[0]!r}", advice=f"there are {', '.join(known)}")
+        raise NoSuchServer(project=project, server=unknown[0], known=tuple(sorted(known)))
     chosen = names or tuple(known)
     tails: Mapping[str, Tail] = {name: Tail(log_path(home, project, name), lines, start) for name in chosen}
     try:

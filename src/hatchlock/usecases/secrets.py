@@ -211,12 +211,13 @@ def check_secrets(project: Project, server: str | None) -> tuple[Checked, ...]:
 
     Raises:
         ManyErrors: The manifest has mistakes.
-        UsageError: It has no such server.
+        UnknownServer: It has no such server.
     """
+    from hatchlock.manifest.edit import UnknownServer
+
     manifest = _manifest(project)
     if server is not None and server not in manifest.servers:
-        known = ", ".join(sorted(manifest.servers)) or "none"
-        raise UsageError(what=f"the manifest has no server {server!r}", advice=f"it has {known}")
+        raise UnknownServer(name=server, known=tuple(sorted(manifest.servers)))
     places = _places(project, manifest.project.name)
     chosen = [spec for name, spec in sorted(manifest.servers.items()) if server in {None, name}]
     return tuple(item for spec in chosen for item in _checked(spec, places))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hatchlock.errors import UsageError
-from hatchlock.usecases.run import applied_servers
+from hatchlock.usecases.run import NoSuchServer, applied_servers
 
 if TYPE_CHECKING:
     from hatchlock.engines.usage import Usage
@@ -79,8 +79,8 @@ def running_servers(
         calmly: Take as long where no server runs, too.
 
     Raises:
-        NoSuchProject, BrokenState: It was not applied.
-        UsageError: This system does not show processes to others; or no such server is applied.
+        NoSuchProject, NoSuchServer, BrokenState: It was not applied.
+        UsageError: This system does not show processes to others.
         EngineUnreachable: An engine does not answer in which one runs.
     """
     from hatchlock.state.project import ProjectState
@@ -89,7 +89,7 @@ def running_servers(
         raise UsageError(what="top reads /proc, which only Linux has", advice="see `hatchlock status`")
     known = applied_servers(home, project)
     if unknown := sorted(set(names) - set(known)):
-        raise UsageError(what=f"there is no applied server {unknown[0]!r}", advice=f"there are {', '.join(known)}")
+        raise NoSuchServer(project=project, server=unknown[0], known=tuple(sorted(known)))
     state = ProjectState(home.project(project), forgiving=True)
     found = [item for item in _found(state) if not names or item.server in names]
     if not found and not calmly:
