@@ -52,6 +52,16 @@ def test_what_is_pasted_may_come_from_stdin_and_have_a_name(project: TrialProjec
     assert tomllib.loads(project.manifest.read_text())["servers"] == {
         "mine": {"url": "https://h.example/mcp", "clients": ["cursor"]}
     }
+    empty = subprocess.run(
+        project.command("add", "-"),
+        input="\n",
+        capture_output=True,
+        text=True,
+        env=project.env,
+        cwd=project.directory,
+        check=False,
+    )
+    assert (empty.returncode, "stdin is empty" in empty.stderr) == (64, True)
 
 
 def test_a_command_that_adds_to_an_application_adds_here(project: TrialProject) -> None:

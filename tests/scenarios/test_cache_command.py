@@ -57,6 +57,8 @@ def test_verify_names_what_it_removed_and_fails(project: CatProject) -> None:
     assert "2 files are as they should be" in project.ok("cache", "verify").out
     damaged.write_bytes(b"Damaged")
     done = project.fails("cache", "verify")
+    assert "1 of 2 files was damaged and is gone" in done.out
+    assert "1 file is as it should be" in project.ok("cache", "verify").out
     assert f"- {damaged.name}: its bytes have the digest {sha256_bytes(b'Damaged')}; removed" in done.out
     assert (sound.exists(), damaged.exists()) == (True, False)
     damaged.write_bytes(b"Damaged")

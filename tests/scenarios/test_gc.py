@@ -137,6 +137,9 @@ def test_without_a_terminal_nothing_is_done_and_on_one_it_is_asked(project: GcPr
     before = project.environments()
     for words in (("--keep", "1"), ("--keep", "1", "--json")):
         assert project.run("gc", *words).status == 3
+    unasked = project.fails("gc", "--keep", "1", status=3).err
+    assert unasked.startswith("would be deleted:\n  - generation")
+    assert unasked.index("- environment") < unasked.index("error: there is no terminal to ask on")
     command, env = project.command("gc", "--keep", "1"), {**project.env, "CI": ""}
     refused = at_terminal(command, [("Delete this? [y/N]", "n")], cwd=project.directory, env=env)
     assert (refused.status, project.environments()) == (3, before)

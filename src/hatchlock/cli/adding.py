@@ -63,6 +63,11 @@ def taken_over(
         found = from_words(arguments.words, manifest=manifest, project=project)
     else:
         text = sys.stdin.read() if arguments.source == "-" else arguments.source
+        if not text.strip():
+            advice = "hatchlock add - < FILE, or paste it here and end with ctrl-D"
+            raise UsageError(
+                what="stdin is empty: `add -` reads what an application's file has from there", advice=advice
+            )
         found = from_text(text, name=name, manifest=manifest, project=project)
     tables = given.keys()
     if len(found.servers) > 1 and (name or tables):

@@ -68,7 +68,8 @@ def show_audit(arguments: argparse.Namespace, ui: Ui, home: Home) -> int:
         return 0
     ui.result("\n".join(map(_line, entries)))
     if trail.damaged:
-        ui.say(f"note: {trail.damaged} lines of it cannot be read: a disk was full, or somebody has edited it")
+        lines = "1 line" if trail.damaged == 1 else f"{trail.damaged} lines"
+        ui.say(f"note: {lines} of it cannot be read: a disk was full, or somebody has edited it")
     if not entries:
         ui.say(f"nothing of that is in {audit_path(home.root)}")
     return 0

@@ -86,7 +86,12 @@ def _notes(chain: Chain) -> Iterator[str]:
         yield f"the chain begins anew: {why}: {_listed(chain.anew)}"
     if chain.torn:
         why = "a disk was full, or the machine went off"
-        yield f"{len(chain.torn)} lines were cut off when they were written: {why}: {_listed(chain.torn)}"
+        were = (
+            "1 line was cut off when it was"
+            if len(chain.torn) == 1
+            else f"{len(chain.torn)} lines were cut off when they were"
+        )
+        yield f"{were} written: {why}: {_listed(chain.torn)}"
 
 
 def _listed(places: Sequence[Place]) -> str:

@@ -42,6 +42,7 @@ def gc(arguments: argparse.Namespace, ui: Ui) -> int:
         keep=arguments.keep,
         yes=arguments.yes,
         confirm=ask and (lambda garbage: ask(_listing(garbage))),
+        show=None if ui.json else lambda garbage: ui.say(f"would be deleted:\n{_listing(garbage)}\n"),
         lock_timeout=arguments.lock_timeout,
         emit=logged(ui.event, project.home, "gc"),
     )

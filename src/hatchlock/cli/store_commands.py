@@ -114,10 +114,12 @@ def _show_verified(found: Verified, ui: Ui) -> None:
     for item in found.damaged:
         ui.result(f"- {item.digest}: {item.why}; removed")
     if found.damaged:
-        ui.result(f"{len(found.damaged)} of {_files(found.checked)} were damaged and are gone")
+        were = "was damaged and is" if len(found.damaged) == 1 else "were damaged and are"
+        ui.result(f"{len(found.damaged)} of {_files(found.checked)} {were} gone")
         ui.say("\nhint: `hatchlock fetch` or `hatchlock apply` fetches them again; look at that disk")
     else:
-        ui.result(f"{_files(found.checked)} are as they should be ({size(found.size)})")
+        are = "is as it" if found.checked == 1 else "are as they"
+        ui.result(f"{_files(found.checked)} {are} should be ({size(found.size)})")
 
 
 def _gc(arguments: argparse.Namespace, ui: Ui) -> int:

@@ -26,7 +26,8 @@ class PathMissing(HatchlockError):
         return f"{self.purpose} {self.path} {self.problem}"
 
     def _hint(self) -> str:
-        return "run `hatchlock apply` to make what is missing, or change the server's mounts"
+        mounted = ", or change the server's mounts" if "mount" in self.purpose else ""
+        return f"run `hatchlock apply` to make what is missing{mounted}"
 
 
 def check_certificates(record: LaunchRecord) -> None:

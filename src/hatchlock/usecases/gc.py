@@ -59,6 +59,7 @@ def collect_garbage(
     keep: int = KEEP,
     yes: bool = False,
     confirm: Callable[[Garbage], bool] | None = None,
+    show: Callable[[Garbage], None] | None = None,
     lock_timeout: float = 60.0,
     emit: Sink = discard,
 ) -> Collected:
@@ -72,6 +73,7 @@ def collect_garbage(
         keep: As for `find_garbage`.
         yes: Do not ask.
         confirm: Shows what would go, and asks; None when there is nobody to ask.
+        show: Shows what would go, where that is refused because there is nobody to ask.
         lock_timeout: Seconds to wait for an apply that is running.
         emit: Told about progress.
 
@@ -88,6 +90,8 @@ def collect_garbage(
     found = find_garbage(project, keep=keep)
     if not found.items:
         return Collected(items=(), kept=(*left, *found.kept))
+    if show is not None and not yes and confirm is None:
+        show(found)
     check_agreed(yes=yes, confirm=confirm and (lambda: confirm(found)))
     with (
         all_leases(project.home, purpose="gc", timeout=lock_timeout, emit=emit),
