@@ -69,6 +69,14 @@ def test_each_change_has_its_reason(old: str, new: str, expected: str) -> None:
     assert expected in reasons((old, new))
 
 
+def test_a_lock_that_has_lost_what_starts_a_server_is_not_blamed_on_the_manifest() -> None:
+    cut = tuple(replace(item, scripts={}) if item.name == "demo-server" else item for item in LOCK.packages)
+    found = [line for line in reasons(lock=replace(LOCK, packages=cut)) if line.startswith("server:demo:")]
+    assert found == [
+        "server:demo: is started by `demo-server`, which neither hatchlock.toml nor its package in the lock has"
+    ]
+
+
 def test_the_bound_of_a_server_in_a_shared_environment_counts() -> None:
     member = ('source = "pypi:demo-server"\n', 'source = "pypi:demo-server>=2"\n')
     assert reasons(member) == ["env:shared: requires demo-server>=2, the lock has 1.2"]

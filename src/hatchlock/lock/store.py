@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -32,6 +33,7 @@ __all__ = [
     "write_text",
 ]
 
+_QUOTED = re.compile(r"'([^']+)'")
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
 _STDIO = Server(name="", source="", runtime="process").transport
 
@@ -105,7 +107,20 @@ def _load(data: bytes, *, file: str, warn: Callable[[str], object]) -> Lock:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if minor > LOCK_MINOR:
             raise NewerLock(place=Place(file=file), what="minor", found=minor, known=LOCK_MINOR) from error
-        raise BadLock(place=Place(file=file), why=f"{type(error).__name__} {error}") from error
+        raise BadLock(place=Place(file=file), why=_in_words(error)) from error
+
+
+def _in_words(error: Exception) -> str:
+    """What a truncated or edited lock lacks is named as it stands there; what Python says of it helps nobody."""
+    if isinstance(error, KeyError):
+        return f"one of its tables has no {error.args[0]!r}"
+    if isinstance(error, ValueError):
+        return str(error)
+    if " missing " in str(error) and (names := _QUOTED.findall(str(error))):
+        return f"one of its tables has no {', '.join(name.replace('_', '-') for name in names)}"
+    if " unexpected keyword argument " in str(error) and (names := _QUOTED.findall(str(error))):
+        return f"unknown key {names[0]!r}"
+    return "something in it has another form than `hatchlock lock` writes"
 
 
 def loads_sides(data: bytes, *, file: str = LOCK_NAME, warn: Callable[[str], object] = _unheard) -> tuple[Lock, ...]:

@@ -374,7 +374,14 @@ def _server_reasons(manifest: Manifest, lock: Lock) -> Iterator[Reason]:
         expected = replace(expected, sandbox=replace(expected.sandbox, seccomp_sha256=profile))
         for item in fields(Server):
             before, after = getattr(locked, item.name), getattr(expected, item.name)
-            if before != after and not _is_satisfied_source(item.name, before, after):
+            if before == after or _is_satisfied_source(item.name, before, after):
+                continue
+            if item.name == "command" and not after and not choices:
+                # a lock that is cut off has lost what says so; the manifest may be as it was
+                words = " ".join(before)
+                what = f"is started by `{words}`, which neither hatchlock.toml nor its package in the lock has"
+                yield Reason(address=address, what=what)
+            else:
                 yield Reason(address=address, what=f"{item.name.replace('_', '-')} changed since it was locked")
 
 
