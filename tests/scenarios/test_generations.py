@@ -101,6 +101,7 @@ def test_history_says_when_and_by_what_each_was_left_and_what_it_changed(applied
     assert [f"{item['sign']} {item['what']}" for item in old["changes"]] == ["+ server:cat"]
     assert (new["servers"], old["servers"]) == (["cat", "two"], ["cat"])
     assert new["when"].endswith("+00:00")
+    assert new["when"].replace("+00:00", "Z  ") in applied.ok("history").out
     assert old["counts"]["create"] == 3
     lines = applied.ok("history").out.splitlines()
     assert lines[0] == "project trial"

@@ -101,7 +101,7 @@ def _entry_lines(entry: ListedEntry) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, str):
         return printable(value)
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+    if value and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return printable(shlex.join(value).replace("'…'", "…"))
     return printable(json.dumps(value, ensure_ascii=False))
 

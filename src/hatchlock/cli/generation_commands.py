@@ -59,6 +59,10 @@ def _overview(found: History) -> str:
     return f"project {found.project}{held}\n\n{table(rows)}"
 
 
+def _when(item: Past) -> str:
+    return item.generation.when.replace("+00:00", "Z") or "unknown"
+
+
 def _row(item: Past) -> tuple[str, ...]:
     changes = [str(change) for change in item.changes]
     more = f", {len(changes) - _SHOWN_CHANGES} more" if len(changes) > _SHOWN_CHANGES else ""
@@ -66,7 +70,7 @@ def _row(item: Past) -> tuple[str, ...]:
     return (
         "*" if item.is_current else "",
         str(generation.number),
-        generation.when or "unknown",
+        _when(item),
         generation.hatchlock or "unknown",
         (", ".join(changes[:_SHOWN_CHANGES]) + more) or "none of servers and packages",
         f"runs: {', '.join(item.sessions)}" if item.sessions else "",
@@ -77,7 +81,7 @@ def _one(item: Past) -> str:
     generation = item.generation
     counts = ", ".join(f"{number} to {action}" for action, number in generation.counts.items() if number)
     facts = [
-        ("applied", generation.when or "unknown"),
+        ("applied", _when(item)),
         ("by hatchlock", generation.hatchlock or "unknown"),
         ("lock", f"sha256:{generation.lock}" if generation.lock else "unknown"),
         ("steps", counts or ("none" if generation.counts else "unknown")),

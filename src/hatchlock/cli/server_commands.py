@@ -68,7 +68,8 @@ def logs(arguments: argparse.Namespace, ui: Ui) -> int:
             raise UsageError(what="--apply is about the project, not a server", advice="see `hatchlock logs --help`")
         return show_run(home_of(arguments), project_name_of(arguments), arguments.run, ui)
     if not arguments.name:
-        raise UsageError(what="whose log?", advice="name a server, or say --apply for what the last apply did")
+        advice = "name a server, or say --apply for what the last apply did, or --audit for what every command did"
+        raise UsageError(what="whose log?", advice=advice)
     if arguments.network:
         return _network_log(arguments, ui)
     path = _build_log(arguments) if arguments.build else _server_log(arguments)

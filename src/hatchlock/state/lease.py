@@ -50,7 +50,7 @@ class Holder:
     process: str = ""
 
     def __str__(self) -> str:
-        return f"`{self.purpose}`, process {self.pid} on {self.host}, since {self.since}"
+        return f"`{self.purpose}`, process {self.pid} on {self.host}, since {self.since.replace('+00:00', 'Z')}"
 
 
 @dataclass(kw_only=True, eq=False)
