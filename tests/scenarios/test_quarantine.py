@@ -194,7 +194,7 @@ def test_a_server_that_stays_ends_and_is_started_neither_by_hand_nor_by_its_keep
         cut = json.loads(command(home, "quarantine", "web", "--json")[0])
         assert {keeper.pid, before.run} <= set(cut["sessions"])
         assert (cut["undone"], cut["quarantine"]["stopped"]) == ([], True)
-        assert processes_with(str(home)) == []
+        assert wait_for(lambda: processes_with(str(home)) == [])  # watchdogs see it, and end
         for words in (["start", "web"], ["restart", "web"]):
             assert "web is in quarantine" in command(home, *words, status=3)[1]
         with Run(command=run_command(home, "web")) as run:
