@@ -52,7 +52,7 @@ def test_the_holder_is_told_with_pid_host_time_and_purpose(path: Path) -> None:
     assert before <= datetime.fromisoformat(holder.since) <= datetime.now(UTC)
     assert str(caught.value) == (
         f"the project 'p' is held by `apply`, process {os.getpid()} on {socket.gethostname()}, "
-        f"since {holder.since}; waited {caught.value.waited:g} s"
+        f"since {holder.since.removesuffix('+00:00')}Z; waited {caught.value.waited:g} s"
     )
     assert "--lock-timeout" in caught.value.hint
 
