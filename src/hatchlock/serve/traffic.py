@@ -66,7 +66,7 @@ def forward(
         stdin: Where they come from.
         server: Where they go.
         traffic: Counts them.
-        ended: Called at their end; not when the server does not read any more, whose end is reported by itself.
+        ended: Called at their end, before the server is told; not when it does not read any more, whose end is reported by itself.
         take: Gets them line by line and passes them on itself (`passages.Passing`); None for nobody.
     """
     lines = Lines(LONGEST_MESSAGE)
@@ -80,8 +80,8 @@ def forward(
                 take(line)
         if take is not None and (rest := lines.rest()):
             take(rest)
+        ended()  # first, or it would seem to have ended by itself
         server.end_input()
-        ended()
 
 
 def _read(stdin: int) -> bytes:
