@@ -33,6 +33,8 @@ _PAUSE_SECONDS = 0.05
 _PAUSE_AFTER_ANSWER = 0.001
 """A server that asks without end costs itself more than us."""
 _PACKET = 4096
+_NOTE_SECONDS = 1.0
+"""For what was carried to be noted down at the end; far more than that takes."""
 
 
 class Forwarder:
@@ -55,6 +57,8 @@ class Forwarder:
         self._open: set[socket.socket] = set()
         self._refused: set[tuple[str, int]] = set()
         self._closed = False
+        self._carried = threading.Condition()
+        self._carrying = 0
 
     def serve(self, listener: socket.socket, way: Way) -> None:
         """Carry what comes to a listener, which is ours from now on."""
@@ -93,33 +97,10 @@ class Forwarder:
             port: Its port.
             greeting: What to send to `near` as soon as there is a connection.
         """
-        began = time.monotonic()
-        outcome, sent, received = "carried", 0, 0
-        with near:
-            if (name, port) not in self._allowed:
-                self.refused(name, port)
-                return
-            try:
-                self._enter(near)
-                far, early = self._dial(name, port)
-                with far:
-                    sent, received = self._spliced(near, far, greeting + early)
-            except NotConnectedError as error:
-                outcome = f"failed: {error}"
-                _reset(near)
-            finally:
-                self._forget(near)
-        seconds = time.monotonic() - began
-        self._trail.write(
-            Passage(
-                host=name,
-                port=port,
-                outcome=outcome,
-                sent=sent,
-                received=max(received - len(greeting), 0),
-                seconds=seconds,
-            )
-        )
+        with contextlib.ExitStack() as until_noted:
+            passage = self._carry(near, name, port, greeting, until_noted)
+            if passage is not None:
+                self._trail.write(passage)
 
     def refused(self, name: str, port: int) -> None:
         """Note down and report, once, what is not in the list; port 0: a name that was asked for, a stranger's text."""
@@ -133,13 +114,50 @@ class Forwarder:
         self._report(Denial(kind="network", what=f"{name}:{port}" if port else name))
 
     def close(self) -> None:
-        """End all connections and listeners."""
+        """End all connections and listeners, and wait, not for long, until each that was carried is noted down."""
         with self._lock:
             self._closed = True
             ended, self._open = self._open, set()
         for item in ended:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
+        with self._carried:
+            self._carried.wait_for(lambda: not self._carrying, _NOTE_SECONDS)
+
+    def _carry(
+        self, near: socket.socket, name: str, port: int, greeting: bytes, until_noted: contextlib.ExitStack
+    ) -> Passage | None:
+        began = time.monotonic()
+        outcome, sent, received = "carried", 0, 0
+        with near:
+            if (name, port) not in self._allowed:
+                self.refused(name, port)
+                return None
+            try:
+                self._enter(near)
+                far, early = self._dial(name, port)
+                until_noted.enter_context(self._noted_before_the_end())
+                with far:
+                    sent, received = self._spliced(near, far, greeting + early)
+            except NotConnectedError as error:
+                outcome = f"failed: {error}"
+                _reset(near)
+            finally:
+                self._forget(near)
+        seconds = time.monotonic() - began
+        received = max(received - len(greeting), 0)
+        return Passage(host=name, port=port, outcome=outcome, sent=sent, received=received, seconds=seconds)
+
+    @contextlib.contextmanager
+    def _noted_before_the_end(self) -> Iterator[None]:
+        with self._carried:
+            self._carrying += 1
+        try:
+            yield
+        finally:
+            with self._carried:
+                self._carrying -= 1
+                self._carried.notify_all()
 
     def _spliced(self, near: socket.socket, far: socket.socket, early: bytes) -> tuple[int, int]:
         self._keep(near, far)
