@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -109,9 +110,13 @@ def memory_of(run: Run) -> int:
     """Return the bytes that a run and its watchdogs have for themselves, shared pages by share."""
     total = 0
     for pid in run.watchdogs():
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) << 10
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # a program that was started for a moment has ended
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) << 10
+    assert total, "nothing was measured"
     return total
 
 
