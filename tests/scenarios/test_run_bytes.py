@@ -110,9 +110,8 @@ def memory_of(run: Run) -> int:
     """Return the bytes that a run and its watchdogs have for themselves, shared pages by share."""
     total = 0
     for pid in run.watchdogs():
-        with contextlib.suppress(
-            FileNotFoundError, ProcessLookupError
-        ):  # a program that was started for a moment has ended
+        # a program that was started for a moment has ended
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) << 10
