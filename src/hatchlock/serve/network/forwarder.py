@@ -97,10 +97,28 @@ class Forwarder:
             port: Its port.
             greeting: What to send to `near` as soon as there is a connection.
         """
+        began = time.monotonic()
+        outcome, sent, received = "carried", 0, 0
         with contextlib.ExitStack() as until_noted:
-            passage = self._carry(near, name, port, greeting, until_noted)
-            if passage is not None:
-                self._trail.write(passage)
+            with near:
+                if (name, port) not in self._allowed:
+                    self.refused(name, port)
+                    return
+                try:
+                    self._enter(near)
+                    far, early = self._dial(name, port)
+                    until_noted.enter_context(self._noted_before_the_end())
+                    with far:
+                        sent, received = self._spliced(near, far, greeting + early)
+                except NotConnectedError as error:
+                    outcome = f"failed: {error}"
+                    _reset(near)
+                finally:
+                    self._forget(near)
+            seconds, received = time.monotonic() - began, max(received - len(greeting), 0)
+            self._trail.write(
+                Passage(host=name, port=port, outcome=outcome, sent=sent, received=received, seconds=seconds)
+            )
 
     def refused(self, name: str, port: int) -> None:
         """Note down and report, once, what is not in the list; port 0: a name that was asked for, a stranger's text."""
@@ -123,30 +141,6 @@ class Forwarder:
                 item.shutdown(socket.SHUT_RDWR)
         with self._carried:
             self._carried.wait_for(lambda: not self._carrying, _NOTE_SECONDS)
-
-    def _carry(
-        self, near: socket.socket, name: str, port: int, greeting: bytes, until_noted: contextlib.ExitStack
-    ) -> Passage | None:
-        began = time.monotonic()
-        outcome, sent, received = "carried", 0, 0
-        with near:
-            if (name, port) not in self._allowed:
-                self.refused(name, port)
-                return None
-            try:
-                self._enter(near)
-                far, early = self._dial(name, port)
-                until_noted.enter_context(self._noted_before_the_end())
-                with far:
-                    sent, received = self._spliced(near, far, greeting + early)
-            except NotConnectedError as error:
-                outcome = f"failed: {error}"
-                _reset(near)
-            finally:
-                self._forget(near)
-        seconds = time.monotonic() - began
-        received = max(received - len(greeting), 0)
-        return Passage(host=name, port=port, outcome=outcome, sent=sent, received=received, seconds=seconds)
 
     @contextlib.contextmanager
     def _noted_before_the_end(self) -> Iterator[None]:
