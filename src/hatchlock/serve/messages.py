@@ -91,18 +91,20 @@ def may_list(line: bytes) -> bool:
     nobody has parsed, the mere words are enough, and escapes that JSON does not have: some parsers take a letter behind
     any backslash for itself.
     """
-    words = _ENDS_OF_NAMES if len(line) <= _PIECE else _NAMES
-    if _has(line, words):
-        return True
+    may = _may_list_short if len(line) <= _PIECE else _may_list_long
     # a client may pass over what is no UTF-8: the SDK for Python does with errors="ignore"
-    return not line.isascii() and _has(line.translate(None, _NOT_ASCII), words)
+    return may(line) or (not line.isascii() and may(line.translate(None, _NOT_ASCII)))
 
 
-def _has(line: bytes, words: tuple[bytes, ...]) -> bool:
-    if words is _ENDS_OF_NAMES:
-        return _looks_so(line, words)
+def _may_list_short(line: bytes) -> bool:
+    return _looks_so(line, _ENDS_OF_NAMES)
+
+
+def _may_list_long(line: bytes) -> bool:
     pieces = (line[at : at + _PIECE + _OVERLAP] for at in range(0, len(line), _PIECE))
-    return any(_looks_so(piece, words) or (b"\\" in piece and _NO_ESCAPE.search(piece) is not None) for piece in pieces)
+    return any(
+        _looks_so(piece, _NAMES) or (b"\\" in piece and _NO_ESCAPE.search(piece) is not None) for piece in pieces
+    )
 
 
 def _looks_so(piece: bytes, words: tuple[bytes, ...]) -> bool:

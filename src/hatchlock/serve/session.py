@@ -91,8 +91,8 @@ def converse(
     put = written_to(stdout, lambda: reasons.put(End.STDOUT))
     calls = _calls(start, talk)
     passing = _passing(start, server, reasons, talk, put, calls=calls)
-    out = readers(server, traffic, talk, *((passing.received, passing.begun) if passing else (put,)))
-    take = passing.sent if passing else None
+    received, begun, take = (passing.received, passing.begun, passing.sent) if passing else (put, None, None)
+    out = readers(server, traffic, talk, received, begun)
     in_thread(lambda: forward(stdin, server, traffic, lambda: reasons.put(End.STDIN), take))
     ended: list[int] = []
     in_thread(lambda: report_end(server, ended, reasons))
