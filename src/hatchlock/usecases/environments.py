@@ -215,8 +215,8 @@ def show_environment(
     view = _view(locked, lock, here)
     artefacts = {item.digest: item for item in artefacts_of_environment(manifest, lock, locked, where)}.values()
     base = _base(lock, locked, where)
-    _, tree = here.directory(locked) or (None, None)
-    built = here.directory(locked) if view.state in {"present", "damaged"} else None
+    place = here.directory(locked)
+    built = place if view.state in {"present", "damaged"} else None
     declared = manifest.environments.get(locked.name)
     return EnvironmentDetails(
         view=view,
@@ -229,7 +229,7 @@ def show_environment(
         download=sum(item.size for item in artefacts) + (base.size if base else 0),
         base=base,
         clients={server: manifest.servers[server].clients for server in view.servers},
-        path=str(tree or next(iter(here.tags(locked)), "")),
+        path=str(place[1]) if place else next(iter(here.tags(locked)), ""),
         size=size_of(built[1]) if built else None,
         verified=_verified(*built, project.home) if built and verify else None,
     )

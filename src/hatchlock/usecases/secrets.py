@@ -24,6 +24,7 @@ __all__ = [
     "Checked",
     "NoSuchSecret",
     "SecretView",
+    "asks_store",
     "changed_secrets",
     "check_secret_places",
     "check_secrets",
@@ -350,9 +351,14 @@ def missing_secret(home: Home, record: LaunchRecord, environ: Mapping[str, str])
     return ""
 
 
+def asks_store(record: LaunchRecord) -> bool:
+    """Return whether a server asks the store of secrets for something."""
+    return any(item.kind == "keyring" for item in record.references.values())
+
+
 def store_problem(home: Home, records: Iterable[LaunchRecord]) -> str:
     """Return why servers that ask the store of secrets get nothing from it, as a sentence; "" where none asks, or it is whole."""
-    if not any(item.kind == "keyring" for record in records for item in record.references.values()):
+    if not any(map(asks_store, records)):
         return ""
     from hatchlock.security.secrets.store import SecretStore
 

@@ -137,6 +137,8 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     Raises:
         HatchlockError: What planning raises.
     """
+    from hatchlock.usecases.secrets import store_problem
+
     planned = make_plan(project, purpose="status")
     given_up = {str(address) for address in planned.given_up.found}
     active = {name: digest for name, digest in planned.state.active().items() if f"server:{name}" not in given_up}
@@ -144,6 +146,8 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     left = planned.interrupted
     notes = {note.address: note.what for note in server_notes(project, planned.target.listed, offline=offline)}
     restarts = _restarts(project, planned) if check_secrets else {}
+    records = {name: record for name, digest in active.items() if (record := planned.state.record(digest))}
+    broken = store_problem(project.home, records.values())
     syncs = Syncs(planned, project.home)
     specs = {spec.record.server: spec for spec in planned.target.servers}
     servers = (
@@ -165,7 +169,7 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
         servers=tuple(
             _with_doings(
                 _with_note(
-                    _with_missing(server, project, planned, active.get(server.name, "")),
+                    _with_missing(server, project, records.get(server.name), broken=broken),
                     notes.get(f"server:{server.name}", ""),
                 ),
                 planned,
@@ -188,15 +192,21 @@ def _restarts(project: Project, planned: Planned) -> dict[str, str]:
     return changed_secrets(project.home, planned.target.project, project.environ)
 
 
-def _with_missing(server: ServerStatus, project: Project, planned: Planned, digest: str) -> ServerStatus:
-    """Add why nothing is known of a server: without its secrets it cannot be probed; or why it does not start any more."""
-    from hatchlock.usecases.secrets import missing_secret, store_problem
+def _with_missing(server: ServerStatus, project: Project, record: LaunchRecord | None, *, broken: str) -> ServerStatus:
+    """Add why nothing is known of a server: without its secrets it cannot be probed; or why it does not start any more.
 
-    record = planned.state.record(digest) if digest else None
+    Args:
+        server: What is known of it.
+        project: Its project.
+        record: What it was applied as; None if it was not.
+        broken: Why the store of secrets gives nothing; "" if it does.
+    """
+    from hatchlock.usecases.secrets import asks_store, missing_secret
+
     if record is None or not record.references:
         return server
-    if said := store_problem(project.home, [record]):
-        said = f"it cannot start: {said}"
+    if broken and asks_store(record):
+        said = f"it cannot start: {broken}"
         return replace(server, health="failed", said=said, detail="; ".join(filter(None, (server.detail, said))))
     missing = missing_secret(project.home, record, project.environ) if server.health == "unknown" else ""
     return (
