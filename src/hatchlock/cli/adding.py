@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -82,11 +81,12 @@ def taken_over(
 
 def _project_in(manifest: str) -> str:
     """Return the project's name; "" for a broken manifest, which whoever changes it reports."""
+    from hatchlock.usecases.run import project_name_in
+
     try:
-        name = tomllib.loads(manifest)["project"]["name"]
+        return project_name_in(manifest)
     except (ValueError, KeyError, TypeError):
         return ""
-    return str(name)
 
 
 def _with(fields: Mapping[str, Any], tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hatchlock.cli.carrying import (
 from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, project_of
 from hatchlock.cli.lock_views import change_lines
-from hatchlock.cli.plan_commands import moved_by, selection_of, tell_problems
+from hatchlock.cli.plan_commands import moved_by, moved_since, selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
 
@@ -125,11 +125,7 @@ def _moved(applied: Applied, project: Project, arguments: argparse.Namespace) ->
     """Return which versions have changed, for whoever has not seen the plan."""
     if not applied.generation or not applied.before:
         return ""
-    from hatchlock.cli.lock_views import moved_text
-    from hatchlock.usecases.version_moves import version_moves
-
-    changes = version_moves(applied.planned.state, applied.before, project.lock_bytes or b"")
-    return moved_text(changes, applied.before, verbose=arguments.verbose)
+    return moved_since(applied.before, applied.planned, project, verbose=arguments.verbose)
 
 
 def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, emit: Sink) -> Undone | None:

@@ -15,6 +15,7 @@ from hatchlock.cli.layout import table
 from hatchlock.cli.plan_commands import tell_problems
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.errors import INTERRUPTED
+from hatchlock.state.stamps import in_utc
 
 if TYPE_CHECKING:
     from hatchlock.usecases.destroy import Destroyed, Ruin
@@ -60,7 +61,7 @@ def _overview(found: History) -> str:
 
 
 def _when(item: Past) -> str:
-    return item.generation.when.replace("+00:00", "Z") or "unknown"
+    return in_utc(item.generation.when) or "unknown"
 
 
 def _row(item: Past) -> tuple[str, ...]:

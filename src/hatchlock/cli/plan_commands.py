@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.standing import Note
 
-__all__ = ["moved_by", "plan", "selection_of", "show", "tell_hints", "tell_problems"]
+__all__ = ["moved_by", "moved_since", "plan", "selection_of", "show", "tell_hints", "tell_problems"]
 
 CHANGES = 2
 
@@ -73,10 +73,14 @@ def moved_by(planned: Planned, project: Project, *, verbose: bool) -> str:
     """Return which versions a whole plan changes, as text below it; "" where it changes none."""
     if not planned.plan.steps or planned.plan.only:
         return ""
+    return moved_since(planned.state.current(), planned, project, verbose=verbose)
+
+
+def moved_since(number: int, planned: Planned, project: Project, *, verbose: bool) -> str:
+    """Return which versions a project's lock has changed since a generation, as text; "" for none."""
     from hatchlock.cli.lock_views import moved_text
     from hatchlock.usecases.version_moves import version_moves
 
-    number = planned.state.current()
     return moved_text(version_moves(planned.state, number, project.lock_bytes or b""), number, verbose=verbose)
 
 

@@ -21,6 +21,7 @@ from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
 from hatchlock.files import private_directory, read_optional, reporting_permission
 from hatchlock.process import owner, owner_is_gone
+from hatchlock.state.stamps import in_utc
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -50,7 +51,7 @@ class Holder:
     process: str = ""
 
     def __str__(self) -> str:
-        return f"`{self.purpose}`, process {self.pid} on {self.host}, since {self.since.replace('+00:00', 'Z')}"
+        return f"`{self.purpose}`, process {self.pid} on {self.host}, since {in_utc(self.since)}"
 
 
 @dataclass(kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-__all__ = ["moment", "since", "split_stamp", "stamp"]
+__all__ = ["in_utc", "moment", "since", "split_stamp", "stamp"]
 
 _MARK = " | "
 _FORM = "0000-00-00T00:00:00.000Z"
@@ -20,6 +20,11 @@ def moment() -> str:
     """Return now, as entries and lines of logs have it: RFC 3339 with milliseconds, UTC. Later ones sort behind earlier ones."""
     now = time.time()
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
+
+
+def in_utc(moment: str) -> str:
+    """Return a moment of UTC in ISO 8601 as people read it, with `Z` instead of `+00:00`."""
+    return moment.replace("+00:00", "Z")
 
 
 def stamp() -> bytes:

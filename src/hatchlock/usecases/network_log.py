@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +32,16 @@ def network_log(
     """
     from hatchlock.serve.network.trail import trail_path
     from hatchlock.usecases.run import find_record, log_path
-    from hatchlock.usecases.server_log import last
+    from hatchlock.usecases.server_log import last, read_log
 
     record = find_record(home, project, server)
     path = trail_path(log_path(home, record.project, record.server))
-    there = [*_read(path.with_name(f"{path.name}.1")), *_read(path)]
-    found = [item for item in there if str(item["time"]) >= since]
+    found = [item for item in _passages(read_log(path)) if str(item["time"]) >= since]
     return path, last(found, most)
 
 
-def _read(path: Path) -> Iterator[Mapping[str, Any]]:
-    from hatchlock.files import read_optional
-
-    for line in (read_optional(path) or b"").splitlines():
+def _passages(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
         try:
             item = json.loads(line)
         except ValueError:

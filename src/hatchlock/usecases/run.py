@@ -298,19 +298,26 @@ def project_name(manifest: Path) -> str:
         BrokenState: It does not give one.
     """
     try:
-        text = manifest.read_text(encoding="utf-8")
-        if plain := _plain_name(text):
-            return plain
-        import tomllib
-
-        name = tomllib.loads(text)["project"]["name"]
+        return project_name_in(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokenState(
             path=str(manifest),
             why=f"does not give the project's name ({error})",
             advice="see `hatchlock validate`, or name the project with --project",
         ) from error
-    return str(name)
+
+
+def project_name_in(text: str) -> str:
+    """Return the project's name as the text of a manifest gives it, whatever else is wrong in there.
+
+    Raises:
+        ValueError, KeyError, TypeError: It does not give one.
+    """
+    if plain := _plain_name(text):
+        return plain
+    import tomllib
+
+    return str(tomllib.loads(text)["project"]["name"])
 
 
 def _plain_name(text: str) -> str:

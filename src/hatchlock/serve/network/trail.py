@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from hatchlock.serve.talk import LogFile
+from hatchlock.state.stamps import moment
 
 __all__ = ["Passage", "Trail", "trail_path"]
 
@@ -59,7 +59,7 @@ class Trail:
         if self._log is None:
             return
         entry = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": moment(),
             "server": self._server,
             "session": self._session,
             "host": passage.host,
