@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import pytest
 
 from hatchlock.launch import Mount, Sandbox
 from hatchlock.state.counts import counts_path, read_counts
-from support.runs import BARE, HELLO, Run, apply_records, python_record, run_command, wait_for
+from support.runs import BARE, HELLO, Run, apply_records, memory_of, python_record, run_command, wait_for
 from support.unavailable import need_isolation
 
 RUNNER_LIMIT = 40 << 20
@@ -106,17 +105,11 @@ def test_each_message_leaves_at_once(start: Callable[..., Run], tmp_path: Path) 
         assert run.end()[0] == 0
 
 
-def memory_of(run: Run) -> int:
-    """Return the bytes that a run and its watchdogs have for themselves, shared pages by share."""
-    total = 0
-    for pid in run.watchdogs():
-        # a program that was started for a moment has ended
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) << 10
-    assert total, "nothing was measured"
-    return total
+def memory_of_run(run: Run) -> int:
+    """Return the bytes that a run and its watchdogs have for themselves."""
+    sizes = memory_of(run.watchdogs())
+    assert sizes, "nothing was measured"
+    return sum(sizes.values())
 
 
 def test_a_client_that_does_not_read_stops_the_server(start: Callable[..., Run]) -> None:
@@ -127,10 +120,10 @@ def test_a_client_that_does_not_read_stops_the_server(start: Callable[..., Run])
             said += os.read(run.process.stderr.fileno(), 65536)
         written = len(said.split())
         assert written <= 4, "it had to wait"
-        assert memory_of(run) < RUNNER_LIMIT
+        assert memory_of_run(run) < RUNNER_LIMIT
         taken = sum(len(run.line()) > 1_000_000 for _ in range(400))
         assert taken == 400
-        assert memory_of(run) < RUNNER_LIMIT + (8 << 20)
+        assert memory_of_run(run) < RUNNER_LIMIT + (8 << 20)
         assert run.end()[0] == 0
 
 
@@ -156,7 +149,7 @@ def test_a_server_that_does_not_read_stops_the_client(tmp_path: Path, start: Cal
             except BlockingIOError:
                 time.sleep(0.05)
         assert sent < 2 << 20
-        assert memory_of(run) < RUNNER_LIMIT
+        assert memory_of_run(run) < RUNNER_LIMIT
 
 
 def test_nothing_is_fetched_and_nothing_of_the_store_is_needed_but_to_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hatchlock.engines.api import Engine
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.state.counts import counts_path, read_counts
 from support.links_image import links_image, programs
-from support.runs import BARE, HELLO, apply_records, processes_with, python_record, run_command, wait_for
+from support.runs import BARE, HELLO, apply_records, memory_of, processes_with, python_record, run_command, wait_for
 from support.unavailable import need_isolation
 
 SERVERS = 10
@@ -61,16 +61,14 @@ class Session(threading.Thread):
         said.close()
 
 
-def memory_of(word: str) -> list[int]:
+def memory_of_runs(word: str) -> list[int]:
     """Return the bytes of each run together with its watchdogs, shared pages by share, of runs with a word in their command."""
     pids = set(processes_with(word))
     sizes: dict[int, int] = {}
-    for pid in pids:
+    for pid, own in memory_of(pids).items():
         run = pid
         while (parent := parent_of(run)) in pids:
             run = parent
-        rolled = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        own = sum(int(line.split()[1]) << 10 for line in rolled if line.startswith("Pss:"))
         sizes[run] = sizes.get(run, 0) + own
     return list(sizes.values())
 
@@ -87,7 +85,7 @@ def all_at_once(home: Path, project: str, count: int) -> list[int]:
         for session in sessions:
             session.start()
         gate.wait(300)
-        sizes = memory_of(str(home))
+        sizes = memory_of_runs(str(home))
         gate.wait(300)
         for session in sessions:
             session.join(60)

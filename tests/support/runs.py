@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -172,6 +173,16 @@ def processes_with(text: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def memory_of(pids: Iterable[int]) -> dict[int, int]:
+    """Return the bytes of processes, pages that several have by share; one that has ended meanwhile is none of them."""
+    sizes = {}
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            sizes[pid] = sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return sizes
 
 
 def wait_for(done: Any, patience: float = PATIENCE) -> bool:

@@ -155,7 +155,7 @@ def probe_server(
             wanted := _login_wanted(home, record, environ)
         ):
             return Probed(server=name, error=wanted, skipped=True)
-        return _unanswered(error, state, record, began=began, hidden=hidden, counts=not capable)
+        return _unanswered(error, state, record, began=began, hidden=hidden, is_remembered=not capable)
     result = _redacted(found, hidden)
     told = Probed(server=name, result=result, secrets=tuple(sorted(values)), reveals=_reveals(found, result))
     return told if capable else _answered(told, result, state, record, began=began, call=call, call_counts=call_counts)
@@ -176,15 +176,15 @@ def _unanswered(
     *,
     began: _Began,
     hidden: tuple[str, ...],
-    counts: bool,
+    is_remembered: bool,
 ) -> Probed:
-    """Say why a server did not answer, without what must not be shown; remember it if it counts."""
+    """Say why a server did not answer, without what must not be shown."""
     from hatchlock.security.secrets.redact import redact
 
     error.address, error.tried = f"server:{record.server}", record.is_tried
     error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
     _explain(error, state, record, since=began.at)
-    if counts:
+    if is_remembered:
         _remember(state, record, health="failed", said=error.why)
     return Probed(server=record.server, error=error, noise=_counts(state, record).noise - began.counts.noise)
 
