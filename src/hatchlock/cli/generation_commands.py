@@ -15,7 +15,6 @@ from hatchlock.cli.layout import table
 from hatchlock.cli.plan_commands import tell_problems
 from hatchlock.cli.ui import Ui, printable
 from hatchlock.errors import INTERRUPTED
-from hatchlock.state.stamps import in_utc
 
 if TYPE_CHECKING:
     from hatchlock.usecases.destroy import Destroyed, Ruin
@@ -61,6 +60,8 @@ def _overview(found: History) -> str:
 
 
 def _when(item: Past) -> str:
+    from hatchlock.state.stamps import in_utc
+
     return in_utc(item.generation.when) or "unknown"
 
 
