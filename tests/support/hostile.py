@@ -293,6 +293,7 @@ class Scene:
 
     def __enter__(self) -> Self:
         self.place = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="hatchlock-hostile-")))
+        self._stack.callback(self._wait_for_watchdogs)
         self._write_files()
         if not self.engine:
             self._stack.enter_context(self._stand_in_for_an_engine())
@@ -368,6 +369,11 @@ class Scene:
         return replace(
             record, runtime="container", read_only_paths=(), image=self._image, engine=self.engine, sandbox=sandbox
         )
+
+    def _wait_for_watchdogs(self) -> None:
+        """What a `run` that was killed leaves to do is done by its watchdog, which also writes down that it was killed."""
+        command = f"\0{self.home}\0{self.project}\0"
+        assert wait_for(lambda: processes_with(command) == []), processes_with(command)
 
     @property
     def home(self) -> Path:

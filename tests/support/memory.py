@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.files import remove_tree
 from support.unavailable import unavailable
 
 __all__ = ["memory"]
@@ -18,5 +19,8 @@ def memory() -> Iterator[Path]:
     """A user's runtime directory, which is memory, as a login makes it."""
     if not Path("/dev/shm").is_dir():
         unavailable("there is no /dev/shm")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        yield Path(directory)
+    directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        yield directory
+    finally:
+        remove_tree(directory)  # a watchdog may still be at it
