@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -38,6 +40,9 @@ __all__ = [
 # how long an example takes is the machine's affair, and so it is in CI, where hypothesis does the same by itself
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# what a shell starts in the background, and all that this starts, is deaf to Ctrl-C, and some tests are about Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
