@@ -211,6 +211,7 @@ def test_a_file_that_is_just_being_written_is_waited_for(
     file: Path, torn: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_bytes(torn)
+    os.utime(file, (time.time() + 600,) * 2)  # a moment ago, however long it takes until it is looked at
     while_we_wait(monkeypatch, writing, lambda: file.write_bytes(b'{"theme": "dark"}'))
     data = edited(file)
     assert b'"theme": "dark"' in data

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -209,7 +210,10 @@ def test_a_file_that_never_rests_is_given_up(file: Path, lock: Path, monkeypatch
     assert leftovers(file.parent) == []
 
 
-def test_writers_at_the_same_time_lose_nothing(file: Path, lock: Path) -> None:
+def test_writers_at_the_same_time_lose_nothing(memory: Path) -> None:
+    # in memory: each waits for the others at most half a minute, and none for a disk that has much to do
+    file, lock = memory / "mcp.json", memory / "locks" / "client"
+    file.write_bytes(b'{"mcpServers": {}}')
     code = (
         "from hatchlock.clients.catalogue import CLIENTS\n"
         "import sys\nfrom pathlib import Path\nfrom hatchlock.clients.writer import apply_entry\n"
@@ -230,7 +234,7 @@ def test_a_read_only_file_is_not_replaced(file: Path, lock: Path) -> None:
 
 
 @as_root
-def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_path: Path) -> None:
+def test_as_another_user_a_read_only_file_or_directory_is_named() -> None:
     """The same as above, but also where the tests run as root: the work is done by an unprivileged child."""
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom hatchlock.clients import writer\nfrom hatchlock.clients.catalogue import CLIENTS\nimport hatchlock.state.lease, filelock\n"
@@ -240,19 +244,22 @@ def test_as_another_user_a_read_only_file_or_directory_is_named(file: Path, tmp_
         "try:\n    writer.apply_entry(path, 'time', {}, dialect=CLIENTS['cursor'].dialect, expected_entry=None, lock=lock)\n"
         "except PermissionProblem as error:\n    print(error)\n"
     )
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    # not below pytest's own directory, which every run of it that begins closes to others
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
         directory.chmod(0o755)
-    locks = tmp_path / "nobody"
-    locks.mkdir()
-    os.chown(locks, 65534, 65534)
-    file.chmod(0o644)
-    for path in (file, tmp_path / "fresh.json"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(path), str(locks / "lock")], capture_output=True, text=True, check=True
-        )
-        assert str(tmp_path) in done.stdout
-        assert "owner" in done.stdout
-    assert names(file) == set()
+        file, locks = directory / "mcp.json", directory / "nobody"
+        file.write_bytes(b'{"mcpServers": {}}')
+        file.chmod(0o644)
+        locks.mkdir()
+        os.chown(locks, 65534, 65534)
+        for path in (file, directory / "fresh.json"):
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(path), str(locks / "lock")], capture_output=True, text=True, check=True
+            )
+            assert name in done.stdout
+            assert "owner" in done.stdout
+        assert names(file) == set()
 
 
 HOME = Home(root=Path("/h/.local/share/hatchlock"), is_default=True)

@@ -43,7 +43,8 @@ def test_it_begins_anew_when_it_is_full_and_keeps_the_one_before(home: Home, mon
 def test_it_is_closed_when_the_command_has_ended(home: Home) -> None:
     def opened() -> int:
         gc.collect()
-        return sum(os.path.realpath(item).endswith(EVENT_LOG) for item in Path("/proc/self/fd").iterdir())
+        own = os.path.realpath(home.root / EVENT_LOG)
+        return sum(os.path.realpath(item) == own for item in Path("/proc/self/fd").iterdir())
 
     sink = logged(discard, home, "apply")
     sink(Event(name="plan", address="", message="x"))

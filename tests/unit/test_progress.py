@@ -134,7 +134,8 @@ def test_bytes_are_shown_of_how_many(terminal: Terminal) -> None:
 
 def test_what_is_quick_is_never_shown_and_the_line_is_not_drawn_for_nothing(terminal: Terminal) -> None:
     quick = [event("step.start", "env:quick"), event("step.done", "env:quick", "create")]
-    terminal.tell(*quick, event("step.start", "env:slow"))
+    # quick, however long the machine lets it wait
+    terminal.tell("module._NOTICED = 60", *quick, "module._NOTICED = 0.15", event("step.start", "env:slow"))
     terminal.until("env:slow")
     time.sleep(0.5)
     terminal.read(0.1)
@@ -180,9 +181,11 @@ def test_a_strangers_name_is_no_control_sequence(terminal: Terminal) -> None:
 @pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}])
 def test_without_a_terminal_only_what_takes_very_long_says_so_once(variables: dict[str, str]) -> None:
     words = [
+        "module._LONG = 60",  # quick, however long the machine lets it wait
         event("step.start", "env:slow"),
         event("step.start", "env:quick"),
         event("step.done", "env:quick", "create"),
+        "module._LONG = 0.3",
     ]
     told = "while not all(item.is_told for item in progress._items.values()): time.sleep(0.01)"
     lines = [*words, told, event("step.done", "env:slow", "create", seconds=9)]

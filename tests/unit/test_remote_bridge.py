@@ -19,6 +19,7 @@ from hatchlock.serve.remote.bridge import Bridge
 from hatchlock.serve.remote.event_stream import EventStream
 from hatchlock.serve.remote.streamable import StreamableHttp
 from support.faulty import certificate
+from support.runs import wait_for
 from support.scripted_http import JSON, STREAM, Asked, Reply, event, polite, result, scripted_http
 
 PATIENCE = 60.0
@@ -99,7 +100,7 @@ def test_what_is_refused_later_is_an_error_and_no_end() -> None:
         application.hello()
         assert "HTTP 500" in application.ask("tools/call")["error"]["message"]
         assert application.ask("ping")["result"] == {}
-        assert len(application.wrong) == 1
+        assert wait_for(lambda: len(application.wrong) == 1)  # it is said right after the request was answered
 
 
 def test_a_redirect_within_the_same_origin_is_followed() -> None:
@@ -249,8 +250,8 @@ def test_a_bridge_that_has_ended_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     with scripted_http(polite) as server, talking(server.url) as application:
         application.hello()
-        application.bridge.kill()
         left = [thread for thread in threading.enumerate() if thread not in before and "_carry_all" in thread.name]
+        application.bridge.kill()
         for thread in left:
             thread.join(PATIENCE)
 

@@ -264,7 +264,9 @@ def tried(name, number, *arguments):
 CALLS = {calls}
 for name, number, arguments in CALLS:
     tried(name, number, *arguments)
-threading.Thread(target=print, args=("thread",)).start()
+thread = threading.Thread(target=print, args=("thread",))
+thread.start()
+thread.join()
 if os.fork() == 0:
     os.execvp("echo", ["echo", "program"])
 os.wait()
@@ -293,6 +295,7 @@ def test_the_kernel_takes_the_filter_and_holds_to_it() -> None:
             "--seccomp",
             str(descriptor),
             sys.executable,
+            "-u",
             "-c",
             TRICKS.format(calls=calls),
         ],
