@@ -142,10 +142,10 @@ def test_one_is_seen_as_it_is_among_all_without_a_look_at_those_of_other_servers
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives servers users of their own")
 def test_what_a_session_has_open_moves_when_it_has_ended(kept: Kept) -> None:
-    make_directory(kept.home, "p", kept.place("/data", "old"), "61234:61234")
+    make_directory(kept.home, "p", kept.place("/data", "old"), "61244:61244")
     (kept.place("/data", "old") / "a").write_text("kept")
     new = kept.place("/data", "new")
-    spec = VolumeSpec(server="new", path="/data", place=str(new), user="61235:61235", runtime="process")
+    spec = VolumeSpec(server="new", path="/data", place=str(new), user="61245:61245", runtime="process")
     found = VolumeResource(
         [spec],
         home=kept.home,
@@ -155,7 +155,7 @@ def test_what_a_session_has_open_moves_when_it_has_ended(kept: Kept) -> None:
         handover=Handover(moved={"old": "new"}),
     )
     (step,) = diff(found.desired(), found.observe()).steps
-    with subprocess.Popen(["sleep", "60"], user=61234, group=61234) as session:
+    with subprocess.Popen(["sleep", "60"], user=61244, group=61244) as session:
         try:
             with pytest.raises(VolumeInUse, match="runs under its name until now"):
                 found.apply(step)
@@ -163,7 +163,7 @@ def test_what_a_session_has_open_moves_when_it_has_ended(kept: Kept) -> None:
         finally:
             session.kill()
     found.apply(step)
-    assert ((new / "a").read_text(), (new / "a").stat().st_uid) == ("kept", 61235)
+    assert ((new / "a").read_text(), (new / "a").stat().st_uid) == ("kept", 61245)
 
 
 def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path: Path) -> None:
@@ -179,11 +179,12 @@ def test_a_link_in_what_is_kept_is_deleted_and_not_followed(kept: Kept, tmp_path
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_what_a_server_has_closed_to_its_own_user_goes_too() -> None:
     root = Path(tempfile.mkdtemp(dir="/tmp"))
-    os.chown(root, 4242, 4242)
-    os.seteuid(4242)
+    # whom no other test has: this process counts as somebody who is at work meanwhile
+    os.chown(root, 61246, 61246)
+    os.seteuid(61246)
     try:
         kept = Kept(root / "store")
-        kept.apply("/data", user="4242:4242")
+        kept.apply("/data", user="61246:61246")
         for name in ("a/b", "c"):
             (kept.place("/data") / name).mkdir(parents=True)
             (kept.place("/data") / name / "file").touch()
