@@ -244,7 +244,9 @@ def test_instructions_are_cut_out_as_a_member(result: str, cut: str) -> None:
 @pytest.mark.parametrize("definition", ["5", "null", '"add"', "[]", '[{"name":"add"}]'])
 def test_a_definition_that_is_no_object_is_refused(definition: str) -> None:
     session = Session(rules())
-    assert session.answer(f'{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{definition}]}}}}'.encode()) == b""
+    got = session.answer(f'{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{definition}]}}}}'.encode())
+    assert [error["id"] for error in errors(got)] == [1]
+    assert b"result" not in got
     assert session.found == [Difference(unhashable=("tool",))]
 
 
@@ -252,7 +254,8 @@ def test_a_definition_that_is_no_object_is_refused(definition: str) -> None:
 def test_instructions_that_are_no_text_are_refused(instructions: Any) -> None:
     session = Session(rules(pins=honest_pins_without_instructions()))
     got = session.answer(json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"instructions": instructions}}).encode())
-    assert (got, len(session.ends)) == (b"", 1)
+    assert ([error["error"]["code"] for error in errors(got)], len(session.ends)) == ([-32001], 1)
+    assert b"result" not in got
 
 
 def honest_pins_without_instructions() -> Pins:
@@ -299,6 +302,39 @@ def test_an_answer_that_cannot_be_filtered_is_withheld() -> None:
     assert session.ends == []
     warned = Session(rules(changed="warn", deny=("sub",)), "other-case")
     assert len(errors(warned.ask(*TOOLS))) == 1
+
+
+UNCLEAR = '"result":{"content":[],"tools":[],"Tools":[{"name":"evil"}]}'
+
+
+@pytest.mark.parametrize("written", ["7", "-1", '"a b"'])
+def test_whoever_called_is_told_that_its_answer_is_withheld(written: str) -> None:
+    session = Session(rules(changed="filter"))
+    got = session.answer(f'{{"jsonrpc":"2.0","id":{written},{UNCLEAR}}}'.encode())
+    assert [(error["id"], error["error"]["code"]) for error in errors(got)] == [(json.loads(written), -32001)]
+    assert b"evil" not in got
+
+
+@pytest.mark.parametrize("written", ['{"evil":1}', "[1]", "1.5", "null", '"\\u0065vil"', f'"{"x" * 129}"', '"\u00e9"'])
+def test_what_a_server_writes_as_an_id_goes_on_only_if_it_is_a_usual_one(written: str) -> None:
+    session = Session(rules(changed="filter"))
+    assert session.answer(f'{{"jsonrpc":"2.0","id":{written},{UNCLEAR}}}'.encode()) == b""
+
+
+def test_a_request_of_the_servers_that_is_withheld_is_not_answered_to_the_application() -> None:
+    session = Session(rules(changed="filter"))
+    repeated = '"params":{"x":"tools"},"params":{}'
+    assert session.answer(f'{{"jsonrpc":"2.0","id":7,"method":"elicitation/create",{repeated}}}'.encode()) == b""
+
+
+def test_a_request_of_the_servers_answers_nothing_that_the_application_asked() -> None:
+    session = Session(rules(), "removed")
+    session.gate.sent(line(TOOLS[0]))
+    asking = {"jsonrpc": "2.0", "id": TOOLS[0]["id"], "method": "elicitation/create", "params": {"message": "tools"}}
+    assert session.answer(line(asking).rstrip())
+    [listing] = session.server.answer(TOOLS[0]).splitlines()
+    session.answer(listing.encode())
+    assert session.found == [Difference(removed=("tool mul",))]
 
 
 def test_where_nothing_is_pinned_prompts_and_instructions_pass() -> None:

@@ -8,6 +8,7 @@ pins, not what it should have asked for: a listing counts in whatever answer it 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -30,6 +31,8 @@ _LISTINGS = {"tools/list": "tools", "prompts/list": "prompts"}
 _CALLS = {"tools/call": "tools", "prompts/get": "prompts"}
 _GREETINGS = frozenset({"initialize", "server/discover"})
 _MOST_PAGES = 100
+# what a server writes there goes on to the application
+_USUAL_ID = re.compile(r"-?[0-9]{1,20}|\"[ !#-\[\]-~]{0,128}\"", re.ASCII)
 
 _UNREADABLE, _INVALID, _NOT_OFFERED, _WITHHELD = -32700, -32600, -32602, -32001
 
@@ -134,29 +137,36 @@ class Gate:
             text, answers = line.decode(errors="replace"), ()
             findings = [unclear(text, str(error))]
         difference = Difference.joined(finding.difference for finding in findings)
-        asked = [self._asked.pop(id_key(answer.id), None) for answer in answers if answer.id]
+        ids = [known for answer in answers if answer.id and (known := self._asked_id(answer.id))]
         if difference:
             self._report(difference, tuple(line for finding in findings for line in finding.details))
-        return self._verdict(line, text, findings, difference, [item for item in asked if item])
+        return self._verdict(line, text, findings, difference, ids)
+
+    def _asked_id(self, written: str) -> str:
+        """Forget what was asked with this id, and return how it was written there; of what was not written down, as here."""
+        asked = self._asked.pop(id_key(written), None)
+        if asked:
+            return asked.id
+        return written if _USUAL_ID.fullmatch(written) else ""
 
     def _verdict(
-        self, line: bytes, text: str, findings: Sequence[Finding], difference: Difference, asked: Sequence[_Asked]
+        self, line: bytes, text: str, findings: Sequence[Finding], difference: Difference, ids: Sequence[str]
     ) -> Verdict:
         if difference and self._changed == "refuse":
             self._is_over = True
             reason = SurfaceDiffers(address=f"server:{self._server}", server=self._server, difference=difference)
-            return Verdict(b"", self._errors(asked, difference), reason)
+            return Verdict(b"", self._errors(ids, difference), reason)
         is_filtered = self._changed == "filter"
         if any(finding.unclear for finding in findings) and (is_filtered or self._withholds):
-            return Verdict(b"", self._errors(asked, difference))
+            return Verdict(b"", self._errors(ids, difference))
         edits: list[Edit] = [
             edit for finding in findings for edit in (finding.filtered if is_filtered else finding.hidden)
         ]
         return Verdict(edited(text, edits).encode() if edits else line)
 
-    def _errors(self, asked: Iterable[_Asked], difference: Difference) -> bytes:
+    def _errors(self, ids: Iterable[str], difference: Difference) -> bytes:
         message = self._withheld(difference)
-        return b"".join(_error(item.id, _WITHHELD, message) for item in asked)
+        return b"".join(_error(written, _WITHHELD, message) for written in ids)
 
     def _withheld(self, difference: Difference) -> str:
         """Return what an application, and its model, may know: counts, and names that were approved."""

@@ -41,7 +41,7 @@ class Answer:
     """A message of a server's.
 
     Attributes:
-        id: As it is written; "" for none.
+        id: Of the request that it answers, as it is written; "" for none, and where it is a request itself.
         result: The members of its result; () for none.
         unclear: Why it can be read in several ways, as a clause; "" if it cannot.
     """
@@ -174,7 +174,9 @@ def _answer(text: str, found: tuple[Member, ...]) -> Answer:
     result = _value(found, "result")
     inside = result if isinstance(result, tuple) else ()
     unclear = _unclear(found, _ENVELOPE) or _unclear(inside, _RESULT)
-    return Answer(_written(text, found, "id"), inside, unclear)
+    names = {member.name for member in found}
+    is_request = "method" in names and names.isdisjoint({"result", "error"})
+    return Answer("" if is_request else _written(text, found, "id"), inside, unclear)
 
 
 def _request(text: str, item: Item) -> Request:
