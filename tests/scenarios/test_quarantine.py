@@ -85,6 +85,8 @@ def test_everything_of_a_running_server_is_gone_and_another_one_runs_on(home: Pa
     with start(home, "bad", env) as first, start(home, "bad", env) as second, start(home, "good", env) as good:
         first.attempt("write", "/tmp/loot" if isolation == "required" else "loot")
         first.attempt("escape", "600")
+        log = home / "projects" / "trial" / "logs" / "bad.log"
+        assert wait_for(lambda: tag in log.read_text()), "what it says on stderr comes by another way than its answers"
         pids = [first.process.pid, second.process.pid]
         document = json.loads(command(home, "quarantine", "bad", "--reason", "it lies", "--json")[0])
         assert (document["sessions"], document["undone"]) == (sorted(pids), [])

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Found", "Written", "are_gone", "children_of", "freeze", "kill", "names_of", "root_of", "written_below"]
+__all__ = ["Found", "Written", "are_gone", "children_of", "freeze", "kill", "names_of", "roots_of", "written_below"]
 
 _PASSES = 20
 _PAUSE = 0.02
@@ -119,15 +119,20 @@ def are_gone(processes: Iterable[Found], *, patience: float) -> tuple[Found, ...
         time.sleep(_PAUSE)
 
 
-def root_of(pids: Iterable[int]) -> Path | None:
-    """Return the root of a sandbox, of the first of some processes that has another one than we, as we see it."""
-    for pid in pids:
+def roots_of(pids: Iterable[int]) -> tuple[Path, ...]:
+    """Return the root of each sandbox that some processes are in, as we see it.
+
+    Who is in one has another number there. Mounts of its own has also who only waits outside for its end.
+    """
+    ours = Path("/proc/self/ns/pid").readlink()
+    roots: dict[Path, Path] = {}
+    for pid in sorted(pids):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink():
-                root = Path(f"/proc/{pid}/root")
+            inside, root = Path(f"/proc/{pid}/ns/pid").readlink(), Path(f"/proc/{pid}/root")
+            if inside != ours and inside not in roots:
                 root.stat()
-                return root
-    return None
+                roots[inside] = root
+    return tuple(roots.values())
 
 
 def written_below(root: Path, places: Iterable[str]) -> Iterator[Written]:
@@ -136,7 +141,7 @@ def written_below(root: Path, places: Iterable[str]) -> Iterator[Written]:
     Nothing is followed out of them, neither links nor what is mounted into them.
 
     Args:
-        root: As `root_of` gives it.
+        root: As `roots_of` gives it.
         places: Absolute paths inside.
     """
     for place in sorted(set(places)):

@@ -249,13 +249,15 @@ def _is_here(pid: int, owner: str) -> bool:
 
 
 def _seen(frozen: _Frozen, record: LaunchRecord | None) -> dict[str, Any]:
-    from hatchlock.engines.trees import root_of, written_below
+    from hatchlock.engines.trees import roots_of, written_below
 
-    place = root_of(sorted(frozen.others, reverse=True)) if record and record.runtime == "process" else None
+    places = _places(record) if record and record.runtime == "process" else ()
+    # what it keeps is the same in each of its sandboxes
+    written = dict.fromkeys(item for root in roots_of(frozen.others) for item in written_below(root, places))
     return {
         "leaders": [asdict(item) for item in frozen.leaders.values()],
         "others": [asdict(item) for item in frozen.others.values()],
-        "written": [asdict(item) for item in written_below(place, _places(record))] if place and record else [],
+        "written": [asdict(item) for item in written],
     }
 
 
