@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import threading
@@ -156,8 +157,11 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
 
 
 def npm_of(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread that ends meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 @pytest.mark.skipif(not host_platform().startswith("linux"), reason="looks into /proc")
