@@ -44,7 +44,9 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as name:
         directory = Path(name)
         directory.chmod(0o755)
-        shutil.copytree(Path(hatchlock.__file__).parent, directory / "source" / "hatchlock")
+        # a process beside this one may just be writing bytecode: to another name, which is gone in an instant
+        unfinished = shutil.ignore_patterns("*.pyc.*")
+        shutil.copytree(Path(hatchlock.__file__).parent, directory / "source" / "hatchlock", ignore=unfinished)
         shutil.copy(SERVERS / "peek.py", directory / "peek.py")
         (directory / "peek.py").chmod(0o755)
         shutil.copy("/usr/bin/id", directory / "id")

@@ -404,7 +404,9 @@ class Scene:
         # CAP_DAC_OVERRIDE, permitted and effective (struct vfs_cap_data, revision 2)
         os.setxattr(self.place / "data" / "capable", "security.capability", struct.pack("<5I", 0x02000001, 2, 0, 0, 0))
         if self.runtime == "user":
-            shutil.copytree(Path(hatchlock.__file__).parent, self.place / "source" / "hatchlock")
+            # a process beside this one may just be writing bytecode: to another name, which is gone in an instant
+            unfinished = shutil.ignore_patterns("*.pyc.*")
+            shutil.copytree(Path(hatchlock.__file__).parent, self.place / "source" / "hatchlock", ignore=unfinished)
             self._own(self.home)
 
     @contextlib.contextmanager
