@@ -6,7 +6,6 @@ Whatever has no mirror here goes to a proxy that refuses: nothing leaves this ma
 from __future__ import annotations
 
 import gzip
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from hatchlock.engines.process import host_platform
 from hatchlock.lock.store import read_lock
 from hatchlock.resolve.wanted import container_platforms
 from support.mcp_registry import RegistryServer, published, real_entries, serving_mcp
+from support.ports import closed_address
 from support.project import TrialProject
 from support.registry import push_index, serving_registry
 
@@ -95,8 +95,7 @@ def registry() -> Iterator[RegistryServer]:
 def project(tmp_path: Path, images: str, registry: RegistryServer) -> TrialProject:
     mirrors = "\n".join(f'"{host}" = {{ mirrors = ["{images}"] }}' for host in MIRRORED)
     manifest = MANIFEST.format(platform=host_platform(), registry=registry.url, mirrors=mirrors)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    nobody = closed_address()
     return TrialProject(
         tmp_path, manifest, HTTPS_PROXY=nobody, https_proxy=nobody, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from hatchlock.engines.process import host_platform
 from support.hatch_registry import HatchPackage, serving_hatch
 from support.index import Index, serving
 from support.mcp_registry import OFFICIAL, RegistryServer, published, real_entries, serving_mcp
+from support.ports import closed_address
 from support.project import TrialProject, server_release
 from support.terminal import Session, at_terminal
 from support.unavailable import need_isolation
@@ -255,8 +255,7 @@ def test_a_search_covers_both_indexes(project: TrialProject) -> None:
 
 
 def test_an_index_that_is_away_is_a_note_as_long_as_another_one_answers(project: TrialProject) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed = f"http://127.0.0.1:{listener.getsockname()[1]}/index.json"
+    closed = closed_address("/index.json")
     project.manifest.write_text(project.manifest.read_text() + f'\n[indexes.hatch]\nurl = "{closed}"\n')
     done = project.ok("search", "tiny")
     assert done.out.startswith(f"{ENTRY}  pypi\n")
