@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hatchlock.state.keepers import keeper_of
+from support.ports import free_port
 from support.project import TrialProject
-from support.runs import wait_for
+from support.runs import processes_with, wait_for
 from support.standing import ended, kept, post, web_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
@@ -63,6 +64,7 @@ def test_a_keeper_that_is_gone_is_drift_and_one_that_is_stopped_is_not(project: 
     project.ok("apply", "--yes", "--no-probe")
     os.kill(kept(root(project)).pid, signal.SIGKILL)
     assert wait_for(lambda: keeper_of(root(project), "web") is None)
+    assert wait_for(lambda: processes_with(str(project.store)) == [])  # its run sees it, and lets go of the port
     found = project.plan()
     assert [(step["address"], step["cause"], step["drift"]) for step in found["steps"]] == [
         ("endpoint:web", "gone since it was applied", True)
@@ -100,8 +102,8 @@ def test_under_another_name_it_keeps_its_port(project: TrialProject) -> None:
 
 
 def test_a_port_that_is_taken_is_a_problem_of_the_plan(project: TrialProject) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()  # which nobody else gets when it is given up again
+    with socket.create_server(("127.0.0.1", port)):
         project.edit("port = 8080", f"port = 8080\nhost-port = {port}")
         project.ok("lock")
         (problem,) = project.plan()["problems"]
