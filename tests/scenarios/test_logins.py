@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -354,11 +355,14 @@ def test_an_authorization_server_that_does_not_answer_is_named(tmp_path: Path) -
 
     with scripted_http(answering) as server:
         project = Project(tmp_path, server.url)
-        with pytest.raises(
-            LoginFailed, match=r"the authorization server \(.*/\.well-known/.*\) did not answer within 1 s"
-        ):
-            project.log_in(timeout=1.0)
+        for seconds in (1.0, 4.0, 16.0):  # as above
+            with pytest.raises(LoginFailed) as caught:
+                project.log_in(timeout=seconds)
+            if "/.well-known/" in str(caught.value):
+                break
         held.set()
+    named = rf"the authorization server \(.*/\.well-known/.*\) did not answer within {seconds:g} s"
+    assert re.search(named, str(caught.value))
 
 
 def test_the_address_is_said_before_the_time_is_over(project: Project) -> None:
