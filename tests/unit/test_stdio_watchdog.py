@@ -7,12 +7,16 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from hatchlock.engines.api import EngineUnreachable
+from hatchlock.process import owner
+from hatchlock.serve.secrets import and_forget
 from hatchlock.serve.watchdog import CREATED, DONE, Watchdog, end_container, end_processes
+from hatchlock.state.sessions import RunningSession, kept
 from support.runs import PATIENCE, wait_for
 
 
@@ -91,6 +95,22 @@ def test_whoever_is_killed_it_is_cleaned_up_once(tmp_path: Path, order: str) -> 
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (watchdog, *second)))
     # by `run` if it saw the watchdog's death in time
     assert cleaned.read_text() in {"watchdog alone": ("cr.", "dr."), "nobody": ("cr.",)}.get(order, ("c.",))
+
+
+def test_a_session_is_forgotten_although_its_process_has_not_quite_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process lets go of its pipes first, and counts as one that runs for an instant more."""
+    state = tmp_path / "projects" / "trial"
+    with subprocess.Popen(["/bin/sleep", "600"]) as run:
+        session = RunningSession(server="echo", owner=owner(run.pid), pid=run.pid, launch="a", secrets={})
+        with monkeypatch.context() as there:
+            there.setattr(os, "getpid", lambda: run.pid)
+            cleanup = and_forget(state, lambda *_: None)
+        with kept(state, session):
+            threading.Timer(0.1, run.kill).start()
+            cleanup(b"", 0)
+            assert list((state / "sessions").iterdir()) == []
 
 
 def children_of(pid: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from hatchlock.state.sessions import RunningSession, forget_ended, kept
 __all__ = ["and_forget", "and_remove", "left_secrets", "remembered", "remove_left_secrets", "reserve"]
 
 _OWNER = ".owner"
+_END_SECONDS = 5.0
+_GLANCE = 0.01
 
 
 @contextlib.contextmanager
@@ -122,14 +125,23 @@ def and_forget(project: Path, cleanup: Cleanup) -> Cleanup:
         project: The project's state.
         cleanup: The other.
     """
+    run = os.getpid()
 
     def both(notes: bytes, group: int) -> None:
         cleanup(notes, group)
         if RELEASED not in notes:
+            _await_end(run)
             with contextlib.suppress(HatchlockError, OSError):  # a store that is read-only has no notes
                 forget_ended(project)
 
     return both
+
+
+def _await_end(pid: int) -> None:
+    """Wait until a killed process has ended: its pipes do so an instant before, which is longer where much else runs."""
+    patience = time.monotonic() + _END_SECONDS
+    while owner(pid) and time.monotonic() < patience:
+        time.sleep(_GLANCE)
 
 
 def _remove(directory: Path) -> None:
