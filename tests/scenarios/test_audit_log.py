@@ -114,6 +114,7 @@ def test_a_session_that_was_killed_is_told_of_by_the_next_one(project: CatProjec
         os.kill(pid, signal.SIGKILL)
     assert wait_for(lambda: not owner(pid))
     launch(project, "cat", b"")
+    assert wait_for(lambda: entries(project, "run.killed"))  # its watchdog may have been first, and still be at it
     (told,) = entries(project, "run.killed")
     assert (told["server"], told["pid"], told["launch"]) == ("cat", pid, project.active()["cat"])
 
