@@ -225,13 +225,16 @@ def test_a_fetch_keeps_what_would_take_its_files_away_waiting(farm: Farm, index:
             return super().data
 
     index.releases[0] = Slow(name=release.name, version=release.version, body=release.body, scripts=release.scripts)
+    report = farm.root / "events"
     try:
-        started = begin(ant, farm.root / "events", "fetch")
+        started = begin(ant, report, "fetch")
         assert asked.wait(60)
+        # the other file is there, so that it is not that one which is waited for
+        assert wait_for(lambda: '"frees", "name": "blob-' in report.read_text())
         for words in (("cache", "gc", "--older-than", "0s"), ("cache", "clear")):
             refused = ant.fails(*words, "--lock-timeout", "0")
             assert "the project 'ant' is held by `fetch`, process" in refused.err
-        also = begin(farm.projects["cow"], farm.root / "events", "fetch", "--lock-timeout", "0.2")
+        also = begin(farm.projects["cow"], report, "fetch", "--lock-timeout", "0.2")
         said, _ = also.communicate(timeout=60)[::-1]
         assert also.returncode == 1
         assert "the download of tiny_server-1.0-py3-none-any.whl is held by `fetch`, process" in said
