@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ command = ["/bin/cat"]
 
 @pytest.fixture
 def project(tmp_path: Path) -> CatProject:
-    made = CatProject(tmp_path, MANIFEST)
+    return applied(tmp_path)
+
+
+def applied(root: Path) -> CatProject:
+    made = CatProject(root, MANIFEST)
     cursor(made).parent.mkdir()
     cursor(made).write_text('{"mcpServers": {"gh": {"command": "npx", "args": ["-y", "@acme/gh"]}}}\n')
     apply(made)
@@ -229,18 +234,18 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--i
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_a_file_that_may_not_be_written_is_said_with_what_helps(project: CatProject) -> None:
-    for parent in project.root.parents:
-        if parent.stat().st_uid == 0 and parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    subprocess.run(["chown", "-R", "65534:65534", project.root], check=True)
-    cursor(project).chmod(0o444)
-    for words in (["client", "restore", "cursor"], ["destroy"]):
-        done = project.real(*words, "--yes", prefix=AS_NOBODY)
-        assert done.status == 1, done.said
-        assert f"client:cursor/cat: {cursor(project)}: permission denied (owner nobody, mode 0444)" in done.err
-        assert "hint: change its owner or mode with `chown` or `chmod`, and run the same command again" in done.err
-        assert "HATCHLOCK_HOME" not in done.err
-        assert "the manifest still has them" not in done.err
-    cursor(project).chmod(0o600)
-    assert project.real("destroy", "--yes", prefix=AS_NOBODY).status == 0
+def test_a_file_that_may_not_be_written_is_said_with_what_helps() -> None:
+    # not in pytest's own directory: one that starts beside this takes away what lets others into it
+    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as directory:
+        project = applied(Path(directory))
+        subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
+        cursor(project).chmod(0o444)
+        for words in (["client", "restore", "cursor"], ["destroy"]):
+            done = project.real(*words, "--yes", prefix=AS_NOBODY)
+            assert done.status == 1, done.said
+            assert f"client:cursor/cat: {cursor(project)}: permission denied (owner nobody, mode 0444)" in done.err
+            assert "hint: change its owner or mode with `chown` or `chmod`, and run the same command again" in done.err
+            assert "HATCHLOCK_HOME" not in done.err
+            assert "the manifest still has them" not in done.err
+        cursor(project).chmod(0o600)
+        assert project.real("destroy", "--yes", prefix=AS_NOBODY).status == 0
