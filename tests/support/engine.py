@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -70,10 +71,10 @@ class OwnEngine:
             *(*self._prefix, dockerd, "--data-root", str(self._data), "--exec-root", f"{self.directory}/exec"),
             *("--host", self.address, "--pidfile", f"{self.directory}/pid", *self._options),
         ]
-        with (self.directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log, _one_starts():
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self._process = process
-        is_up = wait_until(lambda: process.poll() is not None or answers(self.address))
+            self._process = process
+            is_up = wait_until(lambda: process.poll() is not None or answers(self.address))
         if not is_up or process.poll() is not None:
             unavailable(f"dockerd does not start: {last_line(self.directory / 'log')}")
 
@@ -86,6 +87,14 @@ class OwnEngine:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(containerd.read_text()), signal.SIGKILL)
         containerd.unlink()
+
+
+@contextlib.contextmanager
+def _one_starts() -> Iterator[None]:
+    """Let runs of tests start engines one after the other: each makes this machine's chains of iptables anew."""
+    with (Path(tempfile.gettempdir()) / f"hatchlock-tests-dockerd-{os.geteuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def wait_until(done: Callable[[], bool], *, patience: float = _PATIENCE) -> bool:
