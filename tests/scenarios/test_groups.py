@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,20 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from hatchlock.launch import LaunchRecord, SurfaceRules
+from hatchlock.launch import LaunchRecord, Sandbox, SurfaceRules
 from hatchlock.serve.group.names import labels
 from hatchlock.state.groups import read_groups, write_groups
 from hatchlock.surface import Pins, instructions_hash
 from support.cats import CAT, CatProject
 from support.mcp_http import command_of, family, hatchlock, is_there, request, serving
-from support.runs import BARE, HELLO, Run, apply_records, python_record, wait_for
+from support.runs import BARE, HELLO, PATIENCE, Run, apply_records, python_record, wait_for
 from support.sdk_client import seen_by_sdk
 
 LONG = "t" * 70
 
 
 def chatty(server: str, *options: str, **fields: object) -> LaunchRecord:
-    return python_record("--name", server, *options, script="chatty.py", server=server, **fields)
+    # where stdin ends at once a group waits for so long for what its servers say first, on any machine
+    sandbox = Sandbox(stop_grace=PATIENCE)
+    return python_record("--name", server, *options, script="chatty.py", server=server, sandbox=sandbox, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +157,12 @@ def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> N
     with run(home, "dev") as session:
         session.hello()
         session.write(request(8, "tools/call", name="one__wait", arguments={"seconds": 60}))
+        assert session.call("one__echo", text="x") == "one: x"  # so it has the call before this one
         for pid in family(session.process.pid):
             line = command_of(pid)
             if b"chatty.py" in line and b"\0one\0" in line:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # its sandbox goes with the first of them
+                    os.kill(pid, signal.SIGKILL)
         seen = [json.loads(session.line()) for _ in range(4)]
         assert next(message for message in seen if message.get("id") == 8)["error"]["code"] == -32000
         label = labels(["one", "two.x"])["two.x"]
