@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from hatchlock.files import private_directory
 from hatchlock.process import owner
 from hatchlock.serve.tally import NOT_COUNTED, Tally
+from hatchlock.state import sessions
 from hatchlock.state.counts import NO_COUNTS, Counts, add_counts, counts_path, read_counts
 from hatchlock.state.sessions import RunningSession, forget_ended, kept
 
@@ -87,6 +90,23 @@ def test_a_session_that_was_killed_is_counted_once(tmp_path: Path, path: Path) -
         forget_ended(tmp_path)
         forget_ended(tmp_path)
         assert read_counts(path, "a") == replace(NO_COUNTS, sessions=1, killed=1)
+
+
+def test_a_state_that_is_removed_just_then_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a trial's, by the next one, while the watchdog of the one that was killed writes down that it was."""
+    state = tmp_path / "projects" / "trial"
+    note = private_directory(state / "sessions") / "one.json"
+    gone = RunningSession(server="echo", owner="another-boot 1 1 1", pid=os.getpid(), launch="a", secrets={})
+
+    def unlinked(_: Path) -> bool:
+        shutil.rmtree(state)
+        return True
+
+    monkeypatch.setattr(sessions, "sessions", lambda _: [(note, gone)])
+    monkeypatch.setattr(sessions, "_unlinked", unlinked)
+    with pytest.raises(FileNotFoundError):
+        forget_ended(state)
+    assert not state.exists()
 
 
 def test_a_place_that_cannot_be_written_to_is_no_reason_to_end(tmp_path: Path) -> None:

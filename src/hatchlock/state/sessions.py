@@ -104,7 +104,10 @@ def _write_down(project: Path, session: RunningSession) -> None:
     from hatchlock.state.auditlog import append  # noqa: PLC0415  few sessions are killed
     from hatchlock.state.counts import Counts, add_counts, counts_path  # noqa: PLC0415
 
-    add_counts(counts_path(project, session.server), session.launch, Counts(sessions=1, killed=1))
+    counts = counts_path(project, session.server)
+    # not what is above it: a trial may have gone with all of its state by now, and nobody would remove what came after
+    counts.parent.mkdir(mode=0o700, exist_ok=True)
+    add_counts(counts, session.launch, Counts(sessions=1, killed=1))
     facts = {"project": project.name, "server": session.server, "launch": session.launch, "pid": session.pid}
     append(project.parents[1], "run.killed", facts)
 
