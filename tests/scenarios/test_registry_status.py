@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from hatchlock.engines.process import host_platform
+from hatchlock.usecases import standing
 from support.cats import CatProject
 from support.index import Index, serving
 from support.mcp_registry import RegistryServer, published, serving_mcp
 from support.project import server_release
+from support.runs import PATIENCE
 
 MANIFEST = """\
 [project]
@@ -62,8 +64,9 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, registry: RegistryServer, index: Index) -> CatProject:
-    """Locked while all was well; whatever is said is out of date at once."""
+def project(tmp_path: Path, registry: RegistryServer, index: Index, monkeypatch: pytest.MonkeyPatch) -> CatProject:
+    """Locked while all was well; whatever is said is out of date at once, and waited for even on a busy machine."""
+    monkeypatch.setattr(standing, "_LONGEST", PATIENCE)
     text = MANIFEST.format(platform=host_platform(), index=index.url, registry=registry.url, ttl="0s")
     made = CatProject(tmp_path, text)
     made.ok("lock")
@@ -134,8 +137,9 @@ def test_a_registry_that_fails_says_nothing_and_is_left_alone_for_as_long(
 
 
 def test_a_registry_that_never_answers_holds_a_plan_up_for_a_moment_only(
-    project: CatProject, registry: RegistryServer
+    project: CatProject, registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.undo()  # it is waited for as users wait
     with socket.create_server(("127.0.0.1", 0)) as silent:
         project.edit(registry.url, f"http://127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()

@@ -23,9 +23,12 @@ from hatchlock.errors import INTERRUPTED
 from hatchlock.paths import Home
 from hatchlock.process import owner
 from hatchlock.usecases.trial import sweep_trials
+from support.engine import wait_until
 from support.index import Index, serving
 from support.links import links_record
 from support.links_image import links_image
+from support.mcp_http import family, is_there
+from support.ports import free_port
 from support.project import Done, TrialProject, server_release
 from support.runs import HELLO, SERVERS
 from support.scripted_http import Reply, polite, scripted_http
@@ -229,9 +232,7 @@ def test_variables_and_secrets_reach_it(outside: TrialProject) -> None:
 
 
 def test_a_server_that_somebody_else_runs_is_said_to_be_one(outside: TrialProject) -> None:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     with subprocess.Popen([PYTHON, str(SERVERS / "web.py"), "--port", str(port)], stderr=subprocess.DEVNULL) as server:
         try:
             wait_for_port(port)
@@ -522,8 +523,11 @@ def test_what_a_kill_leaves_in_an_engine_goes_with_the_next_trial(
     project, words, engine = contained
     with started(project, project.command("try", *words)) as session:
         say_hello(session)
+        own = family(session.pid)
         session.kill()
         session.wait(PATIENCE)
+    # its container goes by itself, and is there until it is gone
+    assert wait_until(lambda: not any(map(is_there, own)))
     assert in_engine(engine)
     project.run("try", "--", "/bin/false")
     assert (in_engine(engine), left(project)) == ([], [])

@@ -17,6 +17,7 @@ from mcp.types import SamplingMessage, TextContent
 from pydantic import BaseModel
 
 server = MCPServer("far", instructions="Be kind.")
+SLOW: list[float] = []
 
 
 class Answer(BaseModel):
@@ -38,8 +39,15 @@ def big(size: int) -> str:
 @server.tool()
 async def slow(seconds: float) -> str:
     """Take a while."""
+    SLOW.append(seconds)
     await asyncio.sleep(seconds)
     return "done"
+
+
+@server.tool()
+def underway() -> str:
+    """Say how many have begun to take a while."""
+    return str(len(SLOW))
 
 
 @server.tool()
