@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,12 @@ PROGRAM = Path(__file__).parents[1] / "support" / "restless_program.py"
 DIALECT = CLIENTS["claude-code"].dialect
 THEIRS = {"command": "theirs", "args": ["x"]}
 FULL = pytest.param(1000, marks=pytest.mark.full)
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the disk: while it is busy for longer than the application pauses, ours would never get its turn."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def race(root: Path, way: str, writes: int) -> tuple[int, int]:

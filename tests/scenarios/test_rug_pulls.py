@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -47,8 +48,9 @@ def running(home: Path) -> Run:
 
 def asked(run: Run, questions: Iterable[Mapping[str, Any]] = QUESTIONS) -> tuple[int, bytes, bytes]:
     """Send all questions at once, then end; return exit status, stdout and stderr."""
-    for question in questions:
-        run.write(question)
+    with contextlib.suppress(BrokenPipeError):  # it may refuse, and be gone, before it has them all
+        for question in questions:
+            run.write(question)
     return run.end()
 
 

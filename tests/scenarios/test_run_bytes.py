@@ -17,7 +17,7 @@ import pytest
 
 from hatchlock.launch import Mount, Sandbox
 from hatchlock.state.counts import counts_path, read_counts
-from support.runs import BARE, HELLO, Run, apply_records, memory_of, python_record, run_command, wait_for
+from support.runs import BARE, HELLO, PATIENCE, Run, apply_records, memory_of, python_record, run_command, wait_for
 from support.unavailable import need_isolation
 
 RUNNER_LIMIT = 40 << 20
@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Callable[..., Run]:
 
     def begin(*words: str) -> Run:
         mount = Mount(source=str(tmp_path / "data"), target="/data", mode="rw")
-        sandbox = Sandbox(mounts=(mount,), reason="test", stop_grace=1.0)
+        sandbox = Sandbox(mounts=(mount,), reason="test", stop_grace=PATIENCE)  # it ends by itself
         apply_records(tmp_path / "home", [python_record(*words, script="bytes.py", sandbox=sandbox)])
         return Run(command=run_command(tmp_path / "home"))
 
