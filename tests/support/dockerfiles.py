@@ -15,6 +15,7 @@ import pytest
 from hatchlock.engines.docker import Engine
 from hatchlock.engines.process import host_platform
 from hatchlock.resolve.wanted import container_platforms
+from support.engine_images import untag_all
 from support.project import TrialProject
 from support.registry import push
 from support.unavailable import unavailable
@@ -77,7 +78,4 @@ def forget(project: TrialProject) -> None:
     """Take a project's images away."""
     if "DOCKER_HOST" not in project.env:
         return
-    with Engine(project.env["DOCKER_HOST"]) as connection:
-        for tag in connection.images():
-            if tag.startswith(f"hatchlock/{project.name}/"):
-                connection.untag(tag)
+    untag_all(project.env["DOCKER_HOST"], project.name)

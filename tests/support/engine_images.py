@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import docker
 import pytest
 
-from hatchlock.engines.docker import Engine
+from hatchlock.engines.docker import Engine, ImageInUse
 from support.engine import wait_until
 
-__all__ = ["held_base", "image_tags", "said_in", "sdk", "untag_all"]
+__all__ = ["held_base", "image_tags", "remove_image", "said_in", "sdk", "untag_all"]
 
 _PATIENCE = 300
+_CONFLICT = 409
 
 
 @pytest.fixture
@@ -62,7 +63,27 @@ def image_tags(engine: str, project: str) -> list[str]:
 
 
 def untag_all(engine: str, project: str) -> None:
-    """Take a project's images away."""
+    """Take a project's images away, each as soon as no container uses it: who ended last may still be removing its own."""
     with Engine(engine) as connection:
         for tag in image_tags(engine, project):
-            connection.untag(tag)
+            _remove(tag, connection.untag)
+
+
+def remove_image(client: docker.DockerClient, tag: str) -> None:
+    """Remove an image as soon as no container uses it, as `untag_all` does."""
+    _remove(tag, client.images.remove)
+
+
+def _remove(tag: str, remove: Callable[[str], object]) -> None:
+    def is_done() -> bool:
+        try:
+            remove(tag)
+        except ImageInUse:
+            return False
+        except docker.errors.APIError as error:
+            if error.status_code != _CONFLICT:
+                raise
+            return False
+        return True
+
+    assert wait_until(is_done), f"a container uses {tag}"

@@ -13,6 +13,7 @@ from pathlib import Path
 import docker
 
 from hatchlock.launch import Mount
+from support.engine_images import remove_image
 
 __all__ = ["OPEN", "links_image", "programs"]
 
@@ -42,7 +43,7 @@ def links_image(engine: str, *changes: str) -> Iterator[str]:
         # Podman gives it a tag and a host of its own
         (tag,) = (name for image in client.images.list() for name in image.tags if f"{repository}:" in name)
         yield tag
-        client.images.remove(tag)
+        remove_image(client, tag)
     finally:
         client.close()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 
 from hatchlock.engines.process import find_interpreter
+from support.engine_images import remove_image
 from support.runs import SERVERS
 
 __all__ = ["SERVER", "python_image"]
@@ -51,7 +52,7 @@ def python_image(engine: str) -> Iterator[tuple[str, str]]:
         # Podman gives it a host of its own
         (tag,) = (name for image in client.images.list() for name in image.tags if f"{repository}:" in name)
         yield tag, interpreter
-        client.images.remove(tag)
+        remove_image(client, tag)
     finally:
         client.close()
 
