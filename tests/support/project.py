@@ -16,7 +16,7 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from support.index import Release
 from support.loaded import can_be_loaded, run_loaded
-from support.runs import SERVERS
+from support.runs import SERVERS, processes_with, wait_for
 from support.tmp import own_tmp
 from support.wheels import make_wheel
 
@@ -155,8 +155,13 @@ class TrialProject:
         return [str(self.launcher), "run", "--home", str(self.store), "--project", self.name, server]
 
     def tools(self, server: str) -> list[str]:
-        """Start a server as an application does, and return the names of its tools; the client is the MCP SDK's."""
+        """Start a server as an application does, and return the names of its tools; the client is the MCP SDK's.
+
+        That kills a session which takes its time to end: its watchdog is waited for, so that nothing of it is left.
+        """
         command = self.launch_command(server)
+        words = "\0".join(["", *command[1:], ""])
+        before = set(processes_with(words))
         bare = {"HOME": str(self.user_home), "PATH": "/usr/bin:/bin"}
 
         async def talk() -> list[str]:
@@ -165,7 +170,9 @@ class TrialProject:
                 await session.initialize()
                 return [tool.name for tool in (await session.list_tools()).tools]
 
-        return anyio.run(talk)
+        found = anyio.run(talk)
+        assert wait_for(lambda: before.issuperset(processes_with(words))), "something is left of its session"
+        return found
 
 
 def server_release(directory: Path, *, name: str = "tiny-server", version: str = "1.0", note: str = "") -> Release:
