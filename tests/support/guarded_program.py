@@ -148,6 +148,7 @@ def _made(port: int, provider: Provider) -> MCPServer:
 
 def _serve(port: int) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(64)
     found = listener.getsockname()[1]

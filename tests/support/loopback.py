@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Generic, TypeVar
 
+from support.ports import leave_port
+
 __all__ = ["Handler", "Quiet", "answering", "basic", "fails", "listening"]
 
 _State = TypeVar("_State")
@@ -70,10 +72,15 @@ def fails(failures: Counter[str], path: str) -> bool:
     return True
 
 
+class _Server(ThreadingHTTPServer):
+    # many commands at once, and we may have no processor for a while: whom the kernel turns away comes again after seconds
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def listening(handler: Callable[..., BaseHTTPRequestHandler], *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Answer on a free port of 127.0.0.1 inside the block, and yield the address, without a slash at its end."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -83,6 +90,7 @@ def listening(handler: Callable[..., BaseHTTPRequestHandler], *, tls: ssl.SSLCon
         finally:
             server.shutdown()
             thread.join()
+    leave_port(server.server_address[1])
 
 
 def answering(

@@ -16,6 +16,7 @@ from typing import Any
 
 from hatchlock.launch import LaunchRecord
 from hatchlock.launch_rare import Remote
+from support.ports import free_port
 
 SECONDS = 60.0
 HERE = Path(__file__).parent
@@ -36,7 +37,7 @@ class RemoteServer:
                 sys.executable,
                 str(HERE / ("guarded_program.py" if way == "guarded" else "remote_program.py")),
                 way,
-                str(port),
+                str(port or free_port()),  # `again` finds it free: nobody else got it meanwhile
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.ports import leave_port
+
 JSON = {"Content-Type": "application/json"}
 STREAM = {"Content-Type": "text/event-stream"}
 
@@ -125,6 +127,7 @@ class ScriptedHttp:
         """End it."""
         self._server.shutdown()
         self._server.server_close()
+        leave_port(self.port)
 
 
 @contextlib.contextmanager
