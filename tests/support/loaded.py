@@ -28,6 +28,7 @@ _PROGRAM = Path(__file__).with_name("loaded_program.py")
 _AT_THE_START = ("PYTHON", "LC_", "LANG", "LD_")
 _BY_TURNS = 2
 _PATIENCE = 300.0
+_MOMENT = 0.01
 _HATCHLOCK = "import sys; from hatchlock.cli.main import main; sys.exit(main())"
 
 
@@ -93,12 +94,12 @@ def _everything(read: Mapping[str, int], words: Sequence[str], deadline: float) 
         for name, descriptor in read.items():
             open_ends.register(descriptor, selectors.EVENT_READ, name)
         while open_ends.get_map():
-            for key, _ in open_ends.select(max(0.0, deadline - time.monotonic())):
+            for key, _ in open_ends.select(max(_MOMENT, deadline - time.monotonic())):
                 data = os.read(key.fd, 1 << 16)
                 said[key.data] += data
                 if not data:
                     open_ends.unregister(key.fd)
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and said["report"]:  # who is to be killed may not have been told yet
                 os.kill(int(said["report"].split()[0]), signal.SIGKILL)
                 raise subprocess.TimeoutExpired(list(words), deadline)
     return said
