@@ -30,6 +30,8 @@ _NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _OUTSIDE = "198.18.0.2"
 _METADATA = "169.254.169.254"
 _MACHINE = ("198.18.0.1", "198.18.7.1", "fd00:18::1")
+_PATIENCE = 30
+"""Seconds for what comes at once, and later on a machine that has much else to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def made_world(directory: Path) -> Iterator[World]:
     tag = secrets.token_hex(3)
     machine, outside = f"machine-{tag}", f"outside-{tag}"
     resolver = directory / "resolv.conf"
-    resolver.write_text(f"nameserver {_OUTSIDE}\noptions timeout:1 attempts:1\n")
+    resolver.write_text(f"nameserver {_OUTSIDE}\noptions timeout:{_PATIENCE} attempts:1\n")
     resolver.chmod(0o644)
     made = World(machine=machine, abstract=f"@hostile-{tag}", enter=_entering(machine, resolver))
     try:
@@ -196,7 +198,7 @@ def _greet(listener: socket.socket, name: str, arrived: list[str]) -> None:
             return
         with connection, contextlib.suppress(OSError):
             arrived.append(name)
-            connection.settimeout(2)
+            connection.settimeout(_PATIENCE)
             connection.recv(1024)
             connection.sendall(f"HTTP/1.0 200 OK\r\n\r\nthis is {name}".encode())
 
