@@ -35,6 +35,7 @@ PLAN = {
     "summary": dict,
     "packages": dict,
     "notes": list,
+    "versions": dict,
 }
 
 
@@ -119,6 +120,7 @@ def test_a_saved_plan_is_the_same_document_with_what_it_is_bound_to(project: Cat
     shown = project.ok("show", "plan.json", "--json").document
     assert shown == saved | {"stale": None}
     assert plan.pop("notes") == []
+    assert plan.pop("versions") == {"since": "", "changes": []}
     assert {name: value for name, value in saved.items() if name != "bindings"} == plan
     assert set(saved["bindings"]) == {"project", "directory", "home", "manifest", "overlay", "lock", "target", "first"}
 

@@ -100,8 +100,22 @@ def test_a_platform_can_be_named_and_has_to_be_one_of_the_locks(project: TrialPr
 
 def test_a_revision_is_a_lock_too(project: TrialProject) -> None:
     project.env["PATH"] = "/usr/bin:/bin"
-    revision = project.ok("plan", "--assume", "HEAD", "--json").document
-    assert revision == project.ok("plan", "--assume", "old.lock", "--json").document
+    documents = [project.ok("plan", "--assume", name, "--json").document for name in ("HEAD", "old.lock")]
+    assert [document["versions"].pop("since") for document in documents] == ["HEAD", "old.lock"]
+    assert documents[0] == documents[1]
+
+
+def test_the_versions_that_differ_are_said_too(project: TrialProject) -> None:
+    change = {"what": "pypi:tiny-server", "sign": "~", "before": "1.0", "after": "2.0"}
+    document = project.ok("plan", "--assume", "old.lock", "--json").document
+    assert document["versions"] == {"since": "old.lock", "changes": [change]}
+    text = project.ok("plan", "--assume", "old.lock", "--markdown").out
+    assert "\nSince `old.lock`:\n\n* `~ pypi:tiny-server 1.0 -> 2.0`\n" in text
+    assert project.ok("plan", "--assume", "old.lock").out.endswith(
+        "\n\nSince old.lock:\n  ~ pypi:tiny-server 1.0 -> 2.0\n"
+    )
+    same = project.ok("plan", "--assume", "hatch.lock", "--json").document
+    assert same["versions"] == {"since": "", "changes": []}
 
 
 def test_what_is_no_lock_and_what_cannot_go_together_is_an_error(project: TrialProject) -> None:

@@ -546,6 +546,8 @@ def test_an_environment_that_is_gone_is_made_again_by_the_generations_own_lock(t
     assert first in tiny.environments()
     moved = "Since generation 1:\n  ~ pypi:tiny-server 1.0 -> 2.0\n"
     assert tiny.ok("plan").out.endswith(f"\n\n{moved}")
+    assert "\nSince `generation 1`:\n\n* `~ pypi:tiny-server 1.0 -> 2.0`\n" in tiny.ok("plan", "--markdown").out
+    assert tiny.ok("plan", "--json").document["versions"]["since"] == "generation 1"
     assert moved in tiny.ok(*APPLY, "--offline").err
     assert "Since" not in tiny.ok("plan").out
 

@@ -7,9 +7,11 @@ import re
 from hatchlock.address import Address
 from hatchlock.cli.markdown import block, code
 from hatchlock.cli.plan_markdown import plan_markdown
+from hatchlock.lock.diff import Change
 from hatchlock.reconcile.plan import Drifted, Plan
 from hatchlock.resources.base import Action, Problem, Step
 from hatchlock.usecases.standing import Note
+from hatchlock.usecases.version_moves import NO_MOVES, VersionMoves
 
 HOSTILE = "`</details>\n# owned ```` <img src=x> | [a](javascript:x) **b** @somebody \u202e\x1b[31m"
 
@@ -40,7 +42,9 @@ def plan(text: str = "plain") -> Plan:
 
 
 def test_what_happens_and_what_is_lost_is_seen_at_once_and_the_rest_on_demand() -> None:
-    text = plan_markdown(plan(), notes=[Note(address="engine", what="it lacks limits")], about="From `main`")
+    moves = VersionMoves(since="main", changes=(Change(what="pypi:a", sign="~", before="1", after="2"),))
+    notes = [Note(address="engine", what="it lacks limits")]
+    text = plan_markdown(plan(), moves=moves, notes=notes, about="From `main`")
     seen, _, details = text.partition("<details>")
     assert seen == (
         "**Plan: 1 to create, 0 to update, 1 to delete, 3 unchanged, 1 cannot be planned, 1 because of drift**\n\n"
@@ -55,13 +59,15 @@ def test_what_happens_and_what_is_lost_is_seen_at_once_and_the_rest_on_demand() 
         "  * hint: `plain`\n"
         "* `!` `server:d` `plain`, left as it is\n"
         "* `!` `engine` `it lacks limits`\n\n"
+        "Since `main`:\n\n"
+        "* `~ pypi:a 1 -> 2`\n\n"
     )
     assert details.startswith("<summary>Details</summary>\n\n```text\n+ server:a  plain\n    field: plain\n")
     assert details.endswith("\n```\n\n</details>")
 
 
 def test_nothing_to_do_is_one_line() -> None:
-    assert plan_markdown(Plan(unchanged=2)) == "**Nothing to do: 2 resources are as declared**"
+    assert plan_markdown(Plan(unchanged=2), moves=NO_MOVES) == "**Nothing to do: 2 resources are as declared**"
 
 
 def outside(text: str) -> str:
@@ -71,7 +77,8 @@ def outside(text: str) -> str:
 
 
 def test_hostile_text_stays_in_code() -> None:
-    text = plan_markdown(plan(HOSTILE), notes=[Note(address=HOSTILE, what=HOSTILE)])
+    moves = VersionMoves(since=HOSTILE, changes=(Change(what=HOSTILE, sign="~", before=HOSTILE, after=HOSTILE),))
+    text = plan_markdown(plan(HOSTILE), moves=moves, notes=[Note(address=HOSTILE, what=HOSTILE)])
     left = outside(text)
     for word in ("owned", "img", "javascript", "somebody", "[a]", "\x1b", "\u202e", "`"):
         assert word not in left, word

@@ -117,7 +117,9 @@ def _apply(
 
 
 def _asked(planned: Planned, project: Project, arguments: argparse.Namespace) -> str:
-    moved = moved_by(planned, project, verbose=arguments.verbose)
+    from hatchlock.cli.lock_views import moved_text
+
+    moved = moved_text(moved_by(planned, project), verbose=arguments.verbose)
     return f"{planned.plan}\n\n{moved}" if moved else str(planned.plan)
 
 
@@ -125,7 +127,9 @@ def _moved(applied: Applied, project: Project, arguments: argparse.Namespace) ->
     """Return which versions have changed, for whoever has not seen the plan."""
     if not applied.generation or not applied.before:
         return ""
-    return moved_since(applied.before, applied.planned, project, verbose=arguments.verbose)
+    from hatchlock.cli.lock_views import moved_text
+
+    return moved_text(moved_since(applied.before, applied.planned, project), verbose=arguments.verbose)
 
 
 def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, emit: Sink) -> Undone | None:

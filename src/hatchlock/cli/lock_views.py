@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.resolve.outdated import Standing
     from hatchlock.usecases.diff import Compared
     from hatchlock.usecases.outdated import Outdated
+    from hatchlock.usecases.version_moves import VersionMoves
 
 __all__ = [
     "change_lines",
@@ -54,10 +55,10 @@ def change_lines(changes: Iterable[Change], *, verbose: bool) -> Iterator[str]:
     yield from map(str, shown)
 
 
-def moved_text(changes: Iterable[Change], number: int, *, verbose: bool) -> str:
-    """Return what changed in versions since a generation as lines below a plan; "" for nothing."""
-    lines = [f"  {printable(line)}" for line in change_lines(changes, verbose=verbose)]
-    return "\n".join([f"Since generation {number}:", *lines]) if lines else ""
+def moved_text(moves: VersionMoves, *, verbose: bool) -> str:
+    """Return what changed in versions as lines below a plan; "" for nothing."""
+    lines = [f"  {printable(line)}" for line in change_lines(moves.changes, verbose=verbose)]
+    return "\n".join([f"Since {printable(moves.since)}:", *lines]) if lines else ""
 
 
 def _kind(change: Change) -> str:

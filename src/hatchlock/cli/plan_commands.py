@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.plan import Planned
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.standing import Note
+    from hatchlock.usecases.version_moves import VersionMoves
 
 __all__ = ["moved_by", "moved_since", "plan", "selection_of", "show", "tell_hints", "tell_problems"]
 
@@ -60,8 +61,7 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     if not ui.json:
         _tell_interrupted(planned, ui)
     took = f" ({time.perf_counter() - began:.2f} s)"
-    moved = "" if ui.json or arguments.markdown else moved_by(planned, project, verbose=arguments.verbose)
-    _show(planned.plan, notes, arguments, ui, took=took, moved=moved)
+    _show(planned.plan, notes, arguments, ui, took=took, moves=moved_by(planned, project))
     if arguments.out and not ui.json:
         ui.say(" ".join([f"saved: hatchlock apply {arguments.out}", *planned.plan.consents]))
     elif planned.plan.consents and not ui.json:
@@ -69,19 +69,20 @@ def plan(arguments: argparse.Namespace, ui: Ui) -> int:
     return _status(planned.plan, arguments)
 
 
-def moved_by(planned: Planned, project: Project, *, verbose: bool) -> str:
-    """Return which versions a whole plan changes, as text below it; "" where it changes none."""
+def moved_by(planned: Planned, project: Project) -> VersionMoves:
+    """Return which versions a whole plan changes."""
+    from hatchlock.usecases.version_moves import NO_MOVES
+
     if not planned.plan.steps or planned.plan.only:
-        return ""
-    return moved_since(planned.state.current(), planned, project, verbose=verbose)
+        return NO_MOVES
+    return moved_since(planned.state.current(), planned, project)
 
 
-def moved_since(number: int, planned: Planned, project: Project, *, verbose: bool) -> str:
-    """Return which versions a project's lock has changed since a generation, as text; "" for none."""
-    from hatchlock.cli.lock_views import moved_text
+def moved_since(number: int, planned: Planned, project: Project) -> VersionMoves:
+    """Return which versions a project's lock has changed since a generation."""
     from hatchlock.usecases.version_moves import version_moves
 
-    return moved_text(version_moves(planned.state, number, project.lock_bytes or b""), number, verbose=verbose)
+    return version_moves(planned.state, number, project.lock_bytes or b"")
 
 
 def _check_out(path: Path) -> None:
@@ -106,7 +107,7 @@ def _plan_assumed(arguments: argparse.Namespace, ui: Ui) -> int:
         for note in (f"from a machine that is as {arguments.assume} says, for {assumed.platform}", *assumed.notes):
             ui.say(f"note: {printable(note)}")
     about = f"From a machine that is as {code(arguments.assume)} says, for {assumed.platform}"
-    _show(assumed.plan, (), arguments, ui, about=about)
+    _show(assumed.plan, (), arguments, ui, about=about, moves=assumed.moves)
     return _status(assumed.plan, arguments)
 
 
@@ -118,18 +119,22 @@ def _show(
     *,
     took: str = "",
     about: str = "",
-    moved: str = "",
+    moves: VersionMoves,
 ) -> None:
     if ui.json:
         from hatchlock.reconcile.planfile import plan_to_dict
 
-        ui.document(plan_to_dict(plan) | {"notes": [asdict(note) for note in notes]})
+        told = {"notes": [asdict(note) for note in notes], "versions": asdict(moves)}
+        ui.document(plan_to_dict(plan) | told)
         return
     if arguments.markdown:
         from hatchlock.cli.plan_markdown import plan_markdown
 
-        ui.result(plan_markdown(plan, notes=notes, about=about))
+        ui.result(plan_markdown(plan, notes=notes, about=about, moves=moves, verbose=arguments.verbose))
         return
+    from hatchlock.cli.lock_views import moved_text
+
+    moved = moved_text(moves, verbose=arguments.verbose)
     below = [f"\n{moved}"] if moved else []
     below += [f"! {note.address}  {note.what}" for note in notes]
     ui.result("\n".join([f"{plan}{'' if plan.steps else took}", *below]))

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hatchlock.cli.lock_views import change_lines
 from hatchlock.cli.markdown import block, code
 
 if TYPE_CHECKING:
     from hatchlock.reconcile.plan import Plan
     from hatchlock.resources.base import Step
     from hatchlock.usecases.standing import Note
+    from hatchlock.usecases.version_moves import VersionMoves
 
 __all__ = ["plan_markdown"]
 
 
-def plan_markdown(plan: Plan, *, notes: Iterable[Note] = (), about: str = "") -> str:
+def plan_markdown(
+    plan: Plan, *, moves: VersionMoves, notes: Iterable[Note] = (), about: str = "", verbose: bool = False
+) -> str:
     """Return a plan as GitHub-flavoured markdown.
 
     Args:
         plan: The plan.
+        moves: Which versions it changes.
         notes: What people should know besides.
         about: What it is a plan for; "" for this machine.
+        verbose: Whether each of these has its line, however many come or go.
     """
     lines = [f"**{plan.summary}**", ""]
     lines += [about, ""] if about else []
@@ -29,6 +35,9 @@ def plan_markdown(plan: Plan, *, notes: Iterable[Note] = (), about: str = "") ->
     lines += [f"Held at generation {plan.held} since a rollback", ""] if plan.held else []
     items = [*_items(plan), *(f"* `!` {code(note.address)} {code(note.what)}" for note in notes)]
     lines += [*items, ""] if items else []
+    if moves.changes:
+        shown = (f"* {code(line)}" for line in change_lines(moves.changes, verbose=verbose))
+        lines += [f"Since {code(moves.since)}:", "", *shown, ""]
     if plan.steps:
         lines += ["<details><summary>Details</summary>", "", block(str(plan)), "", "</details>"]
     return "\n".join(lines).rstrip()

@@ -24,7 +24,7 @@ def plan_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "hatchlock plan",
         "description": "What `hatchlock plan --json` prints, and what `plan --out` saves for `apply FILE`.",
-        **_object(_PLAN, optional=("notes", "bindings", "stale")),
+        **_object(_PLAN, optional=("notes", "versions", "bindings", "stale")),
         "$defs": {
             "address": {
                 "description": "A resource: its kind and its name.",
@@ -94,6 +94,15 @@ _PLAN: Mapping[str, _Schema] = {
         }
     ),
     "notes": _list(_object({"address": _TEXT, "what": _TEXT}), "Of `plan`: what people should know."),
+    "versions": _object(
+        {
+            "since": _described(_TEXT, "What the plan goes on from; empty where no version changes."),
+            "changes": _list(
+                _object({"what": _TEXT, "sign": {"enum": ["+", "-", "~"]}, "before": _TEXT, "after": _TEXT}),
+                "Of `plan`: packages, images and archives whose versions it changes.",
+            ),
+        }
+    ),
     "bindings": _mapping(_TEXT, "Of a saved plan: what must be the same when it is applied."),
     "stale": {
         "anyOf": [{"type": "null"}, {"$ref": "#/$defs/error"}],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from hatchlock.errors import UsageError
 from hatchlock.paths import Home, placed
+from hatchlock.usecases.version_moves import VersionMoves, moves_between
 
 if TYPE_CHECKING:
     from hatchlock.address import Address
@@ -36,11 +37,13 @@ class Assumed:
     Attributes:
         plan: The plan.
         platform: The machine's.
+        moves: Which versions differ.
         notes: What people should know of the two locks.
     """
 
     plan: Plan
     platform: str
+    moves: VersionMoves
     notes: tuple[str, ...] = ()
 
 
@@ -80,7 +83,12 @@ def plan_from(project: Project, text: str, *, platform: str | None = None) -> As
     desired = list(_desired(target, project))
     present = _present(_desired(old, project), {item.address: item for item in desired})
     plan = diff(desired, present, target.problems)
-    return Assumed(plan=replace(plan, packages=target.packages), platform=platform, notes=notes)
+    return Assumed(
+        plan=replace(plan, packages=target.packages),
+        platform=platform,
+        moves=moves_between(before, lock, since=text),
+        notes=notes,
+    )
 
 
 def _fresh(project: Project) -> tuple[Manifest, Lock]:
