@@ -112,6 +112,8 @@ class Plan:
     def summary(self) -> str:
         """One line: counts, or that there is nothing to do."""
         if not self.steps:
+            if not (self.unchanged or self.problems or self.drifted or self.only):
+                return "Nothing to do: nothing is declared"
             kind = "No steps" if self.problems else "Nothing to do"
             what = "1 resource is" if self.unchanged == 1 else f"{self.unchanged} resources are"
             return f"{kind}: {what} as declared{self.blocked}"
