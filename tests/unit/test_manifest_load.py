@@ -246,6 +246,18 @@ def test_what_is_no_toml_is_reported_with_its_line(text: str, expected: str) -> 
     [
         ("[servers.'a b']\n[servers.'a b']\n", "put what both say into one table, or give one of them another name"),
         ("[project]\nname = typo\n", 'text stands in quotes: name = "value"'),
+        ("a = [1", "a list has commas between its items, and ends with ]"),
+        ("a = [1 2]", "a list has commas between its items, and ends with ]"),
+        ("a = {b=1", "a table in a line has commas between its keys, and ends with }"),
+        ("a = 1.2.3", "one key with its value a line; text, also a date or a version, stands in quotes"),
+        ('a = "C:\\dir"', r"write '...' around a text with backslashes, or \\ for each of them"),
+        ('a = "C:\\Users"', r"write '...' around a text with backslashes, or \\ for each of them"),
+        ('a = "b\nc = 1', "end the text with the quotes that it begins with, on its line"),
+        (
+            "a = {b = 1,}",
+            "a table in { } stands on one line, without a comma at its end; "
+            "a key with other signs than A-Z a-z 0-9 - _ in quotes",
+        ),
         (PROJECT + '[servers.a]\nargs = "--zone UTC"\ncommand = ["x"]\n', 'write args = ["--zone", "UTC"]'),
     ],
 )

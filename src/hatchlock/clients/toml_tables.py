@@ -29,6 +29,7 @@ from hatchlock.clients.toml_text import (
 )
 from hatchlock.lock.toml import dump_key, dump_value
 from hatchlock.manifest.read import check_depth
+from hatchlock.manifest.toml_words import toml_words
 
 __all__ = ["TomlArray", "TomlTables"]
 
@@ -287,10 +288,8 @@ def _loaded(text: str, path: str) -> dict[str, Any]:
         last = text.rstrip("\n")
         at_end = (last.count("\n") + 1, len(last) - last.rfind("\n"))
         line, column = (int(match[1]), int(match[2])) if match and match[1] else at_end
-        why = _POSITION.sub("", message)
-        raise Unparsable(
-            path=path, line=line, column=column, why=f"it is not valid TOML 1.0: {why[:1].lower()}{why[1:]}"
-        ) from error
+        words, _ = toml_words(_POSITION.sub("", message))
+        raise Unparsable(path=path, line=line, column=column, why=f"it is not valid TOML 1.0: {words}") from error
     return value
 
 

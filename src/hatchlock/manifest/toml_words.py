@@ -14,11 +14,23 @@ _NAMED = re.compile(
     r"(?P<what>Cannot declare|Cannot mutate immutable namespace|Cannot redefine namespace) (?P<key>\(.*\))( twice)?",
     re.DOTALL,
 )
+_BACKSLASH = r"write '...' around a text with backslashes, or \\ for each of them"
 _HINTS = {
     "Invalid value": 'text stands in quotes: name = "value"',
     "Cannot overwrite a value": "a key stands once in its table: delete one of both",
     "Invalid statement": 'a line is a table, [servers.time], or a key with its value, name = "value"',
     "Expected '=' after a key in a key/value pair": 'write key = "value"',
+    "Unclosed array": "a list has commas between its items, and ends with ]",
+    "Unclosed inline table": "a table in a line has commas between its keys, and ends with }",
+    "Expected newline or end of document after a statement": (
+        "one key with its value a line; text, also a date or a version, stands in quotes"
+    ),
+    "Invalid initial character for a key part": (
+        "a table in { } stands on one line, without a comma at its end; a key with other signs than A-Z a-z 0-9 - _ in quotes"
+    ),
+    "Unescaped '\\' in a string": _BACKSLASH,
+    "Invalid hex value": _BACKSLASH,
+    "Illegal character '\\n'": "end the text with the quotes that it begins with, on its line",
     "Unterminated string": "end the text with the quotes that it begins with",
     "Expected ']' at the end of a table declaration": "end the line of the table with ]",
 }
