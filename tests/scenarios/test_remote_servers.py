@@ -91,7 +91,7 @@ def test_the_server_asks_and_tells_by_itself(way: str, request: pytest.FixtureRe
     apply_records(tmp_path, [record_of(server.url)])
     told = asyncio.run(_with_the_sdk(run_command(tmp_path, "far")))
 
-    assert told == ["it said thought", "accept blue", "grown", "notifications/tools/list_changed"]
+    assert told == ["notifications/tools/list_changed", "it said thought", "accept blue"]
 
 
 async def _with_the_sdk(command: list[str]) -> list[str]:
@@ -118,16 +118,16 @@ async def _with_the_sdk(command: list[str]) -> list[str]:
         ClientSession(read, write, sampling_callback=think, elicitation_callback=ask, message_handler=hear) as session,
     ):
         await session.initialize()
-        for name in ("think", "ask", "grow"):
-            result = await session.call_tool(name, {})
-            said.append(str(result.content[0].text))  # type: ignore[union-attr]
         async with asyncio.timeout(PATIENCE):
-            # what a server says by itself before `run` listens for that is lost
+            # first, and again: what a server says, or asks, by itself before `run` listens for that is lost
             while not changed.is_set():
                 await session.call_tool("grow", {})
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), 1)
-        said.append("notifications/tools/list_changed")
+            said.append("notifications/tools/list_changed")
+            for name in ("think", "ask"):
+                result = await session.call_tool(name, {})
+                said.append(str(result.content[0].text))  # type: ignore[union-attr]
     return said
 
 
