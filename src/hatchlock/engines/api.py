@@ -90,7 +90,7 @@ class Engine:
         """
         return self._call(method, path, body)
 
-    def look_up(self, path: str) -> Any | None:
+    def look_up(self, path: str, *, method: str = "GET") -> Any | None:
         """Ask for one thing, and return the JSON that is answered; None if there is no such thing.
 
         Raises:
@@ -98,7 +98,7 @@ class Engine:
             EngineUnreachable: The engine does not answer.
         """
         try:
-            return self._call("GET", path)
+            return self._call(method, path)
         except EngineError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -192,14 +192,17 @@ class Engine:
                 raise
 
     def remove(self, container: str) -> bool:
-        """Kill and remove a container with its anonymous volumes; return whether there was one."""
+        """Kill and remove a container with its anonymous volumes, and return whether there was one; then it is gone."""
+        path = f"/containers/{quote(container)}"
         try:
-            self._call("DELETE", f"/containers/{quote(container)}?force=1&v=1")
+            self._call("DELETE", f"{path}?force=1&v=1")
         except EngineError as error:
             if error.status == _NOT_FOUND:
                 return False
-            if error.status != _CONFLICT:  # its removal is already under way
+            if error.status != _CONFLICT:
                 raise
+            # somebody else has begun to remove it: until that is done it is in the list
+            self.look_up(f"{path}/wait?condition=removed", method="POST")
         return True
 
     def inspect(self, container: str) -> dict[str, Any]:
