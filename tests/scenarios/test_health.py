@@ -19,7 +19,7 @@ from hatchlock.state.denials import Refusal, denials_path, remember_denial
 from hatchlock.usecases.launcher import write_launcher
 from support.cats import CAT, CATS, CatProject
 from support.cats import apply as apply_project
-from support.runs import Run, apply_records, python_record, wait_for
+from support.runs import HELLO, Run, apply_records, python_record, wait_for
 from support.unavailable import need_isolation
 
 EVIL = "Does\u202e it.\x1b[2J\nSecond line"
@@ -184,8 +184,9 @@ def test_a_quarantine_is_in_plan_and_status_and_apply_starts_nothing(tmp_path: P
     project = CatProject(tmp_path, CATS)
     apply_project(project)
     with Run(command=project.launch_command("cat"), env=project.env) as run:
-        root = project.store / "projects" / "trial"
-        assert wait_for(lambda: any((root / "sessions").glob("*.json")))
+        run.write(HELLO)
+        # before, `run` may just look whether bubblewrap works: no watchdog ends that, and quarantine after ten seconds
+        assert run.line()
         project.ok("quarantine", "cat", "--reason", "it purrs")
         assert run.wait() == -signal.SIGKILL
     assert "! server:cat  it is in quarantine since " in project.ok("plan").out + project.ok("plan").err
