@@ -274,7 +274,7 @@ APPLICATIONS: Mapping[str, RealApplication] = {
             client="claude-code",
             program=_bin("claude"),
             calls=(Call(words=("mcp", "list"), shows=r"door: .*hatchlock run .*door - ✔ Connected"),),
-            fields="timeout = 5000, alwaysLoad = true",
+            fields="timeout = 30000, alwaysLoad = true",
             trust={".claude/settings.json": '{"enabledMcpjsonServers": ["door"]}'},
             untrusted=r"door: hatchlock run door - .* Pending approval",
         ),
