@@ -341,6 +341,32 @@ def test_a_message_of_2026_has_its_headers_and_ends_with_its_stream(tmp_path: Pa
     assert (call.headers["mcp-protocol-version"], call.headers["mcp-name"]) == ("2026-07-28", "t")
 
 
+def test_a_request_of_2026_that_is_taken_back_before_its_answer_begins_ends_with_the_answers_head(
+    tmp_path: Path,
+) -> None:
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+
+    def answering(asked: Asked) -> Reply:
+        if asked.rpc == "tools/call":
+            called.set()
+            begins.wait(60)
+            return Reply(headers=STREAM, parts=(event(b"{}", id="x"), b": nothing more"), held=held)
+        return polite(asked)
+
+    called, begins, held = threading.Event(), threading.Event(), threading.Event()
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        assert answer_to(run, 1, "server/discover", _meta=meta)["result"] == {}
+        params = {"name": "t", "arguments": {}, "_meta": meta}
+        run.write({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
+        assert called.wait(60)
+        run.write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}})
+        assert answer_to(run, 3, "server/discover", _meta=meta)["id"] == 3
+        begins.set()
+        assert run.end() == (0, b"", b"")
+        assert not held.is_set()
+        held.set()
+
+
 def test_the_proxy_of_the_environment_is_used_and_never_for_this_machine(tmp_path: Path) -> None:
     asked = []
 

@@ -103,7 +103,7 @@ class StreamableHttp:
         self._mirrored = Mirrored()
         self._opening = b""
         self._renewing = threading.Lock()
-        self._underway: dict[str, Answer] = {}
+        self._underway: dict[str, Answer | None] = {}
         self._taken_back: set[str] = set()
         self._is_modern = False
         self._lock = threading.Lock()
@@ -120,7 +120,7 @@ class StreamableHttp:
             self._opening, self._session = line, _Session()
         if said.requests:
             self._is_modern = bool(said.version)
-        with self._posted(line, said, outlet) as answer:
+        with self._under_way(said), self._posted(line, said, outlet) as answer:
             self._heed(answer, said, outlet)
         if said.method == "notifications/initialized":
             self._listen(outlet)
@@ -228,7 +228,8 @@ class StreamableHttp:
         while True:
             if current is not None:
                 with self._tracked(said, current):
-                    self._follow(current, said, waiting, place, outlet)
+                    if not self._was_taken_back(said):
+                        self._follow(current, said, waiting, place, outlet)
             if self._was_taken_back(said) or not waiting:
                 waiting.clear()
                 return
@@ -266,8 +267,21 @@ class StreamableHttp:
         return None
 
     @contextlib.contextmanager
+    def _under_way(self, said: Said) -> Iterator[None]:
+        """Let a request be taken back, also before its answer begins."""
+        with self._lock:
+            self._underway.update(dict.fromkeys(said.requests))
+        try:
+            yield
+        finally:
+            with self._lock:
+                for key in said.requests:
+                    self._underway.pop(key, None)
+                    self._taken_back.discard(key)
+
+    @contextlib.contextmanager
     def _tracked(self, said: Said, answer: Answer) -> Iterator[None]:
-        """Let a request be taken back while its stream is read."""
+        """Let a stream be ended that is read when its request is taken back."""
         key = said.requests[0]
         with self._lock:
             self._underway[key] = answer
@@ -276,14 +290,11 @@ class StreamableHttp:
                 yield
         finally:
             with self._lock:
-                if self._underway.get(key) is answer:
-                    del self._underway[key]
+                self._underway[key] = None
 
     def _was_taken_back(self, said: Said) -> bool:
         with self._lock:
-            before = len(self._taken_back)
-            self._taken_back.discard(said.requests[0])
-            return len(self._taken_back) < before
+            return said.requests[0] in self._taken_back
 
     def _takes_back(self, said: Said) -> bool:
         """Take a request back, if that is done by the end of its stream, as since 2026-07-28."""
@@ -291,7 +302,7 @@ class StreamableHttp:
             return False
         with self._lock:
             answer = self._underway.get(said.cancels)
-            if answer is not None:
+            if said.cancels in self._underway:
                 self._taken_back.add(said.cancels)
         if answer is not None:
             answer.stop()
