@@ -255,8 +255,7 @@ def test_what_is_no_toml_is_reported_with_its_line(text: str, expected: str) -> 
         ('a = "b\nc = 1', "end the text with the quotes that it begins with, on its line"),
         (
             "a = {b = 1,}",
-            "a table in { } stands on one line, without a comma at its end; "
-            "a key with other signs than A-Z a-z 0-9 - _ in quotes",
+            "a table in { } is one line without a comma at its end; other signs than A-Z a-z 0-9 - _ in a key need quotes",
         ),
         (PROJECT + '[servers.a]\nargs = "--zone UTC"\ncommand = ["x"]\n', 'write args = ["--zone", "UTC"]'),
     ],

@@ -26,7 +26,7 @@ _HINTS = {
         "one key with its value a line; text, also a date or a version, stands in quotes"
     ),
     "Invalid initial character for a key part": (
-        "a table in { } stands on one line, without a comma at its end; a key with other signs than A-Z a-z 0-9 - _ in quotes"
+        "a table in { } is one line without a comma at its end; other signs than A-Z a-z 0-9 - _ in a key need quotes"
     ),
     "Unescaped '\\' in a string": _BACKSLASH,
     "Invalid hex value": _BACKSLASH,
