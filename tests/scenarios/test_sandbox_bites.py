@@ -169,9 +169,21 @@ def test_a_container_is_told_the_same(home: Path, report: Path, engine: str) -> 
         assert 'memory = "512m"' in err
 
 
-def learnt(record: LaunchRecord, home: Path, directory: Path) -> dict[str, object]:
+_LATE = """
+import sys, time
+from hatchlock.cli.main import main
+from hatchlock.engines.api import Engine
+start = Engine.start
+Engine.start = lambda *given: (start(*given), time.sleep(2))
+sys.exit(main())
+"""
+"""`hatchlock` on a machine on which a server has done a lot before it is known that it was started."""
+
+
+def learnt(record: LaunchRecord, home: Path, directory: Path, *program: str) -> dict[str, object]:
     apply_records(home, [record])
-    command = [*run_command(home)[:1], "-m", "hatchlock", "--home", str(home), "--project", record.project]
+    python = run_command(home)[0]
+    command = [python, *(program or ("-m", "hatchlock")), "--home", str(home), "--project", record.project]
     with Run(command=[*command, "run", record.server, "--learn", str(directory)]) as run:
         run.hello()
         time.sleep(1)  # it is looked at ten times a second
@@ -219,7 +231,7 @@ def test_what_a_container_tries_is_learnt(home: Path, tmp_path: Path, service: i
     project = f"trial-{secrets.token_hex(4)}"
     with links_image(engine) as image:
         record = links_record(engine, image, project, *nosiness(service), script="nosy.py")
-        found = learnt(record, home, tmp_path / "learnt")
+        found = learnt(record, home, tmp_path / "learnt", "-c", _LATE)
     check_learnt(found, service, written=["/data/notes/today"])
 
 

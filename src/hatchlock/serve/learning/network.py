@@ -18,6 +18,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import NoReturn
 
 __all__ = ["NetworkWatch", "Tried"]
@@ -25,7 +26,11 @@ __all__ = ["NetworkWatch", "Tried"]
 _NEW_NETWORK = 0x40000000
 _NEW_USERS = 0x10000000
 _OWNER_OF = 0xB701  # NS_GET_USERNS
+_GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914  # SIOCGIFFLAGS, SIOCSIFFLAGS
+_UP = 1
+_SELF = Path("/proc/self")
 _SECONDS = 5.0
+_GLANCE = 0.001
 _PORT = 53
 _IP = 0x0800
 _OUTGOING = 4
@@ -80,11 +85,27 @@ class NetworkWatch:
 
     def enter(self, pid: int) -> None:
         """Let it enter the network namespace of a process, and wait until it watches there, or cannot."""
+        self._order(str(pid))
+        self.wait()
+
+    def expect(self, container: str) -> None:
+        """Let it enter the network namespace of a container of this machine as soon as that has one: before its program runs.
+
+        Args:
+            container: The engine's id of it, not started yet.
+        """
+        self._order(container)
+
+    def wait(self) -> None:
+        """Wait until it watches where it was sent, or cannot."""
         with contextlib.suppress(OSError):
-            os.write(self._control, f"{pid}\n".encode())
             ready, _, _ = select.select([self._answers], [], [], _SECONDS)
             self._problem = os.read(self._answers, 4096).decode().strip() if ready else "it does not answer"
             self._problem = "" if self._problem == "ready" else self._problem
+
+    def _order(self, place: str) -> None:
+        with contextlib.suppress(OSError):  # it has ended, which its answer says
+            os.write(self._control, f"{place}\n".encode())
 
     def finish(self) -> Tried:
         """End it, and return what it saw."""
@@ -141,9 +162,11 @@ def _watch(orders: int, replies: int) -> NoReturn:
         with contextlib.suppress(OSError):
             os.close(descriptor)
     try:
-        first = os.read(orders, 64)
-        if first:
-            _enter(int(first))
+        place = os.read(orders, 256).decode().strip()
+        pid = int(place) if place.isdecimal() else _first_process(place, orders)
+        if pid:
+            _enter(pid)
+            _start_loopback()
             _route_everything_to_loopback()
             with _name_server() as names, _packets() as packets:
                 os.write(replies, b"ready\n")
@@ -162,6 +185,25 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def _first_process(container: str, orders: int) -> int:
+    """Return a process of a container that is just being started, once it is in the network of its own; 0 if nobody waits.
+
+    It is still the runtime's there, which makes the container around itself before it becomes the server.
+    """
+    while container:
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                if container in (place / "cgroup").read_text() and _network_of(place) != _network_of(_SELF):
+                    return int(place.name)
+        if select.select([orders], [], [], _GLANCE)[0]:
+            break
+    return 0
+
+
+def _network_of(process: Path) -> Path:
+    return (process / "ns" / "net").readlink()
+
+
 def _enter(pid: int) -> None:
     network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if os.geteuid() != 0:
@@ -175,6 +217,14 @@ def _set_namespace(descriptor: int, kind: int) -> None:
     if library.setns(descriptor, kind) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def _start_loopback() -> None:
+    """Do what whoever makes a namespace does last: routes lead only to what is up."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kernel:
+        name = b"lo".ljust(16, b"\0")
+        flags = struct.unpack_from("=H", fcntl.ioctl(kernel, _GET_FLAGS, name + bytes(24)), 16)[0]
+        fcntl.ioctl(kernel, _SET_FLAGS, name + struct.pack("=H", flags | _UP) + bytes(22))
 
 
 def _route_everything_to_loopback() -> None:

@@ -91,14 +91,19 @@ class Learning(Observer):
             place = self._root / path
             if place.is_dir() and not place.is_symlink():
                 place.chmod(_OPEN)
-        self._watch(pid)
+        if self._network:
+            self._network.enter(pid)
+        self._usage = UsageWatch(pid)
 
     def created(self, engine: Engine, container: str) -> None:
-        """Open the usual places of the container's root to every user: it is thrown away."""
+        """Open the usual places of the container's root to every user: it is thrown away. Wait for its network."""
         self._container = (engine, container)
         self._before = frozenset(self._places(*_USUAL))
         with self._learning("what it writes"):
             engine.ask("PUT", f"/containers/{container}/archive?path=/", _open_directories(self._before))
+        if self._network and os.geteuid() == 0:
+            with self._learning("hosts"):
+                self._network.expect(engine.inspect(container)["Id"])
 
     def started(self, engine: Engine, container: str) -> None:
         """Begin to watch, if the container's processes are this machine's and ours to look at."""
@@ -108,8 +113,13 @@ class Learning(Observer):
             pid = int(facts["State"]["Pid"])
             pid = pid if _is_here(pid, facts["Id"]) else 0
         if pid and os.geteuid() == 0:
-            self._watch(pid)
+            if self._network:
+                self._network.wait()
+            self._usage = UsageWatch(pid)
         else:
+            if self._network:
+                self._network.finish()
+                self._network = None
             why = "a container's processes are watched by root only, on the engine's own machine"
             self._unknown += [f"hosts ({why})", f"memory, processes and files ({why})"]
 
@@ -156,11 +166,6 @@ class Learning(Observer):
         with contextlib.suppress(OSError):  # it has ended
             while not os.path.samestat(own, os.stat(f"/proc/{pid}/root")) and time.monotonic() < until:  # noqa: PTH116
                 time.sleep(_POLL)
-
-    def _watch(self, pid: int) -> None:
-        if self._network:
-            self._network.enter(pid)
-        self._usage = UsageWatch(pid)
 
     def _written(self) -> Iterable[str]:
         if self._container is None:
