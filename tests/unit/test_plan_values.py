@@ -15,6 +15,7 @@ def at(text: str) -> Address:
 def test_a_plan_of_nothing_is_nothing() -> None:
     assert diff((), ()) == Plan()
     assert str(Plan()) == "Nothing to do: nothing is declared"
+    assert Plan(only=("group:none",)).summary == "Nothing to do: 0 resources are as declared"
     assert (Plan().existing, Plan().held, Plan().consents, Plan().is_mass_removal) == (0, 0, (), False)
 
 
