@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hatchlock.security.secrets.store import SecretStore
 from hatchlock.state.imported import Imported, write_imported
 from hatchlock.state.originals import original_path
 from support.cats import CatProject, apply
+from support.everybodys import everybodys_directory
 
 MANIFEST = """\
 [project]
@@ -235,9 +235,8 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--i
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_a_file_that_may_not_be_written_is_said_with_what_helps() -> None:
-    # not in pytest's own directory: one that starts beside this takes away what lets others into it
-    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as directory:
-        project = applied(Path(directory))
+    with everybodys_directory() as directory:
+        project = applied(directory)
         subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
         cursor(project).chmod(0o444)
         for words in (["client", "restore", "cursor"], ["destroy"]):

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 
 import pytest
 
-import hatchlock
 from hatchlock.launch import LaunchRecord, Sandbox
 from hatchlock.security.network import CA_INSIDE, ca_environment
+from support.everybodys import copy_ourselves, everybodys_directory
 from support.faulty import certificate
 from support.network_hosts import echoing, trail
 from support.ports import free_port
@@ -150,10 +149,7 @@ def test_a_proxy_leads_to_a_host_that_this_machine_does_not_know(home: Path, por
 
 @pytest.fixture
 def everybodys() -> Iterator[Path]:
-    """A directory that every user can read: pytest's own is closed again by each pytest that begins beside this one."""
-    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
+    with everybodys_directory() as directory:
         yield directory
 
 
@@ -166,8 +162,7 @@ def test_an_ordinary_user_has_it_too(everybodys: Path, port: int) -> None:
     home = everybodys / "home"
     home.mkdir(mode=0o700)
     shutil.copy(SERVERS / "caller.py", everybodys)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(hatchlock.__file__).parent, everybodys / "src" / "hatchlock", ignore=ignored)
+    copy_ourselves(everybodys / "src")
     record = caller(f"localhost:{port}", "a.test:443")
     argv = (python, "-I", str(everybodys / "caller.py"))
     apply_records(home, [replace(record, argv=argv, read_only_paths=(str(everybodys),))])

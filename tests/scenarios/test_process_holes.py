@@ -9,15 +9,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import hatchlock
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from support.everybodys import copy_ourselves, everybodys_directory
 from support.runs import BARE, SERVERS
 from support.unavailable import need_isolation, unavailable
 
@@ -41,12 +40,8 @@ def place() -> Iterator[Path]:
     need_isolation()
     if not Path(PYTHON).exists():
         unavailable(f"an ordinary user needs a Python that it can read: {PYTHON}")
-    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        # a process beside this one may just be writing bytecode: to another name, which is gone in an instant
-        unfinished = shutil.ignore_patterns("*.pyc.*")
-        shutil.copytree(Path(hatchlock.__file__).parent, directory / "source" / "hatchlock", ignore=unfinished)
+    with everybodys_directory() as directory:
+        copy_ourselves(directory / "source")
         shutil.copy(SERVERS / "peek.py", directory / "peek.py")
         (directory / "peek.py").chmod(0o755)
         shutil.copy("/usr/bin/id", directory / "id")

@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +18,11 @@ import anyio
 import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
-import hatchlock
 from hatchlock.engines.cgroups import bound, find_places
 from hatchlock.launch import LaunchRecord, Mount, Sandbox, SecretReference
 from hatchlock.serve.probe import ProbeFailed, probe
 from hatchlock.state.stamps import split_stamp
+from support.everybodys import copy_ourselves, everybodys_directory
 from support.runs import (
     BARE,
     HELLO,
@@ -360,16 +359,12 @@ def test_an_ordinary_user_isolates_through_a_user_namespace(tag: str) -> None:
     python = "/usr/bin/python3.11"
     if not Path(python).exists():
         unavailable(f"an ordinary user needs a Python that it can read: {python}")
-    # Neither this repository nor pytest's own directory need be readable for another user.
-    with tempfile.TemporaryDirectory(prefix="hatchlock-test-") as directory:
-        place = Path(directory)
-        # nor what processes beside this one are just compiling, which gets another name
-        half_done = shutil.ignore_patterns("*.pyc.*")
-        shutil.copytree(Path(hatchlock.__file__).parent, place / "source" / "hatchlock", ignore=half_done)
+    with everybodys_directory() as place:
+        copy_ourselves(place / "source")
         shutil.copy(SERVERS / "echo.py", place / "echo.py")
         record = python_record(server=tag, read_only_paths=(str(place / "echo.py"),))
         apply_records(place / "home", [replace(record, argv=(python, "-I", str(place / "echo.py"), "--stderr", tag))])
-        subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
+        subprocess.run(["chown", "-R", "65534:65534", place], check=True)
         user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
         command = (*user, python, *run_command(place / "home", tag)[1:])
         with Run(command=command, env={**BARE, "PYTHONPATH": str(place / "source")}) as run:

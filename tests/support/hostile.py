@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import hatchlock
 from hatchlock.engines.api import Engine
 from hatchlock.engines.node import find_node
 from hatchlock.engines.process import find_interpreter
 from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.security.sandbox import private_uid
+from support.everybodys import copy_ourselves
 from support.hosts import World, greeting
 from support.links_image import OPEN, programs
 from support.runs import BARE, SERVERS, Run, apply_records, processes_with, run_command, wait_for
@@ -404,9 +404,7 @@ class Scene:
         # CAP_DAC_OVERRIDE, permitted and effective (struct vfs_cap_data, revision 2)
         os.setxattr(self.place / "data" / "capable", "security.capability", struct.pack("<5I", 0x02000001, 2, 0, 0, 0))
         if self.runtime == "user":
-            # a process beside this one may just be writing bytecode: to another name, which is gone in an instant
-            unfinished = shutil.ignore_patterns("*.pyc.*")
-            shutil.copytree(Path(hatchlock.__file__).parent, self.place / "source" / "hatchlock", ignore=unfinished)
+            copy_ourselves(self.place / "source")
             self._own(self.home)
 
     @contextlib.contextmanager
