@@ -21,7 +21,7 @@ from hatchlock.cli.carrying import (
 )
 from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, project_of
-from hatchlock.cli.lock_views import change_lines
+from hatchlock.cli.lock_views import change_lines, moved_text
 from hatchlock.cli.plan_commands import moved_by, moved_since, selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
@@ -117,8 +117,6 @@ def _apply(
 
 
 def _asked(planned: Planned, project: Project, arguments: argparse.Namespace) -> str:
-    from hatchlock.cli.lock_views import moved_text
-
     moved = moved_text(moved_by(planned, project), verbose=arguments.verbose)
     return f"{planned.plan}\n\n{moved}" if moved else str(planned.plan)
 
@@ -127,8 +125,6 @@ def _moved(applied: Applied, project: Project, arguments: argparse.Namespace) ->
     """Return which versions have changed, for whoever has not seen the plan."""
     if not applied.generation or not applied.before:
         return ""
-    from hatchlock.cli.lock_views import moved_text
-
     return moved_text(moved_since(applied.before, applied.planned, project), verbose=arguments.verbose)
 
 

@@ -90,13 +90,16 @@ class Engine:
         """
         return self._call(method, path, body)
 
-    def look_up(self, path: str, *, method: str = "GET") -> Any | None:
+    def look_up(self, path: str) -> Any | None:
         """Ask for one thing, and return the JSON that is answered; None if there is no such thing.
 
         Raises:
             EngineError: The engine refuses.
             EngineUnreachable: The engine does not answer.
         """
+        return self._if_there("GET", path)
+
+    def _if_there(self, method: str, path: str) -> Any | None:
         try:
             return self._call(method, path)
         except EngineError as error:
@@ -202,7 +205,7 @@ class Engine:
             if error.status != _CONFLICT:
                 raise
             # somebody else has begun to remove it: until that is done it is in the list
-            self.look_up(f"{path}/wait?condition=removed", method="POST")
+            self._if_there("POST", f"{path}/wait?condition=removed")
         return True
 
     def inspect(self, container: str) -> dict[str, Any]:

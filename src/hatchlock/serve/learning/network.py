@@ -21,14 +21,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["NetworkWatch", "Tried"]
+__all__ = ["NetworkWatch", "Tried", "is_of_container"]
 
 _NEW_NETWORK = 0x40000000
 _NEW_USERS = 0x10000000
 _OWNER_OF = 0xB701  # NS_GET_USERNS
 _GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914  # SIOCGIFFLAGS, SIOCSIFFLAGS
 _UP = 1
-_SELF = Path("/proc/self")
 _SECONDS = 5.0
 _GLANCE = 0.001
 _PORT = 53
@@ -58,6 +57,14 @@ class Tried:
     connections: tuple[str, ...] = ()
     lookups: tuple[str, ...] = ()
     problem: str = ""
+
+
+def is_of_container(pid: int, container: str) -> bool:
+    """Whether that process of this machine is the container's: an engine elsewhere has numbers of its own."""
+    try:
+        return container in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
 
 
 class NetworkWatch:
@@ -191,17 +198,17 @@ def _first_process(container: str, orders: int) -> int:
     It is still the runtime's there, which makes the container around itself before it becomes the server.
     """
     while container:
-        for place in Path("/proc").glob("[0-9]*"):
+        for pid in (int(place.name) for place in Path("/proc").glob("[0-9]*")):
             with contextlib.suppress(OSError):  # it has ended
-                if container in (place / "cgroup").read_text() and _network_of(place) != _network_of(_SELF):
-                    return int(place.name)
+                if is_of_container(pid, container) and _network_of(pid) != _network_of(os.getpid()):
+                    return pid
         if select.select([orders], [], [], _GLANCE)[0]:
             break
     return 0
 
 
-def _network_of(process: Path) -> Path:
-    return (process / "ns" / "net").readlink()
+def _network_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}/ns/net").readlink()
 
 
 def _enter(pid: int) -> None:

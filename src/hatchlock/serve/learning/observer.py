@@ -22,7 +22,7 @@ from hatchlock.security.learned import Observed
 from hatchlock.security.provided import Provided
 from hatchlock.security.sandbox import HOME_INSIDE
 from hatchlock.serve.denials import named_paths, profile_facts
-from hatchlock.serve.learning.network import NetworkWatch, Tried
+from hatchlock.serve.learning.network import NetworkWatch, Tried, is_of_container
 from hatchlock.serve.learning.usage import Usage, UsageWatch
 from hatchlock.serve.observer import Observer
 from hatchlock.store.strangers import entries_below
@@ -111,7 +111,7 @@ class Learning(Observer):
         with self._learning("what it uses"):
             facts = engine.inspect(container)
             pid = int(facts["State"]["Pid"])
-            pid = pid if _is_here(pid, facts["Id"]) else 0
+            pid = pid if is_of_container(pid, facts["Id"]) else 0
         if pid and os.geteuid() == 0:
             if self._network:
                 self._network.wait()
@@ -200,14 +200,6 @@ def _paths(root: Path) -> Iterator[str]:
             yield f"{path}/" if entry.is_dir(follow_symlinks=False) else path
         except OSError:  # it is not said where it is, and too deep to ask
             yield path
-
-
-def _is_here(pid: int, container: str) -> bool:
-    """Whether that process of this machine is the container's: an engine elsewhere has numbers of its own."""
-    try:
-        return container in Path(f"/proc/{pid}/cgroup").read_text()
-    except OSError:
-        return False
 
 
 def _outermost(paths: Iterable[str]) -> Iterator[str]:
