@@ -19,7 +19,7 @@ from hatchlock.launch import LaunchRecord, Relay, Sandbox
 from hatchlock.resources.container import ContainerResource
 from hatchlock.security.network import CA_INSIDE, ca_environment
 from hatchlock.state.project import ProjectState
-from hatchlock.usecases.gc_networks import remove_network, unused_networks
+from hatchlock.usecases.gc_networks import networks_of, remove_network, unused_networks
 from support.faulty import certificate
 from support.network_hosts import echoing, trail
 from support.ports import free_port
@@ -85,6 +85,8 @@ def place(image: tuple[str, str, str], tmp_path: Path) -> Iterator[Place]:
     left = found.containers()
     for name in left:
         Engine(engine).remove(name)
+    for name in networks_of(found.project, engine):
+        remove_network(engine, name)
     assert left == []
 
 

@@ -17,6 +17,7 @@ from hatchlock.launch import Endpoint, LaunchRecord, Mount, Relay, Sandbox
 from hatchlock.resources.container import ContainerResource
 from hatchlock.resources.keeping import stop_keeper
 from hatchlock.state.project import ProjectState
+from hatchlock.usecases.gc_networks import networks_of, remove_network
 from support.ports import free_port
 from support.python_image import python_image
 from support.runs import BARE, SERVERS, Run, processes_with, run_command, wait_for
@@ -93,6 +94,8 @@ def place(image: tuple[str, str, str], tmp_path: Path) -> Iterator[Place]:
     left = found.containers()
     for name in left:
         Engine(engine).remove(name)
+    for name in networks_of(found.project, engine):
+        remove_network(engine, name)
     assert left == []
 
 

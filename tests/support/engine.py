@@ -21,6 +21,11 @@ from support.unavailable import unavailable
 
 _PATIENCE = 60.0
 
+# Docker has 31 networks by default, and counts the bridges that engines before it left on this machine. Several engines are
+# here at once, and two that look for a free range in the same instant find the same.
+_RANGE = f"172.{24 + os.getpid() % 8}.0.0/16"
+_ADDRESSES = ("--default-address-pool", "base=172.17.0.0/16,size=16", "--default-address-pool", f"base={_RANGE},size=24")
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
@@ -69,7 +74,7 @@ class OwnEngine:
             unavailable("no container engine answers, and none can be started: that needs root and dockerd")
         command = [
             *(*self._prefix, dockerd, "--data-root", str(self._data), "--exec-root", f"{self.directory}/exec"),
-            *("--host", self.address, "--pidfile", f"{self.directory}/pid", *self._options),
+            *("--host", self.address, "--pidfile", f"{self.directory}/pid", *_ADDRESSES, *self._options),
         ]
         with (self.directory / "log").open("ab") as log, _one_starts():
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -18,6 +18,9 @@ _OK = 200
 _FRAME_HEAD = 8
 _STDERR_FRAME = 2
 
+_NO_ADDRESSES = ("non-overlapping IPv4 address pool", "predefined address pools", "find free subnet")
+"""How Docker before 27, since then, and Podman say that no range of addresses is free."""
+
 
 @dataclass(kw_only=True, eq=False)
 class EngineError(HatchlockError):
@@ -41,6 +44,11 @@ class EngineError(HatchlockError):
     def _hint(self) -> str:
         if "container-init binary not found" in self.message:
             return "Podman has no program that a container's first process can be: install catatonit"
+        if any(words in self.message for words in _NO_ADDRESSES):
+            return (
+                "the engine has no addresses left for one more network, or others of this machine, such as a VPN's, take them "
+                "all: remove networks that nobody needs (docker network prune), or give it more (default-address-pools)"
+            )
         return "if the engine has been changed or cleaned by hand, `hatchlock apply` puts things right; else see its own log"
 
 

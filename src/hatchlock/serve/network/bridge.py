@@ -34,7 +34,7 @@ class NetworkTaken(HatchlockError):
 
 
 def ensure_bridge(engine: Engine, record: LaunchRecord) -> None:
-    """Make the bridge of a server's project, unless it is there. It stays: the next session needs it, and it costs nothing.
+    """Make the bridge of a server's project, unless it is there. It stays, for the next session.
 
     Raises:
         NetworkTaken: Somebody else's has its name.
