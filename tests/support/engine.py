@@ -24,7 +24,12 @@ _PATIENCE = 60.0
 # Docker has 31 networks by default, and counts the bridges that engines before it left on this machine. Several engines are
 # here at once, and two that look for a free range in the same instant find the same.
 _RANGE = f"172.{24 + os.getpid() % 8}.0.0/16"
-_ADDRESSES = ("--default-address-pool", "base=172.17.0.0/16,size=16", "--default-address-pool", f"base={_RANGE},size=24")
+_ADDRESSES = (
+    "--default-address-pool",
+    "base=172.17.0.0/16,size=16",
+    "--default-address-pool",
+    f"base={_RANGE},size=24",
+)
 
 
 @pytest.fixture(scope="session")
