@@ -36,61 +36,66 @@ def status(arguments: argparse.Namespace, ui: Ui) -> int:
 
     found = project_status(project_of(arguments), offline=arguments.offline, check_secrets=arguments.check_secrets)
     if ui.json:
-        servers = [
-            {
-                "name": item.name,
-                "runtime": item.runtime,
-                "sync": item.sync,
-                "health": item.health,
-                "detail": item.detail,
-                "trust": item.trust,
-                "sandbox": item.sandbox,
-                "relaxations": list(item.relaxations),
-                "stopped": [_stopped_to_dict(what) for what in item.stopped],
-                "restart": item.restart,
-                "said": item.said,
-                "probed": item.probed,
-                "drift": list(map(_drift_to_dict, item.drift)),
-                "surface": asdict(item.surface) if item.surface else None,
-                **health_to_dict(item),
-            }
-            for item in found.servers
-        ]
-        environments = [asdict(item) | {"drift": list(map(_drift_to_dict, item.drift))} for item in found.environments]
-        ui.document(
-            {
-                "project": found.project,
-                "generation": found.generation,
-                "servers": servers,
-                "environments": environments,
-                "notes": [asdict(note) for note in found.notes],
-                **after_to_dict(found.after),
-            }
-        )
+        ui.document(_to_document(found))
         return 0
     if found.interrupted:
         ui.say(f"note: {found.interrupted}")
-    rows = [("SERVER", "RUNTIME", "SYNC", "HEALTH", "")]
-    rows += [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
-    blocks = [f"project {found.project}, {_generation(found)}", table(rows)]
-    blocks += health_blocks(found.servers, verbose=arguments.verbose)
-    blocks += after_blocks(found.after)
-    if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
-        blocks.append("\n".join(["SANDBOX", *profiles]))
-    if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:
-        blocks.append("\n".join(["STOPPED BY THE SANDBOX", *stopped]))
-    if found.environments:
-        others = [("ENVIRONMENT", "RUNTIME", "SYNC", "")]
-        others += [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
-        blocks.append(table(others))
-    if arguments.verbose and (pinned := [_pinned_line(item) for item in found.servers if item.surface]):
-        blocks.append("\n".join(["PINNED", *pinned]))
-    if arguments.verbose and (drift := list(_drift_lines(found))):
-        blocks.append("\n".join(["DRIFT", *drift]))
-    if found.notes:
-        blocks.append("\n".join(f"! {note.address}  {note.what}" for note in found.notes))
-    ui.result("\n\n".join(blocks))
+    ui.result("\n\n".join(_blocks(found, verbose=arguments.verbose)))
     return 0
+
+
+def _to_document(found: Status) -> dict[str, object]:
+    environments = [asdict(item) | {"drift": list(map(_drift_to_dict, item.drift))} for item in found.environments]
+    return {
+        "project": found.project,
+        "generation": found.generation,
+        "servers": list(map(_server_to_dict, found.servers)),
+        "environments": environments,
+        "notes": [asdict(note) for note in found.notes],
+        **after_to_dict(found.after),
+    }
+
+
+def _server_to_dict(server: ServerStatus) -> dict[str, object]:
+    return {
+        "name": server.name,
+        "runtime": server.runtime,
+        "sync": server.sync,
+        "health": server.health,
+        "detail": server.detail,
+        "trust": server.trust,
+        "sandbox": server.sandbox,
+        "relaxations": list(server.relaxations),
+        "stopped": [_stopped_to_dict(what) for what in server.stopped],
+        "restart": server.restart,
+        "said": server.said,
+        "probed": server.probed,
+        "drift": list(map(_drift_to_dict, server.drift)),
+        "surface": asdict(server.surface) if server.surface else None,
+        **health_to_dict(server),
+    }
+
+
+def _blocks(found: Status, *, verbose: bool) -> Iterator[str]:
+    """Yield what is shown, with empty lines between."""
+    yield f"project {found.project}, {_generation(found)}"
+    rows = [(item.name, item.runtime, item.sync, item.health, _labelled(item)) for item in found.servers]
+    yield table([("SERVER", "RUNTIME", "SYNC", "HEALTH", ""), *rows])
+    yield from health_blocks(found.servers, verbose=verbose)
+    yield from after_blocks(found.after)
+    if profiles := [line for item in found.servers if item.sandbox for line in _sandbox_lines(item)]:
+        yield "\n".join(["SANDBOX", *profiles])
+    if stopped := [f"{what.when}  {what.explanation}" for item in found.servers for what in item.stopped]:
+        yield "\n".join(["STOPPED BY THE SANDBOX", *stopped])
+    if found.environments:
+        others = [(item.name, item.runtime, item.sync, _labelled(item)) for item in found.environments]
+        yield table([("ENVIRONMENT", "RUNTIME", "SYNC", ""), *others])
+    if verbose and (pinned := [_pinned_line(item) for item in found.servers if item.surface]):
+        yield "\n".join(["PINNED", *pinned])
+    if verbose and (drift := list(_drift_lines(found))):
+        yield "\n".join(["DRIFT", *drift])
+    if found.notes:
+        yield "\n".join(f"! {note.address}  {note.what}" for note in found.notes)
 
 
 def _generation(found: Status) -> str:

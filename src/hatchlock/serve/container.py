@@ -31,6 +31,7 @@ from hatchlock.serve.server import Take
 from hatchlock.serve.watchdog import CREATED, DONE, Cleanup, Watchdog, end_container
 
 if TYPE_CHECKING:
+    from hatchlock.serve.network.hub import Hub
     from hatchlock.serve.network.network import Network
     from hatchlock.serve.network.sidecar import Sidecar
 
@@ -205,17 +206,12 @@ def session(
     engine.ping()
     digits = network.session if network else os.urandom(4).hex()
     name = f"hatchlock-{record.project}-{record.server}-{digits}"
-    secrets = Path(provided.secrets_directory) if provided.secrets_directory else None
     hub = network.hub() if network else None
-    beside = f"{name}-relay"
-    cleanup = end_container(functools.partial(_remove_all, engine, (name, *((beside,) if hub else ()))))
-    watchdog = Watchdog.start(ending(and_remove(hub.directory if hub else None, and_remove(secrets, cleanup))))
+    watchdog = Watchdog.start(ending(_cleanup(engine, name, hub, provided)))
     sidecar: Sidecar | None = None
     try:
-        if secrets:
-            lay_out(secrets, {PurePath(path).name: content for path, content in provided.files.items()})
-        labels = {"session": digits, "owner": owner(os.getpid())}
-        labels |= {name: value for name, value in {"record": applied, "store": store}.items() if value}
+        _lay_out_secrets(provided)
+        labels = _labels(digits, record=applied, store=store)
         with _needing(record.image, engine):
             traits = engine_traits(engine, record.image)
         if record.sandbox.network == ("internet",):
@@ -226,7 +222,7 @@ def session(
             from hatchlock.serve.network.sidecar import Sidecar  # noqa: PLC0415  few servers have one
 
             network.receive(hub)
-            sidecar = Sidecar.create(beside, record, engine, hub=hub, labels=labels)
+            sidecar = Sidecar.create(_beside(name), record, engine, hub=hub, labels=labels)
             provided = replace(provided, joins=sidecar.id, shown=hub.place(resolver_files(network.hosts, own=HOSTNAME)))
         config = container_config(record, env=env, host=host_facts(), labels=labels, provided=provided, engine=traits)
 
@@ -252,6 +248,30 @@ def session(
         raise
     finally:
         watchdog.release()
+
+
+def _beside(name: str) -> str:
+    """Return the name of the container that is a server's way to its network."""
+    return f"{name}-relay"
+
+
+def _labels(session: str, **facts: str) -> dict[str, str]:
+    known = {name: value for name, value in facts.items() if value}
+    return {"session": session, "owner": owner(os.getpid()), **known}
+
+
+def _lay_out_secrets(provided: Provided) -> None:
+    if provided.secrets_directory:
+        files = {PurePath(path).name: content for path, content in provided.files.items()}
+        lay_out(Path(provided.secrets_directory), files)
+
+
+def _cleanup(engine: Engine, name: str, hub: Hub | None, provided: Provided) -> Cleanup:
+    """Return what removes all that a session makes: containers, then directories."""
+    names = (name, _beside(name)) if hub else (name,)
+    secrets = Path(provided.secrets_directory) if provided.secrets_directory else None
+    containers = end_container(functools.partial(_remove_all, engine, names))
+    return and_remove(hub.directory if hub else None, and_remove(secrets, containers))
 
 
 def _remove_all(engine: Engine, names: Sequence[str]) -> bool:

@@ -154,29 +154,14 @@ def start_isolated(
         SeccompProfileUnusable: Its seccomp profile makes no filter.
     """
     _check_paths(record, system)
-    texts = {
-        **identity_files(record, system),
-        **(resolver_files(provided.hosts, own=HOSTNAME) if has_own_network(record.sandbox) else {}),
-    }
-    named = {path: content.encode() for path, content in texts.items()}
-    files = {path: memory_file(content) for path, content in {**named, **provided.files}.items()}
+    files = {path: memory_file(content) for path, content in _laid_over(record, system, provided).items()}
     calls = system_calls(record.sandbox, system, provided.seccomp)
     seccomp = memory_file(calls) if calls else None
-    options = memory_file(
-        b"".join(
-            f"{item}\0".encode()
-            for item in bubblewrap_options(record, system, env=env, files=files, seccomp=seccomp, root=provided.root)
-        )
-    )
+    words = bubblewrap_options(record, system, env=env, files=files, seccomp=seccomp, root=provided.root)
+    options = memory_file(b"".join(f"{word}\0".encode() for word in words))
     info_out, info_in = os.pipe()
     block, go = os.pipe() if held else (None, None)
-    inherited = (
-        options,
-        info_in,
-        *(() if block is None else (block,)),
-        *files.values(),
-        *(() if seccomp is None else (seccomp,)),
-    )
+    inherited = tuple(item for item in (options, info_in, block, *files.values(), seccomp) if item is not None)
 
     def start(groups: Group) -> subprocess.Popen[bytes]:
         here = replace(system, grouped=groups.bound)
@@ -195,16 +180,28 @@ def start_isolated(
     # be a kill.
     inside = _first_process(info_out)
     if held and go is not None:
-        try:
-            if inside:
-                held(inside)
-        except BaseException:
-            started.process.kill()  # else it would go on without what it has not got
-            started.process.wait()
-            raise
-        finally:
-            os.close(go)
+        _let_go(started.process, inside, held, go)
     return LocalServer(started, record.sandbox, group=inside or started.process.pid, inside=inside)
+
+
+def _laid_over(record: LaunchRecord, system: System, provided: Provided) -> dict[str, bytes]:
+    """Return the files that the server sees and this machine has not: path -> content."""
+    resolver = resolver_files(provided.hosts, own=HOSTNAME) if has_own_network(record.sandbox) else {}
+    texts = {**identity_files(record, system), **resolver}
+    return {**{path: content.encode() for path, content in texts.items()}, **provided.files}
+
+
+def _let_go(process: subprocess.Popen[bytes], inside: int, held: Callable[[int], None], go: int) -> None:
+    """Let whoever prepares something do so, and then the server begin."""
+    try:
+        if inside:
+            held(inside)
+    except BaseException:
+        process.kill()  # else it would go on without what it has not got
+        process.wait()
+        raise
+    finally:
+        os.close(go)
 
 
 def start_confined(

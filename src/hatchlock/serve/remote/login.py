@@ -11,9 +11,10 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Any, ClassVar
 
 from hatchlock.errors import HatchlockError
@@ -39,6 +40,13 @@ _INITIALIZE = {
         "clientInfo": {"name": "hatchlock", "version": "1"},
     },
 }
+_OURSELVES = {
+    "client_name": "hatchlock",
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+    "token_endpoint_auth_method": "none",
+}
+"""What the authorization server is told of its new client (RFC 7591)."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -168,28 +176,13 @@ async def _flow(
 
     provider = OAuthClientProvider(
         server_url=url,
-        client_metadata=OAuthClientMetadata.model_validate(
-            {
-                "client_name": "hatchlock",
-                "redirect_uris": [back.url],
-                "grant_types": ["authorization_code", "refresh_token"],
-                "response_types": ["code"],
-                "token_endpoint_auth_method": "none",
-            }
-        ),
+        client_metadata=OAuthClientMetadata.model_validate(_OURSELVES | {"redirect_uris": [back.url]}),
         storage=_Nothing(),
         redirect_handler=begin,
         callback_handler=wait,
     )
     http = import_module(_http_of(OAuthClientProvider))
-    client = http.AsyncClient(
-        auth=provider,
-        verify=tls_context(environ),
-        trust_env=True,  # proxies, for each host its own
-        mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
-        timeout=_STEP_SECONDS,
-        event_hooks={"request": [looked_at]},
-    )
+    client = _client(http, provider, environ, looked_at)
     request_headers = {**headers, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
     try:
         async with (
@@ -201,10 +194,34 @@ async def _flow(
         if problems:
             raise problems[0] from error
         raise LoginFailed(url=place, why=_words(str(error) or type(error).__name__)) from error
-    tokens = provider.context.current_tokens
+    return _outcome(url, provider, status)
+
+
+def _client(
+    http: ModuleType, provider: Any, environ: Mapping[str, str], before: Callable[[Any], Awaitable[None]]
+) -> Any:
+    """Return what asks: through proxies, each host's own, but never this machine; `before` is told of each request."""
+    return http.AsyncClient(
+        auth=provider,
+        verify=tls_context(environ),
+        trust_env=True,
+        mounts=dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]")),
+        timeout=_STEP_SECONDS,
+        event_hooks={"request": [before]},
+    )
+
+
+def _outcome(url: str, provider: Any, status: int) -> Login:
+    """Return what was got; `status` is the server's last answer.
+
+    Raises:
+        NoLoginWanted: It answers without a token.
+        LoginFailed: It gave none, or refuses with it.
+    """
+    tokens, place = provider.context.current_tokens, bare_address(url)
+    if tokens is None and status < _FIRST_REFUSAL:
+        raise NoLoginWanted(url=place)
     if tokens is None:
-        if status < _FIRST_REFUSAL:
-            raise NoLoginWanted(url=place)
         raise LoginFailed(url=place, why=f"it answers HTTP {status}, and asks for no login")
     if status >= _FIRST_REFUSAL:
         raise LoginFailed(url=place, why=f"with the token that was given it answers HTTP {status}")
