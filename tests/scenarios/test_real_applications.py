@@ -6,6 +6,7 @@ what each has shown, and in which version: this is where that is from.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
+from support.newer_python import newer_python
 from support.project import TrialProject
 from support.real_applications import APPLICATIONS, RealApplication, install, visited_project, was_visited
 
@@ -163,3 +165,21 @@ exec {program} "$@"
 
 def test_every_application_of_the_catalogue_that_was_tried_can_be_tried_again() -> None:
     assert sorted(APPLICATIONS) == sorted(TRIED)
+
+
+def test_a_shim_that_answers_nothing_is_passed_over_for_a_python_beside_ours(tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    real = versions / "3.12.1" / "bin" / "python3.12"
+    answer = json.dumps([str(real), "3.12.1", ["/usr"], []])
+    for program, does in (
+        (tmp_path / "shims" / "python3.13", "exit 127"),
+        (tmp_path / "shims" / "python3.12", "exit 127"),
+        (versions / "3.13.0" / "bin" / "python3.13", "exit 1"),
+        (real, f"echo '{answer}'"),
+    ):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}/shims"}
+    assert newer_python(environ, versions / "3.11.7") == str(real)
+    assert newer_python(environ, tmp_path / "elsewhere" / "3.11.7") is None

@@ -22,6 +22,7 @@ import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from support.cats import CatProject
+from support.newer_python import newer_python
 from support.project import TrialProject
 from support.runs import SERVERS
 
@@ -243,9 +244,9 @@ def _install_with_npm(packages: tuple[str, ...], directory: Path) -> None:
 
 
 def _install_with_uv(requirement: str, directory: Path) -> None:
-    python = next(filter(None, map(shutil.which, ("python3.14", "python3.13", "python3.12"))), None)
+    python = newer_python(os.environ, Path(sys.base_prefix))
     if python is None:
-        pytest.skip("it wants a newer Python than there is")
+        pytest.skip("no Python 3.12 or later answers")
     subprocess.run([python, "-m", "venv", "--without-pip", str(directory)], check=True, capture_output=True)
     uv = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet")
     environment = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
