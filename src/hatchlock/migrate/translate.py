@@ -244,10 +244,44 @@ def _of_package(
     known = {key: at_home(value) for key, value in env.items() if key not in _OF_THE_MACHINE}
     lost = (*lost, *(f"`{key}`: {_OF_THE_MACHINE[key]}" for key in env if key in _OF_THE_MACHINE))
     literals, secrets = parted("env", known)
-    fields: dict[str, Any] = dict(described.fields)
+    fields, notes = _started(described, cwd)
+    used = [*args, *literals.values()]
+    own = _own_places(fields)
+    keeps_directory = bool(cwd) and not described.is_project
+    places = paths_in([*used, *described.seen, *([cwd] if keeps_directory else []), *own])
+    if described.is_project:
+        root = str(fields["source"]).partition(":")[2]
+        places = [path for path in places if path != root and not path.startswith(f"{root}/")]
+    has_directory = keeps_directory and any(cwd == path or cwd.startswith(f"{path}/") for path in places)
+    if keeps_directory and not has_directory:
+        lost = (*lost, f"the working directory {cwd}: it is not there, or not for a sandbox; write cwd")
+    more: dict[str, Any] = {
+        "args": args,
+        "cwd": cwd if has_directory else "",
+        "env": literals,
+        "sandbox": _sandbox(hosts_in(used), places),
+    }
+    return finished(
+        Proposed(
+            name=server_name(name) if name else described.name,
+            found_as=name,
+            line=line,
+            fields=fields | {key: value for key, value in more.items() if value},
+            secrets=secrets,
+            left=(
+                *unparted("env", known, line=line),
+                *(Left(line=line, what=what) for what in (*described.lost, *lost)),
+            ),
+            notes=(*notes, *_read_only([path for path in places if path not in own])),
+        )
+    )
+
+
+def _started(described: Described, cwd: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the fields that say what is started, for whoever is not in the entry's working directory; and notes."""
+    fields, notes = dict(described.fields), described.notes
     if str(fields.get("source", "")).startswith("path:.") and cwd:
         fields["source"] = f"path:{Path(cwd) / str(fields['source']).removeprefix('path:')}"
-    notes = described.notes
     command = fields.get("command")
     if isinstance(command, list):
         fields["command"] = _arguments(command)
@@ -257,42 +291,13 @@ def _of_package(
     if other := "" if "source" in fields else past_our_own(_first(fields)):
         fields["command"] = [other, *fields["command"][1:]] if isinstance(fields["command"], list) else other
         notes += (f"{other} is meant: the one before it on this PATH is hatchlock's own, which no application starts",)
-    keeps_directory = bool(cwd) and not described.is_project
-    own = _own_places(fields)
-    needed = [*described.seen, *([cwd] if keeps_directory else []), *own]
-    places = paths_in([*args, *literals.values(), *needed])
-    if described.is_project:
-        root = str(fields["source"]).partition(":")[2]
-        places = [path for path in places if path != root and not path.startswith(f"{root}/")]
-    has_directory = keeps_directory and any(cwd == path or cwd.startswith(f"{path}/") for path in places)
-    if keeps_directory and not has_directory:
-        lost = (*lost, f"the working directory {cwd}: it is not there, or not for a sandbox; write cwd")
-    sandbox: dict[str, Any] = {}
-    if hosts := hosts_in([*args, *literals.values()]):
-        sandbox["network"] = hosts
-    if places:
-        sandbox["mounts"] = [{"source": path, "target": path, "mode": "ro"} for path in places]
-    more: dict[str, Any] = {
-        "args": args,
-        "cwd": cwd if has_directory else "",
-        "env": literals,
-        "sandbox": sandbox,
-    }
-    fields |= {key: value for key, value in more.items() if value}
-    return finished(
-        Proposed(
-            name=server_name(name) if name else described.name,
-            found_as=name,
-            line=line,
-            fields=fields,
-            secrets=secrets,
-            left=(
-                *unparted("env", known, line=line),
-                *(Left(line=line, what=what) for what in (*described.lost, *lost)),
-            ),
-            notes=(*notes, *_read_only([path for path in places if path not in own])),
-        )
-    )
+    return fields, notes
+
+
+def _sandbox(hosts: Sequence[str], places: Sequence[str]) -> dict[str, Any]:
+    network = {"network": hosts} if hosts else {}
+    mounts = {"mounts": [{"source": path, "target": path, "mode": "ro"} for path in places]} if places else {}
+    return {**network, **mounts}
 
 
 def _program(command: str, cwd: str) -> str:
