@@ -174,7 +174,10 @@ def test_status_says_who_uses_a_server_and_what_has_happened(tmp_path: Path) -> 
         apply_project(project)
         (session,) = project.ok("status", "--json").document["servers"][0]["sessions"]
         assert (session["generation"], session["is_current"]) == (1, False)
-        assert ", as generation 1 started it" in project.ok("status").out
+        text = project.ok("status").out
+        assert f"AS IT WAS BEFORE\ncat: {session['application']} (process {os.getpid()}) since " in text
+        assert ", as generation 1 started it" in text
+        assert text.count(f"(process {os.getpid()})") == 1, "one session is told of in one place"
     assert wait_for(lambda: not file.exists()), "its watchdog has removed it"
     file.write_bytes(left)  # as a power cut leaves it
     assert project.ok("status", "--json").document["servers"][0]["sessions"] == []

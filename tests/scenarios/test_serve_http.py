@@ -20,7 +20,9 @@ import pytest
 
 from hatchlock.launch import Sandbox, SurfaceRules
 from hatchlock.state.counts import counts_path, read_counts
+from hatchlock.state.project import ProjectState
 from hatchlock.state.tokens import token_path
+from hatchlock.usecases.health import sessions_now
 from support.mcp_http import Client, Front, command_of, family, hatchlock, hello, is_there, request, serving
 from support.runs import BARE, PATIENCE, SERVERS, apply_records, python_record, wait_for
 from support.sdk_client import protocol_of_sdk, seen_by_sdk
@@ -411,6 +413,20 @@ def test_the_python_sdk_takes_the_newest_way_that_a_server_knows(home: Path, fro
     with serving(home, "both-eras") as both:
         assert protocol_of_sdk(both.url, both.token, "add", {"a": 1, "b": 2}) == ("2026-07-28", "3")
     assert protocol_of_sdk(front.url, front.token, "echo", {"text": "x"}) == ("2025-11-25", "chatty: x")
+
+
+def test_a_server_that_does_not_know_the_newer_era_is_not_kept_for_it(home: Path) -> None:
+    """A client that asks for it first and then says hello has one session, and not another that nobody uses."""
+    with serving(home, "chatty") as found:
+        before = set(family(found.process.pid))
+        newer = Client(url=found.url, token=found.token, version="2026-07-28")
+        reply = newer.post(modern(1, "server/discover"), mcp_method="server/discover")
+        assert "supportedVersions" not in reply.json["result"]
+        first = set(family(found.process.pid)) - before
+        found.client().hello()
+        assert wait_for(lambda: not first & set(family(found.process.pid)))
+        running = sessions_now(ProjectState(home / "projects" / "trial"))["chatty"]
+        assert [item.application_pid for item in running].count(found.process.pid) == 1
 
 
 @pytest.mark.full

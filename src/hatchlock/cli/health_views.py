@@ -25,9 +25,12 @@ def health_to_dict(item: ServerStatus) -> dict[str, Any]:
 
 
 def health_blocks(servers: Iterable[ServerStatus], *, verbose: bool) -> Iterator[str]:
-    """Yield who uses the servers, and what has gone wrong with them; all that is counted only where much is to be said."""
+    """Yield who uses the servers, and what has gone wrong with them; all that is counted only where much is to be said.
+
+    Sessions that go on with what was applied before are told of elsewhere (`after_blocks`).
+    """
     items = tuple(servers)
-    if used := [f"{item.name}  {session}" for item in items for session in item.doings.sessions]:
+    if used := [f"{item.name}  {session}" for item in items for session in item.doings.sessions if session.is_current]:
         yield "\n".join(["IN USE BY", *used])
     lines = [f"{item.name}  {', '.join(words)}" for item in items if (words := list(_words(item, verbose=verbose)))]
     if lines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _QUICK = 15.0
 """Seconds in which an answer without a session is waited for before its stream begins."""
 _STATUS_OF = {-32700: 400, -32600: 400, -32602: 400, -32601: 404, -32020: 400, -32021: 400, -32022: 400}
+_DISCOVER = "server/discover"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
@@ -257,17 +259,21 @@ class Front:
             return
         takes = accepted(exchange.headers)
         stream = session.open(messages, whole=takes.events)
+        is_of_use = True
         try:
             await session.send(line)
             first = await exchange.whole(stream, _QUICK if takes.events else None)
             if first and stream.is_finished and first.number == stream.last:
+                # else its client says hello next, and has a session of its own
+                is_of_use = message.method != _DISCOVER or _knows_era(first.data)
                 await exchange.answer(_status_of(first.data), first.data)
             else:
                 await exchange.stream(stream, after=0, numbered=False)
         finally:
             self._taken -= 1
             # who leaves before the answer has come takes the request back
-            if stream.waiting or session.is_ended or len(self._spare) >= self._limits.sessions:
+            is_full = len(self._spare) >= self._limits.sessions
+            if stream.waiting or session.is_ended or is_full or not is_of_use:
                 self._retire(session)
             else:
                 self._spare.append(session)
@@ -355,6 +361,14 @@ def _decoded(value: str) -> str | None:
         return base64.b64decode(value[len("=?base64?") : -2], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return None
+
+
+def _knows_era(answer: bytes) -> bool:
+    """Whether a server answers `server/discover` by a version without sessions."""
+    try:
+        return not {*STATELESS_ERA}.isdisjoint(json.loads(answer)["result"]["supportedVersions"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def _status_of(answer: bytes) -> int:
