@@ -248,7 +248,7 @@ def test_what_a_change_needs_is_made_although_its_drift_is_ignored(project: CatP
     project.ok("lock")
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"format_version": 9}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"format_version": 1}', b"\xff"])
 def test_without_what_is_known_nothing_is_called_drift(project: CatProject, damage: bytes) -> None:
     (state(project) / "applied.json").write_bytes(damage)
     shutil.rmtree(kept(project))

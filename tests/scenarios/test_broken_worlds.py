@@ -39,7 +39,7 @@ runtime = "process"
 [indexes.pypi]
 url = "{index}"
 """
-DOCUMENTS = ("binding.json", "active.json", "entries.json", "volumes.json", "held.json")
+DOCUMENTS = ("applied.json", "binding.json", "active.json", "entries.json", "volumes.json", "held.json")
 DAMAGE = {
     "empty": b"",
     "cut off": b'{"format_version":1,"serv',
@@ -47,7 +47,8 @@ DAMAGE = {
     "a list": b"[]",
     "of no version": b"{}",
     "without content": b'{"format_version":1}',
-    "with other content": b'{"format_version":1,"directory":1,"servers":[],"files":{},"engine":null,"begun":"","generation":""}',
+    "with other content": b'{"format_version":1,"directory":1,"servers":[],"files":{},"engine":null,"begun":"","generation":"",'
+    b'"keys":{},"images":{}}',
 }
 FUTURE = 4_000_000_000
 
@@ -121,6 +122,26 @@ def test_one_damaged_file_without_anything_to_do_is_put_right_too(project: Crash
     assert project.steps() == []
     is_put_right(project, expected)
     assert (state_of(project) / "binding.json").exists()
+
+
+@pytest.mark.parametrize("addresses", [["nothing"], ["", "env:first"]])
+def test_what_was_applied_is_named_by_every_command_where_it_is_damaged_alone(
+    project: CrashProject, addresses: list[str]
+) -> None:
+    """Nothing else tells of it: no step, and no drift."""
+    path = state_of(project) / "applied.json"
+    left = path.read_bytes()
+    damaged = json.dumps({**json.loads(path.read_bytes()), "keys": dict.fromkeys(addresses, "0")})
+    path.write_text(damaged)
+    expected = f"{path} cannot be read: its 'keys' is missing, or something else than it should be"
+    for command in (("plan",), ("status",)):
+        told = project.ok(*command)
+        assert f"! state  {expected}; `hatchlock apply` puts it aside" in told.out + told.err
+    told = project.ok(*APPLY)
+    assert f"! state  {expected}; `hatchlock apply` puts it aside" not in project.ok("plan").out
+    assert f"{expected}; it was put aside as {path.name}.damaged" in told.err
+    assert path.with_name("applied.json.damaged").read_text() == damaged
+    assert path.read_bytes() == left
 
 
 def test_damage_of_our_own_files_is_nobodys_drift_that_could_be_left(project: CrashProject) -> None:

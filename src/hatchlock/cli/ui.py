@@ -88,7 +88,7 @@ class Ui:
             self.say(event.message)
         elif event.name == "lease.wait":
             self.say(f"waiting for {printable(event.message)}")
-        elif event.name in {"cache.stale", "resolve.note", "client.note"}:
+        elif event.name in {"cache.stale", "resolve.note", "client.note", "state.aside"}:
             # one line: what an index says must not look like a line of ours
             note = f"{event.address}: {event.message}" if event.address else event.message
             self.say(f"note: {printable(note)}")

@@ -2,7 +2,7 @@
 
 It is written when an apply has ended. What one did that was killed before stands in its journal, so our own work is never
 taken for somebody else's. It decides on words and on `drift` policies, never on what is right: where it is lost, or cannot
-be read, nothing is called drift, and the next apply writes it anew.
+be read (`documents.damage` says so), nothing is called drift, and the next apply writes it anew.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.files import read_optional
-from hatchlock.state.documents import STATE_FORMAT, write_document
+from hatchlock.state.documents import BadState, NewerState, read_document, write_document
 
 __all__ = ["OF_SESSIONS", "AppliedKeys", "read_applied", "write_applied"]
 
@@ -78,14 +78,13 @@ def write_applied(root: Path, applied: AppliedKeys) -> None:
 
 def _read(path: Path) -> AppliedKeys:
     try:
-        document = json.loads(read_optional(path) or b"null")
-        if document["format_version"] != STATE_FORMAT:
-            return AppliedKeys()
-        keys = {Address.parse(text): str(key) for text, key in document["keys"].items()}
-        images = {str(tag): str(image) for tag, image in document["images"].items()}
-        return AppliedKeys(keys=keys, images=images, engine=str(document["engine"]))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        document = read_document(path)
+    except (BadState, NewerState):
         return AppliedKeys()
+    if document is None:
+        return AppliedKeys()
+    keys = {Address.parse(text): key for text, key in document["keys"].items()}
+    return AppliedKeys(keys=keys, images=document["images"], engine=document["engine"])
 
 
 def _effects(path: Path) -> Iterator[tuple[Address, str]]:

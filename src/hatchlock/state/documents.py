@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hatchlock.address import Address
 from hatchlock.digest import canonical_json
 from hatchlock.errors import HatchlockError
 from hatchlock.files import atomic_write, private_directory, read_optional
@@ -27,6 +28,7 @@ __all__ = [
 
 STATE_FORMAT = 1
 DOCUMENTS: Mapping[str, Mapping[str, type]] = {
+    "applied.json": {"engine": str, "keys": dict, "images": dict},
     "binding.json": {"directory": str},
     "active.json": {"servers": dict},
     "entries.json": {"files": list},
@@ -47,6 +49,8 @@ _ADVICE: Mapping[str, str] = {
     "generation.json": "move the directory that it is in away: then there is no such generation to go back to",
 }
 """What to do about documents that nobody can find out again, and that no command puts aside."""
+_ADDRESSES: Mapping[str, str] = {"applied.json": "keys"}
+"""What of them is by address."""
 ASIDE = ".damaged"
 """Behind the name of a document that was put aside."""
 _APPLIED = "applied.json"
@@ -106,8 +110,9 @@ def read_document(path: Path) -> Mapping[str, Any] | None:
         raise BadState(path=str(path), why="it is not of this version's format")
     more = {name: kind for name, kind in _OPTIONAL.get(path.name, {}).items() if name in document}
     for name, kind in {**DOCUMENTS.get(path.name, {}), **more}.items():
-        row = _ROWS.get(path.name)
-        if not (_are_rows(document.get(name), row) if row else _fits(document.get(name), kind)):
+        row, value = _ROWS.get(path.name), document.get(name)
+        is_sound = _are_rows(value, row) if row else _fits(value, kind)
+        if not is_sound or (name == _ADDRESSES.get(path.name) and not _are_addresses(value)):
             raise BadState(path=str(path), why=f"its {name!r} is missing, or something else than it should be")
     found: Mapping[str, Any] = document
     return found
@@ -118,6 +123,13 @@ def _fits(value: object, kind: type) -> bool:
         inner = value if isinstance(value, list) else [*value, *value.values()]
         return isinstance(value, kind) and all(isinstance(item, str) for item in inner)
     return isinstance(value, kind)
+
+
+def _are_addresses(value: object) -> bool:
+    try:
+        return isinstance(value, dict) and all(Address.parse(text) for text in value)
+    except ValueError:
+        return False
 
 
 def _are_rows(value: object, row: Mapping[str, type]) -> bool:

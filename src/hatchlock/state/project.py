@@ -280,13 +280,13 @@ class ProjectState:
         """Return which files are damaged, as far as an `apply` puts them aside."""
         return (*damage(self.root), *damaged_originals(self.store, self._entry_paths()))
 
-    def put_aside_damaged(self) -> bool:
-        """Put those files aside, and return whether there were any; the caller holds the project's lease."""
+    def put_aside_damaged(self) -> tuple[BadState, ...]:
+        """Put those files aside, and return what was wrong with them; the caller holds the project's lease."""
         files = self._entry_paths()
         lost = damaged_originals(self.store, files)
         for error in lost:
             put_original_aside(Path(error.path))
-        return bool(put_aside(self.root) or lost)
+        return (*put_aside(self.root), *lost)
 
     def _entry_paths(self) -> list[Path]:
         try:
