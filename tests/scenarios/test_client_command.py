@@ -12,6 +12,7 @@ import pytest
 
 from hatchlock.clients.catalogue import CLIENTS
 from hatchlock.clients.shape import Start
+from hatchlock.state.groups import read_groups
 from support.cats import CatProject, apply
 from support.terminal import at_terminal
 
@@ -400,6 +401,15 @@ def test_restore_gives_the_file_back_and_the_next_plan_wants_the_entry_again(pro
     assert project.steps() == ["create client:cursor/cat"]
     project.fails("client", "restore", "zed", "--yes")
     project.fails("client", "restore", status=64)
+
+
+def test_groups_are_as_they_were_after_a_restore(project: CatProject) -> None:
+    project.write(manifest("cursor") + 'groups = ["dev"]\n')
+    apply(project)
+    state = project.store / "projects" / project.name
+    assert read_groups(state) == {"dev": ("cat",)}
+    project.ok("client", "restore", "cursor", "--yes")
+    assert read_groups(state) == {"dev": ("cat",)}
 
 
 def test_only_an_application(project: CatProject) -> None:

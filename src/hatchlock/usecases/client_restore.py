@@ -120,12 +120,14 @@ def plan_restore(
         BoundElsewhere: The project belongs to another directory.
         HatchlockError: What planning raises.
     """
+    from hatchlock.state.groups import read_groups
     from hatchlock.usecases.run import project_name
 
     name = project_name(project.manifest)
     state = project_state(project, name)
     state.check_binding(name, project.directory)
-    nothing = without_anything(known_target(project, name, state))
+    # the servers stay, and with them the groups that they are offered in
+    nothing = replace(without_anything(known_target(project, name, state)), groups=read_groups(state.root))
     planned = make_plan(project, purpose="client restore", lock_timeout=lock_timeout, target=nothing, emit=emit)
     steps = tuple(
         replace(step, depends_on=(), cause="to be restored")
