@@ -86,6 +86,34 @@ def test_a_keeper_that_is_gone_is_drift_and_one_that_is_stopped_is_not(project: 
     assert kept(root(project)).launch == project.active()["web"]
 
 
+@pytest.mark.parametrize("declared", ["here", "elsewhere"])
+def test_what_a_killed_keeper_has_left_is_no_other_program(
+    project: TrialProject, tmp_path: Path, declared: str
+) -> None:
+    """Its run has the port until it has seen that its keeper is gone, and has ended the server."""
+    project.ok("apply", "--yes", "--no-probe")
+    keeper = kept(root(project))
+    os.kill(keeper.run, signal.SIGSTOP)
+    try:
+        os.kill(keeper.pid, signal.SIGKILL)
+        assert wait_for(lambda: keeper_of(root(project), "web") is None)
+        assert not _is_free(keeper.port)
+        if declared == "here":
+            found = project.plan()
+            assert [step["address"] for step in found["steps"]] == ["endpoint:web"]
+            assert found["problems"] == []
+        else:
+            text = web_manifest(f"host-port = {keeper.port}", name="other")
+            other = TrialProject(tmp_path / "other", text, name="other", HATCHLOCK_HOME=str(project.store))
+            other.ok("lock")
+            (problem,) = other.plan()["problems"]
+            assert problem["what"].startswith("the server web of project trial listens at ")
+    finally:
+        os.kill(keeper.run, signal.SIGCONT)
+    project.ok("apply", "--yes", "--no-probe")
+    assert kept(root(project)).port == keeper.port
+
+
 @pytest.mark.full
 def test_under_another_name_it_keeps_its_port(project: TrialProject) -> None:
     project.ok("apply", "--yes", "--no-probe")

@@ -15,7 +15,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.resources.server import ServerSpec
-from hatchlock.state.keepers import Keeper, forget_stop, keeper_of, keepers, stopped_by_hand
+from hatchlock.state.keepers import Keeper, ending, forget_stop, keeper_of, keepers, stopped_by_hand
 from hatchlock.state.project import ProjectState
 
 __all__ = ["EndpointResource", "endpoint_address"]
@@ -72,7 +72,8 @@ class EndpointResource:
     def observe(self) -> Iterable[Observed]:
         """Return what is kept, and what was stopped by hand, declared or not.
 
-        A port that somebody else has becomes a problem of its endpoint.
+        A port that somebody else has becomes a problem of its endpoint. What a keeper has left that was killed is nobody else:
+        the next one waits for its end.
         """
         kept, stopped = keepers(self._state.root), stopped_by_hand(self._state.root)
         self.problems = tuple(self._taken(kept, stopped))
@@ -121,7 +122,8 @@ class EndpointResource:
         return Observed(address=address, key=kept.launch, facts=facts)
 
     def _taken(self, kept: Mapping[str, Keeper], stopped: Iterable[str]) -> Iterator[Problem]:
-        ours = {keeper.port: name for name, keeper in kept.items()}
+        # first who is ending: whoever has ended by now has let go of its port
+        ours = {keeper.port for keeper in (*ending(self._state.root).values(), *kept.values())}
         for address, spec in self._specs.items():
             endpoint, name = spec.record.endpoint, address.name
             if endpoint is None or name in stopped or endpoint.host_port in ours or is_free(endpoint.host_port):
@@ -131,7 +133,7 @@ class EndpointResource:
     def _listener(self, port: int) -> str:
         """Return who of this store's other projects listens at a port, as far as that is known."""
         for path in sorted(self._home.root.glob("projects/*/keepers")):
-            for name, keeper in keepers(path.parent).items():
+            for name, keeper in {**ending(path.parent), **keepers(path.parent)}.items():
                 if keeper.port == port:
                     return f"the server {name} of project {path.parent.name}"
         return "another program"

@@ -26,6 +26,7 @@ __all__ = [
     "Health",
     "Keeper",
     "Phase",
+    "ending",
     "forget_keeper",
     "forget_stop",
     "holding",
@@ -124,6 +125,12 @@ def keepers(root: Path) -> Mapping[str, Keeper]:
     return {item.server: item for item in found if item and item.is_alive}
 
 
+def ending(root: Path) -> Mapping[str, Keeper]:
+    """Return server -> who kept it, sorted, of those whose keeper was killed and left something that has not ended yet."""
+    found = [_read(path) for path in sorted(root.glob("keepers/*.json"))]
+    return {item.server: item for item in found if item and not item.is_alive and _is_held(root, item.server)}
+
+
 def write_keeper(root: Path, keeper: Keeper) -> None:
     """Write down who keeps a server, and how it does, in one atomic change.
 
@@ -213,6 +220,21 @@ def _locked(descriptor: int, patience: float, is_needless: Callable[[], bool]) -
             time.sleep(_PAUSE)
         else:
             return True
+
+
+def _is_held(root: Path, server: str) -> bool:
+    """Whether anybody holds a server, who lets go of it when it ends. Whoever wants it meanwhile waits for an instant longer."""
+    try:
+        descriptor = os.open(root / "keepers" / f"{server}.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _place(root: Path, server: str) -> Path:
