@@ -339,6 +339,15 @@ def test_keeping_needs_a_project(outside: TrialProject) -> None:
     assert "there is no hatchlock.toml" in done.err
 
 
+def test_a_mount_that_is_said_counts_before_the_one_that_a_command_line_proposes(project: TrialProject) -> None:
+    """A path among the arguments of `uvx` is mounted read-only by itself; who wants to write there says so."""
+    data = project.directory / "data"
+    data.mkdir()
+    words = ("--probe", "--mount", f"./data:{data}:rw", "--", "uvx", "tiny-server", "--stderr", str(data))
+    done = project.ok("try", *words)
+    assert f"{data} (rw)" in done.err
+
+
 def test_paths_of_a_directory_mean_the_same_in_the_trial_and_in_the_manifest(project: TrialProject) -> None:
     server = project.directory / "own"
     server.mkdir()

@@ -129,7 +129,10 @@ def _with_sandbox(fields: dict[str, Any], arguments: argparse.Namespace) -> dict
     if network := arguments.network:
         sandbox["network"] = network[0] if network in (["internet"], ["none"], ["host"]) else network
     if arguments.mount:
-        sandbox["mounts"] = [*sandbox.get("mounts", ()), *map(_mount, arguments.mount)]
+        said = [_mount(text) for text in arguments.mount]
+        targets = {mount["target"] for mount in said}
+        proposed = (mount for mount in sandbox.get("mounts", ()) if mount["target"] not in targets)
+        sandbox["mounts"] = [*proposed, *said]
     if not sandbox:
         return fields
     return {**fields, "sandbox": {**sandbox, "reason": sandbox.get("reason") or _REASON}}
