@@ -365,6 +365,27 @@ def test_an_authorization_server_that_does_not_answer_is_named(tmp_path: Path) -
     assert re.search(named, str(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://nowhere.invalid/mcp", "it cannot be reached: the name nowhere.invalid does not resolve"),
+        ("http://127.0.0.1:1/mcp", "it cannot be reached: "),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_said_to_be_that(tmp_path: Path, url: str, why: str) -> None:
+    with pytest.raises(LoginFailed) as failed:
+        Project(tmp_path, url).log_in()
+    assert f"no login at {url}: {why}" in str(failed.value)
+    assert "check the address and the network" in failed.value.hint
+
+
+def test_a_server_that_wants_a_token_and_knows_no_login_is_said_to_take_a_header(tmp_path: Path) -> None:
+    reply = scripted_http(lambda asked: Reply(status=401 if asked.path == "/mcp" else 404))
+    with reply as server, pytest.raises(LoginFailed) as failed:
+        Project(tmp_path, server.url).log_in()
+    assert "headers.Authorization" in failed.value.hint
+
+
 def test_the_address_is_said_before_the_time_is_over(project: Project) -> None:
     for seconds in ("2", "8", "32"):  # as above
         done = project.hatchlock("login", "far", "--no-browser", "--timeout", seconds)

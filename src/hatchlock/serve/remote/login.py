@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from hatchlock.errors import HatchlockError
 from hatchlock.launch_parts import url_problem
@@ -193,8 +195,31 @@ async def _flow(
     except (http.HTTPError, http.InvalidURL, OAuthFlowError, ValueError) as error:
         if problems:
             raise problems[0] from error
-        raise LoginFailed(url=place, why=_words(str(error) or type(error).__name__)) from error
+        why, advice = _failure(error, http, url, asked)
+        raise LoginFailed(url=place, why=why, advice=advice) from error
     return _outcome(url, provider, status)
+
+
+def _failure(error: Exception, http: ModuleType, url: str, asked: Sequence[str]) -> tuple[str, str]:
+    """Return why a login broke off, as a clause, and the hint; "" for the usual one."""
+    from mcp.client.auth import OAuthRegistrationError  # noqa: PLC0415
+
+    words = _words(str(error) or type(error).__name__)
+    if isinstance(error, http.ConnectError):
+        host = urlsplit(asked[-1] if asked else url).hostname
+        why = f"the name {host} does not resolve" if _is_unknown_name(error) else words
+        advice = "check the address and the network; behind a proxy, set HTTPS_PROXY"
+        return f"{_silent(url, asked)} cannot be reached: {why}", advice
+    if isinstance(error, OAuthRegistrationError):
+        header = 'headers.Authorization = { secret = "keyring:NAME", format = "Bearer {}" }'
+        return words, f"not every server that wants a token has a login: with one of yours write {header}"
+    return words, ""
+
+
+def _is_unknown_name(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _client(
