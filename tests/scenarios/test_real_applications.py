@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from hatchlock.clients.catalogue import CLIENTS, Scope
+from support.installing import install
 from support.newer_python import newer_python
 from support.project import TrialProject
-from support.real_applications import APPLICATIONS, RealApplication, install, visited_project, was_visited
+from support.real_applications import APPLICATIONS, Call, RealApplication, visited_project, was_visited
 
 pytestmark = [
     pytest.mark.network,
@@ -106,6 +107,8 @@ def test_an_application_uses_what_stands_in_a_projects_file(name: str, installed
         assert not was_visited(project)
         assert re.search("trusted|trust the folder|approve", CLIENTS[name].notes["project"])
     project = applied(tmp_path / "after", application, "project", is_trusted=True)
+    if application.approves:
+        application.said(Call(words=application.approves), directory, project)
     assert outcome(application, directory, project) == tried.project
 
 

@@ -1,4 +1,4 @@
-"""Real applications: how each is installed, and made to look at its servers without an account.
+"""Real applications: how each is made to look at its servers without an account.
 
 They run in namespaces of their own, whose only network is an empty loopback, and whose processes all end with the first.
 """
@@ -18,15 +18,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
 from hatchlock.clients.catalogue import CLIENTS, Scope
 from support.cats import CatProject
-from support.newer_python import newer_python
 from support.project import TrialProject
 from support.runs import SERVERS
 
-__all__ = ["APPLICATIONS", "Call", "RealApplication", "install", "visited_project"]
+__all__ = ["APPLICATIONS", "Call", "RealApplication", "visited_project"]
 
 _PATIENCE = 180.0
 _NAMESPACES = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -113,6 +110,8 @@ class RealApplication:
         variables: What it gets beside HOME and PATH.
         files: Files of the home directory that are there before `apply`; `{project}` is the project's directory.
         trust: Likewise, those that approve a project's servers; `{digest}` in their names is that of the directory's path.
+        approves: How it is told to approve a project's servers, where that holds for what is written of them: words behind
+            its program.
         untrusted: What it prints of a project's servers before that; "" where it wants no approval.
     """
 
@@ -124,6 +123,7 @@ class RealApplication:
     variables: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     trust: Mapping[str, str] = field(default_factory=dict)
+    approves: tuple[str, ...] = ()
     untrusted: str = ""
 
     def written(self, project: TrialProject, *, is_trusted: bool) -> None:
@@ -218,42 +218,6 @@ def visited_project(root: Path, application: RealApplication, scope: Scope, **va
     return project
 
 
-def install(application: RealApplication, directory: Path, version: str = "") -> None:
-    """Install an application into a directory, in the version of the catalogue if none is named."""
-    tried = CLIENTS[application.client].tried
-    assert tried is not None
-    version = version or tried.version
-    if tried.program.startswith("pypi:"):
-        _install_with_uv(f"{tried.program.removeprefix('pypi:')}=={version}", directory)
-    else:
-        _install_with_npm((f"{tried.program}@{version}", *application.with_it), directory)
-    (directory / application.program).chmod(0o755)
-
-
-def _install_with_npm(packages: tuple[str, ...], directory: Path) -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed")
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "package.json").write_text("{}")
-    environment = dict(os.environ)
-    environment.setdefault("NODE_EXTRA_CA_CERTS", os.environ.get("SSL_CERT_FILE", ""))
-    quiet = ("--no-audit", "--no-fund", "--loglevel=error")
-    subprocess.run(
-        ["npm", "install", *quiet, *packages], cwd=directory, env=environment, check=True, capture_output=True
-    )
-
-
-def _install_with_uv(requirement: str, directory: Path) -> None:
-    python = newer_python(os.environ, Path(sys.base_prefix))
-    if python is None:
-        pytest.skip("no Python 3.12 or later answers")
-    subprocess.run([python, "-m", "venv", "--without-pip", str(directory)], check=True, capture_output=True)
-    uv = (str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet")
-    environment = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-    words = [*uv, "--python", str(directory / "bin" / "python"), requirement]
-    subprocess.run(words, env=environment, check=True, capture_output=True)
-
-
 def _bin(name: str) -> str:
     return f"node_modules/.bin/{name}"
 
@@ -323,6 +287,8 @@ APPLICATIONS: Mapping[str, RealApplication] = {
             program=_bin("qwen"),
             calls=(Call(words=("mcp", "list"), shows=r"door: .*hatchlock run .*door \(stdio\) - Connected"),),
             fields=_GEMINI_FIELDS,
+            approves=("mcp", "approve", "door"),
+            untrusted=r"door: hatchlock run door \(stdio\) - Pending approval",
         ),
         RealApplication(
             client="copilot-cli",

@@ -30,7 +30,7 @@ _CLAUDE_CODE = Client(
         pages=("https://code.claude.com/docs/en/mcp",),
         unproved="the page was at hand only as its own issues quote it; alwaysLoad is from its changes",
     ),
-    tried=Tried(program="@anthropic-ai/claude-code", version="2.1.197", user="connected", project="connected"),
+    tried=Tried(program="@anthropic-ai/claude-code", version="2.1.332", user="connected", project="connected"),
 )
 
 _GEMINI_CLI = Client(
@@ -57,14 +57,20 @@ _QWEN_CODE = Client(
     user_files={"linux": ".qwen/settings.json", "darwin": ".qwen/settings.json"},
     project_file=".qwen/settings.json",
     shape=_GEMINI,
-    notes={"user": _RESTART, "project": _RESTART},
+    notes={
+        "user": _RESTART,
+        "project": "the servers of a project's settings wait for `qwen mcp approve NAME`, and for it again when their entry has changed",
+    },
     markers=(".qwen",),
-    quirks=("it was made from Gemini CLI, and has its fields",),
+    quirks=(
+        "it was made from Gemini CLI, and has its fields",
+        "of a project it reads .mcp.json as well, which is Claude Code's",
+    ),
     checked=Checked(
         pages=("https://qwenlm.github.io/qwen-code-docs/en/users/features/mcp/",),
         unproved="what each field of its entries does",
     ),
-    tried=Tried(program="@qwen-code/qwen-code", version="0.15.10", user="connected", project="connected"),
+    tried=Tried(program="@qwen-code/qwen-code", version="0.24.4", user="connected", project="connected"),
 )
 
 _OPENCODE_1 = Client(
