@@ -11,7 +11,7 @@ from hatchlock.errors import UsageError
 @pytest.mark.parametrize("text", ["nan", "-1", "inf", "1e300", "soon", ""])
 def test_what_is_no_time_is_wrong_usage(text: str) -> None:
     for words in (["probe", "x", f"--timeout={text}"], ["apply", f"--lock-timeout={text}"]):
-        with pytest.raises(UsageError, match="invalid number of seconds"):
+        with pytest.raises(UsageError, match="is no number of seconds"):
             parse(words)
 
 

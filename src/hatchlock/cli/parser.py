@@ -22,6 +22,7 @@ from hatchlock.cli.serve_commands import serve_arguments
 from hatchlock.cli.trial_arguments import try_arguments
 from hatchlock.cli.unknown_options import refuse_unknown_options
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
+from hatchlock.cli.wrong_words import wrong_word
 from hatchlock.errors import UsageError
 
 __all__ = ["parse"]
@@ -34,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
         if not unknown:
-            raise UsageError(what=message, advice=f"see `{self.prog} --help`")
+            raise wrong_word(message, self.prog)
         from difflib import get_close_matches
 
         known = [name for group in COMMANDS.values() for name in group]

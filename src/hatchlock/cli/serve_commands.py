@@ -104,7 +104,9 @@ def _stand(home: Home, wanted: Wanted, ui: Ui) -> int | None:
 def _wanted(arguments: argparse.Namespace) -> Wanted:
     from hatchlock.usecases.wanted import Wanted
 
-    if bool(arguments.name) == bool(arguments.group):
+    if arguments.name and arguments.group:
+        raise UsageError(what="name a server or a group, and not both", advice="see `hatchlock serve --help`")
+    if not arguments.name and not arguments.group:
         raise UsageError(what="name a server, or a group with --group", advice="see `hatchlock serve --help`")
     project = project_name_of(arguments)
     return Wanted(project=project, name=arguments.group or arguments.name, is_group=bool(arguments.group))

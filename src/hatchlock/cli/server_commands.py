@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace, _: Ui) -> int:
 def _run_group(arguments: argparse.Namespace) -> int:
     from hatchlock.usecases.group import run_group
 
-    if arguments.name or not arguments.group:
+    if arguments.name and arguments.group:
+        raise UsageError(what="name a server or a group, and not both", advice="see `hatchlock run --help`")
+    if not arguments.group:
         raise UsageError(what="name a server, or a group with --group", advice="see `hatchlock run --help`")
     if arguments.dev or arguments.learn or arguments.without_pins:
         raise UsageError(what="--dev and --learn are for one server", advice="see `hatchlock run --help`")

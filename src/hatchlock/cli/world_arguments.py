@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from hatchlock.errors import UsageError
+
 __all__ = ["WORLD_ARGUMENTS", "lock_timeout", "seconds"]
 
 _FOREVER = 1e9
@@ -106,12 +108,17 @@ def _apply(command: argparse.ArgumentParser) -> None:
 
 
 def _status(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "what", nargs="?", choices=["images"], metavar="WHAT", help="images: what the engine has of them"
-    )
+    command.add_argument("what", nargs="?", type=_images, metavar="WHAT", help="images: what the engine has of them")
     command.add_argument(
         "--check-secrets", action="store_true", help="look whether a running server has secrets that have changed"
     )
+
+
+def _images(word: str) -> str:
+    if word != "images":
+        what = f"`status` tells of all servers at once: it takes no {word!r}"
+        raise UsageError(what=what, advice="hatchlock status, or hatchlock status images")
+    return word
 
 
 def _agreements(command: argparse.ArgumentParser) -> None:
