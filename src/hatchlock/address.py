@@ -95,6 +95,8 @@ class Source:
             advice = f"write pypi:{text} if it is a Python package"
             if is_place(text):
                 advice = f"write path:{text} if it is a project, oci:{text} if it is an OCI layout"
+            if text.startswith("@"):  # a scope of npm's
+                advice = f"write npm:{text}"
             raise BadSource(text=text, why="it names no kind", advice=advice)
         if head not in set(Kind):
             raise BadSource(text=text, why=f"there is no kind {head!r}")

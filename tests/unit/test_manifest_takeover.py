@@ -74,6 +74,13 @@ def test_what_is_no_source_is_refused_with_a_hint(text: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["@modelcontextprotocol/server-memory", "@acme/notes@1.2"])
+def test_a_name_with_a_scope_is_said_to_be_npms(text: str) -> None:
+    with pytest.raises(BadSource, match="it names no kind") as caught:
+        server_from_source(text)
+    assert caught.value.hint == f"write npm:{text}"
+
+
 @pytest.mark.parametrize("text", ["deb:x", "conda:x"])
 def test_a_part_of_an_environment_is_no_server(text: str) -> None:
     with pytest.raises(BadSource, match="is a part of an environment, not a server") as caught:

@@ -67,7 +67,7 @@ def server_from_source(text: str) -> Server:
         why = "it looks like a command line, which stands behind `--`"
         shown = _without_secrets(text.split())
         raise BadSource(text=shown, why=why, advice=f"hatchlock add -- {shown}")
-    if head not in set(Kind) and "/" in text and "://" not in text and not is_place(text):
+    if head not in set(Kind) and "/" in text and "://" not in text and not is_place(text) and not text.startswith("@"):
         text = f"oci:{text}"
     source = Source.parse(text)
     if source.kind is Kind.PYPI:
