@@ -18,9 +18,10 @@ import pytest
 from hatchlock.cli.main import main
 from hatchlock.engines.trees import children_of, freeze, kill, names_of
 from hatchlock.files import private_directory
-from hatchlock.launch import LaunchRecord, Mount, Sandbox
+from hatchlock.launch import Endpoint, LaunchRecord, Mount, Sandbox
 from hatchlock.state.quarantine import Quarantine, begin_quarantine, quarantine_of
 from hatchlock.state.sessions import running
+from support.ports import free_port
 from support.runs import BARE, Run, apply_records, processes_with, python_record, run_command, wait_for
 from support.standing import ended, kept, started, web_record
 from support.unavailable import need_isolation
@@ -204,6 +205,16 @@ def test_a_server_that_stays_ends_and_is_started_neither_by_hand_nor_by_its_keep
         command(home, "quarantine", "--release", "web")
         command(home, "start", "web")
         assert kept(home / "projects" / "trial").url == keeper.url
+
+
+def test_what_serves_a_server_over_http_is_killed_with_its_keeper_and_waited_for_by_nobody(home: Path) -> None:
+    with ended(home):
+        record = python_record(server="echo", endpoint=Endpoint(host_port=free_port()))
+        keeper = started(home, record)
+        before = kept(home / "projects" / "trial", "echo")
+        cut = json.loads(command(home, "quarantine", "echo", "--json")[0])
+        assert set(cut["sessions"]) == {keeper.pid, before.run}
+        assert (cut["processes"], cut["undone"]) == (0, [])
 
 
 def test_it_is_written_down_who_did_it(home: Path, tag: str) -> None:

@@ -230,7 +230,7 @@ class _Frozen:
 
 
 def _freeze(root: Path, name: str, report: _Report) -> _Frozen:
-    from hatchlock.engines.trees import freeze, names_of
+    from hatchlock.engines.trees import children_of, freeze, names_of
     from hatchlock.state.keepers import keeper_of
     from hatchlock.state.sessions import running
 
@@ -238,6 +238,9 @@ def _freeze(root: Path, name: str, report: _Report) -> _Frozen:
     if keeper := keeper_of(root, name):
         owners[keeper.pid] = keeper.owner
     here = {pid for pid, owner in owners.items() if _is_here(pid, owner)}
+    if keeper and keeper.pid in here and keeper.run in children_of({keeper.pid}):
+        # what serves a server of stdio over HTTP is no session, and no watchdog would end it
+        here.add(keeper.run)
     report.undone += [f"process {pid} is not of this machine or container" for pid in sorted(owners.keys() - here)]
     return _Frozen(leaders=names_of(here), others=freeze(here))
 
