@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import socket
@@ -91,7 +90,7 @@ def test_the_server_asks_and_tells_by_itself(way: str, request: pytest.FixtureRe
     apply_records(tmp_path, [record_of(server.url)])
     told = asyncio.run(_with_the_sdk(run_command(tmp_path, "far")))
 
-    assert told == ["notifications/tools/list_changed", "it said thought", "accept blue"]
+    assert told == ["it said thought", "accept blue", "grown"]
 
 
 async def _with_the_sdk(command: list[str]) -> list[str]:
@@ -119,15 +118,10 @@ async def _with_the_sdk(command: list[str]) -> list[str]:
     ):
         await session.initialize()
         async with asyncio.timeout(PATIENCE):
-            # first, and again: what a server says, or asks, by itself before `run` listens for that is lost
-            while not changed.is_set():
-                await session.call_tool("grow", {})
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), 1)
-            said.append("notifications/tools/list_changed")
-            for name in ("think", "ask"):
+            for name in ("think", "ask", "grow"):
                 result = await session.call_tool(name, {})
                 said.append(str(result.content[0].text))  # type: ignore[union-attr]
+            await changed.wait()
     return said
 
 
@@ -299,6 +293,64 @@ def test_a_session_that_the_server_has_forgotten_is_begun_again(tmp_path: Path) 
     assert (status, rest) == (0, b"")
     assert b"had forgotten its session" in err
     assert [asked.message["params"] for asked in opened] == [HELLO["params"]] * 2
+
+
+def test_what_a_server_says_as_soon_as_its_session_has_begun_is_heard(tmp_path: Path) -> None:
+    """It keeps nothing for whoever listens later."""
+
+    def answering(asked: Asked) -> Reply:
+        if asked.method == "GET":
+            listeners.append(asked.headers["mcp-session-id"])
+            return Reply(headers=STREAM, parts=(b": here\n\n", event(changed)), held=begun)
+        if asked.rpc == INITIALIZED["method"]:
+            heard.extend(listeners)
+            begun.set()
+        return polite(asked)
+
+    changed = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
+    listeners: list[str] = []
+    heard: list[str] = []
+    begun = threading.Event()
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        assert run.line() == changed
+        assert run.end()[0] == 0
+
+    assert heard == ["one"]
+
+
+def test_a_server_that_lets_nobody_listen_before_its_session_has_begun_is_asked_again(tmp_path: Path) -> None:
+    def answering(asked: Asked) -> Reply:
+        begun = any(item.rpc == INITIALIZED["method"] for item in server.asked)
+        if asked.method == "GET":
+            over = threading.Event()
+            return Reply(headers=STREAM, parts=(b": here\n\n", b":"), held=over) if begun else Reply(status=400)
+        return polite(asked)
+
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        assert run.ask("ping") == {}
+        assert run.end()[0] == 0
+        asked = [item.rpc or item.method for item in server.asked]
+
+    assert asked == ["initialize", "GET", INITIALIZED["method"], "GET", "ping", "DELETE"]
+
+
+def test_a_server_that_does_not_say_whether_it_speaks_by_itself_is_not_waited_for(tmp_path: Path) -> None:
+    def answering(asked: Asked) -> Reply:
+        if asked.method == "GET":
+            over.wait(PATIENCE)
+        return polite(asked)
+
+    over = threading.Event()
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.hello()
+        run.write(INITIALIZED)
+        assert run.ask("ping") == {}
+        over.set()
+        assert run.end()[0] == 0
 
 
 def test_a_slow_answer_holds_up_nothing_else(tmp_path: Path) -> None:

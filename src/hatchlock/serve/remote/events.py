@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hatchlock.net.exchange import Answer
 from hatchlock.serve.lines import LONGEST_MESSAGE
 
-__all__ = ["Event", "EventTooLong", "Events"]
+__all__ = ["Event", "EventTooLong", "Events", "events_of"]
 
 _END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -35,6 +36,11 @@ class Event:
     data: bytes
     id: str = ""
     retry: float | None = None
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is one of MCP's, and not only about the stream."""
+        return self.kind == "message" and bool(self.data.strip())
 
 
 class Events:
@@ -104,3 +110,15 @@ class Events:
         said = bool(self._data or self._id or self._retry is not None)
         self._clear()
         return event if said else None
+
+
+def events_of(answer: Answer) -> Iterator[Event]:
+    """Yield the events of an answer as they come.
+
+    Raises:
+        EventTooLong: As for `feed`.
+        Unreachable: It breaks off.
+    """
+    events = Events()
+    for piece in answer.pieces():
+        yield from events.feed(piece)

@@ -10,7 +10,6 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from hatchlock.errors import HatchlockError
 from hatchlock.net.exchange import Answer, Exchanges, Unreachable, bare_address
@@ -18,8 +17,9 @@ from hatchlock.serve.lines import LONGEST_MESSAGE
 from hatchlock.serve.remote.authority import Authority
 from hatchlock.serve.remote.bridge import Outlet
 from hatchlock.serve.remote.connecting import patiently
-from hatchlock.serve.remote.events import Event, Events, EventTooLong
+from hatchlock.serve.remote.events import EventTooLong, events_of
 from hatchlock.serve.remote.failures import AnswerLost, LoginNeeded, RemoteRefused
+from hatchlock.serve.remote.listening import LONGEST_PAUSE, RESUMED, STREAM, Listening, Place, Session
 from hatchlock.serve.remote.messages import Said, error_line, in_header, one_line, result_of
 from hatchlock.serve.remote.mirrored import Mirrored
 from hatchlock.serve.remote.statuses import BUSY, has_forgotten, waited
@@ -30,59 +30,12 @@ _OK = 200
 _NO_ANSWER = frozenset({202, 204})
 _FIRST_REFUSAL = 300
 _UNAUTHORIZED = 401
-_RESUMED = 5
-_RESUME_SECONDS = 1.0
-_LONGEST_PAUSE = 60.0
 _SHORT_ANSWER = 1 << 20
 _PROMPT_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
-_STREAM = "text/event-stream"
 _JSON = "application/json"
-_LAST = "Last-Event-ID"
+_BEGUN = "notifications/initialized"
 _INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
-
-
-@dataclass(slots=True)
-class _Session:
-    """What the server has made of an `initialize`.
-
-    Attributes:
-        id: Its own name for it; "" for a server that keeps none.
-        version: The protocol that was agreed on.
-        over: Set when nobody uses it any more.
-    """
-
-    id: str = ""
-    version: str = ""
-    over: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where a stream was when it ended.
-
-    Attributes:
-        last: The id of its last event that has one; "" if it cannot be taken up.
-        pause: Seconds to wait before.
-        attempts: How often that was tried since something came.
-        why: Why it ended.
-        offered: Whether there was one at all.
-    """
-
-    last: str = ""
-    pause: float = _RESUME_SECONDS
-    attempts: int = 0
-    why: str = "its stream ended"
-    offered: bool = False
-
-    def note(self, event: Event) -> None:
-        """Go on to an event."""
-        self.last, self.attempts = in_header(event.id) or self.last, 0
-        self.pause = self.pause if event.retry is None else event.retry
-
-    def header(self) -> dict[str, str]:
-        """Return what asks for the events after it."""
-        return {_LAST: self.last} if self.last else {}
 
 
 class StreamableHttp:
@@ -99,7 +52,7 @@ class StreamableHttp:
         self._exchanges = exchanges
         self._authority = authority
         self._url = bare_address(exchanges.url)
-        self._session = _Session()
+        self._session = Session()
         self._mirrored = Mirrored()
         self._opening = b""
         self._renewing = threading.Lock()
@@ -117,18 +70,24 @@ class StreamableHttp:
         if said.cancels and self._takes_back(said):
             return
         if self.is_first(said):
-            self._opening, self._session = line, _Session()
+            self._session.end()
+            self._opening, self._session = line, Session()
         if said.requests:
             self._is_modern = bool(said.version)
+        begins = said.method == _BEGUN
+        if begins:
+            self._listening(outlet).settle()
         with self._under_way(said), self._posted(line, said, outlet) as answer:
             self._heed(answer, said, outlet)
-        if said.method == "notifications/initialized":
-            self._listen(outlet)
+        if begins:
+            self._listening(outlet).begin()
+        elif self.is_first(said) and self._session.version:
+            self._listening(outlet)
 
     def end(self) -> None:
         """Tell the server that its session is over."""
         session = self._session
-        session.over.set()
+        session.end()
         if session.id:
             with contextlib.suppress(HatchlockError):
                 headers = self._headers(Said(), session, accept=_JSON)
@@ -159,7 +118,7 @@ class StreamableHttp:
             lambda: self._exchanges.ask("POST", headers, line.rstrip(b"\r\n"), within=within), outlet, self._url
         )
 
-    def _headers(self, said: Said, session: _Session, *, accept: str) -> dict[str, str]:
+    def _headers(self, said: Said, session: Session, *, accept: str) -> dict[str, str]:
         headers = {**self._authority.headers(), "Accept": accept}
         if said.version:
             headers |= {"MCP-Protocol-Version": said.version, "Mcp-Method": in_header(said.method)}
@@ -180,7 +139,7 @@ class StreamableHttp:
             if waiting:
                 raise AnswerLost(url=self._url, why=f"it took the request and will not answer (HTTP {answer.status})")
             return
-        if answer.content_type == _STREAM:
+        if answer.content_type == STREAM:
             self._heed_stream(answer, said, waiting, outlet)
         elif answer.content_type == _JSON:
             try:
@@ -223,7 +182,7 @@ class StreamableHttp:
         Raises:
             AnswerLost: It cannot be taken up.
         """
-        place = _Place()
+        place = Place()
         current: Answer | None = answer
         while True:
             if current is not None:
@@ -234,17 +193,17 @@ class StreamableHttp:
                 waiting.clear()
                 return
             place.attempts += 1
-            too_often = place.attempts > _RESUMED
-            if not place.last or too_often or outlet.stopped.wait(min(place.pause, _LONGEST_PAUSE)):
+            too_often = place.attempts > RESUMED
+            if not place.last or too_often or outlet.stopped.wait(min(place.pause, LONGEST_PAUSE)):
                 raise AnswerLost(url=self._url, why=place.why)
-            current = self._resumed(place.last)
+            current = self._resumed(place)
 
-    def _follow(self, answer: Answer, said: Said, waiting: set[str], place: _Place, outlet: Outlet) -> None:
+    def _follow(self, answer: Answer, said: Said, waiting: set[str], place: Place, outlet: Outlet) -> None:
         """Deliver a stream until it has answered everything, or ends."""
         try:
-            for event in _events(answer):
+            for event in events_of(answer):
                 place.note(event)
-                if _is_message(event):
+                if event.is_message:
                     waiting -= self._delivered(one_line(event.data), said, answer, outlet)
                 if not waiting:
                     break
@@ -255,13 +214,13 @@ class StreamableHttp:
         if not waiting and not self.is_first(said):
             answer.pass_over()
 
-    def _resumed(self, last: str) -> Answer | None:
-        headers = {**self._headers(Said(), self._session, accept=_STREAM), _LAST: last}
+    def _resumed(self, place: Place) -> Answer | None:
+        headers = {**self._headers(Said(), self._session, accept=STREAM), **place.header()}
         try:
             answer = self._exchanges.ask("GET", headers)
         except HatchlockError:
             return None
-        if answer.status == _OK and answer.content_type == _STREAM:
+        if answer.status == _OK and answer.content_type == STREAM:
             return answer
         answer.drop()
         return None
@@ -308,7 +267,7 @@ class StreamableHttp:
             answer.stop()
         return True
 
-    def _renew(self, lost: _Session, outlet: Outlet) -> None:
+    def _renew(self, lost: Session, outlet: Outlet) -> None:
         """Begin a session in the place of one that the server has forgotten, with what the application began it.
 
         Raises:
@@ -320,70 +279,49 @@ class StreamableHttp:
             opening = json.loads(self._opening)
             opening["id"] = "hatchlock-again"
             body = json.dumps(opening, ensure_ascii=False).encode()
-            session = _Session()
+            session = Session()
             said = Said(method="initialize", requests=('"hatchlock-again"',))
             with self._asked(body, self._posting(Said(), session), said, outlet) as answer:
                 line = self._opening_answer(answer)
             session.id = in_header(answer.headers.get("mcp-session-id"))
             session.version = in_header(result_of(line).get("protocolVersion")) or lost.version
-            self._asked(_INITIALIZED, self._posting(Said(), session), Said(), outlet).drop()
+            session.listening = self._listen(session, outlet)
+            session.listening.settle()
+            try:
+                self._asked(_INITIALIZED, self._posting(Said(), session), Said(), outlet).drop()
+            except HatchlockError:
+                session.end()
+                raise
+            session.listening.begin()
             self._session = session
-            lost.over.set()
+            lost.end()
             outlet.note(f"{self._server} had forgotten its session, and a new one was begun")
-        self._listen(outlet)
 
-    def _posting(self, said: Said, session: _Session) -> dict[str, str]:
-        return {**self._headers(said, session, accept=f"{_JSON}, {_STREAM}"), "Content-Type": _JSON}
+    def _posting(self, said: Said, session: Session) -> dict[str, str]:
+        return {**self._headers(said, session, accept=f"{_JSON}, {STREAM}"), "Content-Type": _JSON}
 
     def _opening_answer(self, answer: Answer) -> bytes:
         if answer.status == _UNAUTHORIZED:
             raise LoginNeeded(url=self._url, server=self._server, told=self._authority.told)
         if answer.status != _OK:
             raise RemoteRefused(url=self._url, status=answer.status)
-        if answer.content_type != _STREAM:
+        if answer.content_type != STREAM:
             return answer.read(_SHORT_ANSWER)
-        found = next((event.data for event in _events(answer) if result_of(event.data)), b"")
+        found = next((event.data for event in events_of(answer) if result_of(event.data)), b"")
         if not found:
             raise AnswerLost(url=self._url, why="it has forgotten its session, and does not begin another one")
         return found
 
-    def _listen(self, outlet: Outlet) -> None:
-        threading.Thread(target=self._listen_to, args=(self._session, outlet), daemon=True).start()
+    def _listening(self, outlet: Outlet) -> Listening:
+        """Return who listens in the session that there is; it is begun where nobody does."""
+        session = self._session
+        session.listening = session.listening or self._listen(session, outlet)
+        return session.listening
 
-    def _listen_to(self, session: _Session, outlet: Outlet) -> None:
-        """Deliver what the server says by itself, for as long as its session lasts, if it offers that."""
-        place = _Place()
-        while not (session.over.is_set() or outlet.stopped.is_set()):
-            headers = self._headers(Said(), session, accept=_STREAM)
-            place.attempts += 1
-            with contextlib.suppress(HatchlockError, EventTooLong):
-                if not self._heard_out({**headers, **place.header()}, session, place, outlet):
-                    return
-            if outlet.stopped.wait(min(place.pause * 2 ** min(place.attempts, _RESUMED), _LONGEST_PAUSE)):
-                return
-
-    def _heard_out(self, headers: Mapping[str, str], session: _Session, place: _Place, outlet: Outlet) -> bool:
-        """Deliver one stream to its end, and return whether there may be another one."""
-        with self._exchanges.ask("GET", headers) as answer:
-            if answer.status == _OK and answer.content_type == _STREAM:
-                place.offered = True
-                for event in _events(answer):
-                    place.note(event)
-                    if _is_message(event) and not session.over.is_set():
-                        outlet.deliver(one_line(event.data))
-                place.attempts = 0
-                return True
-            forgotten = place.offered and bool(session.id) and has_forgotten(answer)
-        if forgotten:
-            self._renew(session, outlet)
-        return place.offered and not forgotten
-
-
-def _events(answer: Answer) -> Iterator[Event]:
-    events = Events()
-    for piece in answer.pieces():
-        yield from events.feed(piece)
-
-
-def _is_message(event: Event) -> bool:
-    return event.kind == "message" and bool(event.data.strip())
+    def _listen(self, session: Session, outlet: Outlet) -> Listening:
+        return Listening(
+            session,
+            outlet,
+            ask=lambda more: self._exchanges.ask("GET", {**self._headers(Said(), session, accept=STREAM), **more}),
+            renew=lambda: self._renew(session, outlet),
+        )
