@@ -479,6 +479,18 @@ def test_the_sandbox_is_what_the_entry_names(tmp_path: Path) -> None:
     assert proposed("npx foo").notes == (NO_NETWORK,)
 
 
+def test_what_a_server_would_make_beside_what_is_there_is_said(tmp_path: Path) -> None:
+    """It could do so where it ran until now, and its data would be looked for there."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    graph = tmp_path / "graph.json"
+    line = f"npx foo {mounted} /nowhere /usr/nothing"
+    found = proposed(line, env={"GRAPH": str(graph), "IN": f"{mounted}/new", "FAR": f"{tmp_path}/a/b"})
+    assert [note for note in found.notes if "is not there yet" in note] == [
+        f'{graph} is not there yet, and not in its sandbox: mount its directory, with mode = "rw" if the server makes it'
+    ]
+
+
 def test_the_working_directory_is_kept_where_it_is_there(tmp_path: Path) -> None:
     assert proposed("npx foo", cwd=str(tmp_path)).fields["cwd"] == str(tmp_path)
     assert "the working directory /nowhere" in lost(proposed("npx foo", cwd="/nowhere"))

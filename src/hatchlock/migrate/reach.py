@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hatchlock.launch_parts import is_loopback, target_problem
 
-__all__ = ["hosts_in", "paths_in"]
+__all__ = ["hosts_in", "paths_in", "paths_to_be"]
 
 _PORTS = {
     "https": 443,
@@ -64,9 +65,26 @@ def paths_in(texts: Iterable[str]) -> list[str]:
 
     What is within another one of them is left out, and what a sandbox has by itself.
     """
-    named = [text.partition("=")[2] if text.startswith("-") else text for text in texts]
-    found = [path for path in dict.fromkeys(named) if path.startswith("/") and _is_there(path)]
+    found = [path for path in _named(texts) if _is_there(path)]
     return [path for path in found if not any(_is_within(path, other) for other in found if other != path)]
+
+
+def paths_to_be(texts: Iterable[str], places: Iterable[str]) -> list[str]:
+    """Return the absolute paths that texts name, that are not there while their directory is, and that are in none of `places`."""
+    known = tuple(places)
+    return [
+        path
+        for path in _named(texts)
+        if (parent := str(Path(path).parent)) != "/"
+        and _is_there(parent)
+        and not os.path.lexists(path)
+        and not any(_is_within(path, place) for place in known)
+    ]
+
+
+def _named(texts: Iterable[str]) -> list[str]:
+    named = [text.partition("=")[2] if text.startswith("-") else text for text in texts]
+    return [path for path in dict.fromkeys(named) if path.startswith("/")]
 
 
 def _is_there(path: str) -> bool:

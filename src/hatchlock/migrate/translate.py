@@ -24,7 +24,7 @@ from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
 from hatchlock.migrate.programs import as_typed, from_npm_script, from_program, from_uv_run
-from hatchlock.migrate.reach import hosts_in, paths_in
+from hatchlock.migrate.reach import hosts_in, paths_in, paths_to_be
 from hatchlock.migrate.runners import from_npx, from_pipx, from_uvx, npm_words
 from hatchlock.migrate.values import at_home, holds_secret, parted, references, unparted
 from hatchlock.migrate.wrappers import unwrapped
@@ -272,7 +272,11 @@ def _of_package(
                 *unparted("env", known, line=line),
                 *(Left(line=line, what=what) for what in (*described.lost, *lost)),
             ),
-            notes=(*notes, *_read_only([path for path in places if path not in own])),
+            notes=(
+                *notes,
+                *_read_only([path for path in places if path not in own]),
+                *_to_be(paths_to_be(used, places)),
+            ),
         )
     )
 
@@ -325,6 +329,11 @@ def _is_relative(command: str) -> bool:
 
 def _read_only(places: Sequence[str]) -> tuple[str, ...]:
     return tuple(f'{path} is mounted read-only: write mode = "rw" if it is to write there' for path in places)
+
+
+def _to_be(paths: Sequence[str]) -> tuple[str, ...]:
+    advice = 'mount its directory, with mode = "rw" if the server makes it'
+    return tuple(f"{path} is not there yet, and not in its sandbox: {advice}" for path in paths)
 
 
 def _arguments(words: Sequence[str]) -> list[str]:
