@@ -48,6 +48,12 @@ _ELSEWHERE = {
 _A_WORD = "a word"
 """The tag of a union's side that is no table (`schema_base.word_or_table`)."""
 _LONG = 80
+_NUMBERS = {
+    "int_type": re.compile(r"([0-9]{1,9})"),
+    "float_type": re.compile(r"([0-9]{1,9}(?:\.[0-9]+)?)(?: ?s)?"),
+    "bool_type": re.compile(r"(true|false)"),
+}
+"""What stands in quotes and is meant without them, by what is wanted."""
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -89,6 +95,9 @@ def _finding(error: Any, model: type[BaseModel], document: dict[str, Any], *, ov
         wanted = "true, false or a table" if kind == "bool_type" and error["loc"][-1] == _A_WORD else _WANTED[kind]
         what = f"it must be {wanted}, not {_GIVEN[type(error['input'])]}"
         advice = _as_table(path, error) or _as_words(path, error) or _with_unit(path, error["input"])
+        advice = (
+            advice or _in_quotes(kind, error["input"]) or _bare(path, kind, error["input"]) or _as_lines(path, error)
+        )
         return Finding(path=path, what=what, advice=advice)
     return Finding(path=path, what=_limit(kind, context) or str(error["msg"]).removeprefix("Input ").lower())
 
@@ -122,6 +131,28 @@ def _with_unit(path: KeyPath, given: object) -> str:
     """A size has a unit, and so is text."""
     is_size = path[-1] in {"memory", "swap", "tmp", "log-size"} and type(given) is int
     return f'write "{given}m" for {given} MiB' if is_size else ""
+
+
+def _in_quotes(kind: str, given: object) -> str:
+    """A text that looks like a number is still one; what it would be is not said: 3.10 is 3.1 to TOML."""
+    return "put it in quotes" if kind == "string_type" and isinstance(given, int | float) else ""
+
+
+def _bare(path: KeyPath, kind: str, given: object) -> str:
+    """A number has no quotes, and here no unit: times are seconds."""
+    number = _NUMBERS.get(kind)
+    match = number.fullmatch(given) if number and isinstance(given, str) else None
+    return f"write {path[-1]} = {match[1]}" if match else ""
+
+
+def _as_lines(path: KeyPath, error: Any) -> str:
+    """What has names is a table, and what has none a list."""
+    key, is_list = path[-1], isinstance(error["input"], list)
+    if error["type"] == "list_type" and isinstance(error["input"], dict):
+        return f'write {key} = ["…"]'
+    if is_list and key == "client":
+        return "write clients = […]; `client.NAME` has an application's own fields"
+    return f'write {key}.NAME = "…", a line for each' if is_list and key in {"env", "headers"} else ""
 
 
 def _unknown_key(path: KeyPath, model: type[BaseModel], *, overlay: bool) -> Finding:
