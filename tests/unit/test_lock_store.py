@@ -143,8 +143,18 @@ def test_what_is_no_lock_is_refused_with_its_file_and_a_reason(data: bytes, why:
         loads(data, file="hatch.lock")
     assert str(caught.value).startswith("the lock cannot be read: ")
     assert why in str(caught.value)
-    assert str(caught.value.place) == "hatch.lock"
+    assert str(caught.value.place).partition(":")[0] == "hatch.lock"
     assert "hatchlock lock" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "place"), [(b"version = 1\n\ngarbage\n", "hatch.lock:3"), (b"version = 1\n\xff\n", "hatch.lock:2")]
+)
+def test_where_a_lock_is_broken_is_said_as_of_any_file(data: bytes, place: str) -> None:
+    with pytest.raises(BadLock) as caught:
+        loads(data, file="hatch.lock")
+    assert str(caught.value.place) == place
+    assert "line" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

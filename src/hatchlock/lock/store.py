@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _QUOTED = re.compile(r"'([^']+)'")
+_POSITION = re.compile(r" \(at line (\d+), column \d+\)$")
 _HEADER = "# Written by `hatchlock lock`: edit hatchlock.toml instead, and keep this file in version control.\n"
 _STDIO = Server(name="", source="", runtime="process").transport
 
@@ -95,8 +96,11 @@ def _load(data: bytes, *, file: str, warn: Callable[[str], object]) -> Lock:
         if conflict_sides(data, file=file):
             advice = "run `hatchlock lock`: it takes both sides as preferred pins"
             raise BadLock(place=Place(file=file), why="it has git conflict markers", advice=advice) from error
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise BadLock(place=Place(file=file), why=why) from error
+        if isinstance(error, UnicodeDecodeError):
+            line = data.count(b"\n", 0, error.start) + 1
+            raise BadLock(place=Place(file=file, line=line), why="it is not UTF-8") from error
+        position, why = _POSITION.search(str(error)), _POSITION.sub("", str(error))
+        raise BadLock(place=Place(file=file, line=int(position[1]) if position else 0), why=why) from error
     _check_versions(document, file)
     minor = _minor(document, file)
     if minor > LOCK_MINOR:
