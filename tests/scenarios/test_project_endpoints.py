@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from hatchlock.state.keepers import keeper_of
+from hatchlock.state.project import ProjectState
+from hatchlock.usecases.health import sessions_now
 from support.ports import free_port
 from support.project import TrialProject
 from support.runs import processes_with, wait_for
@@ -98,6 +100,7 @@ def test_what_a_killed_keeper_has_left_is_no_other_program(
         os.kill(keeper.pid, signal.SIGKILL)
         assert wait_for(lambda: keeper_of(root(project), "web") is None)
         assert not _is_free(keeper.port)
+        assert sessions_now(ProjectState(root(project))) == {}, "what kept it was no session"
         if declared == "here":
             found = project.plan()
             assert [step["address"] for step in found["steps"]] == ["endpoint:web"]
