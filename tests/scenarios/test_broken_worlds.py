@@ -144,6 +144,21 @@ def test_what_was_applied_is_named_by_every_command_where_it_is_damaged_alone(
     assert path.read_bytes() == left
 
 
+def test_a_way_back_overwrites_nothing_that_is_damaged_either(project: CrashProject) -> None:
+    project.edit('command = "/bin/cat"', 'command = ["/bin/cat", "-u"]')
+    project.ok("lock")
+    project.ok(*APPLY)
+    for name in ("applied.json", "active.json"):
+        (state_of(project) / name).write_bytes(DAMAGE["cut off"])
+    told = project.ok("rollback", *CONSENT)
+    for name in ("applied.json", "active.json"):
+        assert f"{name} cannot be read: " in told.err
+        assert (state_of(project) / f"{name}.damaged").read_bytes() == DAMAGE["cut off"]
+    project.ok("rollback", "2", *CONSENT)
+    project.ok(*APPLY)
+    assert project.plan()["notes"] == []
+
+
 def test_damage_of_our_own_files_is_nobodys_drift_that_could_be_left(project: CrashProject) -> None:
     project.edit('command = "/bin/cat"', 'command = "/bin/cat"\ndrift = "warn"')
     project.ok("lock")

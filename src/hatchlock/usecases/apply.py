@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError
-from hatchlock.events import Event, Sink, discard
+from hatchlock.events import Sink, discard
 from hatchlock.usecases.audit_trail import note
-from hatchlock.usecases.carry_out import USUAL, Pace
+from hatchlock.usecases.carry_out import USUAL, Pace, put_aside_damaged
 from hatchlock.usecases.consent import Consent, check_consent
 from hatchlock.usecases.drift import is_recorded
 from hatchlock.usecases.launcher import write_launcher
@@ -19,10 +18,11 @@ from hatchlock.usecases.plan import Planned, make_plan
 from hatchlock.usecases.saved import check_same, saved_selection, staleness
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hatchlock.reconcile.execute import Outcome
     from hatchlock.reconcile.planfile import SavedPlan
     from hatchlock.reconcile.select import Selection
-    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.undo import Undone
 
@@ -109,7 +109,7 @@ def apply_project(
     name = planned.target.project
     with project_lease(project.home, name, planned.state, purpose="apply", timeout=lock_timeout, emit=emit):
         project = reread(project)
-        is_mended = _put_aside(planned.state, emit)
+        is_mended = put_aside_damaged(planned.state, emit)
         current = _plan(project, takeover, lock_timeout, offline=offline, selection=selection, emit=emit)
         _check_saved(saved, project, current)
         if current.plan != planned.plan:
@@ -127,17 +127,6 @@ def apply_project(
             )
             return replace(applied, undone=undone)
         return applied
-
-
-def _put_aside(state: ProjectState, emit: Sink) -> bool:
-    """Put damaged files of the state aside, and tell of each; return whether there were any."""
-    from hatchlock.state.documents import ASIDE
-
-    found = state.put_aside_damaged()
-    for error in found:
-        told = f"{error}; it was put aside as {Path(error.path).name}{ASIDE}"
-        emit(Event(name="state.aside", address="state", message=told, data={"path": error.path}))
-    return bool(found)
 
 
 def _plan(

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.errors import HatchlockError, SystemProblem
@@ -15,9 +16,10 @@ from hatchlock.usecases.audit_trail import doing
 if TYPE_CHECKING:
     from hatchlock.reconcile.execute import Inbox, Outcome
     from hatchlock.reconcile.plan import Plan
+    from hatchlock.state.project import ProjectState
     from hatchlock.usecases.plan import Planned
 
-__all__ = ["USUAL", "Pace", "carry_out"]
+__all__ = ["USUAL", "Pace", "carry_out", "put_aside_damaged"]
 
 _ALL_OR_NONE = frozenset({"apply", "rollback"})
 """Commands that write into the files of all applications or of none; those that take out do as much as they can."""
@@ -86,6 +88,24 @@ def carry_out(
         told(_end(outcome, command, time.monotonic() - began))
         facts.update(_left(planned, outcome))
     return outcome
+
+
+def put_aside_damaged(state: ProjectState, emit: Sink) -> bool:
+    """Put damaged files of a state aside, which are as if they were not there; return whether there were any.
+
+    The caller holds the project's lease.
+
+    Args:
+        state: The project's.
+        emit: Told of each, and where it is now.
+    """
+    from hatchlock.state.documents import ASIDE
+
+    found = state.put_aside_damaged()
+    for error in found:
+        told = f"{error}; it was put aside as {Path(error.path).name}{ASIDE}"
+        emit(Event(name="state.aside", address="state", message=told, data={"path": error.path}))
+    return bool(found)
 
 
 def _event(command: str) -> str:

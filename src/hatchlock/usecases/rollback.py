@@ -145,6 +145,7 @@ def roll_back(
         LeaseHeld: An apply did not end in time.
         HatchlockError: What `plan_return` and fetching raise. Errors of steps are in the outcome instead.
     """
+    from hatchlock.usecases.carry_out import put_aside_damaged
     from hatchlock.usecases.consent import check_consent
     from hatchlock.usecases.leases import project_lease
     from hatchlock.usecases.saved import check_same
@@ -156,6 +157,7 @@ def roll_back(
         check_consent(way.planned.plan, consent, confirm and (lambda: confirm(way)), show=show and (lambda: show(way)))
     name, state = way.planned.target.project, way.planned.state
     with project_lease(project.home, name, state, purpose="rollback", timeout=lock_timeout, emit=emit):
+        put_aside_damaged(state, emit)
         now = plan_return(project, way.number, offline=offline, lock_timeout=lock_timeout, emit=emit)
         if now.planned.plan != way.planned.plan:
             check_same(way.planned.plan, now.planned.plan, yes=consent.yes)
