@@ -50,6 +50,9 @@ def test_a_reader_that_has_gone_is_no_traceback(words: list[str]) -> None:
         ("logs time -n x", "-n/--lines: 'x' is no number", "see `hatchlock logs --help`"),
         ("serve time --port 99999", "--port: '99999' is no port", "see `hatchlock serve --help`"),
         ("quarantine time --reason", "--reason: its value is missing", "see `hatchlock quarantine --help`"),
+        ("exec time python -V", "a command line stands behind `--`", "hatchlock exec time -- python -V"),
+        ("exec time --runtim process", "`hatchlock exec` has no option --runtim", "did you mean --runtime?"),
+        ("secret", "ACTION is missing", "see `hatchlock secret --help`"),
         ("status time", "`status` tells of all servers at once: it takes no 'time'", "hatchlock status, or"),
     ],
 )

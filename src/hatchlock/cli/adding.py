@@ -24,7 +24,7 @@ def is_taken_over(arguments: argparse.Namespace) -> bool:
 
 
 def refuse_command_line(arguments: argparse.Namespace, words: Sequence[str]) -> None:
-    """Refuse `add COMMAND ARGUMENT…`, of which options may be meant for either.
+    """Refuse `add COMMAND ARGUMENT…` and `exec NAME COMMAND…`, of which options may be meant for either.
 
     Args:
         arguments: What was understood of the command line.
@@ -33,12 +33,20 @@ def refuse_command_line(arguments: argparse.Namespace, words: Sequence[str]) -> 
     Raises:
         UsageError: It is one; with the way to write it.
     """
-    if arguments.command != "add" or not arguments.source or set(":/") & set(arguments.source):
+    is_exec = arguments.command == "exec"
+    if not is_exec and (arguments.command != "add" or not arguments.source or set(":/") & set(arguments.source)):
         return
     from hatchlock.clients.masked import masked_words
 
-    line = shlex.join(masked_words(words[words.index("add") + 1 :]))
-    raise UsageError(what="a command line stands behind `--`", advice=f"hatchlock add -- {line}")
+    line = list(words[words.index(arguments.command) + 1 :])
+    before = [arguments.command]
+    if is_exec:
+        behind = line.index(arguments.name) + 1
+        before, line = [*before, *line[:behind]], line[behind:]
+        if not line or line[0].startswith("-"):
+            return  # an option of ours, misspelt
+    shown = f"hatchlock {shlex.join(before)} -- {shlex.join(masked_words(line))}"
+    raise UsageError(what="a command line stands behind `--`", advice=shown)
 
 
 def taken_over(

@@ -10,6 +10,7 @@ __all__ = ["wrong_word"]
 
 _CHOICE = re.compile(r"argument (.+?): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 _VALUE = re.compile(r"argument (.+?): invalid (.+?) value: '(.*)'", re.DOTALL)
+_REQUIRED = re.compile(r"the following arguments are required: (.+)")
 _MISSING = re.compile(r"argument (.+?): expected (?:one|at least one) argument")
 
 
@@ -34,4 +35,7 @@ def wrong_word(message: str, command: str) -> UsageError:
         return UsageError(what=f"{name}: {word!r} is no {'number' if kind == 'int' else kind}", advice=advice)
     if match := _MISSING.fullmatch(message):
         return UsageError(what=f"{match[1]}: its value is missing", advice=advice)
+    if match := _REQUIRED.fullmatch(message):
+        names = match[1].split(", ")
+        return UsageError(what=f"{' and '.join(names)} {'are' if names[1:] else 'is'} missing", advice=advice)
     return UsageError(what=message, advice=advice)
