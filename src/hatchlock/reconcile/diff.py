@@ -55,7 +55,7 @@ def diff(
         if step is not None:
             found[address] = step
     for address, seen in present.items():
-        if address in wanted or address in left_alone or address in forgotten or _is_data_of(address, left_alone):
+        if address in wanted or address in left_alone or address in forgotten or _belongs_to(address, left_alone):
             continue
         found[address] = _away(seen, present)
     policies = {item.address: item.policy for item in present.values()} | {a: item.drift for a, item in wanted.items()}
@@ -179,8 +179,10 @@ def _uses(user: Address, used: Address) -> bool:
     return used.kind is ResourceKind.VOLUME and user.kind in _SERVING and used.server == user.name
 
 
-def _is_data_of(address: Address, servers: set[Address]) -> bool:
-    """Whether it is kept for a server that is left as it is: nobody has said that the data is not declared any more."""
+def _belongs_to(address: Address, servers: set[Address]) -> bool:
+    """Whether it is kept for a server that is left as it is, or serves one: nobody has said that it is not declared any more."""
+    if address.kind is ResourceKind.ENDPOINT:
+        return Address(kind=ResourceKind.SERVER, name=address.server) in servers
     return address.kind is ResourceKind.VOLUME and any(_uses(server, address) for server in servers)
 
 
