@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["protocol_of_sdk", "seen_by_sdk"]
+__all__ = ["Target", "protocol_of_sdk", "seen_by_sdk", "through_sdk"]
+
+Target = Sequence[str] | tuple[str, str]
+"""A command that speaks MCP over its pipes; or an address and a token."""
 
 
 def seen_by_sdk(url: str, token: str, *calls: tuple[str, Mapping[str, Any]]) -> tuple[Sequence[str], Sequence[str]]:
@@ -51,3 +54,65 @@ async def _chosen(url: str, token: str, tool: str, given: Mapping[str, Any]) -> 
         async with Client(transport, mode="auto") as client:
             answer: Any = await client.call_tool(tool, dict(given))
             return str(client.protocol_version), str(answer.content[0].text)
+
+
+T = TypeVar("T")
+_PATIENCE = 180.0
+"""Seconds after which something hangs, on any machine."""
+
+
+def through_sdk(
+    target: Target, mode: str, talk: Callable[[Any], Awaitable[T]], *, env: Mapping[str, str], logs: list[str]
+) -> T:
+    """Let the SDK's newest client speak with a server; what it is asked for it gives, as Ada.
+
+    Args:
+        target: The server.
+        mode: How the client begins: "auto", "legacy" or a version.
+        talk: What is done with the client.
+        env: The environment of a command.
+        logs: Takes what the server logs.
+    """
+    return anyio.run(_in_time, target, mode, talk, env, logs)
+
+
+async def _in_time(
+    target: Target, mode: str, talk: Callable[[Any], Awaitable[T]], env: Mapping[str, str], logs: list[str]
+) -> T:
+    with anyio.fail_after(_PATIENCE):
+        return await _through(target, mode, talk, env, logs)
+
+
+async def _through(
+    target: Target, mode: str, talk: Callable[[Any], Awaitable[T]], env: Mapping[str, str], logs: list[str]
+) -> T:
+    import httpx2
+    from mcp import Client, StdioServerParameters
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.types import CreateMessageResult, ElicitResult, TextContent
+
+    async def answer(*_: Any) -> CreateMessageResult:
+        return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="yes"))
+
+    async def elicit(*_: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ada"})
+
+    async def log(params: Any) -> None:
+        logs.append(str(params.data))
+
+    given: Any = {
+        "mode": mode,
+        "sampling_callback": answer,
+        "elicitation_callback": elicit,
+        "logging_callback": log,
+        **({} if mode == "legacy" else {"log_level": "info"}),
+    }
+    if len(target) != 2:
+        command, *args = target
+        async with Client(StdioServerParameters(command=command, args=args, env=dict(env)), **given) as client:
+            return await talk(client)
+    url, token = target
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
+        transport: Any = streamable_http_client(url, http_client=http)
+        async with Client(transport, **given) as client:
+            return await talk(client)

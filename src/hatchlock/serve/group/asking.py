@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.serve.envelope import Message, error_line
+from hatchlock.serve.group.shapes import Freshness
 
 __all__ = ["Answered", "Asking", "Gathering", "Out", "Take"]
 
@@ -43,6 +44,7 @@ class Gathering:
         waiting: Servers that are not ready.
         pieces: What they have said, as far as it is for the client.
         size: Characters of that.
+        fresh: How long each page of it may be kept; None for one that does not say so.
     """
 
     raw: str
@@ -50,6 +52,7 @@ class Gathering:
     done: Callable[[Gathering, Out], None]
     pieces: dict[str, list[str]] = field(default_factory=dict)
     size: int = 0
+    fresh: list[Freshness | None] = field(default_factory=list)
 
 
 Answered = Callable[[Message | None, Out], None]
@@ -86,6 +89,10 @@ class Asking:
     def is_idle(self) -> bool:
         """Whether nothing has to be put together."""
         return not self._gatherings
+
+    def working(self, server: str) -> Sequence[Any]:
+        """Return the ids of the client's requests that one server alone works on, the oldest first."""
+        return [asked.client for asked in self._asked.values() if asked.server == server and asked.gathering is None]
 
     def number(self) -> int:
         """Return an id that nobody has."""

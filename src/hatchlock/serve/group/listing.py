@@ -8,7 +8,7 @@ from typing import Any
 from hatchlock.serve.envelope import Message, dumps
 from hatchlock.serve.group.asking import Asking, Gathering, Out, Take
 from hatchlock.serve.group.owners import Owners
-from hatchlock.serve.group.shapes import KINDS, Page, page_of
+from hatchlock.serve.group.shapes import KINDS, Freshness, Page, page_of
 from hatchlock.serve.lines import LONGEST_MESSAGE
 
 __all__ = ["Listing"]
@@ -35,7 +35,7 @@ class Listing:
 
         def done(gathering: Gathering, out: Out) -> None:
             texts = [text for server in sorted(gathering.pieces) for text in gathering.pieces[server]]
-            result = f'{{"{KINDS[method].listed}":[{",".join(texts)}]}}'
+            result = f'{{"{KINDS[method].listed}":[{",".join(texts)}]{_kept_for(gathering.fresh)}}}'
             out.put("", f'{{"jsonrpc":"2.0","id":{gathering.raw},"result":{result}}}')
 
         def text(number: int) -> str:
@@ -45,6 +45,7 @@ class Listing:
 
     def _take(self, server: str, method: str, number: int) -> Take:
         def take(gathering: Gathering, answer: Message | None, out: Out) -> bool:
+            gathering.fresh.append(None)  # what is left out may be there the next time
             try:
                 page = page_of(answer, KINDS[method]) if answer else None
             except ValueError as error:
@@ -61,10 +62,12 @@ class Listing:
                 self._note(f"{method} of {server} is left out: with it the answer is too long for a message", out)
                 return True
             gathering.pieces.setdefault(server, []).extend(texts)
+            gathering.fresh[-1] = page.fresh
             if not page.cursor:
                 return True
             if number >= _MOST_PAGES:
                 self._note(f"{method} of {server} has more than {_MOST_PAGES} pages: the rest is left out", out)
+                gathering.fresh.append(None)
                 return True
 
             def text(identity: int) -> str:
@@ -92,6 +95,15 @@ class Listing:
         if text not in self._noted:
             self._noted.add(text)
             out.notes.append(text)
+
+
+def _kept_for(pages: Sequence[Freshness | None]) -> str:
+    """Return, as members of a result, how long all of it may be kept; "" where one of its pages does not say so."""
+    known = [page for page in pages if page]
+    if not known or len(known) < len(pages):
+        return ""
+    scope = "public" if all(page.public for page in known) else "private"
+    return f',"ttlMs":{min(page.milliseconds for page in known)},"cacheScope":"{scope}"'
 
 
 def _request(number: int, method: str, params: Mapping[str, Any] | None = None) -> str:

@@ -39,6 +39,11 @@ class Owners:
         server = self._servers.get(label)
         return (server, plain) if server and plain and offered(label, plain) == name else None
 
+    def is_unlisted(self, kind: str, name: str) -> bool:
+        """Whether a name is some server's, but what it is called there has to be listed first."""
+        label, plain = parted(name)
+        return label in self._servers and not plain and (kind, name) not in self._names
+
     def own(self, kind: str, server: str, address: str) -> bool:
         """Return whether an address, or a template of some, is a server's: it is of the first that has listed it."""
         return self._addresses.setdefault((kind, address), server) == server

@@ -10,6 +10,7 @@ put together anew are the answers to `initialize` and to listings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from hatchlock.serve.envelope import Message, dumps, error_line, inside, messages_of
 from hatchlock.serve.group.asking import Asking, Gathering, Out, Take
@@ -19,10 +20,12 @@ from hatchlock.serve.group.names import labels
 from hatchlock.serve.group.owners import Owners
 from hatchlock.serve.group.shapes import KINDS, Hello, hello_of
 
-__all__ = ["Router"]
+__all__ = ["NAMED", "Router"]
 
 _GONE, _PARSE, _INVALID, _NO_METHOD, _PARAMS, _NOT_FOUND = -32000, -32700, -32600, -32601, -32602, -32002
-_NAMED: Mapping[str, str] = {"tools/call": "tools", "prompts/get": "prompts"}
+NAMED: Mapping[str, str] = {"tools/call": "tools", "prompts/get": "prompts"}
+"""What is called by its name -> among what that name is one."""
+
 _ADDRESSED = ("resources/read", "resources/subscribe", "resources/unsubscribe")
 _TELL = ("prompts", "resources", "tools")
 
@@ -50,7 +53,7 @@ class Router:
         self._held: list[Message] | None = []
         self._methods: Mapping[str, Callable[[Message, Out], None]] = {
             **dict.fromkeys(KINDS, self._list),
-            **dict.fromkeys(_NAMED, self._by_name),
+            **dict.fromkeys(NAMED, self._by_name),
             **dict.fromkeys(_ADDRESSED, self._by_address),
             "completion/complete": self._complete,
             "logging/setLevel": self._set_level,
@@ -65,6 +68,14 @@ class Router:
     def present(self) -> Sequence[str]:
         """The servers that belong to it still."""
         return tuple(self._present)
+
+    def working(self, server: str) -> Sequence[Any]:
+        """Return the ids of the requests of the client's that a server works on, by itself; the oldest first."""
+        return self._asking.working(server)
+
+    def is_unlisted(self, method: str, name: str) -> bool:
+        """Whether a name is one of which only a listing says what it stands for, and there was none yet."""
+        return self._owners.is_unlisted(NAMED[method], name)
 
     def sent(self, line: bytes, now: float) -> Out:
         """Take a line of the client's. `now` is of a clock that only goes on, as for every method."""
@@ -184,7 +195,7 @@ class Router:
             self._listing.begin(message, self._able(KINDS[message.method].capability), out)
 
     def _by_name(self, message: Message, out: Out) -> None:
-        kind = _NAMED[message.method]
+        kind = NAMED[message.method]
         found = self._owners.named(kind, message.param("name") or "")
         if found is None or found[0] not in self._present:
             _refuse(message, _PARAMS, f"there is no {kind[:-1]} of that name; list them again", out)

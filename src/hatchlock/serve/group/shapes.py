@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hatchlock.serve.envelope import Message, inside
 from hatchlock.serve.outline import Edit, Item, Member, Read, Unreadable, edited, items, members
 
-__all__ = ["KINDS", "Definition", "Hello", "Kind", "Page", "hello_of", "page_of"]
+__all__ = ["KINDS", "Definition", "Freshness", "Hello", "Kind", "Page", "hello_of", "page_of"]
 
 _CAPABILITIES = members({name: members({}) for name in ("tools", "prompts", "resources")})
 _HELLO = members({"capabilities": _CAPABILITIES})
@@ -75,6 +75,19 @@ class Definition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Freshness:
+    """How long, and for whom, a client may keep what a server listed.
+
+    Attributes:
+        milliseconds: How long.
+        public: Whether it is the same for everybody.
+    """
+
+    milliseconds: int
+    public: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
     """A page of a listing.
 
@@ -82,11 +95,13 @@ class Page:
         definitions: Those that can be asked for.
         unclear: How many cannot: without a name, or with two.
         cursor: Where the next page begins; "" for the last one.
+        fresh: How long it may be kept; None where the server does not say so, as before 2026-07-28.
     """
 
     definitions: tuple[Definition, ...]
     unclear: int
     cursor: str
+    fresh: Freshness | None = None
 
 
 def hello_of(answer: Message) -> Hello:
@@ -121,7 +136,19 @@ def page_of(answer: Message, kind: Kind) -> Page:
     found = listed.value if listed and isinstance(listed.value, tuple) else ()
     clear = tuple(_definitions(answer, found, kind))
     cursor = answer.scalar(result.get("nextCursor"))
-    return Page(definitions=clear, unclear=len(found) - len(clear), cursor=cursor if isinstance(cursor, str) else "")
+    return Page(
+        definitions=clear,
+        unclear=len(found) - len(clear),
+        cursor=cursor if isinstance(cursor, str) else "",
+        fresh=_fresh(answer, result),
+    )
+
+
+def _fresh(answer: Message, result: Mapping[str, Member]) -> Freshness | None:
+    milliseconds, scope = answer.scalar(result.get("ttlMs")), answer.scalar(result.get("cacheScope"))
+    if not isinstance(milliseconds, int) or milliseconds < 0:
+        return None
+    return Freshness(milliseconds=milliseconds, public=scope == "public")
 
 
 def _definitions(answer: Message, found: tuple[Item, ...], kind: Kind) -> Iterator[Definition]:

@@ -20,8 +20,8 @@ from hatchlock import __version__
 from hatchlock.errors import HatchlockError
 from hatchlock.serve.ends import End, Reason, Reasons, reported_signals, watch
 from hatchlock.serve.group.asking import Out
+from hatchlock.serve.group.both_eras import Group
 from hatchlock.serve.group.members import Member, Outlet, Running, read_lines
-from hatchlock.serve.group.router import Router
 from hatchlock.surface import shown
 
 __all__ = ["GroupFailed", "serve_group"]
@@ -107,7 +107,7 @@ class _Session:
         self._stderr = stderr
         patience = {member.server: member.patience for member in members}
         self._grace = max(member.grace for member in members)
-        self._router = Router(group, patience, version=__version__, patience=patience)
+        self._talk = Group(group, patience, version=__version__, patience=patience)
         self._changed = threading.Condition()
         self._is_ending = False
         self._client = Outlet(stdout, lambda: reasons.put(End.STDOUT))
@@ -126,7 +126,7 @@ class _Session:
 
         def take(line: bytes) -> None:
             if line.strip():
-                self._do(lambda now: self._router.sent(line, now))
+                self._do(lambda now: self._talk.sent(line, now))
                 self._client.wait_for_room()
 
         read_lines(stdin, take)
@@ -137,12 +137,13 @@ class _Session:
         while True:
             with contextlib.suppress(queue.Empty):
                 return reasons.get(timeout=_TICK)
-            self._do(self._router.passed)
+            self._do(self._talk.passed)
 
     def end(self, reason: Reason) -> None:
         """End all servers, and let out what they said last."""
         if reason is End.STDIN:
             self._settle()
+        self._do(self._talk.ending)
         self._is_ending = True
         for running in self._running.values():
             if reason is End.STDIN:
@@ -159,19 +160,19 @@ class _Session:
     def _settle(self) -> None:
         """Let what was asked for be put together before servers hear that there is nothing more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._router.is_settled, self._grace)
+            self._changed.wait_for(lambda: self._talk.is_settled, self._grace)
 
     def _hear(self, server: str) -> None:
         def take(line: bytes) -> None:
-            self._do(lambda now: self._router.said(server, line, now))
+            self._do(lambda now: self._talk.said(server, line, now))
             self._client.wait_for_room()
 
         self._running[server].read(take)
-        is_known = server in self._router.present and not self._is_ending
-        self._do(lambda now: self._router.ended(server, now, quietly=self._is_ending))
-        if is_known and self._router.present:
+        is_known = server in self._talk.present and not self._is_ending
+        self._do(lambda now: self._talk.ended(server, now, quietly=self._is_ending))
+        if is_known and self._talk.present:
             self.say(f"{server} has ended; the group {self._group} goes on without it")
-        if not self._router.present:
+        if not self._talk.present:
             self._reasons.put(End.SERVER)
 
     def _do(self, what: Callable[[float], Out]) -> None:
