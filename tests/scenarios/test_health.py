@@ -20,6 +20,7 @@ from hatchlock.usecases.launcher import write_launcher
 from support.cats import CAT, CATS, CatProject
 from support.cats import apply as apply_project
 from support.runs import HELLO, Run, apply_records, python_record, wait_for
+from support.terminal import at_terminal
 from support.unavailable import need_isolation
 
 EVIL = "Does\u202e it.\x1b[2J\nSecond line"
@@ -204,3 +205,16 @@ def test_a_quarantine_is_in_plan_and_status_and_apply_starts_nothing(tmp_path: P
     assert "in quarantine" in project.ok("status").out, "destroy is no release"
     project.ok("quarantine", "--release", "cat")
     assert "in quarantine" not in project.ok("status").out
+
+
+@pytest.mark.parametrize("words", [("probe", "cat"), ("apply", "--yes")], ids=" ".join)
+def test_whoever_waits_for_a_server_sees_that(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """One that does not answer has half a minute by default."""
+    silent = '[servers.cat]\ncommand = ["/bin/sleep", "100"]\nstartup-timeout = 2\n'
+    project = CatProject(tmp_path, f"{CAT.partition('[servers')[0]}{silent}")
+    project.ok("lock")
+    if words[0] == "probe":
+        apply_project(project)
+    seen = at_terminal(project.command(*words), [], cwd=project.directory, env={**project.env, "CI": ""})
+    assert "asking server:cat 1 s" in seen.shown
+    assert "no answer within 2 s" in seen.shown

@@ -25,6 +25,7 @@ from hatchlock.cli.lock_views import change_lines, moved_text
 from hatchlock.cli.plan_commands import moved_by, moved_since, selection_of, tell_problems
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
+from hatchlock.events import Event
 
 if TYPE_CHECKING:
     from hatchlock.events import Sink
@@ -207,6 +208,7 @@ def _probe_all(project: Project, applied: Applied, ui: Ui) -> tuple[list[Probed]
     probed: list[Probed] = []
     try:
         for name, spec in wanted:
+            ui.progress.heard(Event(name="probe.start", address=f"server:{name}"))
             probed.append(
                 probe_as_declared(project.home, applied.planned.target.project, name, spec, environ=os.environ)
             )

@@ -13,6 +13,7 @@ from hatchlock.cli.context import home_of, project_name_of
 from hatchlock.cli.health_views import noise_words
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import RefusedError, UsageError
+from hatchlock.events import Event
 
 if TYPE_CHECKING:
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeResult
@@ -35,6 +36,7 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
     names = arguments.names or sorted(applied_servers(home, project))
     probed: list[Probed] = []
     for name in names:
+        ui.progress.heard(Event(name="probe.start", address=f"server:{name}"))
         probed.append(probe_server(home, project, name, environ=os.environ, timeout=arguments.timeout, call=call))
         if not ui.json:
             _show(probed[-1], ui, named=not one)

@@ -32,6 +32,7 @@ _WORDS = {
     "gc.start": "cleaning",
     "audit.start": "looking at",
     "pin.start": "looking at",
+    "probe.start": "asking",
 }
 """What an event says to people that something begins."""
 
