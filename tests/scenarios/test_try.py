@@ -145,6 +145,13 @@ def test_a_program_that_is_no_server_fails_as_run_does(outside: TrialProject) ->
     assert left(outside) == []
 
 
+def test_why_a_probe_failed_is_said_once(outside: TrialProject) -> None:
+    """`run`, which the probe starts, says on its stderr what the server said there, and what it makes of it."""
+    done = outside.fails("try", "--probe", "--mount", f"{SERVERS}:{SERVERS}", "--", "/bin/ls", "/nowhere")
+    assert done.err.count("No such file or directory") == 1
+    assert done.err.count("hint: what it lacks may be a variable") == 1
+
+
 def test_who_has_to_say_who_asks_is_told_how_a_trial_says_it(outside: TrialProject) -> None:
     with scripted_http(lambda _: Reply(status=401)) as server:
         done = outside.run("try", "--probe", server.url)

@@ -183,10 +183,19 @@ def _unanswered(
 
     error.address, error.tried = f"server:{record.server}", record.is_tried
     error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
+    error.said = _once(error.said, record)
     _explain(error, state, record, since=began.at)
     if is_remembered:
         _remember(state, record, health="failed", said=error.why)
     return Probed(server=record.server, error=error, noise=_counts(state, record).noise - began.counts.noise)
+
+
+def _once(said: tuple[str, ...], record: LaunchRecord) -> tuple[str, ...]:
+    """Where `run` has said at its end what the server said before, leave out the first of both, and a hint that we have too."""
+    ends = [number for number, line in enumerate(said) if line.startswith(f"server:{record.server}: it ended with ")]
+    words = said[ends[-1] :] if ends else said
+    ours = ends and record.is_tried and words[-1].startswith("hint: what it lacks ")
+    return words[:-2] if ours else words
 
 
 def _answered(
