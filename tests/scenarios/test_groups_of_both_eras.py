@@ -14,6 +14,7 @@ import pytest
 from hatchlock.launch import LaunchRecord, Sandbox, SurfaceRules
 from hatchlock.state.groups import write_groups
 from support.mcp_http import hatchlock, serving
+from support.remote_server import record_of, remote_server
 from support.runs import BARE, HELLO, PATIENCE, SERVERS, Run, apply_records, python_record
 from support.sdk_client import Target, through_sdk
 
@@ -169,3 +170,26 @@ def test_whoever_listens_is_told_of_the_end(home: Path) -> None:
         ended = json.loads(session.line())
         assert (ended["id"], ended["result"]["_meta"]) == ("l", {f"{KEY}subscriptionId": "l"})
         assert session.wait() == 128 + signal.SIGTERM
+
+
+async def far_away(client: Any) -> list[str]:
+    called = [(await client.call_tool("far__echo", {"text": "x"})).content[0].text]
+    async with client.listen(tools_list_changed=True) as listening:
+        await client.call_tool("far__shrink", {})
+        with anyio.fail_after(PATIENCE):
+            called.append(type(await anext(listening)).__name__)
+    return called
+
+
+def test_a_server_that_somebody_else_runs_may_know_the_newest_version_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with remote_server("newest") as server:
+        # whoever still listens when the input ends would keep it for so long
+        apply_records(tmp_path, [record_of(server.url, sandbox=Sandbox(stop_grace=10 * PATIENCE))])
+        write_groups(tmp_path / "projects" / "trial", {"far": ("far",)})
+        command = hatchlock(tmp_path, "run", "--group", "far")
+        assert through_sdk(command, "auto", far_away, env=BARE, logs=[]) == ["x", "ToolsListChanged"]
+        with Run(command=command) as session:
+            assert session.hello()["protocolVersion"] == "2025-11-25"
+            assert session.call("far__echo", text="y") == "y"
+            assert session.end()[0] == 0

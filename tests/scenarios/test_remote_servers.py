@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hatchlock.launch import SecretReference
+from hatchlock.serve.probe import Call, probe
 from hatchlock.state.counts import counts_path, read_counts
 from support.ports import closed_address
 from support.project import TrialProject
@@ -366,6 +367,28 @@ def test_a_slow_answer_holds_up_nothing_else(tmp_path: Path) -> None:
         assert run.ask("ping") == {}
         held.set()
         assert json.loads(run.line())["id"] == 8
+
+
+def test_a_server_that_knows_only_2026_is_asked_what_it_is_after_it_has_refused_a_session(tmp_path: Path) -> None:
+    with remote_server("newest") as server:
+        apply_records(tmp_path, [record_of(server.url)])
+        call = Call(tool="echo", arguments={"text": "x"})
+        found = probe(run_command(tmp_path, "far"), timeout=PATIENCE, environ=BARE, call=call)
+    assert (found.protocol, found.server, found.instructions, found.called) == ("2026-07-28", "far", "Be kind.", "x")
+
+
+@pytest.mark.parametrize(("code", "status"), [(-32022, 0), (-32601, 0), (-32600, 1), ("-32022", 1)])
+def test_only_who_says_that_it_knows_no_sessions_may_refuse_one_and_be_spoken_to(
+    tmp_path: Path, code: Any, status: int
+) -> None:
+    def answering(asked: Asked) -> Reply:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "no"}})
+        return Reply(status=400, headers=JSON, parts=(body.encode(),)) if asked.rpc == "initialize" else polite(asked)
+
+    with scripted_http(answering) as server, running(tmp_path, server.url) as run:
+        run.write(HELLO)
+        assert (json.loads(run.line())["error"]["code"] == code) == (status == 0)
+        assert run.end()[0] == status
 
 
 def test_a_message_of_2026_has_its_headers_and_ends_with_its_stream(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """An MCP server of the SDK's over HTTP: `remote_program.py WAY PORT`.
 
-WAY is `http` (with sessions and a stream for what it says by itself), `stateless`, `json` (no streams) or `sse`. It prints the
-port that it listens at.
+WAY is `http` (with sessions and a stream for what it says by itself), `stateless`, `json` (no streams), `sse` or `newest`, which
+refuses who does not speak 2026-07-28. It prints the port that it listens at.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
@@ -73,18 +75,45 @@ async def grow(context: Context) -> str:
     return "grown"
 
 
+@server.tool()
+async def shrink(context: Context) -> str:
+    """Tell those who listen that there are other tools."""
+    await context.notify_tools_changed()
+    return "shrunk"
+
+
+class Newest:
+    """Lets through what names the newest version, as a server does that knows no other."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or (b"mcp-protocol-version", b"2026-07-28") in scope["headers"]:
+            await self._app(scope, receive, send)
+            return
+        error = {"code": -32020, "message": "MCP-Protocol-Version is missing"}
+        body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
 def _serve(way: str, port: int) -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks at the last
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     listener.listen(64)
     size = 64 << 20
+    app: Any
     if way == "sse":
         app = server.sse_app(max_request_body_size=size)
     else:
         app = server.streamable_http_app(
             stateless_http=way == "stateless", json_response=way == "json", max_request_body_size=size
         )
+    app = Newest(app) if way == "newest" else app
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)).run(sockets=[listener])

@@ -242,7 +242,9 @@ def test_without_any_server_each_waiting_request_is_answered() -> None:
     talk = Talk("a")
     first, second = talk.ask("server/discover"), talk.ask("tools/list")
     talk.take(talk.group.ended("a", 0.0))
-    assert [(item["id"], item["error"]["code"]) for item in talk.client] == [(first, -32000), (second, -32000)]
+    third = talk.ask("server/discover")
+    found = [(item["id"], item["error"]["code"]) for item in talk.client]
+    assert found == [(first, -32000), (second, -32000), (third, -32000)]
 
 
 # Requests and results
@@ -527,6 +529,17 @@ def test_changes_of_a_resource_are_wanted_while_somebody_listens(mixed: Talk, se
         assert (ended["method"], ended["params"]["uri"]) == ("resources/unsubscribe", uri)
     else:
         assert (ended["method"], ended["params"]) == ("notifications/cancelled", {"requestId": asked["id"]})
+
+
+def test_nobody_is_listened_to_any_more_when_the_group_ends(mixed: Talk) -> None:
+    mixed.ask("subscriptions/listen", notifications={"resourceSubscriptions": ["x://b"]})
+    mixed.reply("a", code=-32002, message="none here")
+    listened = {item["id"] for item in mixed.servers["b"] if item["method"] == "subscriptions/listen"}
+    counts = {server: len(said) for server, said in mixed.servers.items()}
+    mixed.take(mixed.group.ending(0.0))
+    assert {item["params"]["requestId"] for item in mixed.servers["b"][counts["b"] :]} == listened
+    assert len(listened) == 2
+    assert len(mixed.servers["a"]) == counts["a"]
 
 
 def test_a_client_with_a_session_subscribes_at_a_server_without(older: Talk) -> None:

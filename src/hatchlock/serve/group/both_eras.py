@@ -85,7 +85,8 @@ class Group:
 
     def ending(self, now: float) -> Out:
         """The group is about to end."""
-        return self._carried(self._stateless.ending(), now)
+        listened = [move for side in self._sides.values() for move in side.ending()]
+        return self._carried([*self._stateless.ending(), *listened], now)
 
     def _decide(self, messages: Sequence[Message]) -> str:
         """Let a first request say how the client speaks; one in a version that nobody knows is answered, and decides nothing."""

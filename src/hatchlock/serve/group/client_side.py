@@ -95,6 +95,7 @@ class ClientSide:
         self._discovered = ""
         self._server = ""
         self._can: Mapping[str, Any] | None = None
+        self._failed: Message | None = None
         self._asked: dict[Any, _Asked] = {}
         self._before: dict[Any, Message] = {}
         self._tokens: dict[Any, str] = {}
@@ -129,6 +130,8 @@ class ClientSide:
     # What the client says
 
     def _said(self, message: Message) -> Sequence[Move]:
+        if self._failed is not None:
+            return [_to_client(self._failed.with_id(message.raw_id))]
         if self._can is not None:
             return self._handle(message)
         if self._waiting is not None:
@@ -234,7 +237,7 @@ class ClientSide:
     def _greeted(self, message: Message) -> Sequence[Move]:
         waiting, self._waiting = self._waiting or [], []
         if "result" not in message.top:
-            self._can = {}
+            self._can, self._failed = {}, message
             return [_to_client(message.with_id(item.raw_id)) for item in waiting]
         text = message.written(message.top["result"])
         found = members_of(text)

@@ -64,6 +64,7 @@ class ServerSide:
         self._inputs = Inputs(server)
         self._numbers = itertools.count(1)
         self._listening: dict[str, tuple[str, str]] = {}
+        self._listens_to_all = False
         self._handlers: Mapping[str, Callable[[Message], Sequence[Move]]] = {
             "logging/setLevel": self._set_level,
             "resources/subscribe": self._subscribe,
@@ -100,6 +101,13 @@ class ServerSide:
             with contextlib.suppress(Unreadable):  # nested so deep that it can only just be parsed
                 moves += self._from_server(message)
         return moves
+
+    def ending(self) -> Sequence[Move]:
+        """The group ends: listen no more, as a server may wait for that."""
+        listening = [*([_LISTEN] if self._listens_to_all else []), *self._listening]
+        self._listens_to_all = False
+        self._listening.clear()
+        return [self._taken_back(identity) for identity in listening]
 
     def _to_server(self, text: str) -> Sequence[Move]:
         message = messages_of(text.encode(errors="surrogateescape"))[0]
@@ -178,6 +186,7 @@ class ServerSide:
             for name, flag in _CHANGES.items()
             if isinstance(kinds.get(name), Mapping) and kinds[name].get("listChanged") is True
         }
+        self._listens_to_all = bool(wanted)
         return [self._listen(_LISTEN, wanted)] if wanted else []
 
     def _listen(self, identity: str, wanted: Mapping[str, Any]) -> Move:
@@ -218,8 +227,10 @@ class ServerSide:
         ended = [identity for identity, (known, _) in self._listening.items() if known == uri]
         for identity in ended:
             del self._listening[identity]
-        taken_back = [notification("notifications/cancelled", [("requestId", dumps(item))]) for item in ended]
-        return [*map(self._down, taken_back), self._up(answer_text(message.raw_id, "{}"))]
+        return [*map(self._taken_back, ended), self._up(answer_text(message.raw_id, "{}"))]
+
+    def _taken_back(self, identity: str) -> Move:
+        return self._down(notification("notifications/cancelled", [("requestId", dumps(identity))]))
 
     def _from_stateless(self, message: Message) -> Sequence[Move]:
         if message.is_request:
@@ -228,6 +239,7 @@ class ServerSide:
         if not message.is_answer:
             return self._told(message)
         if message.id == _LISTEN:
+            self._listens_to_all = False
             return []
         if message.id in self._listening:
             _, raw = self._listening.pop(message.id)

@@ -31,6 +31,8 @@ _NO_ANSWER = frozenset({202, 204})
 _FIRST_REFUSAL = 300
 _UNAUTHORIZED = 401
 _SHORT_ANSWER = 1 << 20
+_NO_SESSIONS = frozenset({-32601, -32020, -32021, -32022})
+"""Errors by which a server refuses `initialize` since it knows only versions without it: whoever asks may go on."""
 _PROMPT_SECONDS = 30.0
 _LEAVE_SECONDS = 2.0
 _JSON = "application/json"
@@ -160,10 +162,11 @@ class StreamableHttp:
         """
         if answer.status == _UNAUTHORIZED:
             raise LoginNeeded(url=self._url, server=self._server, told=self._authority.told)
-        if len(said.requests) == 1 and answer.content_type == _JSON and not self.is_first(said):
+        if len(said.requests) == 1 and answer.content_type == _JSON:
             with contextlib.suppress(Unreachable, ValueError, TypeError, KeyError, RecursionError):
                 error = json.loads(answer.read(_SHORT_ANSWER))["error"]
-                if isinstance(error["code"], int) and isinstance(error["message"], str):
+                is_usual = not self.is_first(said) or error["code"] in _NO_SESSIONS
+                if is_usual and isinstance(error["code"], int) and isinstance(error["message"], str):
                     outlet.deliver(error_line(said.requests[0], error["message"], code=error["code"]))
                     return
         raise RemoteRefused(url=self._url, status=answer.status)
