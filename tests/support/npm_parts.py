@@ -12,10 +12,12 @@ from pathlib import Path
 
 from hatchlock.sources.npm.program import find_npm, quiet_settings
 
-__all__ = ["CONFORMANCE", "installed"]
+__all__ = ["CONFORMANCE", "NEWEST", "installed"]
 
 CONFORMANCE = ("@modelcontextprotocol/conformance@0.1.13", "@modelcontextprotocol/sdk@1.29.0")
 """The official suite, and the SDK that clients and servers of tests are written with."""
+NEWEST = ("@modelcontextprotocol/client@2.4.0", "@modelcontextprotocol/server@2.4.0")
+"""Version 2 of that SDK, which speaks 2026-07-28 too."""
 
 
 def installed(*packages: str) -> Path:
