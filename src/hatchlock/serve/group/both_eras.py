@@ -108,6 +108,8 @@ class Group:
 
     def _spread(self, found: Out, source: str, now: float) -> Out:
         """Let what the router has to say go through the sides."""
+        if self._is_stateless is False and all(self._sides[server].is_transparent for server in self.present):
+            return found  # nobody needs to be translated, and messages can be long
         out, moves = Out(), deque[Move]()
         self._take(found, source, out, moves)
         self._carry(moves, out, now)
