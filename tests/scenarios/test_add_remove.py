@@ -113,6 +113,21 @@ def test_removing_what_is_not_there_names_what_is(project: TrialProject) -> None
     assert project.manifest.read_bytes() == before
 
 
+def test_several_are_removed_at_once_or_none_is(project: TrialProject) -> None:
+    before = project.manifest.read_text()
+    for name in ("one", "two"):
+        project.ok("add", "pypi:other-server", "--runtime", "process", "--name", name)
+    both = project.manifest.read_bytes(), project.lock.read_bytes()
+    done = project.fails("remove", "one", "twoo", "thre")
+    assert "server:twoo: the manifest has no server 'twoo'\n\nhint: did you mean 'two'?" in done.err
+    assert "server:thre: the manifest has no server 'thre'" in done.err
+    assert (project.manifest.read_bytes(), project.lock.read_bytes()) == both
+    done = project.ok("remove", "one", "two", "one")
+    assert done.out.startswith("hatchlock.toml: - server:one, - server:two\n")
+    assert project.manifest.read_text() == before
+    assert "other-server" not in project.lock.read_text()
+
+
 def test_the_overlay_changes_this_machine_and_not_the_lock(project: TrialProject) -> None:
     project.ok("lock")
     before = project.lock.read_bytes()

@@ -132,6 +132,6 @@ def test_a_server_that_the_manifest_would_not_accept_is_not_added() -> None:
 
 def test_a_broken_manifest_is_not_edited() -> None:
     with pytest.raises(ManyErrors) as caught:
-        remove("[project]\nname = \n", "x")
+        remove("[project]\nname = \n", ["x"])
 
     assert str(caught.value.errors[0].place) == "hatchlock.toml:2"

@@ -17,7 +17,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Manifest": {
         "import": ("take over what applications have", "hatchlock import --dry-run"),
         "search": ("look for servers in the indexes", "hatchlock search weather"),
-        "remove": ("remove a server and lock", "hatchlock remove time"),
+        "remove": ("remove servers and lock", "hatchlock remove time"),
         "validate": ("check the manifest, or a Hatch package", "hatchlock validate"),
         "new": ("write a Hatch package", "hatchlock new weather_kit"),
         "schema": ("print a JSON Schema: manifest or plan", "hatchlock schema > hatchlock.schema.json"),

@@ -124,12 +124,13 @@ def _described(source: str, given: Given) -> tuple[str, dict[str, Any]]:
 
 
 def remove(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Remove a server from the manifest, and lock."""
+    """Remove servers from the manifest, all or none, and lock."""
     from hatchlock.usecases import manifest
 
+    names = tuple(dict.fromkeys(arguments.names))
     with changed_project(arguments, ui) as project:
-        edited = manifest.remove(project.manifest_text, arguments.name)
-        return _edit_and_lock(arguments, ui, project, edited, f"- server:{arguments.name}")
+        edited = manifest.remove(project.manifest_text, names)
+        return _edit_and_lock(arguments, ui, project, edited, ", ".join(f"- server:{name}" for name in names))
 
 
 def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str) -> int:

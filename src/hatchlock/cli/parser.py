@@ -156,7 +156,7 @@ def _add(command: argparse.ArgumentParser) -> None:
 
 
 def _remove(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME", help="the server")
+    command.add_argument("names", nargs="+", metavar="NAME", help="the servers: all of them go, or none")
     lock_timeout(command, _OTHER_LOCK)
 
 

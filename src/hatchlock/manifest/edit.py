@@ -21,7 +21,15 @@ from hatchlock.manifest.problem import did_you_mean
 from hatchlock.manifest.read import parse
 from hatchlock.paths import MANIFEST_NAME
 
-__all__ = ["ServerExists", "UnknownServer", "add_server", "add_tables", "new_manifest", "remove_server"]
+__all__ = [
+    "ServerExists",
+    "UnknownServer",
+    "add_server",
+    "add_tables",
+    "new_manifest",
+    "remove_server",
+    "remove_servers",
+]
 
 _WIDTH = 100
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
@@ -133,17 +141,44 @@ def remove_server(text: str, name: str) -> str:
         ManyErrors: It is not valid TOML.
     """
     before = _read(text)
-    servers = before.get("servers", {})
-    if not isinstance(servers, dict) or name not in servers:
-        raise UnknownServer(
-            name=name, known=tuple(sorted(servers)) if isinstance(servers, dict) else (), address=f"server:{name}"
-        )
+    servers = _servers_in(before)
+    if name not in servers:
+        raise _unknown(name, servers)
     rest = {key: value for key, value in servers.items() if key != name}
     result = _without_lines(text, _lines_of_server(text, name))
     after = {**before, "servers": rest}
     if _means(result, after) or (not rest and _means(result, {**after, "servers": None})):
         return result
     return _remove_inline(text, name)
+
+
+def remove_servers(text: str, names: Iterable[str]) -> str:
+    """Return the manifest without several servers, as `remove_server` removes one.
+
+    Args:
+        text: A manifest.
+        names: The servers' names; one that is said twice counts once.
+
+    Raises:
+        UnknownServer: It has no server of one of these names.
+        ManyErrors: It has none of several; or it is not valid TOML.
+    """
+    servers, doomed = _servers_in(_read(text)), tuple(dict.fromkeys(names))
+    unknown = tuple(_unknown(name, servers) for name in doomed if name not in servers)
+    if unknown:
+        raise ManyErrors(errors=unknown) if unknown[1:] else unknown[0]
+    for name in doomed:
+        text = remove_server(text, name)
+    return text
+
+
+def _servers_in(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    servers = manifest.get("servers", {})
+    return servers if isinstance(servers, dict) else {}
+
+
+def _unknown(name: str, servers: Mapping[str, Any]) -> UnknownServer:
+    return UnknownServer(name=name, known=tuple(sorted(servers)), address=f"server:{name}")
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -145,16 +145,16 @@ def add(text: str, name: str, fields: Mapping[str, Any]) -> str:
     return result
 
 
-def remove(text: str, name: str) -> str:
-    """Return a manifest's text without a server.
+def remove(text: str, names: Sequence[str]) -> str:
+    """Return a manifest's text without some servers.
 
     Raises:
-        UnknownServer: It has none of this name.
-        ManyErrors: The manifest is not valid TOML.
+        UnknownServer: It has none of one of these names.
+        ManyErrors: It has none of several; or it is not valid TOML.
     """
-    from hatchlock.manifest.edit import remove_server
+    from hatchlock.manifest.edit import remove_servers
 
-    return remove_server(text, name)
+    return remove_servers(text, names)
 
 
 def server_from_source(text: str) -> tuple[str, dict[str, Any]]:
