@@ -130,6 +130,17 @@ def test_a_tool_is_called_and_its_failure_is_a_status(tmp_path: Path) -> None:
         assert said in command(home, "probe", *words, status=64)[1]
 
 
+def test_a_tool_that_it_has_not_is_said_to_be_none_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    unknown = {"content": [{"type": "text", "text": "Unknown tool"}], "isError": True}
+    serve(home, tmp_path / "srv", "one", tools_call=[result(unknown)])
+    out, err = command(home, "probe", "one", "--call", "atc", status=1)
+    assert out.splitlines()[-1] == "failed    Unknown tool"
+    assert err == "server:one: it has no tool 'atc'\n\nhint: did you mean 'act'?\n"
+    found = json.loads(command(home, "probe", "one", "--call", "nope", "--json", status=1)[0])["error"]
+    assert (found["code"], found["hint"]) == ("no-such-tool", "`hatchlock probe one` lists its tools")
+
+
 def test_apply_probes_as_the_manifest_says(tmp_path: Path) -> None:
     """`cat` answers nothing: where it is not to be probed nothing fails, and a timeout of its own is its own."""
     project = CatProject(tmp_path, CAT + "probe = false\n")

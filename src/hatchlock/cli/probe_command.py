@@ -72,9 +72,13 @@ def _call(arguments: argparse.Namespace) -> Call | None:
 
 
 def _show(probed: Probed, ui: Ui, *, named: bool) -> None:
+    from hatchlock.usecases.no_such_tool import NoSuchTool
+
     if probed.result:
         title = [f"{probed.server}:"] if named else []
         ui.result("\n".join([*title, *_lines(probed.result, probed)]))
+        if isinstance(probed.error, NoSuchTool):  # any other failure of a tool stands in what it said
+            ui.error(probed.error)
     elif probed.error:
         ui.error(probed.error)
     if named:

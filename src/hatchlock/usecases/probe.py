@@ -211,14 +211,21 @@ def _answered(
     """Remember what a server answered, and say how that stands to its pins, and whether its tool failed."""
     from hatchlock.usecases.surfaces import seen_surface
 
-    failure = None
-    if call and result.failed:
-        failure = CallFailed(address=f"server:{record.server}", tool=call.tool, said=result.called)
+    failure = _failure(call, result, f"server:{record.server}") if call and result.failed else None
     _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
     surface = seen_surface(state.root, record, record.digest)
     noise = _counts(state, record).noise - began.counts.noise
     return replace(told, error=failure, noise=noise, surface=surface)
+
+
+def _failure(call: Call, result: ProbeResult, address: str) -> HatchlockError:
+    from hatchlock.usecases.no_such_tool import NoSuchTool
+
+    known = tuple(item.name for item in result.tools)
+    if call.tool not in known:
+        return NoSuchTool(address=address, tool=call.tool, known=known)
+    return CallFailed(address=address, tool=call.tool, said=result.called)
 
 
 def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
@@ -331,7 +338,7 @@ def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:
 
 
 def _remember_answer(
-    state: ProjectState, record: LaunchRecord, result: ProbeResult, failure: CallFailed | None
+    state: ProjectState, record: LaunchRecord, result: ProbeResult, failure: HatchlockError | None
 ) -> None:
     who = f"{result.server} {result.version}".strip()  # a server may say no version
     said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
