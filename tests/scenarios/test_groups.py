@@ -153,6 +153,16 @@ def test_nothing_is_left_of_a_group(home: Path, number: signal.Signals) -> None:
         assert wait_for(lambda: not any(map(is_there, own)))
 
 
+def test_a_group_whose_name_is_misspelt_is_told_with_the_one_that_is_meant(home: Path) -> None:
+    for words in (("run", "--group", "dve"), ("serve", "--group", "dve")):
+        done = subprocess.run(
+            hatchlock(home, *words), env=BARE, capture_output=True, stdin=subprocess.DEVNULL, check=False, text=True
+        )
+        assert done.returncode == 1
+        assert "the project trial has no group 'dve' with applied servers" in done.stderr
+        assert "\n\nhint: did you mean 'dev'?\n" in done.stderr
+
+
 def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> None:
     with run(home, "dev") as session:
         session.hello()

@@ -32,7 +32,10 @@ class NoSuchGroup(HatchlockError):
         return f"the project {self.project} has no group {self.group!r} with applied servers; {known}"
 
     def _hint(self) -> str:
-        return 'give servers groups = ["…"] in the manifest, then run `hatchlock apply`'
+        from hatchlock.manifest.problem import did_you_mean
+
+        otherwise = 'give servers groups = ["…"] in the manifest, then run `hatchlock apply`'
+        return did_you_mean(self.group, self.known, otherwise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
