@@ -137,6 +137,10 @@ def test_the_same_words_in_a_comment_are_no_place() -> None:
         ('{"command": "x"} // my token: abc1', {"command": "x"}, True),
         ('{"command": "x"} // was ghp_0123456789abcdef0123', {"command": "x"}, True),
         ("command = 'x'  # password = 'abc1'", {"command": "x"}, True),
+        ("o:\n  headers:\n    Authorization: Bearer ${SECRET}\n", {"Authorization": "Bearer ${SECRET}"}, False),
+        ("Authorization: Bearer ${{ secrets.T }}\n", {"Authorization": "Bearer ${{ secrets.T }}"}, False),
+        ("API_KEY: ${{ secrets.T }}\n", {"API_KEY": "${{ secrets.T }}"}, False),
+        ("# Authorization: Bearer abc1\ncommand: x\n", {"command": "x"}, True),
     ],
 )
 def test_what_looks_like_a_secret_is_seen_in_values_and_comments(text: str, value: object, expected: bool) -> None:

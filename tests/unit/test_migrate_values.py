@@ -17,6 +17,9 @@ TOKEN = "abcdefgh12345678"
         ("{env:TOKEN}", "env:TOKEN", ""),
         ("{file:/run/token}", "file:/run/token", ""),
         ("${input:token}", "", ""),
+        ("${{ secrets.token }}", "", ""),
+        ("Bearer ${{secrets.token}}", "", "Bearer {}"),
+        ("${{ inputs.token }}", "", ""),
         ("Bearer ${TOKEN}", "env:TOKEN", "Bearer {}"),
         ("${TOKEN:-}", "env:TOKEN", ""),
         ("${A}:${B}", "env:K", ""),
@@ -25,7 +28,7 @@ TOKEN = "abcdefgh12345678"
 def test_every_spelling_of_a_reference_is_one(value: str, reference: str, shown: str) -> None:
     literals, secrets = parted("env", {"K": value})
     assert literals == {}
-    asked = "token" if "input" in value else ""
+    asked = "token" if any(word in value for word in ("input", "secrets")) else ""
     assert secrets == (Secret(table="env", key="K", reference=reference, format=shown, asked=asked),)
 
 

@@ -17,7 +17,11 @@ from hatchlock.manifest.suspicion import is_credential_header, known_tokens, loo
 
 __all__ = ["NOTHING", "KeptText", "Stored", "is_suspect"]
 
-_ASSIGNED = re.compile(r"""([\w-]+)["']?\s*[:=]\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\$\{\w+\}|[^\s,"'\[{]+))""")
+_ASSIGNED = re.compile(
+    r"""([\w-]+)["']?\s*[:=]\s*(?:"([^"\n]*)"|'([^'\n]*)'"""
+    r"""|((?:(?:Bearer|Basic|Token)[ \t]+)?(?:\$\{\{[^{}\n]*\}\}|\$\{\w+\}|[^\s,"'\[{]+)))""",
+    re.IGNORECASE,
+)
 _SCHEME = re.compile(r"(?:Bearer|Basic|Token)\s+", re.IGNORECASE)
 _REFERENCE = re.compile(r"\$?\{\{?[^{}]*\}\}?|\$\w+|\$\([^()]*\)")
 """What applications put a value for themselves: `${env:TOKEN}`, `${input:token}`, `{env:TOKEN}`, `${{ secrets.TOKEN }}`, `$(…)`."""

@@ -16,6 +16,7 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _REFERENCE = re.compile(
     rf"\$\{{(?:env:)?(?P<braced>{_VARIABLE})(?::?-(?P<default>[^}}]*))?\}}"
     r"|\$\{input:(?P<input>[^}]+)\}"
+    rf"|\$\{{\{{\s*(?:secrets|inputs)\.(?P<continue>{_VARIABLE})\s*\}}\}}"
     rf"|\{{env:(?P<opencode>{_VARIABLE})\}}"
     r"|\{file:(?P<file>[^}]+)\}"
     rf"|(?<![\w$])\$(?P<bare>{_VARIABLE})"
@@ -66,7 +67,7 @@ def references(text: str) -> tuple[Reference, ...]:
 def _reference(match: re.Match[str]) -> Reference:
     variable = match["braced"] or match["opencode"] or match["bare"]
     place = f"env:{variable}" if variable else f"file:{match['file']}" if match["file"] else ""
-    return Reference(text=match[0], place=place, default=match["default"], asked=match["input"] or "")
+    return Reference(text=match[0], place=place, default=match["default"], asked=match["input"] or match["continue"] or "")
 
 
 def at_home(text: str) -> str:
