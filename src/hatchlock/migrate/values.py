@@ -67,7 +67,9 @@ def references(text: str) -> tuple[Reference, ...]:
 def _reference(match: re.Match[str]) -> Reference:
     variable = match["braced"] or match["opencode"] or match["bare"]
     place = f"env:{variable}" if variable else f"file:{match['file']}" if match["file"] else ""
-    return Reference(text=match[0], place=place, default=match["default"], asked=match["input"] or match["continue"] or "")
+    return Reference(
+        text=match[0], place=place, default=match["default"], asked=match["input"] or match["continue"] or ""
+    )
 
 
 def at_home(text: str) -> str:
