@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -125,6 +126,16 @@ def test_other_tokens_are_counted_and_questions_without_any_are_not(home: Path) 
         assert Client(url=front.url, token="guess").post(hello()).status == 401
         counts = read_counts(counts_path(home / "projects" / "trial", "echo"), python_record().digest)
         assert counts.unauthorized == 1
+
+
+def test_who_brings_no_token_is_told_the_command_that_prints_it(home: Path, front: Front) -> None:
+    body = Client(url=front.url).post(hello()).body.decode()
+    found = re.search("`hatchlock (serve .+?)`", body)
+    assert found, body
+    assert found[1] == "serve --project trial chatty --show-token"
+    shown = [*hatchlock(home), *found[1].split()]
+    said = subprocess.run(shown, env=BARE, capture_output=True, text=True, check=True).stdout
+    assert said.rstrip() == front.token
 
 
 def test_it_listens_on_loopback_only(front: Front) -> None:

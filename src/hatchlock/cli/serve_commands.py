@@ -69,8 +69,7 @@ def serve(arguments: argparse.Namespace, ui: Ui) -> int:
             return
         ui.result(url)
         if not arguments.no_token:
-            which = f"--group {wanted.name}" if wanted.is_group else wanted.name
-            ui.say(f"hatchlock: clients bring the token that `hatchlock serve {which} --show-token` prints")
+            ui.say(f"hatchlock: clients bring the token that `{wanted.token_command}` prints")
 
     return serve_over_http(
         home,

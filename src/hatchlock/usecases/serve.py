@@ -66,6 +66,7 @@ def serve(
         port=chosen,
         path=endpoint.path if endpoint else _PATH,
         token=bearer_token(home, wanted) if with_token else "",
+        token_command=wanted.token_command,
         limits=limits,
         knocks=Knocks(home.project(wanted.project), ((record.server, record.digest) for record in records)),
     )

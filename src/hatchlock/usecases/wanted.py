@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ class Wanted:
     def key(self) -> str:
         """What its token is kept under."""
         return f"group:{self.name}" if self.is_group else self.name
+
+    @property
+    def token_command(self) -> str:
+        """The command that prints its token, wherever it is typed."""
+        which = ("--group", self.name) if self.is_group else (self.name,)
+        return shlex.join(("hatchlock", "serve", "--project", self.project, *which, "--show-token"))
 
 
 def run_command(home: Home, wanted: Wanted) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class Front:
         start: Starts a session; raises `OSError` when it cannot.
         path: Where it answers, `/mcp`.
         token: What every request has to bring; "" for nothing.
+        token_command: The command that prints it, for who brings none.
         limits: What it takes on.
         knocked: Called for each request that brings another token. One without any may ask only whether somebody is here.
     """
@@ -74,12 +75,14 @@ class Front:
         *,
         path: str,
         token: str,
+        token_command: str,
         limits: Limits,
         knocked: Callable[[], None] = lambda: None,
     ) -> None:
         self._start = start
         self._path = path
         self._token = token
+        self._token_command = token_command
         self._limits = limits
         self._knocked = knocked
         self._sessions: dict[str, Session] = {}
@@ -119,7 +122,7 @@ class Front:
         if exchange.path != self._path:
             await exchange.refuse(404, f"it is served at {self._path}")
             return
-        if refused := refusal(exchange.headers, self._token):
+        if refused := refusal(exchange.headers, self._token, self._token_command):
             challenge = {"www-authenticate": "Bearer"} if refused.status == _UNKNOWN else {}
             if challenge and "authorization" in exchange.headers:
                 self._knocked()

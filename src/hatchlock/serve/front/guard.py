@@ -26,7 +26,7 @@ class Refusal:
     why: str
 
 
-def refusal(headers: Mapping[str, str], token: str) -> Refusal | None:
+def refusal(headers: Mapping[str, str], token: str, token_command: str) -> Refusal | None:
     """Return why a request is not heard; None if it is.
 
     A page of a browser can make a name of its own lead here (DNS rebinding): its requests then have that name as their
@@ -35,6 +35,7 @@ def refusal(headers: Mapping[str, str], token: str) -> Refusal | None:
     Args:
         headers: The request's, with names in lower case.
         token: What it has to bring; "" for nothing.
+        token_command: The command that prints it.
     """
     if not _is_loopback(f"//{headers.get('host', '')}"):
         return Refusal(status=403, why="this is served to this machine only: the Host must be 127.0.0.1 or localhost")
@@ -46,7 +47,7 @@ def refusal(headers: Mapping[str, str], token: str) -> Refusal | None:
     scheme, _, given = headers.get("authorization", "").partition(" ")
     is_given = hmac.compare_digest(given.strip().encode(), token.encode())
     if scheme.lower() != "bearer" or not is_given:
-        return Refusal(status=401, why="it takes the bearer token that `hatchlock serve --show-token` prints")
+        return Refusal(status=401, why=f"it takes the bearer token that `{token_command}` prints")
     return None
 
 

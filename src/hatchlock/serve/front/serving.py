@@ -52,6 +52,7 @@ class Served:
         port: On loopback; 0 for any.
         path: Of the URL.
         token: What requests have to bring; "" for nothing.
+        token_command: The command that prints it, for who brings none.
         limits: What it takes on.
         knocks: Counts the requests that bring another token; None for nobody.
     """
@@ -62,6 +63,7 @@ class Served:
     port: int
     path: str
     token: str = field(repr=False)
+    token_command: str
     limits: Limits
     knocks: Knocks | None = None
 
@@ -105,6 +107,7 @@ async def _serve(served: Served, listener: socket.socket, ready: Callable[[str],
         partial(start_session, served.command, served.environ, grace=served.grace),
         path=served.path,
         token=served.token,
+        token_command=served.token_command,
         limits=served.limits,
         **({"knocked": served.knocks.knock} if served.knocks else {}),
     )
