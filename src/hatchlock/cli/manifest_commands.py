@@ -124,27 +124,33 @@ def _described(source: str, given: Given) -> tuple[str, dict[str, Any]]:
 
 
 def remove(arguments: argparse.Namespace, ui: Ui) -> int:
-    """Remove servers from the manifest, all or none, and lock."""
+    """Remove servers from the manifest, all or none, and from the lock; what stays is locked as far as it can be."""
     from hatchlock.usecases import manifest
 
     names = tuple(dict.fromkeys(arguments.names))
     with changed_project(arguments, ui) as project:
-        edited = manifest.remove(project.manifest_text, names)
-        return _edit_and_lock(arguments, ui, project, edited, ", ".join(f"- server:{name}" for name in names))
+        edited, what = manifest.remove(project.manifest_text, names), ", ".join(f"- server:{name}" for name in names)
+        return _edit_and_lock(arguments, ui, project, edited, what, removed=names)
 
 
-def _edit_and_lock(arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str) -> int:
+def _edit_and_lock(
+    arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str, *, removed: Sequence[str] = ()
+) -> int:
     from hatchlock.usecases.lock import lock_project
+    from hatchlock.usecases.removal import lock_without
 
     mode = project.manifest.stat().st_mode & 0o7777
     target = project.manifest.resolve()
     # The lock first: what cannot be locked changes nothing, and after a kill in between the same command goes on.
     after = replace(project, manifest_bytes=edited.encode())
-    result = lock_project(after, offline=arguments.offline, emit=ui.event)
+    if removed:
+        result = lock_without(after, removed, offline=arguments.offline, emit=ui.event)
+    else:
+        result = lock_project(after, offline=arguments.offline, emit=ui.event)
     atomic_write(target, after.manifest_bytes, mode=mode)
     if not ui.json:
         ui.result(f"{project.manifest.name}: {what}")
-    return _show_lock(result, ui, check=False)
+    return _show_lock(result, ui, check=False, is_there=result.written or project.lock_bytes is not None)
 
 
 def lock(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -167,7 +173,7 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
     return _show_lock(result, ui, check=arguments.check)
 
 
-def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
+def _show_lock(result: LockResult, ui: Ui, *, check: bool, is_there: bool = True) -> int:
     status = 2 if check and result.differs else 0
     if ui.json:
         changes = [
@@ -182,6 +188,8 @@ def _show_lock(result: LockResult, ui: Ui, *, check: bool) -> int:
     for reason in result.reasons:
         ui.say(reason)
     ui.result("\n".join(map(str, result.changes)))
+    if not is_there:
+        return status
     packages = _counted(len(result.lock.packages), "package")
     servers = _counted(len(result.lock.servers), "server")
     state = "would change" if status else "written" if result.written else "unchanged"

@@ -15,6 +15,7 @@ from hatchlock.resolve.consistent_tree import NpmTree
 from hatchlock.resolve.dockerfiles import wrong_builds
 from hatchlock.resolve.interpreters import has_own_python
 from hatchlock.resolve.reason import Reason
+from hatchlock.resolve.remaining import used_images, used_packages
 from hatchlock.resolve.sourced import source_reasons
 from hatchlock.resolve.wanted import container_platforms
 from hatchlock.sources.python.targets import (
@@ -98,10 +99,9 @@ def _build_reasons(lock: Lock) -> Iterator[Reason]:
 
 
 def _unused(lock: Lock) -> Iterator[Reason]:
-    packages = {name for item in lock.environments for name in item.everywhere.union(item.tree.values())}
-    entries = {server.source for server in lock.servers}
+    packages = used_packages(lock)
     for package in lock.packages:
-        if package.id not in packages and (package.kind is not Kind.MCP or package.source not in entries):
+        if package.id not in packages:
             yield Reason(address="project", what=f"has {package.id}, which nothing uses")
     sources = {package.source for package in lock.packages}
     for server in lock.servers:
@@ -120,9 +120,7 @@ def _unused(lock: Lock) -> Iterator[Reason]:
 
 
 def _image_reasons(lock: Lock) -> Iterator[Reason]:
-    images = {item.base for item in lock.environments} | {server.image for server in lock.servers}
-    images |= {package.location for package in lock.packages if package.kind is Kind.OCI}
-    images |= {name for build in lock.builds for name in (*build.images, build.image)}
+    images = used_images(lock)
     for image in lock.images:
         if image.reference not in images:
             yield Reason(address="project", what=f"has the image {image.reference}, which nothing uses")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hatchlock.resolve.basis import Upgrade
     from hatchlock.usecases.project import Project
 
-__all__ = ["LockResult", "lock_project", "warnings_of"]
+__all__ = ["LockResult", "declared", "lock_project", "warnings_of", "write_lock"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -98,7 +98,7 @@ def lock_project(
     from hatchlock.lock.store import dumps
     from hatchlock.resolve.freshness import stale_reasons
 
-    loaded = _loaded(project)
+    loaded = declared(project)
     notes: list[str] = []
     present = _present(project, upgrade, notes)
     previous = present.previous
@@ -132,7 +132,7 @@ def lock_project(
         lock=lock,
         changes=diff_locks(previous, lock),
         differs=differs,
-        written=differs and not check and _write(project, lock, text),
+        written=differs and not check and write_lock(project, lock, text),
         warnings=(*warnings_of(loaded), *notes, *_warnings(loaded.manifest, present, lock, missed)),
         reasons=tuple(map(str, reasons)),
     )
@@ -190,7 +190,7 @@ def _check_sound(manifest: Manifest, lock: Lock) -> None:
         raise UnsoundLock(reasons=tuple(map(str, unsound)))
 
 
-def _write(project: Project, lock: Lock, text: str) -> bool:
+def write_lock(project: Project, lock: Lock, text: str) -> bool:
     """Write a lock, and into the audit log that it was written; return whether the file changed."""
     from hatchlock.digest import sha256_bytes
     from hatchlock.lock.store import write_text
@@ -218,7 +218,13 @@ def _warnings(manifest: Manifest, present: _Present, lock: Lock, missed: Sequenc
     yield from surface_warnings(lock, present.locks, manifest.handover)
 
 
-def _loaded(project: Project) -> LoadedManifest:
+def declared(project: Project) -> LoadedManifest:
+    """Return what a project's lock is made from: its manifest, without its overlay.
+
+    Raises:
+        ManyErrors: One of the two has mistakes.
+        HatchlockError: What `check_secret_places` raises.
+    """
     from hatchlock.manifest.load import load_bytes
     from hatchlock.usecases.secrets import check_secret_places
 
