@@ -65,7 +65,11 @@ def refusing(status: int, headers: Mapping[str, str] = JSON, body: bytes = b"") 
 @pytest.mark.parametrize(
     ("reply", "words", "hint"),
     [
-        (refusing(401), "answers only who has logged in", "hatchlock login far"),
+        (
+            refusing(401),
+            "answers only who has logged in",
+            "hatchlock login far; if it takes a token of yours instead, write into [servers.far]: headers.Authorization = { ",
+        ),
         (refusing(403), "HTTP 403", "may not do this"),
         (refusing(404), "HTTP 404", "look at the address"),
         (refusing(500), "HTTP 500", "problem of its own"),

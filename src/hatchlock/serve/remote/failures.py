@@ -43,7 +43,17 @@ class LoginNeeded(HatchlockError):
             return "say who asks, with a secret that it accepts: --header 'Authorization=Bearer env:NAME'"
         if self.told.startswith("its header"):
             return "the secret of its headers has expired, or is another one: set it again"
-        return f"hatchlock login {self.server}" if self.server else "look at what it was started with"
+        if not self.server:
+            return "look at what it was started with"
+        command = f"hatchlock login {self.server}"
+        # its answer does not say for sure whether there is a login at all
+        return command if self.told else f"{command}; if it takes a token of yours instead, {self._header()}"
+
+    def _header(self) -> str:
+        from hatchlock.manifest.problem import dotted  # noqa: PLC0415  only where it went wrong
+
+        header = f'headers.Authorization = {{ secret = "keyring:{self.server}", format = "Bearer {{}}" }}'
+        return f"write into [{dotted(('servers', self.server))}]: {header}"
 
 
 @dataclass(kw_only=True, eq=False)
