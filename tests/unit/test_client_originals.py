@@ -384,3 +384,31 @@ def test_a_file_with_another_name_parts_from_it_and_that_is_said(tmp_path: Path)
     assert copy.read_text() == '{"theme": 1}\n'
     copy.unlink()
     assert not list(desk.resource("tool").parted(addresses))
+
+
+def test_a_file_that_has_moved_behind_a_link_since_gets_everything_back(desk: Desk) -> None:
+    desk.keep_secrets(SECRETS)
+    records = (desk.imported("GitHub", "github", "github-token"),)
+    desk.apply("github", imported=records)
+    there = desk.path.with_name("dotfiles.json")
+    desk.path.rename(there)
+    desk.path.symlink_to(there)
+    desk.apply(imported=records)
+    assert there.read_bytes() == TEXT.encode()
+    assert desk.path.is_symlink()
+    assert (desk.kept, desk.told) == ("", [])
+
+
+def test_a_link_that_its_application_has_replaced_by_a_file_gets_everything_back(desk: Desk) -> None:
+    desk.keep_secrets(SECRETS)
+    there = desk.path.with_name("dotfiles.json")
+    desk.path.rename(there)
+    desk.path.symlink_to(there)
+    records = (desk.imported("GitHub", "github", "github-token"),)
+    desk.apply("github", imported=records)
+    text = desk.path.read_bytes()
+    desk.path.unlink()
+    desk.path.write_bytes(text)
+    desk.apply(imported=records)
+    assert desk.path.read_bytes() == TEXT.encode()
+    assert (desk.kept, desk.told) == ("", [])

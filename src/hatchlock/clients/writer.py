@@ -27,6 +27,7 @@ from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Sink, discard
 from hatchlock.paths import Home
+from hatchlock.state.originals import remember_link
 
 __all__ = [
     "ABSENT",
@@ -276,6 +277,7 @@ def _edit(job: _Job, state: FileState) -> Written | None:
     gives_back = edit.value is None and edit.taking is None
     if job.originals and is_put_aside and not gives_back:
         write_originals(job.originals, change.originals)
+        remember_link(job.originals, path)
     if change.data is None:
         unlink(state, change.directories)
     else:

@@ -1,5 +1,8 @@
 """Where what our edits put aside in applications' files is kept: STORE/originals/KEY.json, KEY by the file's real path.
 
+A file may be moved behind a link of its old name, and an application that replaces its file replaces a link. So what is kept is
+found by the file's own name as well, and KEY.link, KEY by the name of a link, says where it is that was put aside behind it.
+
 What is in it is `clients.originals`' affair. It belongs to the file and not to a project: of two projects that write into
 one file, the last one that goes gives back what the first one found. Where a document is damaged, what stood in the file
 before is not known any more; entries of ours are taken out of it as if nothing had been there.
@@ -22,12 +25,14 @@ __all__ = [
     "original_path",
     "put_original_aside",
     "read_original",
+    "remember_link",
     "write_original",
 ]
 
 ORIGINALS = "originals"
 """The directory, in the store."""
 _DIGITS = 20
+_LINK = ".link"
 
 
 def original_path(store: Path, file: Path) -> Path:
@@ -37,8 +42,35 @@ def original_path(store: Path, file: Path) -> Path:
         store: The store's root.
         file: The application's file.
     """
-    name = sha256_bytes(os.path.realpath(file).encode(errors="surrogateescape"))[:_DIGITS]
-    return store / ORIGINALS / f"{name}.json"
+    directory = store / ORIGINALS
+    usual = directory / f"{_key(os.path.realpath(file))}.json"
+    if usual.exists():
+        return usual
+    moved = directory / f"{_key(_named(file))}.json"  # it was no link then
+    link = moved.with_suffix(_LINK)
+    behind = directory / link.readlink() if link.is_symlink() else moved  # it is no link any more
+    return next((path for path in (moved, behind) if path.exists()), usual)
+
+
+def remember_link(path: Path, file: Path) -> None:
+    """Keep under which other name of its own a file is known, if that is a link: its application may replace it.
+
+    Args:
+        path: `original_path` of the file.
+        file: The application's file.
+    """
+    link = path.with_name(f"{_key(_named(file))}{_LINK}")
+    if file.is_symlink() and path.exists() and link.stem != path.stem:
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.name)
+
+
+def _named(file: Path) -> str:
+    return os.path.join(os.path.realpath(file.parent), file.name)  # noqa: PTH118  as os.path.realpath writes it
+
+
+def _key(path: str) -> str:
+    return sha256_bytes(path.encode(errors="surrogateescape"))[:_DIGITS]
 
 
 def read_original(path: Path) -> Mapping[str, Any] | None:
@@ -57,8 +89,11 @@ def write_original(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def forget_original(path: Path) -> None:
-    """Delete a document, if there is one."""
+    """Delete a document, if there is one, and the links to it."""
     path.unlink(missing_ok=True)
+    for link in path.parent.glob(f"*{_LINK}"):
+        if link.is_symlink() and link.readlink() == Path(path.name):
+            link.unlink(missing_ok=True)
 
 
 def put_original_aside(path: Path) -> None:
