@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import stat
+import textwrap
 import time
 import tomllib
 from collections.abc import Iterator
@@ -248,6 +249,31 @@ runtime = "process"
 mounts = [{ source = "./tools", target = "/opt/tools" }]
 reason = "its program"
 """
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the server's program is the system's Python")
+def test_whoever_tells_of_it_says_the_same(tmp_path: Path) -> None:
+    """A tool that fails says why in its answer, and a probe, a trial, the log and `status` say what would help."""
+    declared = MANIFEST.replace('"--make", "/data/notes", "--fail"', '"--later", "/etc/x"')
+    declared = declared.replace("servers.notes", "servers.nosy")  # as `try` calls it
+    trial = TrialProject(tmp_path, declared)
+    (trial.directory / "tools").mkdir()
+    shutil.copy(SERVERS / "nosy.py", trial.directory / "tools")
+    trial.ok("up", "--yes")
+    probed = trial.run("probe", "nosy", "--call", "again")
+    mount = ("--mount", "./tools:/opt/tools")
+    program = (*mount, "--", "/usr/bin/python3", "/opt/tools/nosy.py", "--later", "/etc/x")
+    tried = trial.run("try", "--probe", "--call", "again", *program)
+    assert (probed.status, tried.status) == (1, 1), probed.said + tried.said
+    said = textwrap.dedent(probed.err.partition("its sandbox has stopped:\n")[2])
+
+    assert said.startswith("nosy was not allowed to write to /etc/x; look for an option or a variable by which it ")
+    assert said.strip() in textwrap.dedent(tried.err.partition("its sandbox has stopped:\n")[2])
+    assert tried.err.count("was not allowed to write") == 1
+    assert said in trial.ok("logs", "nosy").out
+    assert said in trial.ok("status").out
+    [stopped] = trial.run("probe", "nosy", "--call", "again", "--json").document["stopped"]
+    assert (stopped["kind"], stopped["what"]) == ("write", "/etc/x")
 
 
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the server's program is the system's Python")

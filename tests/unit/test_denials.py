@@ -17,7 +17,7 @@ from hatchlock.launch import LaunchRecord, Mount, Sandbox
 from hatchlock.manifest.load import load_bytes
 from hatchlock.security.complaints import ProfileFacts, denials_in, place_in
 from hatchlock.security.denials import Denial, DenialKind, advice, changes, changes_of, permit, sentence
-from hatchlock.serve.denials import Denials
+from hatchlock.serve.denials import Denials, explanation
 from hatchlock.state.denials import read_denials
 
 MOUNTS = (
@@ -268,6 +268,25 @@ def test_what_the_profile_has_stays_in_the_lines() -> None:
         (Denial(kind="network", what="a.example.com:1"), Denial(kind="network", what="a.example.com:2")), record()
     )
     assert both == {"network": ("a.example.com:1", "a.example.com:2")}
+
+
+def test_several_things_are_permitted_together() -> None:
+    """Pasted one below the other their lines would be no manifest."""
+    hosts = [Denial(kind="network", what="a.example.com:1"), Denial(kind="network", what="b.example.com")]
+    said = explanation([*hosts, Denial(kind="write", what="/usr/x")], record())
+    assert said.splitlines() == [
+        "time was not allowed to reach a.example.com:1",
+        "time was not allowed to reach b.example.com",
+        "time was not allowed to write to /usr/x",
+        (
+            "to permit what can be permitted (it did not say the port: 443 is a guess; or look for an option or a variable "
+            "by which it writes somewhere else, to its home for example):"
+        ),
+        "    [servers.time.sandbox]",
+        '    network = ["a.example.com:1", "b.example.com:443"]',
+        '    reason = "…"',
+    ]
+    assert explanation(hosts, record()).splitlines()[2].startswith("to permit all of it (it did not say the port")
 
 
 @given(st.sampled_from([kind for kind, _, _ in PERMITS]), st.text(min_size=1))

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.status import ServerStatus
 
-__all__ = ["health_blocks", "health_to_dict", "noise_words"]
+__all__ = ["health_blocks", "health_to_dict", "noise_words", "stopped_to_dict"]
 
 
 def health_to_dict(item: ServerStatus) -> dict[str, Any]:
@@ -35,6 +36,19 @@ def health_blocks(servers: Iterable[ServerStatus], *, verbose: bool) -> Iterator
     lines = [f"{item.name}  {', '.join(words)}" for item in items if (words := list(_words(item, verbose=verbose)))]
     if lines:
         yield "\n".join(["SINCE IT WAS APPLIED", *lines])
+
+
+def stopped_to_dict(what: Stopped) -> dict[str, str]:
+    """Return one thing that a sandbox has stopped as JSON values."""
+    denial = what.denial
+    return {
+        "kind": denial.kind,
+        "what": denial.what,
+        "at": denial.at,
+        "when": what.when,
+        "sentence": what.sentence,
+        "permit": what.permit,
+    }
 
 
 def noise_words(lines: int) -> str:

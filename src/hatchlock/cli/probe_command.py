@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.context import home_of, project_name_of
-from hatchlock.cli.health_views import noise_words
+from hatchlock.cli.health_views import noise_words, stopped_to_dict
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import RefusedError, UsageError
 from hatchlock.events import Event
@@ -39,7 +39,8 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.progress.heard(Event(name="probe.start", address=f"server:{name}"))
         probed.append(probe_server(home, project, name, environ=os.environ, timeout=arguments.timeout, call=call))
         if not ui.json:
-            _show(probed[-1], ui, named=not one)
+            # a trial says at its end what its sandbox has stopped, whether it was probed or not
+            _show(probed[-1], ui, named=not one, explained=arguments.command != "try")
     if ui.json and one:
         _show_document(probed[0], ui)
     elif ui.json:
@@ -71,7 +72,7 @@ def _call(arguments: argparse.Namespace) -> Call | None:
     return Call(tool=arguments.tool, arguments=given)
 
 
-def _show(probed: Probed, ui: Ui, *, named: bool) -> None:
+def _show(probed: Probed, ui: Ui, *, named: bool, explained: bool) -> None:
     from hatchlock.usecases.no_such_tool import NoSuchTool
 
     if probed.result:
@@ -79,6 +80,8 @@ def _show(probed: Probed, ui: Ui, *, named: bool) -> None:
         ui.result("\n".join([*title, *_lines(probed.result, probed)]))
         if isinstance(probed.error, NoSuchTool):  # any other failure of a tool stands in what it said
             ui.error(probed.error)
+        if explained and probed.explained:
+            ui.say(probed.explained)
     elif probed.error:
         ui.error(probed.error)
     if named:
@@ -151,6 +154,7 @@ def _document(probed: Probed) -> dict[str, Any]:
         "skipped": probed.skipped,
         "noise": probed.noise,
         "surface": asdict(probed.surface) if probed.surface else None,
+        "stopped": [stopped_to_dict(what) for what in probed.stopped],
     }
 
 

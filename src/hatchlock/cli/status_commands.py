@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from hatchlock.cli.after_views import after_blocks, after_to_dict
 from hatchlock.cli.context import project_of
-from hatchlock.cli.health_views import health_blocks, health_to_dict
+from hatchlock.cli.health_views import health_blocks, health_to_dict, stopped_to_dict
 from hatchlock.cli.layout import table
 from hatchlock.cli.ui import Ui
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 
 if TYPE_CHECKING:
-    from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.status import EnvironmentStatus, ServerStatus, Status
     from hatchlock.usecases.sync import Drift
 
@@ -66,7 +65,7 @@ def _server_to_dict(server: ServerStatus) -> dict[str, object]:
         "trust": server.trust,
         "sandbox": server.sandbox,
         "relaxations": list(server.relaxations),
-        "stopped": [_stopped_to_dict(what) for what in server.stopped],
+        "stopped": [stopped_to_dict(what) for what in server.stopped],
         "restart": server.restart,
         "said": server.said,
         "probed": server.probed,
@@ -104,18 +103,6 @@ def _generation(found: Status) -> str:
     from hatchlock.usecases.generations import none_yet
 
     return f"no generation: {none_yet(is_begun=found.is_begun)}"
-
-
-def _stopped_to_dict(what: Stopped) -> dict[str, str]:
-    denial = what.denial
-    return {
-        "kind": denial.kind,
-        "what": denial.what,
-        "at": denial.at,
-        "when": what.when,
-        "sentence": what.sentence,
-        "permit": what.permit,
-    }
 
 
 def _drift_to_dict(item: Drift) -> dict[str, object]:

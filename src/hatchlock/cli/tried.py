@@ -90,7 +90,7 @@ def finish(trial: Trial, status: int, ui: Ui) -> int:
 
 def _tell_stopped(trial: Trial, ui: Ui) -> None:
     from hatchlock.security.denials import changes_of
-    from hatchlock.usecases.denials import permitting, stopped
+    from hatchlock.usecases.denials import explained, stopped
     from hatchlock.usecases.run import find_record
 
     try:
@@ -100,14 +100,10 @@ def _tell_stopped(trial: Trial, ui: Ui) -> None:
     items = stopped(trial.home.project(trial.project), record)
     if not items:
         return
-    ui.say("its sandbox has stopped:")
-    for item in items:
-        ui.say(f"  {item.sentence}")
+    ui.say(explained(items, record))
     network = changes_of((item.denial for item in items), record).get("network", ())
     if isinstance(network, (list, tuple)) and network:
         ui.say("to try it with that: " + " ".join(f"--network {host}" for host in network))
-    if lines := permitting(items, record):
-        ui.say("in a manifest:\n" + "\n".join(f"    {line}" for line in lines.splitlines()))
 
 
 def _kept(trial: Trial, ui: Ui) -> int:

@@ -10,7 +10,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hatchlock.security.complaints import ProfileFacts
     from hatchlock.security.denials import Denial
 
-__all__ = ["Denials", "explanation", "named_paths", "profile_facts"]
+__all__ = ["Denials", "explanation", "named_paths", "profile_facts", "remedy"]
 
 _MOST = 100
 """Denials told in one session; a server that tries every port must not fill the log."""
@@ -110,7 +110,7 @@ class Denials:
             if self._is_known(denial) or len(self._told) >= _MOST:
                 return
             self._told.add(denial)
-        self._say(explanation(denial, self._record))
+        self._say(explanation((denial,), self._record))
         if self._file is not None:
             self._keep(self._file, denial)
 
@@ -137,17 +137,34 @@ class Denials:
             remember_denial(file, self._record.digest, refusal)
 
 
-def explanation(denial: Denial, record: LaunchRecord) -> str:
-    """Return a denial with what would permit it: a sentence, and the lines for the manifest below it."""
-    from hatchlock.security.denials import advice, permit, sentence  # noqa: PLC0415
+def explanation(denials: Sequence[Denial], record: LaunchRecord) -> str:
+    """Return what was stopped, with what would permit it: a sentence for each, and the lines for the manifest below them."""
+    from hatchlock.security.denials import sentence  # noqa: PLC0415
 
-    what = sentence(denial, record.server)
-    lines = permit(denial, record)
-    beside = advice(denial, record.server)
+    said = "\n".join(sentence(denial, record.server) for denial in denials)
+    helps = remedy(denials, record)
+    between = "; " if len(denials) == 1 else "\n"
+    return f"{said}{between}{helps}" if helps else said
+
+
+def remedy(denials: Sequence[Denial], record: LaunchRecord) -> str:
+    """Return what helps where this was stopped: the lines for the manifest that permit all of it, and what helps besides.
+
+    Returns:
+        A clause, and the lines below it; "" where nothing helps.
+    """
+    from hatchlock.security.denials import advice, changes, changes_of, toml_table  # noqa: PLC0415
+
+    lines = toml_table(record, changes_of(denials, record))
+    beside = {advice(denial, record.server): denial.kind for denial in denials}
+    beside.pop("", None)
     if not lines:
-        return f"{what}; {beside}" if beside else what
-    note = f" (or {beside})" if beside and denial.kind != "network" else f" ({beside})" if beside else ""
-    return f"{what}; to permit it{note}:\n" + "\n".join(f"    {line}" for line in lines.splitlines())
+        return "; ".join(beside)
+    notes = "; ".join(text if kind == "network" else f"or {text}" for text, kind in beside.items())
+    every = all(changes(denial, record) for denial in denials)
+    what = "it" if len(denials) == 1 else "all of it" if every else "what can be permitted"
+    head = f"to permit {what} ({notes}):" if notes else f"to permit {what}:"
+    return "\n".join([head, *(f"    {line}" for line in lines.splitlines())])
 
 
 def profile_facts(record: LaunchRecord) -> ProfileFacts:

@@ -42,7 +42,7 @@ class ProbeFailed(HatchlockError):
         why: What went wrong.
         said: The last lines that it, or `run`, wrote to stderr.
         stopped: What its sandbox stopped meanwhile, in words.
-        permit: The lines of the manifest that would permit that; "" for none.
+        remedy: What would permit that, and what helps besides; "" where nothing does.
         tried: Whether it is a server of `try`, which no other command knows.
     """
 
@@ -51,7 +51,7 @@ class ProbeFailed(HatchlockError):
     why: str
     said: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
-    permit: str = ""
+    remedy: str = ""
     tried: bool = False
 
     def __str__(self) -> str:
@@ -65,10 +65,10 @@ class ProbeFailed(HatchlockError):
     def _hint(self) -> str:
         if self.tried:
             return "what it lacks may be a variable (--env), a path (--mount) or the network (--network); without --probe you speak with it"
-        if self.permit:
-            lines = "".join(f"\n    {line}" for line in self.permit.splitlines())
-            return f"if it may do that, write into hatchlock.toml, then `hatchlock lock` and `hatchlock apply`:{lines}"
         name = self.address.removeprefix("server:") or "NAME"
+        if self.remedy:
+            then = "\nthen `hatchlock up`" if "\n" in self.remedy else f"; see `hatchlock logs {name}`"
+            return f"{self.remedy}{then}"
         return f"start it by hand with `hatchlock run {name}`, and see `hatchlock logs {name}`"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
     from hatchlock.security.denials import Denial, DenialKind
 
-__all__ = ["Stopped", "permitting", "stopped"]
+__all__ = ["Stopped", "explained", "remedied", "stopped"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +53,21 @@ def stopped(state: Path, record: LaunchRecord, *, since: str = "") -> tuple[Stop
     return tuple(found)
 
 
-def permitting(items: Iterable[Stopped], record: LaunchRecord) -> str:
-    """Return the lines of the manifest that would permit all of these; "" where none would."""
-    from hatchlock.security.denials import changes_of, toml_table
+def explained(items: Sequence[Stopped], record: LaunchRecord) -> str:
+    """Return all of these for people, with what would permit all of it, below a line that says so; "" for none."""
+    from hatchlock.serve.denials import explanation
 
-    return toml_table(record, changes_of((item.denial for item in items), record))
+    if not items:
+        return ""
+    said = explanation([item.denial for item in items], record)
+    return "its sandbox has stopped:\n" + "\n".join(f"  {line}" for line in said.splitlines())
+
+
+def remedied(items: Sequence[Stopped], record: LaunchRecord) -> str:
+    """Return what would permit all of these, and what helps besides; "" where nothing does."""
+    from hatchlock.serve.denials import remedy
+
+    return remedy([item.denial for item in items], record)
 
 
 def _worded(denial: Denial, when: str, record: LaunchRecord) -> Stopped:
@@ -69,5 +79,5 @@ def _worded(denial: Denial, when: str, record: LaunchRecord) -> Stopped:
         when=when,
         sentence=sentence(denial, record.server),
         permit=permit(denial, record),
-        explanation=explanation(denial, record),
+        explanation=explanation((denial,), record),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeFailed, ProbeResult
     from hatchlock.serve.remote.failures import LoginNeeded
     from hatchlock.state.counts import Counts
+    from hatchlock.usecases.denials import Stopped
     from hatchlock.usecases.project import Project
     from hatchlock.usecases.surfaces import SurfaceStatus
 
@@ -29,17 +30,26 @@ _CALL_SECONDS = 60.0
 
 @dataclass(kw_only=True, eq=False)
 class CallFailed(HatchlockError):
-    """A server answered, but the tool that was called for the probe failed."""
+    """A server answered, but the tool that was called for the probe failed.
+
+    Attributes:
+        tool: Its name.
+        said: What it said.
+        explained: What its sandbox has stopped meanwhile, with what would permit it; "" for nothing.
+    """
 
     code: ClassVar[str] = "call-failed"
 
     tool: str
     said: str
+    explained: str = ""
 
     def __str__(self) -> str:
         return f"it answers, but its tool {self.tool} fails: {self.said or 'it says no more'}"
 
     def _hint(self) -> str:
+        if self.explained:
+            return self.explained
         name = self.address.removeprefix("server:") or "NAME"
         return f"see `hatchlock logs {name}`; call it by hand with `hatchlock probe {name} --call {self.tool}`"
 
@@ -59,6 +69,8 @@ class Probed:
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
             `instructions`; a stranger's text.
         surface: How what it was last seen to offer, by us or by a client, stands to its pins; None where there are none.
+        stopped: What its sandbox has stopped meanwhile, the newest last.
+        explained: The same for people, with what would permit it.
     """
 
     server: str
@@ -69,6 +81,8 @@ class Probed:
     secrets: tuple[str, ...] = ()
     reveals: tuple[str, ...] = ()
     surface: SurfaceStatus | None = None
+    stopped: tuple[Stopped, ...] = ()
+    explained: str = ""
 
 
 def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
@@ -209,23 +223,26 @@ def _answered(
     call_counts: bool,
 ) -> Probed:
     """Remember what a server answered, and say how that stands to its pins, and whether its tool failed."""
+    from hatchlock.usecases.denials import explained, stopped
     from hatchlock.usecases.surfaces import seen_surface
 
-    failure = _failure(call, result, f"server:{record.server}") if call and result.failed else None
+    items = stopped(state.root, record, since=began.at)
+    why = explained(items, record)
+    failure = _failure(call, result, f"server:{record.server}", why) if call and result.failed else None
     _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
     surface = seen_surface(state.root, record, record.digest)
     noise = _counts(state, record).noise - began.counts.noise
-    return replace(told, error=failure, noise=noise, surface=surface)
+    return replace(told, error=failure, noise=noise, surface=surface, stopped=items, explained=why)
 
 
-def _failure(call: Call, result: ProbeResult, address: str) -> HatchlockError:
+def _failure(call: Call, result: ProbeResult, address: str, explained: str) -> HatchlockError:
     from hatchlock.usecases.no_such_tool import NoSuchTool
 
     known = tuple(item.name for item in result.tools)
     if call.tool not in known:
         return NoSuchTool(address=address, tool=call.tool, known=known)
-    return CallFailed(address=address, tool=call.tool, said=result.called)
+    return CallFailed(address=address, tool=call.tool, said=result.called, explained=explained)
 
 
 def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
@@ -265,14 +282,14 @@ def _login_wanted(home: Home, record: LaunchRecord, environ: Mapping[str, str]) 
 
 def _explain(error: ProbeFailed, state: ProjectState, record: LaunchRecord, *, since: str) -> None:
     """Let an error say what the sandbox stopped, once: `run` has said it on stderr as well."""
-    from hatchlock.usecases.denials import permitting, stopped
+    from hatchlock.usecases.denials import remedied, stopped
 
     items = stopped(state.root, record, since=since)
     if not items:
         return
     told = {line.strip() for item in items for line in item.explanation.splitlines()}
     error.stopped = tuple(item.sentence for item in items)
-    error.permit = permitting(items, record)
+    error.remedy = remedied(items, record)
     error.said = tuple(line for line in error.said if line.removeprefix("hatchlock: ").strip() not in told)
 
 
