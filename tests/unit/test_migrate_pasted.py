@@ -12,6 +12,7 @@ from hatchlock.manifest.takeover import CannotTakeOver
 from hatchlock.migrate.document import Unreadable
 from hatchlock.migrate.model import Reading
 from hatchlock.migrate.pasted import is_pasted, pasted
+from hatchlock.place import Place
 from hatchlock.usecases.pasted import from_text, from_words
 
 FOO: dict[str, Any] = {"command": "npx", "args": ["-y", "foo"]}
@@ -144,6 +145,30 @@ def test_what_a_key_was_meant_to_be_is_asked() -> None:
         pasted('{"comand": "uvx"}')
     (left,) = pasted(json.dumps({"mcpServers": {"foo": FOO, "bar": {"comand": "uvx"}}})).left
     assert left.what.endswith("; is `comand` meant to be `command`?")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ('{"mcpServers": {"foo": {"command": "npx",\n"args": "-y foo"}}}', 2, "`args` of `foo` has to be a list"),
+        ('{"command": "npx",\n"args": "-y foo"}', 2, "`args` has to be a list"),
+        ('{"foo": {"command": "npx",\n"args": "-y foo"}}', 2, "`args` of `foo` has to be a list"),
+        ('{"servers": {"foo": {\n"command": 5}}}', 2, "`command` of `foo` has to be a text"),
+        ('{"command": 5}', 1, "`command` has to be a text"),
+        ('{"mcpServers": {\n"foo": {"url": {}}}}', 2, "`url` of `foo` has to be a text"),
+        ('{"mcpServers": {\n"foo": "npx foo"}}', 2, "`foo` has to hold `command` and `args`, or `url`"),
+    ],
+)
+def test_a_value_of_another_form_is_named_with_what_it_has_to_be(text: str, line: int, what: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        pasted(text)
+    assert str(caught.value) == f"no server is in it; {what}"
+    assert caught.value.place == Place(file="pasted", line=line)
+
+
+def test_a_value_of_another_form_beside_a_server_is_named_too() -> None:
+    (left,) = pasted(json.dumps({"mcpServers": {"foo": FOO, "bar": {"command": "uvx", "args": "x"}}})).left
+    assert left.what.endswith("; `args` has to be a list")
 
 
 def test_a_program_that_is_not_there_is_told() -> None:

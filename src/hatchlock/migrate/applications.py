@@ -21,7 +21,7 @@ from hatchlock.manifest.client_fields import FOR_REMOTE
 from hatchlock.manifest.suspicion import looks_secret
 from hatchlock.migrate.env_files import FileVariables, file_variables
 from hatchlock.migrate.model import Left, Proposed, Reading, Secret
-from hatchlock.migrate.no_servers import misspelt
+from hatchlock.migrate.no_servers import misspelt, mistyped
 from hatchlock.migrate.repeated import repeated
 from hatchlock.migrate.translate import translated
 from hatchlock.migrate.vscode_inputs import unused_inputs
@@ -138,7 +138,11 @@ def _meant(client: Client, value: Any) -> Start | Address | None:
 
 
 def _why(entry: Entry) -> str:
-    found = misspelt(entry.value) if isinstance(entry.value, Mapping) else None
+    if not isinstance(entry.value, Mapping):
+        return ""
+    if wrong := mistyped(entry.value):
+        return f"; `{wrong[0]}` has to be {wrong[1]}"
+    found = misspelt(entry.value)
     return f"; is `{found[0]}` meant to be `{found[1]}`?" if found else ""
 
 

@@ -1,4 +1,4 @@
-"""Why no server was found in a file or a text: it is broken, it is empty, or one of its words is misspelt."""
+"""Why no server was found in a file or a text: it is broken or empty, or one of its words is misspelt or of another form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hatchlock.migrate import json_lines, toml_lines, yaml_lines
 from hatchlock.migrate.document import Document, Part, Unreadable
 from hatchlock.place import Place
 
-__all__ = ["broken", "misspelt", "no_servers"]
+__all__ = ["broken", "misspelt", "mistyped", "no_servers"]
 
 _LOAD: Mapping[str, Callable[..., Document]] = {
     ".json": json_lines.load,
@@ -21,6 +21,12 @@ _LOAD: Mapping[str, Callable[..., Document]] = {
 }
 _LISTS = ("mcpServers", "mcp_servers", "context_servers", "servers", "extensions")
 _OF_ENTRIES = ("command", "args", "url", "serverUrl", "httpUrl")
+_FORMS: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "command": ("a text", (str, list, Mapping)),
+    "args": ("a list", (list,)),
+    **dict.fromkeys(("url", "serverUrl", "httpUrl"), ("a text", (str,))),
+}
+"""Key of an entry -> what it has to be, and what some application takes."""
 _CLOSE = 0.75
 
 
@@ -46,7 +52,7 @@ def no_servers(data: bytes, *, name: str, file: str, advice: str = "", mend: str
         return problem
     if document is None:
         return None
-    if found := _misspelt_within(document.root):
+    if found := _mistyped_entry(document.root) or _mistyped_within(document.root) or _misspelt_within(document.root):
         line, why = found
         return Unreadable(place=Place(file=file, line=line), why=f"no server is in it; {why}", advice=advice)
     return Unreadable(place=Place(file=file), why="no server is in it", advice=advice)
@@ -73,6 +79,33 @@ def misspelt(keys: Collection[object], known: Collection[str] = _OF_ENTRIES) -> 
         if close and key not in known and close[0] not in keys:
             return str(key), close[0]
     return None
+
+
+def mistyped(entry: Mapping[object, object]) -> tuple[str, str] | None:
+    """Return a key of an entry whose value no application takes, and what it has to be; None if there is none."""
+    for key, (form, types) in _FORMS.items():
+        if entry.get(key) is not None and not isinstance(entry[key], types):
+            return key, form
+    return None
+
+
+def _mistyped_entry(part: Part) -> tuple[int, str] | None:
+    """Return what is wrong with an entry, or with a document that is one; None for everything else."""
+    if not isinstance(part.value, Mapping):
+        why = f"`{part.key}` has to hold `command` and `args`, or `url`"
+        return (part.line, why) if part.path else None
+    if not (found := mistyped(part.value)):
+        return None
+    key, form = found
+    whose = f" of `{part.key}`" if part.path else ""
+    return part.document.line((*part.path, key)), f"`{key}`{whose} has to be {form}"
+
+
+def _mistyped_within(part: Part) -> tuple[int, str] | None:
+    if not isinstance(part.value, Mapping):
+        return None
+    check = _mistyped_entry if part.key in _LISTS else _mistyped_within
+    return next((found for member in part.members() if (found := check(member))), None)
 
 
 def _misspelt_within(part: Part) -> tuple[int, str] | None:

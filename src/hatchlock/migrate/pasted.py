@@ -19,7 +19,7 @@ from hatchlock.migrate.applications import read_application
 from hatchlock.migrate.document import Unreadable
 from hatchlock.migrate.links import entry_in_link, is_link
 from hatchlock.migrate.model import Left, Proposed, Reading
-from hatchlock.migrate.no_servers import no_servers
+from hatchlock.migrate.no_servers import mistyped, no_servers
 from hatchlock.migrate.recognise import application_like
 from hatchlock.migrate.snippets import command_of, unfenced
 from hatchlock.migrate.translate import translated
@@ -144,7 +144,7 @@ def _link(text: str, *, name: str) -> Reading:
 
 def _json(text: str, *, name: str) -> Reading:
     value = _loaded(text)
-    if _is_entry(value):
+    if _is_entry(value) and not mistyped(value):
         shown = name or (value["name"] if isinstance(value.get("name"), str) else "")
         found = _file('{"mcpServers": {' + json.dumps(shown or "server") + ": " + text.rstrip() + "\n}}", "pasted.json")
         return found if shown else replace(found, servers=tuple(map(_named, found.servers)))
