@@ -98,3 +98,17 @@ def test_a_command_line_in_the_place_of_a_source_is_told_where_it_stands(
     done = project.run("add", *words)
     assert done.status in {1, 64}
     assert f"hint: hatchlock add -- {' '.join(words)}\n" in done.err
+
+
+def test_a_script_is_the_one_of_the_directory_where_the_command_was_typed(project: TrialProject) -> None:
+    (project.directory / "mine.py").write_text("")
+    project.ok("add", "--", "bash", "mine.py")
+    found = tomllib.loads(project.manifest.read_text())["servers"]["mine"]
+    here = str(project.directory)
+    assert (found["args"], found["cwd"]) == (["mine.py"], here)
+    assert [mount["source"] for mount in found["sandbox"]["mounts"]] == [here]
+
+
+def test_a_script_that_is_not_found_is_said(project: TrialProject) -> None:
+    done = project.ok("add", "--", "/usr/bin/python3", "nowhere.py")
+    assert "note: server:nowhere: nowhere.py is not found from where it starts: write its path in full" in done.err

@@ -78,12 +78,13 @@ def pasted(text: str, *, name: str = "") -> Reading:
     return found
 
 
-def pasted_words(words: Sequence[str], *, name: str = "") -> Reading:
+def pasted_words(words: Sequence[str], *, name: str = "", directory: str = "") -> Reading:
     """Return the servers of a command line: what it starts, or what it gives to an application.
 
     Args:
         words: The command line, split.
         name: What the server is called, where nothing else says it.
+        directory: Where it was typed; "" where nobody knows.
 
     Raises:
         Unreadable: JSON in it is broken.
@@ -92,7 +93,8 @@ def pasted_words(words: Sequence[str], *, name: str = "") -> Reading:
     if not words or not words[0]:
         raise CannotTakeOver(what="there is no command", advice="write hatchlock add -- COMMAND ARGUMENT…")
     if not is_adding(words):
-        return _reading([translated(Start(command=words[0], args=tuple(words[1:])), name=name)])
+        start = Start(command=words[0], args=tuple(words[1:]))
+        return _reading([translated(start, name=name, directory=directory)])
     readings = [
         _json(item.text, name=item.name or name)
         if item.server is None

@@ -151,6 +151,7 @@ def from_uv_run(program: str, before: Sequence[str], words: Sequence[str], *, cw
         fields = {"source": f"path:{root}", "command": command} | ({"with": more} if more else {}) | _version(python)
         return Described(name=_project_name(root), fields=fields, lost=found.lost, is_project=True)
     if more:  # uv run --with "mcp[cli]" mcp run /path/server.py
+        run = [_in_full(word, directory or cwd) for word in run]
         fields = {"source": more[0], "command": run} | ({"with": more[1:]} if more[1:] else {}) | _version(python)
         return Described(name=_script_name(run), fields=fields, lost=found.lost, notes=_alone(run), seen=tuple(run))
     missing = f": {directory} is no project of Python here" if directory else ""
@@ -185,9 +186,20 @@ def _below(root: Path, word: str, directory: str) -> str:
         return word
 
 
+def _in_full(word: str, directory: str) -> str:
+    """Return the path of a script that is there, and every other word as it is."""
+    path = Path(at_home(directory), at_home(word))
+    return str(path) if word.endswith(".py") and path.is_absolute() and path.is_file() else word
+
+
 def _alone(run: Sequence[str]) -> tuple[str, ...]:
-    scripts = [word for word in run if word.endswith(".py") and Path(word).is_absolute()]
-    return tuple(f"it sees {word} alone: mount the directory if it needs what lies beside it" for word in scripts)
+    scripts = [word for word in run if word.endswith(".py")]
+    beside = "mount the directory if it needs what lies beside it"
+    return tuple(f"it sees {word} alone: {beside}" if Path(word).is_absolute() else _lost(word) for word in scripts)
+
+
+def _lost(script: str) -> str:
+    return f"{script} is not found from where it starts: write its path in full"
 
 
 def from_npm_script(program: str, words: Sequence[str], *, cwd: str) -> Described | None:
@@ -312,11 +324,13 @@ def _from_script(
     at = _first_word(args)
     script = args[at] if at is not None else ""
     path = Path(at_home(cwd), at_home(script)) if script else Path()
-    if not script.endswith(ends) or not path.is_absolute() or at is None:
+    if not script.endswith(ends) or at is None:
         return _unpinned(command, args)
-    root = project_above(path.parent, files) if path.is_file() else None
+    root = project_above(path.parent, files) if path.is_absolute() and path.is_file() else None
     if root is None:
-        return _unpinned(command, args)
+        found = _unpinned(command, args)
+        is_known = Path(at_home(script)).is_absolute() or (path.is_absolute() and path.is_file())
+        return found if is_known else replace(found, notes=(*found.notes, _lost(script)))
     interpreter = re.sub(r"^python.*", "python", program_name(command))
     fields = {"source": f"path:{root}", "command": [interpreter, *args[:at], str(path.relative_to(root))]}
     return Described(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hatchlock.errors import HatchlockError, ManyErrors
@@ -56,14 +57,14 @@ def from_text(text: str, *, name: str = "", manifest: str = "", project: str = "
 
 
 def from_words(words: Sequence[str], *, name: str = "", manifest: str = "", project: str = "") -> TakenOver:
-    """Return the servers of a command line, likewise.
+    """Return the servers of a command line that was typed here, likewise.
 
     Raises:
         ManyErrors, Unreadable, CannotTakeOver: As `from_text`.
     """
     from hatchlock.migrate.pasted import pasted_words
 
-    return _taken_over(pasted_words(words, name=name), manifest, project)
+    return _taken_over(pasted_words(words, name=name, directory=str(Path.cwd())), manifest, project)
 
 
 def _taken_over(reading: Reading, manifest: str, project: str) -> TakenOver:
