@@ -26,6 +26,7 @@ from hatchlock.usecases.keep import NotKept, keep_server
 from hatchlock.usecases.keepers import NothingStays, restart, start, stop
 from hatchlock.usecases.probe import probe_server
 from hatchlock.usecases.top import running_servers
+from support.mcp_http import hello, serving
 from support.network_hosts import echoing
 from support.ports import free_port
 from support.runs import (
@@ -246,6 +247,26 @@ def test_a_server_of_stdio_that_is_served_is_kept_likewise(home: Path) -> None:
 
     assert wait_for(lambda: processes_with(str(home)) == [])
     assert is_gone(after.port)
+
+
+def test_a_server_of_stdio_that_was_stopped_by_hand_is_not_run_either(home: Path) -> None:
+    """Else an application would go on with what somebody has stopped; who serves it by hand has a reason."""
+    started(home, python_record(endpoint=Endpoint(host_port=free_port())))
+    kept(root(home), "echo")
+    place, environ = Home(root=home, is_default=False), {**BARE, "PATH": os.environ["PATH"]}
+    assert [item.did for item in stop(place, "trial", [])] == ["stopped"]
+    with Run(command=run_command(home), env=BARE) as run:
+        status, out, said = run.end()
+    assert (status, out) == (1, b"")
+    assert b"echo is stopped by hand since 20" in said
+    assert b"hatchlock start echo" in said
+    with serving(home, "echo") as front:
+        assert front.client().post(hello()).status == 200
+
+    assert [item.did for item in start(place, "trial", [], environ)] == ["started"]
+    with Run(command=run_command(home), env=BARE) as run:
+        assert run.hello()["serverInfo"]["name"] == "echo"
+        assert run.end()[0] == 0
 
 
 @pytest.mark.full

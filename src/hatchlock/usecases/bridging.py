@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from hatchlock.paths import Home
     from hatchlock.state.keepers import Keeper
 
-__all__ = ["NotAnswering", "StoppedByHand", "bridged"]
+__all__ = ["SERVED", "NotAnswering", "StoppedByHand", "bridged", "check_wanted"]
 
+SERVED = "HATCHLOCK_SERVED"
+"""The variable of `run` that says, if there is one, that somebody serves that server by hand, and this is a session of it."""
 _PAUSE = 0.02
 
 
@@ -55,6 +57,22 @@ class StoppedByHand(HatchlockError):
         return f"run `hatchlock start {self.server}`"
 
 
+def check_wanted(root: Path, record: LaunchRecord) -> None:
+    """Refuse a server that stays and was stopped by hand: somebody wants it so.
+
+    Args:
+        root: The project's state.
+        record: The server's.
+
+    Raises:
+        StoppedByHand: It was.
+    """
+    from hatchlock.state.keepers import stopped_by_hand
+
+    if record.endpoint and (since := stopped_by_hand(root).get(record.server)):
+        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
+
+
 def bridged(home: Home, record: LaunchRecord, environ: Mapping[str, str], *, aside: bool) -> LaunchRecord:
     """Return a record by which an application's session speaks to a server that stays, which is started if it does not run.
 
@@ -88,13 +106,11 @@ def _ensure_kept(home: Home, record: LaunchRecord, environ: Mapping[str, str]) -
         KeeperMissing, KeeperStays, KeeperElsewhere, ProcessFailed: It could not be started.
     """
     from hatchlock.resources.keeping import start_keeper
-    from hatchlock.state.keepers import stopped_by_hand
     from hatchlock.state.quarantine import check_quarantine
 
     root = home.project(record.project)
     check_quarantine(root, record.server)
-    if since := stopped_by_hand(root).get(record.server):
-        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
+    check_wanted(root, record)
     return start_keeper(home.root, record.project, record.server, record.digest, environ, root=root)
 
 

@@ -124,16 +124,14 @@ def keep_server(home: Home, project: str, name: str, environ: Mapping[str, str])
         StoppedByHand: Somebody wants it stopped.
     """
     from hatchlock.serve.keeper import detached
-    from hatchlock.state.keepers import stopped_by_hand
-    from hatchlock.usecases.bridging import StoppedByHand
+    from hatchlock.usecases.bridging import check_wanted
     from hatchlock.usecases.elsewhere import check_runs_here
 
     record = find_record(home, project, name)
     check_runs_here(record)
     if record.endpoint is None:
         raise NotKept(address=f"server:{name}", server=name)
-    if since := stopped_by_hand(home.project(project)).get(name):
-        raise StoppedByHand(address=f"server:{name}", server=name, since=since)
+    check_wanted(home.project(project), record)
     return _keep(home, record, environ) if detached() else 0
 
 

@@ -138,14 +138,14 @@ def probe_server(
     from hatchlock.security.secrets.resolve import MissingSecret, Places, resolve
     from hatchlock.serve.probe import ProbeFailed, probe
     from hatchlock.serve.tally import PROBE
-    from hatchlock.usecases.bridging import StoppedByHand
+    from hatchlock.usecases.bridging import StoppedByHand, check_wanted
     from hatchlock.usecases.run import find_record
 
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
     try:
         check_quarantine(state.root, name)
-        _check_wanted(state, record)
+        check_wanted(state.root, record)
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
         values = resolve(record.references, places).bare
         hidden = forms(values.values())
@@ -243,15 +243,6 @@ def _failure(call: Call, result: ProbeResult, address: str, explained: str) -> H
     if call.tool not in known:
         return NoSuchTool(address=address, tool=call.tool, known=known)
     return CallFailed(address=address, tool=call.tool, said=result.called, explained=explained)
-
-
-def _check_wanted(state: ProjectState, record: LaunchRecord) -> None:
-    """Refuse a server that stays and was stopped by hand: somebody wants it so, and it is no failure of the server."""
-    from hatchlock.state.keepers import stopped_by_hand
-    from hatchlock.usecases.bridging import StoppedByHand
-
-    if record.endpoint and (since := stopped_by_hand(state.root).get(record.server)):
-        raise StoppedByHand(address=f"server:{record.server}", server=record.server, since=since)
 
 
 def _counts(state: ProjectState, record: LaunchRecord) -> Counts:

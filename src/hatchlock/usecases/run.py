@@ -151,6 +151,11 @@ def run(
     check_quarantine(home.project(applied.project), name)
     await_finished(applied, home.root, stderr=2)
     record = settled(applied, home, workspace or cwd, environ)
+    if applied.endpoint:
+        from hatchlock.usecases.bridging import SERVED, check_wanted
+
+        if SERVED not in environ:
+            check_wanted(home.project(applied.project), applied)
     if applied.speaks_http:
         from hatchlock.usecases.bridging import bridged
 

@@ -53,6 +53,7 @@ def serve(
     from hatchlock.serve.front.serving import Served, serve_front
     from hatchlock.serve.knocks import Knocks
     from hatchlock.state.quarantine import check_quarantine
+    from hatchlock.usecases.bridging import SERVED
 
     records = _records(home, wanted)
     if not wanted.is_group:
@@ -61,7 +62,8 @@ def serve(
     chosen = port if port is not None else endpoint.host_port if endpoint else 0
     served = Served(
         command=run_command(home, wanted),
-        environ=environ,
+        # of a group each server stays stopped that is
+        environ=environ if wanted.is_group else {**environ, SERVED: "1"},
         grace=max(record.sandbox.stop_grace for record in records),
         port=chosen,
         path=endpoint.path if endpoint else _PATH,
