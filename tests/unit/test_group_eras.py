@@ -797,6 +797,26 @@ def test_a_server_without_sessions_sends_no_requests(older: Talk) -> None:
     assert (older.last("b")["id"], older.last("b")["error"]["code"]) == (1, -32601)
 
 
+# Servers that mean harm
+
+
+@pytest.mark.parametrize("method", [[], {}, 1, None])
+def test_a_demand_whose_method_is_no_text_ends_its_call(older: Talk, method: Any) -> None:
+    identity = demand(older, {"method": method})
+    assert (older.last()["id"], older.last()["error"]["code"]) == (identity, -32603)
+
+
+@pytest.mark.parametrize("granted", [True, 7, "not x://b at all", {"x://b": 1}])
+def test_what_is_no_list_of_resources_grants_none(older: Talk, granted: Any) -> None:
+    identity = older.old("resources/subscribe", uri="x://b")
+    older.reply("a", code=-32601, message="no")
+    meta = {f"{KEY}subscriptionId": older.last("b")["id"]}
+    older.tell(
+        "b", "notifications/subscriptions/acknowledged", _meta=meta, notifications={"resourceSubscriptions": granted}
+    )
+    assert (older.last()["id"], older.last()["error"]["code"]) == (identity, -32601)
+
+
 # Text
 
 

@@ -163,6 +163,6 @@ def _request(text: str) -> str:
     """Return method and params of a demand, as members of a request; "" where no client knows it."""
     found = members_of(text)
     method, params = found.get("method"), found.get("params")
-    if method is None or method.value not in NEEDS:
+    if method is None or not isinstance(method.value, str) or method.value not in NEEDS:
         return ""
     return f'"method":{dumps(method.value)}' + (f',"params":{text[params.at : params.end]}' if params else "")

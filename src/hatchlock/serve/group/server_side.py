@@ -261,8 +261,8 @@ class ServerSide:
             return []
         self._listening[identity] = (uri, "")
         params = message.params.get("notifications")
-        granted = params.value if params and isinstance(params.value, Mapping) else {}
-        if uri in (granted.get("resourceSubscriptions") or ()):
+        told = params.value.get("resourceSubscriptions") if params and isinstance(params.value, Mapping) else None
+        if isinstance(told, list) and uri in told:
             return [self._up(answer_text(raw, "{}"))]
         del self._listening[identity]
         return [self._up(error_text(raw, _NO_METHOD, "the server does not tell of that resource"))]
