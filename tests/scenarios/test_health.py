@@ -207,6 +207,8 @@ def test_a_quarantine_is_in_plan_and_status_and_apply_starts_nothing(tmp_path: P
     assert "! server:cat  it is in quarantine since " in project.ok("plan").out + project.ok("plan").err
     status = project.ok("status", "--json").document["servers"][0]
     assert (status["quarantine"]["reason"], status["detail"][:20]) == ("it purrs", "in quarantine since ")
+    assert (status["sync"], status["health"]) == ("synced", "failed"), "nobody can start it"
+    assert status["said"] == f"it cannot start: it is {status['detail']}"
     project.edit('["/bin/cat", "-u"]', '["/bin/cat", "-v"]')
     project.ok("lock")
     said = project.ok("apply", "--yes").err

@@ -250,6 +250,31 @@ def test_what_a_server_is_made_of_makes_its_pin_stale_until_it_is_looked_at_agai
     assert project.pins == {"shelf": ["get"]}
 
 
+@pytest.mark.parametrize("changed", ["refuse", "filter", "warn"])
+def test_a_stale_pin_that_run_refuses_is_no_health(tmp_path: Path, changed: str) -> None:
+    project = Shelf(tmp_path, "shelf", shelf=f'tools = {{ changed = "{changed}" }}')
+    project.offers("shelf", [GET])
+    project.ok("lock")
+    project.ok("apply", "--yes")
+    project.ok("pin")
+    project.edit('shelf.json"]', 'shelf.json", "--more"]')
+    project.ok("lock")
+    project.ok("apply", "--yes")
+    refused = changed != "warn"
+    status = talk(project, [])[0]
+    assert status == (3 if refused else 0)
+    found = project.standing
+    assert (found.sync, found.health) == ("synced", "failed" if refused else "healthy")
+    assert (found.said == "it cannot start: its pin is stale") == refused
+    assert (found.detail == "it cannot start: its pin is stale") == refused
+    shown = project.ok("status").out
+    assert ("synced  failed  it cannot start: its pin is stale; probed " in shown) == refused
+    assert "! server:shelf  its pin is stale, as what it is made of has changed since: " in shown, "and what helps"
+    project.ok("pin")
+    project.ok("apply", "--yes")
+    assert project.standing.health == "healthy"
+
+
 def test_what_only_an_application_is_shown_that_can_do_more_may_be_missing(tmp_path: Path) -> None:
     project = Shelf(tmp_path, "shelf")
     more, ask = {"name": "ask the model"}, {"name": "ask the user"}

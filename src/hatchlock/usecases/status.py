@@ -42,7 +42,7 @@ class ServerStatus:
             "drifted" (somebody else has changed it, and the lock has not); "held" (a rollback keeps it where it is);
             "blocked" (it cannot be planned); "surplus" (it is not declared any more).
         health: "healthy" or "failed" of the last probe; "unknown" where nothing of this launch was probed yet; "failed" where
-            something is gone without which it cannot start.
+            something is gone without which it cannot start, or where `run` refuses it.
         detail: Why it is not in sync, or what the last probe said; then what the MCP registry says of it, if that is not
             what it said when it was locked.
         trust: Its label; "" for none.
@@ -50,7 +50,7 @@ class ServerStatus:
         relaxations: What of that is more than the default, and why; what is not isolated or not pinned. One sentence each.
         stopped: What its sandbox has stopped since it was applied, the newest last.
         restart: Why those who use it should start it again; "" where nobody asked, or nothing has changed.
-        said: What the last probe said, what is gone, or which secret it lacks; "" for none of it.
+        said: What the last probe said, why it cannot start, or which secret it lacks; "" for none of it.
         probed: When the last probe of this launch was, RFC 3339, UTC; "" for never.
         drift: What somebody else has changed, also what is ignored.
         endpoint: How it does, if it stays; None for one that lives as long as its sessions.
@@ -150,34 +150,19 @@ def project_status(project: Project, *, offline: bool = False, check_secrets: bo
     broken = store_problem(project.home, records.values())
     syncs = Syncs(planned, project.home)
     specs = {spec.record.server: spec for spec in planned.target.servers}
-    servers = (
-        replace(
-            _with_sandbox(
-                _server(name, specs.get(name), planned, syncs, active.get(name, "")),
-                specs.get(name),
-                planned,
-                active.get(name, ""),
-            ),
-            restart=restarts.get(name, ""),
-        )
-        for name in names
-    )
     running = sessions_now(planned.state)
+
+    def found(name: str) -> ServerStatus:
+        spec, digest, record = specs.get(name), active.get(name, ""), records.get(name)
+        server = _with_sandbox(_server(name, spec, planned, syncs, digest), spec, planned, digest)
+        server = _with_missing(replace(server, restart=restarts.get(name, "")), project, record, broken=broken)
+        server = _with_note(_with_stale_pin(server, record), notes.get(f"server:{name}", ""))
+        return _with_doings(server, planned, active, running)
+
     return Status(
         project=planned.target.project,
         generation=planned.state.current(),
-        servers=tuple(
-            _with_doings(
-                _with_note(
-                    _with_missing(server, project, records.get(server.name), broken=broken),
-                    notes.get(f"server:{server.name}", ""),
-                ),
-                planned,
-                active,
-                running,
-            )
-            for server in servers
-        ),
+        servers=tuple(map(found, names)),
         interrupted=left.told if left else "",
         environments=tuple(_environment(item, syncs) for item in _unused(project)),
         notes=planned.notes,
@@ -214,6 +199,25 @@ def _with_missing(server: ServerStatus, project: Project, record: LaunchRecord |
     )
 
 
+def _with_stale_pin(server: ServerStatus, record: LaunchRecord | None) -> ServerStatus:
+    """A probe looks past pins, so what it said is no health of a server that `run` refuses for them."""
+    if record is None or record.surface is None:
+        return server
+    from hatchlock.serve.passages import PinsStale, check_pins
+
+    try:
+        check_pins(record)
+    except PinsStale:
+        said = "it cannot start: its pin is stale"
+        return replace(server, health="failed", said=said, detail="; ".join(filter(None, (_unsaid(server), said))))
+    return server
+
+
+def _unsaid(server: ServerStatus) -> str:
+    """Return its detail, if that is more than what a probe said, which is worth nothing where it cannot start any more."""
+    return "" if server.detail == server.said else server.detail
+
+
 def _with_note(server: ServerStatus, note: str) -> ServerStatus:
     return replace(server, detail="; ".join(filter(None, (server.detail, note)))) if note else server
 
@@ -230,9 +234,13 @@ def _with_doings(
     state, name = planned.state, server.name
     denials = (item.denial for item in server.stopped)
     found = doings(state, name, active.get(name, ""), running.get(name, ()), denials)
+    server = replace(server, doings=found)
     quarantine = quarantine_of(state.root, name)
-    detail = "; ".join(filter(None, (str(quarantine or ""), server.detail)))
-    return replace(server, doings=found, quarantine=quarantine, detail=detail)
+    if quarantine is None:
+        return server
+    detail = "; ".join(filter(None, (str(quarantine), _unsaid(server))))
+    said = f"it cannot start: it is {quarantine}"
+    return replace(server, quarantine=quarantine, health="failed", said=said, detail=detail)
 
 
 def _with_sandbox(server: ServerStatus, spec: ServerSpec | None, planned: Planned, digest: str) -> ServerStatus:
