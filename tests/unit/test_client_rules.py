@@ -45,6 +45,12 @@ def test_what_an_application_knows_is_taken(fields: str) -> None:
     ("fields", "what", "advice"),
     [
         ("gemini = { excludeTool = [] }", "gemini has no field 'excludeTool'", "did you mean 'excludeTools'?"),
+        (
+            "codex = { startup_timeout = 9 }",
+            "codex has no field 'startup_timeout'",
+            "did you mean 'startup_timeout_sec'?",
+        ),
+        ("kimi = { enabledTool = [] }", "kimi has no field 'enabledTool'", "did you mean 'enabledTools'?"),
         ("gemini = { timeout = '30s' }", "it has to be a whole number", "milliseconds that a request may take"),
         ("gemini = { timeout = true }", "it has to be a whole number", "milliseconds that a request may take"),
         ("gemini = { includeTools = ['a', 1] }", "it has to be a list of texts", "the only tools that the model sees"),

@@ -55,4 +55,7 @@ def _unknown(path: KeyPath, known: Mapping[str, ClientField]) -> Finding:
             advice="write the server's own url and headers",
         )
     otherwise = f"known are {', '.join(known)}" if known else f"no field of {client}'s entries is known"
-    return Finding(path=path, what=f"{client} has no field {name!r}", advice=did_you_mean(name, known, otherwise))
+    # of one thing in several units the usual one is listed first
+    without_unit = next((field for field in known if field.startswith(f"{name}_")), "")
+    advice = f"did you mean {without_unit!r}?" if without_unit else did_you_mean(name, known, otherwise)
+    return Finding(path=path, what=f"{client} has no field {name!r}", advice=advice)
