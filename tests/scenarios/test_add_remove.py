@@ -168,6 +168,26 @@ def test_a_directory_can_be_named_before_and_after_the_command(project: TrialPro
     assert project.run("plan", "--manifest", str(project.manifest), "--check", cwd=project.root).status == 2
     missing = project.run("plan", "-C", "no-such-directory")
     assert (missing.status, "no-such-directory" in missing.err) == (64, True), missing.said
+    assert f"hint: {project.directory} is there; make the rest with mkdir -p, or name another one" in missing.err
+    near = project.run("plan", "-C", "projetc", cwd=project.root)
+    assert (near.status, near.err) == (
+        64,
+        "error: -C projetc: there is no such directory\n\nhint: did you mean project?\n",
+    )
+    file = project.run("plan", "-C", str(project.manifest))
+    assert file.status == 64
+    assert (
+        f"-C {project.manifest}: that is no directory\n\nhint: name its directory: -C {project.directory}" in file.err
+    )
+
+
+def test_a_manifest_that_is_no_utf8_is_told_alike_whoever_reads_it(project: TrialProject) -> None:
+    project.manifest.write_bytes(b"# caf\xe9\n" + project.manifest.read_bytes())
+    words = [project.fails(*command).err for command in (("plan",), ("remove", "tiny"), ("import", "cursor"))]
+    assert words[0].startswith(
+        "hatchlock.toml:1: it is not UTF-8, as TOML has to be: byte 6 is 0xe9\n\nhint: save it as"
+    )
+    assert set(words) == {words[0]}
 
 
 def test_ones_own_manifest_is_in_the_configuration_directory(project: TrialProject, index: Index) -> None:

@@ -268,13 +268,28 @@ def test_what_is_usually_written_wrong_has_a_hint(text: str, hint: str) -> None:
     assert "(" not in str(caught.value.errors[0])
 
 
-def test_bytes_that_are_no_utf8_are_reported_with_their_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("data", "line", "what"),
+    [
+        (b'[project]\nname = "p"\n# caf\xe9\n', 3, "byte 27 is 0xe9; WINDOWS-1252"),
+        ('[project]\nname = "p"\n'.encode("utf-16"), 1, "byte 1 is 0xff; UTF-16"),
+    ],
+)
+def test_bytes_that_are_no_utf8_are_reported_with_their_line_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, line: int, what: str
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "hatchlock.toml").write_bytes(b'[project]\nname = "p"\n# \xff\n')
+    (tmp_path / "hatchlock.toml").write_bytes(data)
     with pytest.raises(ManyErrors) as caught:
         load(Path("hatchlock.toml"))
 
-    assert str(caught.value.errors[0].place) == "hatchlock.toml:3"
+    (wrong,), (byte, encoding) = caught.value.errors, what.split("; ")
+    assert str(wrong.place) == f"hatchlock.toml:{line}"
+    assert str(wrong) == f"it is not UTF-8, as TOML has to be: {byte}"
+    assert wrong.hint == (
+        "save it as UTF-8 in an editor, or look at what this prints and put it there: "
+        f"iconv -f {encoding} -t UTF-8 hatchlock.toml"
+    )
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:

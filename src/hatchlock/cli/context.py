@@ -63,9 +63,24 @@ def directory_of(arguments: argparse.Namespace) -> Path:
     from hatchlock.errors import UsageError
 
     directory = Path(arguments.directory)
-    if not directory.is_dir():
-        raise UsageError(what=f"-C {directory}: there is no such directory")
-    return directory
+    if directory.is_dir():
+        return directory
+    if directory.exists():
+        raise UsageError(
+            what=f"-C {directory}: that is no directory", advice=f"name its directory: -C {directory.parent}"
+        )
+    raise UsageError(what=f"-C {directory}: there is no such directory", advice=_directory_near(directory))
+
+
+def _directory_near(missing: Path) -> str:
+    from hatchlock.manifest.problem import closest
+
+    there = next(parent for parent in missing.absolute().parents if parent.is_dir())
+    if there == missing.absolute().parent:
+        with contextlib.suppress(OSError):
+            if near := closest(missing.name, (path.name for path in there.iterdir() if path.is_dir())):
+                return f"did you mean {missing.with_name(near)}?"
+    return f"{there} is there; make the rest with mkdir -p, or name another one"
 
 
 def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Project:

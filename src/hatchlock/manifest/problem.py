@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +12,17 @@ from typing import ClassVar
 from hatchlock.errors import KeyProblem
 from hatchlock.place import Place
 
-__all__ = ["Caution", "Finding", "KeyPath", "ManifestProblem", "NotYet", "closest", "did_you_mean", "dotted"]
+__all__ = [
+    "Caution",
+    "Finding",
+    "KeyPath",
+    "ManifestProblem",
+    "NotYet",
+    "closest",
+    "did_you_mean",
+    "dotted",
+    "not_utf8",
+]
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a TOML document: table and key names, and indexes of lists."""
@@ -64,6 +75,18 @@ class ManifestProblem(KeyProblem):
     """Something in a manifest or its overlay that is wrong."""
 
     code: ClassVar[str] = "manifest"
+
+
+def not_utf8(error: UnicodeDecodeError, *, shown: str) -> ManifestProblem:
+    """Return what is wrong with a file that cannot be decoded, with its line, and how it becomes what it has to be."""
+    data = error.object
+    encoding = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "WINDOWS-1252"
+    return ManifestProblem(
+        place=Place(file=shown, line=data.count(b"\n", 0, error.start) + 1),
+        what=f"it is not UTF-8, as TOML has to be: byte {error.start + 1} is {data[error.start]:#04x}",
+        advice="save it as UTF-8 in an editor, or look at what this prints and put it there: "
+        f"iconv -f {encoding} -t UTF-8 {shlex.quote(shown)}",
+    )
 
 
 @dataclass(kw_only=True, eq=False)

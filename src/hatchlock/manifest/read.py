@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hatchlock.manifest.lines import line_of
-from hatchlock.manifest.problem import KeyPath, ManifestProblem
+from hatchlock.manifest.problem import KeyPath, ManifestProblem, not_utf8
 from hatchlock.manifest.toml_words import toml_words
 from hatchlock.place import Place
 
@@ -47,8 +47,7 @@ def parse(data: bytes, *, shown: str) -> Toml:
         check_depth(text)
         return Toml(shown=shown, text=text, data=tomllib.loads(text))
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = ManifestProblem(place=Place(file=shown, line=line), what="it is not UTF-8, as TOML has to be")
+        problem = not_utf8(error, shown=shown)
     except tomllib.TOMLDecodeError as error:
         problem = _syntax(shown, text, str(error))
     except RecursionError:

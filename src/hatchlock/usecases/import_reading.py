@@ -67,7 +67,7 @@ def open_or_new(project: Project) -> tuple[str, bool]:
 
     Raises:
         ManyErrors: It has mistakes.
-        UndecodableManifest: It is no text.
+        ManifestProblem: It is no text.
     """
     from hatchlock.manifest.edit import new_manifest
     from hatchlock.manifest.load import loads

@@ -19,9 +19,8 @@ from hatchlock.paths import (
     placed,
     user_home,
 )
-from hatchlock.place import Place
 
-__all__ = ["NoManifest", "Project", "UndecodableManifest", "open_project", "reread"]
+__all__ = ["NoManifest", "Project", "open_project", "reread"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -39,19 +38,6 @@ class NoManifest(HatchlockError):
 
     def _hint(self) -> str:
         return f"make one with `{self.command}`, or name a directory with -C"
-
-
-@dataclass(kw_only=True, eq=False)
-class UndecodableManifest(HatchlockError):
-    """A manifest that is to be edited is not text."""
-
-    code: ClassVar[str] = "manifest"
-
-    def __str__(self) -> str:
-        return "it is not UTF-8, as TOML has to be"
-
-    def _hint(self) -> str:
-        return "save it in that encoding"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,13 +65,14 @@ class Project:
         """The manifest as text.
 
         Raises:
-            UndecodableManifest: It is not UTF-8.
+            ManifestProblem: It is not UTF-8.
         """
         try:
             return self.manifest_bytes.decode()
         except UnicodeDecodeError as error:
-            line = self.manifest_bytes.count(b"\n", 0, error.start) + 1
-            raise UndecodableManifest(place=Place(file=self.manifest.name, line=line)) from error
+            from hatchlock.manifest.problem import not_utf8
+
+            raise not_utf8(error, shown=self.manifest.name) from error
 
     @property
     def directory(self) -> Path:
