@@ -507,3 +507,22 @@ def test_what_a_manifest_refuses_of_it_is_said() -> None:
     found = proposed("npx foo", env={"not-a-name": "1", "OK": "2"})
     assert found.fields["env"] == {"OK": "2"}
     assert "`not-a-name`: that is no name of a variable" in lost(found)
+
+
+def test_a_shim_stands_for_the_program_that_it_finds_and_a_python_needs_its_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "pyenv"
+    for place in ("shims/python3", "versions/3.11.7/bin/python3", "versions/3.11.7/lib/python3.11/os.py"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text("")
+        (root / place).chmod(0o755)
+    (root / "version").write_text("3.12.1\n3.11.7\n")
+    monkeypatch.setenv("PATH", f"{root}/shims:/usr/bin:/bin")
+    found = proposed("python3 -m some_module")
+    python = f"{root}/versions/3.11.7/bin/python3"
+    assert found.fields["command"] == [python, "-m", "some_module"]
+    assert [mount["source"] for mount in found.fields["sandbox"]["mounts"]] == [f"{root}/versions/3.11.7"]
+    assert f"{python} is meant: {root}/shims/python3 only looks for it, which no sandbox lets it" in found.notes
+    (root / "version").write_text("system\n")
+    assert proposed("python3 -m some_module").fields["command"][0] == "/usr/bin/python3"

@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchlock.migrate.values import at_home
 
-__all__ = ["module_source", "past_our_own", "program_places", "program_source"]
+__all__ = ["behind_a_shim", "module_source", "past_our_own", "program_places", "program_source"]
 
 
 def past_our_own(command: str) -> str:
@@ -36,6 +36,31 @@ def past_our_own(command: str) -> str:
         return ""
     others = (path for path in os.get_exec_path() if os.path.realpath(path) != own)
     return shutil.which(command, path=os.pathsep.join(others)) or ""
+
+
+def behind_a_shim(command: str) -> tuple[str, str]:
+    """Return a shim of pyenv, nodenv or their like, and the program that it starts where nothing else is said.
+
+    A shim is a script that needs all of pyenv to find its program.
+
+    Args:
+        command: A path, or a name that is looked for on PATH.
+
+    Returns:
+        The paths of both; "" and "" where it is no shim, or nothing says what it starts.
+    """
+    shim = Path(shutil.which(at_home(command)) or "")
+    versions = shim.parent.parent / "versions"
+    if shim.parent.name != "shims" or not versions.is_dir():
+        return "", ""
+    try:
+        chosen = shim.parent.parent.joinpath("version").read_text().split()
+    except (OSError, UnicodeDecodeError):
+        chosen = []
+    places = (versions / version / "bin" / shim.name for version in chosen)
+    others = os.pathsep.join(path for path in os.get_exec_path() if Path(path) != shim.parent)
+    found = next((str(path) for path in places if path.is_file()), shutil.which(shim.name, path=others))
+    return (str(shim), found) if found else ("", "")
 
 
 def program_source(command: str) -> str:
@@ -64,14 +89,15 @@ def program_source(command: str) -> str:
 def program_places(command: str) -> list[str]:
     """Return what has to be seen for a program of this machine to run; nothing if there is no such program.
 
-    It is the program's file; of a virtual environment all of it, and the interpreter that it was made from.
+    It is the program's file; of a Python its library too, of a virtual environment all of it, and the interpreter that it was made
+    from.
     """
     place = shutil.which(at_home(command))
     if place is None:
         return []
     root, base = Path(place).parent.parent, Path(place).resolve().parent.parent
     if not (root / "pyvenv.cfg").is_file():
-        return [place]
+        return [str(base)] if any(base.glob("lib/python3*/os.py")) else [place]
     return [str(root)] if base.is_relative_to(root) else [str(root), str(base)]
 
 

@@ -19,7 +19,7 @@ from hatchlock.migrate.finish import finished
 from hatchlock.migrate.fitting import without_tokens
 from hatchlock.migrate.foreign import OfFinch, finch_target, hatch_package, refuse_ours
 from hatchlock.migrate.image_use import ImageUse, proposed_image
-from hatchlock.migrate.installed import past_our_own, program_places
+from hatchlock.migrate.installed import behind_a_shim, past_our_own, program_places
 from hatchlock.migrate.model import Left, Proposed
 from hatchlock.migrate.names import server_name
 from hatchlock.migrate.options import program_name
@@ -292,9 +292,13 @@ def _started(described: Described, cwd: str) -> tuple[dict[str, Any], tuple[str,
     elif isinstance(command, str):
         fields["command"] = _program(command, cwd)
         notes += (_RELATIVE,) if _is_relative(fields["command"]) else ()
-    if other := "" if "source" in fields else past_our_own(_first(fields)):
-        fields["command"] = [other, *fields["command"][1:]] if isinstance(fields["command"], list) else other
-        notes += (f"{other} is meant: the one before it on this PATH is hatchlock's own, which no application starts",)
+    program = "" if "source" in fields else _first(fields)
+    other = past_our_own(program) if program else ""
+    shim, found = behind_a_shim(other or program) if program else ("", "")
+    if meant := found or other:
+        fields["command"] = [meant, *fields["command"][1:]] if isinstance(fields["command"], list) else meant
+        own = "the one before it on this PATH is hatchlock's own, which no application starts"
+        notes += (f"{meant} is meant: " + (f"{shim} only looks for it, which no sandbox lets it" if shim else own),)
     return fields, notes
 
 
