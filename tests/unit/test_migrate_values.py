@@ -57,7 +57,7 @@ def test_what_looks_like_a_secret_or_stands_for_one_is_one(
     assert [(item.format, item.value, item.reference) for item in secrets] == [(*secret, "")]
 
 
-@pytest.mark.parametrize("value", ["info", "", "${LEVEL:-info}", "https://h.example", "a $5 bill", "$$", "100%"])
+@pytest.mark.parametrize("value", ["info", "$()", "", "${LEVEL:-info}", "https://h.example", "a $5 bill", "$$", "100%"])
 def test_the_rest_is_literal(value: str) -> None:
     literals, secrets = parted("env", {"LEVEL": value})
     assert secrets == ()
@@ -71,6 +71,8 @@ def test_the_rest_is_literal(value: str) -> None:
         ("env", "LEVEL", "${L:-info}", "it has its default now, whatever the variable L says"),
         ("env", "API_KEY", f"${{K:-{TOKEN}}}", "the value that it has without the variable K is not kept"),
         ("env", "K", "${workspaceFolder}/x", "known to the application alone"),
+        ("env", "K", "$(cat ~/token)", 'a command of a shell is run by nobody here: K = { secret = "command:PROGRAM'),
+        ("headers", "X-K", "Bearer $(pass show it)", "a command of a shell is run by nobody here"),
         ("env", "a-b", "1", "no name of a variable"),
         ("env", "K", "a\0b", "NUL"),
         ("env", "K_TOKEN", "a\ud800b", "half of a character"),

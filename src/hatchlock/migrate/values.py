@@ -25,6 +25,8 @@ _APPLICATIONS_OWN = re.compile(
     r"\$\{(?:workspaceFolder|workspaceRoot|file|command|config|extensionPath|user_config|__dirname)\w*(?:[:.][^}]*)?\}"
 )
 """What an application itself puts in, and nobody else knows."""
+_OF_A_SHELL = re.compile(r"(?<!\$)\$\([^()]+\)")
+"""What Crush runs, and what others hand on as it stands."""
 _HOME = re.compile(r"\$\{(?:env:)?HOME\}|\$\{userHome\}|\$HOME(?!\w)|\{env:HOME\}|^~(?=/|$)")
 _SCHEME = re.compile(r"(?P<scheme>Bearer|Basic|Token|ApiKey)\s+(?P<value>\S.*)", re.IGNORECASE | re.DOTALL)
 _PLACEHOLDER = re.compile(
@@ -178,12 +180,21 @@ def _is_impossible(table: Table, key: str, value: str, *, expands: bool) -> str:
         return "it holds a NUL character"
     if re.search(r"[\ud800-\udfff]", value):
         return "it holds half of a character, which is no text"
-    if expands and (match := _APPLICATIONS_OWN.search(value)):
-        return f"{match[0]} is known to the application alone; write what it stands for"
+    if expands and (why := _put_in_by_others(table, key, value)):
+        return why
     if table == "env" and re.fullmatch(_VARIABLE, key) is None:
         return "that is no name of a variable"
     if table == "headers" and re.fullmatch(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?", value) is None:
         return "a header cannot have that value: it is empty, or holds a line break or a character outside of ASCII"
+    return ""
+
+
+def _put_in_by_others(table: Table, key: str, value: str) -> str:
+    if match := _APPLICATIONS_OWN.search(value):
+        return f"{match[0]} is known to the application alone; write what it stands for"
+    if _OF_A_SHELL.search(value):
+        where = key if table == "env" else f"headers.{key}"
+        return f'a command of a shell is run by nobody here: {where} = {{ secret = "command:PROGRAM ARGUMENT…" }} has what it prints'
     return ""
 
 
