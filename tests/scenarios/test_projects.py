@@ -294,6 +294,16 @@ def test_a_directory_that_is_none_is_named(tmp_path: Path, path: str, why: str) 
     assert why in project.fails("lock").err
 
 
+@pytest.mark.parametrize("source", ["path:./none", "hatch:./none"])
+def test_a_directory_that_is_none_is_named_before_anybody_is_asked(tmp_path: Path, source: str) -> None:
+    """No registry has to answer for that."""
+    base = 'base = "oci:127.0.0.1:1/nobody/python:3"'
+    project = CatProject(tmp_path, head("[servers.a]", f'source = "{source}"', 'runtime = "container"', base))
+    done = project.fails("lock")
+    assert done.err.startswith("env:a: there is no directory "), done.err
+
+
+
 # repositories
 
 

@@ -15,7 +15,7 @@ from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.builds import build_preferences, scripts_of, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.direct import SameIdentity
+from hatchlock.resolve.direct import SameIdentity, direct_source, is_in_directory
 from hatchlock.resolve.dockerfiles import locked_builds
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
 from hatchlock.resolve.freshness import excludes_more
@@ -83,6 +83,7 @@ def build_lock(
     check_variables(manifest, entries.values())
     basis = replace(basis, manifest=manifest)
     wanted = wanted_environments(manifest, previous)
+    _read_directories(basis, wanted)
     images = named_images(basis, wanted)
     found = _environments(basis, wanted, images)
     packages = found.packages | {entry.id: entry for entry in entries.values()}
@@ -115,6 +116,14 @@ def _entries(basis: Basis) -> dict[str, Package]:
         with about(text):
             found[text] = basis.answers.entry(text, runtime, basis.platforms, pinned)
     return found
+
+
+def _read_directories(basis: Basis, wanted: Iterable[WantedEnvironment]) -> None:
+    """Read what environments name in directories, once for all: what is wrong there is told before a registry is asked."""
+    for item in wanted:
+        for text in filter(is_in_directory, item.requirements):
+            with about(f"env:{item.name}"):
+                basis.answers.load(direct_source(text), None)
 
 
 def _archives(basis: Basis, new: Iterable[Archive], packages: Iterable[Package]) -> tuple[Archive, ...]:

@@ -19,7 +19,16 @@ from hatchlock.sources.hatch.declared import declared_hatch, is_path, split_requ
 from hatchlock.sources.projects.git_reference import GitReference
 from hatchlock.sources.projects.path_reference import PathReference
 
-__all__ = ["ClaimedName", "Direct", "DirectCandidate", "SameIdentity", "direct_source", "is_direct", "normal_form"]
+__all__ = [
+    "ClaimedName",
+    "Direct",
+    "DirectCandidate",
+    "SameIdentity",
+    "direct_source",
+    "is_direct",
+    "is_in_directory",
+    "normal_form",
+]
 
 _KINDS = (Kind.PATH, Kind.GIT, Kind.URL, Kind.MCP)
 
@@ -92,6 +101,11 @@ def is_direct(text: str) -> bool:
     if kind == Kind.HATCH:
         return is_path(split_requirement(spec)[0])
     return kind in _KINDS or (kind == Kind.PYPI and "@" in spec.partition(";")[0])
+
+
+def is_in_directory(text: str) -> bool:
+    """Return whether a requirement names a directory of this machine: `path:…`, `hatch:./DIRECTORY`."""
+    return is_direct(text) and text.partition(":")[0] in {Kind.PATH, Kind.HATCH}
 
 
 def direct_source(text: str) -> str:
