@@ -285,7 +285,11 @@ def test_no_secret_goes_into_a_projects_file(project: CatProject) -> None:
 
 def test_a_source_that_is_broken_or_not_there_is_an_error(project: CatProject) -> None:
     assert "has no file to copy from" in project.fails("client", "sync", "zed", "cursor", "--yes").err
-    assert "lists no" in project.fails("client", "sync", "cursor", "zed", "--server", "x", "--yes").err
+    nothing = project.fails("client", "sync", "cursor", "zed", "--server", "x", "--yes").err
+    assert nothing == "error: cursor lists no such server\n\nhint: it lists 'gh', 'web'\n"
+    cursor(project).write_text('{"mcpServers": {}}')
+    nothing = project.fails("client", "sync", "cursor", "zed", "--yes").err
+    assert nothing == "error: cursor lists no server\n\nhint: see `hatchlock client show cursor`\n"
     cursor(project).write_text("{")
     assert project.run("client", "sync", "cursor", "zed", "--yes").status == 1
     project.fails("client", "sync", "cursor", status=64)

@@ -51,8 +51,9 @@ class NoSuchEntry(HatchlockError):
     listed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        what = f"{' or '.join(map(repr, self.servers))}" if self.servers else "such a server"
-        return f"{self.client} lists no {what}" if not self.servers else f"{self.client} lists no server {what}"
+        if self.servers:
+            return f"{self.client} lists no server {' or '.join(map(repr, self.servers))}"
+        return f"{self.client} lists no {'such ' if self.listed else ''}server"
 
     def _hint(self) -> str:
         from difflib import get_close_matches
@@ -62,6 +63,8 @@ class NoSuchEntry(HatchlockError):
                 name, self.listed, n=1
             ):
                 return f"did you mean {' or '.join(map(repr, close))}?"
+        if self.listed and not self.servers:
+            return f"it lists {', '.join(map(repr, self.listed))}"
         return f"see `hatchlock client show {self.client}`"
 
 

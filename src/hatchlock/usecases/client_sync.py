@@ -142,9 +142,10 @@ def plan_sync(
     data = observe(Path(start.path)).data
     if data is None:
         raise NothingThere(title=client.title, path=start.path)
-    entries = {name: item for name, item in listed(client, data, path=start.path).items() if matches(name)}
+    there = listed(client, data, path=start.path)
+    entries = {name: item for name, item in there.items() if matches(name)}
     if not entries:
-        raise NoSuchEntry(client=source, servers=())
+        raise NoSuchEntry(client=source, servers=(), listed=tuple(there))
     ours = tuple(name for name, item in entries.items() if _is_ours(start, item))
     others = {name: item.value for name, item in entries.items() if name not in ours}
     steps = tuple(step for file in files for step in _steps(start, file, others, replace=replace))
