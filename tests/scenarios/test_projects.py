@@ -303,7 +303,6 @@ def test_a_directory_that_is_none_is_named_before_anybody_is_asked(tmp_path: Pat
     assert done.err.startswith("env:a: there is no directory "), done.err
 
 
-
 # repositories
 
 

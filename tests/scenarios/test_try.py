@@ -219,6 +219,12 @@ def test_what_cannot_be_tried_is_refused_with_a_hint_and_leaves_nothing(
     assert left(outside) == []
 
 
+def test_a_mount_of_nothing_is_said_before_anything_is_resolved(outside: TrialProject) -> None:
+    done = outside.fails("try", "--mount", "./nope:/data", "oci:127.0.0.1:1/nobody/cat:1")
+    assert done.err.startswith(f"server:cat: the mount of {outside.directory}/nope at /data is refused: there is no ")
+    assert left(outside) == []
+
+
 @pytest.mark.full
 def test_a_secret_that_is_missing_starts_nothing(outside: TrialProject) -> None:
     done = talk(outside, "--secret", "TOKEN=env:NOBODY_HAS_SET_IT", *ECHO)

@@ -13,12 +13,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.errors import HatchlockError, SystemProblem, about
 from hatchlock.events import Sink, discard
 from hatchlock.files import atomic_write, private_directory, read_optional, remove_tree
 from hatchlock.paths import MANIFEST_NAME, Home
@@ -191,6 +191,7 @@ def prepare_trial(trial: Trial, *, environ: Mapping[str, str], offline: bool = F
     Raises:
         TrialFailed: It cannot be placed on this machine, or laid out.
         RefusedError: It needs packages of the host.
+        MountRefused: What it is to see is not there, or is not for servers; nothing was resolved.
         HatchlockError: What resolving, fetching and planning raise.
         KeyboardInterrupt: Somebody has ended it.
     """
@@ -202,6 +203,7 @@ def prepare_trial(trial: Trial, *, environ: Mapping[str, str], offline: bool = F
     from hatchlock.usecases.plan import make_plan, project_state
     from hatchlock.usecases.run import find_record
 
+    _check_mounts(trial, environ)
     locked = lock_project(trial.opened(environ), offline=offline, emit=emit)
     project = trial.opened(environ)
     state = project_state(project, trial.project)
@@ -225,6 +227,24 @@ def prepare_trial(trial: Trial, *, environ: Mapping[str, str], offline: bool = F
     # what a manifest should not do is about one that stays
     notes = tuple(note for note in locked.warnings if not note.startswith(str(trial.directory)))
     return Prepared(record=record, resolved=_resolved(locked.lock, trial.server, record), notes=notes)
+
+
+def _check_mounts(trial: Trial, environ: Mapping[str, str]) -> None:
+    """Look at what it is to see before anybody is asked for anything; it is looked at again when it is placed."""
+    from hatchlock.launch import WORKSPACE
+    from hatchlock.manifest.load import load
+    from hatchlock.paths import placed, user_home
+    from hatchlock.security.mounts import Protected, settle
+
+    declared = load(trial.directory / MANIFEST_NAME).manifest.servers[trial.server]
+    home = user_home(environ)
+    mounts = (
+        replace(mount, source=str(placed(mount.source, directory=trial.directory, home=home)))
+        for mount in declared.sandbox.mounts
+        if mount.source != WORKSPACE
+    )
+    with about(f"server:{trial.server}"):
+        settle(mounts, Protected(home=str(home), store=str(trial.home.root)))
 
 
 def _resolved(lock: Lock, name: str, record: LaunchRecord) -> str:
