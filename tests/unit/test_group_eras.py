@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hatchlock.serve.envelope import messages_of
 from hatchlock.serve.group import listing
+from hatchlock.serve.group import parked as parking
 from hatchlock.serve.group.asking import Out
 from hatchlock.serve.group.both_eras import Group
 from hatchlock.serve.group.eras import completed, with_meta
@@ -815,6 +816,110 @@ def test_what_is_no_list_of_resources_grants_none(older: Talk, granted: Any) -> 
         "b", "notifications/subscriptions/acknowledged", _meta=meta, notifications={"resourceSubscriptions": granted}
     )
     assert (older.last()["id"], older.last()["error"]["code"]) == (identity, -32601)
+
+
+@pytest.mark.parametrize("protocol", ["0", "2025-07-01", "2031-01-01"])
+def test_a_server_whose_version_nobody_knows_is_left_out(protocol: str) -> None:
+    talk = Talk("a", "b")
+    talk.hello()
+    with_session(talk, "a")
+    talk.reply("b", {"protocolVersion": protocol, "capabilities": CAN, "serverInfo": {}})
+    assert talk.last_result()["protocolVersion"] == "2025-11-25"
+    assert [server for server, _ in talk.left_out] == ["b"]
+
+
+def test_a_server_that_says_what_a_stream_brings_is_not_passed_on(mixed: Talk) -> None:
+    identity = mixed.ask("subscriptions/listen", notifications={"toolsListChanged": True})
+    count = len(mixed.client)
+    meta = {f"{KEY}subscriptionId": identity}
+    mixed.tell("a", "notifications/subscriptions/acknowledged", _meta=meta, notifications={})
+    assert len(mixed.client) == count
+
+
+def test_progress_is_of_the_server_that_has_the_call(mixed: Talk) -> None:
+    mixed.ask("tools/call", name="a__x", meta={"progressToken": 1})
+    count = len(mixed.client)
+    mixed.tell("b", "notifications/progress", progressToken=1, progress=1)
+    assert len(mixed.client) == count
+    mixed.tell("a", "notifications/progress", progressToken=1, progress=1)
+    assert len(mixed.client) == count + 1
+
+
+def test_a_server_that_has_answered_gets_an_error_for_what_it_has_asked_for(mixed: Talk) -> None:
+    demanded = parked(mixed)
+    mixed.reply("a", {"content": []})
+    mixed.ask("tools/call", name="a__x", requestState=demanded["requestState"])
+    assert mixed.last_result()["content"] == []
+    assert (mixed.last("a")["id"], mixed.last("a")["error"]["code"]) == ("who", -32603)
+
+
+def test_what_waits_for_a_client_has_its_bounds(mixed: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "_MOST_HELD", 1000)
+    first = parked(mixed)
+    mixed.say("a", {"id": "more", "method": "sampling/createMessage", "params": {"x": "y" * 1000}})
+    assert (mixed.last("a")["id"], mixed.last("a")["error"]["code"]) == ("more", -32601)
+    parked(mixed, arguments={})
+    mixed.reply("a", {"content": "y" * 1000})
+    given_up = [item for item in mixed.servers["a"] if "error" in item and item["id"] == "who"]
+    assert [item["error"]["code"] for item in given_up] == [-32603]
+    count = len(mixed.servers["a"])
+    mixed.ask("tools/call", name="a__x", inputResponses={"input-1": {}}, requestState=first["requestState"])
+    assert mixed.servers["a"][count]["method"] == "tools/call"
+
+
+def test_what_was_brought_for_one_server_is_not_shown_to_another(mixed: Talk) -> None:
+    mixed.ask("resources/read", uri="x://b")
+    mixed.reply("a", code=-32002, message="none here")
+    mixed.reply("b", {"resultType": "input_required", "inputRequests": {"k": ELICITATION}, "requestState": "s"})
+    count = len(mixed.servers["a"])
+    brought: dict[str, Any] = {"inputResponses": {"k": {"content": {"password": "p"}}}, "requestState": "s"}
+    mixed.ask("resources/read", uri="x://b", **brought)
+    assert len(mixed.servers["a"]) == count
+    assert {**brought, **mixed.last("b")["params"]} == mixed.last("b")["params"]
+    mixed.reply("b", {"resultType": "complete", "contents": []})
+
+    mixed.ask("resources/read", uri="x://b", **brought)
+    assert mixed.last("a")["params"] == {"_meta": {}, "uri": "x://b"}
+    mixed.reply("a", code=-32002, message="none here")
+    mixed.reply("b", {"resultType": "input_required", "inputRequests": {"k": ELICITATION}, "requestState": "s"})
+    mixed.take(mixed.group.ended("b", 0.0))
+    mixed.ask("resources/read", uri="x://b", **brought)
+    assert mixed.last("a")["params"] == {"_meta": {}, "uri": "x://b"}
+
+
+# Clients that mean harm
+
+
+def test_what_comes_before_a_client_has_said_how_it_speaks_is_refused() -> None:
+    talk = Talk("a")
+    talk.send({"id": 0, "method": "tools/list"})
+    assert (talk.last()["id"], talk.last()["error"]["code"]) == (0, -32600)
+    talk.send({"id": 1, "method": "ping"})
+    assert talk.last() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+    talk.send({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    identity = talk.ask("tools/list")
+    with_session(talk, "a")
+    assert [item["method"] for item in talk.servers["a"]] == ["initialize", "notifications/initialized", "tools/list"]
+    talk.reply("a", {"tools": []})
+    assert (talk.last()["id"], talk.last_result()["tools"]) == (identity, [])
+
+
+def test_a_subscription_is_taken_back_where_it_is(older: Talk) -> None:
+    older.old("resources/subscribe", uri="x://a")
+    older.reply("a", code=-32602, message="no")
+    meta = {f"{KEY}subscriptionId": older.last("b")["id"]}
+    granted = {"resourceSubscriptions": ["x://a"]}
+    older.tell("b", "notifications/subscriptions/acknowledged", _meta=meta, notifications=granted)
+    pending = older.old("resources/subscribe", uri="x://p")
+    older.reply("a", code=-32602, message="no")
+    for uri in ("x://a", "x://p"):
+        older.old("resources/unsubscribe", uri=uri)
+        older.reply("a", code=-32602, message="no")
+        assert older.last("b")["method"] == "notifications/cancelled"
+    assert pending in [item.get("id") for item in older.client if "result" in item]
+    refused = older.old("resources/unsubscribe", uri="x://a")
+    older.reply("a", code=-32602, message="no")
+    assert (older.last()["id"], older.last()["error"]["code"]) == (refused, -32602)
 
 
 # Text

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hatchlock.serve.envelope import Message, error_line, messages_of
 from hatchlock.serve.group.asking import Out
 from hatchlock.serve.group.client_side import Behind, ClientSide, refusal
-from hatchlock.serve.group.eras import STATELESS, WITH_SESSIONS, Move, error_text, is_stateless
+from hatchlock.serve.group.eras import STATELESS, WITH_SESSIONS, Move, answer_text, error_text, is_stateless
 from hatchlock.serve.group.router import Router
 from hatchlock.serve.group.server_side import ServerSide
 
@@ -60,8 +60,8 @@ class Group:
             out = Out()
             out.put("", error_line("null", _PARSE, "it is no message of JSON-RPC 2.0"))
             return out
-        if self._is_stateless is None and (refused := self._decide(messages)):
-            return self._carried([Move(to="client", text=refused)], now)
+        if self._is_stateless is None and (early := self._decide(messages)) is not None:
+            return self._carried([Move(to="client", text=text) for text in early], now)
         if not self._is_stateless:
             return self._spread(self._router.sent(line, now), "", now)
         if len(messages) > 1:
@@ -88,17 +88,15 @@ class Group:
         listened = [move for side in self._sides.values() for move in side.ending()]
         return self._carried([*self._stateless.ending(), *listened], now)
 
-    def _decide(self, messages: Sequence[Message]) -> str:
-        """Let a first request say how the client speaks; one in a version that nobody knows is answered, and decides nothing."""
-        first = next((message for message in messages if message.is_request), None)
+    def _decide(self, messages: Sequence[Message]) -> Sequence[str] | None:
+        """Let a request say how the client speaks; where none does, return the answers that they get."""
+        requests = [message for message in messages if message.is_request]
+        early = [_undecided(message) for message in requests]
+        first = next((message for message, text in zip(requests, early, strict=True) if not text), None)
         if first is None:
-            return ""
-        if not is_stateless(first):
-            self._is_stateless = False if first.method == "initialize" else None
-            return ""
-        refused = refusal(first, (STATELESS, *WITH_SESSIONS))
-        self._is_stateless = None if refused else True
-        return refused
+            return early
+        self._is_stateless = first.method != "initialize"
+        return None
 
     def _carried(self, moves: Iterable[Move], now: float) -> Out:
         """Carry messages on until all are out, each receiver's in their order."""
@@ -136,3 +134,15 @@ class Group:
                 moves += self._stateless.back(source, line)
             else:
                 moves.append(Move(to="client", text=line.decode(errors="surrogateescape")))
+
+
+def _undecided(message: Message) -> str:
+    """Return what a request gets that does not say how its client speaks; "" where it does."""
+    if message.method == "initialize":
+        return ""
+    if message.method == "ping":
+        return answer_text(message.raw_id, "{}")
+    if is_stateless(message):
+        return refusal(message, (STATELESS, *WITH_SESSIONS))
+    text = "a session begins with initialize; without one, each request has the protocol's version in its params._meta"
+    return error_text(message.raw_id, _INVALID, text)

@@ -48,6 +48,8 @@ _INVALID, _NO_METHOD, _PARAMS, _INTERNAL, _UNSUPPORTED = -32600, -32601, -32602,
 _RETIRED: Mapping[int, int] = {-32002: _PARAMS, -32042: _INTERNAL}
 """Codes that this version has given up, and what it has instead."""
 _PASSED = frozenset({*KINDS, *INTERACTIVE, "completion/complete"})
+_UNHEARD = frozenset({"notifications/elicitation/complete", "notifications/subscriptions/acknowledged"})
+"""What servers may tell that is none of this version, or ours to tell."""
 _HELLO = 0
 _MOST_DEMANDS = 32
 
@@ -177,20 +179,21 @@ class ClientSide:
         given = [name for name in parked.demanded if name in brought]
         moves = [_to_router(answer_text(parked.demanded.pop(name).raw, brought[name])) for name in given]
         if parked.answer is not None:
-            return [*moves, *self._answered(parked.answer)]
+            return [*moves, *_unanswered(parked), *self._answered(parked.answer)]
         return [*moves, *self._park(parked.inner, parked.demanded)] if parked.demanded else moves
 
     def _park(self, inner: Any, demands: Mapping[str, Demand]) -> Sequence[Move]:
         asked = self._asked.pop(inner)
-        result, oldest = self._parking.park(inner, asked.subject, demands)
-        moves = [_to_client(answer_text(asked.raw, result))]
-        if oldest is not None:
+        result = self._parking.park(inner, asked.subject, demands)
+        return [_to_client(answer_text(asked.raw, result)), *self._give_up()]
+
+    def _give_up(self) -> Sequence[Move]:
+        """Take back the oldest of the calls that wait, where these are too many or too long."""
+        moves = []
+        for oldest in self._parking.crowded_out():
             self._tokens.pop(oldest.inner, None)
             moves.append(_to_router(notification("notifications/cancelled", [("requestId", str(oldest.inner))])))
-            left = [
-                error_text(demand.raw, _INTERNAL, "the client did not come back") for demand in oldest.demanded.values()
-            ]
-            moves += map(_to_router, left)
+            moves += _unanswered(oldest)
         return moves
 
     def _listen(self, message: Message) -> Sequence[Move]:
@@ -232,7 +235,7 @@ class ClientSide:
             return [_to_client(self._translated(asked, message))]
         if parked := self._parking.of([inner]):
             parked.answer = message
-        return []
+        return self._give_up()
 
     def _greeted(self, message: Message) -> Sequence[Move]:
         waiting, self._waiting = self._waiting or [], []
@@ -278,7 +281,8 @@ class ClientSide:
         if need and calls and need in self._asked[calls[-1]].able:
             return self._park(calls[-1], {self._parking.name(): demand})
         parked = self._parking.of(working)
-        if need and not calls and parked and len(parked.demanded) < _MOST_DEMANDS:
+        is_room = parked and len(parked.demanded) < _MOST_DEMANDS and self._parking.has_room(demand)
+        if need and not calls and parked and is_room:
             parked.demanded[self._parking.name()] = demand
             return []
         return [_to_router(error_text(message.raw_id, _NO_METHOD, "the client can do nothing of that kind now"))]
@@ -291,18 +295,18 @@ class ClientSide:
             self._parking.take_back(message.written(place) if place else "")
             return []
         if message.method == "notifications/progress":
-            return self._progress(message)
+            return self._progress(server, message)
         if message.method == "notifications/message" and not self._wants(server, message):
             return []
-        return [] if message.method == "notifications/elicitation/complete" else [_to_client(message.text)]
+        return [] if message.method in _UNHEARD else [_to_client(message.text)]
 
-    def _progress(self, message: Message) -> Sequence[Move]:
+    def _progress(self, server: str, message: Message) -> Sequence[Move]:
         """Pass progress on, to the request by which a client came back if it did."""
         place = message.token_place
         token = message.written(place) if place else ""
-        for inner, first in self._tokens.items():
+        for inner in self._behind.working(server):
             now = self._asked[inner].token if inner in self._asked else ""
-            if place and first == token:
+            if place and self._tokens.get(inner) == token:
                 return [_to_client(message.with_words([(place, now)]))] if now else []
         return []
 
@@ -347,6 +351,12 @@ def _asked(message: Message) -> _Asked:
         level=LEVELS.index(level) if level in LEVELS else len(LEVELS) + 1,
         token=message.written(place) if place else "",
     )
+
+
+def _unanswered(parked: Parked) -> Sequence[Move]:
+    """Return what servers get for what a client did not bring."""
+    texts = [error_text(demand.raw, _INTERNAL, "the client did not bring it") for demand in parked.demanded.values()]
+    return [_to_router(text) for text in texts]
 
 
 def _subject(message: Message) -> tuple[str, str]:

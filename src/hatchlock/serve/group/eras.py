@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hatchlock.serve.envelope import Message, dumps, inside
+from hatchlock.serve.envelope import Message, dumps, inside, messages_of
 from hatchlock.serve.group.shapes import KINDS
 from hatchlock.serve.outline import Member, members, whole
 
@@ -33,6 +33,7 @@ __all__ = [
     "Move",
     "answer_text",
     "completed",
+    "demands",
     "error_text",
     "extended",
     "is_stateless",
@@ -41,6 +42,7 @@ __all__ = [
     "notification",
     "objects_in",
     "with_meta",
+    "without_inputs",
 ]
 
 STATELESS = "2026-07-28"
@@ -63,6 +65,7 @@ NEEDS: Mapping[str, str] = {
     "sampling/createMessage": "sampling",
 }
 """What a server may ask of a client -> what the client has to be able to do."""
+_INPUTS = frozenset({"inputResponses", "requestState"})
 CACHED = frozenset({*KINDS, DISCOVER, "resources/read"})
 """Requests whose results say how long they may be kept."""
 
@@ -127,6 +130,23 @@ def with_meta(message: Message, meta: Mapping[str, str], *changes: tuple[Member,
         return f'{text[:-1]},"params":{{{added}}}}}'
     place = members_of(text)["params"]
     return f"{text[: place.at]}{extended(text[place.at : place.end], added)}{text[place.end :]}"
+
+
+def without_inputs(message: Message) -> Message:
+    """Return a request without what it brings because a server has demanded it."""
+    kept = [message.text[item.start : item.end] for name, item in message.params.items() if name not in _INPUTS]
+    if len(kept) == len(message.params):
+        return message
+    text = message.with_words([(message.top["params"], f"{{{','.join(kept)}}}")])
+    return messages_of(text.encode(errors="surrogateescape"))[0]
+
+
+def demands(answer: Message) -> bool:
+    """Whether a server's answer says that it wants to know something first."""
+    if "result" not in answer.top:
+        return False
+    kind = members_of(answer.written(answer.top["result"])).get("resultType")
+    return kind is not None and kind.value == "input_required"
 
 
 def extended(text: str, added: str) -> str:

@@ -17,6 +17,7 @@ from hatchlock.serve.envelope import Message, dumps, messages_of
 from hatchlock.serve.group.eras import (
     NEEDS,
     Move,
+    demands,
     error_text,
     extended,
     members_of,
@@ -74,7 +75,7 @@ class Inputs:
         call = self._calls.pop(answer.id, None)
         if call is None:
             return [self._up(answer.text)]
-        if not _demands(answer):
+        if not demands(answer):
             return [self._up(answer.with_id(call.raw))]
         if call.rounds >= _MOST_ROUNDS:
             return [self._failed(call, f"the server demands more without end, {call.rounds} times so far")]
@@ -149,14 +150,6 @@ class Inputs:
 
     def _up(self, text: str) -> Move:
         return Move(to="router", server=self._server, text=text)
-
-
-def _demands(answer: Message) -> bool:
-    if "result" not in answer.top:
-        return False
-    text = answer.written(answer.top["result"])
-    kind = members_of(text).get("resultType")
-    return kind is not None and kind.value == "input_required"
 
 
 def _request(text: str) -> str:

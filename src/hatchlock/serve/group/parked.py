@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hatchlock.serve.envelope import Message, dumps
+from hatchlock.serve.lines import LONGEST_MESSAGE
 
 __all__ = ["Demand", "Parked", "Parking"]
 
 _MOST = 32
+_MOST_HELD = LONGEST_MESSAGE
+"""Characters of what all of them have been asked for and have answered."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,12 @@ class Parked:
     demanded: dict[str, Demand] = field(default_factory=dict)
     answer: Message | None = None
 
+    @property
+    def size(self) -> int:
+        """How many characters are kept for it."""
+        demanded = sum(len(demand.text) for demand in self.demanded.values())
+        return demanded + (len(self.answer.text) if self.answer else 0)
+
 
 class Parking:
     """The calls that wait.
@@ -58,13 +67,23 @@ class Parking:
         self._count = 0
         self._parked: dict[str, Parked] = {}
 
-    def park(self, inner: int, subject: tuple[str, str], demands: Mapping[str, Demand]) -> tuple[str, Parked | None]:
-        """Let a call wait; return the result for its client, and the oldest of the others if there are too many."""
+    def park(self, inner: int, subject: tuple[str, str], demands: Mapping[str, Demand]) -> str:
+        """Let a call wait; return the result for its client."""
         state = self._key()
         self._parked[state] = Parked(inner, subject, dict(demands))
-        oldest = self._parked.pop(next(iter(self._parked))) if len(self._parked) > _MOST else None
         wanted = ",".join(f"{dumps(name)}:{demand.text}" for name, demand in demands.items())
-        return f'{{"resultType":"input_required","inputRequests":{{{wanted}}},"requestState":{dumps(state)}}}', oldest
+        return f'{{"resultType":"input_required","inputRequests":{{{wanted}}},"requestState":{dumps(state)}}}'
+
+    def has_room(self, demand: Demand) -> bool:
+        """Whether something more may be demanded for a call that waits already."""
+        return self._held + len(demand.text) <= _MOST_HELD
+
+    def crowded_out(self) -> Sequence[Parked]:
+        """Take out the oldest calls until there are not too many, nor too much is kept for them; the newest stays."""
+        found = []
+        while len(self._parked) > _MOST or (len(self._parked) > 1 and self._held > _MOST_HELD):
+            found.append(self._parked.pop(next(iter(self._parked))))
+        return found
 
     def name(self) -> str:
         """Return a name for a demand."""
@@ -80,6 +99,10 @@ class Parking:
         """Return the newest of some calls that waits."""
         waiting = [parked for parked in self._parked.values() if parked.inner in inners]
         return waiting[-1] if waiting else None
+
+    @property
+    def _held(self) -> int:
+        return sum(parked.size for parked in self._parked.values())
 
     def take_back(self, raw: str) -> None:
         """A server does not want any more what it has asked for."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from hatchlock.serve.envelope import Message, dumps, error_line, inside, messages_of
 from hatchlock.serve.group.asking import Asking, Gathering, Out, Take
+from hatchlock.serve.group.eras import VERSION, WITH_SESSIONS, demands, without_inputs
 from hatchlock.serve.group.greeting import greeting
 from hatchlock.serve.group.listing import Listing
 from hatchlock.serve.group.names import labels
@@ -26,6 +27,7 @@ _GONE, _PARSE, _INVALID, _NO_METHOD, _PARAMS, _NOT_FOUND = -32000, -32700, -3260
 NAMED: Mapping[str, str] = {"tools/call": "tools", "prompts/get": "prompts"}
 """What is called by its name -> among what that name is one."""
 
+_MOST_DEMANDING = 1000
 _ADDRESSED = ("resources/read", "resources/subscribe", "resources/unsubscribe")
 _TELL = ("prompts", "resources", "tools")
 
@@ -50,6 +52,7 @@ class Router:
         self._owners = Owners(self._labels)
         self._listing = Listing(self._asking, self._owners)
         self._of_servers: dict[int, tuple[str, str, str]] = {}
+        self._demanding: dict[str, str] = {}
         self._held: list[Message] | None = []
         self._methods: Mapping[str, Callable[[Message, Out], None]] = {
             **dict.fromkeys(KINDS, self._list),
@@ -157,21 +160,29 @@ class Router:
             _refuse(message, _INVALID, "it was initialized already", out)
             return
         present = tuple(self._present)
-        self._asking.gather(message, present, self._same(message), self._hear, out=out, done=self._greet)
+        known = (*WITH_SESSIONS, message.param("protocolVersion"))
+
+        def take(server: str) -> Take:
+            return self._hear(server, known)
+
+        self._asking.gather(message, present, self._same(message), take, out=out, done=self._greet)
 
     @staticmethod
     def _same(message: Message) -> Callable[[int], str]:
         return lambda number: message.with_id(str(number))
 
-    def _hear(self, server: str) -> Take:
+    def _hear(self, server: str, known: Sequence[str | None]) -> Take:
         def take(_: Gathering, answer: Message | None, out: Out) -> bool:
+            why = "it has ended, or not answered in time"
             try:
-                if answer is not None:
-                    self._hellos[server] = hello_of(answer)
-                    return True
-                why = "it has ended, or not answered in time"
+                hello = hello_of(answer) if answer else None
             except ValueError as error:
-                why = str(error)
+                hello, why = None, str(error)
+            if hello and hello.protocol in known:
+                self._hellos[server] = hello
+                return True
+            if hello:  # with it, all others would be told to speak that
+                why = "it wants to speak a version of the protocol that nobody knows"
             out.left_out.append((server, why))
             return True
 
@@ -203,7 +214,12 @@ class Router:
             self._asking.ask(found[0], message, out, (message.params["name"], dumps(found[1])))
 
     def _by_address(self, message: Message, out: Out) -> None:
-        self._try(message, self._having(message.param("uri") or "", self._able("resources")), out)
+        address, able = message.param("uri") or "", self._able("resources")
+        owner = self._demanding.get(address)
+        servers = [owner] if owner is not None and owner in able else self._having(address, able)
+        if len(servers) > 1 or owner not in {None, *servers}:
+            message = without_inputs(message)  # what was meant for one of them is nothing for the others
+        self._try(message, servers, out)
 
     def _complete(self, message: Message, out: Out) -> None:
         ref = inside(message.params.get("ref"))
@@ -234,9 +250,21 @@ class Router:
             if answer is None or "error" in answer.top:
                 self._try(message, [item for item in servers[1:] if item in self._present], out, answer or error)
             else:
+                self._remember(message, servers[0], answer)
                 out.put("", answer.with_id(message.raw_id))
 
         self._asking.ask(servers[0], message, out, answered=answered)
+
+    def _remember(self, message: Message, server: str, answer: Message) -> None:
+        """Keep which server has demanded something for a resource, until it is read."""
+        if message.method != "resources/read" or VERSION not in message.meta:
+            return  # with a session it is asked of the client
+        address = message.param("uri") or ""
+        self._demanding.pop(address, None)
+        if demands(answer):
+            self._demanding[address] = server
+            if len(self._demanding) > _MOST_DEMANDING:
+                del self._demanding[next(iter(self._demanding))]
 
     def _set_level(self, message: Message, out: Out) -> None:
         self._asking.gather(

@@ -37,7 +37,7 @@ from hatchlock.serve.outline import Unreadable
 __all__ = ["ServerSide"]
 
 _DISCOVER, _LEVEL, _LISTEN = "hatchlock-discover", "hatchlock-level", "hatchlock-listen"
-_NO_METHOD = -32601
+_NO_METHOD, _PARAMS = -32601, -32602
 _CHANGES: Mapping[str, str] = {
     "tools": "toolsListChanged",
     "prompts": "promptsListChanged",
@@ -225,9 +225,12 @@ class ServerSide:
     def _unsubscribe(self, message: Message) -> Sequence[Move]:
         uri = message.param("uri")
         ended = [identity for identity, (known, _) in self._listening.items() if known == uri]
-        for identity in ended:
-            del self._listening[identity]
-        return [*map(self._taken_back, ended), self._up(answer_text(message.raw_id, "{}"))]
+        if not ended:
+            return [self._up(error_text(message.raw_id, _PARAMS, "nobody has subscribed to that resource"))]
+        # one that was not acknowledged is still waited for
+        waiting = [raw for raw in (self._listening.pop(identity)[1] for identity in ended) if raw]
+        answered = [self._up(answer_text(raw, "{}")) for raw in (*waiting, message.raw_id)]
+        return [*map(self._taken_back, ended), *answered]
 
     def _taken_back(self, identity: str) -> Move:
         return self._down(notification("notifications/cancelled", [("requestId", dumps(identity))]))
