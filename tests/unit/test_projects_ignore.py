@@ -119,8 +119,19 @@ def test_what_never_belongs_to_a_project_is_left_out_at_every_level(tmp_path: Pa
     never += [".env", ".env.local", ".env.production", "hatchlock.local.toml", "hatch.lock", "hatchlock.toml"]
     never += ["myenv/pyvenv.cfg", "myenv/bin/python", ".tox/x", ".ruff_cache/x", ".mypy_cache/x", ".pytest_cache/x"]
     never += [".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".ssh/config", ".aws/credentials", "id_rsa"]
+    never += [".mcp.json", ".vscode/mcp.json", ".codex/config.toml", "opencode.json"]  # written by apply
     never += [".docker/config.json", ".kube/config", ".gnupg/x", "id_dsa", "id_ecdsa", "id_ed25519"]
-    kept = ["id_rsa.pub", "docker/x", ".env.example", "venv/readme", "environment", ".envrc", "src/a.py"]
+    kept = [
+        "id_rsa.pub",
+        "docker/x",
+        ".env.example",
+        "venv/readme",
+        "environment",
+        ".envrc",
+        "src/a.py",
+        ".vscode/settings.json",
+        "mcp.json",
+    ]
     write(tmp_path, [f"{folder}{path}" for folder in ("", "deep/er/") for path in [*never, *kept]])
     assert paths(tmp_path) == {f"{folder}{path}" for folder in ("", "deep/er/") for path in kept}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -64,7 +65,8 @@ def walk(root: Path, *, committed: bool = False, without: Path | None = None) ->
 
     These count: `.gitignore` at every level, also above the project up to its repository's root (unless those leave out
     the project as a whole: who names it wants it); `.dockerignore` in `root`; and what never belongs to a project:
-    version control, caches and virtual environments, installed packages, files of secrets, and hatchlock's own files.
+    version control, caches and virtual environments, installed packages, files of secrets, hatchlock's own files, and those
+    that applications read in a project.
     Git's settings of this machine (`info/exclude`, `core.excludesFile`) and its index do not count.
 
     Args:
@@ -104,7 +106,7 @@ class _Walk:
         for entry in _entries(directory):
             path = f"{inside}/{entry.name}" if inside else entry.name
             is_directory = entry.is_dir(follow_symlinks=False)
-            if _is_never_part(entry, is_directory=is_directory) or entry.path == self.without:
+            if _is_never_part(entry, path, is_directory=is_directory) or entry.path == self.without:
                 continue
             if _left_out(self.prefix + os.fsencode(path), rules, directory=is_directory):
                 continue
@@ -141,9 +143,22 @@ def _own_file(path: Path) -> bytes | None:
             return None
 
 
-def _is_never_part(entry: os.DirEntry[str], *, is_directory: bool) -> bool:
+@functools.cache
+def _files_of_applications() -> dict[str, tuple[str, ...]]:
+    """Return the files of a project that applications read, by their names: apply writes them, and would change what was locked."""
+    from hatchlock.clients.catalogue import CLIENTS  # noqa: PLC0415  only directories need it
+
+    files = sorted({client.project_file for client in CLIENTS.values() if client.project_file})
+    names = {Path(file).name for file in files}
+    return {name: tuple(file for file in files if Path(file).name == name) for name in names}
+
+
+def _is_never_part(entry: os.DirEntry[str], path: str, *, is_directory: bool) -> bool:
     name = entry.name
     if name in _NEVER or (name.startswith(".env.") and not name.endswith(_EXAMPLES)):
+        return True
+    of_applications = _files_of_applications().get(name, ())
+    if any(f"/{path}".endswith(f"/{file}") for file in of_applications):
         return True
     return is_directory and Path(entry.path, "pyvenv.cfg").is_file()
 
