@@ -274,3 +274,17 @@ def test_an_index_that_cannot_be_reached_is_answered_for_by_the_cache_and_that_i
     assert "note: pypi: it was not asked: what the cache has about tiny-server is out of date" in not_asked
     assert pages
     assert {path: path.read_bytes() for path in (project.store / "cache").glob("pages-*/*/*")} == pages
+
+
+@pytest.mark.parametrize("name", ["mcp", "pypi:mcp"])
+def test_a_package_that_is_called_as_a_kind_is_upgraded_by_its_name(tmp_path: Path, name: str) -> None:
+    releases = [
+        Release(name="tiny-server", version="1.0", requires=["mcp"], scripts={"tiny-server": "tiny_server:main"}),
+        Release(name="mcp", version="1.0"),
+    ]
+    with serving(*releases) as index:
+        project = CatProject(tmp_path, manifest(index.url))
+        project.ok("lock")
+        index.releases.append(Release(name="mcp", version="1.1"))
+        done = project.ok("lock", "--upgrade", name, "--refresh")
+    assert "~ pypi:mcp 1.0 -> 1.1" in done.out + done.err

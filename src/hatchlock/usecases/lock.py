@@ -285,7 +285,7 @@ def _known_names(names: frozenset[str], lock: Lock | None) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         kind, _, bare = name.partition(":")
-        meant = {bare if kind in set(Kind) else name}
+        meant = {bare if bare and kind in set(Kind) else name}  # `mcp` is a package as well as a kind
         meant |= {str(canonicalize_name(item)) for item in meant if "/" not in item}
         fitting = meant & (packages | images)
         if not fitting:
