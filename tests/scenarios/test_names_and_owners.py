@@ -246,3 +246,46 @@ def test_a_second_checkout_is_refused_and_may_take_over(project: TrialProject) -
     other.ok("apply", "--yes", "--no-probe", "--takeover")
     assert other.steps() == []
     assert f"belongs to {other.directory}" in project.fails("plan").err
+
+
+def test_what_is_said_of_one_project_is_not_done_to_the_one_that_is_here(project: TrialProject) -> None:
+    bring(project)
+    before = snapshot(project.user_home)
+    for words in (("apply", "--yes"), ("plan",), ("gc", "--yes"), ("rollback", "--yes"), ("status",)):
+        refused = project.fails(*words, "--project", "trail", status=64)
+        assert f"--project trail: the manifest here is that of trial ({project.manifest})" in refused.err, words
+        assert "with -C" in refused.err
+    refused = project.fails("destroy", "--yes", "--allow-destructive", "--project", "trail")
+    assert "has nothing applied for the project 'trail'; it has trial" in refused.err
+    assert "did you mean trial?" in refused.err
+    assert snapshot(project.user_home) == before
+    project.ok("plan", "--project", "trial")
+    assert project.steps() == []
+
+
+def test_a_project_whose_directory_is_gone_can_be_taken_away_by_its_name(project: TrialProject) -> None:
+    bring(project, BARE.format(name="other"))
+    other = TrialProject(project.root / "second", HEAD.replace("trial", "second") + BARE.format(name="more"))
+    other.env |= {"HOME": str(project.user_home), "HATCHLOCK_HOME": str(project.store)}
+    bring(other)
+    assert entries(project) == ["more", "other"]
+    shutil.rmtree(project.directory)
+    again = other.root / "again"
+    again.mkdir()
+    (again / "hatchlock.toml").write_text(HEAD)
+    assert (
+        "`hatchlock destroy --project trial` takes away what is left of it" in other.fails("-C", str(again), "gc").err
+    )
+    done = other.ok("destroy", "--yes", "--project", "trial")
+    assert "nothing of the project trial is left" in done.err + done.out
+    assert entries(project) == ["more"]
+    assert other.steps() == []
+    assert "nothing applied for the project 'trial'" in other.fails("destroy", "--yes", "--project", "trial").err
+
+
+def test_a_named_project_is_destroyed_from_anywhere_by_the_manifest_that_has_its_name(project: TrialProject) -> None:
+    bring(project, BARE.format(name="other"))
+    project.manifest.rename(project.manifest.with_name("agents.toml"))
+    project.write(HEAD.replace("trial", "newer"))
+    project.ok("destroy", "--yes", "--project", "trial", cwd=project.root)
+    assert entries(project) == []

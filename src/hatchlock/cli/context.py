@@ -94,16 +94,33 @@ def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Pr
 
     Raises:
         NoManifest: There is none.
+        AnotherProject: It is not the one that the command line names.
     """
     from hatchlock.usecases.project import open_project
 
-    return open_project(
+    found = open_project(
         directory=directory_of(arguments).resolve(),
         manifest=_in_real_directory(Path(arguments.manifest)) if arguments.manifest else None,
         use_global=arguments.use_global,
         home=home or home_of(arguments),
         environ=os.environ,
     )
+    if arguments.project:
+        _check_named(found, arguments.project)
+    return found
+
+
+def _check_named(found: Project, named: str) -> None:
+    """A command that goes by the manifest would else do to one project what was said of another."""
+    from hatchlock.usecases.named_project import AnotherProject
+    from hatchlock.usecases.run import BrokenState, project_name
+
+    try:
+        name = project_name(found.manifest, found.manifest_bytes)
+    except BrokenState:
+        return  # it is told in the command's own words
+    if name != named:
+        raise AnotherProject(named=named, found=name, manifest=str(found.manifest))
 
 
 def project_name_of(arguments: argparse.Namespace) -> str:

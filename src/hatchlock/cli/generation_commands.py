@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hatchlock.cli.after_views import after_to_dict, older_lines
 from hatchlock.cli.carrying import counts, outcome_to_dict, pace_of, same_again, show_unfinished, telling
 from hatchlock.cli.consent import asker, consent_of
-from hatchlock.cli.context import project_of
+from hatchlock.cli.context import home_of, project_of
 from hatchlock.cli.layout import table
 from hatchlock.cli.plan_commands import tell_problems
 from hatchlock.cli.ui import Ui, printable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hatchlock.usecases.destroy import Destroyed, Ruin
     from hatchlock.usecases.garbage import Item
     from hatchlock.usecases.history import History, Past
+    from hatchlock.usecases.project import Project
     from hatchlock.usecases.rollback import Return, RolledBack
 
 __all__ = ["destroy", "history", "rollback"]
@@ -179,7 +181,7 @@ def destroy(arguments: argparse.Namespace, ui: Ui) -> int:
     from hatchlock.usecases.destroy import destroy_project
 
     began = time.perf_counter()
-    project = project_of(arguments)
+    project = _doomed(arguments)
     ask = asker(ui, "Destroy this?")
     with telling(arguments, ui, project.home) as told:
         done = destroy_project(
@@ -200,6 +202,15 @@ def destroy(arguments: argparse.Namespace, ui: Ui) -> int:
     if done.outcome is not None and done.outcome.is_interrupted:
         return INTERRUPTED
     return 0 if done.is_gone else 1
+
+
+def _doomed(arguments: argparse.Namespace) -> Project:
+    """The directory of a project that is named may be gone, with its manifest; what it has on this machine is not."""
+    from hatchlock.usecases.named_project import open_named
+
+    if not arguments.project or arguments.manifest or arguments.use_global:
+        return project_of(arguments)
+    return open_named(arguments.project, home=home_of(arguments), environ=os.environ)
 
 
 def _ruin(ruin: Ruin) -> str:

@@ -78,7 +78,7 @@ Options, before or after the command:
   --manifest FILE         the manifest, instead of looking for hatchlock.toml here and above
   -g, --global            your own manifest, in your configuration directory
   --home DIR              the store, instead of $HATCHLOCK_HOME
-  --project NAME          the project, for run, probe, logs and exec outside its directory, and for secret
+  --project NAME          the project, for run, probe, logs, exec, destroy and secret outside its directory
   --offline               ask no network
   --json                  print JSON documents
   --color WHEN            auto, always or never

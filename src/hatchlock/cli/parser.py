@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from hatchlock.cli.adding import refuse_command_line
 from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.client_arguments import client_arguments
+from hatchlock.cli.command_parser import CommandParser
 from hatchlock.cli.export_arguments import export_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
@@ -19,33 +19,16 @@ from hatchlock.cli.login_commands import login_arguments, logout_arguments
 from hatchlock.cli.pin_arguments import pin_arguments
 from hatchlock.cli.report_command import report_arguments
 from hatchlock.cli.serve_commands import serve_arguments
+from hatchlock.cli.surplus_words import surplus_words
 from hatchlock.cli.trial_arguments import try_arguments
 from hatchlock.cli.unknown_options import refuse_unknown_options
 from hatchlock.cli.world_arguments import WORLD_ARGUMENTS, lock_timeout, seconds
-from hatchlock.cli.wrong_words import wrong_word
 from hatchlock.errors import UsageError
 
-__all__ = ["parse"]
+__all__ = ["command_parsers", "parse"]
 
 
 _OTHER_LOCK = "another command that changes the manifest or the lock"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        unknown = re.match(r"argument COMMAND: invalid choice: '(.*?)'", message)
-        if not unknown:
-            raise wrong_word(message, self.prog)
-        from difflib import get_close_matches
-
-        known = [name for group in COMMANDS.values() for name in group]
-        close = get_close_matches(unknown[1], known, n=1)
-        advice = f"did you mean `hatchlock {close[0]}`?" if close else "see `hatchlock --help`"
-        raise UsageError(what=f"there is no command {unknown[1]!r}", advice=advice)
-
-    def known_options(self) -> tuple[str, ...]:
-        """Return the options that it takes, each in all of its forms."""
-        return tuple(self._option_string_actions)
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -55,13 +38,37 @@ def parse(argv: list[str]) -> argparse.Namespace:
         UsageError: It is wrong.
         SystemExit: `--help` was asked for; it was printed.
     """
-    parser = _Parser(prog="hatchlock", parents=[_common(argparse.SUPPRESS)], add_help=False, allow_abbrev=False)
+    parser = CommandParser(prog="hatchlock", parents=[_common(argparse.SUPPRESS)], add_help=False, allow_abbrev=False)
     parser.set_defaults(**_DEFAULTS)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = command_parsers(argv, of=parser)
+    try:
+        arguments, unknown = parser.parse_known_args(argv)
+    except UsageError:
+        # argparse takes what follows an option that it does not know for something else, and complains of that
+        name = next((word for word in argv if word in commands), "")
+        if name or all(word.startswith("-") for word in argv):
+            refuse_unknown_options(name, argv, commands.get(name, parser))
+        raise
+    if unknown:
+        refuse_command_line(arguments, argv)
+        refuse_unknown_options(arguments.command, argv, commands[arguments.command])
+        raise surplus_words(arguments, unknown, commands[arguments.command])
+    return arguments
+
+
+def command_parsers(words: Sequence[str], *, of: CommandParser | None = None) -> Mapping[str, CommandParser]:
+    """Return what reads each command, by its name.
+
+    Args:
+        words: Only the commands among these are meant; where none of them is one, all are.
+        of: The parser that the commands become part of; one of their own if not said.
+    """
+    parser = of or CommandParser(prog="hatchlock", add_help=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=CommandParser)
     common = _common(argparse.SUPPRESS)
     known = {name: texts for group in COMMANDS.values() for name, texts in group.items()}
     # building all of them takes 15 ms; what is not among the words cannot be meant
-    for name in [name for name in known if name in argv] or known:
+    for name in [name for name in known if name in words] or known:
         what, example = known[name]
         command = commands.add_parser(
             name,
@@ -72,19 +79,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
             allow_abbrev=False,
         )
         _ARGUMENTS.get(name, _no_arguments)(command)
-    options = {name: command.known_options() for name, command in commands.choices.items()}
-    try:
-        arguments, unknown = parser.parse_known_args(argv)
-    except UsageError:
-        # argparse takes what follows an option that it does not know for something else, and complains of that
-        refuse_unknown_options(next((word for word in argv if word in options), ""), argv, options)
-        raise
-    if unknown:
-        refuse_command_line(arguments, argv)
-        refuse_unknown_options(arguments.command, argv, options)
-        advice = f"see `hatchlock {arguments.command} --help`"
-        raise UsageError(what=f"unrecognized arguments: {' '.join(unknown)}", advice=advice)
-    return arguments
+    return commands.choices
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -101,15 +96,15 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _common(default: str) -> _Parser:
+def _common(default: str) -> CommandParser:
     """The options that stand before or after a command; without defaults, so that neither place undoes the other."""
-    common = _Parser(add_help=False, argument_default=default)
+    common = CommandParser(add_help=False, argument_default=default)
     group = common.add_argument_group("options for every command")
     group.add_argument("-C", dest="directory", metavar="DIR", help="work as if started in DIR")
     group.add_argument("--manifest", metavar="FILE", help="the manifest")
     group.add_argument("-g", "--global", dest="use_global", action="store_true", help="your own manifest")
     group.add_argument("--home", metavar="DIR", help="the store")
-    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs, exec and secret")
+    group.add_argument("--project", metavar="NAME", help="the project, for run, probe, logs, exec, secret and destroy")
     group.add_argument("--offline", action="store_true", help="ask no network")
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--color", choices=["auto", "always", "never"], help="whether to colour")

@@ -63,7 +63,10 @@ class BoundElsewhere(HatchlockError):
 
     def _hint(self) -> str:
         if self.is_gone:
-            return "if it has moved, run `hatchlock apply --takeover` to bind the project to this directory: what it has stays"
+            return (
+                "if it has moved, run `hatchlock apply --takeover` to bind the project to this directory: what it has stays; "
+                f"if it is given up, `hatchlock destroy --project {self.project}` takes away what is left of it"
+            )
         return (
             "give one of them another [project] name, or run `hatchlock apply --takeover` to bind it to this directory"
         )

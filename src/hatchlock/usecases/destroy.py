@@ -134,7 +134,7 @@ def plan_destroy(project: Project, *, lock_timeout: float = 0, emit: Sink = disc
     """
     from hatchlock.usecases.run import project_name
 
-    name = project_name(project.manifest)
+    name = project_name(project.manifest, project.manifest_bytes)
     state = project_state(project, name)
     state.check_binding(name, project.directory)
     known = known_target(project, name, state)

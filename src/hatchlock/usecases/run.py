@@ -31,6 +31,8 @@ __all__ = [
     "NoSuchServer",
     "applied_servers",
     "find_record",
+    "is_name",
+    "known_projects",
     "log_path",
     "project_name",
     "run",
@@ -149,13 +151,13 @@ def run(
 
     applied = find_record(home, project or _project_of(cwd), name)
     check_quarantine(home.project(applied.project), name)
-    await_finished(applied, home.root, stderr=2)
-    record = settled(applied, home, workspace or cwd, environ)
     if applied.endpoint:
         from hatchlock.usecases.bridging import SERVED, check_wanted
 
         if SERVED not in environ:
             check_wanted(home.project(applied.project), applied)
+    await_finished(applied, home.root, stderr=2)
+    record = settled(applied, home, workspace or cwd, environ)
     if applied.speaks_http:
         from hatchlock.usecases.bridging import bridged
 
@@ -280,9 +282,9 @@ def applied_servers(home: Home, project: str) -> Mapping[str, str]:
         BrokenState: The file that says so is damaged.
     """
     state = home.project(project)
-    data = read_optional(state / "active.json") if _is_name(project) else None
+    data = read_optional(state / "active.json") if is_name(project) else None
     if data is None:
-        raise NoSuchProject(project=project, store=str(home.root), known=_projects(home))
+        raise NoSuchProject(project=project, store=str(home.root), known=known_projects(home))
     return _servers(state / "active.json", data)
 
 
@@ -296,14 +298,18 @@ def _project_of(cwd: Path) -> str:
     return project_name(manifest)
 
 
-def project_name(manifest: Path) -> str:
+def project_name(manifest: Path, data: bytes | None = None) -> str:
     """Return the project's name as a manifest gives it, whatever else is wrong in there.
+
+    Args:
+        manifest: Where it is.
+        data: What is in it, where that was read.
 
     Raises:
         BrokenState: It does not give one.
     """
     try:
-        return project_name_in(manifest.read_text(encoding="utf-8"))
+        return project_name_in((manifest.read_bytes() if data is None else data).decode())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrokenState(
             path=str(manifest),
@@ -337,12 +343,13 @@ def _plain_name(text: str) -> str:
     return name if key.strip(" \t") == "name" and value.strip(" \t") == f'"{name}"' and is_plain else ""
 
 
-def _is_name(project: str) -> bool:
-    """A name that cannot lead out of the store."""
+def is_name(project: str) -> bool:
+    """Whether a project's name cannot lead out of the store."""
     return project not in {"", ".", ".."} and "/" not in project
 
 
-def _projects(home: Home) -> tuple[str, ...]:
+def known_projects(home: Home) -> tuple[str, ...]:
+    """Return the projects of which the store has something applied, sorted."""
     return tuple(sorted(path.parent.name for path in home.root.glob("projects/*/active.json")))
 
 
