@@ -205,6 +205,31 @@ def test_a_server_that_lists_badly_or_never_is_missing_in_the_listing() -> None:
     assert "\x1b" not in "".join(talk.notes)
 
 
+def test_a_server_has_its_time_for_all_pages_together() -> None:
+    talk = started("a", "b", patience=5)
+    talk.ask(1, "tools/list")
+    talk.reply("b", {"tools": [{"name": "two"}]})
+    for number in range(1, 4):
+        request = talk.servers["a"][-1]["id"]
+        page = {"tools": [{"name": f"n{number}"}], "nextCursor": str(number)}
+        talk.say("a", {"id": request, "result": page}, now=number * 2.0)
+        talk.later(number * 2.0)
+    assert [tool["name"] for tool in talk.last()["result"]["tools"]] == ["a__n1", "a__n2", "a__n3", "b__two"]
+
+
+def test_names_that_a_server_lists_no_more_are_forgotten() -> None:
+    owners = Owners({"a": "a", "b": "b"})
+    first, other = owners.name("tools", "a", "x" * 80), owners.name("tools", "b", "x" * 80)
+    prompt = owners.name("prompts", "a", "x" * 80)
+    owners.forget("a", "tools")
+    assert owners.named("tools", first) is None
+    assert owners.is_unlisted("tools", first)
+    assert owners.named("tools", other) == ("b", "x" * 80)
+    assert owners.named("prompts", prompt) == ("a", "x" * 80)
+    owners.forget("a")
+    assert owners.named("prompts", prompt) is None
+
+
 def test_a_server_that_lists_more_than_a_message_can_have_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "LONGEST_MESSAGE", 100)
     talk = started("a", "b")

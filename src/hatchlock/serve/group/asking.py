@@ -42,6 +42,7 @@ class Gathering:
     Attributes:
         raw: Its id, as JSON.
         waiting: Servers that are not ready.
+        since: When it began.
         pieces: What they have said, as far as it is for the client.
         size: Characters of that.
         fresh: How long each page of it may be kept; None for one that does not say so.
@@ -49,6 +50,7 @@ class Gathering:
 
     raw: str
     waiting: set[str]
+    since: float
     done: Callable[[Gathering, Out], None]
     pieces: dict[str, list[str]] = field(default_factory=dict)
     size: int = 0
@@ -68,7 +70,6 @@ class _Asked:
     client: Any
     answered: Answered | None
     gathering: Gathering | None
-    since: float
 
 
 class Asking:
@@ -103,7 +104,7 @@ class Asking:
     ) -> None:
         """Pass a request of the client's on, with changes; its answer goes to `answered`, or to the client."""
         number = self.number()
-        self._asked[number] = _Asked(server, message.raw_id, message.id, answered, None, self.now)
+        self._asked[number] = _Asked(server, message.raw_id, message.id, answered, None)
         out.put(server, message.with_id(str(number), *changes))
 
     def gather(
@@ -126,7 +127,7 @@ class Asking:
             out: Where it goes.
             done: Answers the client.
         """
-        gathering = Gathering(raw=message.raw_id, waiting=set(servers), done=done)
+        gathering = Gathering(raw=message.raw_id, waiting=set(servers), since=self.now, done=done)
         self._gatherings.append(gathering)
         for server in list(servers):
             self.ask_for(gathering, server, text, take(server), out)
@@ -143,7 +144,7 @@ class Asking:
                 self._ready(gathering, server, out)
 
         number = self.number()
-        self._asked[number] = _Asked(server, gathering.raw, None, answered, gathering, self.now)
+        self._asked[number] = _Asked(server, gathering.raw, None, answered, gathering)
         out.put(server, text(number))
 
     def answer(self, server: str, message: Message, out: Out) -> None:
@@ -180,7 +181,7 @@ class Asking:
         late = [
             number
             for number, asked in self._asked.items()
-            if asked.gathering and self.now - asked.since > self._patience.get(asked.server, _PATIENCE)
+            if asked.gathering and self.now - asked.gathering.since > self._patience.get(asked.server, _PATIENCE)
         ]
         self._give_up(late, out)
 

@@ -61,9 +61,12 @@ class Owners:
         return max(fitting)[1] if fitting else None
 
     def forget(self, server: str, kind: str = "") -> None:
-        """No address is a server's any more, of a kind or of all."""
+        """No name and no address is a server's any more, of a kind or of all: it may list others each time."""
         self._addresses = {
             key: owner for key, owner in self._addresses.items() if owner != server or (kind and key[0] != kind)
+        }
+        self._names = {
+            key: found for key, found in self._names.items() if found[0] != server or (kind and key[0] != kind)
         }
 
 
