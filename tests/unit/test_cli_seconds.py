@@ -23,7 +23,7 @@ def test_a_time_may_be_none_at_all_and_has_fractions() -> None:
 def test_a_word_too_many_leads_to_the_help_of_its_command() -> None:
     with pytest.raises(UsageError) as caught:
         parse(["audit", "files"])
-    assert str(caught.value) == "unrecognized arguments: files"
+    assert str(caught.value) == "`hatchlock audit` takes no 'files'"
     assert caught.value.hint == "see `hatchlock audit --help`"
 
 

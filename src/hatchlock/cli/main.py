@@ -128,11 +128,13 @@ def _dispatch(words: list[str]) -> int:
     from hatchlock.cli.commands import handle
     from hatchlock.cli.parser import parse
     from hatchlock.cli.progress import Progress
+    from hatchlock.cli.surplus_words import refuse_foreign_words
     from hatchlock.cli.ui import Ui
 
     own, foreign = _split(words)
     arguments = parse(own)
     arguments.words = foreign
+    refuse_foreign_words(arguments.command, foreign)
     stream = arguments.command in _STREAMING
     with Progress(shown=not arguments.json) as progress:
         ui = Ui(

@@ -11,7 +11,11 @@ __all__ = ["wrong_word"]
 _CHOICE = re.compile(r"argument (.+?): invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
 _VALUE = re.compile(r"argument (.+?): invalid (.+?) value: '(.*)'", re.DOTALL)
 _REQUIRED = re.compile(r"the following arguments are required: (.+)")
-_MISSING = re.compile(r"argument (.+?): expected (?:one|at least one) argument")
+_OTHERS = (
+    (re.compile(r"argument (.+?): expected (?:one|at least one) argument"), "{}: its value is missing"),
+    (re.compile(r"argument (.+?): ignored explicit argument (.*)", re.DOTALL), "{} takes no value, and {} is one"),
+    (re.compile(r"argument (.+?): not allowed with argument (.+)"), "{} does not go with {}"),
+)
 
 
 def wrong_word(message: str, command: str) -> UsageError:
@@ -21,21 +25,40 @@ def wrong_word(message: str, command: str) -> UsageError:
         message: What argparse says, as Python 3.11 or later does.
         command: `hatchlock COMMAND`, whose help is pointed at.
     """
-    advice = f"see `{command} --help`"
+    see = f"see `{command} --help`"
     if match := _CHOICE.fullmatch(message):
-        from difflib import get_close_matches
-
         name, word, listed = match.groups()
-        known = [choice.strip("'") for choice in listed.split(", ")]
-        close = get_close_matches(word, known, n=1)
-        what = f"{name}: {word!r} is none of {', '.join(known)}"
-        return UsageError(what=what, advice=f"did you mean {close[0]!r}?" if close else advice)
+        return _no_command(word, see) if name == "COMMAND" else _no_choice(name, word, listed, see)
+    return UsageError(what=_sentence(message), advice=see)
+
+
+def _no_command(word: str, see: str) -> UsageError:
+    from difflib import get_close_matches
+
+    from hatchlock.cli.help import COMMANDS
+
+    # argparse lists only those that stand on the command line
+    close = get_close_matches(word, [name for group in COMMANDS.values() for name in group], n=1)
+    return UsageError(
+        what=f"there is no command {word!r}", advice=f"did you mean `hatchlock {close[0]}`?" if close else see
+    )
+
+
+def _no_choice(name: str, word: str, listed: str, see: str) -> UsageError:
+    from difflib import get_close_matches
+
+    known = [choice.strip("'") for choice in listed.split(", ")]
+    close = get_close_matches(word, known, n=1)
+    advice = f"did you mean {close[0]!r}? else {see}" if close else see
+    return UsageError(what=f"{name}: {word!r} is none of {', '.join(known)}", advice=advice)
+
+
+def _sentence(message: str) -> str:
     if match := _VALUE.fullmatch(message):
         name, kind, word = match.groups()
-        return UsageError(what=f"{name}: {word!r} is no {'number' if kind == 'int' else kind}", advice=advice)
-    if match := _MISSING.fullmatch(message):
-        return UsageError(what=f"{match[1]}: its value is missing", advice=advice)
+        return f"{name}: {word!r} is no {'number' if kind == 'int' else kind}"
     if match := _REQUIRED.fullmatch(message):
         names = match[1].split(", ")
-        return UsageError(what=f"{' and '.join(names)} {'are' if names[1:] else 'is'} missing", advice=advice)
-    return UsageError(what=message, advice=advice)
+        return f"{' and '.join(names)} {'are' if names[1:] else 'is'} missing"
+    found = ((pattern.fullmatch(message), words) for pattern, words in _OTHERS)
+    return next((words.format(*match.groups()) for match, words in found if match), message)
