@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -35,6 +35,7 @@ _SHORT = 15
 """Digits of an integer that is a double without loss, whatever they are."""
 _DEEPEST = 100
 """Levels of a value. Where the parser, or the stack, has its end depends on who asks, and all have to say the same of a definition."""
+_WILD = frozenset("*?[")
 _FIRST_SURROGATE, _LAST_SURROGATE = "\ud800", "\udfff"
 
 
@@ -84,18 +85,34 @@ class SurfaceRules:
 
     def permits(self, tool: str) -> bool:
         """Whether a tool of that name may be listed and called, whatever its definition."""
-        from fnmatch import fnmatchcase  # noqa: PLC0415  few servers have rules
+        return not self.withheld_by(tool)
 
-        def among(patterns: tuple[str, ...]) -> bool:
-            return any(fnmatchcase(tool, pattern) for pattern in patterns)
+    def withheld_by(self, tool: str) -> Literal["", "allow", "deny"]:
+        """Return which of the two keeps a tool of that name from clients; "" for neither."""
+        if any(_matches(tool, pattern) for pattern in self.deny):
+            return "deny"
+        return "allow" if self.allow and not any(_matches(tool, pattern) for pattern in self.allow) else ""
 
-        return not among(self.deny) and (not self.allow or among(self.allow))
+    def unmatched(self, tools: Collection[str]) -> tuple[tuple[Literal["allow", "deny"], str], ...]:
+        """Return what of the two is the name of none of a server's tools, as a slip of the pen is.
+
+        A pattern that is denied may well be for tools that are still to come.
+        """
+        names: list[tuple[Literal["allow", "deny"], str]] = [("allow", text) for text in self.allow]
+        names += [("deny", text) for text in self.deny if not _WILD.intersection(text)]
+        return tuple((key, text) for key, text in names if not any(_matches(tool, text) for tool in tools))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `dataclasses.asdict` (through JSON) gave."""
         pins = Pins.from_dict(data["pins"]) if data.get("pins") else None
         return cls(allow=tuple(data["allow"]), deny=tuple(data["deny"]), changed=data["changed"], pins=pins)
+
+
+def _matches(tool: str, pattern: str) -> bool:
+    from fnmatch import fnmatchcase  # noqa: PLC0415  few servers have rules
+
+    return fnmatchcase(tool, pattern)
 
 
 def parse_strictly(text: str | bytes) -> Any:

@@ -113,6 +113,14 @@ def test_what_is_denied_goes_before_what_is_allowed() -> None:
     rules = SurfaceRules(allow=("get_*", "put"), deny=("get_secret*",))
     assert [rules.permits(name) for name in ("get_time", "put", "get_secrets", "delete")] == [True, True, False, False]
     assert SurfaceRules().permits("anything")
+    withheld = [rules.withheld_by(name) for name in ("get_time", "put", "get_secrets", "delete")]
+    assert withheld == ["", "", "deny", "allow"]
+
+
+def test_a_rule_that_matches_no_tool_is_named_and_a_pattern_of_what_may_come_is_none() -> None:
+    rules = SurfaceRules(allow=("get_*", "put", "set_*"), deny=("get_secret*", "gte_key", "get_key"))
+    assert rules.unmatched(["get_time", "get_key"]) == (("allow", "put"), ("allow", "set_*"), ("deny", "gte_key"))
+    assert SurfaceRules().unmatched(["get_time"]) == ()
 
 
 @pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def _apply(
         if not ui.json:
             if not ask and not is_told and (moved := _moved(applied, project, arguments)):
                 ui.say(moved)
-            _show_applied(applied, ui, time.perf_counter() - began, arguments)
+            _show_applied(applied, probed, ui, time.perf_counter() - began, arguments)
             for line in older_lines(after):
                 ui.say(f"note: {line}")
             if undone:
@@ -146,7 +147,9 @@ def _undone(project: Project, applied: Applied, arguments: argparse.Namespace, e
     )
 
 
-def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.Namespace) -> None:
+def _show_applied(
+    applied: Applied, probed: Iterable[Probed], ui: Ui, seconds: float, arguments: argparse.Namespace
+) -> None:
     plan = applied.planned.plan
     outcome = applied.outcome
     tell_problems(plan, ui)
@@ -167,15 +170,24 @@ def _show_applied(applied: Applied, ui: Ui, seconds: float, arguments: argparse.
     done = f"{len(outcome.done)} done{because_of_drift(outcome.done)}"
     ui.result(f"Applied: {done}, {plan.unchanged} unchanged{plan.blocked} ({seconds:.2f} s)")
     _tell_partial(plan, ui)
-    for note in (*sorted(_client_notes(applied)), *_stale_pins(applied)):
+    for note in (*sorted(_client_notes(applied)), *_tool_notes(applied, probed)):
         ui.say(f"note: {note}")
 
 
-def _stale_pins(applied: Applied) -> list[str]:
-    """What was applied and is refused all the same must not be found out by an application."""
-    from hatchlock.usecases.surfaces import stale_notes
+def _tool_notes(applied: Applied, probed: Iterable[Probed]) -> Iterator[str]:
+    """What was applied and is refused all the same, or offers other tools than was meant, must not be found out by an application.
 
-    return [f"server:{name}: {what}" for name, what in stale_notes(applied.planned.target)]
+    What is pinned tells of every server, a probe of those without pins.
+    """
+    from hatchlock.usecases.surfaces import stale_notes
+    from hatchlock.usecases.withheld import idle_notes, idle_sentences
+
+    target = applied.planned.target
+    yield from (f"server:{name}: {what}" for name, what in (*stale_notes(target), *idle_notes(target)))
+    for item in probed:
+        if item.result and item.surface is None:
+            tools = [tool.name for tool in item.result.tools]
+            yield from (f"server:{item.server}: {what}" for what in idle_sentences(item.unmatched, tools))
 
 
 def _tell_partial(plan: Plan, ui: Ui) -> None:

@@ -96,11 +96,15 @@ def _show_document(probed: Probed, ui: Ui) -> None:
 
 
 def _lines(result: ProbeResult, probed: Probed) -> Iterator[str]:
+    from hatchlock.usecases.withheld import idle_sentences
+
     noise, pins = probed.noise, probed.surface
     yield f"server    {_shown(f'{result.server} {result.version}'.strip())}"
     yield f"protocol  {result.protocol}"
     yield f"tools     {len(result.tools)}, answered in {result.seconds:.2f} s"
-    yield from map(_line, result.tools)
+    yield from (_line(item, probed.withheld.get(item.name, "")) for item in result.tools)
+    for idle in idle_sentences(probed.unmatched, [item.name for item in result.tools]):
+        yield f"{'rules':<10}{_shown(idle)}"
     for title, items in (("prompts", result.prompts), ("resources", result.resources), ("templates", result.templates)):
         if items:
             yield f"{title:<10}{len(items)}"
@@ -125,13 +129,14 @@ def _shown(text: str) -> str:
     return shown(text)
 
 
-def _line(item: ProbedDefinition) -> str:
+def _line(item: ProbedDefinition, withheld_by: str = "") -> str:
     first_line = next(iter(item.description.strip().splitlines()), "")
     address = item.definition.get("uri") or item.definition.get("uriTemplate") or ""
     where = f" {_shown(str(address))}" if address else ""
     unknown = f" (no hash: {_shown(item.problem)})" if item.problem else ""
     about = f": {_shown(first_line)}" if first_line else ""
-    return f"  {_shown(item.name)}{where}{about}{unknown}"
+    withheld = f" (not offered: tools.{withheld_by})" if withheld_by else ""
+    return f"  {_shown(item.name)}{where}{withheld}{about}{unknown}"
 
 
 def _document(probed: Probed) -> dict[str, Any]:
@@ -155,6 +160,8 @@ def _document(probed: Probed) -> dict[str, Any]:
         "noise": probed.noise,
         "surface": asdict(probed.surface) if probed.surface else None,
         "stopped": [stopped_to_dict(what) for what in probed.stopped],
+        "withheld": dict(probed.withheld),
+        "unmatched": [{"rule": key, "pattern": text} for key, text in probed.unmatched],
     }
 
 

@@ -27,6 +27,7 @@ from hatchlock.usecases.profiles import profile_paths
 from hatchlock.usecases.secrets import store_problem
 from hatchlock.usecases.standing import Note
 from hatchlock.usecases.surfaces import stale_notes
+from hatchlock.usecases.withheld import idle_notes
 
 if TYPE_CHECKING:
     from hatchlock.engines.docker import Engine
@@ -191,7 +192,8 @@ def _notes(project: Project, target: Target, world: World, damage: Iterable[Hatc
     yield from _left(project, target, world)
     yield from (Note(address="state", what=f"{error}; `hatchlock apply` puts it aside") for error in damage)
     yield from _launcher_notes(project, world)
-    yield from (Note(address=f"server:{name}", what=what) for name, what in stale_notes(target))
+    for name, what in (*stale_notes(target), *idle_notes(target)):
+        yield Note(address=f"server:{name}", what=what)
     apart = quarantined(project.home.project(target.project))
     yield from (Note(address=f"server:{name}", what=f"it is {found}") for name, found in apart.items())
     yield from application_notes(project, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -36,6 +36,7 @@ class CallFailed(HatchlockError):
         tool: Its name.
         said: What it said.
         explained: What its sandbox has stopped meanwhile, with what would permit it; "" for nothing.
+        is_withheld: Whether no client is offered it: then nobody can call it by hand.
     """
 
     code: ClassVar[str] = "call-failed"
@@ -43,6 +44,7 @@ class CallFailed(HatchlockError):
     tool: str
     said: str
     explained: str = ""
+    is_withheld: bool = False
 
     def __str__(self) -> str:
         return f"it answers, but its tool {self.tool} fails: {self.said or 'it says no more'}"
@@ -51,7 +53,8 @@ class CallFailed(HatchlockError):
         if self.explained:
             return self.explained
         name = self.address.removeprefix("server:") or "NAME"
-        return f"see `hatchlock logs {name}`; call it by hand with `hatchlock probe {name} --call {self.tool}`"
+        by_hand = "" if self.is_withheld else f"; call it by hand with `hatchlock probe {name} --call {self.tool}`"
+        return f"see `hatchlock logs {name}`{by_hand}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +65,8 @@ class Probed:
         server: The server's name.
         result: What it said; None when it was not started, or did not answer.
         error: Why it did not answer, or could not be started, or what its tool answered; None when all went well.
-        skipped: A secret or a login is missing, it is in quarantine, or it was stopped by hand: nothing is known of the
-            server, and that is no failure of it.
+        skipped: A secret or a login is missing, it is in quarantine, it was stopped by hand, or nobody may call that tool:
+            nothing is known of the server, and that is no failure of it.
         noise: Lines on its stdout that were no messages.
         secrets: The variables and headers whose secrets were there, sorted.
         reveals: What of the result had the value of a secret in it, which is not there any more: `tool NAME`, `prompt NAME`,
@@ -71,6 +74,8 @@ class Probed:
         surface: How what it was last seen to offer, by us or by a client, stands to its pins; None where there are none.
         stopped: What its sandbox has stopped meanwhile, the newest last.
         explained: The same for people, with what would permit it.
+        withheld: Tools that its clients are not offered -> the rule that keeps them back, "allow" or "deny".
+        unmatched: What of these rules matches none of its tools: the rule, and the name or pattern.
     """
 
     server: str
@@ -83,6 +88,8 @@ class Probed:
     surface: SurfaceStatus | None = None
     stopped: tuple[Stopped, ...] = ()
     explained: str = ""
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    unmatched: tuple[tuple[str, str], ...] = ()
 
 
 def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
@@ -128,7 +135,8 @@ def probe_server(
         environ: What its secrets are taken from.
         timeout: Seconds for all of it; None for the server's `startup-timeout`, and a minute more for a call.
         call: A tool to run as well.
-        call_counts: Whether a server whose tool fails is not healthy; else it may be what the tool was given.
+        call_counts: Whether a server whose tool fails is not healthy, and whether that may be one that no client is offered:
+            the manifest names it. Else it may be what the tool was given.
         capable: Whether it is told that we can do more than we can; nothing of that is remembered.
 
     Raises:
@@ -140,16 +148,19 @@ def probe_server(
     from hatchlock.serve.tally import PROBE
     from hatchlock.usecases.bridging import StoppedByHand, check_wanted
     from hatchlock.usecases.run import find_record
+    from hatchlock.usecases.withheld import WithheldTool, check_offered
 
     record = find_record(home, project, name)
     state = ProjectState(home.project(project))
     try:
         check_quarantine(state.root, name)
         check_wanted(state.root, record)
+        if call and not call_counts:
+            check_offered(record, call.tool)
         places = Places(environ=environ, directory=record.directory, project=project, store=home.root)
         values = resolve(record.references, places).bare
         hidden = forms(values.values())
-    except (MissingSecret, InQuarantine, StoppedByHand) as error:
+    except (MissingSecret, InQuarantine, StoppedByHand, WithheldTool) as error:
         return Probed(server=name, error=error, skipped=True)
     except HatchlockError as error:
         error.address = f"server:{name}"
@@ -228,21 +239,33 @@ def _answered(
 
     items = stopped(state.root, record, since=began.at)
     why = explained(items, record)
-    failure = _failure(call, result, f"server:{record.server}", why) if call and result.failed else None
+    failure = _failure(call, result, record, why) if call and result.failed else None
     _remember_answer(state, record, result, failure if call_counts else None)
     _compare(state, record, result)
     surface = seen_surface(state.root, record, record.digest)
     noise = _counts(state, record).noise - began.counts.noise
-    return replace(told, error=failure, noise=noise, surface=surface, stopped=items, explained=why)
+    names = [item.name for item in result.tools]
+    return replace(
+        told,
+        error=failure,
+        noise=noise,
+        surface=surface,
+        stopped=items,
+        explained=why,
+        withheld={name: by for name in names if record.surface and (by := record.surface.withheld_by(name))},
+        unmatched=record.surface.unmatched(names) if record.surface else (),
+    )
 
 
-def _failure(call: Call, result: ProbeResult, address: str, explained: str) -> HatchlockError:
+def _failure(call: Call, result: ProbeResult, record: LaunchRecord, explained: str) -> HatchlockError:
     from hatchlock.usecases.no_such_tool import NoSuchTool
 
+    address, rules = f"server:{record.server}", record.surface
     known = tuple(item.name for item in result.tools)
     if call.tool not in known:
         return NoSuchTool(address=address, tool=call.tool, known=known)
-    return CallFailed(address=address, tool=call.tool, said=result.called, explained=explained)
+    withheld = bool(rules and rules.withheld_by(call.tool))
+    return CallFailed(address=address, tool=call.tool, said=result.called, explained=explained, is_withheld=withheld)
 
 
 def _counts(state: ProjectState, record: LaunchRecord) -> Counts:
