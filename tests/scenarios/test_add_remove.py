@@ -70,6 +70,23 @@ def test_a_second_init_changes_nothing(project: TrialProject) -> None:
     assert {path.name for path in project.directory.iterdir()} == {"hatchlock.toml"}
 
 
+def test_add_warns_of_what_it_adds_alone_and_not_of_what_the_lock_pins(project: TrialProject) -> None:
+    """That of others stands in `validate` and `lock`; that something has no bounds does, too, which `add` has not written."""
+    process = ("--runtime", "process", "--name")
+    added = project.ok("add", "--env", "SORT_KEY=created", *process, "other", "--", "uvx", "other-server")
+    assert "warning: hatchlock.toml:" in added.err
+    assert "servers.other.env.SORT_KEY: the value looks like a secret" in added.err
+    assert "bound" not in added.err
+    third = project.ok("add", "pypi:other-server", *process, "third", "--json")
+    assert third.document["warnings"] == []
+    assert "warning" not in project.ok("remove", "third").err
+    for command in ("lock", "validate"):
+        said = project.ok(command).err
+        for server in ("tiny", "other"):
+            assert f"servers.{server}.source: {server}-server has no upper bound" in said
+        assert "servers.other.env.SORT_KEY" in said
+
+
 def test_adding_and_removing_keeps_every_comment(project: TrialProject) -> None:
     before = project.manifest.read_text()
     project.ok("add", "pypi:other-server", "--runtime", "process", "--client", "cursor")

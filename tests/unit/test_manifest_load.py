@@ -448,6 +448,17 @@ def test_a_server_may_share_the_environment_of_its_own_name() -> None:
             'source = "pypi:x>=1"',
             "servers.s.source: x has no upper bound, so `lock --upgrade` may bring any later version",
         ),
+        (
+            'source = "npm:@a/x"',
+            "servers.s.source: @a/x has no upper bound, so `lock --upgrade` may bring any later version",
+        ),
+        *(
+            (
+                f'source = "npm:x@{bound}"',
+                "servers.s.source: x has no upper bound, so `lock --upgrade` may bring any later version",
+            )
+            for bound in ("latest", "next", "*", "x", ">=1", ">= 1.2", "1 || >2", ">1.2.3 >=2", "")
+        ),
         ('source = "oci:a/b"', "servers.s.source: the tag `latest` names another image with every release"),
         ('source = "oci:a/b:latest"', "servers.s.source: the tag `latest` names another image with every release"),
         (
@@ -478,6 +489,13 @@ def test_what_may_surprise_is_a_warning_with_its_line(text: str, expected: str) 
 @pytest.mark.parametrize("bound", ["<2", "<=2", "==1.*", "===1", "~=1.2", ">=1,<2"])
 def test_a_bounded_range_is_no_surprise(bound: str) -> None:
     assert manifest(f'[servers.s]\nsource = "pypi:x{bound}"\n').warnings == ()
+
+
+@pytest.mark.parametrize(
+    "bound", ["1", "v1.2", "1.x", "=1.2.3", "^1", "~1.2", "<2", ">=1 <2", "> 1 <= 2", "1.2 - 2", "^1 || ^2"]
+)
+def test_a_bounded_range_of_npm_is_no_surprise(bound: str) -> None:
+    assert manifest(f'[servers.s]\nsource = "npm:@a/x@{bound}"\n').warnings == ()
 
 
 def test_absent_platforms_are_a_warning() -> None:

@@ -54,7 +54,7 @@ def validate(arguments: argparse.Namespace, ui: Ui) -> int:
     project = project_of(arguments)
     loaded = manifest.validate(project.manifest)
     check_secret_places(project)
-    warnings = warnings_of(loaded)
+    warnings = warnings_of(loaded.warnings)
     if ui.json:
         ui.document({"valid": True, "servers": sorted(loaded.manifest.servers), "warnings": list(warnings)})
         return 0
@@ -94,7 +94,8 @@ def add(arguments: argparse.Namespace, ui: Ui) -> int:
         servers = _called(arguments, *_described(arguments.source, given))
     with changed_project(arguments, ui) as project:
         edited = _with_servers(project.manifest_text, servers, arguments)
-        status = _edit_and_lock(arguments, ui, project, edited, ", ".join(f"+ server:{name}" for name in servers))
+        what = ", ".join(f"+ server:{name}" for name in servers)
+        status = _edit_and_lock(arguments, ui, project, edited, what, added=tuple(servers))
     for note in notes:
         ui.say(note)
     return status
@@ -134,7 +135,14 @@ def remove(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _edit_and_lock(
-    arguments: argparse.Namespace, ui: Ui, project: Project, edited: str, what: str, *, removed: Sequence[str] = ()
+    arguments: argparse.Namespace,
+    ui: Ui,
+    project: Project,
+    edited: str,
+    what: str,
+    *,
+    added: Sequence[str] = (),
+    removed: Sequence[str] = (),
 ) -> int:
     from hatchlock.usecases.lock import lock_project
     from hatchlock.usecases.removal import lock_without
@@ -150,6 +158,9 @@ def _edit_and_lock(
     atomic_write(target, after.manifest_bytes, mode=mode)
     if not ui.json:
         ui.result(f"{project.manifest.name}: {what}")
+    # of the others nobody has asked, and what the lock pins is for `lock` and `validate` to say
+    told = tuple(item for item in result.cautions if item.server in added and not item.is_locked)
+    result = replace(result, cautions=told)
     return _show_lock(result, ui, check=False, is_there=result.written or project.lock_bytes is not None)
 
 
@@ -174,16 +185,19 @@ def lock(arguments: argparse.Namespace, ui: Ui) -> int:
 
 
 def _show_lock(result: LockResult, ui: Ui, *, check: bool, is_there: bool = True) -> int:
+    from hatchlock.usecases.lock import warnings_of
+
+    warnings = (*warnings_of(result.cautions), *result.warnings)
     status = 2 if check and result.differs else 0
     if ui.json:
         changes = [
             {"what": item.what, "sign": item.sign, "before": item.before, "after": item.after}
             for item in result.changes
         ]
-        told = {"warnings": list(result.warnings), "reasons": list(result.reasons)}
+        told = {"warnings": list(warnings), "reasons": list(result.reasons)}
         ui.document({"changes": changes, "written": result.written, **told})
         return status
-    for warning in result.warnings:
+    for warning in warnings:
         ui.say(f"warning: {warning}")
     for reason in result.reasons:
         ui.say(reason)

@@ -10,11 +10,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 import hatchlock
-from hatchlock.address import BadSource, ImageReference, Transport
 from hatchlock.launch import Sandbox, place_inside, size_in_bytes, target_problem
 from hatchlock.manifest.client_rules import client_cautions, client_findings
 from hatchlock.manifest.dockerfiles import build_findings
@@ -23,6 +21,7 @@ from hatchlock.manifest.fitting import index_findings, kind_findings, runtime_fi
 from hatchlock.manifest.handing_over import handover_findings
 from hatchlock.manifest.later import matches
 from hatchlock.manifest.literals import literal_cautions, literal_findings
+from hatchlock.manifest.loose import loose_findings
 from hatchlock.manifest.problem import Finding, KeyPath, did_you_mean, dotted
 from hatchlock.manifest.remotes import remote_findings
 from hatchlock.manifest.tool_rules import tool_findings
@@ -281,7 +280,7 @@ def cautions(document: dict[str, Any]) -> Iterator[Finding]:
     bases = ("servers.*.base", "environments.*.base", "defaults.base")
     for pattern in (*places, *bases):
         for path, value in matches(document, pattern):
-            yield from _loose(path, _text(value))
+            yield from loose_findings(path, _text(value))
     yield from literal_cautions(document)
     yield from client_cautions(document)
     for path, value in (*matches(document, "indexes.*.url"), *matches(document, "indexes.*.mirrors.*")):
@@ -292,44 +291,3 @@ def cautions(document: dict[str, Any]) -> Iterator[Finding]:
 def _is_loopback(url: str) -> bool:
     host = url.removeprefix("http://").partition("/")[0]
     return host.startswith(("127.", "localhost", "[::1]"))
-
-
-def _loose(path: KeyPath, source: str) -> Iterator[Finding]:
-    kind, _, spec = source.partition(":")
-    if kind == "pypi":
-        yield from _unbounded(path, spec.strip())
-    elif kind == "oci":
-        yield from _mutable(path, spec.strip())
-
-
-def _unbounded(path: KeyPath, spec: str) -> Iterator[Finding]:
-    try:
-        requirement = Requirement(spec)
-    except InvalidRequirement:
-        return
-    if not requirement.url and not any(
-        bound.operator in {"<", "<=", "==", "===", "~="} for bound in requirement.specifier
-    ):
-        yield Finding(
-            path=path,
-            what=f"{requirement.name} has no upper bound, so `lock --upgrade` may bring any later version",
-            advice=f"write pypi:{requirement.name}>=1.2,<2 or ~=1.2",
-        )
-
-
-def _mutable(path: KeyPath, spec: str) -> Iterator[Finding]:
-    try:
-        image = ImageReference.parse(spec)
-    except BadSource:
-        return
-    if not image.mutable or image.transport is Transport.LAYOUT:
-        return
-    if image.reference == "latest":
-        what = "the tag `latest` names another image with every release"
-        yield Finding(path=path, what=what, advice="name a version; the lock pins its digest")
-        return
-    yield Finding(
-        path=path,
-        what=f"the tag {image.tag!r} is a mutable reference; the lock pins the digest that it has now",
-        advice="write @sha256:… to pin it here too",
-    )

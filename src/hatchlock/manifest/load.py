@@ -13,7 +13,7 @@ from hatchlock.manifest.checks import cautions, mistakes, overlay_mistakes
 from hatchlock.manifest.later import not_yet
 from hatchlock.manifest.lines import line_of
 from hatchlock.manifest.model import Manifest
-from hatchlock.manifest.problem import Caution, Finding, ManifestProblem, NotYet, dotted
+from hatchlock.manifest.problem import Caution, Finding, KeyPath, ManifestProblem, NotYet, dotted
 from hatchlock.manifest.read import Toml, parse
 from hatchlock.manifest.schema import Document, OverlayDocument
 from hatchlock.manifest.translate import schema_findings
@@ -132,10 +132,22 @@ def _problems(file: Toml, wrong: Iterable[Finding], unfitting: Iterable[Finding]
 
 def _warnings(file: Toml) -> tuple[Caution, ...]:
     found = (
-        Caution(place=file.place(item.path), key=dotted(item.path), what=item.what, hint=item.advice)
+        Caution(
+            place=file.place(item.path),
+            key=dotted(item.path),
+            what=item.what,
+            hint=item.advice,
+            server=_server(item.path),
+            is_locked=item.is_locked,
+        )
         for item in cautions(file.data)
     )
     return tuple(sorted(found, key=lambda item: (item.place, item.key, item.what)))
+
+
+def _server(path: KeyPath) -> str:
+    table, *rest = (*path, "")
+    return str(rest[0]) if table == "servers" else ""
 
 
 def _read(path: Path) -> Toml | None:

@@ -36,11 +36,13 @@ class Finding:
         path: What it is about.
         what: The sentence.
         advice: The hint, or "".
+        is_locked: Whether the lock pins what it is about, so that only `lock --upgrade` may surprise.
     """
 
     path: KeyPath
     what: str
     advice: str = ""
+    is_locked: bool = False
 
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -105,12 +107,16 @@ class Caution:
         key: The dotted key path that it is about.
         what: The sentence, without a full stop.
         hint: What to do about it, or "".
+        server: The server in whose table it stands; "" for none.
+        is_locked: Whether the lock pins what it is about, so that only `lock --upgrade` may surprise.
     """
 
     place: Place
     key: str
     what: str
     hint: str = ""
+    server: str = ""
+    is_locked: bool = False
 
     def __str__(self) -> str:
         return f"{self.key}: {self.what}" if self.key else self.what

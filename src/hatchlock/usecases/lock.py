@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hatchlock.lock.model import Lock
     from hatchlock.manifest.load import LoadedManifest
     from hatchlock.manifest.model import Manifest
+    from hatchlock.manifest.problem import Caution
     from hatchlock.net.http import Http
     from hatchlock.resolve.basis import Upgrade
     from hatchlock.usecases.project import Project
@@ -48,8 +49,9 @@ class LockResult:
         changes: How it differs from the one before.
         differs: Whether the file is another than it was, or would be.
         written: Whether the file changed.
-        warnings: What the manifest should not do, or does for nothing, one sentence each, with their places.
+        warnings: What is for nothing, is not done, or has changed besides, one sentence each.
         reasons: With `check`, why the lock that there was does not satisfy the manifest.
+        cautions: What works in the manifest, and may surprise.
     """
 
     lock: Lock
@@ -58,6 +60,7 @@ class LockResult:
     written: bool
     warnings: tuple[str, ...]
     reasons: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
 
 def lock_project(
@@ -133,8 +136,9 @@ def lock_project(
         changes=diff_locks(previous, lock),
         differs=differs,
         written=differs and not check and write_lock(project, lock, text),
-        warnings=(*warnings_of(loaded), *notes, *_warnings(loaded.manifest, present, lock, missed)),
+        warnings=(*notes, *_warnings(loaded.manifest, present, lock, missed)),
         reasons=tuple(map(str, reasons)),
+        cautions=loaded.warnings,
     )
 
 
@@ -301,6 +305,6 @@ def _connections(project: Project, *, offline: bool) -> Http:
     return http
 
 
-def warnings_of(loaded: LoadedManifest) -> tuple[str, ...]:
+def warnings_of(cautions: Iterable[Caution]) -> tuple[str, ...]:
     """Return a manifest's warnings as sentences with their places."""
-    return tuple(f"{item.place}: {item}" + (f" ({item.hint})" if item.hint else "") for item in loaded.warnings)
+    return tuple(f"{item.place}: {item}" + (f" ({item.hint})" if item.hint else "") for item in cautions)

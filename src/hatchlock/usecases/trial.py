@@ -224,9 +224,9 @@ def prepare_trial(trial: Trial, *, environ: Mapping[str, str], offline: bool = F
         known = SystemProblem.known(error)
         raise TrialFailed(address=str(step.address), why=str(known), advice=known.hint) from error
     record = find_record(trial.home, trial.project, trial.server)
-    # what a manifest should not do is about one that stays
-    notes = tuple(note for note in locked.warnings if not note.startswith(str(trial.directory)))
-    return Prepared(record=record, resolved=_resolved(locked.lock, trial.server, record), notes=notes)
+    # what may surprise in a manifest is about one that stays
+    resolved = _resolved(locked.lock, trial.server, record)
+    return Prepared(record=record, resolved=resolved, notes=locked.warnings)
 
 
 def _check_mounts(trial: Trial, environ: Mapping[str, str]) -> None:
