@@ -91,3 +91,19 @@ def test_an_application_that_reads_no_such_file_is_not_helped_to_one(home: Path)
     server = read("claude-code", envFile="~/keys.env")
     assert "env" not in server.fields
     assert "no field of Claude Code's entries" in server.left[0].what
+
+
+def test_the_workspace_of_a_file_of_a_project_is_the_project(home: Path) -> None:
+    project = home / "project"
+    project.mkdir()
+    (project / "package.json").write_text("{}")
+    (project / "server.js").write_text("")
+    told = {"command": "node", "args": ["${workspaceFolder}/server.js", "${workspaceFolder}"]}
+    server = read(**told, cwd="${workspaceFolder}", directory=str(project))
+    assert server.fields["source"] == f"path:{project}"
+    assert (server.fields["command"], server.fields["args"]) == (["node", "server.js"], ["."])
+    assert not server.left
+    (left,) = read_application(
+        CLIENTS["vscode"], json.dumps({"servers": {"x": told}}).encode(), file="mcp.json"
+    ).reading.left
+    assert "argument 1 holds a variable" in left.what

@@ -33,6 +33,7 @@ _NO_SERVERS: Mapping[str, frozenset[str]] = {"goose": frozenset({"builtin", "pla
 """Application -> values of `type` whose entries are parts of the application, and no servers."""
 _PROGRAM = "hatchlock"
 _ENV_FILE = "envFile"
+_WORKSPACE = r"\$\{workspace(?:Folder|Root)\}"
 _EACH = 'what it holds reaches hatchlock alone; name each variable: env.NAME = { secret = "file:PATH#NAME" }'
 
 
@@ -84,6 +85,7 @@ def read_application(
         else:
             variables = _variables(client, entry.value, meant, directory)
             start = replace(meant, env={**variables.env, **meant.env}) if isinstance(meant, Start) else meant
+            start = _in_project(start, directory) if isinstance(start, Start) and directory else start
             found = translated(start, name=name, line=line, directory=directory)
             if isinstance(found, Left):
                 left.append(found)
@@ -181,6 +183,13 @@ def _variables(client: Client, value: Any, meant: Start | Address, directory: st
     if not isinstance(meant, Start) or not isinstance(written, str) or _ENV_FILE not in client.fields:
         return FileVariables()
     return file_variables(written, directory=directory)
+
+
+def _in_project(start: Start, directory: str) -> Start:
+    """Return an entry of a project's file with relative paths for those that begin with the project's directory."""
+    cwd = re.sub(rf"^{_WORKSPACE}(?=/|$)", lambda _: directory, start.cwd)
+    words = [re.sub(rf"^{_WORKSPACE}(?=/|$)", ".", word) for word in (start.command, *start.args)]
+    return replace(start, command=words[0], args=tuple(words[1:]), cwd=cwd)
 
 
 def _is_ours(meant: Start | Address) -> bool:
