@@ -142,3 +142,18 @@ def test_what_stays_is_asked_of_nobody(tmp_path: Path) -> None:
     assert [item.name for item in left.servers] == ["shop"]
     assert not left.packages
     assert project.ok("lock", "--check").out.endswith("hatch.lock unchanged: 1 server, 0 packages\n")
+
+
+def test_what_servers_share_stays_whole_where_nobody_can_be_asked_what_of_it_goes(tmp_path: Path) -> None:
+    shared = '\n[environments.shared]\npython = "3.11"\n'
+    with serving(server_release(tmp_path), server_release(tmp_path, name="other-server")) as index:
+        text = MANIFEST.format(platform=host_platform(), index=index.url) + shared
+        project = TrialProject(tmp_path, text.replace('-server"\n', '-server"\nenvironment = "shared"\n'))
+        project.ok("lock")
+        packages = loads(project.lock.read_bytes()).packages
+    done = project.ok("remove", "tiny", "--offline", env={"HATCHLOCK_HOME": str(tmp_path / "another")})
+    assert "env:shared: does not require tiny-server any more" in done.err
+    assert "warning: what stays could not be locked, and is in the lock as it was: `hatchlock lock` tries" in done.err
+    left = loads(project.lock.read_bytes())
+    assert ([item.name for item in left.servers], left.packages) == (["other"], packages)
+    assert "run `hatchlock lock`" in project.fails("plan").err
