@@ -163,6 +163,14 @@ def test_a_group_whose_name_is_misspelt_is_told_with_the_one_that_is_meant(home:
         assert "\n\nhint: did you mean 'dev'?\n" in done.stderr
 
 
+def test_every_line_on_stderr_says_whose_it_is(home: Path) -> None:
+    with run(home, "dev") as session:
+        session.hello()
+        said = session.end()[2].decode().splitlines()
+    assert any(line.startswith("broken  ") and "status 3" in line for line in said), said
+    assert all(line.startswith(("hatchlock: ", "broken  ", "one  ", "two.x  ")) for line in said), said
+
+
 def test_a_server_that_is_killed_is_missed_and_the_others_go_on(home: Path) -> None:
     with run(home, "dev") as session:
         session.hello()

@@ -108,17 +108,22 @@ class Running:
 
     Args:
         member: Which.
-        environ: The environment of its `run`, whose stderr is ours.
+        environ: The environment of its `run`.
     """
 
     def __init__(self, member: Member, environ: Mapping[str, str]) -> None:
         self.member = member
         self._process = subprocess.Popen(
-            list(member.command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environ), bufsize=0
+            list(member.command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environ),
+            bufsize=0,
         )
-        if self._process.stdin is None or self._process.stdout is None:
+        if self._process.stdin is None or self._process.stdout is None or self._process.stderr is None:
             raise RuntimeError("it was started with pipes")
-        self._stdout = self._process.stdout
+        self._stdout, self._stderr = self._process.stdout, self._process.stderr
         # a copy, which is the outlet's own: Popen would close its own at any time
         descriptor = os.dup(self._process.stdin.fileno())
         self._process.stdin.close()
@@ -128,6 +133,11 @@ class Running:
         """Give away the lines that it says, until it ends."""
         with self._stdout:
             read_lines(self._stdout.fileno(), take)
+
+    def overhear(self, take: Callable[[bytes], None]) -> None:
+        """Give away the lines that it, or its `run`, writes to stderr, until it ends."""
+        with self._stderr:
+            read_lines(self._stderr.fileno(), take)
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end; return whether it has come."""

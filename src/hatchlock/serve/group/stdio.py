@@ -22,6 +22,7 @@ from hatchlock.serve.ends import End, Reason, Reasons, reported_signals, watch
 from hatchlock.serve.group.asking import Out
 from hatchlock.serve.group.both_eras import Group
 from hatchlock.serve.group.members import Member, Outlet, Running, read_lines
+from hatchlock.serve.talk import write_all
 from hatchlock.surface import shown
 
 __all__ = ["GroupFailed", "serve_group"]
@@ -112,7 +113,11 @@ class _Session:
         self._is_ending = False
         self._client = Outlet(stdout, lambda: reasons.put(End.STDOUT))
         self._running = {member.server: Running(member, environ) for member in members}
-        self._readers = [threading.Thread(target=self._hear, args=(server,), daemon=True) for server in self._running]
+        self._readers = [
+            threading.Thread(target=work, args=(server,), daemon=True)
+            for server in self._running
+            for work in (self._hear, self._overhear)
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -174,6 +179,13 @@ class _Session:
             self.say(f"{server} has ended; the group {self._group} goes on without it")
         if not self._talk.present:
             self._reasons.put(End.SERVER)
+
+    def _overhear(self, server: str) -> None:
+        def take(line: bytes) -> None:
+            with contextlib.suppress(OSError):  # nobody listens: its log has it all the same
+                write_all(self._stderr, f"{server}  ".encode() + line.rstrip() + b"\n")
+
+        self._running[server].overhear(take)
 
     def _do(self, what: Callable[[float], Out]) -> None:
         with self._changed:
