@@ -110,8 +110,9 @@ def show_unfinished(outcome: Outcome, ui: Ui, *, debug: bool = False) -> None:
         ui: Where.
         debug: Show where in our code a step failed.
     """
-    for step, error in outcome.failed:
-        error.address = error.address or str(step.address)
+    from hatchlock.usecases.taken_back import at_once
+
+    for error in at_once(outcome.failed):
         ui.say("")
         ui.error(error)
         if debug:

@@ -10,7 +10,7 @@ moved with its server to another name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,19 +23,28 @@ if TYPE_CHECKING:
     from hatchlock.resources.base import Step
     from hatchlock.resources.client import ClientResource
 
-__all__ = ["TakenBack", "all_files_or_none"]
+__all__ = ["TakenBack", "all_files_or_none", "at_once"]
 
 
 @dataclass(kw_only=True, eq=False)
 class TakenBack(HatchlockError):
-    """An entry was written, and is not there any more, because another one could not be."""
+    """An entry was written, and is not there any more, because another one could not be.
+
+    Attributes:
+        because: The address of that one.
+        entries: The addresses of all such entries, where it is said of several at once.
+    """
 
     code: ClassVar[str] = "taken-back"
 
     because: str
+    entries: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"it was done and is undone again, because {self.because} failed: entries go into all files or into none"
+        why = f"because {self.because} failed: entries go into all files or into none"
+        if not self.entries:
+            return f"it was done and is undone again, {why}"
+        return f"{len(self.entries)} entries were written and are undone again, {why}: {', '.join(self.entries)}"
 
     def _hint(self) -> str:
         return "mend that, and run the same command again"
@@ -63,6 +72,21 @@ def all_files_or_none(clients: ClientResource, outcome: Outcome, *, journal: Rec
     return replace(
         outcome, done=tuple(step for step in outcome.done if step.address not in undone), failed=tuple(failed)
     )
+
+
+def at_once(failed: Iterable[tuple[Step, HatchlockError]]) -> Iterator[HatchlockError]:
+    """Yield what failed, each with its address, and what was undone because of one of them as one: it has one cause."""
+    undone: list[TakenBack] = []
+    for step, error in failed:
+        error.address = error.address or str(step.address)
+        if isinstance(error, TakenBack):
+            undone.append(error)
+        else:
+            yield error
+    if len(undone) > 1:
+        yield TakenBack(because=undone[0].because, entries=tuple(error.address for error in undone))
+    else:
+        yield from undone
 
 
 def _undone(clients: ClientResource, outcome: Outcome, emit: Sink) -> Iterator[Step]:
