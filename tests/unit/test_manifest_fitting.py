@@ -63,6 +63,9 @@ source = {{ "linux/arm64" = "url:https://example.com/arm#sha256={HASH}", "linux/
         ("npm:@scope", "names no npm package"),
         ("npm: ", "nothing follows"),
         ("git:nothing", "is no git repository"),
+        ("git:./repo@v1", "is no address of a git repository"),
+        ("git:~/repo", "is no address of a git repository"),
+        ("git:acme/weather@v1", "is no address of a git repository"),
         ("oci:nginx>=x", "are no bounds on a version"),
         ("oci:nginx>=1.2,", "are no bounds on a version"),
         ("conda:__glibc", "names no conda package"),
@@ -86,6 +89,8 @@ def test_malformed_requirements_of_conda_are_refused_with_their_place(source: st
         ("deb:", "write kind:spec, with a kind of "),
         ("oci:example.com/Upper:1", "write oci:[host[:port]/]path[:tag][@sha256:…]"),
         ("ocl:example.com/a:1", "did you mean 'oci'?"),
+        ("git:./repo@v1", "write git:/…, the repository's absolute path, or path:./repo for its files as they are"),
+        ("git:acme/weather@v1", "write git:https://HOST/acme/weather@v1 with the host that it is on"),
     ],
 )
 def test_a_kind_is_only_guessed_where_there_is_none_of_its_name(source: str, hint: str) -> None:

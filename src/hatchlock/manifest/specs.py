@@ -15,6 +15,7 @@ from hatchlock.manifest.wrong import Wrong
 __all__ = ["check_base", "check_source", "check_url"]
 
 _NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*(@.*)?")
+_GIT = re.compile(r"(?:git\+)?(?:/|[A-Za-z][A-Za-z0-9+.-]*://|[^/@:]+@[^/:]+:)")
 # what stands behind a name of these kinds is read by their sources; here it has the right form
 _BOUNDS = re.compile(r"(?=[<>=!]|~=)")
 _OCI_BOUND = r"(?:[=!<>~]=|[<>])\s*v?\d+(?:\.\d+)*(?:\.\*)?(?:-[A-Za-z0-9_.-]+)?"
@@ -77,6 +78,14 @@ def _check_git(text: str, spec: str) -> None:
         )
     if "/" not in spec or spec.startswith("-") or any(character.isspace() for character in spec):
         raise Wrong(f"{text!r} is no git repository", "write git:https://HOST/OWNER/REPOSITORY@REF#subdirectory=DIR")
+    if _GIT.match(spec) is None:
+        written, at, ref = spec.partition("@")
+        advice = (
+            f"write git:/…, the repository's absolute path, or path:{written} for its files as they are"
+            if is_place(written) or written.startswith("~")
+            else f"write git:https://HOST/{written}{at}{ref} with the host that it is on"
+        )
+        raise Wrong(f"{text!r} is no address of a git repository", advice)
 
 
 def _check_url(text: str, spec: str) -> None:
