@@ -38,6 +38,7 @@ _DENIALS = {
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
 }
+_READ_ONLY = "mount it so that it can be written to; for the store, HATCHLOCK_HOME may name another directory"
 _ATTEMPTS = 20
 _PAUSE = 0.02
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?:tmp|part)")
@@ -71,6 +72,8 @@ def reporting_permission(path: Path, *, advice: str = "") -> Iterator[None]:
             raise
         denied = _nearest(Path(error.filename or path))
         wanted = f" for {path.relative_to(denied)}" if denied in path.parents else ""
+        if error.errno == errno.EROFS:  # then it does not matter whose it is
+            raise PermissionProblem(path=str(denied), problem=problem + wanted, advice=advice or _READ_ONLY) from error
         raise _permission_problem(denied, problem + wanted, advice=advice) from error
 
 

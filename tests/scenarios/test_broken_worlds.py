@@ -371,7 +371,10 @@ def test_a_store_that_cannot_be_written_to_serves_and_says_why_it_does_not_chang
         assert project.tools("first") == tools
         (project.user_home / ".claude.json").unlink()
         assert project.steps() == ["create client:claude-code/first"]
-        assert "the file system is read-only" in project.fails(*APPLY).err
+        refused = project.fails(*APPLY).err
+        assert "the file system is read-only" in refused
+        assert "hint: mount it so that it can be written to" in refused
+        assert "chown" not in refused
         assert not (project.user_home / ".claude.json").exists()
         subprocess.run(["mount", "-o", "remount,rw", "none", str(project.store)], check=True)
         project.ok(*APPLY)
