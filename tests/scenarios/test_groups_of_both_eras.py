@@ -13,7 +13,7 @@ import pytest
 
 from hatchlock.launch import LaunchRecord, Sandbox, SurfaceRules
 from hatchlock.state.groups import write_groups
-from support.mcp_http import hatchlock, serving
+from support.mcp_http import Client, hatchlock, request, serving
 from support.remote_server import record_of, remote_server
 from support.runs import BARE, HELLO, PATIENCE, SERVERS, Run, apply_records, python_record
 from support.sdk_client import Target, through_sdk
@@ -170,6 +170,45 @@ def test_whoever_listens_is_told_of_the_end(home: Path) -> None:
         ended = json.loads(session.line())
         assert (ended["id"], ended["result"]["_meta"]) == ("l", {f"{KEY}subscriptionId": "l"})
         assert session.wait() == 128 + signal.SIGTERM
+
+
+ASK = {"role": "assistant", "content": {"type": "text", "text": "yes"}, "model": "m"}
+
+
+def call(client: Client, name: str, **more: Any) -> Any:
+    """Call a tool of a group over HTTP, as a client that answers for a model."""
+    meta = {**META, f"{KEY}clientCapabilities": {"sampling": {}}}
+    body = request(1, "tools/call", name=name, arguments={"text": "x"}, _meta=meta, **more)
+    return client.post(body, mcp_method="tools/call", mcp_name=name).json["result"]
+
+
+def come_back(client: Client, demanded: Any) -> Any:
+    """Bring what a call of `one__ask` has demanded."""
+    brought = dict.fromkeys(demanded["inputRequests"], ASK)
+    return call(client, "one__ask", requestState=demanded["requestState"], inputResponses=brought)
+
+
+def test_a_call_that_waits_over_http_is_nobody_elses(home: Path) -> None:
+    with serving(home, "--group", "dev") as front:
+        client = Client(url=front.url, token=front.token, version="2026-07-28")
+        demanded = call(client, "one__ask")
+        listen = request(2, "subscriptions/listen", _meta=META, notifications={"toolsListChanged": True})
+        listening = client.begin("POST", listen, mcp_method="subscriptions/listen")  # until it is closed
+        assert call(client, "one__echo")["content"][0]["text"] == "one: x"
+        found = come_back(client, demanded)
+        listening.close()
+    assert found["resultType"] == "complete"
+    assert "yes" in found["content"][0]["text"]
+
+
+def test_clients_that_do_not_come_back_keep_nobody_out(home: Path) -> None:
+    with serving(home, "--group", "dev", "--sessions", "2") as front:
+        client = Client(url=front.url, token=front.token, version="2026-07-28")
+        demanded = [call(client, "one__ask") for _ in range(3)]
+        assert len({item["requestState"] for item in demanded}) == 3
+        assert come_back(client, demanded[2])["resultType"] == "complete"
+        # its session has ended: it is asked anew
+        assert come_back(client, demanded[0])["resultType"] == "input_required"
 
 
 async def far_away(client: Any) -> list[str]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from hatchlock.serve.envelope import Message, messages_of
 from hatchlock.serve.front.guard import refusal
 from hatchlock.serve.front.http import Exchange, Gone, Scope, accepted
+from hatchlock.serve.front.idle import Idle, state_brought, state_given
 from hatchlock.serve.front.session import Session
 from hatchlock.serve.outline import members
 
@@ -86,7 +87,7 @@ class Front:
         self._limits = limits
         self._knocked = knocked
         self._sessions: dict[str, Session] = {}
-        self._spare: list[Session] = []
+        self._idle = Idle()
         self._taken = 0
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -105,7 +106,7 @@ class Front:
         while True:
             await asyncio.sleep(min(self._limits.idle / 4, 5.0))
             since = time.monotonic() - self._limits.idle
-            for session in [*self._sessions.values(), *self._spare]:
+            for session in [*self._sessions.values(), *self._idle]:
                 if session.is_ended or (session.used < since and not session.is_listened_to):
                     self._retire(session)
                 elif session.is_listened_to:
@@ -113,7 +114,7 @@ class Front:
 
     async def close(self) -> None:
         """End all sessions, and wait for that."""
-        for session in [*self._sessions.values(), *self._spare]:
+        for session in [*self._sessions.values(), *self._idle]:
             self._retire(session, at_once=True)
         if self._ending:
             await asyncio.wait(self._ending)
@@ -257,7 +258,7 @@ class Front:
         if wrong := _mismatch(message, exchange.headers):
             await exchange.refuse(400, wrong, code=_MISMATCH, identity=message.raw_id)
             return
-        session = self._idle_spare() or await self._started(exchange)
+        session = self._taken_from_idle(state_brought(message)) or await self._started(exchange)
         if session is None:
             return
         takes = accepted(exchange.headers)
@@ -275,15 +276,14 @@ class Front:
         finally:
             self._taken -= 1
             # who leaves before the answer has come takes the request back
-            is_full = len(self._spare) >= self._limits.sessions
+            is_full = len(self._idle) >= self._limits.sessions
             if stream.waiting or session.is_ended or is_full or not is_of_use:
                 self._retire(session)
             else:
-                self._spare.append(session)
+                self._idle.put(session, state_given(stream.newest))
 
-    def _idle_spare(self) -> Session | None:
-        while self._spare:
-            session = self._spare.pop()
+    def _taken_from_idle(self, state: str) -> Session | None:
+        while session := self._idle.take(state):
             if not session.is_ended:
                 self._taken += 1
                 return session
@@ -292,9 +292,9 @@ class Front:
 
     async def _started(self, exchange: Exchange) -> Session | None:
         """Return a new session that counts as taken, or answer that there cannot be one."""
-        if self._spare and len(self._sessions) + len(self._spare) + self._taken >= self._limits.sessions:
-            self._retire(self._spare[0])
-        if len(self._sessions) + len(self._spare) + self._taken >= self._limits.sessions:
+        if self._idle and len(self._sessions) + len(self._idle) + self._taken >= self._limits.sessions:
+            self._retire(next(iter(self._idle)))
+        if len(self._sessions) + len(self._idle) + self._taken >= self._limits.sessions:
             await exchange.refuse(503, f"there are {self._limits.sessions} sessions already", code=_INTERNAL)
             return None
         self._taken += 1
@@ -323,8 +323,7 @@ class Front:
     def _retire(self, session: Session, *, at_once: bool = False) -> None:
         """End a session, beside everything else."""
         self._sessions.pop(session.name, None)
-        if session in self._spare:
-            self._spare.remove(session)
+        self._idle.drop(session)
         task = asyncio.get_running_loop().create_task(session.end(at_once=at_once))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

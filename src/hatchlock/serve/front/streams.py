@@ -75,6 +75,11 @@ class Stream:
         """The number of the last event."""
         return self._last
 
+    @property
+    def newest(self) -> bytes:
+        """The last message; b"" where there was none."""
+        return self._events[-1].data if self._events else b""
+
     async def put(self, data: bytes) -> None:
         """Add a message; wait while there is a reader that has too much before it."""
         while self._reader is not None and not self.is_finished and self._unread > _UNREAD:
