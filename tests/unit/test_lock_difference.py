@@ -82,11 +82,28 @@ def test_a_second_version_beside_the_first_and_its_end() -> None:
         (Kind.PYPI, "soon", "later", "~ "),
         (Kind.NPM, "soon", "later", "~ "),
         (Kind.URL, "1", "2", "~ "),
+        (Kind.PYPI, "1.0+b", "1.0+a", "! down"),
     ],
 )
 def test_versions_go_up_or_down_by_the_rules_of_their_kind(kind: Kind, before: str, after: str, sign: str) -> None:
     (found,) = entries(holding(package("a", before, kind=kind)), holding(package("a", after, kind=kind)))
     assert (found.section, found.before, found.after) == (Section.VERSIONS, before, after)
+    assert f"{found.sign} {found.note}" == sign
+
+
+@pytest.mark.parametrize("kind", [Kind.PATH, Kind.GIT, Kind.HATCH])
+@pytest.mark.parametrize(
+    ("before", "after", "sign"),
+    [
+        ("1.0+sffffffffffff", "1.0+s000000000000", "~ "),
+        ("1.0+s000000000000", "1.0+sffffffffffff", "~ "),
+        ("1.0+sffffffffffff", "1.1+s000000000000", "~ up"),
+        ("1.1+s000000000000", "1.0+sffffffffffff", "! down"),
+    ],
+)
+def test_the_digest_of_a_projects_content_is_no_version(kind: Kind, before: str, after: str, sign: str) -> None:
+    old, new = (package("a", version, kind=kind, ecosystem="python") for version in (before, after))
+    (found,) = entries(holding(old), holding(new))
     assert f"{found.sign} {found.note}" == sign
 
 

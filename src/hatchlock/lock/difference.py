@@ -23,6 +23,7 @@ from hatchlock.lock.toml import hyphened
 
 __all__ = ["Entry", "Section", "VersionOrder", "compare_locks"]
 
+_PROJECTS = frozenset({Kind.PATH, Kind.GIT, Kind.HATCH})
 VersionOrder = Callable[[Kind, str, str], int]
 """(namespace, version, version) -> negative, 0 or positive, as `<`, `==`, `>` by that namespace's rules; 0 also for unknown."""
 
@@ -123,7 +124,7 @@ def _moved(
     what: str, left: list[Package], arrived: list[Package], *, stays: list[str], order: VersionOrder
 ) -> Iterator[Entry]:
     for old, new in zip(left, arrived, strict=False):
-        sign = order(new.namespace, new.version, old.version)
+        sign = order(new.namespace, _ordered(new), _ordered(old))
         yield Entry(
             section=Section.VERSIONS,
             sign="!" if sign < 0 else "~",
@@ -139,6 +140,11 @@ def _moved(
     for old in left[len(arrived) :]:
         note = f"leaves {', '.join(stays)}" if stays else ""
         yield Entry(section=Section.REMOVED, sign="-", what=what, before=old.version, note=note)
+
+
+def _ordered(package: Package) -> str:
+    """Return what of a version has an order: what follows the `+` of a project is the digest of its content."""
+    return package.version.partition("+")[0] if package.kind in _PROJECTS else package.version
 
 
 def _introduction(package: Package) -> str:
