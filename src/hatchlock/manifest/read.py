@@ -15,6 +15,7 @@ from hatchlock.place import Place
 __all__ = ["Toml", "check_depth", "parse"]
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_CONFLICT = re.compile(r"(?:<{7,}|\|{7,}|={7,}|>{7,})(?:\s|$)")
 _ENDLESS_KEY = re.compile(r"""(?:\.[\w"' \t-]{1,100}){200}""")
 
 
@@ -69,5 +70,11 @@ def _syntax(shown: str, text: str, message: str) -> ManifestProblem:
     match = _POSITION.search(message)
     last = text.rstrip("\n").count("\n") + 1
     line = int(match[1]) if match and match[1] else last
+    if _CONFLICT.match(text.split("\n")[line - 1]):
+        what, advice = (
+            "it has git conflict markers",
+            "resolve them here, then run `hatchlock lock`, which resolves the lock",
+        )
+        return ManifestProblem(place=Place(file=shown, line=line), what=what, advice=advice)
     words, hint = toml_words(_POSITION.sub("", message))
     return ManifestProblem(place=Place(file=shown, line=line), what=f"it is not valid TOML: {words}", advice=hint)
