@@ -116,7 +116,7 @@ def test_an_add_that_fails_leaves_manifest_and_lock_as_they_were(
 ) -> None:
     project.ok("lock")
     before = (project.manifest.read_bytes(), project.manifest.stat().st_mode, project.lock.read_bytes())
-    done = project.fails("add", "--runtime", "process", *words)
+    done = project.fails("add", "--runtime", "process", *words, status=64 if "--client" in words else 1)
     assert why in done.err
     assert (project.manifest.read_bytes(), project.manifest.stat().st_mode, project.lock.read_bytes()) == before
     assert {path.name for path in project.directory.iterdir()} == {"hatchlock.toml", "hatch.lock"}
@@ -225,3 +225,46 @@ def test_ones_own_manifest_is_in_the_configuration_directory(project: TrialProje
     assert mine.tools("other") == ["echo", "large", "attempt"]
     assert project.manifest.read_bytes() == before
     assert not project.lock.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--client", "cursor", "--client", "curser"),
+            "--client curser: there is no client 'curser'\n\nhint: did you m",
+        ),
+        (("--name", "bad name!"), "--name 'bad name!': 'bad name!' is no name: lowercase letters and digits, "),
+        (("--env", "A B=c"), "--env 'A B': 'A B' is no name of an environment variable\n"),
+        (
+            ("--env", "TOKEN=ghp_abcdefghijklmnopqrstuvwx"),
+            (
+                "--env TOKEN: the value looks like a secret, and a manifest is no place for one\n\nhint: write "
+                "--secret TOKEN=keyring:TOKEN, and set it with `hatchlock secret set TOKEN`"
+            ),
+        ),
+    ],
+)
+def test_an_option_of_add_that_is_wrong_is_named(project: TrialProject, words: tuple[str, ...], said: str) -> None:
+    """And no line: the one that it would be in was never written."""
+    before = project.manifest.read_bytes()
+    done = project.run("add", "pypi:other-server", *words)
+    assert done.err.startswith(f"error: {said}")
+    assert done.status == 64
+    assert "hatchlock.toml" not in done.err
+    assert project.manifest.read_bytes() == before
+
+
+def test_an_option_of_init_that_is_wrong_is_named(tmp_path: Path) -> None:
+    project = TrialProject(tmp_path)
+    done = project.run("init", "--name", "a b", "--platform", "linux/x86")
+    assert "error: --name 'a b': 'a b' is no name" in done.err
+    assert "error: --platform linux/x86: there is no platform 'linux/x86'" in done.err
+    assert (done.status, list(project.directory.iterdir())) == (64, [])
+
+
+def test_every_option_of_add_that_is_wrong_is_named(project: TrialProject) -> None:
+    done = project.run("add", "--name", "a b", "--client", "zed2", "--", "uvx", "other-server")
+    assert "error: --name 'a b': " in done.err
+    assert "error: --client zed2: " in done.err
+    assert done.status == 64

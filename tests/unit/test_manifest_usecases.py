@@ -128,6 +128,7 @@ def test_a_server_that_the_manifest_would_not_accept_is_not_added() -> None:
         add("[project]\nname = 'p'\n", "Bad Name", {"command": "x"})
 
     assert "'Bad Name' is no name" in str(caught.value.errors[0])
+    assert caught.value.errors[0].place is None  # no file has that line
 
 
 def test_a_broken_manifest_is_not_edited() -> None:

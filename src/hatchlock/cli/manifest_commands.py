@@ -27,12 +27,14 @@ __all__ = ["add", "init", "lock", "remove", "schema", "tree", "validate", "why"]
 
 def init(arguments: argparse.Namespace, ui: Ui) -> int:
     """Write a manifest."""
+    from hatchlock.cli.said_options import project_options, said_of_options
     from hatchlock.paths import global_manifest
     from hatchlock.usecases import manifest
 
     directory = global_manifest(os.environ).parent if arguments.use_global else directory_of(arguments)
     directory.mkdir(parents=True, exist_ok=True)
-    written = manifest.init(directory, name=arguments.name, platforms=arguments.platforms)
+    with said_of_options(project_options(arguments), "project"):
+        written = manifest.init(directory, name=arguments.name, platforms=arguments.platforms)
     if ui.json:
         ui.document({"written": [str(path) for path in written]})
     else:
@@ -106,13 +108,15 @@ def _called(arguments: argparse.Namespace, name: str, fields: Mapping[str, Any])
 
 
 def _with_servers(text: str, servers: Mapping[str, Mapping[str, Any]], arguments: argparse.Namespace) -> str:
+    from hatchlock.cli.said_options import said_of_options, server_options
     from hatchlock.usecases import manifest
 
     for name, fields in servers.items():
         chosen = {"runtime": arguments.runtime, "clients": arguments.clients}
         if "url" in fields and is_taken_over(arguments):
             del chosen["runtime"]  # it is for those that run here, and what was pasted may have none
-        text = manifest.add(text, name, {**fields, **{key: value for key, value in chosen.items() if value}})
+        with said_of_options(server_options(arguments), "servers", name):
+            text = manifest.add(text, name, {**fields, **{key: value for key, value in chosen.items() if value}})
     return text
 
 

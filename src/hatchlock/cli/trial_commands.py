@@ -76,6 +76,7 @@ def _serve(trial: Trial, *, debug: bool) -> NoReturn:
 
 def _declared(arguments: argparse.Namespace, ui: Ui, around: Project) -> tuple[str, dict[str, Any], Any]:
     """Return the name of the server, its keys as they are written here, and what makes the manifest of the trial."""
+    from hatchlock.cli.said_options import said_of_options, server_options
     from hatchlock.manifest.trial import absolute, trial_manifest, with_paths
     from hatchlock.usecases.manifest import this_platforms
 
@@ -96,7 +97,8 @@ def _declared(arguments: argparse.Namespace, ui: Ui, around: Project) -> tuple[s
     def text(project: str) -> str:
         return trial_manifest(around.manifest_bytes, name=project, platforms=platforms, server=name, fields=fields)
 
-    _check(text("trial"))
+    with said_of_options(server_options(arguments), "servers", name):
+        _check(text("trial"))
     return name, fields, text
 
 

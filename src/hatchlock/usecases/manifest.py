@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hatchlock.errors import HatchlockError
+from hatchlock.errors import HatchlockError, ManyErrors
 from hatchlock.files import atomic_write, read_optional
 from hatchlock.paths import LOCK_NAME, MANIFEST_NAME, OVERLAY_NAME
 from hatchlock.place import Place
@@ -93,17 +93,16 @@ def init(directory: Path, *, name: str | None = None, platforms: Iterable[str] |
 
     Raises:
         ManifestExists: There is one; nothing was written.
-        ManyErrors: `name` or `platforms` are not allowed; nothing was written.
+        ManyErrors: `name` or `platforms` are not allowed; nothing was written, so they have no places.
     """
     from hatchlock.manifest.edit import new_manifest
-    from hatchlock.manifest.load import loads
     from hatchlock.manifest.takeover import name_from
 
     path = directory / MANIFEST_NAME
     if path.exists() or path.is_symlink():
         raise ManifestExists(place=Place(file=str(path)))
     text = new_manifest(name or name_from(directory.resolve().name), platforms or this_platforms())
-    loads(text, shown=MANIFEST_NAME)
+    _check_unwritten(text)
     atomic_write(path, text.encode(), mode=0o644)
     return [path, *tell_git(directory)]
 
@@ -134,15 +133,24 @@ def add(text: str, name: str, fields: Mapping[str, Any]) -> str:
 
     Raises:
         ServerExists: It has one of this name.
-        ManyErrors: The manifest has mistakes, or the server would be one.
+        ManyErrors: The manifest has mistakes, or the server would be one: then without places, for nobody has those lines yet.
     """
     from hatchlock.manifest.edit import add_server
     from hatchlock.manifest.load import loads
 
     loads(text, shown=MANIFEST_NAME)
     result = add_server(text, name, fields)
-    loads(result, shown=MANIFEST_NAME)
+    _check_unwritten(result)
     return result
+
+
+def _check_unwritten(text: str) -> None:
+    from hatchlock.manifest.load import loads
+
+    try:
+        loads(text, shown=MANIFEST_NAME)
+    except ManyErrors as found:
+        raise ManyErrors(errors=tuple(replace(error, place=None) for error in found.errors)) from None
 
 
 def remove(text: str, names: Sequence[str]) -> str:
