@@ -337,7 +337,7 @@ def test_stdin_is_read(project: TrialProject) -> None:
         (("x.txt", "--as", "coursor"), 64, "did you mean 'cursor'?"),
         (("--client", "zedd"), 64, "did you mean 'zed'?"),
         (("--rename", "a"), 64, "OLD=NEW"),
-        (("--keep-secrets", "--no-secrets"), 64, "not allowed with"),
+        (("--keep-secrets", "--no-secrets"), 64, "--no-secrets does not go with --keep-secrets"),
     ],
 )
 def test_what_cannot_be_read_is_named(project: TrialProject, words: tuple[str, ...], status: int, said: str) -> None:
