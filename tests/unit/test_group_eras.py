@@ -807,6 +807,30 @@ def test_a_demand_whose_method_is_no_text_ends_its_call(older: Talk, method: Any
     assert (older.last()["id"], older.last()["error"]["code"]) == (identity, -32603)
 
 
+@pytest.mark.parametrize(("able", "count"), [({}, 0), ({"roots": {}}, 0), ({"roots": {}, "elicitation": {}}, 2)])
+def test_a_client_with_a_session_is_asked_for_what_it_can_do_alone(able: Any, count: int) -> None:
+    talk = Talk("b")
+    params = {"protocolVersion": "2025-11-25", "capabilities": able, "clientInfo": {}}
+    talk.send({"id": "hello", "method": "initialize", "params": params})
+    without_session(talk, "b")
+    identity = demand(talk, ELICITATION, {"method": "roots/list"})
+    assert sum("method" in item for item in talk.client) == count
+    if not count:
+        assert (talk.last()["id"], talk.last()["error"]["code"]) == (identity, -32603)
+
+
+def test_an_answer_to_what_was_not_asked_yet_says_nothing_of_a_server() -> None:
+    talk = Talk("b")
+    talk.hello()
+    early = {"supportedVersions": [NEWEST], "capabilities": CAN, "instructions": "unasked"}
+    talk.say("b", {"id": "hatchlock-discover", "result": early})
+    assert talk.client == []
+    without_session(talk, "b")
+    talk.reply("b", code=-32601, message="once more", to=talk.servers["b"][0])
+    assert "instructions" not in talk.last_result()
+    assert [item["method"] for item in talk.servers["b"]] == ["initialize", "server/discover", "subscriptions/listen"]
+
+
 @pytest.mark.parametrize("granted", [True, 7, "not x://b at all", {"x://b": 1}])
 def test_what_is_no_list_of_resources_grants_none(older: Talk, granted: Any) -> None:
     identity = older.old("resources/subscribe", uri="x://b")

@@ -9,7 +9,7 @@ client ◀────── result ──────── router ◀───
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,8 +70,8 @@ class Inputs:
         """A call goes to the server, with `text`."""
         self._calls[message.id] = _Call(raw=message.raw_id, text=text)
 
-    def answered(self, answer: Message) -> Sequence[Move]:
-        """Take an answer of the server's; what is none to a call is the router's."""
+    def answered(self, answer: Message, able: Collection[str]) -> Sequence[Move]:
+        """Take an answer of the server's; what is none to a call is the router's. `able` is what the client can do."""
         call = self._calls.pop(answer.id, None)
         if call is None:
             return [self._up(answer.text)]
@@ -83,9 +83,9 @@ class Inputs:
         result = members_of(answer.written(answer.top["result"]))
         state = result.get("requestState")
         call.state = answer.written(answer.top["result"])[state.at : state.end] if state else ""
-        requests = {key: _request(text) for key, text in wanted.items()}
+        requests = {key: _request(text, able) for key, text in wanted.items()}
         if len(requests) > _MOST_DEMANDS or not all(requests.values()):
-            return [self._failed(call, "the server demands what clients of sessions cannot give")]
+            return [self._failed(call, "the server demands what the client cannot give")]
         if not requests:
             return [self._again(call)]
         moves = []
@@ -152,10 +152,10 @@ class Inputs:
         return Move(to="router", server=self._server, text=text)
 
 
-def _request(text: str) -> str:
-    """Return method and params of a demand, as members of a request; "" where no client knows it."""
+def _request(text: str, able: Collection[str]) -> str:
+    """Return method and params of a demand, as members of a request; "" where the client does not know it."""
     found = members_of(text)
     method, params = found.get("method"), found.get("params")
-    if method is None or not isinstance(method.value, str) or method.value not in NEEDS:
+    if method is None or not isinstance(method.value, str) or NEEDS.get(method.value) not in able:
         return ""
     return f'"method":{dumps(method.value)}' + (f',"params":{text[params.at : params.end]}' if params else "")

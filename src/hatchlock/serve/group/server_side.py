@@ -28,6 +28,7 @@ from hatchlock.serve.group.eras import (
     answer_text,
     error_text,
     members_of,
+    names_of,
     notification,
     with_meta,
 )
@@ -57,6 +58,7 @@ class ServerSide:
         self._server = server
         self._era = ""
         self._hello: Message | None = None
+        self._is_discovering = False
         self._able = "{}"
         self._client = ""
         self._level = ""
@@ -143,12 +145,13 @@ class ServerSide:
         hello = self._hello
         if hello is None or not message.is_answer:
             return [self._up(message.text)]
-        if message.id == hello.id:
-            return self._greeted(message)
-        return self._discovered(hello, message) if message.id == _DISCOVER else [self._up(message.text)]
+        if self._is_discovering:
+            return self._discovered(hello, message) if message.id == _DISCOVER else []
+        return self._greeted(message) if message.id == hello.id else []
 
     def _greeted(self, answer: Message) -> Sequence[Move]:
         if "error" in answer.top:
+            self._is_discovering = True
             request = f'{{"jsonrpc":"2.0","id":"{_DISCOVER}","method":"{DISCOVER}","params":{{}}}}'
             return [self._down(with_meta(_message(request), self._envelope()))]
         self._era, self._hello = SESSIONS, None
@@ -248,7 +251,7 @@ class ServerSide:
             _, raw = self._listening.pop(message.id)
             # once it was acknowledged, nobody waits for this
             return [self._up(message.with_id(raw))] if raw else []
-        return self._inputs.answered(message)
+        return self._inputs.answered(message, names_of(self._able))
 
     def _told(self, message: Message) -> Sequence[Move]:
         if message.method == "notifications/cancelled":
