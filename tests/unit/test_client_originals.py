@@ -412,3 +412,28 @@ def test_a_link_that_its_application_has_replaced_by_a_file_gets_everything_back
     desk.apply(imported=records)
     assert desk.path.read_bytes() == TEXT.encode()
     assert (desk.kept, desk.told) == ("", [])
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), SystemExit()])
+def test_an_entry_that_could_not_be_replaced_is_not_called_edited(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    desk.keep_secrets(SECRETS)
+    records = (desk.imported("GitHub", "GitHub", "github-token"),)
+
+    def fails(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hatchlock.clients.writer.swap", fails)
+        resource = desk.resource("GitHub", imported=records)
+        (step,) = plan(resource).steps
+        with pytest.raises(type(error)):
+            resource.apply(step)
+    assert (desk.kept == "") is isinstance(error, OSError)  # after a kill nobody can put that right
+    resource = desk.resource("GitHub", imported=records)
+    list(resource.observe())
+    assert resource.unmarked() == ()
+    desk.apply("GitHub", imported=records)
+    desk.apply(imported=records)
+    assert (desk.path.read_bytes(), desk.kept) == (TEXT.encode(), "")

@@ -100,6 +100,11 @@ class KeptText:
         random = [part for part in parts if _MIXED.fullmatch(part)]
         return any(part in piece for piece in self.pieces if isinstance(piece, str) for part in random)
 
+    def is_of(self, text: str) -> bool:
+        """Return whether a text is this one, whatever stands in it where a secret stood."""
+        parts = (re.escape(piece) if isinstance(piece, str) else ".*" for piece in self.pieces)
+        return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
     def whole(self, secrets: Mapping[str, str]) -> str:
         """Return the text as it was.
 

@@ -278,13 +278,25 @@ def _edit(job: _Job, state: FileState) -> Written | None:
     if job.originals and is_put_aside and not gives_back:
         write_originals(job.originals, change.originals)
         remember_link(job.originals, path)
-    if change.data is None:
-        unlink(state, change.directories)
-    else:
-        swap(state, change.data, job.new_mode)
+    try:
+        if change.data is None:
+            unlink(state, change.directories)
+        else:
+            swap(state, change.data, job.new_mode)
+    except (HatchlockError, OSError):
+        if job.originals and is_put_aside and not gives_back and _is_as_it_was(state):
+            write_originals(job.originals, before)
+        raise
     if job.originals and is_put_aside and gives_back:
         write_originals(job.originals, change.originals)
     return Written(before=state, after=change.data, originals=before, change=change)
+
+
+def _is_as_it_was(state: FileState) -> bool:
+    try:
+        return observe(state.path).fingerprint == state.fingerprint
+    except (HatchlockError, OSError):
+        return False
 
 
 def _directories_to_make(state: FileState, originals: Originals) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Such an entry is left alone, as everybody else's is; but what it replaced never 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from hatchlock.address import Address, ResourceKind, scoped
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.originals import read_originals
 from hatchlock.clients.owners import owner_of
+from hatchlock.clients.put_aside import Taken
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 from hatchlock.resources.client_file import ClientFile, usual_address
@@ -74,6 +76,7 @@ def unmarked_among(
         taken = read_originals(place).taken
     except HatchlockError:  # it was told, and is put aside
         taken = ()
+    taken = tuple(item for item in taken if not _still_stands(item, entries))
     found = {}
     for name in sorted({item.by for item in taken} | (set(applied) & entries.keys())):
         entry = entries.get(name)
@@ -84,6 +87,12 @@ def unmarked_among(
                 file=file, name=name, is_there=entry is not None, kept=kept, place=str(place) if kept else ""
             )
     return found
+
+
+def _still_stands(taken: Taken, entries: Mapping[str, Entry]) -> bool:
+    """Whether an entry was put aside and is there all the same: whoever was about to replace it was killed before."""
+    entry = entries.get(taken.name)
+    return entry is not None and taken.value.is_of(json.dumps(entry.value))
 
 
 def applied_names(file: ClientFile, files: Collection[ClientFile], applied: Iterable[Address]) -> set[str]:
