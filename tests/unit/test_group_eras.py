@@ -928,6 +928,19 @@ def test_what_comes_before_a_client_has_said_how_it_speaks_is_refused() -> None:
     assert (talk.last()["id"], talk.last_result()["tools"]) == (identity, [])
 
 
+def test_many_calls_by_names_that_were_not_listed_cost_one_listing() -> None:
+    talk = Talk("a")
+    talk.ask("server/discover")
+    with_session(talk, "a")
+    first, other = "x" * 60, "y" * 60
+    calls = [talk.ask("tools/call", name=offered("a", name)) for name in (first, first, other)]
+    talk.cancel(calls[1])
+    assert [item["method"] for item in talk.servers["a"][2:]] == ["tools/list"]
+    talk.reply("a", {"tools": [{"name": first}]})
+    assert [item["params"]["name"] for item in talk.servers["a"][3:]] == [first]
+    assert (talk.last()["id"], talk.last()["error"]["code"]) == (calls[2], -32602)
+
+
 def test_a_subscription_is_taken_back_where_it_is(older: Talk) -> None:
     older.old("resources/subscribe", uri="x://a")
     older.reply("a", code=-32602, message="no")

@@ -99,7 +99,7 @@ class ClientSide:
         self._can: Mapping[str, Any] | None = None
         self._failed: Message | None = None
         self._asked: dict[Any, _Asked] = {}
-        self._before: dict[Any, Message] = {}
+        self._before: dict[Any, tuple[str, list[Message]]] = {}
         self._tokens: dict[Any, str] = {}
         self._parking = Parking(key)
         self._subscriptions = Subscriptions()
@@ -160,10 +160,19 @@ class ClientSide:
         if parked := self._parking.find(message.param("requestState"), _subject(message)):
             return self._resume(parked, message)
         if message.method in NAMED and self._behind.unlisted(message.method, message.param("name") or ""):
-            inner = next(self._numbers)
-            self._before[inner] = message
-            return [_to_router(_request(inner, f"{NAMED[message.method]}/list"))]
+            return self._list_before(message)
         return self._pass(message)
+
+    def _list_before(self, message: Message) -> Sequence[Move]:
+        """Keep a call until there is a listing, one for all that wait for it."""
+        listing = f"{NAMED[message.method]}/list"
+        for asked, held in self._before.values():
+            if asked == listing:
+                held.append(message)
+                return []
+        inner = next(self._numbers)
+        self._before[inner] = (listing, [message])
+        return [_to_router(_request(inner, listing))]
 
     def _pass(self, message: Message) -> Sequence[Move]:
         inner = next(self._numbers)
@@ -213,7 +222,8 @@ class ClientSide:
             return []
         if self._waiting:
             self._waiting = [item for item in self._waiting if item.id != identity]
-        self._before = {inner: item for inner, item in self._before.items() if item.id != identity}
+        for _, held in self._before.values():
+            held[:] = [item for item in held if item.id != identity]
         unheard = self._subscriptions.close(message.written(place))
         moves = [self._about("resources/unsubscribe", address) for address in sorted(unheard)]
         for inner in [inner for inner, asked in self._asked.items() if asked.id == identity]:
@@ -228,8 +238,8 @@ class ClientSide:
         inner = message.id
         if inner == _HELLO:
             return self._greeted(message)
-        if held := self._before.pop(inner, None):
-            return self._pass(held)
+        if before := self._before.pop(inner, None):
+            return [move for held in before[1] for move in self._pass(held)]
         if asked := self._asked.pop(inner, None):
             self._tokens.pop(inner, None)
             return [_to_client(self._translated(asked, message))]
