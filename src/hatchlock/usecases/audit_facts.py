@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering"]
 
-_SOURCES = {"source", "base"}
-_LISTS = {"with", "dependencies"}
-
 
 class Gathering:
     """One project, its store, its engine, as they are now.
@@ -249,7 +246,7 @@ class Gathering:
         from hatchlock.security.audit.facts import Loose
 
         for item in cautions(tomllib.loads(self._text)):
-            if item.path[-1] in _SOURCES or (len(item.path) > 1 and item.path[-2] in _LISTS):
+            if item.is_locked:
                 yield Loose(key=item.path, what=item.what, hint=item.advice)
 
 
