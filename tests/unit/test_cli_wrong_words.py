@@ -86,7 +86,10 @@ def test_every_wrong_word_is_told_in_words_of_ours(name: str) -> None:
         ("apply -yes", "`hatchlock apply` has no option -yes", "did you mean --yes?"),
         ("remove -Z", "`hatchlock remove` has no option -Z", "see `hatchlock remove --help`"),
         ("--verison", "`hatchlock` has no option --verison", "did you mean --version?"),
+        ("-C /tmp --verison", "`hatchlock` has no option --verison", "did you mean --version?"),
         ("-n", "`hatchlock` has no option -n", "see `hatchlock --help`"),
+        ("-C /tmp", "COMMAND is missing", "see `hatchlock --help`"),
+        ("statsu --jsno", "there is no command 'statsu'", "did you mean `hatchlock status`?"),
         ("plan --json=yes", "--json takes no value, and 'yes' is one", "see `hatchlock plan --help`"),
         (
             "import --keep-secrets --no-secrets",
@@ -120,6 +123,17 @@ def test_a_command_line_behind_dashes_is_not_passed_over(name: str, capsys: pyte
     said = capsys.readouterr().err
     assert f"`hatchlock {name}` takes no command line behind `--`" in said
     assert f"hatchlock {name} --help" in said
+
+
+def test_help_of_a_command_can_be_asked_for_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["plan", "--help"])
+    usual = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["help", "plan"])
+    assert capsys.readouterr().out == usual
+    assert main(["help", "plna"]) == 64
+    assert "there is no command 'plna'\n\nhint: did you mean `hatchlock plan`?" in capsys.readouterr().err
 
 
 def test_the_answer_is_an_error_and_a_status() -> None:

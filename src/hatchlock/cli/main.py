@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"] and words[1:]:
+        words = [*words[1:], "--help"]
     if words[:1] == ["run"]:
         from hatchlock.cli.quick import quicken
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hatchlock.cli.adding import refuse_command_line
@@ -46,7 +47,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     except UsageError:
         # argparse takes what follows an option that it does not know for something else, and complains of that
         name = next((word for word in argv if word in commands), "")
-        if name or all(word.startswith("-") for word in argv):
+        if name or not _has_bare_word(argv, parser):
             refuse_unknown_options(name, argv, commands.get(name, parser))
         raise
     if unknown:
@@ -54,6 +55,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         refuse_unknown_options(arguments.command, argv, commands[arguments.command])
         raise surplus_words(arguments, unknown, commands[arguments.command])
     return arguments
+
+
+def _has_bare_word(argv: Sequence[str], parser: CommandParser) -> bool:
+    """Whether a word may be meant as a command."""
+    pairs = pairwise(["", *argv])
+    return any(not word.startswith("-") and before not in parser.options_with_value for before, word in pairs)
 
 
 def command_parsers(words: Sequence[str], *, of: CommandParser | None = None) -> Mapping[str, CommandParser]:
