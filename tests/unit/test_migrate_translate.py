@@ -526,3 +526,8 @@ def test_a_shim_stands_for_the_program_that_it_finds_and_a_python_needs_its_libr
     assert f"{python} is meant: {root}/shims/python3 only looks for it, which no sandbox lets it" in found.notes
     (root / "version").write_text("system\n")
     assert proposed("python3 -m some_module").fields["command"][0] == "/usr/bin/python3"
+
+
+def test_an_interpreter_that_is_not_there_is_said_for_a_module_too() -> None:
+    assert "there is no program `python3.99` on this machine yet" in proposed("python3.99 -m some_module").notes
+    assert "there is no program `python3.99` on this machine yet" in proposed("python3.99 some.py").notes

@@ -298,7 +298,10 @@ def _from_python(command: str, args: Sequence[str], *, cwd: str) -> Described:
                 name=name_from(module),
                 fields={"command": [command, *options, "-m", module]},
                 args=tuple(words),
-                notes=(f"`python -m {module}` is a program of this machine: it is not pinned; {advice}",),
+                notes=(
+                    f"`python -m {module}` is a program of this machine: it is not pinned; {advice}",
+                    *_missing(command),
+                ),
             )
     return _from_script(command, args, files=_PYTHON_PROJECT, ends=(".py",), cwd=cwd)
 
@@ -370,9 +373,12 @@ def _unpinned(command: str, args: Sequence[str]) -> Described:
     script = _script_name([command, *args])
     shown = program_name(command)
     unpinned = f"`{shown}` is a program of this machine: it is not pinned, and whoever changes it changes the server"
+    return Described(name=script, fields={"command": command}, args=tuple(args), notes=(unpinned, *_missing(command)))
+
+
+def _missing(command: str) -> tuple[str, ...]:
     is_there = ("/" in command and not command.startswith("/")) or shutil.which(command) is not None
-    missing = () if is_there else (f"there is no program `{shown}` on this machine yet",)
-    return Described(name=script, fields={"command": command}, args=tuple(args), notes=(unpinned, *missing))
+    return () if is_there else (f"there is no program `{program_name(command)}` on this machine yet",)
 
 
 def _script_name(words: Sequence[str]) -> str:
