@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError, KeyProblem, ManyErrors, UsageError
-from hatchlock.manifest.problem import dotted
 
 __all__ = ["WrongOptions", "project_options", "said_of_options", "server_options"]
 
@@ -41,6 +40,8 @@ def said_of_options(options: Mapping[str, str], *table: str) -> Iterator[None]:
     try:
         yield
     except ManyErrors as found:
+        from hatchlock.manifest.problem import dotted
+
         errors = tuple(_said(error, options, dotted(table)) for error in found.errors)
         if not all(isinstance(error, UsageError) for error in errors):
             raise ManyErrors(errors=errors) from None
@@ -56,6 +57,8 @@ def project_options(arguments: argparse.Namespace) -> Mapping[str, str]:
 
 def server_options(arguments: argparse.Namespace) -> Mapping[str, str]:
     """Return what options of `add` or `try` give of a server's table, for `said_of_options`."""
+    from hatchlock.manifest.problem import dotted
+
     given = vars(arguments)
     said = {key: _option(option, given[option]) for key, option in _SINGLE.items() if given.get(option)}
     if named := next((option for option in ("name", "keep") if given.get(option)), ""):
