@@ -25,6 +25,7 @@ __all__ = [
     "flush_tree",
     "fsync_directory",
     "memory_file",
+    "owner_name",
     "private_directory",
     "read_optional",
     "refuse_special",
@@ -44,7 +45,8 @@ _PAUSE = 0.02
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.(?:tmp|part)")
 
 
-def _owner_name(uid: int) -> str:
+def owner_name(uid: int) -> str:
+    """Return what a user is called, or the number where nobody knows."""
     import pwd  # noqa: PLC0415  not on every system, and only needed to explain a failure
 
     try:
@@ -86,7 +88,7 @@ def _nearest(path: Path) -> Path:
 
 def _permission_problem(path: Path, problem: str, *, advice: str = "") -> PermissionProblem:
     facts = path.stat()
-    owner, mode = _owner_name(facts.st_uid), stat.S_IMODE(facts.st_mode)
+    owner, mode = owner_name(facts.st_uid), stat.S_IMODE(facts.st_mode)
     return PermissionProblem(path=str(path), problem=problem, owner=owner, mode=mode, advice=advice)
 
 

@@ -234,6 +234,21 @@ def test_a_read_only_file_is_not_replaced(file: Path, lock: Path) -> None:
 
 
 @as_root
+def test_a_group_that_cannot_be_kept_is_named(file: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    os.chown(file, -1, 54321)
+    monkeypatch.setattr(os, "fchown", refused)
+    with pytest.raises(PermissionProblem, match=r"mcp\.json: its group 54321 cannot be kept") as caught:
+        apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
+    assert caught.value.hint == "give it a group of yours with `chgrp`, and run the same command again"
+    os.chown(file, 12345, -1)
+    with pytest.raises(PermissionProblem, match=r"mcp\.json: its owner 12345 cannot be kept"):
+        apply_entry(file, "time", TIME, dialect=MCP_SERVERS, expected_entry=None, lock=lock)
+
+
+@as_root
 def test_as_another_user_a_read_only_file_or_directory_is_named() -> None:
     """The same as above, but also where the tests run as root: the work is done by an unprivileged child."""
     code = (

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.errors import HatchlockError
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, reporting_permission
+from hatchlock.errors import HatchlockError, PermissionProblem
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, owner_name, reporting_permission
 
 __all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unlink"]
 
@@ -277,9 +277,27 @@ def _keep_owner_and_mode(handle: int, state: FileState) -> None:
         return
     facts = os.fstat(handle)
     if (facts.st_uid, facts.st_gid) != (state.uid, state.gid):
-        os.fchown(handle, state.uid, state.gid)
+        _keep_owner(handle, state, state.uid, state.gid, is_ours=facts.st_uid == state.uid)
     os.fchmod(handle, state.mode)
     _keep_attributes(handle, state.target)
+
+
+def _keep_owner(handle: int, state: FileState, uid: int, gid: int, *, is_ours: bool) -> None:
+    try:
+        os.fchown(handle, uid, gid)
+    except PermissionError as error:
+        kept = f"group {_group_name(gid)}" if is_ours else f"owner {owner_name(uid)}"
+        advice = "give it a group of yours with `chgrp`, and run the same command again" if is_ours else _ADVICE
+        raise PermissionProblem(path=str(state.target), problem=f"its {kept} cannot be kept", advice=advice) from error
+
+
+def _group_name(gid: int) -> str:
+    import grp  # noqa: PLC0415  only needed to explain a failure
+
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def _keep_attributes(handle: int, target: Path) -> None:
