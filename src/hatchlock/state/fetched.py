@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hatchlock.digest import sha256_bytes
-from hatchlock.files import read_optional
+from hatchlock.files import clear_unfinished, read_optional
 from hatchlock.state.documents import write_document
 
 __all__ = ["fetched_locks", "forget_fetched", "remember_fetched"]
@@ -26,12 +26,16 @@ def remember_fetched(store: Path, manifest: Path, lock: bytes) -> None:
     Raises:
         PermissionProblem: It cannot be written.
     """
-    write_document(_place(store, manifest), {"manifest": str(manifest), "lock": lock.decode(errors="replace")})
+    path = _place(store, manifest)
+    clear_unfinished(path.parent, path.name)
+    write_document(path, {"manifest": str(manifest), "lock": lock.decode(errors="replace")})
 
 
 def forget_fetched(store: Path, manifest: Path) -> None:
     """Let go of it: an apply has left a generation, or the project is no more."""
-    _place(store, manifest).unlink(missing_ok=True)
+    path = _place(store, manifest)
+    clear_unfinished(path.parent, path.name)
+    path.unlink(missing_ok=True)
 
 
 def fetched_locks(store: Path) -> Iterator[tuple[Path, bytes, bool]]:
