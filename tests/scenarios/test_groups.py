@@ -109,6 +109,17 @@ def test_what_is_asked_before_stdin_ends_is_answered(home: Path) -> None:
     assert "goes on without" not in ended.stderr.replace("broken has ended; the group dev goes on without it", "")
 
 
+def test_many_megabytes_at_once_end_no_server(home: Path) -> None:
+    text = "x" * (12 << 20)
+    with run(home, "dev") as session:
+        session.hello()
+        for number in range(3):
+            call = {"name": "one__echo", "arguments": {"text": text}}
+            session.write({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": call})
+        lengths = [len(json.loads(session.line())["result"]["content"][0]["text"]) for _ in range(3)]
+    assert lengths == [len(f"one: {text}")] * 3
+
+
 def test_the_end_of_stdin_is_no_failure_where_python_does_not_buffer(home: Path) -> None:
     command = [word for word in hatchlock(home, "run", "--group", "dev") if word != "-I"]
     env = {**BARE, "PYTHONUNBUFFERED": "1"}  # as many containers and CI machines set it

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ __all__ = ["Member", "Outlet", "Running", "read_lines"]
 
 _CHUNK = 1 << 16
 _ROOM = 8 << 20
+_MOST = 2 * LONGEST_MESSAGE
+_STUCK_SECONDS = 30.0
 _KILL_SECONDS = 10.0
 
 
@@ -51,6 +54,7 @@ class Outlet:
         self._broken = broken
         self._lines: deque[bytes] = deque()
         self._held = 0
+        self._moved = time.monotonic()
         self._is_finished = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write, daemon=True)
@@ -61,10 +65,17 @@ class Outlet:
         """Whether too much waits to be read."""
         return self._held > _ROOM
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing of that was taken for long, or it is more than can be kept: messages can be long themselves."""
+        return self._held > _MOST or (self.is_full and time.monotonic() - self._moved > _STUCK_SECONDS)
+
     def put(self, line: bytes) -> None:
         """Add a line; it is written as soon as the ones before it are."""
         with self._changed:
             if not self._is_finished:
+                if not self._held:
+                    self._moved = time.monotonic()
                 self._lines.append(line)
                 self._held += len(line)
                 self._changed.notify_all()
@@ -87,7 +98,9 @@ class Outlet:
     def _write(self) -> None:
         try:
             while (line := self._next()) is not None:
-                write_all(self._descriptor, line)
+                for at in range(0, len(line), _CHUNK):
+                    write_all(self._descriptor, line[at : at + _CHUNK])
+                    self._moved = time.monotonic()
                 with self._changed:
                     self._held -= len(line)
                     self._changed.notify_all()

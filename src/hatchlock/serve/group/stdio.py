@@ -204,7 +204,7 @@ class _Session:
             self._client.put(line)
             return
         running = self._running[to]
-        if running.input.is_full:
-            running.stop()  # it has not read for megabytes; whoever waits for it is told when it has ended
+        if running.input.is_stuck:
+            running.stop()  # it does not read; whoever waits for it is told when it has ended
         else:
             running.input.put(line)
