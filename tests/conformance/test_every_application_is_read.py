@@ -57,6 +57,20 @@ def test_numbers_are_the_text_that_was_meant_and_what_is_no_text_is_said(client:
     assert [left.what for left in server.left] == ["`MANY`: it is no text"]
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [('"args": null, "env": null', ""), ('"args": "x"', "; `args` has to be a list")],
+)
+def test_what_is_null_is_nothing_and_what_is_of_another_type_is_said(more: str, why: str) -> None:
+    data = f'{{"mcpServers": {{"one": {{"command": "uvx mcp-server-time", {more}}}}}}}'.encode()
+    reading = read_application(CLIENTS["cursor"], data, file="f").reading
+    if not why:
+        (server,) = reading.servers
+        assert server.fields["source"] == "pypi:mcp-server-time"
+        return
+    assert [left.what for left in reading.left] == [f"`one` neither starts a server nor has the address of one{why}"]
+
+
 @EVERY
 def test_members_of_any_kind_stop_nothing(client: Client) -> None:
     shapes = [client.shape.written(START)] + [

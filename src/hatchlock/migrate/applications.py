@@ -163,7 +163,8 @@ def _flat(value: Any, shape: Shape) -> Any:
 def _in_text(value: Any, shape: Shape) -> Any:
     if not isinstance(value, Mapping):
         return value
-    changed = dict(value)
+    is_left_out = {shape.args, shape.env, shape.cwd}
+    changed = {name: item for name, item in value.items() if item is not None or name not in is_left_out}
     if isinstance(table := value.get(shape.env), Mapping):
         changed[shape.env] = {name: _as_text(item) for name, item in table.items()}
     if isinstance(words := value.get(shape.args or shape.command), list):
