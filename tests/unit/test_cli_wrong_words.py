@@ -110,6 +110,31 @@ def test_the_answer_fits_the_mistake(words: str, what: str, hint: str) -> None:
     assert (str(wrong.value), wrong.value.hint) == (what, hint)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_an_empty_value_is_not_passed_over(name: str) -> None:
+    command = command_parsers([name])[name]
+    right = needed(command)
+    for option in command.options_with_value:
+        for words in ([name, *right, option, ""], [option, "", name, *right], [name, *right, f"{option}="]):
+            if words[-1] == "-C=":
+                continue  # a short option has its value behind it: that is the directory "="
+            with pytest.raises(UsageError) as wrong:
+                parse(words)
+            assert option in str(wrong.value) or "''" in str(wrong.value), words
+            assert wrong.value.hint, words
+
+
+@pytest.mark.parametrize("name", ["apply", "diff", "export", "import", "logs", "probe", "show", "tree", "verify"])
+def test_an_empty_word_is_not_passed_over(name: str) -> None:
+    with pytest.raises(UsageError) as wrong:
+        parse([name, ""])
+    assert (str(wrong.value), "variable of the shell" in wrong.value.hint) == (
+        f"a word of `hatchlock {name}` is empty",
+        True,
+    )
+    assert parse(["try", "pypi:a", ""]).command == "try"  # the server's own argument
+
+
 def test_what_is_right_stays_right() -> None:
     assert parse(["logs", "time", "-n5"]).lines == 5
     assert parse(["-vg", "plan"]).use_global

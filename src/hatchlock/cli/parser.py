@@ -11,6 +11,7 @@ from hatchlock.cli.adding import refuse_command_line
 from hatchlock.cli.audit_log_command import audit_arguments
 from hatchlock.cli.client_arguments import client_arguments
 from hatchlock.cli.command_parser import CommandParser
+from hatchlock.cli.empty_words import refuse_empty_words
 from hatchlock.cli.export_arguments import export_arguments
 from hatchlock.cli.health_arguments import HEALTH_ARGUMENTS
 from hatchlock.cli.help import COMMANDS
@@ -54,6 +55,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         refuse_command_line(arguments, argv)
         refuse_unknown_options(arguments.command, argv, commands[arguments.command])
         raise surplus_words(arguments, unknown, commands[arguments.command])
+    refuse_empty_words(arguments.command, argv, commands[arguments.command].options_with_value)
     return arguments
 
 
