@@ -276,6 +276,21 @@ def test_1_a_name_to_upgrade_that_the_lock_has_not(project: CatProject) -> None:
     assert "the lock has no package or image 'typo'" in project.run("lock", "--upgrade", "typo").err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("verify", "env:cat"), "did you mean 'cat'?"),
+        (("verify", "nobody"), "it has cat"),
+        (("tree", "nobody"), "it has cat"),
+    ],
+)
+def test_1_a_name_that_the_lock_has_not_comes_with_those_that_it_has(
+    project: CatProject, words: list[str], hint: str
+) -> None:
+    project.ok("lock")
+    assert hint in project.fails(*words).err
+
+
 def test_1_a_secret_that_others_can_read_is_told_after_what_was_applied(project: CatProject) -> None:
     secret = project.directory / "secret"
     secret.write_text("hunter2")

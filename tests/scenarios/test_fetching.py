@@ -182,6 +182,9 @@ def test_a_bundle_is_written_whole_or_not_at_all(project: CatProject, tmp_path: 
         assert "No space left on device" in sentence(done)
         assert list(place.iterdir()) == []
     project.fails("fetch", "--to", str(tmp_path / "none" / "bundle.tar"), status=64)
+    for directory in (str(place), ".", "/"):
+        refused = project.fails("fetch", "--to", directory, status=64)
+        assert f"--to {directory}: it is a directory" in sentence(refused)
 
 
 def test_a_bundle_does_not_take_the_place_of_a_device(project: CatProject, tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def fetch_project(
 
     if target is not None and not target.absolute().parent.is_dir():
         raise UsageError(what=f"--to {target}: there is no such directory", advice="make it first")
+    if target is not None and target.is_dir():
+        raise UsageError(what=f"--to {target}: it is a directory", advice="name a file in it")
     manifest, lock = satisfied_lock(project)
     wanted = _chosen(lock, platforms, all_platforms=all_platforms)
     artefacts = {item.digest: item for name in wanted for item in artefacts_of(manifest, lock, name)}

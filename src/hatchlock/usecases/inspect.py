@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["NotInLock", "image_platforms", "platform_of", "reasons_of", "trees_of"]
 
 
+_FEW = 8
+"""So many names are a hint; more of them would be a list."""
+
+
 @dataclass(kw_only=True, eq=False)
 class NotInLock(HatchlockError):
     """The lock has nothing of that name."""
@@ -34,8 +38,11 @@ class NotInLock(HatchlockError):
             return f"it comes with {' and '.join(self.bases)}, over which Debian's packages are chosen"
         from difflib import get_close_matches
 
-        close = get_close_matches(self.name, self.known, n=1)
-        return f"did you mean {close[0]!r}?" if close else ""
+        bare = self.name.partition(":")[2]  # as addresses are written: env:NAME
+        close = [bare] if bare in self.known else get_close_matches(self.name, self.known, n=1)
+        if close:
+            return f"did you mean {close[0]!r}?"
+        return f"it has {', '.join(sorted(set(self.known)))}" if 0 < len(set(self.known)) <= _FEW else ""
 
 
 def _bases_with(lock: Lock, name: str) -> tuple[str, ...]:
