@@ -107,6 +107,13 @@ def test_the_digest_of_a_projects_content_is_no_version(kind: Kind, before: str,
     assert f"{found.sign} {found.note}" == sign
 
 
+def test_fields_are_called_as_the_lock_calls_them() -> None:
+    after = running(secrets={"TOKEN": SecretReference(secret="env:TOKEN", as_="file")})
+    (line,) = [line for line in texts(running(), after) if line.startswith("servers ")]
+    assert '"as": "file"' in line
+    assert "as_" not in line
+
+
 def test_what_is_said_of_a_package_that_moved() -> None:
     before = package(licence="MIT", publisher="zoë", authors="Z", signature="attested")
     after = package(
