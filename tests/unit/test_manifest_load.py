@@ -489,6 +489,12 @@ def test_what_may_surprise_is_a_warning_with_its_line(text: str, expected: str) 
     assert warnings[0].place.line == 4 + len(text.splitlines())
 
 
+@pytest.mark.parametrize("source", ["pypi:x", "npm:@a/x"])
+def test_the_bounds_of_a_warning_are_an_example_and_no_advice(source: str) -> None:
+    (warning,) = manifest(f'[servers.s]\nsource = "{source}"\n').warnings
+    assert warning.hint.startswith(f"bound it, with numbers of its own as in {source}")
+
+
 @pytest.mark.parametrize("bound", ["<2", "<=2", "==1.*", "===1", "~=1.2", ">=1,<2"])
 def test_a_bounded_range_is_no_surprise(bound: str) -> None:
     assert manifest(f'[servers.s]\nsource = "pypi:x{bound}"\n').warnings == ()

@@ -60,7 +60,8 @@ def _is_bounded(comparators: str) -> bool:
 
 def _unbounded(path: KeyPath, name: str, example: str) -> Finding:
     what = f"{name} has no upper bound, so `lock --upgrade` may bring any later version"
-    return Finding(path=path, what=what, advice=f"write {example}", is_locked=True)
+    # which numbers it has is not known here, and whoever copied these would be left without a version
+    return Finding(path=path, what=what, advice=f"bound it, with numbers of its own as in {example}", is_locked=True)
 
 
 def _mutable(path: KeyPath, spec: str) -> Iterator[Finding]:
