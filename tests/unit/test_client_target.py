@@ -142,3 +142,19 @@ def test_what_was_not_found_is_told_of_and_what_a_project_commits_is_not(tmp_pat
         f"client:codex: Codex was not found on this machine: there is no {tmp_path}/.codex/config.toml; {written}",
         f"client:kiro: Kiro was not found on this machine: there is no {tmp_path}/.kiro/settings/mcp.json; {written}",
     ]
+
+
+def test_two_applications_with_one_file_have_one_entry_in_it_or_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text("{}")
+    (tmp_path / "link.json").symlink_to("one.json")
+    files = {"cursor": "one.json", "windsurf": "link.json", "gemini": "one.json", "opencode": "one.json"}
+    specs = tuple(ClientSpec(name=name, path=str(tmp_path / file)) for name, file in files.items())
+    found = wanted(manifest(tuple(files), specs))
+    # opencode has another place in it, gemini writes what windsurf writes, and only one of them can be there
+    assert [entry.file.client for entry in found.entries] == ["cursor", "opencode"]
+    assert [str(problem.address) for problem in found.problems] == ["client:windsurf/time", "client:gemini/time"]
+    problem = found.problems[0]
+    assert f"{tmp_path}/link.json is the file of Cursor as well, whose entry 'time' is another one" in str(problem.what)
+    alike = wanted(manifest(("windsurf", "gemini"), specs))
+    assert [entry.file.client for entry in alike.entries] == ["windsurf", "gemini"]
+    assert alike.problems == ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hatchlock.clients.catalogue import CLIENTS, Client, Scope
+from hatchlock.clients.dialect import Dialect
 from hatchlock.clients.owners import start_for
 from hatchlock.clients.shape import Start
 from hatchlock.errors import HatchlockError
@@ -15,7 +17,16 @@ from hatchlock.resources.base import Problem
 from hatchlock.resources.client import ClientFile, EntrySpec
 from hatchlock.resources.machine import Machine
 
-__all__ = ["NoProjectFile", "Wanted", "other_files", "own_fields", "usual_files", "wanted_entries", "written_entry"]
+__all__ = [
+    "NoProjectFile",
+    "SharedFile",
+    "Wanted",
+    "other_files",
+    "own_fields",
+    "usual_files",
+    "wanted_entries",
+    "written_entry",
+]
 
 _FIRST = frozenset({"claude-code", "cursor"})
 """Applications whose files are a part of every target: plans and generations are compared by its bytes, which stay."""
@@ -36,6 +47,24 @@ class NoProjectFile(HatchlockError):
 
     def _hint(self) -> str:
         return self.instead or f'write scope = "user" into [clients.{self.client}]'
+
+
+@dataclass(kw_only=True, eq=False)
+class SharedFile(HatchlockError):
+    """Two applications that write entries differently have one file."""
+
+    code: ClassVar[str] = "shared-client-file"
+
+    path: str
+    client: str
+    title: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.path} is the file of {self.title} as well, whose entry {self.server!r} is another one"
+
+    def _hint(self) -> str:
+        return f"leave one of the two out of `clients`, or name a file of its own: path in [clients.{self.client}]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +99,23 @@ def wanted_entries(manifest: Manifest, machine: Machine) -> Wanted:
                 problems.append(Problem.of(spec.address, error))
             else:
                 entries.append(spec)
+    shared = tuple(_in_one_place(entries))
+    problems += [problem for _, problem in shared]
+    entries = [entry for entry in entries if all(entry is not other for other, _ in shared)]
     return Wanted(entries=tuple(entries), problems=tuple(problems), left_out=tuple(sorted(left_out)))
+
+
+def _in_one_place(entries: Sequence[EntrySpec]) -> Iterator[tuple[EntrySpec, Problem]]:
+    """Yield the entries for which there is no room: another application's entry of that name is another one, in the same file."""
+    real = {file.path: os.path.realpath(file.path) for file in {entry.file for entry in entries}}
+    first: dict[tuple[str, Dialect, str], EntrySpec] = {}
+    for entry in entries if len(set(real.values())) < len({entry.file for entry in entries}) else ():
+        file = entry.file
+        other = first.setdefault((real[file.path], file.dialect, entry.server), entry)
+        if other.value != entry.value:
+            title = CLIENTS[other.file.client].title
+            error = SharedFile(path=file.path, client=file.client, title=title, server=entry.server)
+            yield entry, Problem.of(entry.address, error)
 
 
 def _entry(server: ServerSpec, client: Client, manifest: Manifest, machine: Machine) -> EntrySpec:
