@@ -531,3 +531,9 @@ def test_a_shim_stands_for_the_program_that_it_finds_and_a_python_needs_its_libr
 def test_an_interpreter_that_is_not_there_is_said_for_a_module_too() -> None:
     assert "there is no program `python3.99` on this machine yet" in proposed("python3.99 -m some_module").notes
     assert "there is no program `python3.99` on this machine yet" in proposed("python3.99 some.py").notes
+
+
+def test_of_a_directory_that_no_server_may_see_it_is_not_said_that_it_is_mounted() -> None:
+    server = proposed("npx foo /tmp")
+    assert "`sandbox.mounts`: /tmp: everybody's files are below it" in lost(server)
+    assert not [note for note in server.notes if "mounted" in note]

@@ -118,8 +118,10 @@ def _without_forbidden(server: Proposed) -> tuple[Proposed, list[Left]]:
         return server, []
     kept: list[Any] = []
     lost: list[Left] = []
+    notes = server.notes
     for mount in mounts:
         if why := _why_forbidden(mount):
+            notes = tuple(note for note in notes if not note.startswith(f"{mount['source']} is mounted "))
             lost.append(Left(line=server.line, what=f"`sandbox.mounts`: {mount['source']}: {why}"))
         else:
             kept.append(mount)
@@ -130,7 +132,7 @@ def _without_forbidden(server: Proposed) -> tuple[Proposed, list[Left]]:
         _drop(fields, (_SANDBOX, "mounts"))
     if not relaxations(fields.get(_SANDBOX, {})):
         _without_reason(fields)
-    return replace(server, fields=fields), lost
+    return replace(server, fields=fields, notes=notes), lost
 
 
 def _why_forbidden(mount: Any) -> str:
