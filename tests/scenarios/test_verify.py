@@ -227,6 +227,9 @@ def test_a_report_of_another_lock_is_told(project: CatProject, tmp_path: Path) -
 def test_a_file_that_is_no_report_is_refused(project: CatProject, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     assert "there is no such file" in project.fails("verify", "--against", str(report)).err
+    assert (
+        "is no report that this hatchlock can read: it is a directory" in project.fails("verify", "--against", ".").err
+    )
     for text in ("{", "[" * 100_000):
         report.write_text(text)
         said = project.fails("verify", "--against", str(report)).err

@@ -91,6 +91,8 @@ def test_one_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(BadPlanFile) as caught:
         read_plan(tmp_path / "plan.json")
     assert "there is no such file" in str(caught.value)
+    with pytest.raises(BadPlanFile, match="it is a directory"):
+        read_plan(tmp_path)
 
 
 def leaves(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -82,7 +82,10 @@ def read_plan(path: Path) -> SavedPlan:
     Raises:
         BadPlanFile: There is none at that path, or it is not of this version.
     """
-    data = read_optional(path)
+    try:
+        data = read_optional(path)
+    except IsADirectoryError as error:
+        raise BadPlanFile(path=str(path), why="it is a directory") from error
     if data is None:
         raise BadPlanFile(path=str(path), why="there is no such file")
     try:

@@ -231,7 +231,10 @@ def _read(path: Path) -> Report:
 
     from hatchlock.images.report import BadReport, read_report
 
-    data = read_optional(path)
+    try:
+        data = read_optional(path)
+    except IsADirectoryError as error:
+        raise BadReport(path=str(path), why="it is a directory") from error
     if data is None:
         raise BadReport(path=str(path), why="there is no such file")
     try:
