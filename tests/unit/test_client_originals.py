@@ -149,6 +149,9 @@ def test_an_entry_that_changed_since_it_was_read_is_a_conflict(desk: Desk) -> No
     (problem,) = made.problems
     assert (problem.code, str(problem.address)) == ("changed-since-import", "client:cursor/github")
     assert f"the entry 'GitHub' in {desk.path} has changed since `import` read it" in problem.what
+    assert problem.hint.startswith(
+        "`hatchlock remove github`, and `hatchlock import` again"
+    )  # which adds no server twice
     assert "hatchlock import" in problem.hint
     assert desk.path.read_text() == text
 

@@ -25,12 +25,13 @@ class ChangedSinceImport(HatchlockError):
 
     path: str
     name: str
+    server: str
 
     def __str__(self) -> str:
         return f"the entry {self.name!r} in {self.path} has changed since `import` read it, and it is left alone"
 
     def _hint(self) -> str:
-        return "run `hatchlock import` again, or take that entry out yourself"
+        return f"`hatchlock remove {self.server}`, and `hatchlock import` again; or take that entry out yourself"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -79,7 +80,7 @@ class Read:
         """
         match self.part:
             case "changed":
-                return ChangedSinceImport(path=path, name=self.record.entry)
+                return ChangedSinceImport(path=path, name=self.record.entry, server=self.server)
             case "waiting":
                 return NameStands(path=path, name=self.record.entry, server=self.server)
             case "replaced" | "removed":
