@@ -77,6 +77,7 @@ def test_what_needs_no_hatchlock_means_the_same_to_every_application(client: Cli
     ("name", "place"),
     [
         ("claude-code", "${TIME_TOKEN}"),
+        ("continue", "${{ secrets.TIME_TOKEN }}"),
         ("cursor", "${env:TIME_TOKEN}"),
         ("gemini", "$TIME_TOKEN"),
         ("opencode", "{env:TIME_TOKEN}"),

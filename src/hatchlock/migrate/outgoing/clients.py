@@ -26,6 +26,7 @@ __all__ = [
 
 _BY_NAME: Mapping[str, str] = {
     "claude-code": "${{{}}}",
+    "continue": "${{{{ secrets.{} }}}}",
     "crush": "${}",
     "cursor": "${{env:{}}}",
     "gemini": "${}",
@@ -35,7 +36,12 @@ _BY_NAME: Mapping[str, str] = {
     "windsurf": "${{env:{}}}",
 }
 """How an application is told to put in what it knows by a name, as its own documentation says."""
-_REPLACES: Mapping[str, tuple[str, ...]] = {"crush": ("$",), "gemini": ("$",), "opencode": ("{env:", "{file:")}
+_REPLACES: Mapping[str, tuple[str, ...]] = {
+    "continue": ("${{",),
+    "crush": ("$",),
+    "gemini": ("$",),
+    "opencode": ("{env:", "{file:"),
+}
 _USUALLY_REPLACES = ("${",)
 """What in a word or value an application takes for such a name; none of them has a way to write it as it is."""
 _ASKS = ("vscode", "vscode-insiders")
