@@ -199,6 +199,12 @@ def test_what_is_not_declared_any_more_goes_and_the_plan_says_what_is_lost(world
     assert find_volume(Engine(world.engine), record.volumes["/data"]) is None
 
 
+def test_nothing_is_lost_with_a_volume_into_which_nobody_has_written(world: World) -> None:
+    world.apply(world.record("notes", sandbox=KEPT))
+    (step,) = world.plan().steps
+    assert (step.action, step.loss) == (Action.DELETE, "")
+
+
 def test_a_volume_of_somebody_else_is_named_and_left_alone(world: World) -> None:
     record = world.record("notes", sandbox=KEPT)
     engine, name = Engine(world.engine), record.volumes["/data"]

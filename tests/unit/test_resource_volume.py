@@ -85,13 +85,33 @@ def test_what_is_lost_is_said_and_nothing_is_lost_with_an_empty_directory(kept: 
     assert not kept.place("/data").parent.exists()
 
 
+def test_directories_and_files_without_a_byte_are_nothing_as_in_an_engine_which_tells_bytes_alone(kept: Kept) -> None:
+    kept.apply("/data")
+    (kept.place("/data") / "deep").mkdir()
+    (kept.place("/data") / "deep" / "a").touch()
+    assert [step.loss for step in kept.plan().steps] == [""]
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_nothing(kept: Kept) -> None:
+    kept.apply("/data")
+    above = os.open(kept.place("/data"), os.O_RDONLY)
+    for _ in range(17):  # beyond what a path may have
+        os.mkdir("x" * 250, dir_fd=above)
+        below = os.open("x" * 250, os.O_RDONLY, dir_fd=above)
+        os.close(above)
+        above = below
+    os.close(above)
+    assert [step.loss for step in kept.plan().steps] == ["what notes keeps in /data"]
+    kept.apply()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_directory_of_another_user_is_made_anew_and_what_was_in_it_is_lost(kept: Kept) -> None:
     kept.apply("/data", user="4242:4242")
-    (kept.place("/data") / "a").touch()
+    (kept.place("/data") / "a").write_bytes(b"xx")
     (step,) = kept.plan("/data", user="4243:4243").steps
     assert (step.action, step.details["owner"]) == (Action.UPDATE, "4242:4242 -> 4243:4243")
-    assert step.loss == "0 bytes that notes keeps in /data"
+    assert step.loss == "2 bytes that notes keeps in /data"
     kept.apply("/data", user="4243:4243")
     assert kept.place("/data").stat().st_uid == 4243
     assert list(kept.place("/data").iterdir()) == []

@@ -22,7 +22,6 @@ from hatchlock.resources.volume_directories import (
     directory_size,
     give_directory,
     is_at_work,
-    is_empty,
     kept_directories,
     make_directory,
     move_directory,
@@ -310,13 +309,9 @@ class VolumeResource:
         return Observed(address=item.address, key=item.key, facts=_facts(item), loss=loss)
 
     def _loss(self, server: str, path: str, place: str) -> str:
-        size: int | None
-        if place.startswith("/"):
-            if is_empty(Path(place)):
-                return ""
-            size = directory_size(Path(place))
-        else:
-            size = self._in_engine.size(place)
+        size = directory_size(Path(place)) if place.startswith("/") else self._in_engine.size(place)
+        if size == 0:  # engines tell bytes alone, so that empty files and directories are nothing anywhere
+            return ""
         return f"{'what' if size is None else f'{_shown_size(size)} that'} {server} keeps in {path}"
 
     def _begins_with(self, spec: VolumeSpec) -> dict[str, str]:

@@ -31,7 +31,6 @@ __all__ = [
     "directory_size",
     "give_directory",
     "is_at_work",
-    "is_empty",
     "kept_directories",
     "make_directory",
     "move_directory",
@@ -203,23 +202,20 @@ def _tidy(server: Path) -> None:
         server.rmdir()
 
 
-def is_empty(directory: Path) -> bool:
-    """Whether nothing is in a directory, as far as we may look; one that has gone meanwhile has nothing in it."""
-    try:
-        return not any(directory.iterdir())
-    except FileNotFoundError:
-        return True
-    except PermissionError:  # its server has closed it to its own user
-        return False
-
-
-def directory_size(directory: Path) -> int:
-    """Return the bytes of all files below a directory."""
+def directory_size(directory: Path) -> int | None:
+    """Return the bytes of all files below a directory, 0 if it has gone meanwhile; None where not all can be looked at."""
     total = 0
-    for _, entry in entries_below(directory):
-        with contextlib.suppress(OSError):  # its server has deleted it meanwhile
-            if not entry.is_dir(follow_symlinks=False):
-                total += entry.stat(follow_symlinks=False).st_size
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.scandir(directory).close()
+        for _, entry in entries_below(directory):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # its server has deleted it meanwhile
+                if entry.is_dir(follow_symlinks=False):
+                    os.scandir(entry).close()
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except OSError:  # its server has closed it to its own user, or the path is too long
+        return None
     return total
 
 
