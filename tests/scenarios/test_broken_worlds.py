@@ -369,6 +369,10 @@ def test_a_store_that_cannot_be_written_to_serves_and_says_why_it_does_not_chang
         for command in ("plan", "status", "history", "apply --yes"):
             project.ok(*command.split())
         assert project.tools("first") == tools
+        probed = project.ok("probe", "first")
+        assert "answered in" in probed.out
+        assert "note: `status` will not know of this probe of first: " in probed.err
+        assert "the file system is read-only" in probed.err
         (project.user_home / ".claude.json").unlink()
         assert project.steps() == ["create client:claude-code/first"]
         refused = project.fails(*APPLY).err

@@ -24,6 +24,7 @@ from hatchlock.cli.consent import asker, consent_of
 from hatchlock.cli.context import changed_project, project_of
 from hatchlock.cli.lock_views import change_lines, moved_text
 from hatchlock.cli.plan_commands import moved_by, moved_since, selection_of, tell_problems
+from hatchlock.cli.probe_command import tell_unkept
 from hatchlock.cli.ui import Ui, error_to_dict
 from hatchlock.errors import INTERRUPTED, RefusedError, UsageError
 from hatchlock.events import Event
@@ -226,6 +227,7 @@ def _probe_all(project: Project, applied: Applied, ui: Ui) -> tuple[list[Probed]
             )
             if not ui.json:
                 ui.say(probe_line(probed[-1]))
+            tell_unkept(probed[-1], ui)
     except KeyboardInterrupt:
         rest = ", ".join(name for name, _ in wanted[len(probed) :])
         ui.say(f"interrupted: not probed: {rest}; all steps are done, and `hatchlock probe NAME` does that")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hatchlock.serve.probe import Call, ProbedDefinition, ProbeResult
     from hatchlock.usecases.probe import Probed
 
-__all__ = ["probe"]
+__all__ = ["probe", "tell_unkept"]
 
 
 def probe(arguments: argparse.Namespace, ui: Ui) -> int:
@@ -41,6 +41,7 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
         if not ui.json:
             # a trial says at its end what its sandbox has stopped, whether it was probed or not
             _show(probed[-1], ui, named=not one, explained=arguments.command != "try")
+        tell_unkept(probed[-1], ui)
     if ui.json and one:
         _show_document(probed[0], ui)
     elif ui.json:
@@ -49,6 +50,12 @@ def probe(arguments: argparse.Namespace, ui: Ui) -> int:
         ui.say(f"{project} has no applied server")
     refused = [isinstance(item.error, RefusedError) for item in probed if item.error]
     return (3 if all(refused) else 1) if refused else 0
+
+
+def tell_unkept(probed: Probed, ui: Ui) -> None:
+    """Say that nothing of a probe is remembered, if that is so."""
+    if probed.unkept:
+        ui.say(f"note: `status` will not know of this probe of {probed.server}: {probed.unkept}")
 
 
 def _call(arguments: argparse.Namespace) -> Call | None:

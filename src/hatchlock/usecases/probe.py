@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hatchlock.errors import HatchlockError
 from hatchlock.state.project import ProjectState
 from hatchlock.state.quarantine import InQuarantine, check_quarantine
+from hatchlock.usecases.probe_kept import keep_answer, keep_failure
 
 if TYPE_CHECKING:
     from hatchlock.launch import LaunchRecord
@@ -76,6 +77,7 @@ class Probed:
         explained: The same for people, with what would permit it.
         withheld: Tools that its clients are not offered -> the rule that keeps them back, "allow" or "deny".
         unmatched: What of these rules matches none of its tools: the rule, and the name or pattern.
+        unkept: Why nothing of it is remembered; "" when it is. That is no failure of the server.
     """
 
     server: str
@@ -90,6 +92,7 @@ class Probed:
     explained: str = ""
     withheld: Mapping[str, str] = field(default_factory=dict)
     unmatched: tuple[tuple[str, str], ...] = ()
+    unkept: str = ""
 
 
 def wanted_probes(project: Project, servers: Iterable[str]) -> tuple[tuple[str, ProbeSpec], ...]:
@@ -210,9 +213,9 @@ def _unanswered(
     error.why, error.said = redact(error.why, hidden), tuple(redact(line, hidden) for line in error.said)
     error.said = _once(error.said, record)
     _explain(error, state, record, since=began.at)
-    if is_remembered:
-        _remember(state, record, health="failed", said=error.why)
-    return Probed(server=record.server, error=error, noise=_counts(state, record).noise - began.counts.noise)
+    unkept = keep_failure(state, record, error.why) if is_remembered else ""
+    noise = _counts(state, record).noise - began.counts.noise
+    return Probed(server=record.server, error=error, noise=noise, unkept=unkept)
 
 
 def _once(said: tuple[str, ...], record: LaunchRecord) -> tuple[str, ...]:
@@ -240,8 +243,7 @@ def _answered(
     items = stopped(state.root, record, since=began.at)
     why = explained(items, record)
     failure = _failure(call, result, record, why) if call and result.failed else None
-    _remember_answer(state, record, result, failure if call_counts else None)
-    _compare(state, record, result)
+    unkept = keep_answer(state, record, result, failure if call_counts else None)
     surface = seen_surface(state.root, record, record.digest)
     noise = _counts(state, record).noise - began.counts.noise
     names = [item.name for item in result.tools]
@@ -254,6 +256,7 @@ def _answered(
         explained=why,
         withheld={name: by for name in names if record.surface and (by := record.surface.withheld_by(name))},
         unmatched=record.surface.unmatched(names) if record.surface else (),
+        unkept=unkept,
     )
 
 
@@ -337,26 +340,6 @@ def _redacted(result: ProbeResult, hidden: tuple[str, ...]) -> ProbeResult:
     )
 
 
-def _compare(state: ProjectState, record: LaunchRecord, result: ProbeResult) -> None:
-    """Remember whether it offers what was pinned of it, as `run` does it for its clients.
-
-    That it does so to us says nothing of what it does to them: what they saw differ, a look of ours does not take back.
-    """
-    from datetime import UTC, datetime
-
-    from hatchlock.state.surfaces import read_surface, remember_surface, surface_path
-    from hatchlock.usecases.surfaces import difference_from
-
-    pins = record.surface.pins if record.surface else None
-    if pins is None:
-        return
-    path, difference = surface_path(state.root, record.server), difference_from(pins, result)
-    known = read_surface(path, record.digest)
-    if difference or known is None or known.matches:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        remember_surface(path, record.digest, difference, now=now)
-
-
 def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:
     """Return what of it is another one when it is redacted."""
     pairs = [
@@ -366,25 +349,3 @@ def _reveals(found: ProbeResult, redacted: ProbeResult) -> tuple[str, ...]:
     ]
     pairs.append(("instructions", found.instructions != redacted.instructions))
     return tuple(name for name, differs in pairs if differs)
-
-
-def _remember_answer(
-    state: ProjectState, record: LaunchRecord, result: ProbeResult, failure: HatchlockError | None
-) -> None:
-    who = f"{result.server} {result.version}".strip()  # a server may say no version
-    said = f"{who}, {len(result.tools)} tool{'s' * (len(result.tools) != 1)}, {result.seconds:.2f} s"
-    _remember(
-        state,
-        record,
-        health="failed" if failure else "healthy",
-        said=str(failure or said),
-        protocol=result.protocol,
-        milliseconds=round(result.seconds * 1000),
-    )
-
-
-def _remember(state: ProjectState, record: LaunchRecord, *, health: str, said: str, **facts: str | int) -> None:
-    from datetime import UTC, datetime
-
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    state.remember_probe(record.server, {"launch": record.digest, "health": health, "said": said, "at": at, **facts})
