@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hatchlock.place import Place
 
 __all__ = [
+    "FULL",
     "INTERRUPTED",
     "HatchlockError",
     "KeyProblem",
@@ -33,6 +34,8 @@ __all__ = [
     "about",
 ]
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The numbers with which a system says that there is no room."""
 INTERRUPTED = 130
 """The exit status of a command that a signal has ended."""
 
@@ -187,9 +190,16 @@ class SystemProblem(HatchlockError):
         return f"{self.path}: {self.problem}" if self.path else self.problem
 
     def _hint(self) -> str:
-        if self.number in {errno.ENOSPC, errno.EDQUOT}:
-            return "make room where HATCHLOCK_HOME is, then run the same command again: it goes on from what is there"
-        return "mend the cause, then run the same command again: it goes on from what is there"
+        return f"{self._remedy()}, then run the same command again: it goes on from what is there"
+
+    def _remedy(self) -> str:
+        if self.number in FULL:
+            return f"make room {'there' if self.path else 'where HATCHLOCK_HOME is'}"
+        if self.number == errno.EISDIR:
+            return "a file belongs where that directory is: move it away, or name a file"
+        if self.number == errno.ENOTDIR:
+            return "a directory belongs where a file is: move it away, or name another place"
+        return "mend the cause"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from hatchlock.errors import PermissionProblem
+from hatchlock.errors import FULL, PermissionProblem
 
 __all__ = [
     "alone_in",
@@ -25,6 +25,7 @@ __all__ = [
     "flush_tree",
     "fsync_directory",
     "memory_file",
+    "naming_full",
     "owner_name",
     "private_directory",
     "read_optional",
@@ -77,6 +78,17 @@ def reporting_permission(path: Path, *, advice: str = "") -> Iterator[None]:
         if error.errno == errno.EROFS:  # then it does not matter whose it is
             raise PermissionProblem(path=str(denied), problem=problem + wanted, advice=advice or _READ_ONLY) from error
         raise _permission_problem(denied, problem + wanted, advice=advice) from error
+
+
+@contextlib.contextmanager
+def naming_full(path: Path) -> Iterator[None]:
+    """Have the error of a full disk inside the block name a path: of a file that is open the system says no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _nearest(path: Path) -> Path:
@@ -170,7 +182,7 @@ def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterato
     with reporting_permission(path):
         handle, temporary = begin_file(path)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with naming_full(path), os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)

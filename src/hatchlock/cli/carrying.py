@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hatchlock.cli.log import logged
 from hatchlock.cli.ui import JSON_FORMAT, Ui, error_to_dict
-from hatchlock.errors import HatchlockError, SystemProblem
+from hatchlock.errors import HatchlockError, SystemProblem, UsageError
 from hatchlock.events import Event, Sink, event_to_dict
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telli
     """Open what a command tells of its steps. An error that ends the block is told in the file too.
 
     Raises:
+        UsageError: `--events` names a directory, or a file in none; nothing was done.
         OSError: The file of `--events` cannot be written to; nothing was done.
     """
 
@@ -75,7 +76,12 @@ def telling(arguments: argparse.Namespace, ui: Ui, home: Home) -> Iterator[Telli
         return
     from hatchlock.state.runlog import LineWriter
 
-    with contextlib.closing(LineWriter(Path(arguments.events))) as file:
+    path = Path(arguments.events)
+    if path.is_dir():
+        raise UsageError(what=f"--events {path}: it is a directory", advice="name a file in it")
+    if not path.parent.is_dir():
+        raise UsageError(what=f"--events {path}: there is no directory {path.parent}", advice="make it first")
+    with contextlib.closing(LineWriter(path)) as file:
 
         def write(event: Event) -> None:
             file.write({"format_version": JSON_FORMAT, **event_to_dict(event)})

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hatchlock.errors import UsageError
 from hatchlock.files import check_private
-from hatchlock.paths import Home
+from hatchlock.paths import MANIFEST_NAME, Home
 
 if TYPE_CHECKING:
     import argparse
@@ -60,8 +61,6 @@ def directory_of(arguments: argparse.Namespace) -> Path:
     Raises:
         UsageError: `-C` names no directory.
     """
-    from hatchlock.errors import UsageError
-
     directory = Path(arguments.directory)
     if directory.is_dir():
         return directory
@@ -94,13 +93,14 @@ def project_of(arguments: argparse.Namespace, *, home: Home | None = None) -> Pr
 
     Raises:
         NoManifest: There is none.
+        UsageError: `--manifest` names a directory.
         AnotherProject: It is not the one that the command line names.
     """
     from hatchlock.usecases.project import open_project
 
     found = open_project(
         directory=directory_of(arguments).resolve(),
-        manifest=_in_real_directory(Path(arguments.manifest)) if arguments.manifest else None,
+        manifest=_named_manifest(Path(arguments.manifest)) if arguments.manifest else None,
         use_global=arguments.use_global,
         home=home or home_of(arguments),
         environ=os.environ,
@@ -164,7 +164,6 @@ def project_or_none(arguments: argparse.Namespace) -> Project:
     Raises:
         NoManifest: There is none where one was named.
     """
-    from hatchlock.paths import MANIFEST_NAME
     from hatchlock.usecases.project import NoManifest, Project
 
     try:
@@ -182,6 +181,9 @@ def project_or_none(arguments: argparse.Namespace) -> Project:
     )
 
 
-def _in_real_directory(path: Path) -> Path:
+def _named_manifest(path: Path) -> Path:
     """A manifest that is itself a link keeps its name: what belongs to it lies beside the link."""
+    if path.is_dir():
+        advice = f"name the file in it, {path / MANIFEST_NAME}, or the directory with -C {path}"
+        raise UsageError(what=f"--manifest {path}: it is a directory", advice=advice)
     return path.parent.resolve() / path.name

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from hatchlock.digest import sha256_bytes
 from hatchlock.errors import HatchlockError, PermissionProblem
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, owner_name, reporting_permission
+from hatchlock.files import begin_file, clear_unfinished, fsync_directory, naming_full, owner_name, reporting_permission
 
 __all__ = ["ABSENT", "Changed", "FileState", "Unusable", "observe", "swap", "unlink"]
 
@@ -142,7 +142,7 @@ def swap(state: FileState, new: bytes, new_mode: int) -> None:
         clear_unfinished(target.parent, target.name)
         handle, temporary = begin_file(target, mode=new_mode if state.mode is None else 0o600)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with naming_full(target), os.fdopen(handle, "wb") as stream:
                 _keep_owner_and_mode(stream.fileno(), state)
                 stream.write(new)
                 stream.flush()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hatchlock.errors import HatchlockError
+from hatchlock.files import naming_full
 from hatchlock.realise.archives import CANNOT_READ, LONGEST_NAME, CannotRead, Member, open_archive, reason_of
 
 __all__ = ["BadArchive", "Limits", "public_directory", "unpack"]
@@ -213,8 +214,9 @@ def _inward(link: Member) -> Member:
 def _write(plan: _Plan, into: Path) -> None:
     for path in plan.directories:
         _make_directory(f"{into}/{path}")
-    for path, member in plan.files.items():
-        _write_file(f"{into}/{path}", member)
+    with naming_full(into):
+        for path, member in plan.files.items():
+            _write_file(f"{into}/{path}", member)
     for path, target in plan.links.items():
         os.symlink(target, f"{into}/{path}")  # noqa: PTH211
     _check_links(plan.links, into)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hatchlock.digest import canonical_json
-from hatchlock.files import fsync_directory, private_directory, read_optional
+from hatchlock.files import fsync_directory, naming_full, private_directory, read_optional
 
 __all__ = ["Interrupted", "Journal", "read_interrupted"]
 
@@ -83,7 +83,8 @@ class Journal:
         line = canonical_json({"event": event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **facts})
         with self._lock:
             try:
-                self._append(line + b"\n")
+                with naming_full(self.path):
+                    self._append(line + b"\n")
             except OSError:
                 self._stream.truncate(self._length)
                 self._stream.seek(self._length)

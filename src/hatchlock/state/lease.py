@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hatchlock.errors import HatchlockError
 from hatchlock.events import Event, Sink, discard
-from hatchlock.files import private_directory, read_optional, reporting_permission
+from hatchlock.files import naming_full, private_directory, read_optional, reporting_permission
 from hatchlock.process import owner, owner_is_gone
 from hatchlock.state.stamps import in_utc
 
@@ -146,7 +146,8 @@ def _write_holder(note: Path, purpose: str) -> None:
     # always the same name, for nobody else writes it meanwhile: what a killed holder leaves goes with the next one
     temporary = note.with_name(f".{note.name}.tmp")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with naming_full(note), os.fdopen(handle, "wb") as stream:
             stream.write(json.dumps(asdict(holder)).encode())
         temporary.replace(note)
     except OSError:

@@ -12,7 +12,14 @@ from typing import BinaryIO, ClassVar
 
 from hatchlock.digest import algorithm_of, digest_file
 from hatchlock.errors import HatchlockError
-from hatchlock.files import begin_file, clear_unfinished, fsync_directory, private_directory, reporting_permission
+from hatchlock.files import (
+    begin_file,
+    clear_unfinished,
+    fsync_directory,
+    naming_full,
+    private_directory,
+    reporting_permission,
+)
 
 __all__ = ["BlobWriter", "Blobs", "TooLong", "WrongHash"]
 
@@ -154,7 +161,7 @@ class Blobs:
         with reporting_permission(target):
             handle, temporary = begin_file(target, ending="part")
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with naming_full(target), os.fdopen(handle, "wb") as stream:
                 writer = BlobWriter(stream, expected=digest, limit=size, what=what, where=where, count=self._count)
                 yield writer
                 writer.check()
