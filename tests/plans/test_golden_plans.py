@@ -37,6 +37,7 @@ def seen(item: Mapping[str, Any]) -> Observed:
     values = addressed(item)
     if "stays" in item:
         values["stays"] = Problem(**addressed({"address": item["address"], **item["stays"]}))
+    values |= {name: Address.parse(item[name]) for name in ("former", "successor") if name in item}
     return Observed(**values)
 
 

@@ -148,6 +148,23 @@ def test_one_file_that_cannot_be_written_leaves_all_as_they_were(project: CatPro
     assert contents(project) == before
 
 
+def test_entries_that_went_to_another_file_are_back_in_theirs_if_one_cannot_be_written(project: CatProject) -> None:
+    project.write(manifest(project, {"cursor": "old/mcp.json"}))
+    project.ok("lock")
+    project.ok(*APPLY)
+    before = contents(project)
+    none = project.root / "files" / "none"
+    none.write_text("no directory")
+    project.write(manifest(project, {"cursor": "new/mcp.json", "zed": "none/settings.json"}))
+    project.ok("lock")
+    assert project.run(*APPLY).status == 1
+    none.unlink()
+    assert contents(project) == before
+    project.ok(*APPLY)
+    assert not (project.root / "files" / "old").exists()
+    assert (project.root / "files" / "new" / "mcp.json").exists()
+
+
 def careless(project: TrialProject) -> Path:
     """Write what people have, as `import` has read it, and a manifest that has the same server."""
     file = project.root / "files" / "mcp.json"

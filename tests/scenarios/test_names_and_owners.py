@@ -114,6 +114,45 @@ def test_a_server_that_got_another_name_takes_everything_along(project: TrialPro
     assert project.steps() == []
 
 
+def test_a_server_keeps_its_name_while_an_application_has_somebody_elses_entry_of_the_new_one(
+    project: TrialProject,
+) -> None:
+    both = (SERVER + "[servers.{name}.client.codex]\nstartup_timeout_sec = 7\n\n").replace(
+        '"cursor"', '"cursor", "codex"'
+    )
+    bring(project, both.format(name="old") + BARE.format(name="other"))
+    codex = (project.user_home / ".codex" / "config.toml").read_text()
+    project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")
+    before, path = project.active(), project.user_home / ".cursor" / "mcp.json"
+    ours = json.loads(path.read_text())["mcpServers"]
+    theirs = {**ours["old"], "args": ["run", "--project", "another", "new"]}
+    path.write_text(json.dumps({"mcpServers": {**ours, "new": theirs}}))
+    project.write(HEAD + both.format(name="new") + BARE.format(name="other") + moved("old", "new"))
+    project.ok("lock")
+    for _ in range(2):  # nothing of it is forgotten by the first
+        plan = project.plan()
+        assert plan["steps"] == []
+        assert [(problem["address"], problem["code"]) for problem in plan["problems"]] == [
+            ("server:new", "stays-until"),
+            ("client:cursor/new", "entry-taken"),
+            ("client:cursor/old", "stays-until"),
+        ]
+        said = project.fails("apply", "--yes", "--no-probe").err
+        assert "it stays server:old until client:cursor/new can be written" in said
+        assert json.loads(path.read_text())["mcpServers"] == {**ours, "new": theirs}
+        assert (project.user_home / ".codex" / "config.toml").read_text() == codex
+        assert project.active() == before
+        assert project.ok("exec", "old", "--", "cat", "/data/a").out == "kept\n"
+    assert (
+        "`apply` renames it to new, as soon as nothing else is called so" in project.ok("client", "show", "cursor").out
+    )
+    path.write_text(json.dumps({"mcpServers": ours}))
+    assert not any(step["loss"] for step in project.plan()["steps"])
+    project.ok("apply", "--yes", "--no-probe")
+    assert (entries(project), sorted(project.active())) == (["new", "other"], ["new", "other"])
+    assert project.ok("exec", "new", "--", "cat", "/data/a").out == "kept\n"
+
+
 def test_without_a_word_of_it_another_name_is_a_loss(project: TrialProject) -> None:
     bring(project)
     project.ok("exec", "old", "--", "sh", "-c", "echo kept > /data/a")

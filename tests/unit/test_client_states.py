@@ -65,6 +65,8 @@ def test_an_entry_that_becomes_one_of_another_name_says_so() -> None:
 def test_what_moves_or_was_given_up_is_no_orphan() -> None:
     moved = undeclared_standing(owner="this project", gone="it has no such server", moved_to="new")
     assert (moved.state, moved.detail) == ("changed", "`apply` renames it to new")
+    held = undeclared_standing(owner="this project", gone="", moved_to="new", is_held_back=True)
+    assert held.detail == "`apply` renames it to new, as soon as nothing else is called so"
     assert undeclared_standing(owner="this project", gone="gone", is_given_up=True).state == "foreign"
 
 

@@ -210,6 +210,64 @@ def test_a_move_to_a_name_that_is_there_takes_nothing_along(files: Files) -> Non
     assert steps(moving(files)) == ["delete client:cursor/old"]
 
 
+def test_what_has_moved_stays_while_somebody_else_has_its_new_name(files: Files) -> None:
+    files.write(files.user, old=files.value("old"), new=files.value("new", project="other"))
+    planned = plan(moving(files))
+    assert planned.steps == ()
+    assert [(str(problem.address), problem.code) for problem in planned.problems] == [
+        ("client:cursor/new", "entry-taken"),
+        ("client:cursor/old", "stays-until"),
+    ]
+    # in whichever of the application's files that is
+    files.write(files.user, old=files.value("old"))
+    files.write(files.project, new={"command": "theirs"})
+    found = files.resource("new", file=files.project, moved={"old": "new"})
+    assert plan(found).steps == ()
+
+
+def test_an_entry_of_ours_that_no_edit_can_rename_is_seen_by_the_name_that_it_has(files: Files) -> None:
+    file, goose = ClientFile(client="goose", scope="user", path=str(files.root / "config.yaml")), CLIENTS["goose"]
+    values = {
+        name: goose.shape.written(
+            start_for(scope="user", launcher="/bin/hatchlock", home=files.home, project="p", server=name)
+        )
+        for name in ("old", "new")
+    }
+    tied = goose.dialect.set(b"", "old", values["old"]).decode().replace("old:", "old: &tied") + "more: *tied\n"
+    Path(file.path).write_text(tied)
+    found = ClientResource(
+        [EntrySpec(file=file, server="new", value=values["new"])],
+        state=files.state,
+        home=files.home,
+        project="p",
+        usual=[],
+        handover=Handover(moved={"old": "new"}),
+    )
+    (seen,) = found.observe()
+    assert (str(seen.address), str(seen.former)) == ("client:goose/new", "client:goose/old")
+    assert [str(problem.address) for problem in plan(found).problems] == ["client:goose/new"]
+    assert plan(found).steps == ()
+
+
+def test_what_has_moved_goes_after_somebody_elses_entry_was_replaced(files: Files) -> None:
+    files.write(files.user, old=files.value("old"), new={"command": "theirs"})
+    found = files.resource("new", moved={"old": "new"}, adopted=["client:cursor/new"])
+    assert [(str(step.address), [*map(str, step.depends_on)]) for step in plan(found).steps] == [
+        ("client:cursor/new", []),
+        ("client:cursor/old", ["client:cursor/new"]),
+    ]
+    apply(found)
+    assert files.read(files.user) == {"new": files.value("new")}
+
+
+def test_an_entry_whose_scope_changes_stays_while_it_cannot_stand_in_the_other_file(files: Files) -> None:
+    files.write(files.user, a=files.value("a"))
+    files.write(files.project, a={"command": "theirs"})
+    planned = plan(files.resource("a", file=files.project))
+    assert planned.steps == ()
+    assert "client:cursor@user/a" in [str(problem.address) for problem in planned.problems]
+
+
 def test_somebody_elses_entry_of_the_old_name_does_not_move(files: Files) -> None:
     files.write(files.user, old={"command": "mine"})
     assert steps(moving(files)) == ["create client:cursor/new"]

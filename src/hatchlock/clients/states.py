@@ -97,13 +97,16 @@ def replaced_standing(*, owner: Owner, by: str) -> Standing:
     return Standing(state="foreign" if owner == "nobody" else "other-project", detail=detail)
 
 
-def undeclared_standing(*, owner: Owner, gone: str, moved_to: str = "", is_given_up: bool = False) -> Standing:
+def undeclared_standing(
+    *, owner: Owner, gone: str, moved_to: str = "", is_held_back: bool = False, is_given_up: bool = False
+) -> Standing:
     """Return how an entry stands that the manifest does not declare.
 
     Args:
         owner: Whose it is.
         gone: What of what it starts is gone, as a clause; "" for nothing.
-        moved_to: The name that its server has by now; "" if it has not moved.
+        moved_to: The name that it is to get, which its server has by now; "" if it gets none.
+        is_held_back: Whether somebody else's entry has that name.
         is_given_up: Whether this project has forgotten it.
     """
     if owner == "nobody":
@@ -111,7 +114,8 @@ def undeclared_standing(*, owner: Owner, gone: str, moved_to: str = "", is_given
     if is_given_up:
         return Standing(state="foreign", detail="this project has given it up")
     if moved_to and owner == "this project":
-        return Standing(state="changed", detail=f"`apply` renames it to {moved_to}")
+        until = ", as soon as nothing else is called so" if is_held_back else ""
+        return Standing(state="changed", detail=f"`apply` renames it to {moved_to}{until}")
     if gone:
         return Standing(state="orphaned", detail=gone)
     if owner == "this project":

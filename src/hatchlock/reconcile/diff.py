@@ -7,6 +7,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from hatchlock.address import Address, ResourceKind
+from hatchlock.reconcile.held import entries_that_stay, servers_that_wait
 from hatchlock.reconcile.plan import NOT_DECLARED, Drifted, Plan
 from hatchlock.resources.base import Action, Desired, DriftPolicy, Observed, Problem, Step
 
@@ -35,7 +36,8 @@ def diff(
             its declaration (servers, client entries). Environments and images that nothing wants are the garbage
             collector's business and are not observed.
         problems: What cannot be planned. It is left alone, and so is what depends on it. What cannot be removed is one of
-            them; it is left with what it needs.
+            them; it is left with what it needs. So is an entry whose successor is left alone, and a server keeps its old name
+            with all that it has as long as an application that starts it by that cannot get the new one.
         applied: Address -> the key that the last apply left there. What is declared with that key and has another one, or
             is gone, was changed by somebody else: drift. Where it is not known, nothing is called drift.
         forgotten: What the project gives up: it is left as it is, though it is not declared.
@@ -47,8 +49,13 @@ def diff(
     present = {item.address: item for item in observed}
     staying = {a: seen.stays for a, seen in present.items() if seen.stays and a not in wanted and a not in forgotten}
     blocked = sorted((*problems, *staying.values()), key=lambda problem: problem.address.order)
+    blocked += list(servers_that_wait(present, blocked))
     left_alone = _with_dependents({problem.address for problem in blocked}, wanted)
-    left_alone |= _used_by(staying, present)
+    going = [a for a in present if a not in wanted and a not in left_alone and a not in forgotten]
+    waiting = list(entries_that_stay(present, going, left_alone))
+    blocked = sorted((*blocked, *waiting), key=lambda problem: problem.address.order)
+    left_alone |= _used_by((*staying, *(problem.address for problem in waiting)), present)
+    left_alone |= _kept_by_name(left_alone, present)
     found: dict[Address, Step] = {}
     for address, item in wanted.items():
         step = None if address in left_alone else _towards(item, present.get(address), last.get(address), again)
@@ -101,6 +108,13 @@ def _used_by(staying: Iterable[Address], present: Iterable[Address]) -> set[Addr
         if not more:
             return reached
         reached |= more
+
+
+def _kept_by_name(left_alone: Container[Address], present: Mapping[Address, Observed]) -> set[Address]:
+    """Return what servers that are left alone have by the names that they had: those, and data that would move on alone."""
+    formers = {seen.former for address, seen in present.items() if address in left_alone and seen.former}
+    servers = {a for a in present if a in left_alone and a.kind is ResourceKind.SERVER}
+    return formers | {a for a, seen in present.items() if seen.handover and any(_uses(server, a) for server in servers)}
 
 
 def _towards(item: Desired, seen: Observed | None, last: str | None, again: Container[Address]) -> Step | None:
@@ -166,7 +180,10 @@ def _away(seen: Observed, present: Mapping[Address, Observed]) -> Step:
         before=seen.key,
         details=dict(seen.remedy),
         drift=seen.drifted,
-        depends_on=tuple(sorted((a for a in present if _uses(a, seen.address)), key=lambda a: a.order)),
+        depends_on=(
+            *sorted((a for a in present if _uses(a, seen.address)), key=lambda a: a.order),
+            *((seen.successor,) if seen.successor else ()),
+        ),
         loss=seen.loss,
     )
 

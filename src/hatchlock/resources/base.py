@@ -92,6 +92,9 @@ class Observed:
         handover: What the manifest says of where it comes from: "moved from server:old". The whole cause of its step, which
             is no drift.
         stays: Why it cannot be removed, for one that is not declared; None where nothing is known that speaks against it.
+        former: The address that it has until its step is done, where it gets another name; else None.
+        successor: What follows it, for one that is not declared: it goes after that is there, and stays as long as that is
+            left alone. None for nothing.
     """
 
     address: Address
@@ -104,6 +107,8 @@ class Observed:
     policy: DriftPolicy = "correct"
     handover: str = ""
     stays: Problem | None = None
+    former: Address | None = None
+    successor: Address | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,9 +143,10 @@ class ClientResource:
                     names = applied_names(file, remembered, self._applied)
                     self._unmarked += unmarked_among(self._home, file, there.entries, applied=names).values()
                 for found in self._entries(file, there):
-                    if problem := self._in_the_way(found):
+                    problem = self._in_the_way(found)
+                    if problem:
                         problems.append(problem)
-                    else:
+                    if found.ours or not problem:
                         self._found[self._address(found)] = found
             except HatchlockError as error:
                 affected = [spec.address for spec in self._specs.values() if spec.file == file]
@@ -366,7 +367,14 @@ class ClientResource:
             remedy=removal.details,
             handover=handover_of(found),
             stays=Problem.of(address, found.entry.refusal) if is_going and found.entry.refusal else None,
+            former=usual_address(found.file, found.server) if found.ours and found.server != found.now else None,
+            successor=self._successor(found, address) if is_going else None,
         )
+
+    def _successor(self, found: Found, address: Address) -> Address | None:
+        """Return the entry by which the application has the server of one that goes, if it is to have it by another."""
+        usual = usual_address(found.file, self._handover.name_now(found.server))
+        return usual if usual != address else None
 
     def _is_as_it_was_left(self, found: Found) -> bool:
         """Whether the last apply left the entry so, with fields of the application's own that the manifest had then."""

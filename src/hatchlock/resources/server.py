@@ -123,7 +123,10 @@ class ServerResource:
         now = self._handover.moves_to(name, active)
         address = Address(kind=ResourceKind.SERVER, name=now or name)
         seen = self._as_it_is(address, digest)
-        return replace(seen, handover=f"moved from {ResourceKind.SERVER}:{name}") if now else seen
+        if not now:
+            return seen
+        former = Address(kind=ResourceKind.SERVER, name=name)
+        return replace(seen, handover=f"moved from {former}", former=former)
 
     def _as_it_is(self, address: Address, digest: str) -> Observed:
         if wrong := self._wrong(digest):

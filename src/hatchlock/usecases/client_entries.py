@@ -216,8 +216,8 @@ class _Survey:
             return
         kept, replaced = self._kept(file, entries), self._replaced(file, entries)
         there = [
-            self._entry(file, name, entry.value, kept=kept.get(name, ""), replaced_by=replaced.get(name, ""))
-            for name, entry in entries.items()
+            self._entry(file, name, entries, kept=kept.get(name, ""), replaced_by=replaced.get(name, ""))
+            for name in entries
         ]
         missing = [
             self._missing(spec) for (place, name), spec in self._wanted.items() if place == file and name not in entries
@@ -267,11 +267,14 @@ class _Survey:
         whose = owner_of(file.shape.read(value), scope=file.scope, home=self._home)
         return bool(self._name) and whose in {(self._name, name), ("", name)}
 
-    def _entry(self, file: ClientFile, name: str, value: Any, *, kept: str, replaced_by: str) -> ListedEntry:
+    def _entry(
+        self, file: ClientFile, name: str, entries: Mapping[str, Entry], *, kept: str, replaced_by: str
+    ) -> ListedEntry:
         from hatchlock.clients.owners import mark_of
 
+        value = entries[name].value
         mark = mark_of(file.shape.read(value), scope=file.scope)
-        standing = self._standing(file, name, value, mark, replaced_by)
+        standing = self._standing(file, name, entries, mark, replaced_by)
         return ListedEntry(
             name=name,
             state=standing.state,
@@ -282,11 +285,14 @@ class _Survey:
             value=value,
         )
 
-    def _standing(self, file: ClientFile, name: str, value: Any, mark: Mark | None, replaced_by: str) -> Standing:
+    def _standing(
+        self, file: ClientFile, name: str, entries: Mapping[str, Entry], mark: Mark | None, replaced_by: str
+    ) -> Standing:
         from hatchlock.clients.states import declared_standing, replaced_standing, undeclared_standing
         from hatchlock.clients.writer import entry_digest
         from hatchlock.usecases.client_gone import gone_of
 
+        value = entries[name].value
         owner: Owner = "nobody" if mark is None else "another project"
         if self._is_ours(file, name, value):
             owner = "this project"
@@ -304,10 +310,12 @@ class _Survey:
         if replaced_by:
             return replaced_standing(owner=owner, by=replaced_by)
         moved = self._handover.name_now(name) if self._handover else name
+        has_it = moved in entries and self._is_ours(file, moved, entries[moved].value)
         return undeclared_standing(
             owner=owner,
             gone=gone_of(mark, self._home, in_project=bool(self._name)) if mark else "",
-            moved_to=moved if moved != name and (file, moved) in self._wanted else "",
+            moved_to=moved if moved != name and (file, moved) in self._wanted and not has_it else "",
+            is_held_back=moved in entries,
             is_given_up=owner == "this project"
             and any(covers(word, address) for word in self._given_up for address in addresses),
         )

@@ -69,10 +69,13 @@ def _found(planned: Planned, outcome: Outcome | None) -> AppliedKeys:
 
     wanted = {item.address: item.key for item in planned.desired}
     present = {item.address: item.key for item in planned.observed}
-    keys = {address: key for address, key in planned.applied.keys.items() if address in wanted or address in present}
+    formers = {item.address: item.former for item in planned.observed if item.former}
+    there = {*wanted, *present, *formers.values()}
+    keys = {address: key for address, key in planned.applied.keys.items() if address in there}
     keys |= {address: key for address, key in wanted.items() if present.get(address) == key}
     for step in outcome.done if outcome else ():
         keys.pop(step.address, None)
+        keys.pop(formers.get(step.address, step.address), None)
         if step.after:
             keys[step.address] = step.after
     for step, _ in outcome.failed if outcome else ():

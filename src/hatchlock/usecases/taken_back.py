@@ -90,9 +90,10 @@ def at_once(failed: Iterable[tuple[Step, HatchlockError]]) -> Iterator[Hatchlock
 
 
 def _undone(clients: ClientResource, outcome: Outcome, emit: Sink) -> Iterator[Step]:
-    needed = {address for step in outcome.done for address in step.depends_on}
+    standing = list(outcome.done)
     for step in reversed(outcome.done):
-        if step.address.kind is not ResourceKind.CLIENT or step.address in needed or not clients.can_take_back(step):
+        needed = any(step.address in other.depends_on for other in standing)
+        if step.address.kind is not ResourceKind.CLIENT or needed or not clients.can_take_back(step):
             continue
         try:
             is_undone = clients.take_back(step)
@@ -101,6 +102,7 @@ def _undone(clients: ClientResource, outcome: Outcome, emit: Sink) -> Iterator[S
         else:
             what = "the application has written its file meanwhile"
         if is_undone:
+            standing.remove(step)
             yield step
         else:
             emit(Event(name="client.note", address=str(step.address), message=f"it could not be undone: {what}"))
