@@ -124,6 +124,15 @@ def test_an_entry_that_runs_another_name_than_its_own_is_not_ours(files: Files) 
         ("other", "belongs to the project 'other' of the store"),
         ({"command": "/home/ada/bin/hatchlock", "args": ["run", "--project", "x", "a"]}, "belongs to the project 'x'"),
         ({"command": "hatchlock", "args": ["serve"]}, "was not written by hatchlock"),
+        # the project is of this name, and the store is another one
+        (
+            {"command": "/home/ada/bin/hatchlock", "args": ["run", "--project", "p", "a"]},
+            "belongs to the project 'p' of the store ~/.local/share/hatchlock,",
+        ),
+        (
+            {"command": "/home/ada/bin/hatchlock", "args": ["run", "--home", "/srv/s", "--project", "p", "a"]},
+            "belongs to the project 'p' of the store /srv/s",
+        ),
     ],
 )
 def test_a_foreign_entry_in_the_way_is_left_alone_and_its_owner_is_named(
@@ -142,6 +151,13 @@ def test_a_foreign_entry_in_the_way_is_left_alone_and_its_owner_is_named(
     assert ("destroy the other project" in problem.hint) == ("project" in owner)
     assert planned.existing == 0  # it is not ours to count
     assert Path(files.user.path).read_bytes() == before
+
+
+def test_an_entry_in_the_way_that_starts_another_server_of_this_project_is_told_as_that(files: Files) -> None:
+    files.write(files.user, a=files.value("b"))
+    (problem,) = plan(files.resource("a")).problems
+    assert f"the entry 'a' in {files.user.path} starts the server 'b' of this project" in problem.what
+    assert "other project" not in problem.hint
 
 
 def test_a_foreign_entry_that_is_adopted_is_replaced_once(files: Files) -> None:

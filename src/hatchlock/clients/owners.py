@@ -15,10 +15,11 @@ from hatchlock.clients.shape import Address, Start
 from hatchlock.errors import HatchlockError
 from hatchlock.paths import Home
 
-__all__ = ["EntryTaken", "Mark", "mark_of", "may_hold_entry", "owner_of", "start_for", "whose"]
+__all__ = ["EntryTaken", "Mark", "is_of", "mark_of", "may_hold_entry", "owner_of", "start_for", "whose"]
 
 _PROGRAM = "hatchlock"
 _NOT_OURS = "was not written by hatchlock"
+_USUAL_STORE = "~/.local/share/hatchlock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,7 @@ class EntryTaken(HatchlockError):
     name: str
     client: str
     owner: str
+    is_of_this_project: bool = False
 
     def __str__(self) -> str:
         return f"the entry {self.name!r} in {self.path} {self.owner}, and it is left alone"
@@ -59,7 +61,8 @@ class EntryTaken(HatchlockError):
                 ' entry, or take it over alone: [[adopt]] address = "…", by the address above'
             )
         adopt = f'[[adopt]] address = "client:{self.client}/{self.name}"'
-        return f"rename the server, remove that entry, or take it over: {adopt}; or destroy the other project"
+        others = "" if self.is_of_this_project else "; or destroy the other project"
+        return f"rename the server, remove that entry, or take it over: {adopt}{others}"
 
 
 def start_for(*, scope: Scope, launcher: str, home: Home, project: str, server: str) -> Start:
@@ -139,18 +142,27 @@ def may_hold_entry(data: bytes, *, scope: Scope, project: str) -> bool:
     return _PROGRAM.encode() in data and (scope == "project" or project.encode() in data)
 
 
-def whose(entry: Start | Address | None) -> str:
-    """Return what is to be said of an entry that is not this project's, as a predicate."""
-    if not isinstance(entry, Start) or Path(entry.command).name != _PROGRAM:
+def whose(entry: Start | Address | None, *, home: Home | None = None, project: str = "") -> str:
+    """Return what is to be said of an entry that stands where one of a project's should be, as a predicate.
+
+    Args:
+        entry: What the entry means.
+        home: The store in which that is asked; None outside of one.
+        project: The project that asks: where another store has one of the same name, that store is named.
+    """
+    mark = mark_of(entry, scope="user")
+    if mark is None:
         return _NOT_OURS
-    match entry.args:
-        case ("run", "--home", home, "--project", project, _):
-            return f"belongs to the project {project!r} of the store {home}"
-        case ("run", "--project", project, _):
-            return f"belongs to the project {project!r}"
-    if mark := mark_of(entry, scope="user"):
-        return f"belongs to the project {mark.project!r}" + (f" of the store {mark.home}" if mark.home else "")
-    return _NOT_OURS
+    if home and is_of(entry, home=home, project=project):
+        return f"starts the server {mark.server!r} of this project"
+    store = mark.home or (_USUAL_STORE if mark.project == project else "")
+    return f"belongs to the project {mark.project!r}" + (f" of the store {store}" if store else "")
+
+
+def is_of(entry: Start | Address | None, *, home: Home, project: str) -> bool:
+    """Return whether an entry of a user's file is a project's, by whatever name it stands there."""
+    owner = owner_of(entry, scope="user", home=home)
+    return owner is not None and owner[0] == project
 
 
 def _home_arguments(home: Home) -> tuple[str, ...]:

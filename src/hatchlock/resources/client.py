@@ -334,7 +334,7 @@ class ClientResource:
     def _in_the_way(self, found: Found) -> Problem | None:
         if not found.ours and self._handover.adopted_from(usual_address(found.file, found.server)) is None:
             if found.read is None:
-                return taken(found)
+                return taken(found, self._home, self._project)
             if error := found.read.hindrance(found.file.path):
                 return Problem.of(usual_address(found.file, found.now), error)
         if found.entry.refusal and self._is_edited(found):
@@ -365,7 +365,7 @@ class ClientResource:
             loss="; ".join(filter(None, (loss, removal.loss))),
             cause=f"imported: {found.read.server} stands for it" if found.read and found.is_removed else "",
             remedy=removal.details,
-            handover=handover_of(found),
+            handover=handover_of(found, self._home, self._project),
             stays=Problem.of(address, found.entry.refusal) if is_going and found.entry.refusal else None,
             former=usual_address(found.file, found.server) if found.ours and found.server != found.now else None,
             successor=self._successor(found, address) if is_going else None,

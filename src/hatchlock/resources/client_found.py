@@ -7,7 +7,7 @@ from typing import Any
 
 from hatchlock.clients.dialect import Entry
 from hatchlock.clients.edits import Taking
-from hatchlock.clients.owners import EntryTaken, owner_of, whose
+from hatchlock.clients.owners import EntryTaken, is_of, owner_of, whose
 from hatchlock.paths import Home
 from hatchlock.resources.base import Problem
 from hatchlock.resources.client_file import ClientFile, usual_address
@@ -49,10 +49,22 @@ class Found:
         return self.read is not None and self.read.part == "removed"
 
 
-def taken(found: Found) -> Problem:
-    """Return that an entry of somebody else's stands where ours should be."""
-    owner = whose(found.file.shape.read(found.value))
-    error = EntryTaken(path=found.file.path, name=found.server, client=found.file.client, owner=owner)
+def taken(found: Found, home: Home, project: str) -> Problem:
+    """Return that another entry, of somebody else's as a rule, stands where ours should be.
+
+    Args:
+        found: The entry.
+        home: The store.
+        project: The project.
+    """
+    start = found.file.shape.read(found.value)
+    error = EntryTaken(
+        path=found.file.path,
+        name=found.server,
+        client=found.file.client,
+        owner=whose(start, home=home, project=project),
+        is_of_this_project=is_of(start, home=home, project=project),
+    )
     return Problem.of(usual_address(found.file, found.server), error)
 
 
@@ -71,11 +83,18 @@ def taking_of(found: Found | None, home: Home, *, may_lose: bool) -> Taking | No
     return Taking(by=by, secrets=secrets, may_lose=may_lose, is_ours=is_ours)
 
 
-def handover_of(found: Found) -> str:
-    """Return what a step says of where an entry comes from; "" for nothing."""
+def handover_of(found: Found, home: Home, project: str) -> str:
+    """Return what a step says of where an entry comes from; "" for nothing.
+
+    Args:
+        found: The entry.
+        home: The store.
+        project: The project.
+    """
     if found.read and not found.is_removed:
         name = "" if found.server == found.now else f" {found.server!r}"
         return f"replaces the entry{name} that was imported"
     if not found.ours and not found.read:
-        return f"adopted: replaces an entry that {whose(found.file.shape.read(found.value))}"
+        what = whose(found.file.shape.read(found.value), home=home, project=project)
+        return f"adopted: replaces an entry that {what}"
     return f"moved from {usual_address(found.file, found.server)}" if found.now != found.server else ""
