@@ -303,6 +303,19 @@ def test_a_directory_that_is_none_is_named_before_anybody_is_asked(tmp_path: Pat
     assert done.err.startswith("env:a: there is no directory "), done.err
 
 
+def test_a_repository_of_this_machine_that_is_none_is_named_before_anybody_is_asked(tmp_path: Path) -> None:
+    base = 'base = "oci:127.0.0.1:1/nobody/python:3"'
+    source = f'source = "git:file://{tmp_path}/none"'
+    project = CatProject(tmp_path, head("[servers.a]", source, 'runtime = "container"', base))
+    assert f"env:a: there is no git repository at file://{tmp_path}/none" in project.fails("lock").err
+
+
+def test_a_directory_to_build_in_that_is_none_is_named_before_anybody_is_asked(tmp_path: Path) -> None:
+    image = ("[servers.a]", 'source = "oci:127.0.0.1:1/nobody/python:3"')
+    project = CatProject(tmp_path, head(*image, "[servers.b]", 'build = "./none"'))
+    assert project.fails("lock").err.startswith("server:b: there is no directory ")
+
+
 # repositories
 
 

@@ -15,8 +15,8 @@ from hatchlock.manifest.model import Manifest, moment
 from hatchlock.resolve.basis import Answers, Basis, Upgrade
 from hatchlock.resolve.builds import build_preferences, scripts_of, split_packages, with_builds
 from hatchlock.resolve.command import resolve_command
-from hatchlock.resolve.direct import SameIdentity, direct_source, is_in_directory
-from hatchlock.resolve.dockerfiles import locked_builds
+from hatchlock.resolve.direct import SameIdentity, direct_source, is_on_this_machine
+from hatchlock.resolve.dockerfiles import locked_builds, read_builds
 from hatchlock.resolve.entries import check_variables, entries_of, suits_runtime, wanted_entries, with_entries
 from hatchlock.resolve.freshness import excludes_more
 from hatchlock.resolve.images import image_of, images_of_packages, named_images
@@ -84,11 +84,14 @@ def build_lock(
     basis = replace(basis, manifest=manifest)
     wanted = wanted_environments(manifest, previous)
     _read_directories(basis, wanted)
+    to_build = read_builds(basis)
     images = named_images(basis, wanted)
     found = _environments(basis, wanted, images)
     packages = found.packages | {entry.id: entry for entry in entries.values()}
     images |= images_of_packages(basis, packages.values(), images)
-    builds, named = locked_builds(basis, lambda reference, user: image_of(basis, reference, user, facts=False))
+    builds, named = locked_builds(
+        basis, to_build, lambda reference, user: image_of(basis, reference, user, facts=False)
+    )
     images = named | images
     lock = Lock(
         project=manifest.project.name,
@@ -120,10 +123,13 @@ def _entries(basis: Basis) -> dict[str, Package]:
 
 def _read_directories(basis: Basis, wanted: Iterable[WantedEnvironment]) -> None:
     """Read what environments name in directories, once for all: what is wrong there is told before a registry is asked."""
+    locked = {source for source, package in basis.pinned.items() if package.commit}
     for item in wanted:
-        for text in filter(is_in_directory, item.requirements):
+        for text in item.requirements:
             with about(f"env:{item.name}"):
-                basis.answers.load(direct_source(text), None)
+                # a commit that is locked may be in the cache, and its repository gone
+                if is_on_this_machine(text) and direct_source(text) not in locked:
+                    basis.answers.load(direct_source(text), None)
 
 
 def _archives(basis: Basis, new: Iterable[Archive], packages: Iterable[Package]) -> tuple[Archive, ...]:

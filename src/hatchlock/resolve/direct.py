@@ -26,7 +26,7 @@ __all__ = [
     "SameIdentity",
     "direct_source",
     "is_direct",
-    "is_in_directory",
+    "is_on_this_machine",
     "normal_form",
 ]
 
@@ -103,9 +103,16 @@ def is_direct(text: str) -> bool:
     return kind in _KINDS or (kind == Kind.PYPI and "@" in spec.partition(";")[0])
 
 
-def is_in_directory(text: str) -> bool:
-    """Return whether a requirement names a directory of this machine: `path:…`, `hatch:./DIRECTORY`."""
-    return is_direct(text) and text.partition(":")[0] in {Kind.PATH, Kind.HATCH}
+def is_on_this_machine(text: str) -> bool:
+    """Return whether a requirement names a directory of this machine: `path:…`, `hatch:./DIRECTORY`, `git:file:///…`.
+
+    Raises:
+        BadSource: It names a repository, and is malformed.
+    """
+    kind, _, spec = text.partition(":")
+    if kind == Kind.GIT:
+        return GitReference.parse(spec).is_local
+    return is_direct(text) and kind in {Kind.PATH, Kind.HATCH}
 
 
 def direct_source(text: str) -> str:

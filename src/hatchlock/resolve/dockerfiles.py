@@ -25,6 +25,7 @@ __all__ = [
     "build_starts",
     "locked_build",
     "locked_builds",
+    "read_builds",
     "wrong_builds",
 ]
 
@@ -67,36 +68,55 @@ class OtherContext(HatchlockError):
         )
 
 
-def locked_builds(basis: Basis, image: Callable[[str, str], Image]) -> tuple[tuple[Build, ...], dict[str, Image]]:
-    """Return what the lock says of every server's Dockerfile, and the images that they name, by reference.
+def read_builds(basis: Basis) -> tuple[Build, ...]:
+    """Return what the lock says of every server's Dockerfile, but for the keys: no registry has to answer for that.
 
     Args:
-        basis: The manifest, and whoever reads directories and asks registries.
-        image: Returns the image of a reference, for the address that wants it.
+        basis: The manifest, and whoever reads directories.
 
     Raises:
         BadDockerfile, NotPinned, StartUnclear: See `locked_build`.
-        OtherContext: The image that is to be taken instead was built from something else.
-        HatchlockError: What reading and looking up raise.
+        HatchlockError: What reading raises.
     """
     builds: list[Build] = []
-    images: dict[str, Image] = {}
     for name, server in sorted(basis.manifest.servers.items()):
         if server.build is None:
             continue
-        address = f"server:{name}"
         try:
             build = locked_build(server, basis.answers.read_context(name, server.build), newest=_newest(basis))
         except HatchlockError as error:
-            error.address = error.address or ("" if error.place else address)
+            error.address = error.address or ("" if error.place else f"server:{name}")
             raise
+        builds.append(build)
+    return tuple(builds)
+
+
+def locked_builds(
+    basis: Basis, read: Iterable[Build], image: Callable[[str, str], Image]
+) -> tuple[tuple[Build, ...], dict[str, Image]]:
+    """Return the builds with their keys, and the images that they name, by reference.
+
+    Args:
+        basis: The manifest, and whoever asks registries.
+        read: From `read_builds`.
+        image: Returns the image of a reference, for the address that wants it.
+
+    Raises:
+        StartUnclear: Nobody says what is started.
+        OtherContext: The image that is to be taken instead was built from something else.
+        HatchlockError: What looking up raises.
+    """
+    builds: list[Build] = []
+    images: dict[str, Image] = {}
+    for build in read:
+        address = f"server:{build.server}"
         images |= {reference: image(reference, address) for reference in build.images}
         builds.append(_with_keys(build, images, basis.containers))
         if build.image:
             images[build.image] = image(build.image, address)
             _check_image(builds[-1], images[build.image], address)
         starts = build_starts(build, images, basis.containers[0])
-        if not server.command and not any(starts):
+        if not basis.manifest.servers[build.server].command and not any(starts):
             raise StartUnclear(address=address, why="neither its Dockerfile nor the image below says any command")
     return tuple(builds), images
 
