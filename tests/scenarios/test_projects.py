@@ -369,6 +369,15 @@ def test_a_branch_that_moved_is_followed_only_when_it_may(cloned: CatProject, re
     assert called(cloned, "weather")[0] == "rainy"
 
 
+def test_a_repository_that_is_gone_is_not_asked_as_long_as_its_commit_is_locked(
+    cloned: CatProject, repository: Repository
+) -> None:
+    shutil.rmtree(repository.path)
+    shutil.rmtree(cloned.store)
+    cloned.edit("[servers.weather]", '[servers.weather]\nargs = ["-v"]')
+    cloned.ok("lock")
+
+
 def test_a_commit_that_is_gone_is_named_and_nothing_is_changed(cloned: CatProject, repository: Repository) -> None:
     commit = repository.git("rev-parse", "HEAD")
     repository.commit({"core/core/words.py": "WORD = 'rainy'\n"})
