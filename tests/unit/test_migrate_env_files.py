@@ -98,7 +98,7 @@ def test_the_workspace_of_a_file_of_a_project_is_the_project(home: Path) -> None
     project.mkdir()
     (project / "package.json").write_text("{}")
     (project / "server.js").write_text("")
-    told = {"command": "node", "args": ["${workspaceFolder}/server.js", "${workspaceFolder}"]}
+    told: dict[str, Any] = {"command": "node", "args": ["${workspaceFolder}/server.js", "${workspaceFolder}"]}
     server = read(**told, cwd="${workspaceFolder}", directory=str(project))
     assert server.fields["source"] == f"path:{project}"
     assert (server.fields["command"], server.fields["args"]) == (["node", "server.js"], ["."])
