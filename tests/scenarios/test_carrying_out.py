@@ -256,7 +256,7 @@ def test_an_events_file_that_cannot_be_written_stops_an_apply_before_it_begins(
 ) -> None:
     project, _, _ = partly
     before = project.plan()
-    done = project.fails(*APPLY, "--events", "no/such/file")
+    done = project.fails(*APPLY, "--events", "no/such/file", status=64)
     assert "no/such/file" in done.err
     assert project.plan() == before
 
