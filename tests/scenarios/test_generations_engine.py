@@ -70,6 +70,13 @@ def volumes(project: CatProject, engine: str) -> list[str]:
     return [item.name for item in list_volumes(Engine(engine), {"dev.hatchlock.project": project.name})]
 
 
+def write_note(sdk: docker.DockerClient, image: str, volume: str) -> None:
+    """Write what the server would: its image has no program that could."""
+    container = sdk.containers.create(image, volumes={volume: {"bind": "/data"}})
+    container.put_archive("/data", make_layer({"note": b"remember"}))
+    container.remove()
+
+
 def test_gc_says_what_an_image_frees_and_frees_that(project: CatProject, engine: str) -> None:
     def stored() -> int:
         return int(Engine(engine).ask("GET", "/system/df")["LayersSize"])
@@ -81,7 +88,9 @@ def test_gc_says_what_an_image_frees_and_frees_that(project: CatProject, engine:
     assert 1_000_000 <= said < 1_100_000, "the layer that both stand on is not free"
 
 
-def test_rollback_and_destroy_of_what_is_in_an_engine(project: CatProject, engine: str) -> None:
+def test_rollback_and_destroy_of_what_is_in_an_engine(
+    project: CatProject, engine: str, sdk: docker.DockerClient
+) -> None:
     first, second = (
         project.ok("history", number, "--json").document["generations"][0]["servers"] for number in ("1", "2")
     )
@@ -103,7 +112,8 @@ def test_rollback_and_destroy_of_what_is_in_an_engine(project: CatProject, engin
     project.ok(*APPLY)
     assert (project.active()["box"], len(image_tags(engine, project.name))) == (new, 2)
 
-    assert "this would be lost" in project.fails("destroy", "--yes", status=3).err
+    write_note(sdk, image_tags(engine, project.name)[0], kept[0])
+    assert "this would be lost: 8 bytes that box keeps in /data" in project.fails("destroy", "--yes", status=3).err
     done = project.ok("destroy", "--yes", "--allow-destructive")
     assert done.out.startswith(f"Destroyed: nothing of the project {project.name} is left ")
     assert (image_tags(engine, project.name), volumes(project, engine), project.active()) == ([], [], {})
