@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -109,6 +110,10 @@ def interrupted(project: TrialProject, number: signal.Signals, *, times: int) ->
     )
     installed = "envs/*/lib/python*/site-packages/slow_server/m20.py"
     assert wait_for(lambda: list(project.store.glob(installed)))
+    if times > 1:  # else it could be done before the last signal comes
+        for pid in working_for(project).keys() - {process.pid}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
     said = ""
     for at in range(times):
         os.killpg(process.pid, number)
@@ -123,16 +128,16 @@ def interrupted(project: TrialProject, number: signal.Signals, *, times: int) ->
     return Done(status=process.returncode, out=out, err=said + err)
 
 
-def working_for(project: TrialProject) -> list[str]:
-    """Return the command lines of what still works in a project's store."""
-    found = []
+def working_for(project: TrialProject) -> dict[int, str]:
+    """Return pid -> command line of what works in a project's store."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(project.store) in words:
-            found.append(words)
+            found[int(path.parent.name)] = words
     return found
 
 
