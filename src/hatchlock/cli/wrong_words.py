@@ -33,23 +33,22 @@ def wrong_word(message: str, command: str) -> UsageError:
 
 
 def _no_command(word: str, see: str) -> UsageError:
-    from difflib import get_close_matches
-
     from hatchlock.cli.help import COMMANDS
+    from hatchlock.manifest.problem import closest
 
     # argparse lists only those that stand on the command line
-    close = get_close_matches(word, [name for group in COMMANDS.values() for name in group], n=1)
+    close = closest(word, (name for group in COMMANDS.values() for name in group))
     return UsageError(
-        what=f"there is no command {word!r}", advice=f"did you mean `hatchlock {close[0]}`?" if close else see
+        what=f"there is no command {word!r}", advice=f"did you mean `hatchlock {close}`?" if close else see
     )
 
 
 def _no_choice(name: str, word: str, listed: str, see: str) -> UsageError:
-    from difflib import get_close_matches
+    from hatchlock.manifest.problem import closest
 
     known = [choice.strip("'") for choice in listed.split(", ")]
-    close = get_close_matches(word, known, n=1)
-    advice = f"did you mean {close[0]!r}? else {see}" if close else see
+    close = closest(word, known)
+    advice = f"did you mean {close!r}? else {see}" if close else see
     return UsageError(what=f"{name}: {word!r} is none of {', '.join(known)}", advice=advice)
 
 

@@ -7,7 +7,7 @@ by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from hatchlock.address import Address, ResourceKind
 from hatchlock.engines.loopback import PortTaken, is_free
@@ -15,7 +15,7 @@ from hatchlock.launch import LaunchRecord
 from hatchlock.paths import Home
 from hatchlock.resources.base import Artefact, Desired, Observed, Problem, Step
 from hatchlock.resources.server import ServerSpec
-from hatchlock.state.keepers import Keeper, ending, forget_stop, keeper_of, keepers, stopped_by_hand
+from hatchlock.state.keepers import Keeper, forget_stop, keeper_of, not_ended, stopped_by_hand
 from hatchlock.state.project import ProjectState
 
 __all__ = ["EndpointResource", "endpoint_address"]
@@ -75,8 +75,9 @@ class EndpointResource:
         A port that somebody else has becomes a problem of its endpoint. What a keeper has left that was killed is nobody else:
         the next one waits for its end.
         """
-        kept, stopped = keepers(self._state.root), stopped_by_hand(self._state.root)
-        self.problems = tuple(self._taken(kept, stopped))
+        there, stopped = not_ended(self._state.root), stopped_by_hand(self._state.root)
+        self.problems = tuple(self._taken({keeper.port for keeper in there.values()}, stopped))
+        kept = {name: keeper for name, keeper in there.items() if keeper.is_alive}
         return [self._seen(name, kept.get(name), is_stopped=name in stopped) for name in sorted({*kept, *stopped})]
 
     def observe_one(self, address: Address) -> Observed | None:
@@ -121,9 +122,7 @@ class EndpointResource:
         facts = _facts(record) if record else {"url": kept.url, "launch record": kept.launch[:_SHOWN_DIGITS]}
         return Observed(address=address, key=kept.launch, facts=facts)
 
-    def _taken(self, kept: Mapping[str, Keeper], stopped: Iterable[str]) -> Iterator[Problem]:
-        # first who is ending: whoever has ended by now has let go of its port
-        ours = {keeper.port for keeper in (*ending(self._state.root).values(), *kept.values())}
+    def _taken(self, ours: Container[int], stopped: Container[str]) -> Iterator[Problem]:
         for address, spec in self._specs.items():
             endpoint, name = spec.record.endpoint, address.name
             if endpoint is None or name in stopped or endpoint.host_port in ours or is_free(endpoint.host_port):
@@ -133,7 +132,7 @@ class EndpointResource:
     def _listener(self, port: int) -> str:
         """Return who of this store's other projects listens at a port, as far as that is known."""
         for path in sorted(self._home.root.glob("projects/*/keepers")):
-            for name, keeper in {**ending(path.parent), **keepers(path.parent)}.items():
+            for name, keeper in not_ended(path.parent).items():
                 if keeper.port == port:
                     return f"the server {name} of project {path.parent.name}"
         return "another program"

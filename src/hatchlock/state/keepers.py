@@ -26,13 +26,13 @@ __all__ = [
     "Health",
     "Keeper",
     "Phase",
-    "ending",
     "forget_keeper",
     "forget_stop",
     "holding",
     "is_held_by_name",
     "keeper_of",
     "keepers",
+    "not_ended",
     "note_keeper",
     "now",
     "read_kept",
@@ -121,14 +121,12 @@ def keeper_of(root: Path, server: str) -> Keeper | None:
 
 def keepers(root: Path) -> Mapping[str, Keeper]:
     """Return server -> who keeps it now, sorted."""
-    found = [_read(path) for path in sorted(root.glob("keepers/*.json"))]
-    return {item.server: item for item in found if item and item.is_alive}
+    return {item.server: item for item in _all(root) if item.is_alive}
 
 
-def ending(root: Path) -> Mapping[str, Keeper]:
-    """Return server -> who kept it, sorted, of those whose keeper was killed and left something that has not ended yet."""
-    found = [_read(path) for path in sorted(root.glob("keepers/*.json"))]
-    return {item.server: item for item in found if item and not item.is_alive and _is_held(root, item.server)}
+def not_ended(root: Path) -> Mapping[str, Keeper]:
+    """Return server -> who keeps it now, or was killed and has left something that has not ended yet; sorted."""
+    return {item.server: item for item in _all(root) if item.is_alive or _is_held(root, item.server)}
 
 
 def write_keeper(root: Path, keeper: Keeper) -> None:
@@ -235,6 +233,10 @@ def _is_held(root: Path, server: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _all(root: Path) -> Iterator[Keeper]:
+    return filter(None, map(_read, sorted(root.glob("keepers/*.json"))))
 
 
 def _place(root: Path, server: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hatchlock.state.counts import NO_COUNTS, Counts, counts_path, read_counts
-from hatchlock.state.keepers import ending, keepers
+from hatchlock.state.keepers import not_ended
 from hatchlock.state.sessions import RunningSession, has_ended, sessions
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ NO_DOINGS = Doings()
 def sessions_now(state: ProjectState) -> Mapping[str, tuple[SessionStatus, ...]]:
     """Return the sessions of a project that run, by server; what keeps a server that stays is none."""
     active = state.active()
-    kept = {keeper.run for keeper in (*ending(state.root).values(), *keepers(state.root).values())}
+    kept = {keeper.run for keeper in not_ended(state.root).values()}
     generations: Mapping[str, int] | None = None
     found: dict[str, list[SessionStatus]] = {}
     for path, session in sessions(state.root):
